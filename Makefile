@@ -1,0 +1,83 @@
+# Everything here sets itself up: Python 3.11 or later with pip, and make, are enough.
+# Where npm is installed, tests also run against Azurite; without it they say so and skip.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+PROJECTS := pyproject.toml plugins/https/pyproject.toml plugins/s3/pyproject.toml
+EDITABLE := -e plugins/https -e plugins/s3
+# uv installs the exact versions of constraints.txt; lock files are not kept, because they name registry hosts.
+INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint format bench docs dist constraints clean
+
+help:  ## Show this.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
+	  awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+demo: $(STAMPS)/demo  ## Seal patient data, run an application on it, open its sealed result.
+	@$(BIN)/connectors demo
+
+test: $(STAMPS)/test $(STAMPS)/servers  ## Run all tests against real servers on this machine.
+	@echo "· testing with coverage of branches; slow tests are left to make test-slow"
+	@$(BIN)/pytest -n auto -m "not slow" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+test-slow: $(STAMPS)/test $(STAMPS)/servers  ## Run the tests that take minutes or gigabytes.
+	@$(BIN)/pytest -m slow $(PYTEST_ARGS)
+
+lint: $(STAMPS)/test  ## Check style, types and the floors of the house.
+	@echo "· ruff"
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@echo "· mypy --strict"
+	@$(BIN)/mypy
+	@echo "· import-linter"
+	@$(BIN)/lint-imports
+
+format: $(STAMPS)/test  ## Format the code, and mend what can be mended without thinking.
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+bench: $(STAMPS)/test  ## Measure speed and memory of each format on this machine.
+	@$(BIN)/python benchmarks/formats.py
+
+docs: $(STAMPS)/test  ## Run every example in README.md, docs/ and the docstrings.
+	@$(BIN)/pytest -q tests/test_docs.py connectors plugins/https/connectors_https plugins/s3/connectors_s3
+
+dist: $(STAMPS)/test  ## Build the wheels of all distributions into dist/.
+	@$(BIN)/uv build --quiet --all-packages --wheel --out-dir dist && ls dist
+
+constraints: $(STAMPS)/uv  ## Compile constraints.txt anew.
+	@{ echo "# Exact versions, for make and CI. Made by: make constraints"; \
+	  $(BIN)/uv pip compile $(PROJECTS) --all-extras --group test --group lint --group bench --universal \
+	    --python-version 3.11 --upgrade --quiet --no-emit-index-url --no-annotate --no-header \
+	    --no-emit-package enclave-connectors --no-emit-package enclave-connectors-https \
+	    --no-emit-package enclave-connectors-s3; } > constraints.tmp && mv constraints.tmp constraints.txt
+
+clean:  ## Remove what make has installed and built.
+	@rm -rf $(VENV) .servers dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+
+$(STAMPS)/uv: constraints.txt
+	@echo "· making a virtual environment in $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed; name one: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/demo: $(STAMPS)/uv $(PROJECTS)
+	@echo "· installing the SDK, its plugins and the demo's object store"
+	@$(INSTALL) -e ".[demo]" $(EDITABLE)
+	@touch $@
+
+$(STAMPS)/test: $(STAMPS)/uv $(PROJECTS)
+	@echo "· installing the SDK, its plugins, the test servers and tools"
+	@$(INSTALL) -e ".[demo]" $(EDITABLE) --group test --group lint --group bench
+	@touch $@
+
+$(STAMPS)/servers: $(STAMPS)/uv
+	@if command -v npm > /dev/null; then \
+	  echo "· installing Azurite into .servers"; \
+	  npm install --silent --no-fund --no-audit --no-package-lock --prefix .servers azurite@3.37.0; \
+	else echo "· npm is not installed: tests against Azurite will be skipped"; fi
+	@touch $@
