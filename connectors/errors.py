@@ -1,0 +1,171 @@
+"""Every error this project raises, in one tree.
+
+::
+
+    ConnectorError
+    ├── ConfigError (ValueError)              what somebody configured or typed is wrong
+    │   ├── InvalidKey                        not 32 bytes, not 64 hexadecimal digits
+    │   ├── InvalidCredentials                a credentials document breaks a rule
+    │   ├── InvalidLocation                   no scheme, a scheme nobody serves, a query in it
+    │   ├── BackendNotFound                   no installed distribution serves the scheme or type
+    │   ├── BackendConflict                   two distributions claim one scheme or type
+    │   └── UnknownDataset (KeyError)         no such port or object in the app config
+    ├── IntegrityError                        sealed bytes are not what their owner sealed
+    │   ├── WrongKey                          no header under this key and context
+    │   └── TruncatedObject                   shorter than its format allows, or cut
+    ├── StorageError (OSError)                the storage refused or failed
+    │   ├── ObjectNotFound (FileNotFoundError)
+    │   ├── ObjectExists (FileExistsError)
+    │   ├── NotAnObject (IsADirectoryError)   a folder where a file was expected
+    │   ├── AccessDenied (PermissionError)
+    │   │   └── CredentialsExpired            renew them, then `Dataset.refresh()`
+    │   ├── ObjectChanged                     exchanged between two reads of it
+    │   └── StorageUnavailable                unreachable, overloaded or answering nonsense
+    └── NotSupported                          this backend, format or mode cannot do that
+
+An error says what to do, and names the dataset (``port/object``) where there is one. No error ever
+holds a secret or the query of a signed URL.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "AccessDenied",
+    "BackendConflict",
+    "BackendNotFound",
+    "ConfigError",
+    "ConnectorError",
+    "CredentialsExpired",
+    "IntegrityError",
+    "InvalidCredentials",
+    "InvalidKey",
+    "InvalidLocation",
+    "NotAnObject",
+    "NotSupported",
+    "ObjectChanged",
+    "ObjectExists",
+    "ObjectNotFound",
+    "StorageError",
+    "StorageUnavailable",
+    "TruncatedObject",
+    "UnknownDataset",
+    "WrongKey",
+    "naming",
+]
+
+
+class ConnectorError(Exception):
+    """The root of every error raised by this project.
+
+    Attributes:
+        dataset: ``port/object`` of the dataset concerned, or None where no dataset is.
+    """
+
+    dataset: str | None = None
+
+    def __str__(self) -> str:
+        """Return the message, after the dataset's name where it is known."""
+        message = ": ".join(str(arg) for arg in self.args)
+        return f"{self.dataset}: {message}" if self.dataset else message
+
+
+class ConfigError(ConnectorError, ValueError):
+    """What somebody configured or typed is wrong."""
+
+
+class InvalidKey(ConfigError):
+    """A key is neither 32 bytes nor 64 hexadecimal digits."""
+
+
+class InvalidCredentials(ConfigError):
+    """A credentials document breaks a rule; the message names member and rule, never the value."""
+
+
+class InvalidLocation(ConfigError):
+    """A location is not a URL that the credentials' backend can reach."""
+
+
+class BackendNotFound(ConfigError):
+    """No installed distribution serves this scheme or credentials type."""
+
+
+class BackendConflict(ConfigError):
+    """Two installed distributions claim the same scheme or credentials type."""
+
+
+class UnknownDataset(ConfigError, KeyError):
+    """The app config has no such port, or the port no such object; the message lists those there are."""
+
+
+class IntegrityError(ConnectorError):
+    """Sealed bytes are not what their owner sealed: changed, exchanged, or another key's.
+
+    Deliberately no `OSError`: code that retries or ignores I/O errors must not swallow it.
+    """
+
+
+class WrongKey(IntegrityError):
+    """The object does not start with what this key and context would have written."""
+
+
+class TruncatedObject(IntegrityError):
+    """The object is shorter than its format allows, or ends where no object can end."""
+
+
+class StorageError(ConnectorError, OSError):
+    """The storage refused or failed."""
+
+
+class ObjectNotFound(StorageError, FileNotFoundError):
+    """Nothing is stored at the location."""
+
+
+class ObjectExists(StorageError, FileExistsError):
+    """Something is stored at the location already, and the mode was exclusive creation."""
+
+
+class NotAnObject(StorageError, IsADirectoryError):
+    """A folder stands where an object was expected."""
+
+
+class AccessDenied(StorageError, PermissionError):
+    """The storage does not accept these credentials for this operation."""
+
+
+class CredentialsExpired(AccessDenied):
+    """The credentials' time is over: have them renewed, then call `Dataset.refresh()`."""
+
+
+class ObjectChanged(StorageError):
+    """The object was exchanged between two reads of it; open it again."""
+
+
+class StorageUnavailable(StorageError):
+    """The storage cannot be reached, is overloaded, or its answer makes no sense."""
+
+
+class NotSupported(ConnectorError, NotImplementedError):
+    """This backend, format or mode cannot do what was asked."""
+
+
+@contextmanager
+def naming(dataset: str | None) -> Iterator[None]:
+    """Name `dataset` in every `ConnectorError` that leaves the block without a name.
+
+    >>> with naming("input/conditions"):
+    ...     raise ObjectNotFound("nothing is stored at s3://clinic/conditions")
+    Traceback (most recent call last):
+    connectors.errors.ObjectNotFound: input/conditions: nothing is stored at s3://clinic/conditions
+    """
+    try:
+        yield
+    except ConnectorError as error:
+        if error.dataset is None:
+            error.dataset = dataset
+        raise

@@ -1,0 +1,208 @@
+"""Secrets that stay secret in a repr, a log line, a pickle and JSON; and URLs without their query.
+
+A secret's value leaves it by `reveal` alone, so one search finds every place that uses one.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
+
+from connectors.errors import InvalidKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
+    from pydantic_core.core_schema import SerializationInfo
+
+__all__ = ["KEY_SIZE", "SecretKey", "SecretText", "redact_url"]
+
+KEY_SIZE = 32
+"""Bytes in a key: AES-256."""
+
+_MASK = "**********"
+_HEX_KEY = re.compile(r"[0-9A-Fa-f]{64}")
+_HOST = re.compile(r"([^:]*|\[[0-9A-Fa-f:.]*\])(:[0-9]{0,5})?")
+
+T = TypeVar("T", bytes, str)
+
+
+class _Secret(Generic[T]):
+    """A value that prints as a mask, does not pickle, and is compared in constant time."""
+
+    # The value lives in a closure rather than in an attribute, so that debuggers, crash reporters and
+    # tracebacks that print locals with their attributes show a function's name and not the value.
+    __slots__ = ("_reveal",)
+
+    def __init__(self, value: T) -> None:
+        self._reveal: Callable[[], T] = lambda: value
+
+    def reveal(self) -> T:
+        """Return the secret itself."""
+        return self._reveal()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({_MASK})"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return hmac.compare_digest(_as_bytes(self.reveal()), _as_bytes(other.reveal()))
+
+    # A hash would be a fingerprint of the secret, and would tempt somebody to use it as a cache key.
+    __hash__ = None  # type: ignore[assignment]
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        message = (
+            f"a {type(self).__name__} does not pickle, so that no secret travels by accident; "
+            "send the app config's location instead and load it on the other side"
+        )
+        raise TypeError(message)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "format": "password", "writeOnly": True}
+
+
+def _as_bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _serialize(secret: _Secret[Any], info: SerializationInfo) -> str:
+    """Mask a secret in a dump, unless the dump's context says ``{"reveal": True}``."""
+    if not (info.context or {}).get("reveal"):
+        return _MASK
+    value = secret.reveal()
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+class SecretKey(_Secret[bytes]):
+    """A raw 256-bit key.
+
+    Args:
+        value: another `SecretKey`, 32 bytes, or 64 hexadecimal digits (either case, surrounding
+            white space allowed).
+
+    Raises:
+        InvalidKey: it is none of these.
+
+    >>> SecretKey("00" * 32)
+    SecretKey(**********)
+    >>> SecretKey("00" * 31)
+    Traceback (most recent call last):
+    connectors.errors.InvalidKey: a key is 64 hexadecimal digits; this one has 62 characters
+    """
+
+    __slots__ = ()
+
+    def __init__(self, value: SecretKey | bytes | bytearray | memoryview | str) -> None:
+        key, problem = _key_bytes(value)
+        if problem:
+            del value  # a traceback that prints locals would print it
+            raise InvalidKey(problem)
+        super().__init__(key)
+
+    @classmethod
+    def generate(cls) -> SecretKey:
+        """Return a new random key from the operating system."""
+        return cls(os.urandom(KEY_SIZE))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema  # noqa: PLC0415 - only credentials need it
+
+        return core_schema.no_info_plain_validator_function(
+            cls,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                _serialize, info_arg=True, return_schema=core_schema.str_schema()
+            ),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {
+            **super().__get_pydantic_json_schema__(schema, handler),
+            "pattern": r"^\s*[0-9A-Fa-f]{64}\s*$",
+        }
+
+
+def _key_bytes(value: object) -> tuple[bytes, str]:
+    """Return the key, and what is wrong with it if it is none."""
+    if isinstance(value, SecretKey):
+        return value.reveal(), ""
+    if isinstance(value, str):
+        digits = value.strip()
+        if _HEX_KEY.fullmatch(digits):
+            return bytes.fromhex(digits), ""
+        if len(digits) != 2 * KEY_SIZE:
+            return b"", f"a key is 64 hexadecimal digits; this one has {len(digits)} characters"
+        return b"", "a key is 64 hexadecimal digits; this one has other characters among them"
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        size = memoryview(value).nbytes
+        return (bytes(value), "") if size == KEY_SIZE else (b"", f"a key is {KEY_SIZE} bytes; this one has {size}")
+    return b"", f"a key is a SecretKey, 32 bytes or 64 hexadecimal digits, not {type(value).__name__}"
+
+
+class SecretText(_Secret[str]):
+    """A password, token or signed query.
+
+    >>> SecretText("hunter2")
+    SecretText(**********)
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema  # noqa: PLC0415 - only credentials need it
+
+        return core_schema.union_schema(
+            [
+                core_schema.is_instance_schema(cls),
+                core_schema.no_info_after_validator_function(cls, core_schema.str_schema(strict=True)),
+            ],
+            mode="left_to_right",
+            custom_error_type="string_type",
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                _serialize, info_arg=True, return_schema=core_schema.str_schema()
+            ),
+        )
+
+
+def redact_url(url: str) -> str:
+    """Return `url` without user information, query and fragment, for messages and logs.
+
+    >>> redact_url("https://user:pw@host:8443/bucket/key?X-Amz-Signature=abc#x")
+    'https://host:8443/bucket/key?…'
+    >>> redact_url("not a url?token")
+    'not a url?…'
+    """
+    shown, mark, _ = url.partition("?")
+    shown = shown.partition("#")[0]
+    scheme, separator, rest = shown.partition("://")
+    if not separator:
+        shown = shown.rpartition("@")[2]
+        return f"{shown}?…" if mark else shown
+    authority, slash, path = rest.partition("/")
+    host = authority.rpartition("@")[2]
+    shown = f"{scheme}://{host}{slash}{path}"
+    if not _HOST.fullmatch(host):
+        # What looks like a port and is none may be a password, cut short by a character that it should not have.
+        shown = f"{scheme}://…"
+    return f"{shown}?…" if mark else shown
