@@ -1,0 +1,75 @@
+"""Wire formats: bytes to bytes, no I/O. One file each, over the contract in `contract`.
+
+`select` makes a format from its name; `NAMES` lists them. What each one looks like and stops is in its module.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from connectors.errors import ConfigError
+from connectors.formats.auto import Auto
+from connectors.formats.cobblestone import Cobblestone256
+from connectors.formats.contract import Format, Opener, Sealer
+from connectors.formats.gcm import Gcm
+from connectors.formats.layout import Layout
+from connectors.formats.plain import Plain
+from connectors.formats.tink import DEFAULT_SEGMENT_SIZE, TinkGcmHkdf
+from connectors.secrets import SecretKey
+
+__all__ = [
+    "DEFAULT_SEGMENT_SIZE",
+    "NAMES",
+    "Auto",
+    "Cobblestone256",
+    "Format",
+    "FormatName",
+    "Gcm",
+    "Layout",
+    "Opener",
+    "Plain",
+    "Sealer",
+    "TinkGcmHkdf",
+    "select",
+]
+
+FormatName = Literal["auto", "cobblestone-256", "tink-gcm-hkdf", "gcm"]
+"""The names a format is chosen by; ``auto`` reads cobblestone-256 and gcm, and writes cobblestone-256."""
+
+NAMES: tuple[FormatName, ...] = get_args(FormatName)
+
+
+def select(
+    name: str,
+    key: SecretKey | bytes | str,
+    *,
+    context: bytes = b"",
+    segment_size: int = DEFAULT_SEGMENT_SIZE,
+) -> Format:
+    """Return the format called `name`, under `key`.
+
+    Args:
+        name: one of `NAMES`.
+        key: a `SecretKey`, 32 bytes, or 64 hexadecimal digits.
+        context: bytes that bind objects to a place or purpose; not with gcm.
+        segment_size: bytes in a sealed segment; tink-gcm-hkdf only.
+
+    Raises:
+        InvalidKey: the key has another length or form.
+        ConfigError: an unknown name, or an option its format does not have.
+    """
+    key = SecretKey(key)  # from here on, a traceback that prints locals prints a mask
+    if type(context) is not bytes:  # text would only fail when an object is begun already
+        message = f"a context is bytes, not {type(context).__name__}; encode text as UTF-8"
+        raise ConfigError(message)
+    match name:
+        case "auto":
+            return Auto(key, context)
+        case "cobblestone-256":
+            return Cobblestone256(key, context)
+        case "tink-gcm-hkdf":
+            return TinkGcmHkdf(key, context, segment_size=segment_size)
+        case "gcm":
+            return Gcm(key, context)
+    message = f"unknown format {name!r}; known are {', '.join(NAMES)}"
+    raise ConfigError(message)

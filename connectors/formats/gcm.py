@@ -1,0 +1,177 @@
+"""gcm: the one-shot format, nonce || ciphertext || tag, as scripts around AES-256-GCM write it.
+
+::
+
+    object = nonce(12) || ciphertext || tag(16)
+
+One tag covers the whole object, so not a byte of it may be released before all of it was read. Storage may
+serve other bytes on a second read, so the first read must leave something to hold the second against: a GMAC
+for each block of ciphertext, under a key that lives only as long as the opener. The first pass verifies the
+object's tag and takes each block's GMAC (16 bytes for each 256 KiB); from then on any block is random access:
+its GMAC verified, then AES-CTR, which is what GCM encrypts with.
+
+No context, and no defence against exchanging whole objects under one key; prefer cobblestone-256. Seal at most
+2^32 objects under one key (NIST SP 800-38D, 8.3: nonces are random), far fewer if they matter; an object holds at
+most 2^36 - 32 bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from connectors.errors import ConfigError, IntegrityError
+from connectors.formats.contract import Format, Opener, Sealer
+from connectors.formats.layout import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from connectors.secrets import SecretKey
+
+__all__ = ["Gcm"]
+
+NONCE_SIZE = 12
+TAG_SIZE = 16
+_AES_BLOCK = 16
+BLOCK_SIZE = 1 << 18
+_VERIFY_RUN = 16
+"""Blocks that `authenticate` fetches at once: over a network, one request for each block would be far slower."""
+
+LAYOUT = Layout(header=NONCE_SIZE, chunk=BLOCK_SIZE, tag=0, trailer=TAG_SIZE, max_plain=(1 << 36) - 32)
+
+
+class Gcm(Format):
+    """One-shot AES-256-GCM under one key.
+
+    Args:
+        key: 32 bytes, used directly.
+        context: must be empty; the format has none.
+
+    Raises:
+        ConfigError: a context was given.
+    """
+
+    name = "gcm"
+    head_size = NONCE_SIZE
+    layout: Layout = LAYOUT
+
+    def __init__(self, key: SecretKey, context: bytes = b"") -> None:
+        if context:
+            message = "the format gcm cannot bind a context; use cobblestone-256, or leave the context out"
+            raise ConfigError(message)
+        self._key = key
+
+    def sealer(self) -> GcmSealer:
+        """Return a sealer with a fresh random nonce."""
+        return GcmSealer(self._key, os.urandom(NONCE_SIZE))
+
+    def opener(self, head: bytes, sealed_size: int) -> GcmOpener:
+        """Return an opener; nothing is known of the object until it has authenticated all of it."""
+        return GcmOpener(self._key, head[:NONCE_SIZE], sealed_size)
+
+
+class GcmSealer(Sealer):
+    """Seals one object in one pass."""
+
+    def __init__(self, key: SecretKey, nonce: bytes) -> None:
+        super().__init__(LAYOUT)
+        self.header = nonce
+        self._encryptor = Cipher(algorithms.AES(key.reveal()), modes.GCM(nonce)).encryptor()
+
+    def _seal_run(self, first: int, count: int, plain: memoryview, out: memoryview, *, final: bool) -> int:  # noqa: ARG002
+        done = _update_into(self._encryptor.update_into, plain, out)
+        if final:
+            self._encryptor.finalize()
+            out[done : done + TAG_SIZE] = self._encryptor.tag
+            done += TAG_SIZE
+        return done
+
+
+class GcmOpener(Opener):
+    """Opens one object: all of it once to verify, then any block."""
+
+    reads_all = True
+
+    def __init__(self, key: SecretKey, nonce: bytes, sealed_size: int) -> None:
+        super().__init__(LAYOUT, sealed_size)
+        self._key = key
+        self._nonce = nonce
+        self._mac = AESGCM(AESGCM.generate_key(256))
+        self._macs: list[bytes] = []
+
+    def authenticate(self, fetch: Callable[[int, int], bytes | memoryview]) -> None:
+        """Read the whole object, verify its tag, and remember each block by a GMAC."""
+        macs: list[bytes] = []
+        tag = bytes(fetch(self.sealed_size - TAG_SIZE, self.sealed_size))
+        decryptor = Cipher(algorithms.AES(self._key.reveal()), modes.GCM(self._nonce, tag)).decryptor()
+        discarded = memoryview(bytearray(BLOCK_SIZE + _AES_BLOCK))
+        try:
+            for first in range(0, self.chunks, _VERIFY_RUN):
+                run = memoryview(fetch(*self.sealed_span(first, min(_VERIFY_RUN, self.chunks - first))))
+                for start in range(0, len(run) or 1, BLOCK_SIZE):
+                    block = run[start : start + BLOCK_SIZE]
+                    _update_into(decryptor.update_into, block, discarded)
+                    macs.append(self._mac.encrypt(_mac_nonce(len(macs)), b"", block))
+        finally:
+            discarded[:] = bytes(len(discarded))
+        try:
+            decryptor.finalize()
+        except InvalidTag:
+            verified = False
+        else:
+            verified = True
+        if not verified:
+            message = (
+                "the object's tag does not verify: this is another key than it was sealed with, "
+                "or the object was changed, cut or exchanged in storage"
+            )
+            raise IntegrityError(message)
+        self._macs = macs
+
+    def _open_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
+        if not self._macs:
+            message = "authenticate the object before opening any of it"
+            raise ValueError(message)
+        for offset, index in enumerate(range(first, first + count)):
+            block = sealed[offset * BLOCK_SIZE : (offset + 1) * BLOCK_SIZE]
+            try:
+                self._mac.decrypt(_mac_nonce(index), self._macs[index], block)
+            except InvalidTag:
+                verified = False
+            else:
+                verified = True
+            if not verified:
+                message = (
+                    f"block {index} is not what was verified a moment ago: "
+                    "the storage served other bytes on a second read; do not trust it"
+                )
+                raise IntegrityError(message)
+        # GCM encrypts with AES-CTR, counting from 2: counter 1 made the tag (NIST SP 800-38D, 7.1).
+        counter = 2 + first * (BLOCK_SIZE // _AES_BLOCK)
+        stream = modes.CTR(self._nonce + counter.to_bytes(4))
+        return _update_into(Cipher(algorithms.AES(self._key.reveal()), stream).decryptor().update_into, sealed, out)
+
+
+def _mac_nonce(index: int) -> bytes:
+    return index.to_bytes(NONCE_SIZE)
+
+
+def _update_into(update: Callable[[memoryview, memoryview], int], data: memoryview, out: memoryview) -> int:
+    """Run a stream cipher over `data` into `out`, which need not be longer than `data`.
+
+    `update_into` of cryptography 50 wants 15 bytes more room than it fills, in case of a block cipher: the last
+    bytes go through a buffer of their own.
+    """
+    if len(out) >= len(data) + _AES_BLOCK - 1:
+        return update(data, out)
+    split = max(0, len(data) - _AES_BLOCK + 1)
+    done = update(data[:split], out) if split else 0
+    rest = memoryview(bytearray(2 * _AES_BLOCK))
+    size = update(data[split:], rest)
+    out[done : done + size] = rest[:size]
+    return done + size

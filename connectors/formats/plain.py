@@ -1,0 +1,56 @@
+"""No encryption: a dataset whose credentials say ``"encryption": null``.
+
+Not a name that a document's `format` can have: bytes are plain only where their owner said so in so many words.
+The streams above need no second way of reading and writing for them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from connectors.formats.contract import Format, Opener, Sealer
+from connectors.formats.layout import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Plain"]
+
+LAYOUT = Layout(header=0, chunk=1 << 16, tag=0)
+
+
+class Plain(Format):
+    """Bytes as they are."""
+
+    name = "plain"
+    head_size = 0
+    layout: Layout = LAYOUT
+
+    def sealer(self) -> PlainSealer:
+        """Return a sealer that copies."""
+        return PlainSealer(LAYOUT)
+
+    def opener(self, head: bytes, sealed_size: int) -> PlainOpener:  # noqa: ARG002 - there is no header
+        """Return an opener that copies."""
+        return PlainOpener(LAYOUT, sealed_size)
+
+
+class PlainSealer(Sealer):
+    """Copies."""
+
+    header = b""
+
+    def _seal_run(self, first: int, count: int, plain: memoryview, out: memoryview, *, final: bool) -> int:  # noqa: ARG002
+        out[: len(plain)] = plain
+        return len(plain)
+
+
+class PlainOpener(Opener):
+    """Copies; there is nothing to verify."""
+
+    def authenticate(self, fetch: Callable[[int, int], bytes | memoryview]) -> None:
+        """Do nothing: plain bytes have no proof of their end."""
+
+    def _open_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:  # noqa: ARG002
+        out[: len(sealed)] = sealed
+        return len(sealed)

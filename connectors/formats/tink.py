@@ -1,0 +1,111 @@
+"""tink-gcm-hkdf: Tink's streaming AEAD AES256_GCM_HKDF, to exchange objects with Tink.
+
+::
+
+    object    = 0x28 || salt(32) || nonce_prefix(7) || segment_0 || ... || segment_n-1
+    file key  = HKDF-SHA256(raw key, salt, info = context)
+    segment_i = AES-256-GCM(file key, prefix(7) || be32(i) || is_last(1), plain)
+
+`segment_size` counts the tag, and segment 0 the header too. Nothing in the object tells it: both sides
+configure it (1 MiB is Tink's AES256_GCM_HKDF_1MB template, 4 KiB its _4KB).
+
+Source: https://developers.google.com/tink/streaming-aead/aes_gcm_hkdf_streaming
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from connectors.errors import ConfigError, IntegrityError, WrongKey
+from connectors.formats.chunked import ChunkOpener, ChunkSealer, Nonce
+from connectors.formats.contract import Format
+from connectors.formats.layout import Layout
+
+if TYPE_CHECKING:
+    from connectors.secrets import SecretKey
+
+__all__ = ["DEFAULT_SEGMENT_SIZE", "MAX_SEGMENT_SIZE", "MIN_SEGMENT_SIZE", "TinkGcmHkdf"]
+
+HEADER_SIZE = 1 + 32 + 7
+TAG_SIZE = 16
+DEFAULT_SEGMENT_SIZE = 1 << 20
+MIN_SEGMENT_SIZE = HEADER_SIZE + TAG_SIZE + 1
+# Tink's own bound is 2^31 - 1; a reader holds whole segments in memory, so ours is far lower.
+MAX_SEGMENT_SIZE = 1 << 26
+
+
+class TinkGcmHkdf(Format):
+    """AES256_GCM_HKDF under one key, associated data and segment size.
+
+    Args:
+        key: 32 bytes, Tink's input key material.
+        context: Tink's associated data.
+        segment_size: bytes in a sealed segment, tag included; from 57 bytes to 64 MiB.
+
+    Raises:
+        ConfigError: the segment size is out of range.
+    """
+
+    name = "tink-gcm-hkdf"
+    head_size = HEADER_SIZE
+    layout: Layout
+
+    def __init__(self, key: SecretKey, context: bytes = b"", *, segment_size: int = DEFAULT_SEGMENT_SIZE) -> None:
+        if type(segment_size) is not int or not MIN_SEGMENT_SIZE <= segment_size <= MAX_SEGMENT_SIZE:
+            message = f"segment_size is {MIN_SEGMENT_SIZE} to {MAX_SEGMENT_SIZE} bytes, not {segment_size!r}"
+            raise ConfigError(message)
+        self._key = key
+        self._context = context
+        chunk = segment_size - TAG_SIZE
+        self.layout = Layout(
+            header=HEADER_SIZE,
+            chunk=chunk,
+            tag=TAG_SIZE,
+            lead=HEADER_SIZE,
+            max_plain=(chunk << 32) - HEADER_SIZE,
+        )
+
+    def sealer(self) -> ChunkSealer:
+        """Return a sealer with a fresh random salt and nonce prefix."""
+        salt, prefix = os.urandom(32), os.urandom(7)
+        header = bytes([HEADER_SIZE]) + salt + prefix
+        return ChunkSealer(self.layout, header, self._derive(salt), _nonces(prefix))
+
+    def opener(self, head: bytes, sealed_size: int) -> TinkOpener:
+        """Return an opener; only the segments' tags tell whether the key and context are right."""
+        self.layout.plain_size(sealed_size)
+        if head[0] != HEADER_SIZE:
+            message = "the object does not start as a tink-gcm-hkdf object does: is the format right?"
+            raise WrongKey(message)
+        salt, prefix = head[1:33], head[33:HEADER_SIZE]
+        return TinkOpener(self.layout, sealed_size, self._derive(salt), _nonces(prefix))
+
+    def _derive(self, salt: bytes) -> AESGCM:
+        return AESGCM(HKDF(SHA256(), 32, salt, self._context).derive(self._key.reveal()))
+
+
+class TinkOpener(ChunkOpener):
+    """Opens each segment by itself; nothing but the segments' tags tells a wrong key from damage."""
+
+    @staticmethod
+    def broken_chunk(index: int) -> IntegrityError:
+        """Return the error for a segment whose tag does not verify."""
+        message = (
+            f"segment {index} does not verify: this is another key, context or segment size than it was sealed with, "
+            "or the object was changed, damaged or exchanged in storage; do not trust it"
+        )
+        return IntegrityError(message)
+
+
+def _nonces(prefix: bytes) -> Nonce:
+    base = int.from_bytes(prefix) << 40
+
+    def nonce(index: int, last: bool) -> bytes:  # noqa: FBT001 - the signature both formats share
+        return (base | index << 8 | last).to_bytes(12)
+
+    return nonce
