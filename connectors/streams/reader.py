@@ -1,0 +1,172 @@
+"""A seekable file of plain bytes over any source of sealed ones.
+
+What leaves a `SealedReader` has been verified, and so has its end before it says where that is. It keeps one run of
+chunks in memory: a single chunk for a reader that jumps about, growing runs for one that reads on.
+"""
+
+from __future__ import annotations
+
+import io
+import operator
+import os
+from typing import TYPE_CHECKING
+
+from connectors.errors import TruncatedObject, naming
+from connectors.streams.sources import read_exactly
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+    from connectors.formats import Format
+    from connectors.streams.sources import Source
+
+__all__ = ["SealedReader"]
+
+HEAD_SIZE = 1 << 16
+"""How much the first request asks for: small objects arrive whole, large ones with their header and size."""
+HELD_SIZE = 1 << 24
+"""Up to this size, an object whose format verifies all of it before any of it is fetched once and held, sealed."""
+MAX_RUN = 1 << 22
+"""Plain bytes in the longest run that is fetched and opened at once."""
+
+
+class SealedReader(io.RawIOBase):
+    """The plain bytes of one sealed object. Put an `io.BufferedReader` over it; `open_reader` does.
+
+    Args:
+        source: the sealed bytes. Closed with the reader.
+        codec: the format, with its key.
+        name: what errors call the object, ``port/object`` for one.
+
+    Raises:
+        WrongKey, TruncatedObject, IntegrityError: the object is not what its owner sealed, which is found before
+            the first byte is read: the end of the object is verified here.
+    """
+
+    def __init__(self, source: Source, codec: Format, *, name: str | None = None) -> None:
+        super().__init__()
+        self._source = source
+        self._dataset = name
+        self._position = 0
+        self._run = memoryview(b"")
+        self._run_start = 0
+        self._run_size = 0
+        try:
+            with naming(name):
+                self._start(codec)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, codec: Format) -> None:
+        """Read the head, learn the size, prove the end."""
+        head = self._source.read_range(0, HEAD_SIZE)
+        size = self._source.size
+        if len(head) < min(size, HEAD_SIZE):
+            message = f"the storage gave {len(head)} bytes of an object that it says has {size}"
+            raise TruncatedObject(message)
+        self._head = memoryview(head)[:size]
+        self._opener = codec.opener(bytes(self._head[: codec.head_size]), size)
+        if self._opener.reads_all and len(head) < size <= HELD_SIZE:
+            self._head = memoryview(b"".join((head, read_exactly(self._source, len(head), size))))
+        self._opener.authenticate(self._fetch)
+        self._size = self._opener.plain_size
+
+    def _fetch(self, start: int, stop: int) -> bytes | memoryview:
+        if stop <= len(self._head):
+            return self._head[start:stop]
+        return read_exactly(self._source, start, stop)
+
+    @property
+    def size(self) -> int:
+        """The plain size in bytes, verified."""
+        return self._size
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position, in plain bytes."""
+        self._check_open()
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move to a plain offset; beyond the end is allowed and reads nothing."""
+        self._check_open()
+        offset = operator.index(offset)
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}.get(whence)
+        if base is None:
+            message = f"invalid whence ({whence}, should be 0, 1 or 2)"
+            raise ValueError(message)
+        if base + offset < 0:
+            message = f"negative seek position {base + offset}"
+            raise ValueError(message)
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Fill `buffer` with what is at hand, at least one byte unless at the end; return how many."""
+        self._check_open()
+        out = memoryview(buffer).cast("B")
+        if not out or self._position >= self._size:
+            return 0
+        offset = self._position - self._run_start
+        if not 0 <= offset < len(self._run):
+            with naming(self._dataset):
+                self._load(len(out))
+            offset = self._position - self._run_start
+        piece = self._run[offset : offset + len(out)]
+        out[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)
+
+    def readall(self) -> bytes:
+        """Return everything from the position to the end."""
+        self._check_open()
+        out = bytearray(max(0, self._size - self._position))
+        view = memoryview(out)
+        while view:
+            view = view[self.readinto(view) :]
+        return bytes(out)
+
+    def _load(self, wanted: int) -> None:
+        """Fetch and open the run of chunks that starts at the position."""
+        opener, chunk = self._opener, self._opener.layout.chunk
+        reads_on = self._position == self._run_start + len(self._run)
+        self._run_size = min(max(2 * self._run_size, chunk), MAX_RUN) if reads_on else chunk
+        first = opener.layout.index(self._position)
+        # A buffered reader asks for its buffer's size whatever its user asked for: more than a chunk is meant.
+        size = max(self._run_size, min(wanted, MAX_RUN) if wanted > chunk else 0)
+        last = opener.layout.index(min(self._position + size, self._size) - 1)
+        if not reads_on and wanted <= chunk:
+            last = first
+        self._run = memoryview(b"")  # an error below leaves no run behind, and no two runs are held at once
+        self._run_start = opener.layout.plain_start(first)
+        count = last - first + 1
+        start, stop = opener.plain_span(first, count)
+        plain = memoryview(bytearray(stop - start))
+        opener.open_run(first, count, memoryview(self._fetch(*opener.sealed_span(first, count))), plain)
+        self._run, self._run_start = plain, start
+
+    def _check_open(self) -> None:
+        if self.closed:
+            message = "I/O operation on closed file"
+            raise ValueError(message)
+
+    def close(self) -> None:
+        """Let the source and the plain bytes go."""
+        if not self.closed:
+            self._run = self._head = memoryview(b"")
+            try:
+                self._source.close()
+            finally:
+                super().close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"at {self._position} of {self._size}"
+        return f"<{type(self).__name__} {self._dataset or ''} {state}>"

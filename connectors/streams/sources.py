@@ -1,0 +1,201 @@
+"""Where a reader's sealed bytes come from: anything that gives a range of bytes.
+
+A backend's file object may offer `read_range` and `size` itself (a presigned URL does, and learns its size
+from the first answer); any other seekable binary file is wrapped.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from threading import Lock
+from typing import IO, TYPE_CHECKING, Protocol, runtime_checkable
+
+from connectors.errors import AccessDenied, ConfigError, NotAnObject, ObjectNotFound, TruncatedObject
+from connectors.secrets import redact_url
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+__all__ = ["BinaryFile", "FileSource", "Source", "StrPath", "as_path", "as_source", "check_binary", "read_exactly"]
+
+StrPath = str | os.PathLike[str]
+BinaryFile = IO[bytes] | io.RawIOBase | io.BufferedIOBase
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Random access to the sealed bytes of one object that does not change while it is open."""
+
+    @property
+    def size(self) -> int:
+        """The object's size in bytes, as the storage says. May cost a request before the first read."""
+
+    def read_range(self, start: int, stop: int) -> bytes | memoryview:
+        """Return the bytes from `start` to `stop`; fewer only where the object ends before `stop`.
+
+        They must not change any more: no view of a file mapped into memory, which its storage can still write to.
+        """
+
+    def close(self) -> None:
+        """Let the object go."""
+
+
+class FileSource:
+    """A seekable binary file as a `Source`. Local files are read without moving their position."""
+
+    def __init__(self, file: BinaryFile, *, owned: bool = False) -> None:
+        self._file = file
+        self._owned = owned
+        self._lock = Lock()
+        self._local = _local(file)
+        self.size = os.fstat(self._local.fileno()).st_size if self._local else file.seek(0, os.SEEK_END)
+
+    def read_range(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to `stop`."""
+        if self._local is not None:
+            # Asked for each time: the number of a file that was closed belongs to whatever was opened next.
+            return _pread(self._local.fileno(), start, stop)
+        with self._lock:
+            self._file.seek(start)
+            return _read_up_to(self._file, stop - start)
+
+    def close(self) -> None:
+        """Close the file, if it was opened for this source."""
+        if self._owned:
+            self._file.close()
+
+
+def _local(file: BinaryFile) -> io.FileIO | None:
+    """Return the local file that `file` is or buffers; None for whatever wraps or decodes one."""
+    raw = file.raw if type(file) is io.BufferedReader else file
+    return raw if type(raw) is io.FileIO and hasattr(os, "pread") else None
+
+
+def _pread(descriptor: int, start: int, stop: int) -> bytes:
+    data = os.pread(descriptor, stop - start, start)
+    if len(data) == stop - start:
+        return data
+    pieces = [data]
+    while data and (start := start + len(data)) < stop:
+        data = os.pread(descriptor, stop - start, start)
+        pieces.append(data)
+    return b"".join(pieces)
+
+
+def _read_up_to(file: BinaryFile, size: int) -> bytes:
+    data = file.read(size) or b""
+    if len(data) == size:
+        return data
+    pieces = [data]
+    while data and (size := size - len(data)) > 0:
+        data = file.read(size) or b""
+        pieces.append(data)
+    return b"".join(pieces)
+
+
+def read_exactly(source: Source, start: int, stop: int) -> bytes | memoryview:
+    """Return the bytes from `start` to `stop`.
+
+    Raises:
+        TruncatedObject: the object ends before `stop`, whatever size the storage claimed.
+    """
+    data = source.read_range(start, stop)
+    if len(data) != stop - start:
+        message = (
+            f"the storage gave {len(data)} of the {stop - start} bytes from {start}: "
+            "the object is shorter than it claims to be"
+        )
+        raise TruncatedObject(message)
+    return data
+
+
+def as_path(path: StrPath) -> str:
+    """Return a local path as text.
+
+    Raises:
+        ConfigError: it is a URL, which only a `Dataset` can open.
+    """
+    text = os.fspath(path)
+    if "://" in text:
+        message = f"{redact_url(text)} is a URL, not a local path; open it as connectors.Dataset(...)"
+        raise ConfigError(message)
+    return text
+
+
+def open_local(path: StrPath) -> io.FileIO:
+    """Open a local file for reading.
+
+    Raises:
+        ObjectNotFound: there is none.
+        NotAnObject: it is a folder.
+        AccessDenied: this process may not read it.
+    """
+    text = as_path(path)
+    try:
+        return io.FileIO(text, "rb")
+    except (FileNotFoundError, NotADirectoryError):
+        error: Exception = ObjectNotFound(f"there is no file {text}")
+    except IsADirectoryError:
+        error = NotAnObject(f"{text} is a folder; name a file")
+    except PermissionError:
+        error = AccessDenied(f"this process may not read {text}")
+    raise error
+
+
+def as_source(file: StrPath | BinaryFile | Source) -> Source:
+    """Return `file` as a `Source`.
+
+    A stream that cannot seek is first copied, sealed as it is, into an unnamed temporary file: its end has to be
+    verified before any of it is released.
+
+    Raises:
+        ConfigError: a file in text mode, or no file at all.
+        ObjectNotFound, NotAnObject, AccessDenied: nothing to read at the path.
+    """
+    if isinstance(file, (str, os.PathLike)):
+        local = open_local(file)
+        if local.seekable():
+            return FileSource(local, owned=True)
+        with local:  # a pipe that has a path
+            return _spooled(local)
+    if _gives_ranges(file):
+        return file
+    check_binary(file)
+    return FileSource(file) if file.seekable() else _spooled(file)
+
+
+def _gives_ranges(file: BinaryFile | Source) -> TypeIs[Source]:
+    # Not `isinstance`: it would read `size`, which may cost a request that the first range saves.
+    return hasattr(file, "read_range")
+
+
+def check_binary(file: object) -> None:
+    """Check that `file` is a binary file.
+
+    Raises:
+        ConfigError: it is bytes, a file in text mode, or no file.
+    """
+    if isinstance(file, io.TextIOBase):
+        message = "the file is open in text mode; open it in binary mode"
+    elif isinstance(file, (bytes, bytearray, memoryview)):
+        message = "a path or a binary file is expected, not bytes; wrap them in io.BytesIO"
+    elif not hasattr(file, "seekable") and not hasattr(file, "read") and not hasattr(file, "write"):
+        message = f"a path or a binary file is expected, not {type(file).__name__}"
+    else:
+        return
+    raise ConfigError(message)
+
+
+def _spooled(file: BinaryFile) -> FileSource:
+    spool = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - owned by the source
+    try:
+        while data := file.read(1 << 20):
+            view = memoryview(data)
+            while view:
+                view = view[spool.write(view) :]
+        return FileSource(spool, owned=True)
+    except BaseException:
+        spool.close()
+        raise

@@ -1,0 +1,346 @@
+"""Where sealed bytes go: paths, on which whole files appear or none; and files that somebody else owns."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sealing import COBBLESTONE, KEY, plain_bytes
+
+import connectors
+from connectors.errors import (
+    AccessDenied,
+    ConfigError,
+    ConnectorError,
+    NotAnObject,
+    NotSupported,
+    ObjectExists,
+    ObjectNotFound,
+)
+from connectors.fsspec_types import LocalFileSystem, MemoryFileSystem
+from connectors.streams import FileSink, PathSink, SealedWriter, as_sink
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "conditions.sealed"
+
+
+def write(sink: PathSink, plain: bytes = b"plain") -> None:
+    with SealedWriter(sink, COBBLESTONE.codec()) as writer:
+        writer.write(plain)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+class TestPath:
+    def test_the_file_appears_on_commit_and_only_then(self, path: Path) -> None:
+        path.write_bytes(b"what stood there")
+        with connectors.open_writer(path, KEY) as writer:
+            writer.write(plain_bytes(3 << 20))
+            assert path.read_bytes() == b"what stood there"
+            staged = [name for name in names(path.parent) if name != path.name]
+            assert len(staged) == 1
+            assert stat.S_IMODE((path.parent / staged[0]).stat().st_mode) == 0o600
+        assert names(path.parent) == [path.name]
+        assert COBBLESTONE.unseal(path) == plain_bytes(3 << 20)
+
+    def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(self, path: Path) -> None:
+        path.write_bytes(b"what stood there")
+        with pytest.raises(ZeroDivisionError), connectors.open_writer(path, KEY) as writer:
+            writer.write(plain_bytes(3 << 20))
+            raise ZeroDivisionError
+        assert path.read_bytes() == b"what stood there"
+        assert names(path.parent) == [path.name]
+
+    def test_discarding_twice_is_once(self, path: Path) -> None:
+        sink = PathSink(path)
+        sink.write(memoryview(b"x"))
+        sink.discard()
+        sink.discard()
+        assert names(path.parent) == []
+
+    @pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+    def test_a_new_file_has_the_mode_that_the_umask_gives(self, path: Path, mask: int) -> None:
+        before = os.umask(mask)
+        try:
+            write(PathSink(path))
+            assert os.umask(mask) == mask
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+
+    @pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+    def test_a_replaced_file_keeps_its_mode(self, path: Path, mode: int) -> None:
+        path.touch()
+        path.chmod(mode)
+        write(PathSink(path))
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+
+    def test_a_relative_path_means_the_folder_of_the_moment_it_was_given(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "one").mkdir()
+        (tmp_path / "other").mkdir()
+        monkeypatch.chdir(tmp_path / "one")
+        sink = PathSink("sealed")
+        monkeypatch.chdir(tmp_path / "other")
+        write(sink)
+        assert names(tmp_path / "one") == ["sealed"]
+        assert names(tmp_path / "other") == []
+
+    @pytest.mark.parametrize("name", ["x" * 255, "é" * 127, ".hidden", "with space\n", "*"])
+    def test_any_name_that_the_filesystem_takes(self, tmp_path: Path, name: str) -> None:
+        write(PathSink(tmp_path / name))
+        assert names(tmp_path) == [name]
+
+    def test_a_link_is_replaced_and_not_followed(self, path: Path) -> None:
+        target = path.with_name("target")
+        target.write_bytes(b"elsewhere")
+        path.symlink_to(target)
+        write(PathSink(path))
+        assert target.read_bytes() == b"elsewhere"
+        assert not path.is_symlink()
+
+    def test_in_place(self, path: Path) -> None:
+        path.write_bytes(plain_bytes(3 << 20))
+        connectors.encrypt(path, path, KEY)
+        assert COBBLESTONE.unseal(path) == plain_bytes(3 << 20)
+        connectors.decrypt(path, path, KEY)
+        assert path.read_bytes() == plain_bytes(3 << 20)
+        assert names(path.parent) == [path.name]
+
+    def test_a_folder_that_cannot_be_synced_does_not_unsay_the_commit(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = os.open
+
+        def refuse(target: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+            if os.path.isdir(target):
+                raise PermissionError
+            return real(target, flags, *args, **kwargs)
+
+        monkeypatch.setattr(os, "open", refuse)
+        write(PathSink(path))
+        assert COBBLESTONE.unseal(path) == b"plain"
+
+    def test_a_full_disk(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path.write_bytes(b"what stood there")
+        monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space"):
+            write(PathSink(path))
+        assert path.read_bytes() == b"what stood there"
+        assert names(path.parent) == [path.name]
+
+
+class TestRefusedPaths:
+    def test_a_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        for wrong in (tmp_path, f"{tmp_path}/new/", "", ".", "/"):
+            with pytest.raises(NotAnObject, match="is a folder; name a file"):
+                PathSink(wrong)
+        assert names(tmp_path) == []
+
+    def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(ObjectNotFound, match=f"there is no folder {tmp_path}/none to write x into"):
+            PathSink(tmp_path / "none" / "x")
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+    def test_a_folder_that_is_not_ours(self, tmp_path: Path) -> None:
+        tmp_path.chmod(0o500)
+        with pytest.raises(AccessDenied):
+            PathSink(tmp_path / "x")
+
+    def test_a_refusal_of_the_system_is_ours(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "open", lambda *_, **__: (_ for _ in ()).throw(PermissionError))
+        with pytest.raises(AccessDenied, match="may not write into") as caught:
+            PathSink(path)
+        assert caught.value.__context__ is None
+
+    def test_what_is_no_regular_file_is_never_replaced(self, path: Path) -> None:
+        os.mkfifo(path)
+        link = path.with_name("link")
+        link.symlink_to("/dev/null")
+        for device in (path, link, "/dev/null"):
+            with pytest.raises(NotSupported, match="is not a regular file"):
+                connectors.open_writer(device, KEY)
+        assert stat.S_ISFIFO(path.stat().st_mode)
+        assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+    def test_a_url(self) -> None:
+        with pytest.raises(ConfigError, match="is a URL, not a local path"):
+            PathSink("s3://bucket/key")
+
+
+class TestExclusive:
+    def test_a_new_file_is_created(self, path: Path) -> None:
+        write(PathSink(path, exclusive=True))
+        assert COBBLESTONE.unseal(path) == b"plain"
+        assert names(path.parent) == [path.name]
+
+    @pytest.mark.parametrize("make", [Path.touch, Path.mkdir, lambda path: path.symlink_to("nowhere")])
+    def test_what_stands_there_is_refused_at_once(self, path: Path, make: Any) -> None:
+        make(path)
+        with pytest.raises((ObjectExists, NotAnObject)):
+            PathSink(path, exclusive=True)
+        assert names(path.parent) == [path.name]
+
+    def test_what_appears_meanwhile_stands(self, path: Path) -> None:
+        sink = PathSink(path, exclusive=True)
+        with pytest.raises(ObjectExists, match="exists already"), SealedWriter(sink, COBBLESTONE.codec()) as writer:
+            writer.write(b"plain")
+            path.write_bytes(b"another's")
+        assert path.read_bytes() == b"another's"
+        assert names(path.parent) == [path.name]
+
+
+KILLED = """
+import os, signal, sys, connectors
+writer = connectors.open_writer(sys.argv[1], "00" * 32)
+writer.write(bytes(5 << 20))
+print("half way", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_killed_process_leaves_what_stood_there(path: Path) -> None:
+    path.write_bytes(b"what stood there")
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"half way\n"
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    assert path.read_bytes() == b"what stood there"
+
+
+class TestFiles:
+    def test_they_are_written_as_it_comes_and_stay_open(self) -> None:
+        file = io.BytesIO()
+        with connectors.open_writer(file, KEY) as writer:
+            writer.write(plain_bytes(3 << 20))
+            assert len(file.getvalue()) > 1 << 20
+        assert not file.closed
+        assert COBBLESTONE.unseal(file) == plain_bytes(3 << 20)
+
+    @pytest.mark.parametrize("size", [0, 1, 16384, 3 << 20])
+    @pytest.mark.parametrize("name", ["cobblestone-256", "tink-gcm-hkdf", "gcm", "auto"])
+    def test_a_discarded_object_lacks_its_end(self, size: int, name: str) -> None:
+        file = io.BytesIO()
+        writer = connectors.open_writer(file, KEY, format=name)
+        writer.write(plain_bytes(size))
+        writer.discard()
+        for reading in {name, "auto"}:
+            with pytest.raises(connectors.errors.IntegrityError):
+                connectors.open_reader(file, KEY, format=reading)
+
+    def test_raw_files_that_take_a_part(self) -> None:
+        class Slow(io.RawIOBase):
+            taken = bytearray()
+
+            def writable(self) -> bool:
+                return True
+
+            def write(self, data: Any, /) -> int:
+                self.taken += bytes(data)[:7777]
+                return min(len(data), 7777)
+
+        file = Slow()
+        connectors.encrypt(io.BytesIO(plain_bytes(100_000)), file, KEY)
+        assert COBBLESTONE.unseal(bytes(file.taken)) == plain_bytes(100_000)
+
+    def test_files_outside_io_that_do_not_say_how_much_they_took(self) -> None:
+        class Quiet:
+            """As those of paramiko are."""
+
+            def __init__(self) -> None:
+                self.taken = bytearray()
+
+            def writable(self) -> bool:
+                return True
+
+            def write(self, data: Any) -> None:
+                self.taken += data
+
+            def flush(self) -> None: ...
+
+        file = Quiet()
+        connectors.encrypt(io.BytesIO(plain_bytes(100_000)), file, KEY)
+        assert COBBLESTONE.unseal(bytes(file.taken)) == plain_bytes(100_000)
+
+    @pytest.mark.parametrize("answer", [None, 0])
+    def test_a_file_that_takes_nothing_is_an_error_and_no_endless_loop(self, answer: int | None) -> None:
+        class Full(io.RawIOBase):
+            def writable(self) -> bool:
+                return True
+
+            def write(self, data: Any, /) -> int | None:
+                return answer
+
+        with pytest.raises(BlockingIOError, match="blocking mode"):
+            connectors.encrypt(io.BytesIO(b"plain"), Full(), KEY)
+
+    def test_files_of_fsspec_are_files_and_no_sinks(self, path: Path) -> None:
+        # They have a `commit` and a `discard`, which publish less than was written.
+        memory = MemoryFileSystem()
+        for fs, target in ((LocalFileSystem(skip_instance_cache=True), str(path)), (memory, "/sinks/sealed")):
+            with fs.open(target, "wb") as file:
+                assert type(as_sink(file)) is FileSink
+                connectors.encrypt(io.BytesIO(plain_bytes(100_000)), file, KEY)
+                assert not file.closed
+            assert COBBLESTONE.unseal(fs.cat_file(target)) == plain_bytes(100_000)
+
+    def test_a_sealed_writer_is_a_file_too(self) -> None:
+        outer = io.BytesIO()
+        with connectors.open_writer(outer, KEY) as middle:
+            connectors.encrypt(io.BytesIO(b"twice sealed"), middle, KEY)
+            assert not middle.closed
+        assert COBBLESTONE.unseal(COBBLESTONE.unseal(outer)) == b"twice sealed"
+
+    def test_a_sink_of_its_own_is_taken_as_it_is(self) -> None:
+        class Mine:
+            def write(self, data: memoryview) -> None: ...
+            def commit(self) -> None: ...
+            def discard(self) -> None: ...
+
+        sink = Mine()
+        assert as_sink(sink) is sink
+
+    def test_what_is_not_open_for_writing_binary_is_refused(self, path: Path) -> None:
+        path.touch()
+        with open(path, "rb") as reading, open(path, "w") as text:
+            for wrong, message in (
+                (reading, "not open for writing"),
+                (text, "text mode"),
+                (io.StringIO(), "text mode"),
+                (bytearray(), "not bytes; wrap them in io.BytesIO"),
+                (7, "not int"),
+            ):
+                with pytest.raises(ConfigError, match=message):
+                    as_sink(wrong)
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_staged(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if "killed" not in request.node.name:  # such a process can remove nothing any more
+        assert not [name for _, _, files in os.walk(tmp_path) for name in files if name.endswith(".part")]
+
+
+def test_nothing_is_staged_where_options_are_refused(path: Path) -> None:
+    for options in ({"format": "none"}, {"context": "text"}, {"format": "gcm", "context": b"x"}, {"segment_size": 1}):
+        if options == {"segment_size": 1}:
+            options["format"] = "tink-gcm-hkdf"
+        with pytest.raises(ConnectorError):
+            connectors.open_writer(path, KEY, **options)
+    assert names(path.parent) == []
