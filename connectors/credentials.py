@@ -1,0 +1,211 @@
+"""Credentials documents: what gives access to a dataset, and how its bytes are sealed.
+
+A document is a JSON object. `encryption` says how the dataset is sealed; the other members belong to the backend,
+which `type` names, or else the location's scheme does::
+
+    {"query_string": "<base64>", "encryption": {"key": "<64 hex digits>"}}
+    {"type": "s3", "access_key_id": "…", "secret_access_key": "…", "region": "eu-west-1", "encryption": {…}}
+
+Nothing here knows who wrote the document or how it got here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from connectors.errors import ConfigError, InvalidCredentials
+from connectors.formats import DEFAULT_SEGMENT_SIZE, Format, FormatName, Plain, select
+from connectors.formats.tink import MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE
+from connectors.secrets import SecretKey  # noqa: TC001 - pydantic reads the annotations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Credentials", "Encryption", "parse_document", "validate"]
+
+C = TypeVar("C", bound="Credentials")
+
+_MODEL = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, ser_json_inf_nan="strings")
+_SHOWABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
+
+
+class _Model(BaseModel):
+    model_config = _MODEL
+
+    def __reduce__(self) -> NoReturn:
+        message = (
+            f"{type(self).__name__} holds secrets and does not pickle; "
+            "send the app config's location instead and load it on the other side"
+        )
+        raise TypeError(message)
+
+
+class Encryption(_Model):
+    """How a dataset is sealed."""
+
+    key: SecretKey = Field(description="The AES-256 key: 64 hexadecimal digits, in either case.")
+    format: FormatName = Field(
+        default="auto",
+        description=(
+            "The wire format. auto reads cobblestone-256 and gcm, told apart by what the key proves, and writes "
+            "cobblestone-256; tink-gcm-hkdf must be named."
+        ),
+    )
+    context: str | None = Field(
+        default=None,
+        description="Text that binds objects to a place or purpose, as UTF-8; Tink calls it associated data.",
+    )
+    segment_size: int = Field(
+        default=DEFAULT_SEGMENT_SIZE,
+        ge=MIN_SEGMENT_SIZE,
+        le=MAX_SEGMENT_SIZE,
+        strict=True,
+        description="Bytes in a sealed segment, tag included; tink-gcm-hkdf only.",
+    )
+    pin: None = Field(default=None, description="Reserved; leave it out or null.")
+
+    @field_validator("context")
+    @classmethod
+    def _refuse_half_characters(cls, value: str | None) -> str | None:
+        # Half of a surrogate pair has no UTF-8 form.
+        if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
+            message = "half of a character stands in it"
+            raise ValueError(message)
+        return value
+
+    @field_validator("pin", mode="before")
+    @classmethod
+    def _refuse_pin(cls, value: object) -> object:
+        if value is not None:
+            message = "pins are not supported by this version, and ignoring one would not be safe; leave it out"
+            raise ValueError(message)
+        return value
+
+    def codec(self) -> Format:
+        """Return the format, with its key, that reads and writes such datasets."""
+        context = (self.context or "").encode()
+        return select(self.format, self.key, context=context, segment_size=self.segment_size)
+
+
+class Credentials(_Model):
+    """The base of every backend's credentials: subclass it with fields of your own.
+
+    A subclass gives `type` as a `Literal` of its backend's name, with that name as the default. `SecretText` is the
+    type for whatever must not be seen.
+    """
+
+    encryption: Encryption | None = Field(
+        description="How the dataset is sealed; null where it is plain, which must be said."
+    )
+
+    def codec(self) -> Format:
+        """Return the format, with its key, that reads and writes the dataset."""
+        return self.encryption.codec() if self.encryption else Plain()
+
+    def document(self) -> dict[str, Any]:
+        """Return the document itself, secrets and all, to be written where only its owner reads it."""
+        return self.model_dump(mode="json", exclude_defaults=True, context={"reveal": True})
+
+
+def parse_document(data: bytes | str | Mapping[str, Any]) -> dict[str, Any]:
+    """Return a credentials document as a dictionary, not yet held against any backend's rules.
+
+    Raises:
+        InvalidCredentials: it is not UTF-8, not JSON, not an object, or names a member twice.
+    """
+    if isinstance(data, (bytes, bytearray, str)):
+        parsed, problem = _parse_json(data)
+    else:
+        parsed, problem = dict(data), None
+    if problem is None and not isinstance(parsed, dict):
+        problem = f"a JSON object, in braces, is expected, not {_json_type(parsed)}"
+    if problem is not None:
+        message = f"the credentials are not a document we can read: {problem}"
+        raise InvalidCredentials(message)
+    members: dict[str, Any] = parsed
+    return members
+
+
+def _parse_json(data: bytes | str) -> tuple[Any, str | None]:
+    """Return the parsed document, or what is wrong with it: without the text, which JSON's own errors hold."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) < len(pairs):
+            raise _DuplicateMember
+        return members
+
+    try:
+        text = data if isinstance(data, str) else data.decode()
+        parsed = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=unique)
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except UnicodeDecodeError:
+        problem = "they are not UTF-8 text"
+    except UnicodeEncodeError:
+        problem = "half of a character stands in them, as an escape from \\ud800 to \\udfff"
+    except json.JSONDecodeError as error:
+        problem = f"not JSON at line {error.lineno}, column {error.colno} ({error.msg})"
+    except _DuplicateMember:
+        problem = "a member stands in them twice"
+    except RecursionError:
+        problem = "they are nested too deeply"
+    except ValueError:  # Python's limit on the digits of a number
+        problem = "a number in them is too long"
+    else:
+        return parsed, None
+    return None, problem
+
+
+class _DuplicateMember(Exception):
+    pass
+
+
+def _json_type(value: object) -> str:
+    return {list: "an array", str: "a string", type(None): "null", bool: "true or false"}.get(type(value), "a number")
+
+
+def validate(model: type[C], document: Mapping[str, Any]) -> C:
+    """Hold a document against a backend's model.
+
+    Raises:
+        InvalidCredentials: it breaks rules, each of which the message names with its member, and never with the
+            member's value.
+
+    >>> class Mine(Credentials):
+    ...     type: str = "mine"
+    >>> validate(Mine, {"encryption": {"key": "secret"}, "tpye": "mine"})
+    Traceback (most recent call last):
+    connectors.errors.InvalidCredentials: credentials.encryption.key: a key is 64 hexadecimal digits; this one has \
+6 characters; credentials.tpye: unknown member; known are encryption, type
+    """
+    problems: list[str] = []
+    try:
+        return model.model_validate(dict(document))
+    except ValidationError as error:
+        problems.extend(_problems(error, model))
+    except ConfigError as error:
+        problems.append(str(error))
+    # Raised outside the handler: pydantic's error holds the document, and must not travel along.
+    raise InvalidCredentials("; ".join(problems))
+
+
+def _problems(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
+    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+        # A rule about several members has no place of its own.
+        *parents, name = ["credentials", *(str(part) for part in detail["loc"])]
+        member = ".".join([*parents, name if _SHOWABLE_NAME.fullmatch(name) else "…"])
+        match detail["type"]:
+            case "missing" if name == "encryption":
+                rule = 'required; if the dataset really is not sealed, say so with "encryption": null'
+            case "missing":
+                rule = "required"
+            case "extra_forbidden":
+                owner = Encryption if parents == ["credentials", "encryption"] else model
+                rule = f"unknown member; known are {', '.join(sorted(owner.model_fields))}"
+            case _:
+                rule = detail["msg"].removeprefix("Value error, ")
+        yield f"{member}: {rule}"
