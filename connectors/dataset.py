@@ -1,0 +1,208 @@
+"""A dataset: a location, its credentials and how its bytes are sealed; resolved and opened."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from threading import RLock
+from typing import IO, TYPE_CHECKING, Any
+
+from connectors.backend import resolve
+from connectors.errors import naming
+from connectors.filesystem import EncryptedFileSystem
+from connectors.formats import Plain
+from connectors.fsspec_types import DEFAULT_CALLBACK
+from connectors.secrets import redact_url
+from connectors.streams import PathSink, SealedWriter, pump
+from connectors.streams.sources import open_local
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from connectors.backend import Backend
+    from connectors.credentials import Credentials
+    from connectors.fsspec_types import Callback
+    from connectors.streams.sources import StrPath
+
+    Document = bytes | str | Mapping[str, Any] | Credentials
+
+__all__ = ["Dataset"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Resolved:
+    """What a dataset's documents came to, in one process."""
+
+    location: str
+    backend: Backend
+    credentials: Credentials
+    process: int
+
+
+class Dataset:
+    r"""One dataset, read and written as plain bytes.
+
+    Args:
+        location: a URL.
+        credentials: a credentials document, as JSON text, bytes or a mapping, or a backend's `Credentials`.
+        name: what errors call it.
+
+    Raises:
+        InvalidLocation, InvalidCredentials, BackendNotFound, BackendConflict: it cannot be resolved.
+
+    >>> dataset = Dataset("memory://clinic/temperatures", {"encryption": {"key": "00" * 32}})
+    >>> dataset.write_bytes(b"37.2\n38.9\n")
+    >>> with dataset.open("rt") as file:
+    ...     [float(line) for line in file]
+    [37.2, 38.9]
+    """
+
+    def __init__(self, location: str, credentials: Document, *, name: str | None = None) -> None:
+        self._setup(lambda: (location, credentials), name)
+        self._resolve()
+
+    def _setup(self, read: Callable[[], tuple[str, Document]], name: str | None) -> None:
+        # The document stays in a closure: a debugger that shows attributes shows no secret.
+        self._read = read
+        self._name = name
+        self._lock = RLock()
+        self._resolved: _Resolved | None = None
+        self._filesystem: tuple[EncryptedFileSystem, str] | None = None
+
+    @property
+    def name(self) -> str | None:
+        """``port/object``, or what its maker called it."""
+        return self._name
+
+    @property
+    def location(self) -> str:
+        """The URL of the sealed object, without credentials."""
+        return self._resolve().location
+
+    @property
+    def credentials(self) -> Credentials:
+        """The credentials, validated."""
+        return self._resolve().credentials
+
+    @property
+    def backend(self) -> Backend:
+        """The backend that serves it."""
+        return self._resolve().backend
+
+    def _resolve(self) -> _Resolved:
+        with self._lock, naming(self._name):
+            # Connections, locks and event loops do not survive a fork: a child resolves anew.
+            if self._resolved is None or self._resolved.process != os.getpid():
+                location, document = self._read()
+                backend, credentials = resolve(location, document)
+                self._resolved = _Resolved(location, backend, credentials, os.getpid())
+                self._filesystem = None
+            return self._resolved
+
+    def filesystem(self) -> tuple[EncryptedFileSystem, str]:
+        """Return an fsspec filesystem in which the dataset is plain, and the dataset's path in it."""
+        with self._lock, naming(self._name):
+            resolved = self._resolve()
+            if self._filesystem is None:
+                inner, path = resolved.backend.connect(resolved.location, resolved.credentials)
+                view = EncryptedFileSystem(
+                    fs=inner,
+                    codec=resolved.credentials.codec(),
+                    dataset=self._name,
+                    reference=self._filesystem_reference(),
+                )
+                self._filesystem = view, path
+            return self._filesystem
+
+    def _filesystem_reference(self) -> tuple[Callable[..., object], tuple[object, ...]] | None:
+        return None
+
+    def refresh(self) -> None:
+        """Take renewed credentials: forget what was resolved, and read it again when it is next used.
+
+        Files that are open keep the credentials they were opened with.
+        """
+        with self._lock:
+            self._resolved = None
+            self._filesystem = None
+
+    def open(
+        self,
+        mode: str = "rb",
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> IO[Any]:
+        """Open the dataset as a file of plain bytes, or of text.
+
+        Args:
+            mode: "rb" (seekable, verified), "wb", "xb" (fails where something is stored), or "rt", "wt", "xt".
+            encoding: as for the built-in `open`; UTF-8 if not given.
+            errors: as for the built-in `open`.
+            newline: as for the built-in `open`.
+
+        Raises:
+            ObjectNotFound, AccessDenied, CredentialsExpired, StorageUnavailable: the storage refused or failed.
+            ObjectExists: exclusive creation, and something is stored there.
+            IntegrityError: the object is not what its owner sealed.
+            NotSupported: another mode.
+        """
+        with naming(self._name):
+            fs, path = self.filesystem()
+            if "b" in mode:
+                return fs.open(path, mode)
+            return fs.open(path, mode, encoding=encoding or "utf-8", errors=errors, newline=newline)
+
+    def read_bytes(self) -> bytes:
+        """Return the whole dataset."""
+        with self.open("rb") as file:
+            data: bytes = file.read()
+            return data
+
+    def write_bytes(self, data: bytes) -> None:
+        """Replace the whole dataset."""
+        with self.open("wb") as file:
+            file.write(data)
+
+    def download(self, path: StrPath, callback: Callback = DEFAULT_CALLBACK) -> None:
+        """Write the dataset, plain, to a local file, which appears only when all of it has verified.
+
+        Args:
+            path: where to.
+            callback: an `fsspec.Callback`, told the plain size and bytes.
+
+        Raises:
+            NotAnObject: a folder stands there.
+        """
+        with naming(self._name):
+            fs, inner = self.filesystem()
+            with fs.open(inner, "rb") as reader, SealedWriter(PathSink(path), Plain()) as writer:
+                pump(reader, writer, callback)
+
+    def upload(self, path: StrPath, callback: Callback = DEFAULT_CALLBACK) -> None:
+        """Replace the dataset by what a local file holds, sealed on the way.
+
+        Args:
+            path: where from.
+            callback: an `fsspec.Callback`, told the plain size and bytes.
+
+        Raises:
+            ObjectNotFound, NotAnObject: there is no such file, or it is a folder.
+        """
+        with naming(self._name):
+            fs, inner = self.filesystem()
+            with open_local(path) as source, fs.open(inner, "wb") as writer:
+                pump(source, writer, callback)
+
+    def __reduce__(self) -> Any:
+        message = (
+            "this dataset holds credentials and does not pickle; a dataset of an app config does, "
+            "by its name: connectors.load()[port][object]"
+        )
+        raise TypeError(message)
+
+    def __repr__(self) -> str:
+        if self._resolved is None:
+            return f"<Dataset {self._name or ''}>"
+        return f"<Dataset {self._name or ''} at {redact_url(self._resolved.location)}>"

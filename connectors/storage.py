@@ -1,0 +1,145 @@
+"""A `Source` and a `Sink` over any fsspec filesystem: how the sealed side is reached.
+
+A backend's filesystem may bring its own, as ``open_source(path)`` and ``open_sink(path, exclusive=…)``. Any other is
+read by ranges; for writing, local files are staged beside their place, and elsewhere the sealed object is spooled and
+put when it is whole: fsspec's own files publish what was written so far when an error closes them.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import TYPE_CHECKING, TypeVar
+
+from connectors.errors import AccessDenied, ConnectorError, NotAnObject, ObjectExists, ObjectNotFound
+from connectors.fsspec_types import LocalFileSystem, MemoryFileSystem
+from connectors.streams import FileSource, PathSink
+from connectors.streams.sources import open_local
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from connectors.fsspec_types import AbstractFileSystem
+    from connectors.streams import Sink, Source
+
+__all__ = ["RangeSource", "SpoolSink", "open_sink", "open_source", "translated"]
+
+T = TypeVar("T")
+
+
+def translated(path: str, call: Callable[[], T]) -> T:
+    """Return what `call` does, with the built-in errors that filesystems raise turned into ours.
+
+    A function rather than a context manager: what is raised at the end of a ``with`` block carries the error that came
+    out of the block along, and what a storage library says in its errors may hold a signed URL.
+    """
+    kind: type[ConnectorError]
+    try:
+        return call()
+    except ConnectorError:
+        raise
+    except FileNotFoundError:
+        kind, message = ObjectNotFound, f"nothing is stored at {path}"
+    except FileExistsError:
+        kind, message = ObjectExists, f"something is stored at {path} already"
+    except (IsADirectoryError, NotADirectoryError):
+        kind, message = NotAnObject, f"{path} is a folder, or lies below a file; name a single object"
+    except PermissionError:
+        kind, message = AccessDenied, f"the storage does not allow this at {path}"
+    raise kind(message)
+
+
+class RangeSource:
+    """An object of any filesystem, read by ranges. What happens to it meanwhile is the format's to notice."""
+
+    def __init__(self, fs: AbstractFileSystem, path: str) -> None:
+        self._fs = fs
+        self._path = path
+        info = translated(path, lambda: fs.info(path))
+        if info["type"] == "directory":
+            message = f"{path} is a folder; name a single object"
+            raise NotAnObject(message)
+        self.size: int = info["size"]
+
+    def read_range(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to `stop`."""
+        stop = min(stop, self.size)
+        if start >= stop:
+            return b""
+        return translated(self._path, lambda: self._fs.cat_file(self._path, start=start, end=stop))
+
+    def close(self) -> None:
+        """Do nothing: no connection is held."""
+
+
+class SpoolSink:
+    """An object of any filesystem: spooled, sealed as it is, into a temporary file, and put on commit."""
+
+    def __init__(self, fs: AbstractFileSystem, path: str, *, exclusive: bool) -> None:
+        self._fs = fs
+        self._path = path
+        self._exclusive = exclusive
+        translated(path, self._check)
+        self._spool = tempfile.NamedTemporaryFile(prefix="sealed-", buffering=0)  # noqa: SIM115 - closed below
+
+    def _check(self) -> None:
+        if self._fs.isdir(self._path):
+            raise IsADirectoryError
+        # Two writers can both pass here: only a backend's own sink can ask the storage to decide.
+        if self._exclusive and self._fs.exists(self._path):
+            raise FileExistsError
+
+    def write(self, data: memoryview) -> None:
+        """Append to the spool."""
+        view = memoryview(data)
+        while view:
+            view = view[self._spool.write(view) :]
+
+    def commit(self) -> None:
+        """Put the object."""
+        translated(self._path, self._put)
+        self._spool.close()
+
+    def _put(self) -> None:
+        self._check()
+        if isinstance(self._fs, MemoryFileSystem):
+            # Its put_file would show the object growing.
+            self._spool.seek(0)
+            self._fs.pipe_file(self._path, self._spool.read())
+        else:
+            self._fs.put_file(self._spool.name, self._path)
+
+    def discard(self) -> None:
+        """Drop the spool."""
+        self._spool.close()
+
+
+def open_source(fs: AbstractFileSystem, path: str) -> Source:
+    """Return the sealed bytes at `path`, to be read.
+
+    Raises:
+        ObjectNotFound, NotAnObject, AccessDenied: there is no such object, or it may not be read.
+    """
+    own = getattr(fs, "open_source", None)
+    if own is not None:
+        source: Source = own(path)
+        return source
+    if isinstance(fs, LocalFileSystem):
+        return translated(path, lambda: FileSource(open_local(path), owned=True))
+    return RangeSource(fs, path)
+
+
+def open_sink(fs: AbstractFileSystem, path: str, *, exclusive: bool) -> Sink:
+    """Return a place for the sealed bytes of a new object at `path`.
+
+    Raises:
+        ObjectExists: exclusive, and something is stored there. Some storages can tell only on commit.
+        NotAnObject, AccessDenied: it cannot be written there.
+    """
+    own = getattr(fs, "open_sink", None)
+    if own is not None:
+        sink: Sink = own(path, exclusive=exclusive)
+        return sink
+    if isinstance(fs, LocalFileSystem):
+        return translated(path, lambda: PathSink(os.fspath(path), exclusive=exclusive))
+    return SpoolSink(fs, path, exclusive=exclusive)
