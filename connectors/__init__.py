@@ -1,0 +1,73 @@
+"""Sealed datasets in, sealed results out: one API over any storage, for applications in enclaves.
+
+>>> import connectors
+>>> connectors.Dataset("memory://clinic/conditions", {"encryption": {"key": "00" * 32}}).write_bytes(b"37.2")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from connectors import errors
+    from connectors.app import AppConfig, Port, load
+    from connectors.backend import Backend, backends
+    from connectors.credentials import Credentials, Encryption
+    from connectors.dataset import Dataset
+    from connectors.filesystem import EncryptedFileSystem
+    from connectors.secrets import SecretKey, SecretText
+    from connectors.streams import decrypt, encrypt, open_reader, open_writer
+
+__all__ = [
+    "AppConfig",
+    "Backend",
+    "Credentials",
+    "Dataset",
+    "EncryptedFileSystem",
+    "Encryption",
+    "Port",
+    "SecretKey",
+    "SecretText",
+    "backends",
+    "decrypt",
+    "encrypt",
+    "errors",
+    "load",
+    "open_reader",
+    "open_writer",
+]
+
+_HOMES = {
+    "AppConfig": "app",
+    "Backend": "backend",
+    "Credentials": "credentials",
+    "Dataset": "dataset",
+    "EncryptedFileSystem": "filesystem",
+    "Encryption": "credentials",
+    "Port": "app",
+    "SecretKey": "secrets",
+    "SecretText": "secrets",
+    "backends": "backend",
+    "decrypt": "streams",
+    "encrypt": "streams",
+    "load": "app",
+    "open_reader": "streams",
+    "open_writer": "streams",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name's module when the name is first used: `import connectors` itself costs nothing."""
+    if name == "errors":
+        return importlib.import_module("connectors.errors")
+    if name not in _HOMES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(importlib.import_module(f"connectors.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

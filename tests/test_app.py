@@ -1,0 +1,273 @@
+"""The app config folder, and the dataset:// protocol over it."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+
+import fsspec
+import pandas as pd
+import pytest
+
+import connectors
+from connectors.app import is_name
+from connectors.errors import (
+    ConfigError,
+    InvalidCredentials,
+    InvalidLocation,
+    NotAnObject,
+    ObjectNotFound,
+    UnknownDataset,
+    WrongKey,
+)
+
+KEY = "3f" * 32
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """An app config with input/conditions and output/result, which is also the environment's."""
+    root = tmp_path / "rw"
+    connect(root, "input", "conditions", f"file://{tmp_path}/conditions.sealed")
+    connect(root, "output", "result", f"file://{tmp_path}/result.sealed")
+    monkeypatch.setenv("CONNECTORS_APP_CONFIG", str(root))
+    return root
+
+
+def connect(root, port, name, location, document=None):
+    folder = root / port / name / "dataset"
+    folder.mkdir(parents=True)
+    (folder / "location.txt").write_text(location + "\n")
+    document = {"encryption": {"key": KEY}} if document is None else document
+    text = document if isinstance(document, str) else json.dumps(document)
+    (folder / "credentials.bin").write_text(text)
+    return folder
+
+
+def test_ports_and_objects_are_mappings(root):
+    app = connectors.load()
+    assert list(app) == ["input", "output"]
+    assert len(app) == 2
+    assert {port: list(app[port]) for port in app} == {"input": ["conditions"], "output": ["result"]}
+    assert app["input"]["conditions"].name == "input/conditions"
+    assert app["input"]["conditions"].location.endswith("/conditions.sealed")
+
+
+def test_root_is_the_argument_else_the_variable_else_the_platforms(root, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    connect(other, "input", "visits", "memory://visits/one")
+    assert list(connectors.load(other)["input"]) == ["visits"]
+    assert list(connectors.load()["input"]) == ["conditions"]
+    monkeypatch.delenv("CONNECTORS_APP_CONFIG")
+    with pytest.raises(ConfigError, match="/opt/fortanix/enclave-os/app-config/rw"):
+        connectors.load()
+
+
+def test_what_is_no_port_is_ignored(root):
+    (root / "app-config.json").write_text("{}")
+    (root / "models").mkdir()
+    (root / "models" / "weights.bin").write_bytes(b"...")
+    (root / "half" / "done" / "dataset").mkdir(parents=True)
+    connect(root, "input", ".hidden", "memory://a/b")
+    app = connectors.load()
+    assert list(app) == ["input", "output"]
+    assert list(app["input"]) == ["conditions"]
+    assert "half" not in app
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "a/b", "a\\b", "a\0b", "a\nb", ".hidden", " padded "])
+def test_names_that_are_no_path_component_are_no_names(root, name):
+    assert not is_name(name)
+    with pytest.raises(UnknownDataset):
+        connectors.load()[name]
+    with pytest.raises(UnknownDataset):
+        connectors.load()["input"][name]
+
+
+def test_unknown_names_are_answered_with_the_known_ones(root):
+    with pytest.raises(KeyError, match="no port 'inptu'; it has 'input', 'output'"):
+        connectors.load()["inptu"]
+    with pytest.raises(UnknownDataset, match="no dataset 'condition'; it has 'conditions'"):
+        connectors.load()["input"]["condition"]
+
+
+def test_links_out_of_the_root_are_not_followed(root, tmp_path):
+    outside = connect(tmp_path / "outside", "x", "stolen", "memory://a/b").parent
+    os.symlink(outside, root / "input" / "stolen")
+    assert "stolen" not in connectors.load()["input"]
+    inside = connect(root / "..data", "x", "linked", "memory://a/b").parent
+    os.symlink(inside, root / "input" / "linked")
+    assert "linked" in connectors.load()["input"]
+
+
+def test_credentials_linked_out_of_the_root_are_not_read(root, tmp_path):
+    secret = tmp_path / "secret.json"
+    secret.write_text(json.dumps({"encryption": {"key": KEY}}))
+    document = root / "input" / "conditions" / "dataset" / "credentials.bin"
+    document.unlink()
+    document.symlink_to(secret)
+    with pytest.raises(
+        ConfigError, match=r"^input/conditions: the app config has no readable input/conditions/dataset"
+    ):
+        connectors.load()["input"]["conditions"].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ("", "input/broken: credentials.bin is empty"),
+        ("{", "input/broken: the credentials are not a document we can read: not JSON at line 1, column 2"),
+        ("{}", "input/broken: credentials.encryption: required"),
+        ({"encryption": {"key": KEY[:-1]}}, "has 63 characters"),
+        ({"encryption": None, "bucket": "x"}, "credentials.bucket: unknown member; known are encryption, type"),
+    ],
+)
+def test_broken_credentials_are_an_error_of_that_dataset_alone(root, document, message):
+    connect(root, "input", "broken", "memory://a/b", document)
+    app = connectors.load()
+    assert list(app["input"]) == ["broken", "conditions"]
+    app["input"]["conditions"].write_bytes(b"fine")
+    assert app["input"]["conditions"].read_bytes() == b"fine"
+    with pytest.raises(InvalidCredentials) as error:
+        app["input"]["broken"].open()
+    assert message in str(error.value)
+    assert KEY[:-1] not in str(error.value)
+
+
+@pytest.mark.parametrize("location", ["", "two\nlines", "\x1b[2J"])
+def test_location_is_one_line_of_text(root, location):
+    connect(root, "input", "odd", location)
+    with pytest.raises(InvalidLocation, match="input/odd: location.txt must hold one line"):
+        connectors.load()["input"]["odd"].open()
+
+
+def test_missing_credentials_are_named(root):
+    (connect(root, "input", "bare", "memory://a/b") / "credentials.bin").unlink()
+    with pytest.raises(ConfigError, match=r"input/bare: .*no readable input/bare/dataset/credentials\.bin"):
+        connectors.load()["input"]["bare"].read_bytes()
+
+
+def test_endless_documents_are_not_read(root):
+    folder = connect(root, "input", "huge", "memory://a/b")
+    (folder / "credentials.bin").write_bytes(b" " * ((1 << 20) + 1))
+    with pytest.raises(ConfigError, match="input/huge: .* larger than 1048576 bytes"):
+        connectors.load()["input"]["huge"].read_bytes()
+
+
+def test_connected_applications_are_listed_beside_datasets(root):
+    folder = root / "output" / "portal" / "application"
+    folder.mkdir(parents=True)
+    (folder / "location.txt").write_text("portal.example.org\n")
+    port = connectors.load()["output"]
+    assert list(port) == ["result"]
+    assert port.applications == {"portal": "portal.example.org"}
+
+
+def test_refresh_takes_renewed_credentials(root):
+    dataset = connectors.load()["input"]["conditions"]
+    dataset.write_bytes(b"sealed under the first key")
+    document = root / "input" / "conditions" / "dataset" / "credentials.bin"
+    document.write_text(json.dumps({"encryption": {"key": "aa" * 32, "format": "cobblestone-256"}}))
+    assert dataset.read_bytes() == b"sealed under the first key"
+    dataset.refresh()
+    with pytest.raises(WrongKey, match="^input/conditions: "):
+        dataset.read_bytes()
+
+
+def test_datasets_pickle_by_name(root):
+    dataset = connectors.load()["input"]["conditions"]
+    dataset.write_bytes(b"37.2")
+    fs, path = dataset.filesystem()
+    for thing in (dataset, fs):
+        assert KEY.encode() not in pickle.dumps(thing)
+        assert bytes.fromhex(KEY) not in pickle.dumps(thing)
+    assert pickle.loads(pickle.dumps(dataset)).read_bytes() == b"37.2"
+    assert pickle.loads(pickle.dumps(fs)).cat_file(path) == b"37.2"
+
+
+def read(dataset):
+    return dataset.read_bytes()
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
+def test_datasets_travel_to_other_processes(root, method):
+    dataset = connectors.load()["input"]["conditions"]
+    dataset.write_bytes(b"37.2")
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        assert pool.apply(read, (dataset,)) == b"37.2"
+
+
+def test_protocol_reads_and_writes_for_pandas(root):
+    table = pd.DataFrame({"DESCRIPTION": ["sinusitis", "bronchitis"], "CODE": [1, 2]})
+    table.to_csv("dataset://input/conditions", index=False)
+    pd.testing.assert_frame_equal(pd.read_csv("dataset://input/conditions"), table)
+    assert b"sinusitis" not in (root.parent / "conditions.sealed").read_bytes()
+
+
+def test_protocol_lists_ports_and_objects(root):
+    connectors.load()["input"]["conditions"].write_bytes(b"x" * 100)
+    fs = fsspec.filesystem("dataset")
+    assert fs.ls("", detail=False) == ["input", "output"]
+    assert fs.ls("dataset://input") == [{"name": "input/conditions", "type": "file", "size": None}]
+    assert fs.size("dataset://input/conditions") == 100
+    assert fs.glob("*/cond*") == ["input/conditions"]
+    assert fs.exists("input/conditions")
+    assert not fs.exists("input/nothing")
+    assert fs.isdir("input")
+
+
+def test_protocol_names_what_there_is(root):
+    fs = fsspec.filesystem("dataset")
+    known = "there are dataset://input/conditions, dataset://output/result"
+    with pytest.raises(ObjectNotFound, match=f"there is no dataset://input/cond; {known}"):
+        fs.open("input/cond")
+    with pytest.raises(NotAnObject, match="dataset://input is a folder"):
+        fs.open("input")
+
+
+def test_protocol_takes_another_root_as_an_option(root, tmp_path):
+    connect(tmp_path / "other", "input", "visits", f"file://{tmp_path}/visits")
+    connectors.load(tmp_path / "other")["input"]["visits"].write_bytes(b"7")
+    with fsspec.open("dataset://input/visits", app_config=str(tmp_path / "other")) as file:
+        assert file.read() == b"7"
+
+
+def test_protocol_pickles_without_secrets_and_reads_the_other_sides_app_config(root):
+    connectors.load()["input"]["conditions"].write_bytes(b"37.2")
+    fs = fsspec.filesystem("dataset")
+    fs.cat_file("input/conditions")
+    data = pickle.dumps(fs)
+    assert KEY.encode() not in data
+    assert KEY not in fs.to_json()
+    code = "import pickle, sys; print(pickle.loads(sys.stdin.buffer.read()).cat_file('input/conditions'))"
+    done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True)
+    assert done.stdout == b"b'37.2'\n"
+
+
+@pytest.mark.parametrize("mode", ["wb", "wt"])
+def test_error_in_an_fsspec_block_leaves_the_old_object(root, mode):
+    result = connectors.load()["output"]["result"]
+    result.write_bytes(b"old")
+    with pytest.raises(ValueError, match="oops") as error, fsspec.open("dataset://output/result", mode) as file:
+        file.write(b"new" if "b" in mode else "new")
+        raise ValueError("oops")
+    assert "output/result was not written" in error.value.__notes__[0]
+    assert result.read_bytes() == b"old"
+
+
+class Unprintable:
+    def __str__(self):
+        raise RuntimeError("cannot be printed")
+
+
+def test_error_inside_pandas_leaves_the_old_object(root):
+    result = connectors.load()["output"]["result"]
+    result.write_bytes(b"old")
+    table = pd.DataFrame({"x": [1] * 200_000 + [Unprintable()]})
+    with pytest.raises(RuntimeError, match="cannot be printed"):
+        table.to_csv("dataset://output/result")
+    assert result.read_bytes() == b"old"
