@@ -1,0 +1,110 @@
+"""The credentials of one object behind a URL: the URL's signed query, if it has one."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, field_validator
+
+from connectors.credentials import Credentials
+from connectors.secrets import SecretText
+from connectors_https.signature import Signature
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["HttpsCredentials"]
+
+_QUERY = re.compile(r"[!-~]+", re.ASCII)
+_WHITE_SPACE = re.compile(r"[ \t\r\n]+")
+
+
+class HttpsCredentials(Credentials):
+    """Credentials of an object behind a signed URL, or behind an open one.
+
+    >>> given = HttpsCredentials(query_string="c2lnPTEyMyUyZjQ=", encryption=None)
+    >>> given
+    HttpsCredentials(encryption=None, type='https', query_string=SecretText(**********), allow_http=False)
+    >>> given.query().reveal()
+    'sig=123%2f4'
+    """
+
+    type: Literal["https"] = "https"
+    query_string: SecretText | None = Field(
+        default=None,
+        description=(
+            "What stands after the '?' of the signed URL, in base64, with padding or without; none for an open URL."
+        ),
+    )
+    allow_http: bool = Field(
+        default=False,
+        strict=True,
+        description="Also take http:// locations on other hosts, where everybody on the way reads the signed query.",
+    )
+
+    @field_validator("query_string")
+    @classmethod
+    def _check_query(cls, value: SecretText | None) -> SecretText | None:
+        if value is not None:
+            problem = _decode(value)[1]
+            if problem is not None:
+                raise ValueError(problem)
+        return value
+
+    def query(self) -> SecretText | None:
+        """Return the query, decoded, in the very bytes that were signed; None for an open URL."""
+        if self.query_string is None:
+            return None
+        return _decode(self.query_string)[0]
+
+    def expires_at(self) -> datetime | None:
+        """Return when the signed query ends, in UTC, or None where it does not say."""
+        return self.signature().expires_at
+
+    def signature(self) -> Signature:
+        """Return what the query says about its own signature."""
+        query = self.query()
+        return Signature.of(None if query is None else query.reveal())
+
+
+def _decode(value: SecretText) -> tuple[SecretText | None, str | None]:
+    """Return the decoded query, or what rule the text breaks: never any of the text."""
+    # The base64 command breaks its lines, and ends in one; its newlines are nobody's query.
+    text = _WHITE_SPACE.sub("", value.reveal()).rstrip("=")
+    problem = _looks_like_no_base64(text)
+    if problem is not None:
+        return None, problem
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except binascii.Error:
+        return None, "must be the URL's query in base64, whole; some of it seems to be missing"
+    # `echo "$QUERY" | base64` has put a line break behind the query itself.
+    query = data.decode("latin-1").rstrip("\r\n")
+    problem = _looks_like_no_query(query)
+    return (None, problem) if problem is not None else (SecretText(query), None)
+
+
+def _looks_like_no_base64(text: str) -> str | None:
+    if not text:
+        return "is empty; leave it out, or null, where the URL has no query"
+    if "&" in text or "=" in text or "%" in text:
+        return "must be the URL's query in base64; this looks like the query itself"
+    if not re.fullmatch(r"[A-Za-z0-9+/]+", text):
+        return "must be the URL's query in base64; there are characters in it that base64 does not have"
+    return None
+
+
+def _looks_like_no_query(query: str) -> str | None:
+    if query.startswith("?"):
+        return "must be the base64 of what follows the '?', without the '?' itself"
+    if re.match(r"https?://", query, re.IGNORECASE):
+        return "must be the base64 of the URL's query alone; the rest of the URL belongs to the location"
+    if not _QUERY.fullmatch(query) or "#" in query:
+        return (
+            "must be the base64 of a URL's query: printable ASCII without white space and '#'; "
+            "what it decodes to is something else"
+        )
+    return None

@@ -1,0 +1,130 @@
+"""What the query of a signed URL tells before any request: whose signature it is, when it ends, what it covers.
+
+Facts from the vendors' references: AWS "Authenticating Requests: Using Query Parameters" (Signature Version 4, and
+the older Version 2), Azure "Create a service SAS", Google Cloud Storage "Signed URLs" (V4 and V2).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import parse_qsl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Flavour", "Signature", "expiry"]
+
+Flavour = Literal["s3", "azure", "gcs", "plain"]
+"""Whose rules a signed URL follows; ``plain`` is a URL that nobody signed, or in a way we do not know."""
+
+_SECONDS = re.compile(r"[0-9]{1,11}", re.ASCII)
+_HEADER_NAME = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a query says about its own signature; nothing in it is secret.
+
+    Attributes:
+        flavour: whose signature it is.
+        expires_at: when it ends, in UTC, or None where the query does not say. A signature can end earlier: with the
+            session that signed it, or the policy it refers to.
+        signed_headers: lower-case names of the request headers it covers, which must go out as they were signed.
+    """
+
+    flavour: Flavour = "plain"
+    expires_at: datetime | None = None
+    signed_headers: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, query: str | None) -> Signature:
+        """Return what `query` says; a query without a signature, and no query, say nothing.
+
+        >>> Signature.of("X-Goog-Date=20260102T030405Z&X-Goog-Expires=60&X-Goog-Signature=0a").flavour
+        'gcs'
+        """
+        members = _members(query or "")
+        flavour = _flavour(members)
+        return cls(flavour, _expires_at(flavour, members), _signed_headers(members))
+
+
+def expiry(query: str) -> datetime | None:
+    """Return when a signed URL's query ends, in UTC, or None where it does not say.
+
+    >>> expiry("X-Amz-Date=20260102T030405Z&X-Amz-Expires=3600&X-Amz-Signature=0a")
+    datetime.datetime(2026, 1, 2, 4, 4, 5, tzinfo=datetime.timezone.utc)
+    >>> expiry("sv=2024-11-04&se=2026-01-02T03%3A04Z&sig=0a")
+    datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.timezone.utc)
+    """
+    return Signature.of(query).expires_at
+
+
+def _members(query: str) -> dict[str, str]:
+    """Return the query's members under lower-case names; of a name that stands there twice, the first."""
+    members: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        members.setdefault(name.lower(), value)
+    return members
+
+
+def _flavour(members: Mapping[str, str]) -> Flavour:
+    if "x-amz-signature" in members or {"awsaccesskeyid", "signature"} <= members.keys():
+        return "s3"
+    if "x-goog-signature" in members or {"googleaccessid", "signature"} <= members.keys():
+        return "gcs"
+    if {"sig", "sv"} <= members.keys():
+        return "azure"
+    return "plain"
+
+
+def _expires_at(flavour: Flavour, members: Mapping[str, str]) -> datetime | None:
+    vendor = {"s3": "x-amz", "gcs": "x-goog"}.get(flavour)
+    if flavour == "azure":
+        # `ske` ends the user delegation key that a SAS may be signed with.
+        ends = [end for end in map(_iso, (members.get("se"), members.get("ske"))) if end is not None]
+        return min(ends, default=None)
+    if vendor is not None and f"{vendor}-date" in members:
+        return _after(_basic_iso(members[f"{vendor}-date"]), members.get(f"{vendor}-expires"))
+    # S3 and GCS version 2, and CloudFront: seconds since 1970.
+    if "signature" in members:
+        return _after(datetime(1970, 1, 1, tzinfo=UTC), members.get("expires"))
+    return None
+
+
+def _basic_iso(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _iso(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        # A plus sign that was not percent-encoded has become a space.
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        return None
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        return None
+
+
+def _after(start: datetime | None, seconds: str | None) -> datetime | None:
+    if start is None or seconds is None or not _SECONDS.fullmatch(seconds):
+        return None
+    try:
+        return start + timedelta(seconds=int(seconds))
+    except OverflowError:
+        return None
+
+
+def _signed_headers(members: Mapping[str, str]) -> frozenset[str]:
+    listed = members.get("x-amz-signedheaders") or members.get("x-goog-signedheaders") or ""
+    # A name that is none could not be sent; it would not be safe to show either.
+    return frozenset(name for name in listed.lower().split(";") if _HEADER_NAME.fullmatch(name))
