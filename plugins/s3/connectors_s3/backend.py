@@ -1,0 +1,46 @@
+"""The S3 backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from connectors.backend import Backend
+from connectors_s3.credentials import S3Credentials
+from connectors_s3.location import split_location
+
+if TYPE_CHECKING:
+    from connectors_s3.filesystem import S3
+
+__all__ = ["S3Backend"]
+
+
+class S3Backend(Backend):
+    """Objects in Amazon S3 and stores that speak its protocol: ``s3://bucket/key``."""
+
+    name = "s3"
+    schemes = ("s3",)
+    Credentials = S3Credentials
+
+    def connect(self, location: str, credentials: S3Credentials) -> tuple[S3, str]:
+        """Return a filesystem of the account's sealed objects, and ``bucket/key``. No request is made yet.
+
+        Raises:
+            InvalidLocation: the location is none of S3's.
+        """
+        from connectors_s3.faults import attempt  # noqa: PLC0415 - s3fs and botocore take most of a second to import
+        from connectors_s3.filesystem import S3  # noqa: PLC0415
+
+        path = "/".join(split_location(location))
+        return attempt(path, "read", lambda: S3(credentials)), path
+
+    def presign(self, location: str, credentials: S3Credentials, method: str, expires: int) -> str:
+        """Return a URL that needs no credentials to GET or PUT the object, for `expires` seconds.
+
+        Raises:
+            ConfigError: `expires` is not between 1 and 604,800, or no region is known to sign for.
+            NotSupported: another method, or credentials that sign nothing.
+            InvalidLocation: the location is none of S3's.
+        """
+        from connectors_s3.presigning import presign  # noqa: PLC0415
+
+        return presign(location, credentials, method, expires)

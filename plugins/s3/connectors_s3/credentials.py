@@ -1,0 +1,155 @@
+"""The credentials document of an S3 dataset.
+
+For example::
+
+{"type": "s3", "access_key_id": "…", "secret_access_key": "…", "session_token": null, "region": "eu-west-1",
+ "endpoint_url": null, "encryption": {"key": "<64 hex digits>"}}
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from connectors.credentials import Credentials
+from connectors.secrets import SecretText
+
+__all__ = ["S3Credentials"]
+
+_REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class S3Credentials(Credentials):
+    """What gives access to an object in S3: keys, or nothing at all for a public one, or what the machine offers."""
+
+    type: Literal["s3"] = "s3"
+    access_key_id: str | None = Field(default=None, min_length=1, description="The access key's id.")
+    secret_access_key: SecretText | None = Field(default=None, description="The access key's secret.")
+    session_token: SecretText | None = Field(default=None, description="Goes with temporary keys.")
+    region: str | None = Field(
+        default=None,
+        description="The bucket's region. Needed to presign URLs where there is no endpoint_url.",
+    )
+    endpoint_url: str | None = Field(
+        default=None,
+        description="URL of an S3-compatible store; null for AWS. http:// only on this machine's loopback.",
+    )
+    path_style: bool = Field(
+        default=False,
+        strict=True,
+        description="Put the bucket into the URL's path. Done unasked at an IP address and at localhost.",
+    )
+    allow_http: bool = Field(
+        default=False, strict=True, description="Allow an http:// endpoint that is not this machine's loopback."
+    )
+    anonymous: bool = Field(default=False, strict=True, description="Send unsigned requests: the object is public.")
+    ambient: bool = Field(
+        default=False,
+        strict=True,
+        description=(
+            "Take credentials, region and options from the AWS_* variables, ~/.aws and the instance metadata. "
+            "Without it none of them is looked at."
+        ),
+    )
+    profile: str | None = Field(default=None, min_length=1, description="A profile in ~/.aws; ambient only.")
+
+    @field_validator("access_key_id", "secret_access_key", "session_token")
+    @classmethod
+    def _check_text(cls, value: str | SecretText | None) -> str | SecretText | None:
+        text = value.reveal() if isinstance(value, SecretText) else value
+        if text is not None and (not text or not text.isprintable() or not text.isascii() or " " in text):
+            message = "empty, or with white space or other characters in it that no such value has"
+            raise ValueError(message)
+        return value
+
+    @field_validator("region")
+    @classmethod
+    def _check_region(cls, value: str | None) -> str | None:
+        # It becomes part of a host name, so it decides who is sent the requests.
+        if value is not None and not _REGION.fullmatch(value):
+            message = "not the name of a region, as in eu-west-1"
+            raise ValueError(message)
+        return value
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _check_endpoint(cls, value: str | None) -> str | None:
+        if value is not None:
+            problem = _endpoint_problem(value)
+            if problem:
+                raise ValueError(problem)
+        return value
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        problem = self._identity_problem() or self._transport_problem()
+        if problem:
+            raise ValueError(problem)
+        return self
+
+    def _identity_problem(self) -> str | None:
+        """Return which rule of "who are you" is broken: one way to say it, and all of it."""
+        keyed = self.access_key_id is not None or self.secret_access_key is not None
+        ways = [keyed, self.anonymous, self.ambient].count(True)
+        if ways == 0:
+            return (
+                'access_key_id and secret_access_key are missing; for a public object say "anonymous": true, '
+                'for the credentials that this machine offers "ambient": true'
+            )
+        if ways > 1:
+            return "give either access_key_id and secret_access_key, or anonymous, or ambient; not two of them"
+        if keyed and (self.access_key_id is None or self.secret_access_key is None):
+            return "access_key_id and secret_access_key go together; one of them is missing"
+        if self.session_token is not None and not keyed:
+            return "session_token goes with access_key_id and secret_access_key"
+        if self.profile is not None and not self.ambient:
+            return 'profile names credentials of this machine, so it needs "ambient": true'
+        return None
+
+    def _transport_problem(self) -> str | None:
+        if self.endpoint_url and self.endpoint_url.lower().startswith("http://"):
+            host = urlsplit(self.endpoint_url).hostname or ""
+            if not (self.allow_http or _is_loopback(host)):
+                return 'endpoint_url: http:// hides nothing on the way; use https://, or say "allow_http": true'
+        return None
+
+    @property
+    def addressing_style(self) -> Literal["path", "virtual", "auto"]:
+        """How botocore is to put the bucket into URLs."""
+        host = urlsplit(self.endpoint_url).hostname if self.endpoint_url else None
+        if self.path_style or (host and (_is_loopback(host) or _is_address(host))):
+            return "path"
+        # On AWS, "auto" is the virtual host, but for bucket names with dots, which no certificate covers.
+        return "virtual" if host else "auto"
+
+
+def _endpoint_problem(url: str) -> str | None:
+    """Return what is wrong with an endpoint's URL, without quoting any of it."""
+    if not url.isprintable() or " " in url or "\\" in url:
+        return "not a URL: it has white space, backslashes or control characters in it"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "not a URL: its host or port cannot be read"
+    if parts.scheme not in ("http", "https") or not host:
+        return "an endpoint is a URL as in https://s3.example.org"
+    if "@" in parts.netloc or "?" in url or "#" in url:
+        return "an endpoint has no user information, query or fragment; credentials go into their own members"
+    return None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)

@@ -1,0 +1,10 @@
+"""The part of s3fs and aiobotocore that this plugin stands on, in one place, with types: they ship none.
+
+`s3fs_types.pyi` beside this file describes it to type checkers.
+"""
+
+from aiobotocore.session import AioSession
+from fsspec.asyn import sync
+from s3fs import S3FileSystem
+
+__all__ = ["AioSession", "S3FileSystem", "sync"]

@@ -1,0 +1,38 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from connectors.fsspec_types import AbstractFileSystem
+
+_T = TypeVar("_T")
+
+class AioSession: ...
+
+class S3FileSystem(AbstractFileSystem):
+    retries: int
+    endpoint_url: str | None
+    session: AioSession
+    def __init__(
+        self,
+        anon: bool = False,
+        endpoint_url: str | None = None,
+        *,
+        client_kwargs: dict[str, Any] | None = None,
+        config_kwargs: dict[str, Any] | None = None,
+        session: AioSession | None = None,
+        use_listings_cache: bool = True,
+        asynchronous: bool = False,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None: ...
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
+    def call_s3(self, method: str, **kwargs: Any) -> dict[str, Any]: ...
+    def split_path(self, path: str) -> tuple[str, str, str | None]: ...
+    def to_json(self, *, include_password: bool = True) -> str: ...
+    def to_dict(self, *, include_password: bool = True) -> dict[str, Any]: ...
+    @property
+    def _fs_token(self) -> str: ...
+
+def sync(
+    loop: asyncio.AbstractEventLoop, func: Callable[..., Awaitable[_T]], *args: object, timeout: float | None = None
+) -> _T: ...

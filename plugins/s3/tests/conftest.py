@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import servers
+
+from connectors.credentials import validate
+from connectors_s3 import S3Credentials
+from connectors_s3.filesystem import S3
+
+KEY = "0f" * 32
+_names = itertools.count()
+
+
+@pytest.fixture
+def document(s3: servers.S3Server) -> dict[str, Any]:
+    """A credentials document for the session's store."""
+    return {
+        "type": "s3",
+        "access_key_id": s3.access_key,
+        "secret_access_key": s3.secret_key,
+        "region": s3.region,
+        "endpoint_url": s3.endpoint,
+        "encryption": {"key": KEY},
+    }
+
+
+@pytest.fixture
+def credentials(document: dict[str, Any]) -> S3Credentials:
+    return validate(S3Credentials, document)
+
+
+@pytest.fixture
+def fs(credentials: S3Credentials) -> S3:
+    """The store, with parts as small as they may be."""
+    return S3(credentials, part_size=5 << 20)
+
+
+@pytest.fixture
+def path() -> str:
+    """The place of an object nobody else uses."""
+    return f"clinic/object-{next(_names)}"
+
+
+@pytest.fixture
+def stored(s3: servers.S3Server) -> Callable[[str], bytes | None]:
+    """Ask the store itself, past the code under test, what stands at a path."""
+
+    def stored(path: str) -> bytes | None:
+        bucket, _, key = path.partition("/")
+        client = s3.client()
+        try:
+            data: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except client.exceptions.NoSuchKey:
+            return None
+        return data
+
+    return stored
+
+
+@pytest.fixture
+def uploads(s3: servers.S3Server) -> Callable[[str], list[Any]]:
+    """Ask the store itself which multipart uploads of a path are unfinished."""
+
+    def uploads(path: str) -> list[Any]:
+        bucket, _, key = path.partition("/")
+        found = s3.client().list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+        return [one for one in found if one["Key"] == key]
+
+    return uploads
+
+
+@pytest.fixture
+def calls(fs: S3, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the requests that `fs` makes for sources and sinks, as it makes them."""
+    made: list[str] = []
+    real = fs.call_s3
+
+    def call_s3(method: str, **arguments: Any) -> Any:
+        made.append(method)
+        return real(method, **arguments)
+
+    monkeypatch.setattr(fs, "call_s3", call_s3)
+    return made

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from connectors.credentials import validate
+from connectors.errors import ConfigError, InvalidLocation, NotSupported
+from connectors_s3 import S3Backend, S3Credentials
+
+KEYS = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": "wJalrXUtnFEMI", "encryption": None}
+
+
+def request(url: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=30) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def presign(location: str, method: str = "GET", expires: int = 60, **members: Any) -> str:
+    return S3Backend().presign(location, validate(S3Credentials, {**KEYS, **members}), method, expires)
+
+
+@pytest.mark.parametrize("key", ["plain.csv", "a folder/with ü 病", "50%25 of?versionId=1&x=#part", "a+b=c@d;e,f'g"])
+def test_urls_work_with_any_http_client(
+    credentials: S3Credentials, stored: Callable[[str], bytes | None], key: str
+) -> None:
+    backend, location = S3Backend(), f"s3://clinic/presigned/{key}"
+    assert request(backend.presign(location, credentials, "PUT", 60), "PUT", b"sealed")[0] == 200
+    assert stored(f"clinic/presigned/{key}") == b"sealed"
+    assert request(backend.presign(location, credentials, "get", 60)) == (200, b"sealed")
+
+
+def test_url_is_good_for_its_method_and_time_only(credentials: S3Credentials) -> None:
+    backend, location = S3Backend(), "s3://clinic/presigned/short"
+    url = backend.presign(location, credentials, "GET", 1)
+    assert request(url, "PUT", b"other")[0] == 403
+    assert request(backend.presign(location, credentials, "PUT", 60), "PUT", b"sealed")[0] == 200
+    time.sleep(2.5)  # the signature's clock ticks in whole seconds
+    assert request(url)[0] == 403
+
+
+def test_only_the_host_is_signed() -> None:
+    for method in ("GET", "PUT"):
+        query = parse_qs(urlsplit(presign("s3://clinic/key", method, region="eu-west-1")).query)
+        assert query["X-Amz-SignedHeaders"] == ["host"]
+        assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
+        assert query["X-Amz-Expires"] == ["60"]
+        assert "checksum" not in str(query).lower()
+
+
+@pytest.mark.parametrize(
+    ("members", "start"),
+    [
+        ({"region": "eu-west-1"}, "https://clinic.s3.eu-west-1.amazonaws.com/a%20key?"),
+        ({"region": "us-east-1"}, "https://clinic.s3.us-east-1.amazonaws.com/a%20key?"),
+        ({"region": "eu-west-1", "path_style": True}, "https://s3.eu-west-1.amazonaws.com/clinic/a%20key?"),
+        ({"endpoint_url": "https://store.example"}, "https://clinic.store.example/a%20key?"),
+        ({"endpoint_url": "https://store.example", "path_style": True}, "https://store.example/clinic/a%20key?"),
+        ({"endpoint_url": "https://192.0.2.7:9000"}, "https://192.0.2.7:9000/clinic/a%20key?"),
+        ({"endpoint_url": "http://localhost:9000/"}, "http://localhost:9000/clinic/a%20key?"),
+    ],
+)
+def test_bucket_is_in_the_host_where_it_can_be(members: dict[str, Any], start: str) -> None:
+    assert presign("s3://clinic/a key", **members).startswith(start)
+
+
+def test_session_token_and_region_are_in_the_url() -> None:
+    query = parse_qs(urlsplit(presign("s3://clinic/key", region="eu-west-1", session_token="TOKEN+/=")).query)
+    assert query["X-Amz-Security-Token"] == ["TOKEN+/="]
+    assert query["X-Amz-Credential"][0].startswith("AKIDEXAMPLE/")
+    assert query["X-Amz-Credential"][0].endswith("/eu-west-1/s3/aws4_request")
+
+
+def test_region_is_asked_for_rather_than_guessed() -> None:
+    with pytest.raises(ConfigError, match="credentials.region: needed to presign"):
+        presign("s3://clinic/key")
+
+
+@pytest.mark.parametrize("expires", [0, -1, 604_801, True, 1.5])
+def test_lifetime_outside_the_limits_is_refused(expires: Any) -> None:
+    with pytest.raises(ConfigError, match="1 to 604800 seconds"):
+        presign("s3://clinic/key", expires=expires, region="eu-west-1")
+
+
+def test_longest_lifetime_is_allowed() -> None:
+    assert "X-Amz-Expires=604800&" in presign("s3://clinic/key", expires=604_800, region="eu-west-1")
+
+
+def test_what_cannot_be_presigned_is_refused() -> None:
+    with pytest.raises(NotSupported, match="GET or PUT, not for DELETE"):
+        presign("s3://clinic/key", "DELETE", region="eu-west-1")
+    with pytest.raises(InvalidLocation, match="does not name a key"):
+        presign("s3://clinic", region="eu-west-1")
+    anonymous = S3Credentials(anonymous=True, encryption=None)
+    with pytest.raises(NotSupported, match="anonymous credentials sign no URLs"):
+        S3Backend().presign("s3://clinic/key", anonymous, "GET", 60)

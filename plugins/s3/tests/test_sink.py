@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from connectors.errors import (
+    AccessDenied,
+    ConfigError,
+    ConnectorError,
+    NotAnObject,
+    ObjectExists,
+    ObjectNotFound,
+    StorageUnavailable,
+)
+from connectors.streams import SealedWriter, buffered
+from connectors_s3 import S3Credentials
+from connectors_s3.filesystem import S3
+from connectors_s3.sink import GROWTH, MAX_PARTS, PART_SIZE, S3Sink
+
+MIB = 1 << 20
+Stored = Callable[[str], bytes | None]
+Uploads = Callable[[str], list[Any]]
+
+
+def failing(
+    fs: S3, monkeypatch: pytest.MonkeyPatch, method: str, times: int = 1_000, after: int = 0, *, late: bool = False
+) -> None:
+    """Let `method` fail for want of a connection: `late`, after S3 has done what it was asked for."""
+    real, seen = fs.call_s3, 0
+
+    def call_s3(name: str, **arguments: Any) -> Any:
+        nonlocal seen
+        if name == method:
+            seen += 1
+            if after < seen <= after + times:
+                if late:
+                    real(name, **arguments)
+                raise EndpointConnectionError(endpoint_url="https://signed.example/?X-Amz-Signature=5ec2e7")
+        return real(name, **arguments)
+
+    monkeypatch.setattr(fs, "call_s3", call_s3)
+
+
+@pytest.mark.parametrize("size", [0, 1, 5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 10 * MIB, 13 * MIB])
+def test_object_of_any_size_arrives_whole(fs: S3, path: str, stored: Stored, uploads: Uploads, size: int) -> None:
+    data = os.urandom(size)
+    sink = fs.open_sink(path)
+    for start in range(0, size, 3_000_001):
+        sink.write(memoryview(data)[start : start + 3_000_001])
+    assert stored(path) is None
+    sink.commit()
+    assert stored(path) == data
+    assert uploads(path) == []
+
+
+def test_small_object_is_one_request(fs: S3, path: str, calls: list[str]) -> None:
+    sink = fs.open_sink(path)
+    sink.write(memoryview(bytes(5 * MIB)))
+    sink.commit()
+    assert calls == ["put_object"]
+
+
+def test_large_object_is_sent_in_parts_as_it_comes(fs: S3, path: str, calls: list[str]) -> None:
+    sink = fs.open_sink(path)
+    sink.write(memoryview(bytes(11 * MIB)))
+    assert calls == ["create_multipart_upload", "upload_part", "upload_part"]
+    sink.commit()
+    assert calls[3:] == ["upload_part", "complete_multipart_upload"]
+
+
+def test_caller_may_reuse_its_buffer(fs: S3, path: str, stored: Stored) -> None:
+    buffer = bytearray(b"first")
+    sink = fs.open_sink(path)
+    sink.write(memoryview(buffer))
+    buffer[:] = b"-----"
+    sink.commit()
+    assert stored(path) == b"first"
+
+
+@pytest.mark.parametrize("size", [100, 12 * MIB])
+def test_sealed_object_makes_the_round_trip(
+    fs: S3, credentials: S3Credentials, path: str, stored: Stored, size: int
+) -> None:
+    data = os.urandom(size)
+    with SealedWriter(fs.open_sink(path), credentials.codec()) as writer:
+        writer.write(data)
+    assert data[:100] not in (stored(path) or b"")
+    with buffered(fs.open_source(path), credentials.codec()) as reader:
+        assert reader.read() == data
+
+
+@pytest.mark.parametrize("size", [100, 12 * MIB])
+def test_block_that_raises_leaves_what_stood_there(
+    fs: S3, credentials: S3Credentials, path: str, stored: Stored, uploads: Uploads, size: int
+) -> None:
+    fs.pipe_file(path, b"stood there")
+    underway = []
+    with pytest.raises(RuntimeError, match="^the job failed$"):
+        with SealedWriter(fs.open_sink(path), credentials.codec()) as writer:
+            writer.write(os.urandom(size))
+            underway = uploads(path)
+            message = "the job failed"
+            raise RuntimeError(message)
+    assert len(underway) == (size > MIB)  # there was something to abort
+    assert stored(path) == b"stood there"
+    assert uploads(path) == []
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_forgotten_writer_leaves_no_object_and_no_parts(
+    fs: S3, credentials: S3Credentials, path: str, stored: Stored, uploads: Uploads
+) -> None:
+    writer = SealedWriter(fs.open_sink(path), credentials.codec())
+    writer.write(os.urandom(12 * MIB))
+    assert len(uploads(path)) == 1
+    del writer
+    assert stored(path) is None
+    assert uploads(path) == []
+
+
+@pytest.mark.parametrize("method", ["create_multipart_upload", "upload_part", "complete_multipart_upload"])
+def test_failing_request_aborts_the_upload(
+    fs: S3, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    fs.pipe_file(path, b"stood there")
+    failing(fs, monkeypatch, method, after=1 if method == "upload_part" else 0)
+    sink = fs.open_sink(path)
+
+    def write() -> None:
+        sink.write(memoryview(os.urandom(12 * MIB)))
+        sink.commit()
+
+    with pytest.raises(StorageUnavailable, match="cannot be reached") as caught:
+        write()
+    assert caught.value.__context__ is None
+    assert "5ec2e7" not in str(caught.value)
+    assert stored(path) == b"stood there"
+    assert uploads(path) == []
+    with pytest.raises(StorageUnavailable, match="was discarded already"):
+        sink.commit()
+    with pytest.raises(StorageUnavailable, match="was discarded already"):
+        sink.write(memoryview(b"more"))
+
+
+def test_failing_put_leaves_what_stood_there(
+    fs: S3, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs.pipe_file(path, b"stood there")
+    failing(fs, monkeypatch, "put_object")
+    sink = fs.open_sink(path)
+    sink.write(memoryview(b"new"))
+    with pytest.raises(StorageUnavailable):
+        sink.commit()
+    assert stored(path) == b"stood there"
+
+
+def test_part_that_fails_under_a_writer_is_an_error_of_ours_and_leaves_nothing(
+    fs: S3, credentials: S3Credentials, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(fs, monkeypatch, "upload_part", times=1, after=1)
+    with (
+        pytest.raises(StorageUnavailable, match="^output/result: S3 cannot be reached"),
+        SealedWriter(fs.open_sink(path), credentials.codec(), name="output/result") as writer,
+    ):
+        writer.write(os.urandom(16 * MIB))
+    assert stored(path) is None
+    assert uploads(path) == []
+
+
+@pytest.mark.parametrize("more", [0, 6 * MIB])
+def test_upload_that_somebody_aborted_is_not_called_a_missing_object(
+    fs: S3, path: str, uploads: Uploads, caplog: pytest.LogCaptureFixture, more: int
+) -> None:
+    sink = fs.open_sink(path)
+    sink.write(memoryview(bytes(6 * MIB)))
+    (upload,) = uploads(path)
+    bucket, _, key = path.partition("/")
+    fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload["UploadId"])
+    with pytest.raises(StorageUnavailable, match=f"the upload of s3://{path} is gone"):
+        sink.write(memoryview(bytes(more)))
+        sink.commit()
+    assert uploads(path) == []
+    assert "stay behind" not in caplog.text  # there was nothing left to abort
+
+
+def test_completion_whose_answer_is_lost_is_an_error_and_leaves_no_half(
+    fs: S3, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = os.urandom(6 * MIB)
+    failing(fs, monkeypatch, "complete_multipart_upload", late=True)
+    sink = fs.open_sink(path)
+    sink.write(memoryview(data))
+    with pytest.raises(StorageUnavailable, match="cannot be reached"):
+        sink.commit()
+    assert stored(path) == data  # whole, if at all
+    assert uploads(path) == []
+
+
+def test_parts_that_cannot_be_aborted_are_reported_and_hide_no_error(
+    fs: S3, path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing(fs, monkeypatch, "abort_multipart_upload")
+    sink = fs.open_sink(path)
+    sink.write(memoryview(bytes(6 * MIB)))
+    with caplog.at_level(logging.WARNING):
+        sink.discard()
+    assert f"stay behind, and may cost: S3 cannot be reached for s3://{path}" in caplog.text
+    assert "5ec2e7" not in caplog.text
+    monkeypatch.undo()
+    fs.call_s3("abort_multipart_upload", Bucket="clinic", Key=path.partition("/")[2], UploadId=sink._upload)
+
+
+def test_discard_twice_does_nothing_more(fs: S3, path: str, calls: list[str]) -> None:
+    sink = fs.open_sink(path)
+    sink.write(memoryview(bytes(6 * MIB)))
+    sink.discard()
+    sink.discard()
+    assert calls == ["create_multipart_upload", "upload_part", "abort_multipart_upload"]
+
+
+def test_committed_object_is_not_discarded(fs: S3, path: str, stored: Stored) -> None:
+    sink = fs.open_sink(path)
+    sink.write(memoryview(b"new"))
+    sink.commit()
+    sink.discard()
+    assert stored(path) == b"new"
+    with pytest.raises(ValueError, match="was committed already"):
+        sink.commit()
+
+
+@pytest.mark.parametrize("size", [10, 6 * MIB])
+def test_exclusive_creation_lets_one_of_two_win(fs: S3, path: str, stored: Stored, uploads: Uploads, size: int) -> None:
+    first, second = fs.open_sink(path, exclusive=True), fs.open_sink(path, exclusive=True)
+    first.write(memoryview(b"1" * size))
+    second.write(memoryview(b"2" * size))
+    first.commit()
+    with pytest.raises(ObjectExists, match="exists already"):
+        second.commit()
+    assert stored(path) == b"1" * size
+    assert uploads(path) == []
+
+
+def test_exclusive_creation_fails_at_once_where_something_stands(fs: S3, path: str) -> None:
+    fs.pipe_file(path, b"stood there")
+    with pytest.raises(ObjectExists, match=f"s3://{path} exists already"):
+        fs.open_sink(path, exclusive=True)
+
+
+def test_missing_bucket_and_wrong_secret_are_told_apart(fs: S3, document: dict[str, Any], path: str) -> None:
+    sink = fs.open_sink("no-such-bucket/key")
+    sink.write(memoryview(b"new"))
+    with pytest.raises(ObjectNotFound, match="there is no such bucket"):
+        sink.commit()
+    stranger = S3(S3Credentials.model_validate({**document, "secret_access_key": "not-the-secret"}))
+    sink = stranger.open_sink(path)
+    sink.write(memoryview(b"new"))
+    with pytest.raises(AccessDenied, match="SignatureDoesNotMatch"):
+        sink.commit()
+
+
+@pytest.mark.parametrize("path", ["clinic", "clinic/", "clinic/folder/"])
+def test_bucket_or_folder_is_no_object(fs: S3, path: str) -> None:
+    with pytest.raises(NotAnObject, match="name an object in it"):
+        fs.open_sink(path)
+
+
+def test_parts_grow_so_that_ten_thousand_hold_nearly_a_tebibyte(fs: S3, path: str) -> None:
+    sink = S3Sink(fs, path)
+    sizes = []
+    for count in range(0, MAX_PARTS, GROWTH):
+        sink._parts = [{}] * count
+        sizes.append(sink._size_of_part())
+    assert sizes == [PART_SIZE << step for step in range(5)]
+    assert GROWTH * sum(sizes) == 968.75 * (1 << 30)
+
+
+def test_more_parts_than_s3_takes_are_refused_before_they_are_sent(fs: S3, path: str, calls: list[str]) -> None:
+    sink = fs.open_sink(path)
+    sink._parts = [{}] * MAX_PARTS
+    with pytest.raises(ConnectorError, match="too large to be written in 10000 parts"):
+        sink._send_part(0)
+    assert calls == []
+
+
+def test_parts_below_the_least_size_are_refused(credentials: S3Credentials) -> None:
+    with pytest.raises(ConfigError, match="5242880 bytes at least"):
+        S3(credentials, part_size=1 << 20)
