@@ -1,0 +1,375 @@
+"""A run from end to end: the inputs into a private folder, the command, the outputs, each whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import stat
+import tempfile
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from connectors.errors import ConfigError, ConnectorError, CredentialsExpired, naming
+from connectors.fsspec_types import DEFAULT_CALLBACK
+from connectors.runner.command import Capture, check_command, execute
+from connectors.runner.result import result_pieces, result_size
+from connectors.runner.stops import Stops
+from connectors.streams import pump
+from connectors.streams.sources import as_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+
+    from connectors.app import AppConfig
+    from connectors.dataset import Dataset
+    from connectors.fsspec_types import Callback
+    from connectors.streams import SealedWriter
+    from connectors.streams.sources import BinaryFile, StrPath
+
+    Progress = Callable[[str], AbstractContextManager[Callback]]
+
+__all__ = ["INPUTS_VARIABLE", "OUTPUTS_VARIABLE", "NotPublished", "RunResult", "run"]
+
+INPUTS_VARIABLE = "CONNECTORS_INPUTS"
+"""The environment variable that tells the command the folder of its inputs."""
+OUTPUTS_VARIABLE = "CONNECTORS_OUTPUTS"
+"""The environment variable that tells the command the folder for its outputs."""
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOENT)
+
+_log = logging.getLogger(__name__)
+
+
+class NotPublished(ConnectorError):
+    """Several outputs were not written; each of them stands as it did.
+
+    Attributes:
+        problems: the error of each, by the dataset's name, ``port/object``.
+    """
+
+    problems: Mapping[str, Exception]
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What came of a run.
+
+    Attributes:
+        returncode: the command's exit code; -N if signal N ended it.
+        published: the names, ``port/object``, of the datasets that were written.
+        unpublished: those that were to hold a file of the command's, and stand as they did, because it failed.
+    """
+
+    returncode: int
+    published: tuple[str, ...]
+    unpublished: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code to pass on, as shells do: 128 + N if signal N ended the command.
+
+        >>> RunResult(-15, ()).exit_code
+        143
+        """
+        return self.returncode if self.returncode >= 0 else 128 - self.returncode
+
+
+def run(
+    app: AppConfig,
+    command: Sequence[str],
+    *,
+    input_port: str = "input",
+    output_port: str = "output",
+    outputs: Mapping[str, StrPath] | None = None,
+    stdout: BinaryFile | None = None,
+    stderr: BinaryFile | None = None,
+    progress: Progress = lambda _: nullcontext(DEFAULT_CALLBACK),
+    grace: float = 5.0,
+) -> RunResult:
+    """Run a command on the datasets of one port, and publish what comes of it to those of another.
+
+    The command gets the paths of its inputs as its last arguments, in the order of the objects' names, and in
+    ``$CONNECTORS_INPUTS`` and ``$CONNECTORS_OUTPUTS`` a folder with the inputs and one for its outputs. Standard
+    input, the working folder and the rest of the environment are the caller's.
+
+    In the main thread, SIGTERM, SIGINT and SIGHUP are passed on to the command while this runs; then nothing more is
+    published, and `Stopped` is raised.
+
+    Args:
+        app: the application's ports.
+        command: the program and its first arguments.
+        input_port: the port whose datasets the command reads.
+        output_port: the port whose datasets are written. Each of them gets the result, as JSON.
+        outputs: by the names of objects, those that get a file instead, if the command succeeds. A relative path lies
+            in the folder for outputs.
+        stdout: a binary file to which the command's standard output is also passed on as it comes.
+        stderr: the same for its standard error.
+        progress: gives, for a few words, a context with a callback for a dataset's bytes.
+        grace: seconds from a signal until a command that does not end is killed, and from the command's exit until
+            what it has left running is.
+
+    Returns:
+        The command's exit code, also where that tells of a failure, and what was published.
+
+    Raises:
+        ConfigError: a port is missing or has no dataset, or `outputs` and the ports do not go together; then, and in
+            all the other cases but the last two, the command was not started.
+        CommandNotStarted: there is no such program, or it is not executable.
+        IntegrityError: an input is not what its owner sealed.
+        StorageError: an input cannot be read, or an output not be written.
+        NotPublished: several outputs were not written.
+        Stopped: a signal told the run to stop.
+    """
+    plan = _plan(app, input_port, output_port, outputs or {})
+    check_command(command)
+    with Stops() as stops:
+        with stops.interrupting():
+            plan.rehearse()
+        with _PrivateFolder() as folder, ExitStack() as captured:
+            inputs, results = folder.make("inputs"), folder.make("outputs")
+            with stops.interrupting():
+                paths = _download(plan.inputs, inputs, progress)
+            captures = (Capture(folder.path, stdout, "standard output"), Capture(folder.path, stderr, "standard error"))
+            for capture in captures:
+                captured.enter_context(closing(capture))
+            before = plan.stand()
+            environment = {**os.environ, INPUTS_VARIABLE: inputs, OUTPUTS_VARIABLE: results}
+            returncode = execute([*command, *paths], environment, captures, stops, grace)
+            with stops.interrupting():
+                return _publish(_Publication(plan, returncode, captures, results, before), progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is read, and what is written where."""
+
+    inputs: dict[str, Dataset]
+    outputs: dict[str, Dataset]
+    files: dict[str, str]
+
+    def rehearse(self) -> None:
+        """Find out now what would go wrong after hours of computing: configuration, credentials, missing folders."""
+        for dataset in self.inputs.values():
+            dataset.filesystem()
+        for dataset in self.outputs.values():
+            writer: SealedWriter = dataset.open("wb")  # type: ignore[assignment]  # an IO[Any] to type checkers
+            writer.discard()
+        self.stand()
+
+    def stand(self) -> dict[str, tuple[int, ...] | None]:
+        """Return what can be seen of the files to publish: one that the command does not touch is not its output.
+
+        Raises:
+            ConfigError: something else than a file stands at a path.
+        """
+        return {name: _identity(path) if os.path.isabs(path) else None for name, path in self.files.items()}
+
+
+def _plan(app: AppConfig, input_port: str, output_port: str, files: Mapping[str, StrPath]) -> _Plan:
+    inputs = dict(sorted(app[input_port].items()))
+    outputs = dict(sorted(app[output_port].items()))
+    for port, datasets, use in ((input_port, inputs, "read from"), (output_port, outputs, "write to")):
+        if not datasets:
+            message = f"the port {port!r} has no dataset to {use}"
+            raise ConfigError(message)
+    for name in files:
+        app[output_port][name]  # which raises an error that lists those there are
+    return _Plan(inputs, outputs, {name: _file_path(path) for name, path in files.items()})
+
+
+def _file_path(path: StrPath) -> str:
+    text = as_path(path)
+    inside = os.path.normpath(text).split(os.sep)[0] not in ("..", ".", "")
+    if "\0" in text or not os.path.basename(text) or not (inside or os.path.isabs(text)):
+        message = f"{text!r} is not the path of a file, absolute, or relative to the folder for outputs and inside it"
+        raise ConfigError(message)
+    return text
+
+
+def _identity(path: str) -> tuple[int, ...] | None:
+    """Return what changes when a file is written; None where there is none."""
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        message = f"{path} is not a file that could be published"
+        raise ConfigError(message)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+class _PrivateFolder:
+    """A folder for plain files that nobody else can enter, gone at the end of the block."""
+
+    def __init__(self) -> None:
+        with _kept():
+            self.path = tempfile.mkdtemp(prefix="connectors-run-")
+
+    def make(self, name: str) -> str:
+        """Make a folder in it and return its path."""
+        path = os.path.join(self.path, name)
+        with _kept():
+            os.mkdir(path, 0o700)
+        return path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            _remove(self.path)
+        except OSError as problem:
+            message = f"plain data is left in {self.path}, which cannot be removed ({problem.strerror}): remove it"
+        else:
+            return
+        if error is None:
+            raise ConnectorError(message)
+        error.add_note(message)
+        _log.error(message)
+
+
+def _remove(folder: str) -> None:
+    try:
+        shutil.rmtree(folder)
+    except PermissionError:
+        # The command may have closed folders to itself, which are ours to open again. Links lead elsewhere.
+        os.chmod(folder, 0o700)
+        for parent, names, _ in os.walk(folder):
+            for path in (os.path.join(parent, name) for name in names):
+                if not os.path.islink(path):
+                    os.chmod(path, 0o700)
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Say what to do where there is no room for plain files."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, ConnectorError) or error.errno not in _NO_ROOM:
+            raise
+        message = f"plain files cannot be kept in $TMPDIR ({error.strerror}): set it to a folder that can hold them"
+    else:
+        return
+    raise ConnectorError(message)
+
+
+def _download(inputs: Mapping[str, Dataset], folder: str, progress: Progress) -> list[str]:
+    """Write each input to a file that only its user can read, and return their paths."""
+    paths = []
+    for name, dataset in inputs.items():
+        path = os.path.join(folder, name)
+        with (
+            progress(f"reading {dataset.name}") as callback,
+            dataset.open("rb") as source,
+            _kept(),
+            # Not staged and renamed: until all of them have verified, nobody but this process sees any.
+            open(path, "xb", opener=_private) as target,
+        ):
+            pump(source, target, callback)
+        paths.append(path)
+    return paths
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+@dataclass(frozen=True, slots=True)
+class _Publication:
+    """What there is to publish."""
+
+    plan: _Plan
+    returncode: int
+    captures: tuple[Capture, Capture]
+    folder: str
+    before: Mapping[str, tuple[int, ...] | None]
+
+    def write(self, name: str, callback: Callback) -> None:
+        """Write one output."""
+        dataset = self.plan.outputs[name]
+        if name not in self.plan.files:
+            self._write_result(dataset, callback)
+            return
+        path = os.path.join(self.folder, self.plan.files[name])
+        with naming(dataset.name):
+            written = _identity(path)
+            if written is None or written == self.before[name]:
+                verb = "wrote no file" if written is None else "did not change the file"
+                message = f"the command succeeded but {verb} {path}, so the dataset stands as it did"
+                raise ConnectorError(message)
+        dataset.upload(path, callback)
+
+    def _write_result(self, dataset: Dataset, callback: Callback) -> None:
+        stdout, stderr = (capture.file for capture in self.captures)
+        callback.set_size(result_size(self.returncode, stdout, stderr))
+        with dataset.open("wb") as file:
+            for piece in result_pieces(self.returncode, stdout, stderr):
+                file.write(piece)
+                callback.relative_update(len(piece))
+
+
+def _publish(publication: _Publication, progress: Progress) -> RunResult:
+    """Write every output that there is something for; one that fails does not keep the others from being tried."""
+    published, unpublished = [], []
+    problems: dict[str, Exception] = {}
+    for name, dataset in publication.plan.outputs.items():
+        shown = dataset.name or name
+        if name in publication.plan.files and publication.returncode != 0:
+            unpublished.append(shown)
+            continue
+        try:
+            _write_renewed(publication, name, progress)
+        except Exception as problem:  # noqa: BLE001 - raised below, when the others have been tried
+            problems[shown] = problem
+        else:
+            published.append(shown)
+    if problems:
+        raise _failure(problems, published)
+    return RunResult(publication.returncode, tuple(published), tuple(unpublished))
+
+
+def _write_renewed(publication: _Publication, name: str, progress: Progress) -> None:
+    """Write one output; where its credentials have expired, once more with what the app config has by now."""
+    dataset = publication.plan.outputs[name]
+    for last in (False, True):
+        try:
+            with progress(f"writing {dataset.name}") as callback:
+                publication.write(name, callback)
+        except CredentialsExpired:
+            if last:
+                raise
+            dataset.refresh()
+        else:
+            return
+
+
+def _failure(problems: Mapping[str, Exception], published: Sequence[str]) -> Exception:
+    """Return the only problem, or one error that tells of all of them."""
+    (first, *others) = problems.values()
+    if not others:
+        if published:
+            first.add_note(f"Written were {', '.join(published)}.")
+        return first
+    told = [_told(name, problem) for name, problem in problems.items()]
+    if published:
+        told.append(f"written were {', '.join(published)}")
+    error = NotPublished("; ".join(told))
+    error.problems = dict(problems)
+    return error
+
+
+def _told(name: str, problem: Exception) -> str:
+    if isinstance(problem, ConnectorError):
+        return str(problem) if problem.dataset else f"{name}: {problem}"
+    # The message of a foreign error may hold anything, a signed URL for one.
+    system = isinstance(problem, OSError) and problem.errno
+    return f"{name}: {os.strerror(system) if system else type(problem).__name__}"
