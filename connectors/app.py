@@ -21,11 +21,8 @@ from connectors.errors import (
     ConfigError,
     InvalidCredentials,
     InvalidLocation,
-    NotAnObject,
-    ObjectNotFound,
     UnknownDataset,
 )
-from connectors.filesystem import PlainView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
     from connectors.filesystem import EncryptedFileSystem
     from connectors.streams.sources import StrPath
 
-__all__ = ["DEFAULT_ROOT", "ROOT_VARIABLE", "AppConfig", "DatasetFileSystem", "Port", "is_name", "load"]
+__all__ = ["DEFAULT_ROOT", "ROOT_VARIABLE", "AppConfig", "Port", "is_name", "load"]
 
 DEFAULT_ROOT = "/opt/fortanix/enclave-os/app-config/rw"
 """Where enclave platforms lay the folder down."""
@@ -231,70 +228,3 @@ class _ConnectedDataset(Dataset):
 def _open_filesystem(root: str, port: str, name: str) -> EncryptedFileSystem:
     """Make a dataset's filesystem again, on the other side of a pickle."""
     return _ConnectedDataset(root, port, name).filesystem()[0]
-
-
-class DatasetFileSystem(PlainView):
-    """``dataset://port/object``: the datasets of an app config, for everything that takes fsspec URLs.
-
-    Args:
-        app_config: the app config's folder, as for `load`.
-
-    Pickled, it travels by that argument: a worker on another machine reads the app config of its own.
-    """
-
-    protocol = "dataset"
-    root_marker = ""
-
-    def __init__(self, app_config: StrPath | None = None, **storage_options: Any) -> None:
-        super().__init__(**storage_options)
-        self._root = app_config
-        self._datasets: dict[str, Dataset] = {}
-
-    @property
-    def app(self) -> AppConfig:
-        """The app config."""
-        return load(self._root)
-
-    def _dataset(self, path: str) -> Dataset:
-        """Return the dataset at a path; the same one each time, with its connections."""
-        path = self._strip_protocol(path)
-        if path not in self._datasets:
-            port, _, name = path.partition("/")
-            if not name:
-                message = f"dataset://{path} is a folder; name an object, as in dataset://port/object"
-                raise NotAnObject(message)
-            app = self.app
-            if port not in app or name not in app[port]:
-                known = [f"dataset://{port}/{name}" for port in app for name in app[port]]
-                message = f"there is no dataset://{path}; there are {', '.join(known) or 'none'}"
-                raise ObjectNotFound(message)
-            self._datasets[path] = app[port][name]
-        return self._datasets[path]
-
-    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
-        fs, inner = self._dataset(path).filesystem()
-        return fs._open(inner, mode, **kwargs)  # noqa: SLF001 - the same contract, one floor down
-
-    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
-        """Return the name, type and plain size of a dataset, or of a folder of them."""
-        path = self._strip_protocol(path)
-        if path == "" or path in self.app:
-            return {"name": path, "type": "directory", "size": 0}
-        fs, inner = self._dataset(path).filesystem()
-        return {**fs.info(inner, **kwargs), "name": path}
-
-    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:  # noqa: ARG002, FBT001, FBT002 - fsspec's signature
-        """List the ports, or the datasets of one. Sizes are None: they would cost a request each, and credentials."""
-        path, app = self._strip_protocol(path), self.app
-        if path == "":
-            entries = [{"name": port, "type": "directory", "size": 0} for port in app]
-        elif path in app:
-            entries = [{"name": f"{path}/{name}", "type": "file", "size": None} for name in app[path]]
-        else:
-            self._dataset(path)
-            entries = [{"name": path, "type": "file", "size": None}]
-        return entries if detail else [entry["name"] for entry in entries]
-
-    def refresh(self) -> None:
-        """Forget the datasets' connections: renewed credentials are taken from the app config."""
-        self._datasets.clear()

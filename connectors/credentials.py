@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -66,6 +66,13 @@ class Encryption(_Model):
         strict=True,
         description="Bytes in a sealed segment, tag included; tink-gcm-hkdf only.",
     )
+    bind: Literal["path", "none"] = Field(
+        default="path",
+        description=(
+            "In a folder, what is bound into each object's context: its relative path, so that the storage cannot give "
+            "one object for another; or nothing, so that sealed objects can be copied and moved inside the storage."
+        ),
+    )
     pin: None = Field(default=None, description="Reserved; leave it out or null.")
 
     @field_validator("context")
@@ -101,6 +108,19 @@ class Credentials(_Model):
     encryption: Encryption | None = Field(
         description="How the dataset is sealed; null where it is plain, which must be said."
     )
+
+    layout: Literal["object", "folder"] | None = Field(
+        default=None,
+        description="Whether the location is one object or a folder of them; null: a folder if it ends in a slash.",
+    )
+
+    def is_folder(self, location: str) -> bool:
+        """Tell whether a dataset with these credentials is a folder of objects."""
+        return location.endswith("/") if self.layout is None else self.layout == "folder"
+
+    def binds_names(self, location: str) -> bool:
+        """Tell whether each object of the dataset is sealed with its relative path in its context."""
+        return self.is_folder(location) and self.encryption is not None and self.encryption.bind == "path"
 
     def codec(self) -> Format:
         """Return the format, with its key, that reads and writes the dataset."""
@@ -180,7 +200,7 @@ def validate(model: type[C], document: Mapping[str, Any]) -> C:
     >>> validate(Mine, {"encryption": {"key": "secret"}, "tpye": "mine"})
     Traceback (most recent call last):
     connectors.errors.InvalidCredentials: credentials.encryption.key: a key is 64 hexadecimal digits; this one has \
-6 characters; credentials.tpye: unknown member; known are encryption, type
+6 characters; credentials.tpye: unknown member; known are encryption, layout, type
     """
     problems: list[str] = []
     try:

@@ -8,7 +8,7 @@ from threading import RLock
 from typing import IO, TYPE_CHECKING, Any
 
 from connectors.backend import resolve
-from connectors.errors import naming
+from connectors.errors import NotAnObject, naming
 from connectors.filesystem import EncryptedFileSystem
 from connectors.formats import Plain
 from connectors.fsspec_types import DEFAULT_CALLBACK
@@ -37,6 +37,10 @@ class _Resolved:
     backend: Backend
     credentials: Credentials
     process: int
+
+    @property
+    def is_folder(self) -> bool:
+        return self.credentials.is_folder(self.location)
 
 
 class Dataset:
@@ -89,6 +93,11 @@ class Dataset:
         """The backend that serves it."""
         return self._resolve().backend
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder of objects, to be used through `filesystem`, and not a single one."""
+        return self._resolve().is_folder
+
     def _resolve(self) -> _Resolved:
         with self._lock, naming(self._name):
             # Connections, locks and event loops do not survive a fork: a child resolves anew.
@@ -100,14 +109,19 @@ class Dataset:
             return self._resolved
 
     def filesystem(self) -> tuple[EncryptedFileSystem, str]:
-        """Return an fsspec filesystem in which the dataset is plain, and the dataset's path in it."""
+        """Return an fsspec filesystem in which the dataset is plain, and the dataset's path in it.
+
+        The path is a folder's where the dataset is one; its objects are ``f"{path}/{name}"``.
+        """
         with self._lock, naming(self._name):
             resolved = self._resolve()
             if self._filesystem is None:
                 inner, path = resolved.backend.connect(resolved.location, resolved.credentials)
+                path = path.rstrip("/") if resolved.is_folder else path
                 view = EncryptedFileSystem(
                     fs=inner,
                     codec=resolved.credentials.codec(),
+                    root=path if resolved.credentials.binds_names(resolved.location) else None,
                     dataset=self._name,
                     reference=self._filesystem_reference(),
                 )
@@ -149,10 +163,17 @@ class Dataset:
             NotSupported: another mode.
         """
         with naming(self._name):
-            fs, path = self.filesystem()
+            fs, path = self._single()
             if "b" in mode:
                 return fs.open(path, mode)
             return fs.open(path, mode, encoding=encoding or "utf-8", errors=errors, newline=newline)
+
+    def _single(self) -> tuple[EncryptedFileSystem, str]:
+        if self.is_folder:
+            shown = f"dataset://{self._name}/NAME" if self._name else "the filesystem and path of filesystem()"
+            message = f"this dataset is a folder of objects; open one of them, through {shown}"
+            raise NotAnObject(message)
+        return self.filesystem()
 
     def read_bytes(self) -> bytes:
         """Return the whole dataset."""
@@ -173,10 +194,10 @@ class Dataset:
             callback: an `fsspec.Callback`, told the plain size and bytes.
 
         Raises:
-            NotAnObject: a folder stands there.
+            NotAnObject: a folder stands there, or the dataset is one.
         """
         with naming(self._name):
-            fs, inner = self.filesystem()
+            fs, inner = self._single()
             with fs.open(inner, "rb") as reader, SealedWriter(PathSink(path), Plain()) as writer:
                 pump(reader, writer, callback)
 
@@ -191,7 +212,7 @@ class Dataset:
             ObjectNotFound, NotAnObject: there is no such file, or it is a folder.
         """
         with naming(self._name):
-            fs, inner = self.filesystem()
+            fs, inner = self._single()
             with open_local(path) as source, fs.open(inner, "wb") as writer:
                 pump(source, writer, callback)
 

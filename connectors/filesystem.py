@@ -1,127 +1,36 @@
-"""Filesystems in which everything is plain: sizes, ranges, listings, bytes.
-
-`EncryptedFileSystem` shows any fsspec filesystem of sealed objects that way. `PlainView` is what it has in common with
-the ``dataset://`` protocol: files that commit on success, also in text mode and on the way to a local path.
-"""
+"""EncryptedFileSystem: any fsspec filesystem of sealed objects, with plain sizes, ranges, listings and bytes."""
 
 from __future__ import annotations
 
-import io
+import asyncio
+import functools
 import os
 import uuid
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from connectors.errors import ConfigError, NotSupported, TruncatedObject, naming
-from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, Plain, select
-from connectors.fsspec_types import DEFAULT_CALLBACK, AbstractFileSystem
+from connectors.errors import ConfigError, IntegrityError, NotSupported, ObjectNotFound, TruncatedObject, naming
+from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, select
+from connectors.fsspec_types import AsyncFileSystem
+from connectors.plainview import PlainView
 from connectors.storage import open_sink, open_source, translated
-from connectors.streams import SealedText, SealedWriter, as_sink, buffered, pump
+from connectors.streams import SealedObject, SealedWriter, buffered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Iterable
 
     from connectors.formats import Format
-    from connectors.fsspec_types import Callback
+    from connectors.fsspec_types import AbstractFileSystem
     from connectors.secrets import SecretKey
 
-__all__ = ["EncryptedFileSystem", "PlainView"]
-
-
-class PlainView(AbstractFileSystem):
-    """What filesystems of plain files share. A subclass has `_open`, `info` and `ls`."""
-
-    cachable = False
-
-    def open(  # fsspec has no types to keep to
-        self,
-        path: str,
-        mode: str = "rb",
-        *,
-        compression: str | None = None,
-        encoding: str | None = None,
-        errors: str | None = None,
-        newline: str | None = None,
-        **kwargs: Any,
-    ) -> IO[Any]:
-        """Open a file. The modes are rb, wb and xb, and rt, wt and xt for text.
-
-        What is written appears when the file is closed in good order, and not otherwise: see `SealedWriter`.
-
-        Raises:
-            NotSupported: another mode. Sealed objects have an authenticated end, so none can grow.
-        """
-        kind = mode.replace("b", "").replace("t", "")
-        if kind not in ("r", "w", "x"):
-            message = (
-                f"mode {mode!r} is not supported: the end of a sealed object is authenticated, so it cannot grow or "
-                "change in place; write it anew with 'wb', or 'xb' where there must be none yet"
-            )
-            raise NotSupported(message)
-        if compression is not None and kind != "r":
-            # fsspec would drop the file below the compressor unclosed, which here means: discard it.
-            message = "to write compressed, use fsspec.open(…, compression=…), or compress into the open file"
-            raise NotSupported(message)
-        file: Any = super().open(path, f"{kind}b", compression=compression, **kwargs)
-        if "b" in mode:
-            return file  # type: ignore[no-any-return]
-        text = io.TextIOWrapper if kind == "r" else SealedText
-        return text(file, encoding=encoding, errors=errors, newline=newline)
-
-    def exists(self, path: str, **kwargs: Any) -> bool:
-        """Tell whether there is something at `path`; what cannot be told is raised, not answered with False."""
-        try:
-            self.info(path, **kwargs)
-        except FileNotFoundError:
-            return False
-        return True
-
-    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any) -> bytes:
-        """Return the bytes of a file from `start` to `end`, both counted from the end where negative."""
-        with self._open(path, "rb", **kwargs) as file:
-            begin, stop, _ = slice(start, end).indices(file.raw.size)
-            file.seek(begin)
-            data: bytes = file.read(max(0, stop - begin))
-            return data
-
-    def get_file(
-        self, rpath: str, lpath: Any, callback: Callback = DEFAULT_CALLBACK, outfile: Any = None, **kwargs: Any
-    ) -> None:
-        """Copy a file to a local path, where it appears only when all of it has verified."""
-        target = outfile if outfile is not None else lpath
-        if isinstance(target, (str, os.PathLike)):
-            if self.isdir(rpath):
-                os.makedirs(target, exist_ok=True)
-                return
-            os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
-        with self._open(rpath, "rb", **kwargs) as reader, SealedWriter(as_sink(target), Plain()) as writer:
-            pump(reader.raw, writer, callback)
-
-    def put_file(
-        self,
-        lpath: str,
-        rpath: str,
-        callback: Callback = DEFAULT_CALLBACK,
-        mode: str = "overwrite",
-        **kwargs: Any,
-    ) -> None:
-        """Copy a local file in."""
-        if os.path.isdir(lpath):
-            self.makedirs(rpath, exist_ok=True)
-            return
-        exclusive = "xb" if mode == "create" else "wb"
-        with open(lpath, "rb", buffering=0) as source, self.open(rpath, exclusive, **kwargs) as writer:
-            pump(source, writer, callback)
-
-    def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
-        """Copy a file by opening and sealing it again."""
-        with self._open(path1, "rb", **kwargs) as reader, self.open(path2, "wb") as writer:
-            pump(reader.raw, writer)
+__all__ = ["AsyncEncryptedFileSystem", "EncryptedFileSystem"]
 
 
 class EncryptedFileSystem(PlainView):
     """Another fsspec filesystem, whose objects are sealed, with plain sizes, listings, ranges and bytes.
 
-    Sizes in `info` and `ls` are arithmetic on what the storage says; opening a file is what proves its size.
+    Sizes in `info` and `ls` are arithmetic on what the storage says; opening a file is what proves its size. Over an
+    asynchronous filesystem an instance is an `AsyncEncryptedFileSystem`, with fsspec's coroutines.
 
     Args:
         fs: the filesystem of sealed objects.
@@ -129,6 +38,10 @@ class EncryptedFileSystem(PlainView):
         format: a name from `connectors.formats.NAMES`.
         context: bytes that bind the objects to a place or purpose.
         segment_size: bytes in a sealed segment; tink-gcm-hkdf only.
+        root: a folder, whose objects are all there is to be seen, each sealed with its path relative to the folder
+            bound into its context, so that the storage cannot give one for another. None binds nothing.
+        asynchronous: fsspec's coroutines are called by somebody's own event loop.
+        loop: the event loop that fsspec's coroutines run in, if not fsspec's own.
         codec: the format with its key, instead of the four arguments above.
         dataset: what errors call the dataset.
         reference: a function and its arguments that make this filesystem again, for pickling: an instance holds
@@ -136,6 +49,7 @@ class EncryptedFileSystem(PlainView):
 
     Raises:
         InvalidKey, ConfigError: the key or an option is wrong.
+        NotSupported: `asynchronous`, and `fs` has no coroutines.
 
     >>> import fsspec
     >>> fs = EncryptedFileSystem(fs=fsspec.filesystem("memory"), key="00" * 32)
@@ -144,14 +58,23 @@ class EncryptedFileSystem(PlainView):
     (16, 88, b'37.2')
     """
 
-    def __init__(
+    def __new__(cls, fs: AbstractFileSystem, *_: Any, **__: Any) -> Self:
+        """Make the asynchronous kind over an asynchronous filesystem."""
+        kind: Any = AsyncEncryptedFileSystem if cls is EncryptedFileSystem and fs.async_impl else cls
+        made: Self = super().__new__(kind)
+        return made
+
+    def __init__(  # noqa: PLR0917 - fsspec's users pass options as they like
         self,
         fs: AbstractFileSystem,
         key: SecretKey | bytes | str | None = None,
         format: FormatName = "cobblestone-256",  # noqa: A002 - the word of the credentials document
         context: bytes = b"",
         segment_size: int = DEFAULT_SEGMENT_SIZE,
+        root: str | None = None,
         *,
+        asynchronous: bool = False,
+        loop: asyncio.AbstractEventLoop | None = None,
         codec: Format | None = None,
         dataset: str | None = None,
         reference: tuple[Callable[..., object], tuple[object, ...]] | None = None,
@@ -161,10 +84,19 @@ class EncryptedFileSystem(PlainView):
                 message = "an EncryptedFileSystem needs a key"
                 raise ConfigError(message)
             codec = select(format, key, context=context, segment_size=segment_size)
-        super().__init__()
+        if getattr(fs, "asynchronous", False):
+            message = "pass a filesystem that was made without asynchronous=True; the outer one is given that"
+            raise ConfigError(message)
+        if asynchronous and not self.async_impl:
+            message = f"{type(fs).__name__} has no coroutines, so nothing over it has; leave asynchronous out"
+            raise NotSupported(message)
+        super().__init__(**({"asynchronous": asynchronous, "loop": loop} if self.async_impl else {}))
         self.fs = fs
         self.dataset = dataset
         self._codec = codec
+        self._root = None if root is None else fs._strip_protocol(root).rstrip("/")  # noqa: SLF001
+        # All objects of a bound folder have one layout, even where auto alone would leave two.
+        self._layout = codec.layout if root is None else codec.bound("").layout
         self._reference = reference
         self._token = uuid.uuid4().hex
 
@@ -216,12 +148,43 @@ class EncryptedFileSystem(PlainView):
     def _parent(self, path: str) -> str:  # type: ignore[override]
         return self.fs._parent(path)  # noqa: SLF001
 
+    def _codec_for(self, path: str) -> Format:
+        """Return the format that reads and writes one object.
+
+        Raises:
+            ObjectNotFound: it lies outside of the folder that this filesystem shows.
+        """
+        return self._codec if self._root is None else self._codec.bound(self._relative(path))
+
+    def _relative(self, path: str) -> str:
+        whole = self._strip_protocol(path)
+        # Some filesystems have a slash before each path, which is nothing that would be bound.
+        inside, root = f"{whole.lstrip('/')}/", f"{self._root.lstrip('/')}/" if self._root else ""
+        relative = inside.removeprefix(root).rstrip("/")
+        if not inside.startswith(root) or not _is_safe(relative):
+            message = f"{path} is outside of the folder {self._root or '/'}, which is all that is to be seen here"
+            raise ObjectNotFound(message)
+        return relative
+
+    def _inner(self, path: str) -> str:
+        """Return a path of the inner filesystem, if it may be touched."""
+        if self._root is not None:
+            self._relative(path)
+        return self._strip_protocol(path)
+
     def _open(self, path: str, mode: str = "rb", *, autocommit: bool = True, **_: Any) -> Any:
         with naming(self.dataset):
+            codec = self._codec_for(path)
             if mode == "rb":
-                return buffered(open_source(self.fs, path), self._codec, name=self.dataset)
+                return buffered(open_source(self.fs, path), codec, name=self.dataset)
             sink = open_sink(self.fs, path, exclusive=mode == "xb")
-            return SealedWriter(sink, self._codec, name=self.dataset, autocommit=autocommit)
+            return SealedWriter(sink, codec, name=self.dataset, autocommit=autocommit)
+
+    def _open_object(self, path: str) -> SealedObject:
+        with naming(self.dataset):
+            path = self._strip_protocol(path)
+            codec = self._codec_for(path)
+            return SealedObject(open_source(self.fs, path), codec, name=self.dataset)
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """Return what the inner filesystem says of `path`, with the plain `size` and the `sealed_size`.
@@ -230,12 +193,22 @@ class EncryptedFileSystem(PlainView):
             TruncatedObject, WrongKey: no object of this format and key has that size or header.
         """
         with naming(self.dataset):
-            return self._plain(translated(path, lambda: self.fs.info(self._strip_protocol(path), **kwargs)))
+            inner = self._inner(path)
+            return self._plain(translated(path, lambda: self.fs.info(inner, **kwargs)))
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
-        """List a folder. The `size` of what cannot be an object of this format is None."""
+        """List a folder. The `size` of what cannot be an object of this format is None.
+
+        Raises:
+            IntegrityError: the storage lists a name that would lead out of the folder.
+        """
         with naming(self.dataset):
-            entries = translated(path, lambda: self.fs.ls(self._strip_protocol(path), detail=True, **kwargs))
+            inner = self._inner(path)
+            entries = translated(path, lambda: self.fs.ls(inner, detail=True, **kwargs))
+            for entry in entries:
+                if not _is_safe(entry["name"].removeprefix(inner).removeprefix("/")):
+                    message = f"the storage lists an object in {path} whose name would lead out of it; do not trust it"
+                    raise IntegrityError(message)
             if not detail:
                 return [entry["name"] for entry in entries]
             return [self._plain(entry, strict=False) for entry in entries]
@@ -252,8 +225,8 @@ class EncryptedFileSystem(PlainView):
         return {**info, "size": size, "sealed_size": info["size"]}
 
     def _plain_size(self, path: str, sealed_size: int) -> int:
-        if self._codec.layout is not None:
-            return self._codec.layout.plain_size(sealed_size)
+        if self._layout is not None:
+            return self._layout.plain_size(sealed_size)
         source = open_source(self.fs, path)
         try:
             return self._codec.opener(bytes(source.read_range(0, self._codec.head_size)), sealed_size).plain_size
@@ -261,39 +234,110 @@ class EncryptedFileSystem(PlainView):
             source.close()
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
-        """Copy an object as it is, sealed, inside the storage."""
+        """Copy an object: inside the storage, sealed as it is, unless its name is bound into it."""
         with naming(self.dataset):
-            translated(
-                path1, lambda: self.fs.cp_file(self._strip_protocol(path1), self._strip_protocol(path2), **kwargs)
-            )
+            if self._root is not None:
+                super().cp_file(path1, path2)
+                return
+            inner1, inner2 = self._inner(path1), self._inner(path2)
+            translated(path1, lambda: self.fs.cp_file(inner1, inner2, **kwargs))
+
+    def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
+        """Move objects: inside the storage, sealed as they are, unless their names are bound into them."""
+        with naming(self.dataset):
+            if self._root is not None:
+                super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
+                return
+            translated(path1, lambda: self.fs.mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs))
 
     def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
         """Make a folder, where the storage has folders."""
         with naming(self.dataset):
-            translated(path, lambda: self.fs.mkdir(self._strip_protocol(path), create_parents=create_parents, **kwargs))
+            inner = self._inner(path)
+            translated(path, lambda: self.fs.mkdir(inner, create_parents=create_parents, **kwargs))
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002
         """Make a folder and those above it, where the storage has folders."""
         with naming(self.dataset):
-            translated(path, lambda: self.fs.makedirs(self._strip_protocol(path), exist_ok=exist_ok))
+            inner = self._inner(path)
+            translated(path, lambda: self.fs.makedirs(inner, exist_ok=exist_ok))
 
     def rmdir(self, path: str) -> None:
         """Remove an empty folder."""
         with naming(self.dataset):
-            translated(path, lambda: self.fs.rmdir(self._strip_protocol(path)))
+            inner = self._inner(path)
+            translated(path, lambda: self.fs.rmdir(inner))
 
-    def _rm(self, path: str) -> None:
+    def rm_file(self, path: str) -> None:
+        """Remove an object."""
         with naming(self.dataset):
-            translated(path, lambda: self.fs.rm_file(self._strip_protocol(path)))
+            inner = self._inner(path)
+            translated(path, lambda: self.fs.rm_file(inner))
+
+    def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # noqa: FBT001, FBT002
+        """Remove objects, and folders too where `recursive`."""
+        with naming(self.dataset):
+            inner = [self._inner(one) for one in ([path] if isinstance(path, str) else path)]
+            translated(", ".join(inner), lambda: self.fs.rm(inner, recursive=recursive, maxdepth=maxdepth))
 
     def created(self, path: str) -> Any:
         """Return when the storage says the object was created."""
-        return self.fs.created(self._strip_protocol(path))
+        return self.fs.created(self._inner(path))
 
     def modified(self, path: str) -> Any:
         """Return when the storage says the object was last written."""
-        return self.fs.modified(self._strip_protocol(path))
+        return self.fs.modified(self._inner(path))
 
     def invalidate_cache(self, path: str | None = None) -> None:
         """Forget the inner filesystem's listings."""
         self.fs.invalidate_cache(path)
+
+
+def _is_safe(relative: str) -> bool:
+    """Tell whether a relative path stays below where it starts, for every tool on the way."""
+    return "\0" not in relative and not {".", ".."} & set(relative.split("/"))
+
+
+_THREADS = 32
+"""Calls of asynchronous filesystems that run at once; the others wait for their turn."""
+
+
+@functools.cache
+def _threads(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - threads do not survive a fork
+    return ThreadPoolExecutor(_THREADS, "connectors-async")
+
+
+def _in_thread(name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """Return a coroutine method that runs the method `name` in a thread.
+
+    Opening sealed bytes is work for a processor: done in the event loop, it would hold up whoever shares the loop.
+    """
+
+    async def method(self: EncryptedFileSystem, *args: Any, **kwargs: Any) -> Any:
+        call = functools.partial(getattr(EncryptedFileSystem, name), self, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(_threads(os.getpid()), call)
+
+    method.__name__ = f"_{name}"
+    return method
+
+
+class AsyncEncryptedFileSystem(EncryptedFileSystem, AsyncFileSystem):
+    """An `EncryptedFileSystem` over an asynchronous filesystem, with the coroutines that fsspec's others have."""
+
+    async_impl = True
+
+    _info = _in_thread("info")
+    _ls = _in_thread("ls")
+    _exists = _in_thread("exists")
+    _cat_file = _in_thread("cat_file")
+    _cat_ranges = _in_thread("cat_ranges")
+    _pipe_file = _in_thread("pipe_file")
+    _get_file = _in_thread("get_file")
+    _put_file = _in_thread("put_file")
+    _cp_file = _in_thread("cp_file")
+    _mkdir = _in_thread("mkdir")
+    _makedirs = _in_thread("makedirs")
+    _rm_file = _in_thread("rm_file")
+    _rm = _in_thread("rm")
+    _created = _in_thread("created")
+    _modified = _in_thread("modified")

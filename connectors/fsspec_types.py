@@ -4,8 +4,16 @@
 """
 
 from fsspec import AbstractFileSystem, Callback
+from fsspec.asyn import AsyncFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-__all__ = ["DEFAULT_CALLBACK", "AbstractFileSystem", "Callback", "LocalFileSystem", "MemoryFileSystem"]
+__all__ = [
+    "DEFAULT_CALLBACK",
+    "AbstractFileSystem",
+    "AsyncFileSystem",
+    "Callback",
+    "LocalFileSystem",
+    "MemoryFileSystem",
+]

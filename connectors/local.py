@@ -29,7 +29,7 @@ class FileBackend(Backend):
     schemes = ("file",)
     Credentials = FileCredentials
 
-    def connect(self, location: str, credentials: FileCredentials) -> tuple[AbstractFileSystem, str]:  # noqa: ARG002
+    def connect(self, location: str, credentials: FileCredentials) -> tuple[AbstractFileSystem, str]:
         """Return the local filesystem and an absolute path."""
         parts = urlsplit(location)
         if "?" in location or "#" in location:
@@ -39,7 +39,9 @@ class FileBackend(Backend):
         if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
             message = f"a file location has an absolute path, as in file:///data/conditions, not {location!r}"
             raise InvalidLocation(message)
-        return LocalFileSystem(skip_instance_cache=True), unquote(parts.path)
+        # Folders inside of a folder are made as they are needed, as they need not be in other storages.
+        folder = credentials.is_folder(location)
+        return LocalFileSystem(auto_mkdir=folder, skip_instance_cache=True), unquote(parts.path)
 
 
 class MemoryCredentials(Credentials):

@@ -141,5 +141,7 @@ def open_sink(fs: AbstractFileSystem, path: str, *, exclusive: bool) -> Sink:
         sink: Sink = own(path, exclusive=exclusive)
         return sink
     if isinstance(fs, LocalFileSystem):
+        if fs.auto_mkdir:
+            translated(path, lambda: os.makedirs(os.path.dirname(path), exist_ok=True))
         return translated(path, lambda: PathSink(os.fspath(path), exclusive=exclusive))
     return SpoolSink(fs, path, exclusive=exclusive)

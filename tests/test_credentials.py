@@ -49,15 +49,15 @@ def test_keys_as_people_copy_them(key):
         ({"encryption": {"key": 7}}, "credentials.encryption.key: a key is a SecretKey, 32 bytes or 64 hexadecimal digits, not int"),
         ({"encryption": {}}, "credentials.encryption.key: required"),
         ({"encryption": KEY}, "credentials.encryption: Input should be a valid dictionary or instance of Encryption"),
-        ({"encryption": {"kye": KEY, "key": KEY}}, "credentials.encryption.kye: unknown member; known are context, format, key, pin, segment_size"),
+        ({"encryption": {"kye": KEY, "key": KEY}}, "credentials.encryption.kye: unknown member; known are bind, context, format, key, pin, segment_size"),
         ({"encryption": {"key": KEY, "format": "aes"}}, "credentials.encryption.format: Input should be 'auto', 'cobblestone-256', 'tink-gcm-hkdf' or 'gcm'"),
         ({"encryption": {"key": KEY, "segment_size": 5}}, "credentials.encryption.segment_size: Input should be greater than or equal to 57"),
         ({"encryption": {"key": KEY, "segment_size": "1 MiB"}}, "credentials.encryption.segment_size: Input should be a valid integer"),
         ({"encryption": {"key": KEY, "pin": "x"}}, "credentials.encryption.pin: pins are not supported by this version, and ignoring one would not be safe; leave it out"),
-        ({"tokne": "x"}, "credentials.tokne: unknown member; known are encryption, token, type"),
+        ({"tokne": "x"}, "credentials.tokne: unknown member; known are encryption, layout, token, type"),
         ({"token": 7}, "credentials.token: Input should be a valid string"),
         ({"type": "shlef"}, "credentials.type: Input should be 'shelf'"),
-        ({KEY: "x"}, "credentials.…: unknown member; known are encryption, token, type"),
+        ({KEY: "x"}, "credentials.…: unknown member; known are encryption, layout, token, type"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named_with_member_and_rule(members, message):

@@ -103,7 +103,9 @@ def test_formats_and_streams_show_no_key(name, caplog):
         writer.write(b"37.2")
         hidden(codec, repr(writer), vars(codec), vars(writer), vars(codec.sealer()))
     with connectors.open_reader(sealed, RAW, format=name) as reader:
-        hidden(repr(reader), repr(reader.raw), vars(reader.raw), vars(reader.raw._opener))
+        hidden(
+            repr(reader), repr(reader.raw), vars(reader.raw), vars(reader.raw._object), vars(reader.raw._object._opener)
+        )
         for stream in (reader, reader.raw, writer):
             with pytest.raises(TypeError):
                 pickle.dumps(stream)

@@ -148,6 +148,8 @@ def _resolve(document: Mapping[str, Any], location: str | None, found: Finding) 
         found.location = redact_url(location)
         backend, credentials = resolve(location, document)
         backend.connect(location, credentials)  # takes the location apart, and sends nothing
+        if credentials.binds_names(location):
+            credentials.codec().bound("")  # which a format may refuse
         return backend, credentials
     backend = _likely_backend(document)
     return backend, validate(backend.Credentials, document)

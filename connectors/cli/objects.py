@@ -17,7 +17,7 @@ from connectors.secrets import redact_url
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from connectors.app import DatasetFileSystem
+    from connectors.protocol import DatasetFileSystem
     from connectors.streams.sources import BinaryFile
 
 __all__ = ["register"]
@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _filesystem(app_config: str | None) -> DatasetFileSystem:
-    from connectors.app import DatasetFileSystem  # noqa: PLC0415 - loads pydantic and fsspec
+    from connectors.protocol import DatasetFileSystem  # noqa: PLC0415 - loads pydantic and fsspec
 
     return DatasetFileSystem(app_config)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from connectors.errors import TruncatedObject, WrongKey
 from connectors.formats.cobblestone import LAYOUT, Cobblestone256
-from connectors.formats.contract import Format, Opener, Sealer
+from connectors.formats.contract import Format, Opener, Sealer, with_name
 from connectors.formats.gcm import LAYOUT as GCM_LAYOUT
 from connectors.formats.gcm import Gcm
 
@@ -26,11 +26,17 @@ class Auto(Format):
 
     name = "auto"
     head_size = Cobblestone256.head_size
-    layout = None
 
     def __init__(self, key: SecretKey, context: bytes = b"") -> None:
+        self._key = key
+        self._context = context
+        self.layout = LAYOUT if context else None
         self._cobblestone = Cobblestone256(key, context)
         self._gcm = None if context else Gcm(key)
+
+    def bound(self, name: str) -> Auto:
+        """Return the same with `name` in the context, which leaves cobblestone-256 alone possible."""
+        return Auto(self._key, with_name(self._context, name))
 
     def sealer(self) -> Sealer:
         """Return a sealer for cobblestone-256."""

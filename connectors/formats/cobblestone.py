@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from connectors.errors import WrongKey
 from connectors.formats.chunked import ChunkOpener, ChunkSealer, Nonce
-from connectors.formats.contract import Format
+from connectors.formats.contract import Format, with_name
 from connectors.formats.layout import Layout
 
 if TYPE_CHECKING:
@@ -83,6 +83,10 @@ class Cobblestone256(Format):
         if not hmac.compare_digest(commitment, expected):
             return None
         return ChunkOpener(LAYOUT, sealed_size, aead, nonces)
+
+    def bound(self, name: str) -> Cobblestone256:
+        """Return the same with `name` in the context."""
+        return Cobblestone256(self._key, with_name(self._context, name))
 
     def _derive(self, salt: bytes) -> tuple[AESGCM, Nonce, bytes]:
         # The object's own key goes straight into the cipher: no frame that can raise has it among its locals.

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 
     from connectors.formats.layout import Layout
 
-__all__ = ["Format", "Opener", "Sealer"]
+__all__ = ["Format", "Opener", "Sealer", "with_name"]
+
+
+def with_name(context: bytes, name: str) -> bytes:
+    r"""Return `context` with a name bound to it. No name holds a zero byte, so no two pairs give the same bytes.
+
+    >>> with_name(b"trial 7", "ward/one.csv")
+    b'trial 7\x00ward/one.csv'
+    """
+    return context + b"\0" + name.encode()
 
 
 class Sealer(ABC):
@@ -181,6 +190,16 @@ class Format(ABC):
         Raises:
             TruncatedObject: no object of this format has that size.
             WrongKey: the header is not one this key and context would have written.
+        """
+
+    @abstractmethod
+    def bound(self, name: str) -> Format:
+        """Return the same format under the same key, with `name` bound into its context.
+
+        Objects in a folder are sealed so, each with its relative path: the storage cannot give one for another.
+
+        Raises:
+            ConfigError: the format has no context.
         """
 
     def __repr__(self) -> str:

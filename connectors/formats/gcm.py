@@ -74,6 +74,18 @@ class Gcm(Format):
         """Return an opener; nothing is known of the object until it has authenticated all of it."""
         return GcmOpener(self._key, head[:NONCE_SIZE], sealed_size)
 
+    def bound(self, name: str) -> Gcm:  # noqa: ARG002
+        """Refuse: there is no context to bind a name into.
+
+        Raises:
+            ConfigError: always.
+        """
+        message = (
+            "the format gcm cannot bind the names of a folder's objects, so the storage could exchange them; "
+            'use cobblestone-256, or say "bind": "none" in the encryption'
+        )
+        raise ConfigError(message)
+
 
 class GcmSealer(Sealer):
     """Seals one object in one pass."""

@@ -34,6 +34,10 @@ class Plain(Format):
         """Return an opener that copies."""
         return PlainOpener(LAYOUT, sealed_size)
 
+    def bound(self, name: str) -> Plain:  # noqa: ARG002
+        """Return the same: nothing is sealed, so nothing can be bound."""
+        return self
+
 
 class PlainSealer(Sealer):
     """Copies."""

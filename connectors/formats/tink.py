@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from connectors.errors import ConfigError, IntegrityError, WrongKey
 from connectors.formats.chunked import ChunkOpener, ChunkSealer, Nonce
-from connectors.formats.contract import Format
+from connectors.formats.contract import Format, with_name
 from connectors.formats.layout import Layout
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class TinkGcmHkdf(Format):
             raise ConfigError(message)
         self._key = key
         self._context = context
+        self._segment_size = segment_size
         chunk = segment_size - TAG_SIZE
         self.layout = Layout(
             header=HEADER_SIZE,
@@ -84,6 +85,10 @@ class TinkGcmHkdf(Format):
             raise WrongKey(message)
         salt, prefix = head[1:33], head[33:HEADER_SIZE]
         return TinkOpener(self.layout, sealed_size, self._derive(salt), _nonces(prefix))
+
+    def bound(self, name: str) -> TinkGcmHkdf:
+        """Return the same with `name` in the context."""
+        return TinkGcmHkdf(self._key, with_name(self._context, name), segment_size=self._segment_size)
 
     def _derive(self, salt: bytes) -> AESGCM:
         return AESGCM(HKDF(SHA256(), 32, salt, self._context).derive(self._key.reveal()))

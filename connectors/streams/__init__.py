@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from connectors.streams.files import buffered, decrypt, encrypt, open_reader, open_writer, pump
-from connectors.streams.reader import SealedReader
+from connectors.streams.ranges import MAX_GAP, read_ranges
+from connectors.streams.reader import SealedObject, SealedReader
 from connectors.streams.sinks import FileSink, PathSink, Sink, as_sink
 from connectors.streams.sources import FileSource, Source, as_source
 from connectors.streams.writer import SealedText, SealedWriter
 
 __all__ = [
+    "MAX_GAP",
     "FileSink",
     "FileSource",
     "PathSink",
+    "SealedObject",
     "SealedReader",
     "SealedText",
     "SealedWriter",
@@ -25,4 +28,5 @@ __all__ = [
     "open_reader",
     "open_writer",
     "pump",
+    "read_ranges",
 ]

@@ -17,10 +17,10 @@ from connectors.streams.sources import read_exactly
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from connectors.formats import Format
+    from connectors.formats import Format, Opener
     from connectors.streams.sources import Source
 
-__all__ = ["SealedReader"]
+__all__ = ["SealedObject", "SealedReader"]
 
 HEAD_SIZE = 1 << 16
 """How much the first request asks for: small objects arrive whole, large ones with their header and size."""
@@ -28,6 +28,73 @@ HELD_SIZE = 1 << 24
 """Up to this size, an object whose format verifies all of it before any of it is fetched once and held, sealed."""
 MAX_RUN = 1 << 22
 """Plain bytes in the longest run that is fetched and opened at once."""
+
+
+class SealedObject:
+    """A sealed object whose end has been verified: any run of its chunks, from any thread.
+
+    Args:
+        source: the sealed bytes. Closed with this, also if this raises.
+        codec: the format, with its key.
+        name: what errors call the object, ``port/object`` for one.
+
+    Attributes:
+        layout: where plain bytes lie in it.
+        size: the plain size in bytes, verified.
+
+    Raises:
+        WrongKey, TruncatedObject, IntegrityError: the object is not what its owner sealed.
+    """
+
+    def __init__(self, source: Source, codec: Format, *, name: str | None = None) -> None:
+        self._source = source
+        self._name = name
+        self._head = memoryview(b"")
+        try:
+            with naming(name):
+                self._opener = self._start(codec)
+        except BaseException:
+            source.close()
+            raise
+        self.layout = self._opener.layout
+        self.size = self._opener.plain_size
+
+    def _start(self, codec: Format) -> Opener:
+        """Read the head, learn the size, prove the end."""
+        head = self._source.read_range(0, HEAD_SIZE)
+        size = self._source.size
+        if len(head) < min(size, HEAD_SIZE):
+            message = f"the storage gave {len(head)} bytes of an object that it says has {size}"
+            raise TruncatedObject(message)
+        self._head = memoryview(head)[:size]
+        opener = codec.opener(bytes(self._head[: codec.head_size]), size)
+        if opener.reads_all and len(head) < size <= HELD_SIZE:
+            self._head = memoryview(b"".join((head, read_exactly(self._source, len(head), size))))
+        opener.authenticate(self._fetch)
+        return opener
+
+    def _fetch(self, start: int, stop: int) -> bytes | memoryview:
+        if stop <= len(self._head):
+            return self._head[start:stop]
+        return read_exactly(self._source, start, stop)
+
+    def read_run(self, first: int, count: int) -> tuple[int, memoryview]:
+        """Fetch and open chunks `first` to `first + count`; return the plain offset they start at, and their bytes.
+
+        Raises:
+            IntegrityError, StorageError: they are not what their owner sealed, or cannot be had.
+        """
+        opener = self._opener
+        start, stop = opener.plain_span(first, count)
+        plain = memoryview(bytearray(stop - start))
+        with naming(self._name):
+            opener.open_run(first, count, memoryview(self._fetch(*opener.sealed_span(first, count))), plain)
+        return start, plain
+
+    def close(self) -> None:
+        """Let the source go."""
+        self._head = memoryview(b"")
+        self._source.close()
 
 
 class SealedReader(io.RawIOBase):
@@ -44,38 +111,15 @@ class SealedReader(io.RawIOBase):
     """
 
     def __init__(self, source: Source, codec: Format, *, name: str | None = None) -> None:
+        self._object: SealedObject | None = None
         super().__init__()
-        self._source = source
         self._dataset = name
-        self._position = 0
+        self._position = self._size = 0
         self._run = memoryview(b"")
         self._run_start = 0
         self._run_size = 0
-        try:
-            with naming(name):
-                self._start(codec)
-        except BaseException:
-            self.close()
-            raise
-
-    def _start(self, codec: Format) -> None:
-        """Read the head, learn the size, prove the end."""
-        head = self._source.read_range(0, HEAD_SIZE)
-        size = self._source.size
-        if len(head) < min(size, HEAD_SIZE):
-            message = f"the storage gave {len(head)} bytes of an object that it says has {size}"
-            raise TruncatedObject(message)
-        self._head = memoryview(head)[:size]
-        self._opener = codec.opener(bytes(self._head[: codec.head_size]), size)
-        if self._opener.reads_all and len(head) < size <= HELD_SIZE:
-            self._head = memoryview(b"".join((head, read_exactly(self._source, len(head), size))))
-        self._opener.authenticate(self._fetch)
-        self._size = self._opener.plain_size
-
-    def _fetch(self, start: int, stop: int) -> bytes | memoryview:
-        if stop <= len(self._head):
-            return self._head[start:stop]
-        return read_exactly(self._source, start, stop)
+        self._object = SealedObject(source, codec, name=name)
+        self._size = self._object.size
 
     @property
     def size(self) -> int:
@@ -117,8 +161,7 @@ class SealedReader(io.RawIOBase):
             return 0
         offset = self._position - self._run_start
         if not 0 <= offset < len(self._run):
-            with naming(self._dataset):
-                self._load(len(out))
+            self._load(len(out))
             offset = self._position - self._run_start
         piece = self._run[offset : offset + len(out)]
         out[: len(piece)] = piece
@@ -136,34 +179,35 @@ class SealedReader(io.RawIOBase):
 
     def _load(self, wanted: int) -> None:
         """Fetch and open the run of chunks that starts at the position."""
-        opener, chunk = self._opener, self._opener.layout.chunk
+        opened = self._check_open()
+        layout = opened.layout
+        chunk = layout.chunk
         reads_on = self._position == self._run_start + len(self._run)
         self._run_size = min(max(2 * self._run_size, chunk), MAX_RUN) if reads_on else chunk
-        first = opener.layout.index(self._position)
+        first = layout.index(self._position)
         # A buffered reader asks for its buffer's size whatever its user asked for: more than a chunk is meant.
         size = max(self._run_size, min(wanted, MAX_RUN) if wanted > chunk else 0)
-        last = opener.layout.index(min(self._position + size, self._size) - 1)
+        last = layout.index(min(self._position + size, self._size) - 1)
         if not reads_on and wanted <= chunk:
             last = first
         self._run = memoryview(b"")  # an error below leaves no run behind, and no two runs are held at once
-        self._run_start = opener.layout.plain_start(first)
-        count = last - first + 1
-        start, stop = opener.plain_span(first, count)
-        plain = memoryview(bytearray(stop - start))
-        opener.open_run(first, count, memoryview(self._fetch(*opener.sealed_span(first, count))), plain)
-        self._run, self._run_start = plain, start
+        self._run_start = layout.plain_start(first)
+        self._run_start, self._run = opened.read_run(first, last - first + 1)
 
-    def _check_open(self) -> None:
-        if self.closed:
+    def _check_open(self) -> SealedObject:
+        if self._object is None:
             message = "I/O operation on closed file"
             raise ValueError(message)
+        return self._object
 
     def close(self) -> None:
         """Let the source and the plain bytes go."""
         if not self.closed:
-            self._run = self._head = memoryview(b"")
+            self._run = memoryview(b"")
+            opened, self._object = self._object, None
             try:
-                self._source.close()
+                if opened is not None:
+                    opened.close()
             finally:
                 super().close()
 

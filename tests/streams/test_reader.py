@@ -263,13 +263,13 @@ class TestLies:
 
         with reading(case, Recorded(case.seal(plain), change=change)) as file:
             assert file.readall() == plain
-            asked = len(file._source.ranges)
+            asked = len(file._object._source.ranges)
             lie = True
             refused = 0
             for start in random.Random(0).sample(range(0, 600_000, 5_000), 60):
                 file.seek(start)
                 buffer = bytearray(b"\xee" * 100)
-                before = len(file._source.ranges)
+                before = len(file._object._source.ranges)
                 try:
                     done = file.readinto(buffer)
                     assert buffer[:done] == plain[start : start + done]
@@ -278,8 +278,8 @@ class TestLies:
                     assert bytes(buffer) == b"\xee" * 100
                     assert file.tell() == start
                 else:
-                    assert len(file._source.ranges) == before, "changed bytes were taken for good ones"
-            assert refused or len(file._source.ranges) == asked
+                    assert len(file._object._source.ranges) == before, "changed bytes were taken for good ones"
+            assert refused or len(file._object._source.ranges) == asked
 
 
 @settings(max_examples=60, deadline=None)
@@ -408,7 +408,7 @@ class TestManners:
         for method in (file.read, file.readall, file.tell, lambda: file.seek(0), lambda: file.readinto(bytearray(1))):
             with pytest.raises(ValueError, match="closed"):
                 method()
-        assert len(file._run) == len(file._head) == 0
+        assert (len(file._run), file._object) == (0, None)
         assert repr(file) == "<SealedReader  closed>"
 
     @pytest.mark.parametrize("offset", [1.0, "1", None])
@@ -418,11 +418,11 @@ class TestManners:
         assert file.tell() == 0
 
     def test_seeking_costs_no_request(self, file: SealedReader) -> None:
-        before = len(file._source.ranges)
+        before = len(file._object._source.ranges)
         for offset in range(0, 100_000, 999):
             file.seek(offset)
         file.seek(0, os.SEEK_END)
-        assert len(file._source.ranges) == before
+        assert len(file._object._source.ranges) == before
         assert file.read(1) == b""
 
     def test_a_small_object_costs_one_request(self) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from connectors.backend import Backend
+from connectors.errors import InvalidLocation
 from connectors_https.credentials import HttpsCredentials
 from connectors_https.signature import Flavour, Signature, expiry
 
@@ -33,13 +34,19 @@ class HttpsBackend(Backend):
         """Return a filesystem of this one object, and its path there; nothing is requested yet.
 
         Raises:
-            InvalidLocation: the location holds a user, query or fragment, names no object, or is http:// to another
-                host without the credentials' `allow_http`.
+            InvalidLocation: the location holds a user, query or fragment, names no object, or a folder, or is http://
+                to another host without the credentials' `allow_http`.
         """
         from connectors_https.filesystem import PresignedFileSystem  # noqa: PLC0415 - loads urllib3
         from connectors_https.location import Place  # noqa: PLC0415 - only a connection needs it
 
         place = Place.of(location, allow_http=credentials.allow_http)
+        if credentials.is_folder(location):
+            message = (
+                f"{location} is a folder, and a URL is for one object: use the storage's own backend, or, if an object "
+                'is really called so, say "layout": "object" in the credentials'
+            )
+            raise InvalidLocation(message)
         filesystem = PresignedFileSystem(place, credentials.query())
         return filesystem, filesystem.path
 

@@ -27,7 +27,7 @@ class HttpsCredentials(Credentials):
 
     >>> given = HttpsCredentials(query_string="c2lnPTEyMyUyZjQ=", encryption=None)
     >>> given
-    HttpsCredentials(encryption=None, type='https', query_string=SecretText(**********), allow_http=False)
+    HttpsCredentials(encryption=None, layout=None, type='https', query_string=SecretText(**********), allow_http=False)
     >>> given.query().reveal()
     'sig=123%2f4'
     """

@@ -22,7 +22,9 @@ class S3Backend(Backend):
     Credentials = S3Credentials
 
     def connect(self, location: str, credentials: S3Credentials) -> tuple[S3, str]:
-        """Return a filesystem of the account's sealed objects, and ``bucket/key``. No request is made yet.
+        """Return a filesystem of the account's sealed objects, and ``bucket/key``, of a folder without its last slash.
+
+        No request is made yet.
 
         Raises:
             InvalidLocation: the location is none of S3's.
@@ -30,7 +32,7 @@ class S3Backend(Backend):
         from connectors_s3.faults import attempt  # noqa: PLC0415 - s3fs and botocore take most of a second to import
         from connectors_s3.filesystem import S3  # noqa: PLC0415
 
-        path = "/".join(split_location(location))
+        path = "/".join(split_location(location)).rstrip("/")
         return attempt(path, "read", lambda: S3(credentials)), path
 
     def presign(self, location: str, credentials: S3Credentials, method: str, expires: int) -> str:

@@ -28,7 +28,7 @@ def split_path(path: str) -> tuple[str, str]:
 
 
 def split_location(location: str) -> tuple[str, str]:
-    """Return the bucket and the key of ``s3://bucket/key``.
+    """Return the bucket and the key of ``s3://bucket/key``; of a folder, ``s3://bucket/key/`` or ``s3://bucket/``, too.
 
     The key stands in the location as it stands in the bucket: ``%``, ``?``, ``#``, spaces and the rest of Unicode
     mean themselves.
@@ -52,16 +52,16 @@ def split_location(location: str) -> tuple[str, str]:
     elif not _BUCKET.fullmatch(bucket):
         problem = "it does not name a bucket"
     else:
-        problem = _key_problem(key)
+        problem = _key_problem(key, whole_bucket=rest == f"{bucket}/")
     if problem:
         message = f"a location in S3 is s3://bucket/key, and {redact_url(location)!r} is not: {problem}"
         raise InvalidLocation(message)
     return bucket, key
 
 
-def _key_problem(key: str) -> str | None:
+def _key_problem(key: str, *, whole_bucket: bool) -> str | None:
     if not key:
-        return "it does not name a key"
+        return None if whole_bucket else "it does not name a key"
     if _CONTROL.search(key):
         return "its key has control characters in it"
     # HTTP clients, proxies and file-based stores resolve these, and some resolve them out of the bucket.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from botocore.config import Config
 from botocore.session import Session
 
-from connectors.errors import ConfigError, NotSupported
+from connectors.errors import ConfigError, InvalidLocation, NotSupported
+from connectors.secrets import redact_url
 from connectors_s3.faults import attempt
 from connectors_s3.location import split_location
 from connectors_s3.sessions import client_config, open_session, region
@@ -35,6 +36,9 @@ def presign(location: str, credentials: S3Credentials, method: str, expires: int
         AccessDenied: the credentials are ambient, and there are none.
     """
     bucket, key = split_location(location)
+    if not key or key.endswith("/"):
+        message = f"{redact_url(location)} is a folder; a URL is presigned for one object"
+        raise InvalidLocation(message)
     operation = _OPERATIONS.get(method.upper())
     if operation is None:
         message = f"S3 URLs are presigned for GET or PUT, not for {method}"

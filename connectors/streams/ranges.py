@@ -1,0 +1,135 @@
+"""Ranges of plain bytes of sealed objects: neighbours share a request, and requests go out side by side."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
+
+    from connectors.formats import Layout
+    from connectors.streams.reader import SealedObject
+
+__all__ = ["MAX_GAP", "read_ranges"]
+
+MAX_GAP = 1 << 16
+"""Plain bytes nobody asked for that are read along where that saves a request, unless told otherwise."""
+MAX_RUN = 1 << 21
+"""Plain bytes in the longest run: what is larger is several requests, side by side."""
+_WORKERS = 16
+
+Range = tuple[int | None, int | None]
+
+
+@dataclass(slots=True)
+class _Part:
+    """Where some of a run's bytes go: from `start` of the object into `out`."""
+
+    start: int
+    out: memoryview
+
+
+@dataclass(slots=True)
+class _Run:
+    """Chunks that are fetched and opened at once, and what they are for."""
+
+    first: int
+    last: int
+    parts: list[_Part] = field(default_factory=list)
+
+
+def read_ranges(
+    wanted: Sequence[tuple[Callable[[], SealedObject], Sequence[Range]]], max_gap: int = MAX_GAP
+) -> list[list[bytes] | Exception]:
+    """Return the ranges of each object, or why they cannot be had.
+
+    Args:
+        wanted: for each object, what opens it, and its ranges: plain offsets as those of a slice, None and negative
+            ones too.
+        max_gap: plain bytes between two ranges up to which they are read in one.
+    """
+    with ThreadPoolExecutor(_WORKERS, "connectors-ranges") as pool:
+        opening = [pool.submit(_Reading, opens, ranges, max_gap) for opens, ranges in wanted]
+        started = [_outcome(reading) for reading in opening]
+        for reading in started:
+            if not isinstance(reading, Exception):
+                reading.start(pool)
+        return [reading if isinstance(reading, Exception) else reading.finish() for reading in started]
+
+
+def _outcome(reading: Future[_Reading]) -> _Reading | Exception:
+    try:
+        return reading.result()
+    except Exception as error:  # noqa: BLE001 - the caller's to raise: the others have been asked for as well
+        return error
+
+
+class _Reading:
+    """The ranges of one object, on their way."""
+
+    def __init__(self, opens: Callable[[], SealedObject], ranges: Sequence[Range], max_gap: int) -> None:
+        self._object = opens()
+        spans = [slice(*one).indices(self._object.size)[:2] for one in ranges]
+        self._out = [bytearray(max(0, stop - start)) for start, stop in spans]
+        self._runs = _runs(self._object, zip(spans, self._out, strict=True), max_gap)
+        self._pending: list[Future[None]] = []
+
+    def start(self, pool: ThreadPoolExecutor) -> None:
+        self._pending = [pool.submit(self._read, run) for run in self._runs]
+
+    def finish(self) -> list[bytes] | Exception:
+        failure: Exception | None = None
+        for future in self._pending:
+            if failure is not None:
+                future.cancel()
+            failure = failure or _failure(future)
+        self._object.close()
+        return failure or [bytes(out) for out in self._out]
+
+    def _read(self, run: _Run) -> None:
+        start, plain = self._object.read_run(run.first, run.last - run.first + 1)
+        for part in run.parts:
+            offset = part.start - start
+            part.out[:] = plain[offset : offset + len(part.out)]
+
+
+def _failure(future: Future[None]) -> Exception | None:
+    try:
+        future.result()
+    except Exception as error:  # noqa: BLE001 - returned to be raised, or not, by the caller
+        return error
+    return None
+
+
+def _runs(opened: SealedObject, wanted: Iterable[tuple[tuple[int, int], bytearray]], max_gap: int) -> list[_Run]:
+    """Return the runs of chunks that hold the spans: none longer than `MAX_RUN` unless a chunk is."""
+    layout = opened.layout
+    parts = (part for (start, stop), out in wanted for part in _parts(layout, start, stop, out))
+    runs: list[_Run] = []
+    for part in sorted(parts, key=lambda part: part.start):
+        first, last = layout.index(part.start), layout.index(part.start + len(part.out) - 1)
+        run = runs[-1] if runs else None
+        if (
+            run is not None
+            and (first - run.last - 1) * layout.chunk <= max_gap
+            and (max(last, run.last) - run.first + 1) * layout.chunk <= max(MAX_RUN, layout.chunk)
+        ):
+            run.last = max(last, run.last)
+        else:
+            run = _Run(first, last)
+            runs.append(run)
+        run.parts.append(part)
+    return runs
+
+
+def _parts(layout: Layout, start: int, stop: int, out: bytearray) -> Iterator[_Part]:
+    """Cut a span where chunks end, so that a long one is several runs."""
+    view = memoryview(out)
+    while start < stop:
+        end = min(stop, layout.plain_start(layout.index(start) + max(1, MAX_RUN // layout.chunk)))
+        yield _Part(start, view[: end - start])
+        view = view[end - start :]
+        start = end
