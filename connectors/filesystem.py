@@ -205,13 +205,39 @@ class EncryptedFileSystem(PlainView):
         with naming(self.dataset):
             inner = self._inner(path)
             entries = translated(path, lambda: self.fs.ls(inner, detail=True, **kwargs))
-            for entry in entries:
-                if not _is_safe(entry["name"].removeprefix(inner).removeprefix("/")):
-                    message = f"the storage lists an object in {path} whose name would lead out of it; do not trust it"
-                    raise IntegrityError(message)
+            self._check_names(inner, (entry["name"] for entry in entries))
             if not detail:
                 return [entry["name"] for entry in entries]
             return [self._plain(entry, strict=False) for entry in entries]
+
+    def find(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        withdirs: bool = False,  # noqa: FBT001, FBT002 - fsspec's signature
+        detail: bool = False,  # noqa: FBT001, FBT002
+        **kwargs: Any,
+    ) -> Any:
+        """List everything below a folder, in as few requests as the inner filesystem needs.
+
+        Raises:
+            IntegrityError: the storage lists a name that would lead out of the folder.
+        """
+        with naming(self.dataset):
+            inner = self._inner(path)
+            options = {"maxdepth": maxdepth, "withdirs": withdirs, "detail": True, **kwargs}
+            entries: dict[str, dict[str, Any]] = translated(path, lambda: self.fs.find(inner, **options))
+            self._check_names(inner, entries)
+            if not detail:
+                return list(entries)
+            return {name: self._plain(entry, strict=False) for name, entry in entries.items()}
+
+    @staticmethod
+    def _check_names(folder: str, names: Iterable[str]) -> None:
+        for name in names:
+            if not _is_safe(name.removeprefix(folder).removeprefix("/")):
+                message = f"the storage lists an object in {folder} whose name would lead out of it; do not trust it"
+                raise IntegrityError(message)
 
     def _plain(self, info: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:
         if info["type"] != "file":
@@ -328,6 +354,7 @@ class AsyncEncryptedFileSystem(EncryptedFileSystem, AsyncFileSystem):
 
     _info = _in_thread("info")
     _ls = _in_thread("ls")
+    _find = _in_thread("find")
     _exists = _in_thread("exists")
     _cat_file = _in_thread("cat_file")
     _cat_ranges = _in_thread("cat_ranges")

@@ -136,8 +136,14 @@ def test_names_that_a_storage_lists_to_lead_out_are_refused(tmp_path):
     class Hostile(MemoryFileSystem):
         cachable = False
 
-        def ls(self, path, detail=True, **kwargs):
+        def info(self, path, **_):
+            return {"name": path, "size": 0, "type": "directory"}
+
+        def ls(self, path, detail=True, **_):
             return [{"name": f"{path}/../../etc/passwd", "size": 72, "type": "file"}]
+
+        def find(self, path, **_):
+            return {one["name"]: one for one in self.ls(path)}
 
     fs = connectors.EncryptedFileSystem(fs=Hostile(), key=KEY, root="/wards")
     with pytest.raises(IntegrityError, match="would lead out of it"):
