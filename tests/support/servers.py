@@ -10,6 +10,7 @@ import base64
 import functools
 import json
 import os
+import random
 import secrets
 import shutil
 import socket
@@ -19,7 +20,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -56,12 +57,19 @@ def free_port() -> int:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return `count` different free ports: all are held before the first is let go."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    """Return `count` different free ports.
+
+    From below the range that the system takes outgoing connections' ports from: one of those may be in use by the time
+    that the server asks for it.
+    """
+    chance = random.SystemRandom()
+    ports: set[int] = set()
+    while len(ports) < count:
+        port = chance.randrange(15_000, 30_000)
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            ports.add(port)
+    return list(ports)
 
 
 @dataclass(frozen=True)

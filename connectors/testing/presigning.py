@@ -1,0 +1,78 @@
+"""What a backend promises of the URLs it signs, as tests."""
+
+from __future__ import annotations
+
+import base64
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import connectors
+from connectors.backend import resolve
+from connectors.errors import ConfigError, ConnectorError
+from connectors.testing.tools import CHUNK, KEY, Contract, leaks, plain, sealed
+
+if TYPE_CHECKING:
+    from connectors.testing.store import Connection, Store
+
+__all__ = ["PresignContract"]
+
+
+def presign(connection: Connection, method: str, expires: int = 600) -> str:
+    """Return a URL that the backend has signed."""
+    backend, credentials = resolve(connection.location, {**connection.document, "encryption": None})
+    return backend.presign(connection.location, credentials, method, expires)
+
+
+def behind(url: str) -> connectors.Dataset:
+    """Return the sealed dataset behind a signed URL, as its credentials document says it."""
+    location, _, query = url.partition("?")
+    encoded = base64.b64encode(query.encode()).decode()
+    document: dict[str, Any] = {"query_string": encoded, "encryption": {"key": KEY}}
+    return connectors.Dataset(location, document)
+
+
+class PresignContract(Contract):
+    """What a backend promises of the URLs it signs. Needs the distribution ``enclave-connectors-https``."""
+
+    def test_a_url_to_get_reads_and_does_not_write(self, store: Store, name: str) -> None:
+        store.put(name, before := sealed(plain(5 * CHUNK)))
+        url = presign(store.connection(name), "GET")
+        with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - our own store
+            assert answer.read() == before
+        assert behind(url).read_bytes() == plain(5 * CHUNK)
+
+    def test_a_url_to_put_writes(self, store: Store, name: str) -> None:
+        given = behind(presign(store.connection(name, write=True), "PUT"))
+        given.write_bytes(b"37.2")
+        given.write_bytes(b"38.9")
+        stored = store.get(name)
+        assert stored is not None
+        assert behind(presign(store.connection(name), "GET")).read_bytes() == b"38.9"
+
+    def test_odd_names_are_signed_as_they_are(self, store: Store, name: str) -> None:
+        odd = f"{name}/50% of Süd #1?"
+        store.put(odd, sealed(b"37.2"))
+        assert behind(presign(store.connection(odd), "GET")).read_bytes() == b"37.2"
+
+    def test_a_url_tells_when_it_ends(self, store: Store, name: str) -> None:
+        given = behind(presign(store.connection(name), "GET", expires=600))
+        ends = given.credentials.expires_at()  # type: ignore[attr-defined]
+        assert ends is not None
+
+    @pytest.mark.parametrize(("method", "expires"), [("DELETE", 600), ("GET", 0), ("GET", -1)])
+    def test_what_cannot_be_signed_is_refused(self, store: Store, name: str, method: str, expires: int) -> None:
+        with pytest.raises(ConnectorError):
+            presign(store.connection(name), method, expires)
+
+    def test_a_folder_is_not_signed(self, store: Store, name: str) -> None:
+        connection = store.connection(f"{name}/")
+        with pytest.raises(ConfigError):
+            presign(connection, "GET")
+
+    def test_the_account_s_secrets_are_not_in_the_url(self, store: Store, name: str) -> None:
+        connection = store.connection(name)
+        account = connectors.Dataset(connection.location, {**connection.document, "encryption": None})
+        assert leaks(account, presign(connection, "GET")) == []

@@ -1,0 +1,88 @@
+"""The contract kit: kept by the core's own backends, and a guard of its own tests' names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from connectors.testing import BackendContract, Connection, FolderContract, Store, overrides_contract
+
+
+class FileStore(Store):
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(exist_ok=True)
+
+    def connection(self, name: str, *, write: bool = False) -> Connection:
+        (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
+        return Connection((self._folder / name).as_uri(), {})
+
+    def folder(self, name: str) -> Connection:
+        return Connection(f"{(self._folder / name).as_uri()}/", {})
+
+    def get(self, name: str) -> bytes | None:
+        path = self._folder / name
+        return path.read_bytes() if path.exists() else None
+
+    def put(self, name: str, data: bytes) -> None:
+        (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (self._folder / name).write_bytes(data)
+
+    def unfinished(self) -> list[str]:
+        return [str(path) for path in self._folder.rglob(".*.part")]
+
+
+class TestFile(BackendContract, FolderContract):
+    @pytest.fixture
+    def store(self, tmp_path):
+        return FileStore(tmp_path / "store")
+
+
+class MemoryStore(Store):
+    root = f"/contract-{os.getpid()}"
+
+    def connection(self, name: str, *, write: bool = False) -> Connection:
+        return Connection(f"memory:/{self.root}/{name}", {})
+
+    def folder(self, name: str) -> Connection:
+        return Connection(f"memory:/{self.root}/{name}/", {})
+
+    def get(self, name: str) -> bytes | None:
+        path = f"{self.root}/{name}"
+        return MemoryFileSystem().cat_file(path) if MemoryFileSystem().exists(path) else None
+
+    def put(self, name: str, data: bytes) -> None:
+        MemoryFileSystem().pipe_file(f"{self.root}/{name}", data)
+
+    def tidy(self, name: str) -> None:
+        if MemoryFileSystem().exists(f"{self.root}/{name}"):
+            MemoryFileSystem().rm(f"{self.root}/{name}", recursive=True)
+
+
+class TestMemory(BackendContract, FolderContract):
+    @pytest.fixture
+    def store(self):
+        return MemoryStore()
+
+    @pytest.mark.parametrize("context", ["fork"])
+    @overrides_contract("memory is one process's own; a forked child has a copy, a spawned one has nothing")
+    def test_other_processes_read_the_same(self, store, name, tmp_path, context):
+        super().test_other_processes_read_the_same(store, name, tmp_path, context)
+
+
+def test_a_test_that_hides_one_of_the_contract_s_is_an_error():
+    with pytest.raises(TypeError, match=r"Shelf.test_writing_again_replaces hides the contract's test"):
+
+        class Shelf(BackendContract):
+            def test_writing_again_replaces(self): ...
+
+
+def test_a_test_may_take_the_place_of_another_if_it_says_why():
+    class Shelf(BackendContract):
+        @overrides_contract("a shelf holds one edition")
+        def test_writing_again_replaces(self): ...
+
+    assert Shelf.test_writing_again_replaces.overrides_contract == "a shelf holds one edition"
