@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import uuid
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from connectors.errors import ConfigError, IntegrityError, NotSupported, ObjectNotFound, TruncatedObject, naming
 from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, select
 from connectors.fsspec_types import AsyncFileSystem
+from connectors.guarded import Guarded
 from connectors.plainview import PlainView
 from connectors.storage import open_sink, open_source, translated
 from connectors.streams import SealedObject, SealedWriter, buffered
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncEncryptedFileSystem", "EncryptedFileSystem"]
 
 
-class EncryptedFileSystem(PlainView):
+class EncryptedFileSystem(Guarded, PlainView):
     """Another fsspec filesystem, whose objects are sealed, with plain sizes, listings, ranges and bytes.
 
     Sizes in `info` and `ls` are arithmetic on what the storage says; opening a file is what proves its size. Over an
@@ -98,36 +98,9 @@ class EncryptedFileSystem(PlainView):
         # All objects of a bound folder have one layout, even where auto alone would leave two.
         self._layout = codec.layout if root is None else codec.bound("").layout
         self._reference = reference
-        self._token = uuid.uuid4().hex
-
-    # fsspec's metaclass assigns what the constructor was given to `storage_args` and `storage_options`, and a digest
-    # of its text to `_fs_token_`. The first two would carry the key into JSON and pickles, the third is the same for
-    # two different keys. None of the three sticks.
-    storage_args = property(lambda _: (), lambda _, __: None)
-    storage_options = property(lambda _: {}, lambda _, __: None)
-    _fs_token_ = property(lambda self: self._token, lambda _, __: None)
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
 
     def __reduce__(self) -> Any:
-        if self._reference is None:
-            message = (
-                "this filesystem holds a key and does not pickle; take it from a dataset of an app config, "
-                "which travels by its name and is opened again on the other side"
-            )
-            raise TypeError(message)
-        return self._reference
-
-    def to_json(self, **_: object) -> NoReturn:
-        """Refuse: a filesystem that holds a key is not written down."""
-        message = "this filesystem holds a key, so it has no JSON form"
-        raise TypeError(message)
-
-    to_dict = to_json
+        return super().__reduce__() if self._reference is None else self._reference
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._codec.name} over {type(self.fs).__name__}>"
@@ -135,7 +108,7 @@ class EncryptedFileSystem(PlainView):
     @property
     def fsid(self) -> str:
         """A name of this instance alone."""
-        return self._token
+        return self._own_token()
 
     @property
     def root_marker(self) -> str:  # type: ignore[override]  # a class variable in fsspec

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import email.utils
 import os
-import uuid
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from connectors.errors import NotSupported, ObjectExists, ObjectNotFound, StorageError
 from connectors.formats import Plain
 from connectors.fsspec_types import AbstractFileSystem
+from connectors.guarded import Guarded
 from connectors.secrets import SecretText, redact_url
 from connectors.streams import SealedWriter, buffered
 from connectors_https.client import Client, Limits
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["PresignedFileSystem"]
 
 
-class PresignedFileSystem(AbstractFileSystem):
+class PresignedFileSystem(Guarded, AbstractFileSystem):
     """One object behind a URL; its path is the URL without the query.
 
     It never follows redirects, never asks for anything but its object, and keeps its query to itself: it is not in
@@ -38,7 +38,6 @@ class PresignedFileSystem(AbstractFileSystem):
     """
 
     protocol = ("https", "http")
-    cachable = False
 
     # All by position: fsspec's configuration for https, from files and FSSPEC_HTTPS_… variables, is meant for another
     # filesystem, arrives as keywords, and is not to change this one.
@@ -52,68 +51,12 @@ class PresignedFileSystem(AbstractFileSystem):
     ) -> None:
         super().__init__()
         self.path = place.location
-        self._token = uuid.uuid4().hex
         self._client = Client(place, query, limits or Limits())
-
-    # fsspec's metaclass assigns the constructor's arguments to these two, and much reads them: nobody is to see any.
-    @property
-    def storage_args(self) -> tuple[Any, ...]:
-        """Empty: arguments hold the query."""
-        return ()
-
-    @storage_args.setter
-    def storage_args(self, value: object) -> None:
-        pass
-
-    @property
-    def storage_options(self) -> dict[str, Any]:
-        """Empty, for the same reason."""
-        return {}
-
-    @storage_options.setter
-    def storage_options(self, value: object) -> None:
-        pass
-
-    @property
-    def _fs_token(self) -> str:
-        """Return what no other instance returns: fsspec's own is one for all that differ in secrets only."""
-        return self._token
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path}>"
 
     __str__ = __repr__
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(self._unportable())
-
-    def to_json(self, *, include_password: bool = True) -> NoReturn:  # noqa: ARG002 - fsspec's signature
-        """Refuse: the query is a secret.
-
-        Raises:
-            TypeError: always.
-        """
-        raise TypeError(self._unportable())
-
-    def to_dict(self, *, include_password: bool = True) -> NoReturn:  # noqa: ARG002 - fsspec's signature
-        """Refuse: the query is a secret.
-
-        Raises:
-            TypeError: always.
-        """
-        raise TypeError(self._unportable())
-
-    def _unportable(self) -> str:
-        return (
-            f"{type(self).__name__} holds a signed query, and neither pickles nor becomes JSON; "
-            "send the app config's location instead and load it on the other side"
-        )
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:

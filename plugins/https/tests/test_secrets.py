@@ -189,7 +189,7 @@ def test_nothing_prints_or_serialises_the_query(origin):
     assert fs.storage_args == ()
     assert SECRET not in repr(client._pool().conn_kw)
     for refused in (fs.to_json, fs.to_dict, lambda: fs.to_json(include_password=False), lambda: copy.deepcopy(fs)):
-        with pytest.raises(TypeError, match="holds a signed query"):
+        with pytest.raises(TypeError, match="holds secrets"):
             refused()
     sink.discard()
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import uuid
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectors.errors import ConfigError, ConnectorError
+from connectors.guarded import Guarded
 from connectors_s3.faults import FOREIGN, Action, storage_error
 from connectors_s3.location import split_path
 from connectors_s3.s3fs_types import AioSession, S3FileSystem
@@ -40,7 +40,7 @@ def _translated(name: str, action: Action) -> Callable[..., Coroutine[Any, Any, 
     return translated
 
 
-class S3(S3FileSystem):
+class S3(Guarded, S3FileSystem):
     """The sealed objects of S3, as one account sees them.
 
     The secrets are in a session of its own, never among the storage options, which fsspec hashes, compares, prints,
@@ -54,7 +54,6 @@ class S3(S3FileSystem):
         ConfigError: parts of this size are not allowed.
     """
 
-    cachable = False
     # fsspec fills in a constructor's arguments from FSSPEC_S3_* variables and ~/.config/fsspec by the class's
     # protocol. The instance has the real one.
     protocol: ClassVar[tuple[str, ...]] = ()
@@ -73,7 +72,6 @@ class S3(S3FileSystem):
             message = f"parts have {MIN_PART_SIZE} bytes at least, not {part_size}"
             raise ConfigError(message)
         self.protocol = ("s3",)  # type: ignore[misc]  # fsspec lets an instance have its own
-        self._token = uuid.uuid4().hex
         self._part_size = part_size
         super().__init__(
             anon=credentials.anonymous,
@@ -117,55 +115,6 @@ class S3(S3FileSystem):
     def split_path(self, path: str) -> tuple[str, str, None]:
         """Return bucket and key, the key as it stands: s3fs's own takes a ``?versionId=`` in it for a version."""
         return *split_path(path), None
-
-    @property
-    def storage_options(self) -> dict[str, Any]:
-        """None, so that whatever hashes, prints or sends them finds no secret."""
-        return {}
-
-    @storage_options.setter
-    def storage_options(self, value: dict[str, Any]) -> None:
-        """Drop what fsspec's metaclass hands over."""
-
-    @property
-    def storage_args(self) -> tuple[Any, ...]:
-        """None, as `storage_options`."""
-        return ()
-
-    @storage_args.setter
-    def storage_args(self, value: tuple[Any, ...]) -> None:
-        """Drop what fsspec's metaclass hands over."""
-
-    @property
-    def _fs_token(self) -> str:
-        """Another one for each instance: fsspec's is a digest of arguments, and two accounts can share one."""
-        return self._token
-
-    def _refuse_to_travel(self) -> NoReturn:
-        message = (
-            f"a filesystem of {type(self).__name__} holds credentials and does not pickle or become JSON; "
-            "send the app config's location and the dataset's name instead, and open it on the other side"
-        )
-        raise TypeError(message)
-
-    def __reduce__(self) -> NoReturn:
-        self._refuse_to_travel()
-
-    def to_json(self, *, include_password: bool = True) -> NoReturn:  # noqa: ARG002 - fsspec's signature
-        """Refuse.
-
-        Raises:
-            TypeError: always.
-        """
-        self._refuse_to_travel()
-
-    def to_dict(self, *, include_password: bool = True) -> NoReturn:  # noqa: ARG002
-        """Refuse.
-
-        Raises:
-            TypeError: always.
-        """
-        self._refuse_to_travel()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self.endpoint_url or 'AWS'}>"
