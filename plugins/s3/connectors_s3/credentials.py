@@ -57,6 +57,14 @@ class S3Credentials(Credentials):
     )
     profile: str | None = Field(default=None, min_length=1, description="A profile in ~/.aws; ambient only.")
 
+    server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = Field(
+        default=None,
+        description="What S3 itself is to encrypt written objects with, besides; null leaves it to the bucket.",
+    )
+    kms_key_id: str | None = Field(
+        default=None, min_length=1, description="The KMS key for server_side_encryption aws:kms; null is AWS's own."
+    )
+
     @field_validator("access_key_id", "secret_access_key", "session_token")
     @classmethod
     def _check_text(cls, value: str | SecretText | None) -> str | SecretText | None:
@@ -111,11 +119,19 @@ class S3Credentials(Credentials):
         return None
 
     def _transport_problem(self) -> str | None:
+        if self.kms_key_id is not None and not (self.server_side_encryption or "").startswith("aws:kms"):
+            return 'kms_key_id goes with "server_side_encryption": "aws:kms"'
         if self.endpoint_url and self.endpoint_url.lower().startswith("http://"):
             host = urlsplit(self.endpoint_url).hostname or ""
             if not (self.allow_http or _is_loopback(host)):
                 return 'endpoint_url: http:// hides nothing on the way; use https://, or say "allow_http": true'
         return None
+
+    @property
+    def object_options(self) -> dict[str, str]:
+        """What a request that begins an object says besides its name."""
+        options = {"ServerSideEncryption": self.server_side_encryption, "SSEKMSKeyId": self.kms_key_id}
+        return {name: value for name, value in options.items() if value is not None}
 
     @property
     def addressing_style(self) -> Literal["path", "virtual", "auto"]:

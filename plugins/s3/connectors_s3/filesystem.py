@@ -73,6 +73,7 @@ class S3(Guarded, S3FileSystem):
             raise ConfigError(message)
         self.protocol = ("s3",)  # type: ignore[misc]  # fsspec lets an instance have its own
         self._part_size = part_size
+        self._object_options = credentials.object_options
         super().__init__(
             anon=credentials.anonymous,
             endpoint_url=credentials.endpoint_url,
@@ -95,7 +96,7 @@ class S3(Guarded, S3FileSystem):
             ObjectExists: exclusive, and there is one.
             NotAnObject: the path names a bucket or a folder.
         """
-        return S3Sink(self, path, exclusive=exclusive, part_size=self._part_size)
+        return S3Sink(self, path, exclusive=exclusive, part_size=self._part_size, object_options=self._object_options)
 
     _info = _translated("_info", "read")
     _exists = _translated("_exists", "read")

@@ -7,6 +7,7 @@ and which is aborted whenever it cannot be: parts left behind cost their owner m
 from __future__ import annotations
 
 import logging
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from connectors.errors import (
@@ -21,9 +22,11 @@ from connectors_s3.faults import FOREIGN, UPLOAD_GONE, Action, attempt, code_of,
 from connectors_s3.location import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from connectors_s3.filesystem import S3
 
-__all__ = ["MAX_PARTS", "MIN_PART_SIZE", "PART_SIZE", "S3Sink"]
+__all__ = ["MAX_PARTS", "MAX_PART_SIZE", "MIN_PART_SIZE", "PART_SIZE", "S3Sink"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,8 +36,10 @@ MIN_PART_SIZE = 5 << 20
 """Bytes in the least part but the last, and
 MAX_PARTS, the most parts: Amazon S3 User Guide, "Amazon S3 multipart upload limits"."""
 MAX_PARTS = 10_000
-GROWTH = 2_000
-"""After so many parts their size doubles: with the default, 10,000 of them are 968 GiB, the last ones 256 MiB each."""
+GROWTH = 900
+"""After so many parts their size doubles, up to
+MAX_PART_SIZE: so 10,000 parts hold 5 TiB, the most that S3 stores; those of the first 90 GiB have 64 MiB at most."""
+MAX_PART_SIZE = 1 << 30
 
 
 class S3Sink:
@@ -45,17 +50,27 @@ class S3Sink:
         path: ``bucket/key``.
         exclusive: refuse to replace an object, also one that appears while this one is being written.
         part_size: bytes in the first parts.
+        object_options: what the request that begins the object says besides.
 
     Raises:
         ObjectExists: exclusive, and there is one.
         NotAnObject: the path names a bucket.
     """
 
-    def __init__(self, fs: S3, path: str, *, exclusive: bool = False, part_size: int = PART_SIZE) -> None:
+    def __init__(
+        self,
+        fs: S3,
+        path: str,
+        *,
+        exclusive: bool = False,
+        part_size: int = PART_SIZE,
+        object_options: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self._fs = fs
         self._path = path
         self._condition: dict[str, Any] = {"IfNoneMatch": "*"} if exclusive else {}
         self._part_size = part_size
+        self._options = object_options
         self._pending = bytearray()
         self._upload: str | None = None
         self._parts: list[dict[str, Any]] = []
@@ -105,7 +120,7 @@ class S3Sink:
 
     def _size_of_part(self) -> int:
         """Return how large the next part is."""
-        return self._part_size << (len(self._parts) // GROWTH)
+        return min(self._part_size << (len(self._parts) // GROWTH), max(self._part_size, MAX_PART_SIZE))
 
     def _send_part(self, size: int) -> None:
         number = len(self._parts) + 1
@@ -113,11 +128,11 @@ class S3Sink:
             message = f"{shown(self._path)} is too large to be written in {MAX_PARTS} parts; nothing was written"
             raise StorageError(message)
         if self._upload is None:
-            self._upload = str(self._call("create_multipart_upload")["UploadId"])
+            self._upload = str(self._call("create_multipart_upload", **self._options)["UploadId"])
         with memoryview(self._pending) as pending:
             part = bytes(pending[:size])
+        self._pending = self._pending[size:]  # what is sent is held once: late parts of the largest objects have a GiB
         answer = self._call("upload_part", UploadId=self._upload, PartNumber=number, Body=part)
-        del self._pending[:size]
         self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
 
     def commit(self) -> None:
@@ -130,7 +145,7 @@ class S3Sink:
         self._check_open()
         try:
             if self._upload is None:
-                self._call("put_object", Body=bytes(self._pending), **self._condition)
+                self._call("put_object", Body=bytes(self._pending), **self._options, **self._condition)
             else:
                 if self._pending:
                     self._send_part(len(self._pending))

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import servers
 from botocore.exceptions import EndpointConnectionError
 
+from connectors.credentials import validate
 from connectors.errors import (
     AccessDenied,
     ConfigError,
@@ -20,7 +22,7 @@ from connectors.errors import (
 from connectors.streams import SealedWriter, buffered
 from connectors_s3 import S3Credentials
 from connectors_s3.filesystem import S3
-from connectors_s3.sink import GROWTH, MAX_PARTS, PART_SIZE, S3Sink
+from connectors_s3.sink import MAX_PART_SIZE, MAX_PARTS, PART_SIZE, S3Sink
 
 MIB = 1 << 20
 Stored = Callable[[str], bytes | None]
@@ -269,14 +271,32 @@ def test_bucket_or_folder_is_no_object(fs: S3, path: str) -> None:
         fs.open_sink(path)
 
 
-def test_parts_grow_so_that_ten_thousand_hold_nearly_a_tebibyte(fs: S3, path: str) -> None:
+def test_parts_grow_so_that_ten_thousand_hold_the_largest_object(fs: S3, path: str) -> None:
     sink = S3Sink(fs, path)
-    sizes = []
-    for count in range(0, MAX_PARTS, GROWTH):
-        sink._parts = [{}] * count
-        sizes.append(sink._size_of_part())
-    assert sizes == [PART_SIZE << step for step in range(5)]
-    assert GROWTH * sum(sizes) == 968.75 * (1 << 30)
+    total, at_90_gib = 0, 0
+    for count in range(MAX_PARTS):
+        sink._parts = range(count)  # type: ignore[assignment]  # of which only the length is looked at
+        size = sink._size_of_part()
+        at_90_gib = size if total <= 90 << 30 else at_90_gib
+        total += size
+    assert total >= 5 << 40
+    assert size == MAX_PART_SIZE <= 5 << 30
+    assert at_90_gib == 4 * PART_SIZE
+
+
+def test_the_store_is_asked_to_encrypt_once_more(
+    document: dict[str, Any], path: str, s3: servers.S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs = S3(validate(S3Credentials, {**document, "server_side_encryption": "aws:kms", "kms_key_id": "alias/clinic"}))
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(fs, "call_s3", lambda _, **arguments: asked.append(arguments) or {"UploadId": "1", "ETag": "e"})
+    for size in (10, PART_SIZE + 1):
+        sink = fs.open_sink(path)
+        sink.write(memoryview(bytes(size)))
+        sink.commit()
+    wanted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/clinic"}
+    assert [wanted.items() <= one.items() for one in asked[:2]] == [True, True]
+    assert "ServerSideEncryption" not in asked[2]
 
 
 def test_more_parts_than_s3_takes_are_refused_before_they_are_sent(fs: S3, path: str, calls: list[str]) -> None:
