@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from connectors.cli import backends, console, crypt, datasets, demo, failures, keys, objects, presigning, running
+from connectors.cli import (
+    backends,
+    console,
+    crypt,
+    datasets,
+    demo,
+    failures,
+    keys,
+    objects,
+    presigning,
+    running,
+    skeletons,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +50,7 @@ def application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.callback()(_program)
-    for group in (keys, crypt, presigning, datasets, objects, running, backends, demo):
+    for group in (keys, crypt, presigning, datasets, objects, running, backends, skeletons, demo):
         group.register(app)
     return app
 
