@@ -32,6 +32,13 @@ CSV = "START,STOP,PATIENT,ENCOUNTER,CODE,DESCRIPTION\n" + "".join(
 )
 
 
+def connect(root: Path, port: str, name: str, location: str) -> None:
+    folder = root / "app-config" / port / name / "dataset"
+    folder.mkdir(parents=True)
+    (folder / "location.txt").write_text(f"{location}\n")
+    (folder / "credentials.bin").write_text(json.dumps({"encryption": {"key": os.urandom(32).hex()}}))
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A folder with conditions.csv, and an app config with that as input and one output."""
@@ -40,12 +47,18 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", os.path.dirname(sys.executable), prepend=os.pathsep)
     Path("conditions.csv").write_text(CSV)
     for port, name in (("input", "conditions"), ("output", "summary")):
-        folder = tmp_path / "app-config" / port / name / "dataset"
-        folder.mkdir(parents=True)
-        (folder / "location.txt").write_text(f"file://{tmp_path}/{name}.sealed\n")
-        (folder / "credentials.bin").write_text(json.dumps({"encryption": {"key": os.urandom(32).hex()}}))
+        connect(tmp_path, port, name, f"file://{tmp_path}/{name}.sealed")
     connectors.load()["input"]["conditions"].upload("conditions.csv")
     return tmp_path
+
+
+@pytest.fixture
+def folders(place):
+    """The same with a folder on each port, of which that for input has a table in it."""
+    for port, name in (("input", "wards"), ("output", "parts")):
+        connect(place, port, name, f"file://{place}/{name}/")
+    fs, wards = connectors.load()["input"]["wards"].filesystem()
+    fs.put_file("conditions.csv", f"{wards}/north.csv")
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -53,7 +66,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
-def test_python_examples_run(page, place):
+def test_python_examples_run(page, folders):
     program = "\n".join(blocks(page, "python"))
     exec(compile(program, str(page), "exec"), {"__name__": "example"})
 

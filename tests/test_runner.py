@@ -1075,3 +1075,60 @@ def test_a_missing_result_and_a_folder_are_named(tmp_path):
 
 def test_every_public_name_is_there():
     assert all(hasattr(runner, name) for name in runner.__all__)
+
+
+# Folders.
+
+
+@pytest.fixture
+def foldered(lab):
+    """With a folder of two objects for input, and a folder for output."""
+    for port, name in (("input", "wards"), ("output", "parts")):
+        (lab.store / name).mkdir()
+        lab.connect(port, name, location=(lab.store / name).as_uri() + "/")
+    fs, path = lab.app["input"]["wards"].filesystem()
+    fs.pipe_file(f"{path}/north/one.csv", b"37.2")
+    fs.pipe_file(f"{path}/two.csv", b"38.9")
+    return lab
+
+
+def members(lab):
+    fs, path = lab.app["output"]["parts"].filesystem()
+    return {name.removeprefix(f"{path}/"): fs.cat_file(name) for name in fs.find(path)}
+
+
+def test_a_folder_comes_as_a_folder_and_the_result_goes_into_one(foldered):
+    code = "import os, sys; print(*(open(os.path.join(sys.argv[1], n)).read() for n in ('north/one.csv', 'two.csv')))"
+    assert runner.run(foldered.app, python(code)).published == ("output/parts",)
+    assert list(members(foldered)) == ["result.json"]
+    assert runner.read_result(io.BytesIO(members(foldered)["result.json"])).stdout == b"37.2 38.9\n"
+
+
+def test_a_folder_that_the_command_writes_is_published_with_all_that_is_in_it(foldered):
+    code = """
+        import os
+        os.makedirs("a/b")
+        for name in ("one", "a/two", "a/b/three"):
+            open(name, "w").write(name)
+    """
+    command = ["sh", "-c", 'cd "$CONNECTORS_OUTPUTS" && mkdir out && cd out && exec "$0" -c "$1"', *python(code)[::2]]
+    runner.run(foldered.app, command, outputs={"parts": "out"})
+    assert members(foldered) == {"one": b"one", "a/two": b"a/two", "a/b/three": b"a/b/three"}
+
+
+@pytest.mark.parametrize(("code", "problem"), [("pass", "wrote no folder"), ("open(out, 'w')", "is not a folder")])
+def test_a_folder_that_is_none_is_not_published(foldered, code, problem):
+    with pytest.raises(errors.ConnectorError, match=problem):
+        runner.run(
+            foldered.app,
+            python(f"import os; out = os.environ['CONNECTORS_OUTPUTS'] + '/out'; {code}"),
+            outputs={"parts": "out"},
+        )
+    assert members(foldered) == {}
+
+
+def test_a_tampered_member_stops_the_command_before_it_runs(foldered):
+    (foldered.store / "wards" / "two.csv").write_bytes((foldered.store / "wards" / "north" / "one.csv").read_bytes())
+    with pytest.raises(errors.WrongKey, match="input/wards"):
+        runner.run(foldered.app, python("open('/tmp/never', 'x')"))
+    assert members(foldered) == {}

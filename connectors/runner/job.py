@@ -18,7 +18,7 @@ from connectors.runner.command import Capture, check_command, execute
 from connectors.runner.result import result_pieces, result_size
 from connectors.runner.stops import Stops
 from connectors.streams import pump
-from connectors.streams.sources import as_path
+from connectors.streams.sources import as_path, open_local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from connectors.app import AppConfig
     from connectors.dataset import Dataset
+    from connectors.filesystem import EncryptedFileSystem
     from connectors.fsspec_types import Callback
     from connectors.streams import SealedWriter
     from connectors.streams.sources import BinaryFile, StrPath
@@ -39,6 +40,9 @@ INPUTS_VARIABLE = "CONNECTORS_INPUTS"
 """The environment variable that tells the command the folder of its inputs."""
 OUTPUTS_VARIABLE = "CONNECTORS_OUTPUTS"
 """The environment variable that tells the command the folder for its outputs."""
+
+RESULT_NAME = "result.json"
+"""What the result is called in an output that is a folder."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOENT)
 
@@ -104,9 +108,10 @@ def run(
         app: the application's ports.
         command: the program and its first arguments.
         input_port: the port whose datasets the command reads.
-        output_port: the port whose datasets are written. Each of them gets the result, as JSON.
-        outputs: by the names of objects, those that get a file instead, if the command succeeds. A relative path lies
-            in the folder for outputs.
+        output_port: the port whose datasets are written. Each of them gets the result, as JSON; a folder dataset gets
+            it as ``result.json``.
+        outputs: by the names of objects, those that get a file instead, if the command succeeds; a folder dataset gets
+            all files of a folder. A relative path lies in the folder for outputs.
         stdout: a binary file to which the command's standard output is also passed on as it comes.
         stderr: the same for its standard error.
         progress: gives, for a few words, a context with a callback for a dataset's bytes.
@@ -157,17 +162,25 @@ class _Plan:
         for dataset in self.inputs.values():
             dataset.filesystem()
         for dataset in self.outputs.values():
-            writer: SealedWriter = dataset.open("wb")  # type: ignore[assignment]  # an IO[Any] to type checkers
-            writer.discard()
+            _open_result(dataset).discard()
         self.stand()
 
-    def stand(self) -> dict[str, tuple[int, ...] | None]:
+    def stand(self) -> dict[str, tuple[object, ...] | None]:
         """Return what can be seen of the files to publish: one that the command does not touch is not its output.
 
         Raises:
             ConfigError: something else than a file stands at a path.
         """
-        return {name: _identity(path) if os.path.isabs(path) else None for name, path in self.files.items()}
+        return {name: self.identity(name, path) if os.path.isabs(path) else None for name, path in self.files.items()}
+
+    def identity(self, name: str, path: str) -> tuple[object, ...] | None:
+        """Return what changes when the file, or folder, for a dataset is written; None where there is none."""
+        if not self.outputs[name].is_folder:
+            return _identity(path)
+        if os.path.lexists(path) and not os.path.isdir(path):
+            message = f"{path} is not a folder, and the dataset is one"
+            raise ConfigError(message)
+        return tuple((one, _identity(os.path.join(path, one))) for one in _files_below(path)) or None
 
 
 def _plan(app: AppConfig, input_port: str, output_port: str, files: Mapping[str, StrPath]) -> _Plan:
@@ -189,6 +202,24 @@ def _file_path(path: StrPath) -> str:
         message = f"{text!r} is not the path of a file, absolute, or relative to the folder for outputs and inside it"
         raise ConfigError(message)
     return text
+
+
+def _files_below(folder: str) -> list[str]:
+    """Return the paths of all files in a folder, relative to it."""
+    return sorted(
+        os.path.relpath(os.path.join(parent, name), folder) for parent, _, names in os.walk(folder) for name in names
+    )
+
+
+def _open_result(dataset: Dataset) -> SealedWriter:
+    """Open what a result is written to: the dataset, or an object in it where it is a folder."""
+    writer: SealedWriter
+    if dataset.is_folder:
+        fs, path = dataset.filesystem()
+        writer = fs.open(f"{path}/{RESULT_NAME}", "wb")  # type: ignore[assignment]  # an IO[Any] to type checkers
+    else:
+        writer = dataset.open("wb")  # type: ignore[assignment]
+    return writer
 
 
 def _identity(path: str) -> tuple[int, ...] | None:
@@ -267,16 +298,23 @@ def _download(inputs: Mapping[str, Dataset], folder: str, progress: Progress) ->
     paths = []
     for name, dataset in inputs.items():
         path = os.path.join(folder, name)
-        with (
-            progress(f"reading {dataset.name}") as callback,
-            dataset.open("rb") as source,
-            _kept(),
-            # Not staged and renamed: until all of them have verified, nobody but this process sees any.
-            open(path, "xb", opener=_private) as target,
-        ):
-            pump(source, target, callback)
+        fs, inner = dataset.filesystem()
+        # Not staged and renamed: until all of them have verified, nobody but this process sees any.
+        if dataset.is_folder:
+            os.mkdir(path, 0o700)
+            for member in fs.find(inner):
+                target = os.path.join(path, member.removeprefix(inner).lstrip("/"))
+                os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
+                _download_one(fs, member, target, progress(f"reading {dataset.name}"))
+        else:
+            _download_one(fs, inner, path, progress(f"reading {dataset.name}"))
         paths.append(path)
     return paths
+
+
+def _download_one(fs: EncryptedFileSystem, path: str, local: str, progress: AbstractContextManager[Callback]) -> None:
+    with progress as callback, fs.open(path, "rb") as source, _kept(), open(local, "xb", opener=_private) as target:
+        pump(source, target, callback)
 
 
 def _private(path: str, flags: int) -> int:
@@ -291,7 +329,7 @@ class _Publication:
     returncode: int
     captures: tuple[Capture, Capture]
     folder: str
-    before: Mapping[str, tuple[int, ...] | None]
+    before: Mapping[str, tuple[object, ...] | None]
 
     def write(self, name: str, callback: Callback) -> None:
         """Write one output."""
@@ -301,20 +339,36 @@ class _Publication:
             return
         path = os.path.join(self.folder, self.plan.files[name])
         with naming(dataset.name):
-            written = _identity(path)
+            written = self.plan.identity(name, path)
             if written is None or written == self.before[name]:
-                verb = "wrote no file" if written is None else "did not change the file"
+                kind = "folder" if dataset.is_folder else "file"
+                verb = f"wrote no {kind}" if written is None else f"did not change the {kind}"
                 message = f"the command succeeded but {verb} {path}, so the dataset stands as it did"
                 raise ConnectorError(message)
-        dataset.upload(path, callback)
+        if dataset.is_folder:
+            _upload_folder(dataset, path, callback)
+        else:
+            dataset.upload(path, callback)
 
     def _write_result(self, dataset: Dataset, callback: Callback) -> None:
         stdout, stderr = (capture.file for capture in self.captures)
         callback.set_size(result_size(self.returncode, stdout, stderr))
-        with dataset.open("wb") as file:
+        with _open_result(dataset) as file:
             for piece in result_pieces(self.returncode, stdout, stderr):
                 file.write(piece)
                 callback.relative_update(len(piece))
+
+
+def _upload_folder(dataset: Dataset, folder: str, callback: Callback) -> None:
+    """Write every file of a folder to a folder dataset; they appear when all of them are sealed."""
+    names = _files_below(folder)
+    callback.set_size(sum(os.path.getsize(os.path.join(folder, name)) for name in names))
+    fs, path = dataset.filesystem()
+    with fs.transaction:
+        for name in names:
+            with open_local(os.path.join(folder, name)) as source, fs.open(f"{path}/{name}", "wb") as writer:
+                pump(source, writer)
+            callback.relative_update(os.path.getsize(os.path.join(folder, name)))
 
 
 def _publish(publication: _Publication, progress: Progress) -> RunResult:
