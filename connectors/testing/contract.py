@@ -8,6 +8,7 @@ import io
 import os
 import pickle
 import random
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,13 @@ SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 7 * CHUNK // 2, 3 * MIB + 17]
 def read_all(given: connectors.Dataset) -> bytes:
     """Return a dataset's bytes; at a module's top, so that it can be sent to another process."""
     return given.read_bytes()
+
+
+def write_and_die(given: connectors.Dataset) -> None:
+    """Write much, and be killed before the end."""
+    file = given.open("wb")
+    file.write(plain(20 * MIB))
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class BackendContract(Contract):
@@ -225,6 +233,13 @@ class BackendContract(Contract):
             gc.collect()
         assert store.get(name) == b"what stood there"
         assert store.unfinished() == []
+
+    def test_a_killed_process_leaves_what_stood_there(self, store: Store, name: str, tmp_path: Path) -> None:
+        store.put(name, b"what stood there")
+        given = lay_down(tmp_path, store.connection(name, write=True), port="output")
+        with pytest.raises(AssertionError, match="the child died"):
+            in_child("spawn", write_and_die, given)
+        assert store.get(name) == b"what stood there"
 
     def test_exclusive_creation_replaces_nothing(self, store: Store, name: str) -> None:
         given = dataset(store.connection(name, write=True))
