@@ -75,6 +75,21 @@ class PlainView(AbstractFileSystem):
             return False
         return True
 
+    # Not fsspec's: over an asynchronous filesystem those would go round by its event loop, which need not be running.
+    def isdir(self, path: str) -> bool:
+        """Tell whether there is a folder at `path`."""
+        return self._kind(path) == "directory"
+
+    def isfile(self, path: str) -> bool:
+        """Tell whether there is a file at `path`."""
+        return self._kind(path) == "file"
+
+    def _kind(self, path: str) -> str | None:
+        try:
+            return str(self.info(path)["type"])
+        except FileNotFoundError:
+            return None
+
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
         """Return the bytes of a file from `start` to `end`, both counted from the end where negative."""
         (outcome,) = read_ranges([(functools.partial(self._open_object, path), [(start, end)])])
