@@ -83,9 +83,9 @@ class _Reading:
     def finish(self) -> list[bytes] | Exception:
         failure: Exception | None = None
         for future in self._pending:
-            if failure is not None:
-                future.cancel()
-            failure = failure or _failure(future)
+            # After a failure what has not begun is let be; what has is waited for, as it uses the source.
+            if failure is None or not future.cancel():
+                failure = _failure(future) or failure
         self._object.close()
         return failure or [bytes(out) for out in self._out]
 
