@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -224,8 +224,17 @@ def _problems(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
             case "missing":
                 rule = "required"
             case "extra_forbidden":
-                owner = Encryption if parents == ["credentials", "encryption"] else model
-                rule = f"unknown member; known are {', '.join(sorted(owner.model_fields))}"
+                known = _owner(model, parents[1:]).model_fields
+                rule = f"unknown member; known are {', '.join(sorted(known))}"
             case _:
                 rule = detail["msg"].removeprefix("Value error, ")
         yield f"{member}: {rule}"
+
+
+def _owner(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
+    """Return the model of the object at a path of members, or the last one on the way that can be told."""
+    for name in path:
+        annotation = model.model_fields[name].annotation if name in model.model_fields else None
+        kinds = [annotation, *get_args(annotation)]
+        model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), model)
+    return model
