@@ -6,19 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from connectors.streams.sealed import MAX_RUN
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
     from connectors.formats import Layout
-    from connectors.streams.reader import SealedObject
+    from connectors.streams.sealed import SealedObject
 
 __all__ = ["MAX_GAP", "read_ranges"]
 
 MAX_GAP = 1 << 16
 """Plain bytes nobody asked for that are read along where that saves a request, unless told otherwise."""
-MAX_RUN = 1 << 21
-"""Plain bytes in the longest run: what is larger is several requests, side by side."""
 _WORKERS = 16
 
 Range = tuple[int | None, int | None]

@@ -1,7 +1,8 @@
 """A seekable file of plain bytes over any source of sealed ones.
 
 What leaves a `SealedReader` has been verified, and so has its end before it says where that is. It keeps one run of
-chunks in memory: a single chunk for a reader that jumps about, growing runs for one that reads on.
+chunks in memory: a single chunk for a reader that jumps about, growing runs for one that reads on, and a few more that
+are on their way then.
 """
 
 from __future__ import annotations
@@ -11,90 +12,19 @@ import operator
 import os
 from typing import TYPE_CHECKING
 
-from connectors.errors import TruncatedObject, naming
-from connectors.streams.sources import read_exactly
+from connectors.streams.ahead import ReadAhead
+from connectors.streams.sealed import MAX_RUN, SealedObject
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from connectors.formats import Format, Opener
+    from connectors.formats import Format
     from connectors.streams.sources import Source
 
-__all__ = ["SealedObject", "SealedReader"]
+__all__ = ["SealedReader"]
 
-HEAD_SIZE = 1 << 16
-"""How much the first request asks for: small objects arrive whole, large ones with their header and size."""
-HELD_SIZE = 1 << 24
-"""Up to this size, an object whose format verifies all of it before any of it is fetched once and held, sealed."""
-MAX_RUN = 1 << 22
-"""Plain bytes in the longest run that is fetched and opened at once."""
-
-
-class SealedObject:
-    """A sealed object whose end has been verified: any run of its chunks, from any thread.
-
-    Args:
-        source: the sealed bytes. Closed with this, also if this raises.
-        codec: the format, with its key.
-        name: what errors call the object, ``port/object`` for one.
-
-    Attributes:
-        layout: where plain bytes lie in it.
-        size: the plain size in bytes, verified.
-
-    Raises:
-        WrongKey, TruncatedObject, IntegrityError: the object is not what its owner sealed.
-    """
-
-    def __init__(self, source: Source, codec: Format, *, name: str | None = None) -> None:
-        self._source = source
-        self._name = name
-        self._head = memoryview(b"")
-        try:
-            with naming(name):
-                self._opener = self._start(codec)
-        except BaseException:
-            source.close()
-            raise
-        self.layout = self._opener.layout
-        self.size = self._opener.plain_size
-
-    def _start(self, codec: Format) -> Opener:
-        """Read the head, learn the size, prove the end."""
-        head = self._source.read_range(0, HEAD_SIZE)
-        size = self._source.size
-        if len(head) < min(size, HEAD_SIZE):
-            message = f"the storage gave {len(head)} bytes of an object that it says has {size}"
-            raise TruncatedObject(message)
-        self._head = memoryview(head)[:size]
-        opener = codec.opener(bytes(self._head[: codec.head_size]), size)
-        if opener.reads_all and len(head) < size <= HELD_SIZE:
-            self._head = memoryview(b"".join((head, read_exactly(self._source, len(head), size))))
-        opener.authenticate(self._fetch)
-        return opener
-
-    def _fetch(self, start: int, stop: int) -> bytes | memoryview:
-        if stop <= len(self._head):
-            return self._head[start:stop]
-        return read_exactly(self._source, start, stop)
-
-    def read_run(self, first: int, count: int) -> tuple[int, memoryview]:
-        """Fetch and open chunks `first` to `first + count`; return the plain offset they start at, and their bytes.
-
-        Raises:
-            IntegrityError, StorageError: they are not what their owner sealed, or cannot be had.
-        """
-        opener = self._opener
-        start, stop = opener.plain_span(first, count)
-        plain = memoryview(bytearray(stop - start))
-        with naming(self._name):
-            opener.open_run(first, count, memoryview(self._fetch(*opener.sealed_span(first, count))), plain)
-        return start, plain
-
-    def close(self) -> None:
-        """Let the source go."""
-        self._head = memoryview(b"")
-        self._source.close()
+AHEAD_FROM = 1 << 18
+"""Plain bytes in a run from which on those after it are fetched ahead: by then the reader has read on a while."""
 
 
 class SealedReader(io.RawIOBase):
@@ -112,6 +42,7 @@ class SealedReader(io.RawIOBase):
 
     def __init__(self, source: Source, codec: Format, *, name: str | None = None) -> None:
         self._object: SealedObject | None = None
+        self._ahead: ReadAhead | None = None
         super().__init__()
         self._dataset = name
         self._position = self._size = 0
@@ -119,6 +50,7 @@ class SealedReader(io.RawIOBase):
         self._run_start = 0
         self._run_size = 0
         self._object = SealedObject(source, codec, name=name)
+        self._ahead = ReadAhead(self._object)
         self._size = self._object.size
 
     @property
@@ -179,33 +111,42 @@ class SealedReader(io.RawIOBase):
 
     def _load(self, wanted: int) -> None:
         """Fetch and open the run of chunks that starts at the position."""
-        opened = self._check_open()
+        opened, ahead = self._check_open()
         layout = opened.layout
         chunk = layout.chunk
-        reads_on = self._position == self._run_start + len(self._run)
+        end = self._run_start + len(self._run)
+        reads_on = self._position == end
         self._run_size = min(max(2 * self._run_size, chunk), MAX_RUN) if reads_on else chunk
-        first = layout.index(self._position)
-        # A buffered reader asks for its buffer's size whatever its user asked for: more than a chunk is meant.
-        size = max(self._run_size, min(wanted, MAX_RUN) if wanted > chunk else 0)
-        last = layout.index(min(self._position + size, self._size) - 1)
-        if not reads_on and wanted <= chunk:
-            last = first
         self._run = memoryview(b"")  # an error below leaves no run behind, and no two runs are held at once
-        self._run_start = layout.plain_start(first)
-        self._run_start, self._run = opened.read_run(first, last - first + 1)
+        found = ahead.take(self._position)
+        if found is None:
+            first = layout.index(self._position)
+            self._run_start = layout.plain_start(first)
+            # A buffered reader asks for its buffer's size whatever its user asked for: more than a chunk is meant.
+            size = max(self._run_size, min(wanted, MAX_RUN) if wanted > chunk else 0)
+            last = layout.index(min(self._position + size, self._size) - 1)
+            if not reads_on and wanted <= chunk:
+                last = first
+            found = opened.read_run(first, last - first + 1)
+        self._run_start, self._run = found
+        if reads_on and self._run_size >= AHEAD_FROM:
+            ahead.fill(self._run_start + len(self._run), self._run_size)
 
-    def _check_open(self) -> SealedObject:
-        if self._object is None:
+    def _check_open(self) -> tuple[SealedObject, ReadAhead]:
+        if self._object is None or self._ahead is None:
             message = "I/O operation on closed file"
             raise ValueError(message)
-        return self._object
+        return self._object, self._ahead
 
     def close(self) -> None:
         """Let the source and the plain bytes go."""
         if not self.closed:
             self._run = memoryview(b"")
             opened, self._object = self._object, None
+            ahead, self._ahead = self._ahead, None
             try:
+                if ahead is not None:
+                    ahead.close()
                 if opened is not None:
                     opened.close()
             finally:
