@@ -1,0 +1,167 @@
+"""What people paste from Azure's portal, read with care: connection strings, keys, signatures and endpoints."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl, urlsplit
+
+from connectors.secrets import SecretText
+
+__all__ = [
+    "Connection",
+    "endpoint_problem",
+    "key_problem",
+    "parse_connection_string",
+    "sas_expiry",
+    "sas_problem",
+    "sends_in_the_clear",
+]
+
+_SAS = re.compile(r"[!-~]+")
+_HOST_NAME = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
+_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
+_OTHERS = {
+    f"{service}{kind}".lower()
+    for service in ("Blob", "Queue", "Table", "File", "Web", "Dfs")
+    for kind in ("Endpoint", "SecondaryEndpoint")
+}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Connection:
+    """A connection string, read.
+
+    Attributes:
+        account: the account's name.
+        endpoint: URL of its blob service, without a trailing slash.
+        key: the account's key, or None where there is a SAS.
+        sas: a shared access signature without its question mark, or None where there is a key.
+    """
+
+    account: str
+    endpoint: str
+    key: SecretText | None
+    sas: SecretText | None
+
+
+def parse_connection_string(secret: SecretText) -> tuple[Connection | None, str | None]:
+    """Return what a connection string says, or what is wrong with it: never any of its text.
+
+    >>> connection, _ = parse_connection_string(SecretText("AccountName=clinic;AccountKey=c2VjcmV0"))
+    >>> connection.account, connection.endpoint
+    ('clinic', 'https://clinic.blob.core.windows.net')
+    """
+    members: dict[str, str] = {}
+    for one in filter(None, secret.reveal().split(";")):
+        name, equals, value = one.partition("=")
+        if not equals or not value or name.lower() in members:
+            return None, "not a connection string: Name=value; pairs, each name once"
+        members[name.lower()] = value
+    known = {"defaultendpointsprotocol", "accountname", "accountkey", "sharedaccesssignature", "endpointsuffix"}
+    if not members or members.keys() - known - _OTHERS:
+        return None, (
+            "not a connection string of a storage account: it has AccountName and AccountKey, or BlobEndpoint and "
+            "SharedAccessSignature"
+        )
+    key, sas = members.get("accountkey"), members.get("sharedaccesssignature")
+    if (key is None) == (sas is None):
+        return None, "it has either an AccountKey or a SharedAccessSignature"
+    endpoint, account, problem = _where(members)
+    key_text = None if key is None else SecretText(key)
+    sas_text = None if sas is None else SecretText(sas)
+    problem = problem or (key_text and key_problem(key_text)) or (sas_text and sas_problem(sas_text)) or None
+    if problem:
+        return None, problem
+    return Connection(account, endpoint, key_text, sas_text and SecretText(sas_text.reveal().lstrip("?"))), None
+
+
+def _where(members: dict[str, str]) -> tuple[str, str, str | None]:
+    """Return the blob service's URL and the account, or what is wrong with them."""
+    protocol = members.get("defaultendpointsprotocol", "https").lower()
+    suffix = members.get("endpointsuffix", "core.windows.net").lower()
+    account = members.get("accountname")
+    endpoint = members.get("blobendpoint", f"{protocol}://{account}.blob.{suffix}").rstrip("/")
+    if account is None and "blobendpoint" in members and not endpoint_problem(endpoint):
+        # The portal's strings with a SAS have no AccountName.
+        account = (urlsplit(endpoint).hostname or "").partition(".blob.")[0]
+    if account is None or not _ACCOUNT.fullmatch(account):
+        return "", "", "it names no storage account; give it an AccountName"
+    if not _HOST_NAME.fullmatch(suffix):
+        return "", "", "its EndpointSuffix is not the end of a host name"
+    problem = endpoint_problem(endpoint)
+    return endpoint, account, f"its blob service is {problem}" if problem else None
+
+
+def key_problem(key: SecretText) -> str | None:
+    """Return what is wrong with an account's key, or None."""
+    try:
+        fine = bool(base64.b64decode(key.reveal(), validate=True))
+    except (binascii.Error, ValueError):
+        fine = False
+    return None if fine else "not an account's key: base64, whole, without white space"
+
+
+def sas_problem(sas: SecretText) -> str | None:
+    """Return what is wrong with a shared access signature, or None."""
+    text = sas.reveal().removeprefix("?")
+    if "://" in text or "?" in text:
+        return "give only what follows the '?' of the signed URL; the rest belongs to the location"
+    if not _SAS.fullmatch(text) or "#" in text or not dict(parse_qsl(text)).get("sig"):
+        return "not a shared access signature: a URL's query, with sig= in it, without white space"
+    return None
+
+
+def sas_expiry(sas: SecretText) -> datetime | None:
+    """Return when a signature ends, in UTC, or None where it does not say: a stored policy may.
+
+    >>> sas_expiry(SecretText("sv=2024-11-04&se=2026-01-02T03%3A04Z&sig=0"))
+    datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.timezone.utc)
+    """
+    members = dict(parse_qsl(sas.reveal().removeprefix("?")))
+    # The key of a user delegation may end before the signature made with it does.
+    ends = [one for one in map(_moment, (members.get("se"), members.get("ske"))) if one]
+    return min(ends, default=None)
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text or "")
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def endpoint_problem(url: str) -> str | None:
+    """Return what is wrong with an endpoint's URL, without quoting any of it, or None."""
+    if not url.isprintable() or " " in url or "\\" in url:
+        return "not a URL: it has white space, backslashes or control characters in it"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "not a URL: its host or port cannot be read"
+    if parts.scheme not in ("http", "https") or not host:
+        return "not a URL as in https://clinic.blob.core.windows.net"
+    if "@" in parts.netloc or "?" in url or "#" in url:
+        return "a URL with user information, query or fragment; credentials go into their own members"
+    if {".", ".."} & set(parts.path.split("/")):
+        return "a URL with a segment . or .. in it"
+    return None
+
+
+def sends_in_the_clear(url: str) -> bool:
+    """Tell whether requests to `url` leave this machine unencrypted."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

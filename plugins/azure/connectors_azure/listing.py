@@ -1,0 +1,249 @@
+"""What there is in a storage account: objects and folders, sizes and times."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from azure.storage.blob import BlobPrefix
+
+from connectors.errors import AccessDenied, ObjectNotFound
+from connectors.fsspec_types import AbstractFileSystem
+from connectors_azure.location import SCHEMES, split_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
+
+    from connectors_azure.faults import Action
+
+__all__ = ["ListedFileSystem"]
+
+T = TypeVar("T")
+
+_FOLDER_MARKS = ("hdi_isfolder", "Hdi_isfolder")
+"""Metadata that mark an empty blob as a folder, in accounts with a hierarchical namespace and by other tools."""
+
+
+class ListedFileSystem(AbstractFileSystem):
+    """The half of an fsspec filesystem that looks and touches nothing. Paths are ``container/name``, as names are."""
+
+    protocol = SCHEMES
+
+    @abstractmethod
+    def service(self) -> BlobServiceClient:
+        """Return the client."""
+
+    @abstractmethod
+    def attempt(self, path: str, action: Action, call: Callable[[], T]) -> T:
+        """Return what `call` does, and raise its failures as errors of ours."""
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        """Return ``container/name`` of a path with or without ``az://``."""
+        if isinstance(path, list):
+            return [cls._strip_protocol(one) for one in path]
+        text = os.fspath(path)
+        for scheme in SCHEMES:
+            text = text.removeprefix(f"{scheme}://")
+        return text.strip("/")
+
+    @classmethod
+    def _parent(cls, path: str) -> str:
+        return str(cls._strip_protocol(path)).rpartition("/")[0]
+
+    def split_path(self, path: str) -> tuple[str, str]:
+        """Return the container and the name of a path; the name is empty for a whole container.
+
+        Raises:
+            InvalidLocation: no request can name that.
+        """
+        return split_path(self._strip_protocol(path))
+
+    def _container(self, container: str) -> ContainerClient:
+        return self.service().get_container_client(container)
+
+    def _blob(self, container: str, name: str) -> BlobClient:
+        return self.service().get_blob_client(container, name)
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        """Return an object's or a folder's name, type and size, and what else Azure says.
+
+        Raises:
+            ObjectNotFound: neither is there.
+        """
+        container, name = self.split_path(path)
+        if not container:
+            return _folder("")
+        if name:
+            try:
+                return self._entry_at(path)
+            except ObjectNotFound as error:
+                missing = error
+        if self._is_prefix(container, f"{name}/" if name else "", path):
+            return _folder(f"{container}/{name}".rstrip("/"))
+        raise missing
+
+    def _entry_at(self, path: str) -> dict[str, Any]:
+        """Return what is to be known of the very blob at a path."""
+        container, name = self.split_path(path)
+        return self.attempt(path, "read", lambda: _entry(container, self._blob(container, name).get_blob_properties()))
+
+    def _is_prefix(self, container: str, prefix: str, path: str) -> bool:
+        """Tell whether a container exists, or has something under a prefix, as far as we may look."""
+
+        def look() -> bool:
+            found = self._container(container).list_blobs(name_starts_with=prefix or None, results_per_page=1)
+            return next(iter(found), None) is not None or not prefix
+
+        try:
+            return self.attempt(path, "list", look)
+        except AccessDenied:
+            if not prefix:
+                raise
+            return False  # a SAS for one blob lists nothing, so that it shows no folders
+
+    def exists(self, path: str, **_: Any) -> bool:
+        """Tell whether there is an object or a folder: False only where Azure says that there is none.
+
+        Raises:
+            StorageError: Azure says something else; fsspec's own method would call that False, too.
+        """
+        return self._kind(path) is not None
+
+    def isdir(self, path: str) -> bool:
+        """Tell whether there is a folder; as `exists`."""
+        return self._kind(path) == "directory"
+
+    def isfile(self, path: str) -> bool:
+        """Tell whether there is an object; as `exists`."""
+        return self._kind(path) == "file"
+
+    def _kind(self, path: str) -> str | None:
+        try:
+            return str(self.info(path)["type"])
+        except ObjectNotFound:
+            return None
+
+    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
+        """List what is in a folder, or the object itself.
+
+        Raises:
+            ObjectNotFound: there is no such folder or object.
+        """
+        path = self._strip_protocol(path)
+        container, name = self.split_path(path)
+        prefix = f"{name}/" if name else ""
+        entries = self.attempt(path, "list", lambda: list(self._listed(container, prefix)))
+        if not entries and name:
+            entries = [self.info(path)]
+            if entries[0]["type"] == "directory":
+                entries = []
+        return entries if detail else [entry["name"] for entry in entries]
+
+    def _listed(self, container: str, prefix: str) -> Iterator[dict[str, Any]]:
+        if not container:
+            yield from (_folder(one.name) for one in self.service().list_containers())
+            return
+        folders = set()
+        found = self._container(container).walk_blobs(name_starts_with=prefix or None, include=["metadata"])
+        for one in found:
+            _check_below(one.name, prefix)
+            folder = isinstance(one, BlobPrefix)
+            entry = _folder(f"{container}/{one.name[:-1]}") if folder else _entry(container, one)
+            # A folder may be there twice, as what names begin with and as a blob that marks it.
+            if one.name != prefix and entry["name"] not in folders:
+                if entry["type"] == "directory":
+                    folders.add(entry["name"])
+                yield entry
+
+    def find(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        withdirs: bool = False,  # noqa: FBT001, FBT002 - fsspec's signature
+        detail: bool = False,  # noqa: FBT001, FBT002
+        **kwargs: Any,
+    ) -> Any:
+        """List all objects below a folder, in one listing; nothing where there is no such folder."""
+        path = self._strip_protocol(path)
+        container, _ = self.split_path(path)
+        if not container:
+            return super().find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail, **kwargs)
+        found = {entry["name"]: entry for _, entry in self._below(path, flat=maxdepth != 1)}
+        if not found and self.isfile(path):
+            found = {path: self.info(path)}
+        entries = {name: entry for name, entry in found.items() if entry["type"] == "file"}
+        if withdirs and found.keys() - {path}:
+            folders = {path, *(name for name, entry in found.items() if entry["type"] == "directory")}
+            for name in found:
+                parent = self._parent(name)
+                while len(parent) > len(path):
+                    folders.add(parent)
+                    parent = self._parent(parent)
+            entries |= {name: _folder(name) for name in folders}
+        if maxdepth is not None:
+            deepest = path.count("/") + maxdepth
+            entries = {name: entry for name, entry in entries.items() if name.count("/") <= deepest}
+        return {name: entries[name] for name in sorted(entries)} if detail else sorted(entries)
+
+    def _below(self, path: str, *, flat: bool = True) -> list[tuple[str, dict[str, Any]]]:
+        """Return the blobs in a folder, and where `flat` all below it, by name and with what is to be known of them.
+
+        Blobs that mark folders are among them, as folders. Nothing where there is no such container.
+        """
+        container, name = self.split_path(path)
+        prefix = f"{name}/" if name else ""
+
+        def listed() -> list[tuple[str, dict[str, Any]]]:
+            if not flat:
+                return [("", entry) for entry in self._listed(container, prefix)]
+            found = self._container(container).list_blobs(name_starts_with=prefix or None, include=["metadata"])
+            return [(_check_below(one.name, prefix), _entry(container, one)) for one in found]
+
+        try:
+            return self.attempt(path, "list", listed)
+        except ObjectNotFound:
+            return []
+
+    def created(self, path: str) -> Any:
+        """Return when the object was first written, as Azure says."""
+        return self.info(path)["created"]
+
+    def modified(self, path: str) -> Any:
+        """Return when the object was last written, as Azure says."""
+        return self.info(path)["last_modified"]
+
+
+def _check_below(name: str, prefix: str) -> str:
+    """Return a listed name: what is removed or copied with a folder is nothing but what lies in it.
+
+    Raises:
+        ValueError: it does not lie there.
+    """
+    if not name.startswith(prefix):
+        message = "the storage lists what was not asked for"
+        raise ValueError(message)
+    return name
+
+
+def _folder(name: str) -> dict[str, Any]:
+    return {"name": name, "type": "directory", "size": 0}
+
+
+def _entry(container: str, blob: Any) -> dict[str, Any]:
+    """Return what fsspec wants to know of a blob's properties."""
+    metadata = blob.metadata or {}
+    name = f"{container}/{blob.name}"
+    if name.endswith("/") or any(metadata.get(mark) == "true" for mark in _FOLDER_MARKS):
+        return _folder(name.rstrip("/"))
+    return {
+        "name": name,
+        "type": "file",
+        "size": blob.size,
+        "etag": blob.etag,
+        "created": blob.creation_time,
+        "last_modified": blob.last_modified,
+    }

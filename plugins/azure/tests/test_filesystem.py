@@ -1,0 +1,453 @@
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import os
+import pickle
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import fsspec.config
+import pytest
+import servers
+from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
+from hostile import Answer, Request, hostile_server
+
+import connectors
+from connectors.credentials import validate
+from connectors.errors import (
+    AccessDenied,
+    InvalidLocation,
+    NotSupported,
+    ObjectExists,
+    ObjectNotFound,
+    StorageError,
+    StorageUnavailable,
+)
+from connectors.testing.tools import in_child
+from connectors_azure import AzureBackend, AzureCredentials
+from connectors_azure.filesystem import AzureFileSystem
+
+OpenFs = Callable[..., AzureFileSystem]
+Stored = Callable[[str], bytes | None]
+
+
+@pytest.fixture
+def hostile_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine that offers other credentials, endpoints and proxies in every place that is looked into."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login stranger password stranger\n")
+    netrc.chmod(0o600)
+    for name, value in {
+        "HOME": str(tmp_path),
+        "NETRC": str(netrc),
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+        "ALL_PROXY": "http://127.0.0.1:9",
+        "REQUESTS_CA_BUNDLE": "/nonexistent",
+        "AZURE_STORAGE_ACCOUNT": "stranger",
+        "AZURE_STORAGE_ACCOUNT_NAME": "stranger",
+        "AZURE_STORAGE_ACCOUNT_KEY": "c3RyYW5nZXI=",
+        "AZURE_STORAGE_KEY": "c3RyYW5nZXI=",
+        "AZURE_STORAGE_SAS_TOKEN": "sig=stranger",
+        "AZURE_STORAGE_CONNECTION_STRING": "AccountName=stranger;AccountKey=c3RyYW5nZXI=",
+        "AZURE_STORAGE_ANON": "true",
+        "AZURE_STORAGE_CLIENT_ID": "stranger",
+        "AZURE_STORAGE_CLIENT_SECRET": "stranger",
+        "AZURE_STORAGE_TENANT_ID": "stranger",
+        "AZURE_CLIENT_ID": "stranger",
+        "AZURE_CLIENT_SECRET": "stranger",
+        "AZURE_TENANT_ID": "stranger",
+        "AZURE_HTTP_USER_AGENT": "stranger",
+        "AZURE_CLOUD": "AZURE_CHINA_CLOUD",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    for protocol in ("az", "abfs", "abfss", "azure", "abstract"):
+        stranger = {"account_name": "stranger", "account_key": "c3RyYW5nZXI=", "anon": True, "block_size": 7}
+        monkeypatch.setitem(fsspec.config.conf, protocol, stranger)
+
+
+@pytest.mark.usefixtures("hostile_machine")
+def test_nothing_is_taken_from_the_machine(document: dict[str, Any], fs: AzureFileSystem, path: str) -> None:
+    backend = AzureBackend()
+    mine, path = backend.connect(f"az://{path}", validate(AzureCredentials, document))
+    mine.pipe_file(path, b"mine")
+    assert mine.open_source(path).read_range(0, 10) == b"mine"
+    assert mine._block_size != 7
+    url = backend.presign(f"az://{path}", validate(AzureCredentials, document), "GET", 60)
+    assert url.startswith(document["endpoint_url"])
+    assert "stranger" not in url
+
+
+@pytest.mark.usefixtures("hostile_machine")
+def test_anonymous_is_anonymous_whatever_the_machine_has(document: dict[str, Any], proxy: Any, path: str) -> None:
+    anonymous = {"account_name": document["account_name"], "anonymous": True, "encryption": None}
+    heard: list[Request] = []
+
+    def respond(request: Request) -> Answer:
+        heard.append(request)
+        return proxy.respond(request)
+
+    with hostile_server(respond) as (url, _):
+        credentials = validate(AzureCredentials, {**anonymous, "endpoint_url": f"{url}/clinic"})
+        fs, _ = AzureBackend().connect(f"az://{path}", credentials)
+        with pytest.raises(StorageError):
+            fs.cat_file(path)
+    assert "authorization" not in heard[0].headers
+    assert "sig=" not in heard[0].target
+    assert "stranger" not in str(heard)
+
+
+def test_connection_string_is_a_way_in(azure: servers.AzureServer, fs: AzureFileSystem, path: str) -> None:
+    text = f"AccountName={azure.account};AccountKey={azure.key};BlobEndpoint={azure.endpoint};"
+    credentials = validate(AzureCredentials, {"connection_string": text, "encryption": None})
+    mine, path = AzureBackend().connect(f"az://{path}", credentials)
+    mine.pipe_file(path, b"mine")
+    assert fs.cat_file(path) == b"mine"
+
+
+@pytest.fixture
+def sas(azure: servers.AzureServer) -> Callable[..., dict[str, Any]]:
+    """Make a document with a SAS for the container."""
+
+    def sas(hours: float = 1, **permissions: bool) -> dict[str, Any]:
+        now = datetime.now(UTC)
+        query = generate_container_sas(
+            azure.account,
+            "ward",
+            account_key=azure.key,
+            permission=ContainerSasPermissions(**permissions),
+            start=now - timedelta(hours=2),
+            expiry=now + timedelta(hours=hours),
+        )
+        account = {"account_name": azure.account, "endpoint_url": azure.endpoint, "encryption": None}
+        return {**account, "sas_token": query}
+
+    return sas
+
+
+def test_sas_is_a_way_in_for_what_it_allows(
+    fs: AzureFileSystem, open_fs: OpenFs, sas: Callable[..., dict[str, Any]], path: str
+) -> None:
+    every = open_fs(sas(read=True, write=True, create=True, delete=True, list=True))
+    every.pipe_file(path, bytes(9 << 20))
+    every.cp_file(path, f"{path}-copy")
+    assert every.info(f"{path}-copy")["size"] == 9 << 20
+    assert f"{path}-copy" in every.ls("ward", detail=False)
+    every.rm(f"{path}-copy")
+    reader = open_fs(sas(read=True))
+    assert reader.cat_file(path, 0, 3) == bytes(3)
+    assert not reader.exists(f"{path}-none")
+    with pytest.raises(AccessDenied, match="write"):
+        reader.pipe_file(path, b"other")
+    with pytest.raises(AccessDenied, match="list"):
+        reader.find("ward")
+    with pytest.raises(AccessDenied, match="remove"):
+        reader.rm_file(path)
+
+
+def test_two_accounts_never_mix(open_fs: OpenFs, document: dict[str, Any], fs: AzureFileSystem, path: str) -> None:
+    other = open_fs({**document, "account_key": "bm90IHRoZSBrZXk="})
+    fs.pipe_file(path, b"mine")
+    for _ in range(2):
+        assert fs.open_source(path).read_range(0, 10) == b"mine"
+        for refused in (other.cat_file, other.info, other.exists, other.isfile, other.ls, other.find):
+            with pytest.raises(AccessDenied):
+                refused(path)
+
+
+def test_filesystem_does_not_travel(fs: AzureFileSystem, open_fs: OpenFs, document: dict[str, Any]) -> None:
+    for travel in (pickle.dumps, copy.copy, copy.deepcopy, AzureFileSystem.to_json, AzureFileSystem.to_dict):
+        with pytest.raises(TypeError, match="pickle"):
+            travel(fs)  # type: ignore[operator]
+    with pytest.raises(TypeError):
+        json.dumps(fs.__dict__)
+    again = open_fs(document)
+    assert fs not in (again, None)
+    assert fs._fs_token != again._fs_token
+    assert AzureFileSystem._cache == {}
+
+
+@pytest.mark.parametrize("way", ["key", "sas", "connection"])
+def test_no_secret_is_kept_printed_or_logged(
+    azure: servers.AzureServer,
+    open_fs: OpenFs,
+    document: dict[str, Any],
+    sas: Callable[..., dict[str, Any]],
+    caplog: pytest.LogCaptureFixture,
+    fs: AzureFileSystem,
+    path: str,
+    way: str,
+) -> None:
+    caplog.set_level(0)
+    signed = sas(read=True, write=True, create=True, list=True, delete=True)
+    text = f"AccountName={azure.account};AccountKey={azure.key};BlobEndpoint={azure.endpoint}"
+    mine = open_fs({"key": document, "sas": signed, "connection": {"connection_string": text, "encryption": None}}[way])
+    mine.pipe_file(path, bytes(9 << 20))
+    mine.cat_file(path)
+    mine.cp_file(path, f"{path}-copy")
+    mine.find("ward")
+    with pytest.raises(ObjectNotFound) as missing:
+        mine.cat_file("ward/none")
+    assert len(caplog.records) > 10  # the libraries do log
+    account = mine._account
+    shown = (repr(mine), str(mine), mine.storage_options, mine.storage_args, mine._fs_token, vars(mine), account)
+    secrets = [azure.key, signed["sas_token"].partition("sig=")[2]]
+    for one in (*shown, missing.value, missing.getrepr(), caplog.text):
+        for secret in secrets:
+            assert secret not in str(one)
+    assert "SharedKey" not in caplog.text
+
+
+def test_broken_connections_are_not_logged_with_their_signature(
+    open_fs: OpenFs, sas: Callable[..., dict[str, Any]], caplog: pytest.LogCaptureFixture, quick: None
+) -> None:
+    caplog.set_level(0)
+    document = sas(read=True)
+    fs = open_fs({**document, "endpoint_url": "http://127.0.0.1:9/clinic"})
+    with pytest.raises(StorageError) as caught:
+        fs.cat_file("ward/none")
+    signature = document["sas_token"].partition("sig=")[2]
+    assert signature not in f"{caplog.text} {caught.getrepr()}"
+
+
+NAMES = [
+    "with spaces",
+    "ü/病/𝄞",
+    "100%",
+    "%41",
+    "what?",
+    "a?versionid=7",
+    "a#b",
+    "a+b&c=d",
+    "a//b",
+    "az:x",
+    "*[a]",
+    "~",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_literal(fs: AzureFileSystem, stored: Stored, name: str) -> None:
+    path = f"ward/names/{name}"
+    fs.pipe_file(path, name.encode())
+    assert stored(path) == name.encode()
+    assert fs.open_source(path).read_range(0, 100) == name.encode()
+    assert fs.info(path)["name"] == path
+    assert fs.info(path)["size"] == len(name.encode())
+    fs.cp_file(path, f"{path}-copy")
+    assert stored(f"{path}-copy") == name.encode()
+    fs.rm(f"{path}-copy")
+    assert stored(f"{path}-copy") is None
+    assert path in fs.find("ward/names")
+
+
+@pytest.mark.parametrize("path", ["ward/a/../b", "ward/./b", "../ward/b", "ward/a\\b", "ward/a\nb"])
+def test_names_that_lead_elsewhere_are_refused(fs: AzureFileSystem, path: str) -> None:
+    for call in (fs.info, fs.cat_file, fs.rm_file, fs.open_sink, fs.ls):
+        with pytest.raises(InvalidLocation):
+            call(path)
+
+
+@pytest.fixture
+def tree(fs: AzureFileSystem, path: str) -> str:
+    for name in ("one", "two b", "below/three", "below/deep/four", "beside"):
+        fs.pipe_file(f"{path}/{name}", name.encode())
+    fs.pipe_file(f"{path}-other/five", b"five")
+    return path
+
+
+def test_folders_are_listed_one_level_or_all(fs: AzureFileSystem, tree: str) -> None:
+    assert sorted(fs.ls(tree, detail=False)) == [f"{tree}/{name}" for name in ("below", "beside", "one", "two b")]
+    assert fs.ls(f"az://{tree}/", detail=False) == fs.ls(tree, detail=False)
+    assert {entry["name"]: entry["type"] for entry in fs.ls(tree)}[f"{tree}/below"] == "directory"
+    every = ["below/deep/four", "below/three", "beside", "one", "two b"]
+    assert fs.find(tree) == [f"{tree}/{name}" for name in every]
+    assert fs.find(tree, maxdepth=1) == [f"{tree}/{name}" for name in ("beside", "one", "two b")]
+    assert fs.find(tree, maxdepth=2) == [f"{tree}/{name}" for name in every[1:]]
+    assert fs.find(tree, withdirs=True)[:3] == [tree, f"{tree}/below", f"{tree}/below/deep"]
+    assert fs.find(f"{tree}/one") == [f"{tree}/one"]
+    assert fs.find(f"{tree}/none") == []
+    assert {name: entry["size"] for name, entry in fs.find(tree, detail=True).items()} == {
+        f"{tree}/{name}": len(name) for name in every
+    }
+    assert fs.glob(f"{tree}/*o*") == [f"{tree}/{name}" for name in ("below", "one", "two b")]
+    assert [folder for folder, _, _ in fs.walk(tree)] == [tree, f"{tree}/below", f"{tree}/below/deep"]
+    assert fs.ls(f"{tree}/one", detail=False) == [f"{tree}/one"]
+    assert "ward" in fs.ls("", detail=False)
+
+
+def test_kinds_are_told_apart(fs: AzureFileSystem, tree: str) -> None:
+    assert (fs.isfile(f"{tree}/one"), fs.isdir(f"{tree}/one"), fs.exists(f"{tree}/one")) == (True, False, True)
+    assert (fs.isfile(f"{tree}/below"), fs.isdir(f"{tree}/below"), fs.exists(f"{tree}/below")) == (False, True, True)
+    assert (fs.isfile(f"{tree}/on"), fs.isdir(f"{tree}/on"), fs.exists(f"{tree}/on")) == (False, False, False)
+    assert (fs.isdir("ward"), fs.exists("ward"), fs.exists("no-such-container"), fs.isdir("")) == (
+        True,
+        True,
+        False,
+        True,
+    )
+
+
+def test_listing_is_never_stale(fs: AzureFileSystem, tree: str) -> None:
+    fs.rm_file(f"{tree}/one")
+    assert f"{tree}/one" not in fs.ls(tree, detail=False)
+    fs.pipe_file(f"{tree}/beside", b"longer than before")
+    assert fs.info(f"{tree}/beside")["size"] == 18
+    assert fs.modified(f"{tree}/beside") >= fs.created(f"{tree}/beside")
+
+
+def test_folders_are_removed_and_nothing_beside_them(fs: AzureFileSystem, tree: str) -> None:
+    with pytest.raises(ObjectNotFound):
+        fs.rm(f"{tree}/below")
+    fs.rm(f"{tree}/below", recursive=True)
+    assert fs.find(tree) == [f"{tree}/{name}" for name in ("beside", "one", "two b")]
+    fs.rm([f"{tree}/one", f"{tree}/two b"])
+    fs.rm(f"{tree}/b*")
+    assert fs.find(tree) == []
+    assert fs.cat_file(f"{tree}-other/five") == b"five"
+    for missing in (tree, f"{tree}/*", "no-such-container/a"):
+        with pytest.raises(ObjectNotFound):
+            fs.rm(missing, recursive=True)
+
+
+def test_containers_are_never_removed(fs: AzureFileSystem, service: BlobServiceClient) -> None:
+    service.create_container("doomed")
+    fs.pipe_file("doomed/a/b", b"x")
+    with pytest.raises(NotSupported, match="containers are not removed"):
+        fs.rm("doomed")
+    fs.rm("doomed", recursive=True)
+    assert fs.find("doomed") == []
+    assert service.get_container_client("doomed").exists()
+    assert fs.ls("doomed") == []
+
+
+def test_blobs_that_mark_folders_are_folders(fs: AzureFileSystem, service: BlobServiceClient, path: str) -> None:
+    container, name = service.get_container_client("ward"), path.partition("/")[2]
+    container.upload_blob(f"{name}/", b"")
+    container.upload_blob(f"{name}/below", b"", metadata={"hdi_isfolder": "true"})
+    container.upload_blob(f"{name}/below/one", b"1")
+    container.upload_blob(f"{name}/empty/", b"")
+    assert fs.isdir(f"{path}/below")
+    assert fs.isdir(f"{path}/empty")
+    assert sorted(fs.ls(path, detail=False)) == [f"{path}/below", f"{path}/empty"]
+    assert {entry["type"] for entry in fs.ls(path)} == {"directory"}
+    assert fs.ls(f"{path}/empty") == []
+    assert fs.find(path) == [f"{path}/below/one"]
+    fs.rm(path, recursive=True)
+    assert [one.name for one in container.list_blobs(name)] == []
+
+
+def test_ranges_are_those_of_python(fs: AzureFileSystem, path: str) -> None:
+    data = os.urandom(3 << 20)
+    fs.pipe_file(path, data)
+    for start, end in [(None, None), (5, None), (-5, None), (None, 7), (None, -7), (3, -3), (9, 4), (1 << 22, None)]:
+        assert fs.cat_file(path, start, end) == data[start:end]
+    with fs.open(path) as file:
+        file.seek(-10, os.SEEK_END)
+        assert file.read() == data[-10:]
+
+
+def test_local_files_are_put_and_got(fs: AzureFileSystem, path: str, tmp_path: Path, stored: Stored) -> None:
+    data = os.urandom(9 << 20)
+    (tmp_path / "one").write_bytes(data)
+    fs.put(str(tmp_path / "one"), path)
+    assert stored(path) == data
+    fs.get(path, str(tmp_path / "two"))
+    assert (tmp_path / "two").read_bytes() == data
+
+
+def test_files_of_the_filesystem_are_committed_on_success_only(fs: AzureFileSystem, path: str, stored: Stored) -> None:
+    fs.pipe_file(path, b"stood there")
+    with pytest.raises(RuntimeError), fs.open(path, "wb") as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert stored(path) == b"stood there"
+    with pytest.raises(ObjectExists):
+        fs.pipe_file(path, b"new", mode="create")
+    with pytest.raises(NotSupported, match="not 'ab'"):
+        fs.open(path, "ab")
+
+
+def test_errors_of_the_filesystem_are_ours(fs: AzureFileSystem) -> None:
+    for fail in (
+        lambda: fs.info("ward/none"),
+        lambda: fs.ls("ward/none"),
+        lambda: fs.cat_file("ward/none"),
+        lambda: fs.rm_file("ward/none"),
+        lambda: fs.info("no-such-container/none"),
+        lambda: fs.cp_file("ward/none", "ward/other"),
+        lambda: fs.open("ward/none").read(),
+    ):
+        with pytest.raises(ObjectNotFound, match="none") as caught:
+            fail()
+        assert caught.value.__context__ is None
+    with pytest.raises(NotSupported):
+        fs.cp_file("ward", "ward/other")
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("end", ["success", "failed", "aborted"])
+def test_copy_that_takes_its_time_is_waited_for(
+    proxy: Any, open_fs: OpenFs, document: dict[str, Any], path: str, stored: Stored, end: str
+) -> None:
+    fs = open_fs(document)
+    fs.pipe_file(path, b"37.2")
+    states = itertools.chain(["pending"] * 3, itertools.repeat(end))
+
+    def instead(_: str, answer: Answer) -> Answer:
+        headers = {name: value for name, value in answer.headers.items() if name.lower() != "x-ms-copy-status"}
+        return Answer(answer.status, {**headers, "x-ms-copy-status": next(states)}, answer.body)
+
+    proxy.instead = instead
+    del proxy.seen[:]
+    if end == "success":
+        fs.cp_file(path, f"{path}-copy")
+        assert proxy.seen == ["PUT", "HEAD", "HEAD", "HEAD"]
+        assert stored(f"{path}-copy") == b"37.2"
+    else:
+        with pytest.raises(StorageError, match="broke the copy to"):
+            fs.cp_file(path, f"{path}-copy")
+        assert stored(f"{path}-copy") is None  # and no empty object in its place
+    assert stored(path) == b"37.2"
+
+
+def test_dataset_makes_the_round_trip(document: dict[str, Any], fs: AzureFileSystem, path: str, stored: Stored) -> None:
+    dataset = connectors.Dataset(f"azure://{path}", document)
+    data = os.urandom(300_000)
+    dataset.write_bytes(data)
+    assert dataset.read_bytes() == data
+    with dataset.open() as file:
+        file.seek(-10, os.SEEK_END)
+        assert file.read() == data[-10:]
+    assert len(stored(path) or b"") > len(data)
+
+
+@pytest.mark.usefixtures("quick")
+def test_listing_of_what_was_not_asked_for_removes_nothing(
+    proxy: Any, open_fs: OpenFs, document: dict[str, Any], fs: AzureFileSystem, tree: str
+) -> None:
+    below = tree.partition("/")[2].encode()
+
+    def instead(name: str, answer: Answer) -> Answer:
+        return Answer(answer.status, answer.headers, answer.body.replace(b"<Name>" + below, b"<Name>elsewhere"))
+
+    proxy.instead = instead
+    hostile = open_fs(document)
+    del proxy.seen[:]
+    for call in (hostile.find, hostile.ls, lambda path: hostile.rm(path, recursive=True)):
+        with pytest.raises(StorageUnavailable, match="makes no sense"):
+            call(tree)
+    assert set(proxy.seen) == {"GET container list"}
+
+
+def test_forked_child_has_connections_of_its_own(fs: AzureFileSystem, path: str) -> None:
+    data = os.urandom(100_000)
+    fs.pipe_file(path, data)
+    assert in_child("fork", fs.cat_file, path) == data
+    assert fs.cat_file(path) == data

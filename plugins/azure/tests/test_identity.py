@@ -1,0 +1,386 @@
+"""Microsoft Entra's ways in: a login server of our own, and Azurite behind TLS, which takes its tokens."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+import os
+import secrets
+import ssl
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import servers
+from azure.storage.blob import BlobServiceClient
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from hostile import Answer, Request, hostile_server
+
+import connectors
+from connectors.credentials import validate
+from connectors.errors import AccessDenied, ConfigError, CredentialsExpired, StorageUnavailable
+from connectors_azure import AzureBackend, AzureCredentials
+
+TENANT, CLIENT, SECRET = "6b1f9d2e-tenant", "11fa2b7c-client", "s3cr3t~of.the-principal"
+KEY = "0f" * 32
+
+
+def token() -> str:
+    """Return what Microsoft Entra would sign; Azurite looks at everything but the signature."""
+    now = int(time.time())
+    claims: dict[str, Any] = {
+        "aud": "https://storage.azure.com",
+        "iss": f"https://sts.windows.net/{TENANT}/",
+        "nbf": now - 60,
+    }
+    claims |= {"iat": now - 60, "exp": now + 3600, "oid": "principal", "tid": TENANT}
+    parts = ({"alg": "HS256", "typ": "JWT"}, claims, "signature")
+    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
+
+
+@dataclass
+class Certificate:
+    path: str
+    key: str
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """A certificate of this machine's loopback, signed by itself."""
+    folder = tmp_path_factory.mktemp("certificate")
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "certificate.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "key.pem").write_bytes(secret)
+    return Certificate(str(folder / "certificate.pem"), str(folder / "key.pem"))
+
+
+@pytest.fixture(autouse=True)
+def trusted(certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the HTTP client trust that certificate, in the place of the public ones."""
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", certificate.path)
+
+
+@pytest.fixture(scope="session")
+def secure(certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.AzureServer]:
+    """Azurite behind TLS, where it takes tokens; skipped where it is not installed."""
+    program = servers.ROOT / ".servers" / "node_modules" / ".bin" / "azurite-blob"
+    if not program.is_file():
+        pytest.skip("Azurite is not installed")
+    home: Path = tmp_path_factory.mktemp("azurite-tls")
+    account, key, port = "clinic", base64.b64encode(secrets.token_bytes(32)).decode(), servers.free_port()
+    command = [
+        *(str(program), "--silent", "--disableTelemetry", "--skipApiVersionCheck", "--blobHost=127.0.0.1"),
+        *(f"--blobPort={port}", f"--location={home}", "--oauth=basic"),
+        *(f"--cert={certificate.path}", f"--key={certificate.key}"),
+    ]
+    endpoint, context = f"https://127.0.0.1:{port}", ssl.create_default_context(cafile=certificate.path)
+
+    def answers() -> bool:
+        try:
+            with urllib.request.urlopen(endpoint, timeout=5, context=context):
+                return True
+        except urllib.error.HTTPError as error:
+            error.close()
+            return True
+        except OSError:
+            return False
+
+    env = {**os.environ, "AZURITE_ACCOUNTS": f"{account}:{key}"}
+    with servers.running(command, log=home / "azurite.log", ready=answers, env=env):
+        server = servers.AzureServer(f"{endpoint}/{account}", account, key)
+        credential = {"account_name": account, "account_key": key}
+        with BlobServiceClient(server.endpoint, credential=credential, connection_verify=certificate.path) as client:
+            client.create_container("ward")
+        yield server
+
+
+@dataclass
+class Login:
+    """A login server that hands out tokens for one secret.
+
+    Attributes:
+        url: where it is.
+        problem: the code it answers instead.
+        asked: the forms that were sent to it.
+    """
+
+    url: str = ""
+    problem: str | None = None
+    asked: list[dict[str, list[str]]] = field(default_factory=list)
+
+    def discover(self, path: str) -> dict[str, Any]:
+        tenant = path.split("/")[1]
+        return {
+            "issuer": f"{self.url}/{tenant}/v2.0",
+            "authorization_endpoint": f"{self.url}/{tenant}/authorize",
+            "token_endpoint": f"{self.url}/{tenant}/token",
+        }
+
+    def give(self, form: dict[str, list[str]]) -> tuple[int, dict[str, Any]]:
+        self.asked.append(form)
+        problem = self.problem or (None if form["client_secret"] == [SECRET] else "AADSTS7000215")
+        if problem:
+            told = f"{problem}: the secret {form['client_secret'][0]} is not the one. Trace ID: 1"
+            return 401, {"error": "invalid_client", "error_description": told}
+        return 200, {"token_type": "Bearer", "expires_in": 3600, "access_token": token()}
+
+
+@pytest.fixture
+def login(certificate: Certificate) -> Iterator[Login]:
+    with serving(certificate) as login:
+        yield login
+
+
+@contextmanager
+def serving(certificate: Certificate) -> Iterator[Login]:
+    login = Login()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer(200, login.discover(urlsplit(self.path).path))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer(*login.give(parse_qs(body.decode())))
+
+        def _answer(self, status: int, answer: dict[str, Any]) -> None:
+            body = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.path, certificate.key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    login.url = f"https://127.0.0.1:{server.server_address[1]}"
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield login
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def principal(secure: servers.AzureServer, login: Login) -> dict[str, Any]:
+    return {
+        "account_name": secure.account,
+        "endpoint_url": secure.endpoint,
+        "tenant_id": TENANT,
+        "client_id": CLIENT,
+        "client_secret": SECRET,
+        "authority_url": login.url,
+        "encryption": {"key": KEY},
+    }
+
+
+def test_service_principal_reads_and_writes(principal: dict[str, Any], login: Login) -> None:
+    dataset = connectors.Dataset("az://ward/principal", principal)
+    data = os.urandom(300_000)
+    dataset.write_bytes(data)
+    assert dataset.read_bytes() == data
+    fs, path = AzureBackend().connect("az://ward/principal", validate(AzureCredentials, principal))
+    fs.cp_file(path, f"{path}-copy")
+    assert fs.cat_file(f"{path}-copy") == fs.cat_file(path)
+    assert {form["client_secret"][0] for form in login.asked} == {SECRET}
+    assert {form["scope"][0].split()[0] for form in login.asked} == {"https://storage.azure.com/.default"}
+    assert len(login.asked) == 2  # one login for each filesystem
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind"),
+    [
+        ("AADSTS7000215", AccessDenied),
+        ("AADSTS700016", AccessDenied),
+        ("AADSTS7000222", CredentialsExpired),
+        ("nonsense", AccessDenied),
+    ],
+)
+def test_refused_principal_is_told_without_its_secret(
+    principal: dict[str, Any], login: Login, problem: str, kind: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(0)
+    login.problem = problem
+    credentials = validate(AzureCredentials, principal)
+    fs, path = AzureBackend().connect("az://ward/principal", credentials)
+    for call in (lambda: fs.cat_file(path), lambda: AzureBackend().presign("az://ward/a", credentials, "GET", 60)):
+        with pytest.raises(kind) as caught:
+            call()
+        assert type(caught.value) is kind
+        assert ("AADSTS" in problem) == (problem in str(caught.value))
+        assert caught.value.__context__ is None
+        assert SECRET not in f"{caught.value} {caught.getrepr()} {caplog.text}"
+
+
+def test_tokens_and_secrets_are_not_logged_or_kept_in_sight(
+    principal: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(0)
+    fs, path = AzureBackend().connect("az://ward/principal", validate(AzureCredentials, principal))
+    fs.pipe_file(path, b"sealed")
+    header = token().partition(".")[0]
+    for secret in (SECRET, f"{header}."):
+        assert secret not in f"{caplog.text} {fs!r} {vars(fs)} {fs.storage_options}"
+
+
+def test_login_that_is_not_there_is_unavailable(principal: dict[str, Any]) -> None:
+    credentials = validate(AzureCredentials, {**principal, "authority_url": "https://127.0.0.1:9"})
+    fs, path = AzureBackend().connect("az://ward/principal", credentials)
+    with pytest.raises(StorageUnavailable) as caught:
+        fs.cat_file(path)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_principal_signs_urls_with_a_user_delegation_key(
+    principal: dict[str, Any], certificate: Certificate, method: str
+) -> None:
+    credentials = validate(AzureCredentials, principal)
+    fs, path = AzureBackend().connect("az://ward/50% delegated", credentials)
+    fs.pipe_file(path, b"sealed")
+    url = AzureBackend().presign("az://ward/50% delegated", credentials, method, 3600)
+    query = parse_qs(urlsplit(url).query)
+    assert {"skoid", "ske", "sig"} <= query.keys()
+    context = ssl.create_default_context(cafile=certificate.path)
+    body = b"other" if method == "PUT" else None
+    request = urllib.request.Request(url, body, {"x-ms-blob-type": "BlockBlob"} if body else {}, method=method)
+    with urllib.request.urlopen(request, timeout=30, context=context) as answer:
+        assert answer.read() == (b"" if body else b"sealed")
+    assert fs.cat_file(path) == (body or b"sealed")
+
+
+def test_principal_logs_in_where_its_document_says(
+    principal: dict[str, Any], login: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "AZURE_AUTHORITY_HOST": "https://127.0.0.1:9",
+        "AZURE_REGIONAL_AUTHORITY_NAME": "mars-north",
+        "MSAL_FORCE_REGION": "mars-north",
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+        "REQUESTS_CA_BUNDLE": "/nonexistent",
+        "AZURE_CLIENT_ID": "stranger",
+        "AZURE_CLIENT_SECRET": "stranger",
+        "AZURE_TENANT_ID": "stranger",
+    }.items():
+        monkeypatch.setenv(name, value)
+    connectors.Dataset("az://ward/principal", principal).write_bytes(b"37.2")
+    assert [(form["client_id"], form["client_secret"]) for form in login.asked] == [([CLIENT], [SECRET])]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Request]]:
+    """The service by which Azure gives a machine the tokens of its identity; the requests made to it."""
+
+    def respond(request: Request) -> Answer:
+        given = {"access_token": token(), "expires_on": str(int(time.time()) + 3600), "token_type": "Bearer"}
+        return Answer(200, {"Content-Type": "application/json"}, json.dumps(given).encode())
+
+    with hostile_server(respond) as (url, seen):
+        monkeypatch.setenv("IDENTITY_ENDPOINT", url)
+        monkeypatch.setenv("IDENTITY_HEADER", "header-of-the-machine")
+        yield seen
+
+
+@pytest.mark.parametrize("client_id", [None, CLIENT])
+def test_managed_identity_reads_and_writes(
+    secure: servers.AzureServer, machine: list[Request], client_id: str | None
+) -> None:
+    document = {"account_name": secure.account, "endpoint_url": secure.endpoint, "encryption": {"key": KEY}}
+    chosen = {"client_id": client_id} if client_id else {}
+    dataset = connectors.Dataset("az://ward/managed", {**document, "managed_identity": True, **chosen})
+    dataset.write_bytes(b"37.2")
+    assert dataset.read_bytes() == b"37.2"
+    assert len(machine) == 1
+    assert parse_qs(urlsplit(machine[0].target).query).get("client_id") == ([client_id] if client_id else None)
+
+
+def test_ambient_takes_the_machine_s_identity(
+    secure: servers.AzureServer, machine: list[Request], monkeypatch: pytest.MonkeyPatch, certificate: Certificate
+) -> None:
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate.path)
+    document = {"account_name": secure.account, "endpoint_url": secure.endpoint, "encryption": {"key": KEY}}
+    dataset = connectors.Dataset("az://ward/ambient", {**document, "ambient": True})
+    dataset.write_bytes(b"37.2")
+    assert dataset.read_bytes() == b"37.2"
+    assert machine != []
+
+
+def test_machine_without_an_identity_is_denied(secure: servers.AzureServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with hostile_server(lambda _: Answer(400, {}, b'{"error": "invalid_request"}')) as (url, _):
+        monkeypatch.setenv("IDENTITY_ENDPOINT", url)
+        monkeypatch.setenv("IDENTITY_HEADER", "header-of-the-machine")
+        document = {"account_name": secure.account, "endpoint_url": secure.endpoint, "encryption": None}
+        dataset = connectors.Dataset("az://ward/managed", {**document, "managed_identity": True})
+        with pytest.raises(AccessDenied, match="this machine's managed identity"):
+            dataset.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {"tenant_id": TENANT, "client_id": CLIENT, "client_secret": SECRET},
+        {"managed_identity": True},
+        {"ambient": True},
+    ],
+)
+def test_missing_azure_identity_names_the_line_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, way: dict[str, Any]
+) -> None:
+    monkeypatch.setitem(sys.modules, "azure.identity", None)
+    credentials = validate(AzureCredentials, {"account_name": "clinic", **way, "encryption": None})
+    backend = AzureBackend()
+    for call in (
+        lambda: backend.connect("az://ward/a", credentials),
+        lambda: backend.presign("az://ward/a", credentials, "GET", 60),
+    ):
+        with pytest.raises(ConfigError, match=r'pip install "enclave-connectors-azure\[identity\]"'):
+            call()
+
+
+def test_keys_and_signatures_need_no_azure_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "azure.identity", None)
+    for way in ({"account_key": "c2VjcmV0"}, {"sas_token": "sv=1&sig=0"}, {"anonymous": True}):
+        credentials = validate(AzureCredentials, {"account_name": "clinic", **way, "encryption": None})
+        fs, _ = AzureBackend().connect("az://ward/a", credentials)
+        assert fs.service().account_name == "clinic"

@@ -1,0 +1,313 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from azure.storage.blob import BlobServiceClient
+from hostile import Answer
+
+from connectors.errors import (
+    AccessDenied,
+    ConfigError,
+    ConnectorError,
+    NotAnObject,
+    ObjectExists,
+    ObjectNotFound,
+    StorageError,
+    StorageUnavailable,
+)
+from connectors.streams import SealedWriter, buffered
+from connectors_azure import AzureCredentials
+from connectors_azure.filesystem import AzureFileSystem
+from connectors_azure.sink import BLOCK_SIZE, GROWTH, MAX_BLOCK_SIZE, MAX_BLOCKS, AzureSink
+
+MIB = 1 << 20
+Stored = Callable[[str], bytes | None]
+OpenFs = Callable[..., AzureFileSystem]
+
+
+@pytest.fixture
+def heard(proxy: Any, open_fs: OpenFs, document: dict[str, Any], quick: None) -> AzureFileSystem:
+    """The store, with small blocks, behind the proxy."""
+    return open_fs(document)
+
+
+@pytest.mark.parametrize("size", [0, 1, 4 * MIB - 1, 4 * MIB, 4 * MIB + 1, 8 * MIB, 13 * MIB])
+def test_object_of_any_size_arrives_whole(fs: AzureFileSystem, path: str, stored: Stored, size: int) -> None:
+    data = os.urandom(size)
+    sink = fs.open_sink(path)
+    for start in range(0, size, 3_000_001):
+        sink.write(memoryview(data)[start : start + 3_000_001])
+    assert stored(path) is None
+    sink.commit()
+    assert stored(path) == data
+
+
+def test_small_object_is_one_request(proxy: Any, heard: AzureFileSystem, path: str) -> None:
+    sink = heard.open_sink(path)
+    sink.write(memoryview(bytes(4 * MIB)))
+    sink.commit()
+    assert proxy.seen == ["PUT"]
+
+
+def test_large_object_is_sent_in_blocks_as_it_comes(proxy: Any, heard: AzureFileSystem, path: str) -> None:
+    sink = heard.open_sink(path)
+    sink.write(memoryview(bytes(9 * MIB)))
+    assert proxy.seen == ["PUT block", "PUT block"]
+    sink.commit()
+    assert proxy.seen[2:] == ["PUT block", "PUT blocklist"]
+
+
+def test_object_in_the_making_is_in_no_listing(fs: AzureFileSystem, path: str, listed: Callable[..., Any]) -> None:
+    sink = fs.open_sink(path)
+    sink.write(memoryview(bytes(9 * MIB)))
+    assert listed(path.partition("/")[2]) == []
+    assert not fs.exists(path)
+    sink.discard()
+    assert listed(path.partition("/")[2]) == []
+
+
+def test_caller_may_reuse_its_buffer(fs: AzureFileSystem, path: str, stored: Stored) -> None:
+    buffer = bytearray(b"first")
+    sink = fs.open_sink(path)
+    sink.write(memoryview(buffer))
+    buffer[:] = b"-----"
+    sink.commit()
+    assert stored(path) == b"first"
+
+
+@pytest.mark.parametrize("size", [100, 10 * MIB])
+def test_sealed_object_makes_the_round_trip(
+    fs: AzureFileSystem, credentials: AzureCredentials, path: str, stored: Stored, size: int
+) -> None:
+    data = os.urandom(size)
+    with SealedWriter(fs.open_sink(path), credentials.codec()) as writer:
+        writer.write(data)
+    assert data[:100] not in (stored(path) or b"")
+    with buffered(fs.open_source(path), credentials.codec()) as reader:
+        assert reader.read() == data
+
+
+@pytest.mark.parametrize("size", [100, 10 * MIB])
+def test_block_that_raises_leaves_what_stood_there(
+    fs: AzureFileSystem, credentials: AzureCredentials, path: str, stored: Stored, size: int
+) -> None:
+    fs.pipe_file(path, b"stood there")
+    with pytest.raises(RuntimeError, match="^the job failed$"):
+        with SealedWriter(fs.open_sink(path), credentials.codec()) as writer:
+            writer.write(os.urandom(size))
+            message = "the job failed"
+            raise RuntimeError(message)
+    assert stored(path) == b"stood there"
+
+
+def test_blocks_left_behind_are_dropped_by_the_next_commit(
+    fs: AzureFileSystem, path: str, stored: Stored, service: BlobServiceClient
+) -> None:
+    left = fs.open_sink(path)
+    left.write(memoryview(bytes(9 * MIB)))
+    left.discard()
+    blob = service.get_blob_client("ward", path.partition("/")[2])
+    assert len(blob.get_block_list("uncommitted")[1]) == 2
+    whole = os.urandom(9 * MIB)
+    fs.pipe_file(path, whole)
+    assert stored(path) == whole
+    assert blob.get_block_list("uncommitted")[1] == []
+
+
+def fail(method: str, times: int = 1_000, after: int = 0) -> Callable[[str, Answer], Answer]:
+    """Lose the store's answers to `method`: the store has done what it was asked for."""
+    seen = 0
+
+    def instead(name: str, answer: Answer) -> Answer:
+        nonlocal seen
+        if name == method:
+            seen += 1
+            if after < seen <= after + times:
+                return Answer(500, {}, b"<Error><Code>InternalError</Code></Error>")
+        return answer
+
+    return instead
+
+
+def test_failing_block_is_an_error_and_leaves_what_stood_there(
+    proxy: Any, heard: AzureFileSystem, path: str, stored: Stored
+) -> None:
+    heard.pipe_file(path, b"stood there")
+    proxy.instead = fail("PUT block", after=1)
+    sink = heard.open_sink(path)
+    with pytest.raises(StorageUnavailable, match="cannot write") as caught:
+        sink.write(memoryview(os.urandom(13 * MIB)))
+    assert caught.value.__context__ is None
+    assert stored(path) == b"stood there"
+    with pytest.raises(StorageUnavailable, match="was discarded already"):
+        sink.commit()
+    with pytest.raises(StorageUnavailable, match="was discarded already"):
+        sink.write(memoryview(b"more"))
+
+
+@pytest.mark.parametrize(("method", "size"), [("PUT", 100), ("PUT block", 9 * MIB), ("PUT blocklist", 9 * MIB)])
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_lost_answer_does_not_fail_the_write(
+    proxy: Any, heard: AzureFileSystem, path: str, stored: Stored, method: str, size: int, exclusive: bool
+) -> None:
+    data = os.urandom(size)
+    sink = heard.open_sink(path, exclusive=exclusive)
+    sink.write(memoryview(data))
+    proxy.instead = fail(method, times=1)
+    sink.commit()
+    assert stored(path) == data
+    assert proxy.seen.count(method) > 1
+
+
+@pytest.mark.parametrize(("method", "size"), [("PUT", 100), ("PUT blocklist", 9 * MIB)])
+def test_lost_answer_is_no_excuse_for_replacing_another_s_object(
+    proxy: Any, heard: AzureFileSystem, fs: AzureFileSystem, path: str, stored: Stored, method: str, size: int
+) -> None:
+    sink = heard.open_sink(path, exclusive=True)
+    sink.write(memoryview(os.urandom(size)))
+    other = os.urandom(size)
+    fs.pipe_file(path, other)
+    proxy.instead = fail(method, times=1)
+    with pytest.raises(ObjectExists):
+        sink.commit()
+    assert stored(path) == other
+
+
+def test_lost_answer_is_no_excuse_for_taking_the_same_bytes_of_another_s_for_one_s_own(
+    proxy: Any, heard: AzureFileSystem, fs: AzureFileSystem, path: str
+) -> None:
+    sink = heard.open_sink(path, exclusive=True)
+    sink.write(memoryview(b"locked"))
+    fs.pipe_file(path, b"locked", mode="create")
+    proxy.instead = fail("PUT", times=1)
+    with pytest.raises(ObjectExists):
+        sink.commit()
+
+
+def test_answers_that_stay_lost_are_an_error_and_leave_no_half(
+    proxy: Any, heard: AzureFileSystem, path: str, stored: Stored
+) -> None:
+    data = os.urandom(9 * MIB)
+    sink = heard.open_sink(path)
+    sink.write(memoryview(data))
+    proxy.instead = fail("PUT blocklist")
+    with pytest.raises(StorageUnavailable):
+        sink.commit()
+    assert stored(path) == data
+
+
+def test_another_writer_s_commit_drops_the_blocks_and_is_told(fs: AzureFileSystem, path: str, stored: Stored) -> None:
+    sink = fs.open_sink(path)
+    sink.write(memoryview(os.urandom(9 * MIB)))
+    other = os.urandom(9 * MIB)
+    fs.pipe_file(path, other)
+    with pytest.raises(StorageError, match="somebody else wrote it meanwhile"):
+        sink.commit()
+    assert stored(path) == other
+
+
+def test_discard_twice_does_nothing_more(proxy: Any, heard: AzureFileSystem, path: str) -> None:
+    sink = heard.open_sink(path)
+    sink.write(memoryview(bytes(9 * MIB)))
+    sink.discard()
+    sink.discard()
+    assert proxy.seen == ["PUT block", "PUT block"]
+
+
+def test_committed_object_is_not_discarded(fs: AzureFileSystem, path: str, stored: Stored) -> None:
+    sink = fs.open_sink(path)
+    sink.write(memoryview(b"new"))
+    sink.commit()
+    sink.discard()
+    assert stored(path) == b"new"
+    with pytest.raises(ValueError, match="was committed already"):
+        sink.commit()
+
+
+@pytest.mark.parametrize("size", [10, 6 * MIB])
+def test_exclusive_creation_lets_one_of_two_win(fs: AzureFileSystem, path: str, stored: Stored, size: int) -> None:
+    first, second = fs.open_sink(path, exclusive=True), fs.open_sink(path, exclusive=True)
+    first.write(memoryview(b"1" * size))
+    second.write(memoryview(b"2" * size))
+    first.commit()
+    with pytest.raises(ObjectExists, match="exists already") as caught:
+        second.commit()
+    assert caught.value.__context__ is None or isinstance(caught.value.__context__, ConnectorError)
+    assert stored(path) == b"1" * size
+
+
+def test_exclusive_creation_of_the_same_bytes_lets_one_of_two_win(fs: AzureFileSystem, path: str) -> None:
+    sinks = [fs.open_sink(path, exclusive=True) for _ in range(2)]
+    for sink in sinks:
+        sink.write(memoryview(b"the same"))
+    sinks[0].commit()
+    with pytest.raises(ObjectExists):
+        sinks[1].commit()
+
+
+def test_exclusive_creation_fails_at_once_where_something_stands(fs: AzureFileSystem, path: str) -> None:
+    fs.pipe_file(path, b"stood there")
+    with pytest.raises(ObjectExists, match=f"az://{path} exists already"):
+        fs.open_sink(path, exclusive=True)
+
+
+def test_missing_container_and_wrong_key_are_told_apart(
+    fs: AzureFileSystem, open_fs: OpenFs, document: dict[str, Any], path: str
+) -> None:
+    sink = fs.open_sink("no-such-container/name")
+    sink.write(memoryview(b"new"))
+    with pytest.raises(ObjectNotFound, match="there is no such container"):
+        sink.commit()
+    sink = open_fs({**document, "account_key": "bm90IHRoZSBrZXk="}).open_sink(path)
+    sink.write(memoryview(b"new"))
+    with pytest.raises(AccessDenied, match="does not let these credentials write"):
+        sink.commit()
+
+
+def test_leased_object_is_not_replaced(fs: AzureFileSystem, path: str, stored: Stored, service: Any) -> None:
+    fs.pipe_file(path, b"stood there")
+    lease = service.get_blob_client("ward", path.partition("/")[2]).acquire_lease()
+    with pytest.raises(StorageError, match="is leased by somebody else"):
+        fs.pipe_file(path, b"new")
+    assert stored(path) == b"stood there"
+    lease.release()
+
+
+def test_page_blob_is_not_mistaken_for_an_object_s_place(fs: AzureFileSystem, path: str, service: Any) -> None:
+    service.get_blob_client("ward", path.partition("/")[2]).create_page_blob(512)
+    with pytest.raises(StorageError):
+        fs.pipe_file(path, bytes(9 * MIB))
+
+
+def test_container_is_no_object(fs: AzureFileSystem) -> None:
+    with pytest.raises(NotAnObject, match="name an object in it"):
+        fs.open_sink("ward")
+
+
+def test_blocks_grow_so_that_fifty_thousand_hold_tens_of_tebibytes(fs: AzureFileSystem, path: str) -> None:
+    sink = AzureSink(fs, path, exclusive=False)
+    sizes = []
+    for count in range(0, MAX_BLOCKS, GROWTH):
+        sink._blocks = [""] * count
+        sizes.append(sink._size_of_block())
+    assert sizes == [BLOCK_SIZE << step for step in range(8)] + [MAX_BLOCK_SIZE] * 2
+    assert GROWTH * sum(sizes) == 60_400_000 * MIB
+
+
+def test_more_blocks_than_azure_takes_are_refused_before_they_are_sent(
+    proxy: Any, heard: AzureFileSystem, path: str
+) -> None:
+    sink = heard.open_sink(path)
+    sink._blocks = [""] * MAX_BLOCKS
+    with pytest.raises(ConnectorError, match="too large to be written in 50000 blocks"):
+        sink._send_block(0)
+    assert proxy.seen == []
+
+
+@pytest.mark.parametrize("size", [0, -1, MAX_BLOCK_SIZE + 1])
+def test_blocks_of_other_sizes_are_refused(open_fs: OpenFs, document: dict[str, Any], size: int) -> None:
+    with pytest.raises(ConfigError, match="blocks have 1 to 4194304000 bytes"):
+        open_fs(document, size)
