@@ -1,0 +1,228 @@
+"""Requests of the JSON API: one of them and its whole answer at a time, tried again where that helps.
+
+Cloud Storage documentation, "JSON API overview" and "Retry strategy".
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import json
+import os
+import random
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+from connectors.errors import ConnectorError, StorageUnavailable
+from connectors_gcs.faults import Endless, Failure, broken, refusal
+from connectors_gcs.identity import identity
+from connectors_gcs.location import split_path
+from connectors_gcs.transport import BROKEN, open_pool
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from urllib3 import HTTPConnectionPool
+
+    from connectors_gcs.credentials import GcsCredentials
+    from connectors_gcs.faults import Action
+
+__all__ = ["GOOGLE", "Answer", "Client"]
+
+GOOGLE = "https://storage.googleapis.com"
+"""Where Google Cloud Storage is."""
+MAX_PAGE = 1 << 25
+"""Bytes in the largest answer that is no object's; a page of a listing tells of 1,000."""
+
+
+class Answer(NamedTuple):
+    """A server's answer.
+
+    Attributes:
+        status: the HTTP status.
+        headers: by name, in any case.
+        body: all of it.
+        again: how many requests without an answer came before it.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    again: int = 0
+
+    def members(self) -> dict[str, Any] | None:
+        """Return the body as a JSON object, or None where it is none."""
+        try:
+            members = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return members if isinstance(members, dict) else None
+
+
+class Client:
+    """Requests of one account. Safe in threads, and in a forked child, which makes connections of its own.
+
+    Args:
+        credentials: whose account it is.
+
+    Attributes:
+        endpoint: the server's URL, without a slash at its end.
+        attempts: how often a request is sent at most.
+        first_pause: seconds that the first pause lasts at most; it doubles with each one that follows.
+        longest_pause: seconds that any pause lasts at most.
+    """
+
+    attempts = 6
+    first_pause = 0.5
+    longest_pause = 30.0
+
+    def __init__(self, credentials: GcsCredentials) -> None:
+        self.endpoint = (credentials.endpoint_url or GOOGLE).rstrip("/")
+        self._identity = identity(credentials)
+        self._billed = credentials.billed_project
+        self._headers = {
+            "User-Agent": f"enclave-connectors-gcs/{importlib.metadata.version('enclave-connectors-gcs')}",
+            "Accept-Encoding": "identity",
+        }
+        # One pool for each process: setdefault makes two first threads agree on one, without a lock that a fork could
+        # leave held. A child does not touch its parent's connections.
+        self._pools: dict[int, HTTPConnectionPool] = {}
+
+    def target(self, path: str, *, at: str = "", upload: bool = False, **parameters: str | int | None) -> str:
+        """Return what is asked for in a request about ``bucket/key``, or about a bucket's objects.
+
+        Args:
+            path: ``bucket/key``, or a bucket.
+            at: what follows the object's name.
+            upload: use the path for uploads, which go to a bucket's objects.
+            parameters: of the query; those that are None are left out.
+        """
+        bucket, key = split_path(path)
+        target = f"{'/upload' if upload else ''}/storage/v1/b/{quote(bucket, safe='')}/o"
+        if key and not upload:
+            target += f"/{quote(key, safe='')}{at}"
+        given = {
+            name: value for name, value in {**parameters, "userProject": self._billed}.items() if value is not None
+        }
+        return f"{target}?{urlencode(given, quote_via=quote, safe='')}" if given else target
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        path: str,
+        action: Action,
+        *,
+        accept: Collection[int] = (HTTPStatus.OK,),
+        **options: Any,
+    ) -> Answer:
+        """Return the answer to a request, which is sent again while that may help.
+
+        Args:
+            method: GET and so on.
+            target: path and query.
+            path: ``bucket/key``, for errors.
+            action: what is being done, for errors.
+            accept: the statuses that are no failure.
+            options: those of `send`.
+
+        Raises:
+            StorageError: there is no such answer.
+        """
+        again = 0
+        while isinstance(outcome := self.send(method, target, path, action, accept=accept, **options), Failure):
+            again = self.bear(outcome, again)
+        return outcome._replace(again=again)
+
+    def bear(self, failure: Failure, again: int) -> int:
+        """Pause before the next request, and return which repetition that is.
+
+        Args:
+            failure: what came of the last one.
+            again: how many repetitions there were.
+
+        Raises:
+            ConnectorError: the failure's own, where it is final or there were too many.
+        """
+        if not failure.transient or again + 1 >= self.attempts:
+            raise failure.error
+        # Full jitter, so that the workers of one job do not all come back at once.
+        time.sleep(random.uniform(0, min(self.longest_pause, self.first_pause * 2**again)))  # noqa: S311 - no secret
+        return again + 1
+
+    def send(
+        self,
+        method: str,
+        target: str,
+        path: str,
+        action: Action,
+        *,
+        accept: Collection[int],
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        authorized: bool = True,
+        limit: int = MAX_PAGE,
+    ) -> Answer | Failure:
+        """Send one request, and return its answer if its status is one of `accept`, else what went wrong.
+
+        Args:
+            method, target, path, action, accept: as in `request`.
+            headers: headers beyond those of every request.
+            body: what is sent.
+            authorized: False leaves the token out, where knowing the target is enough.
+            limit: bytes that the answer may have.
+        """
+        renewed = False
+        while True:
+            try:
+                own = self._identity.headers() if authorized else {}
+            except ConnectorError as error:
+                return Failure(error, transient=isinstance(error, StorageUnavailable))
+            outcome = self._exchange(method, target, {**self._headers, **own, **(headers or {})}, body, limit)
+            if isinstance(outcome, Exception):
+                return broken(outcome, path)
+            if outcome.status in accept:
+                return outcome
+            if renewed or not own or outcome.status != HTTPStatus.UNAUTHORIZED or not self._identity.renew():
+                return refusal(outcome.status, outcome.body, path, action, renewable=self._identity.renewable)
+            renewed = True
+
+    def _exchange(
+        self, method: str, target: str, headers: dict[str, str], body: bytes, limit: int
+    ) -> Answer | Exception:
+        """Return the answer to a request, or what broke the connection, or made an answer longer than allowed."""
+        try:
+            response = self._pool().urlopen(
+                method,
+                target,
+                body=io.BytesIO(body) if body else None,
+                headers={**headers, "Content-Length": str(len(body))} if body else headers,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+            pieces, room = [], limit + 1
+            # Until there is nothing more: only an empty piece has urllib3 look whether that was all that was promised.
+            while room and (piece := response.read(room, decode_content=False)):
+                pieces.append(piece)
+                room -= len(piece)
+            if room:
+                response.release_conn()
+            else:
+                response.close()  # its connection too, with whatever else would come
+        except BROKEN as error:
+            return error
+        return Answer(response.status, response.headers, b"".join(pieces)) if room else Endless()
+
+    def _pool(self) -> HTTPConnectionPool:
+        pid = os.getpid()
+        pool = self._pools.get(pid)
+        if pool is None:
+            pool = self._pools.setdefault(pid, open_pool(self.endpoint))
+        return pool
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.endpoint}>"

@@ -1,0 +1,235 @@
+"""The credentials document of a dataset in Google Cloud Storage.
+
+For example::
+
+{"type": "gcs", "service_account": {"type": "service_account", "client_email": "…", "private_key": "…", …},
+ "encryption": {"key": "<64 hex digits>"}}
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from connectors.credentials import Credentials
+from connectors.secrets import SecretText  # noqa: TC001 - pydantic reads the annotations
+
+__all__ = ["DEFAULT_TOKEN_URI", "GcsCredentials", "ServiceAccount", "load_key"]
+
+DEFAULT_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - where tokens come from, and none itself
+"""Where a service account's signed assertion is exchanged for a token."""
+MIN_KEY_BITS = 2048
+
+_ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,128}@[A-Za-z0-9.-]{1,253}")
+_PROJECT = re.compile(r"[a-z0-9][a-z0-9.:-]{0,99}")
+_SHOWABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+
+
+class ServiceAccount(BaseModel):
+    """A service account's key, as Google writes it into the JSON file that is downloaded.
+
+    Google's documentation, "Create and delete service account keys", has the members. Those that nothing here depends
+    on are allowed, so that the file can be taken over as it is, and ignored.
+    """
+
+    model_config = Credentials.model_config
+
+    type: Literal["service_account"] = Field(description="What kind of file it is; no other kind is taken.")
+    client_email: str = Field(description="The account's name.")
+    private_key: SecretText = Field(description="Its private RSA key, in PEM.")
+    private_key_id: str | None = Field(default=None, pattern=r"^[0-9A-Za-z_-]{1,100}$", description="The key's id.")
+    token_uri: str = Field(
+        default=DEFAULT_TOKEN_URI,
+        description="Where tokens come from: below https://oauth2.googleapis.com/, unless there is an endpoint_url.",
+    )
+    project_id: str | None = Field(default=None, description="The account's project.")
+    universe_domain: Literal["googleapis.com"] = Field(default="googleapis.com", description="Google's public cloud.")
+    client_id: str | None = Field(default=None, description="Ignored.")
+    auth_uri: str | None = Field(default=None, description="Ignored.")
+    auth_provider_x509_cert_url: str | None = Field(default=None, description="Ignored.")
+    client_x509_cert_url: str | None = Field(default=None, description="Ignored.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, members: Any) -> Any:
+        # Named here, with the members that are known here: the document's own list is another one.
+        unknown = sorted(set(members) - cls.model_fields.keys()) if isinstance(members, dict) else []
+        if unknown:
+            shown = unknown[0] if _SHOWABLE_NAME.fullmatch(unknown[0]) else "…"
+            message = f"{shown} is no member of a key file; Google writes {', '.join(sorted(cls.model_fields))}"
+            raise ValueError(message)
+        return members
+
+    @field_validator("client_email")
+    @classmethod
+    def _check_email(cls, value: str) -> str:
+        if not _ACCOUNT.fullmatch(value):
+            message = "not the name of an account, as in reader@project.iam.gserviceaccount.com"
+            raise ValueError(message)
+        return value
+
+    @field_validator("private_key")
+    @classmethod
+    def _check_key(cls, value: SecretText) -> SecretText:
+        key = load_key(value)
+        if key is None:
+            message = "not an RSA private key in PEM, as Google writes it, with its line ends"
+            raise ValueError(message)
+        if key.key_size < MIN_KEY_BITS:
+            message = f"an RSA key has {MIN_KEY_BITS} bits at least; this one has {key.key_size}"
+            raise ValueError(message)
+        return value
+
+
+class GcsCredentials(Credentials):
+    """What gives access: a service account, a token, nothing at all for a public object, or what the machine offers."""
+
+    type: Literal["gcs"] = "gcs"
+    service_account: ServiceAccount | None = Field(
+        default=None, description="A service account's key: what is in the JSON file that Google lets one download."
+    )
+    token: SecretText | None = Field(default=None, description="An OAuth 2.0 access token, which ends after a while.")
+    endpoint_url: str | None = Field(
+        default=None,
+        description="URL of an emulator or private endpoint; null for Google. http:// only on this machine's loopback.",
+    )
+    allow_http: bool = Field(
+        default=False, strict=True, description="Allow an http:// endpoint that is not this machine's loopback."
+    )
+    project: str | None = Field(
+        default=None,
+        description="The project that requests are billed to where requester_pays; null for the service account's.",
+    )
+    requester_pays: bool = Field(
+        default=False, strict=True, description="Have requests billed to the project: the bucket's owner wants it so."
+    )
+    anonymous: bool = Field(default=False, strict=True, description="Send no credentials: the object is public.")
+    ambient: bool = Field(
+        default=False,
+        strict=True,
+        description=(
+            "Take Google's application default credentials: GOOGLE_APPLICATION_CREDENTIALS, gcloud's file, the "
+            "metadata server. Without it none of them is looked at."
+        ),
+    )
+
+    @field_validator("token")
+    @classmethod
+    def _check_token(cls, value: SecretText | None) -> SecretText | None:
+        text = None if value is None else value.reveal()
+        if text is not None and (not text or not text.isprintable() or not text.isascii() or " " in text):
+            message = "empty, or with white space or other characters in it that no token has"
+            raise ValueError(message)
+        return value
+
+    @field_validator("project")
+    @classmethod
+    def _check_project(cls, value: str | None) -> str | None:
+        if value is not None and not _PROJECT.fullmatch(value):
+            message = "not the id of a project, as in clinic-data-4711"
+            raise ValueError(message)
+        return value
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _check_endpoint(cls, value: str | None) -> str | None:
+        problem = _endpoint_problem(value) if value is not None else None
+        if problem:
+            raise ValueError(problem)
+        return value
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        problem = self._identity_problem() or self._transport_problem()
+        if problem:
+            raise ValueError(problem)
+        return self
+
+    def _identity_problem(self) -> str | None:
+        """Return which rule of "who are you" is broken: one way to say it."""
+        ways = [self.service_account is not None, self.token is not None, self.anonymous, self.ambient].count(True)
+        if ways == 0:
+            return (
+                'service_account or token is missing; for a public object say "anonymous": true, '
+                'for the credentials that this machine offers "ambient": true'
+            )
+        if ways > 1:
+            return "give one of service_account, token, anonymous and ambient; not two of them"
+        if self.requester_pays and not self.billed_project:
+            return "requester_pays needs a project to bill"
+        if self.requester_pays and self.anonymous:
+            return "requester_pays needs somebody who pays, and anonymous is nobody"
+        return None
+
+    def _transport_problem(self) -> str | None:
+        if self.endpoint_url and not self._may_be_plain(self.endpoint_url):
+            return 'endpoint_url: http:// hides nothing on the way; use https://, or say "allow_http": true'
+        uri = self.service_account.token_uri if self.service_account else DEFAULT_TOKEN_URI
+        # It is sent an assertion, signed in the account's name, that is as good as a token.
+        if self.endpoint_url is None:
+            genuine = uri.startswith("https://oauth2.googleapis.com/") and _url_problem(uri) is None
+            return None if genuine else "service_account.token_uri: not https://oauth2.googleapis.com/token"
+        problem = _url_problem(uri)
+        if problem is None and not self._may_be_plain(uri):
+            problem = 'http:// hides nothing on the way; use https://, or say "allow_http": true'
+        return f"service_account.token_uri: {problem}" if problem else None
+
+    def _may_be_plain(self, url: str) -> bool:
+        """Tell whether a URL is not ``http://``, or allowed to be."""
+        parts = urlsplit(url)
+        return parts.scheme != "http" or self.allow_http or _is_loopback(parts.hostname or "")
+
+    @property
+    def billed_project(self) -> str | None:
+        """The project that requests are billed to, or None where the bucket's owner pays."""
+        if not self.requester_pays:
+            return None
+        return self.project or (self.service_account.project_id if self.service_account else None)
+
+
+def load_key(pem: SecretText) -> RSAPrivateKey | None:
+    """Return a private RSA key, or None where the text is none."""
+    try:
+        key = load_pem_private_key(pem.reveal().encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, RSAPrivateKey) else None
+
+
+def _url_problem(url: str) -> str | None:
+    """Return what is wrong with a URL, without quoting any of it."""
+    if not url.isprintable() or not url.isascii() or " " in url or "\\" in url:
+        return "not a URL: it has white space, backslashes or other characters in it that no URL has"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "not a URL: its host or port cannot be read"
+    if parts.scheme not in ("http", "https") or not host:
+        return "an endpoint is a URL as in https://storage.example.org"
+    if "@" in parts.netloc or "?" in url or "#" in url:
+        return "an endpoint has no user information, query or fragment; credentials go into their own members"
+    return None
+
+
+def _endpoint_problem(url: str) -> str | None:
+    problem = _url_problem(url)
+    if problem is None and urlsplit(url).path.strip("/"):
+        return "an endpoint has no path: scheme, host and port are all"
+    return problem
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

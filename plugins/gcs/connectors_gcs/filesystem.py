@@ -1,0 +1,196 @@
+"""Google Cloud Storage as an fsspec filesystem of sealed bytes, in which no secret is a storage option.
+
+Not over gcsfs: importing that unpickles a file of the home folder, ``~/.gcs_tokens``, before anything can be set.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from connectors.errors import ConfigError, NotAnObject, NotSupported, ObjectNotFound
+from connectors.formats import Plain
+from connectors.fsspec_types import DEFAULT_CALLBACK
+from connectors.guarded import Guarded
+from connectors.storage import translated
+from connectors.streams import SealedWriter, buffered
+from connectors_gcs.client import Client
+from connectors_gcs.location import shown, split_path
+from connectors_gcs.names import Names
+from connectors_gcs.sink import CHUNK_SIZE, CHUNK_UNIT, GcsSink
+from connectors_gcs.source import GcsSource
+
+if TYPE_CHECKING:
+    from connectors.fsspec_types import Callback
+    from connectors_gcs.credentials import GcsCredentials
+
+__all__ = ["Gcs"]
+
+READ_SIZE = 1 << 24
+"""Bytes of an object that is read whole which are asked for at once."""
+REMOVERS = 8
+"""Objects of a folder that are removed at the same time."""
+
+
+class Gcs(Guarded, Names):
+    """The sealed objects of Google Cloud Storage, as one account sees them.
+
+    The secrets are in a client of its own, never among the storage options, which fsspec hashes, compares, prints,
+    pickles and writes as JSON: those are empty. Two instances are equal only if they are one. Listings are not kept.
+
+    Making a folder does nothing.
+
+    Args:
+        credentials: whose account it is.
+        chunk_size: bytes in a chunk of a large object, a multiple of 256 KiB.
+
+    Raises:
+        ConfigError: chunks of this size are not allowed.
+    """
+
+    # fsspec fills in a constructor's arguments from FSSPEC_GS_* variables and ~/.config/fsspec by the class's protocol.
+    # The instance has the real one.
+    protocol: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, credentials: GcsCredentials, *, chunk_size: int = CHUNK_SIZE) -> None:
+        if chunk_size < CHUNK_UNIT or chunk_size % CHUNK_UNIT:
+            message = f"a chunk has a multiple of {CHUNK_UNIT} bytes, not {chunk_size}"
+            raise ConfigError(message)
+        self.protocol = ("gs", "gcs")  # type: ignore[misc]  # fsspec lets an instance have its own
+        self._chunk_size = chunk_size
+        self._client = Client(credentials)
+        super().__init__()
+
+    def open_source(self, path: str) -> GcsSource:
+        """Return the sealed bytes at ``bucket/key``, to be read by ranges; no request is made yet."""
+        return GcsSource(self._client, self._strip_protocol(path))
+
+    def open_sink(self, path: str, *, exclusive: bool = False) -> GcsSink:
+        """Return a place for the sealed bytes of a new object at ``bucket/key``.
+
+        Raises:
+            ObjectExists: exclusive, and there is one.
+            NotAnObject: the path names a bucket or a folder.
+        """
+        return GcsSink(self._client, path, exclusive=exclusive, chunk_size=self._chunk_size)
+
+    def _open(self, path: str, mode: str = "rb", *, autocommit: bool = True, **_: Any) -> Any:
+        if mode == "rb":
+            return buffered(self.open_source(path), Plain())
+        if mode not in ("wb", "xb"):
+            message = f"objects of Google Cloud Storage are opened with rb, wb or xb, not {mode}"
+            raise NotSupported(message)
+        return SealedWriter(self.open_sink(path, exclusive=mode == "xb"), Plain(), autocommit=autocommit)
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
+        """Return an object's bytes, or those of a range, whose ends may be counted from the object's end."""
+        source = self.open_source(path)
+        at, stop = start or 0, end
+        if at < 0 or (stop is not None and stop < 0):
+            size = source.size
+            at = max(0, size + at) if at < 0 else at
+            stop = size + stop if stop is not None and stop < 0 else stop
+        pieces = []
+        while stop is None or at < stop:
+            pieces.append(source.read_range(at, at + READ_SIZE if stop is None else min(at + READ_SIZE, stop)))
+            at += READ_SIZE
+            stop = source.size if stop is None else min(stop, source.size)  # known by now
+        return b"".join(pieces)
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
+        """Store bytes."""
+        with self.open(path, "xb" if mode == "create" else "wb") as file:
+            file.write(value)
+
+    def put_file(
+        self, lpath: str, rpath: str, callback: Callback = DEFAULT_CALLBACK, mode: str = "overwrite", **_: Any
+    ) -> None:
+        """Store a local file's bytes."""
+        with open(lpath, "rb") as source, self.open(rpath, "xb" if mode == "create" else "wb") as file:
+            callback.set_size(source.seek(0, 2))
+            source.seek(0)
+            while data := source.read(1 << 20):
+                file.write(data)
+                callback.relative_update(len(data))
+
+    def cp_file(self, path1: str, path2: str, **_: Any) -> None:
+        """Copy an object inside of the storage.
+
+        Raises:
+            ObjectNotFound: there is none.
+            NotAnObject: one of the paths names a bucket.
+        """
+        source, copy = self._strip_protocol(path1), self._strip_protocol(path2)
+        self._check_object(source, copy)
+        destination = self._client.target(copy).removeprefix("/storage/v1").partition("?")[0]
+        token = None
+        while True:
+            target = self._client.target(source, at=f"/rewriteTo{destination}", rewriteToken=token)
+            told = self._told("POST", target, source, "read")
+            if told.get("done") is True:
+                return
+            token = told.get("rewriteToken")
+            if not isinstance(token, str) or not token:
+                raise self._nonsense(source)
+
+    def rm_file(self, path: str) -> None:
+        """Remove an object.
+
+        Raises:
+            ObjectNotFound: there is none.
+            NotAnObject: the path names a bucket, which is not ours to remove.
+        """
+        path = self._strip_protocol(path)
+        self._check_object(path)
+        self._remove(path)
+
+    def rm(self, path: str | list[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # type: ignore[override]  # noqa: FBT001, FBT002
+        """Remove objects, or with `recursive` all that is below a folder, which then is no more.
+
+        Raises:
+            ObjectNotFound: there is none.
+        """
+        names: dict[str, None] = {}
+        for one in self._expanded(path):
+            if recursive and (below := self._names_below(one, maxdepth)):
+                names.update(dict.fromkeys(below))
+                if not self.isfile(one):
+                    continue
+            self._check_object(one)
+            names[one] = None
+        with ThreadPoolExecutor(REMOVERS) as pool:
+            list(pool.map(self._remove, names))
+
+    def _names_below(self, path: str, maxdepth: int | None) -> list[str]:
+        """Return the names of all objects below a folder, those that stand for folders among them."""
+        deepest = None if maxdepth is None else path.count("/") + maxdepth
+        found = []
+        for item in self._items(path):
+            entry = self._entry(item, path)  # also a check that it is below the folder
+            if deepest is None or entry["name"].count("/") <= deepest:
+                found.append(f"{split_path(path)[0]}/{item['name']}")
+        return found
+
+    def _remove(self, path: str) -> None:
+        accept = (HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND)
+        answer = self._client.request("DELETE", self._client.target(path), path, "read", accept=accept)
+        if answer.status == HTTPStatus.NOT_FOUND and not answer.again:  # else it was removed, and the answer lost
+            message = f"nothing is stored at {shown(path)}"
+            raise ObjectNotFound(message)
+
+    @staticmethod
+    def _check_object(*paths: str) -> None:
+        for path in paths:
+            if not split_path(path)[1]:
+                message = f"{shown(path)} is a bucket; name an object in it"
+                raise NotAnObject(message)
+
+    def _expanded(self, path: str | list[str]) -> list[str]:
+        """Return the paths that a path, a pattern or a list of them stands for."""
+        given: Any = self  # our description of fsspec's types is short
+        paths: list[str] = translated(str(path), lambda: given.expand_path(path))
+        return paths
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self._client.endpoint}>"

@@ -1,0 +1,76 @@
+"""Locations of objects in Google Cloud Storage: ``gs://bucket/key``, in which the key stands as it is, unquoted."""
+
+from __future__ import annotations
+
+import re
+
+from connectors.errors import InvalidLocation
+from connectors.secrets import redact_url
+
+__all__ = ["MAX_KEY_SIZE", "shown", "split_location", "split_path"]
+
+MAX_KEY_SIZE = 1024
+"""Bytes of UTF-8 in the longest key: Cloud Storage documentation, "Objects", "Object naming requirements"."""
+
+# Cloud Storage documentation, "Buckets", "Bucket name requirements"; a name with dots may have 222 characters.
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SCHEME = re.compile(r"gc?s://")
+
+
+def shown(path: str) -> str:
+    """Return ``bucket/key`` as messages and logs show it."""
+    return redact_url(f"gs://{path}")
+
+
+def split_path(path: str) -> tuple[str, str]:
+    """Return the bucket and the key of ``bucket/key``; the key may be empty, and is taken literally."""
+    bucket, _, key = _SCHEME.sub("", path, count=1).lstrip("/").partition("/")
+    return bucket, key
+
+
+def split_location(location: str) -> tuple[str, str]:
+    """Return the bucket and the key of ``gs://bucket/key``; of a folder, ``gs://bucket/key/`` or ``gs://bucket/``, too.
+
+    The key stands in the location as it stands in the bucket: ``%``, ``?``, ``#``, spaces and the rest of Unicode
+    mean themselves.
+
+    Raises:
+        InvalidLocation: it has another scheme, no bucket, no key, user information, or a key that no request can
+            name without some server or library on the way making another of it.
+
+    >>> split_location("gs://clinic/2026/50% of patients?.csv")
+    ('clinic', '2026/50% of patients?.csv')
+    """
+    scheme, separator, rest = location.partition("://")
+    bucket, _, key = rest.partition("/")
+    problem = None
+    if not separator or scheme.lower() not in ("gs", "gcs"):
+        problem = "it does not start with gs://"
+    elif "@" in bucket:
+        problem = "it has user information in it; credentials go into the credentials document"
+    elif not _BUCKET.fullmatch(bucket):
+        problem = "it does not name a bucket"
+    else:
+        problem = _key_problem(key, whole_bucket=rest == f"{bucket}/")
+    if problem:
+        message = (
+            f"a location in Google Cloud Storage is gs://bucket/key, and {redact_url(location)!r} is not: {problem}"
+        )
+        raise InvalidLocation(message)
+    return bucket, key
+
+
+def _key_problem(key: str, *, whole_bucket: bool) -> str | None:
+    if not key:
+        return None if whole_bucket else "it does not name a key"
+    if _CONTROL.search(key):
+        return "its key has control characters in it"
+    # HTTP clients, proxies and file-based stores resolve these, and some resolve them out of the bucket.
+    if {".", ".."} & set(key.split("/")):
+        return "its key has a segment . or .. in it"
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        return "its key is not Unicode text"
+    return f"its key has {size} bytes, and {MAX_KEY_SIZE} is the most" if size > MAX_KEY_SIZE else None

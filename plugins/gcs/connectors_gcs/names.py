@@ -1,0 +1,213 @@
+"""Names: what is told of objects and folders of Google Cloud Storage, and lists of them.
+
+Folders are prefixes of names: one is there while something is in it. An object whose name ends in a slash stands for
+the folder of that name, as the console makes one.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from connectors.errors import ObjectNotFound, StorageUnavailable
+from connectors.fsspec_types import AbstractFileSystem
+from connectors_gcs.location import shown, split_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from connectors_gcs.client import Client
+    from connectors_gcs.faults import Action
+
+__all__ = ["Names"]
+
+FIELDS = "name,size,generation,md5Hash,timeCreated,updated"
+"""What is asked of each object."""
+PAGE = 1_000
+"""Names in one answer: Cloud Storage JSON API reference, "Objects: list"."""
+
+
+class Names(AbstractFileSystem):
+    """The half of the filesystem that looks at names. Nothing that it learns is kept."""
+
+    _client: Client
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        """Return ``bucket/key`` of a path with or without ``gs://`` or ``gcs://``."""
+        if isinstance(path, list):
+            return [cls._strip_protocol(one) for one in path]
+        return str(path).removeprefix("gs://").removeprefix("gcs://").strip("/")
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        """Return what is stored at a path: an object, or a folder that has something in it.
+
+        Raises:
+            ObjectNotFound: nothing.
+        """
+        path = self._strip_protocol(path)
+        if split_path(path)[1]:
+            target = self._client.target(path, fields=FIELDS)
+            accept = (HTTPStatus.OK, HTTPStatus.NOT_FOUND)
+            answer = self._client.request("GET", target, path, "read", accept=accept)
+            if answer.status == HTTPStatus.OK:
+                entry = self._entry(answer.members(), path)
+                if entry["name"] != path:
+                    raise self._nonsense(path)
+                return entry
+        target = self._client.target(split_path(path)[0], prefix=self._prefix(path), maxResults=1, fields="items(name)")
+        if not self._told("GET", target, path, "list").get("items") and split_path(path)[1]:
+            message = f"nothing is stored at {shown(path)}"
+            raise ObjectNotFound(message)
+        return _folder(path)
+
+    def exists(self, path: str, **_: Any) -> bool:
+        """Tell whether an object or a folder is there; that the storage does not say is an error."""
+        return self._type(path) is not None
+
+    def isfile(self, path: str) -> bool:
+        """Tell whether an object is there."""
+        return self._type(path) == "file"
+
+    def isdir(self, path: str) -> bool:
+        """Tell whether a folder is there."""
+        return self._type(path) == "directory"
+
+    def _type(self, path: str) -> str | None:
+        try:
+            kind: str = self.info(path)["type"]
+        except ObjectNotFound:
+            return None
+        return kind
+
+    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
+        """List what is directly in a folder, or an object itself.
+
+        Raises:
+            ObjectNotFound: there is neither.
+        """
+        path = self._strip_protocol(path)
+        entries = {}
+        for item in self._items(path, delimiter="/"):
+            entry = self._entry(item, path)
+            # Where an object and a folder have one name, it is the object that is shown.
+            if entry["type"] == "file" or entry["name"] not in entries:
+                entries[entry["name"]] = entry
+        itself = entries.pop(path, None)
+        if not entries and itself is None:
+            found = self.info(path)
+            if found["type"] == "file":
+                entries[path] = found
+        return [entries[name] if detail else name for name in sorted(entries)]
+
+    def find(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        withdirs: bool = False,  # noqa: FBT001, FBT002 - fsspec's signature
+        detail: bool = False,  # noqa: FBT001, FBT002
+        **_: Any,
+    ) -> Any:
+        """List all objects below a folder, by 1,000 in a request, or an object itself; nothing is no error."""
+        path = self._strip_protocol(path)
+        entries: dict[str, dict[str, Any]] = {}
+        for item in self._items(path):
+            entry = self._entry(item, path)
+            name = entry["name"]
+            while len(name) > len(path):
+                entries.setdefault(name, entry)
+                name = self._parent(name).rstrip("/")
+                entry = _folder(name)
+        if withdirs and entries:
+            entries[path] = _folder(path)
+        if not entries and self._type(path) == "file":
+            entries[path] = self.info(path)
+        deepest = None if maxdepth is None else path.count("/") + maxdepth
+        found = {
+            name: entry
+            for name, entry in sorted(entries.items())
+            if (withdirs or entry["type"] == "file") and (deepest is None or name.count("/") <= deepest)
+        }
+        return found if detail else list(found)
+
+    def created(self, path: str) -> datetime:
+        """Return when the object was made."""
+        return self._time(path, "created")
+
+    def modified(self, path: str) -> datetime:
+        """Return when the object, or what is told of it, was changed."""
+        return self._time(path, "modified")
+
+    def _time(self, path: str, which: str) -> datetime:
+        try:
+            return datetime.fromisoformat(self.info(path)[which])
+        except (KeyError, TypeError, ValueError):
+            problem = self._nonsense(path)
+        raise problem
+
+    def _prefix(self, path: str) -> str | None:
+        key = split_path(path)[1]
+        return f"{key}/" if key else None
+
+    def _items(self, path: str, delimiter: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield what is told of each object below a folder; with a delimiter, of those directly in it, and prefixes."""
+        token = None
+        while True:
+            target = self._client.target(
+                split_path(path)[0],
+                prefix=self._prefix(path),
+                delimiter=delimiter,
+                maxResults=PAGE,
+                pageToken=token,
+                fields=f"items({FIELDS}),prefixes,nextPageToken",
+            )
+            page = self._told("GET", target, path, "list")
+            items, prefixes, token = page.get("items", []), page.get("prefixes", []), page.get("nextPageToken")
+            if not isinstance(items, list) or not isinstance(prefixes, list):
+                raise self._nonsense(path)
+            yield from items
+            yield from ({"name": prefix} for prefix in prefixes)
+            if not token:
+                return
+
+    def _told(self, method: str, target: str, path: str, action: Action) -> dict[str, Any]:
+        """Return the JSON object that answers a request."""
+        members = self._client.request(method, target, path, action).members()
+        if members is None:
+            raise self._nonsense(path)
+        return members
+
+    def _entry(self, item: Any, path: str) -> dict[str, Any]:
+        """Return what fsspec calls a file or a directory, of what is told of an object at or below a path."""
+        entry = _entry(split_path(path)[0], item)
+        if entry is None or not f"{entry['name']}/".startswith(f"{path}/"):
+            raise self._nonsense(path)
+        return entry
+
+    def _nonsense(self, path: str) -> StorageUnavailable:
+        return StorageUnavailable(f"Google Cloud Storage answered a question about {shown(path)} with nonsense")
+
+
+def _entry(bucket: str, item: Any) -> dict[str, Any] | None:
+    """Return the entry for what is told of an object, or None where that makes no sense."""
+    try:
+        name = f"{bucket}/{item['name']}"
+        name.encode()  # half of a surrogate pair has no UTF-8 form, and no place in a URL
+        if name.endswith("/"):
+            return _folder(name.rstrip("/"))
+        return {
+            "name": name,
+            "size": int(item["size"]),
+            "type": "file",
+            "created": item["timeCreated"],
+            "modified": item["updated"],
+            "generation": item["generation"],
+            "md5Hash": item.get("md5Hash"),
+        }
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _folder(path: str) -> dict[str, Any]:
+    return {"name": path, "size": 0, "type": "directory"}

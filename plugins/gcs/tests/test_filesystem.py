@@ -1,0 +1,462 @@
+from __future__ import annotations
+
+import copy
+import http.client
+import json
+import logging
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fsspec.config
+import pytest
+from hostile import Answer, hostile_server
+
+import connectors
+from connectors.credentials import validate
+from connectors.errors import AccessDenied, NotAnObject, NotSupported, ObjectExists, ObjectNotFound, StorageUnavailable
+from connectors_gcs import GcsBackend, GcsCredentials
+from connectors_gcs.filesystem import Gcs
+
+Stored = Callable[[str], bytes | None]
+
+
+@pytest.fixture
+def hostile_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine that offers other credentials, endpoints and proxies in every place that is looked into."""
+    trap = tmp_path / "unpickled"
+    (tmp_path / ".gcs_tokens").write_bytes(b"cposix\nsystem\n(S'touch %s'\ntR." % str(trap).encode())
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login stranger password stranger\n")
+    (tmp_path / ".config" / "gcloud").mkdir(parents=True)
+    (tmp_path / ".config" / "gcloud" / "application_default_credentials.json").write_text("{")
+    for name, value in {
+        "HOME": str(tmp_path),
+        "CLOUDSDK_CONFIG": str(tmp_path / ".config" / "gcloud"),
+        "GOOGLE_APPLICATION_CREDENTIALS": "/nonexistent",
+        "GOOGLE_CLOUD_PROJECT": "stranger",
+        "GOOGLE_CLOUD_QUOTA_PROJECT": "stranger",
+        "GOOGLE_CLOUD_UNIVERSE_DOMAIN": "attacker.example",
+        "GOOGLE_API_USE_CLIENT_CERTIFICATE": "true",
+        "GOOGLE_API_USE_MTLS_ENDPOINT": "nonsense",
+        "GOOGLE_API_CERTIFICATE_CONFIG": "/nonexistent",
+        "GCE_METADATA_HOST": "127.0.0.1:9",
+        "STORAGE_EMULATOR_HOST": "http://127.0.0.1:9",
+        "GCSFS_DEFAULT_PROJECT": "stranger",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+        "ALL_PROXY": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+        "SSLKEYLOGFILE": str(tmp_path / "keylog"),
+        "NETRC": str(tmp_path / ".netrc"),
+        "FSSPEC_GS_TOKEN": "stranger",
+        "FSSPEC_GCS_TOKEN": "stranger",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    for protocol in ("gs", "gcs", "abstract"):
+        monkeypatch.setitem(fsspec.config.conf, protocol, {"token": "stranger", "endpoint_url": "http://127.0.0.1:9"})
+    return tmp_path
+
+
+def test_nothing_is_taken_from_the_machine(credentials: GcsCredentials, path: str, hostile_machine: Path) -> None:
+    fs, path = GcsBackend().connect(f"gs://{path}", credentials)
+    fs.pipe_file(path, b"mine")
+    assert fs.open_source(path).read_range(0, 10) == b"mine"
+    assert GcsBackend().presign(f"gs://{path}", credentials, "GET", 60).startswith(f"{fs._client.endpoint}/{path}?")
+    assert not (hostile_machine / "unpickled").exists()
+    assert not (hostile_machine / "keylog").exists()
+
+
+@pytest.mark.usefixtures("hostile_machine")
+@pytest.mark.parametrize("who", [{"anonymous": True}, {"token": "ya29.token"}])
+def test_google_itself_is_reached_as_the_document_says(who: dict[str, Any]) -> None:
+    fs = Gcs(validate(GcsCredentials, {**who, "encryption": None}))
+    pool = fs._client._pool()
+    assert (pool.scheme, pool.host, pool.port, pool.proxy) == ("https", "storage.googleapis.com", None, None)
+
+
+@pytest.mark.usefixtures("hostile_machine")
+def test_machine_s_netrc_is_not_sent(google: Any) -> None:
+    google.objects["key"] = (7, b"sealed")
+    fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
+    assert fs.cat_file("clinic/key") == b"sealed"
+    assert {request.headers.get("authorization") for request in google.seen} == {None}
+
+
+def test_two_accounts_never_mix(document: dict[str, Any], path: str) -> None:
+    mine = Gcs(validate(GcsCredentials, document))
+    mine.pipe_file(path, b"mine")
+    with hostile_server(lambda _: Answer(403)) as (url, _):
+        other = Gcs(validate(GcsCredentials, {**document, "endpoint_url": url}))
+        for _ in range(2):
+            assert mine.open_source(path).read_range(0, 10) == b"mine"
+            for ask in (lambda: other.open_source(path).read_range(0, 10), lambda: other.info(path)):
+                with pytest.raises(AccessDenied):
+                    ask()
+
+
+def test_instances_are_equal_only_to_themselves(credentials: GcsCredentials) -> None:
+    one, two = Gcs(credentials), Gcs(credentials)
+    assert one is not two
+    assert one != two
+    assert one == one  # noqa: PLR0124
+    assert hash(one) != hash(two)
+    assert one._fs_token != two._fs_token
+    assert Gcs._cache == {}
+
+
+def test_filesystem_does_not_travel(fs: Gcs) -> None:
+    for travel in (pickle.dumps, copy.copy, copy.deepcopy, Gcs.to_json, Gcs.to_dict):
+        with pytest.raises(TypeError, match="take it from a dataset of an app config"):
+            travel(fs)  # type: ignore[operator]
+    with pytest.raises(TypeError):
+        json.dumps(fs.__dict__)
+
+
+def test_no_secret_is_in_what_fsspec_keeps_or_prints(fs: Gcs, pem: str, tokens: Any, path: str) -> None:
+    fs.pipe_file(path, b"sealed")
+    shown = " ".join(map(str, (repr(fs), str(fs), fs.storage_options, fs.storage_args, fs._fs_token, vars(fs))))
+    shown += " ".join(
+        map(str, (vars(fs._client), vars(fs._client._identity), fs.open_source(path), fs.open_sink(path)))
+    )
+    assert tokens.given[0] not in shown
+    assert not any(line in shown for line in pem.splitlines() if line)
+    assert fs.storage_options == {}
+    assert fs.storage_args == ()
+    assert repr(fs) == f"<Gcs at {fs._client.endpoint}>"
+
+
+def test_logs_at_debug_hold_no_secret_and_no_session(
+    document: dict[str, Any], google: Any, pem: str, tokens: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(0)
+    members = {**document, "endpoint_url": google.url}
+    fs = Gcs(validate(GcsCredentials, members), chunk_size=1 << 18)
+    fs.pipe_file("clinic/key", bytes(300_000))
+    sink = fs.open_sink("clinic/key")
+    sink.write(memoryview(bytes(300_000)))
+    sink.discard()
+    assert fs.open_source("clinic/key").read_range(0, 10) == bytes(10)
+    assert len([one for one in caplog.records if one.name == "urllib3.connectionpool"]) > 3  # the library does log
+    logged = " ".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+    for text in ("session-0", "session-1", tokens.given[0], "Bearer", "assertion=", *pem.splitlines()):
+        assert text not in logged
+
+
+def test_http_client_s_debugging_prints_no_token(
+    google: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
+    google.objects["key"] = (7, b"sealed")
+    document = {"token": "ya29.the-token", "endpoint_url": google.url, "encryption": None}
+    assert Gcs(validate(GcsCredentials, document)).cat_file("clinic/key") == b"sealed"
+    assert "ya29" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "with spaces", "ü/病/𝄞", "100%", "%41", "%2F", "what?", "a?generation=7", "a#b", "a+b&c=d", "a//b", "/a", "gs:x",
+        "*[a]", "~", "a;b", "o/o/o", "rewriteTo/b/x/o/y", "...", "..a", "{}",
+    ],
+)  # fmt: skip
+def test_names_are_literal(fs: Gcs, stored: Stored, key: str) -> None:
+    path = f"clinic/names/{key}"
+    sink = fs.open_sink(path)
+    sink.write(memoryview(key.encode()))
+    sink.commit()
+    assert stored(path) == key.encode()
+    assert fs.open_source(path).read_range(0, 100) == key.encode()
+    assert fs.info(path)["size"] == len(key.encode())
+    assert path in fs.find("clinic/names")
+    fs.cp_file(path, f"{path} copy")
+    assert stored(f"{path} copy") == key.encode()
+    fs.rm_file(path)
+    fs.rm_file(f"{path} copy")
+    assert stored(path) is None
+
+
+@pytest.fixture
+def folder(fs: Gcs, path: str) -> str:
+    """A folder with objects and folders in it, and one that stands for an empty folder."""
+    for name in ("one", "ward/two", "ward/north/three", "wards"):
+        fs.pipe_file(f"{path}/{name}", name.encode())
+    return path
+
+
+def test_object_with_a_folder_s_name_is_shown_beside_what_is_in_the_folder(fs: Gcs, folder: str) -> None:
+    fs.pipe_file(f"{folder}/ward", b"both")
+    assert [entry["type"] for entry in fs.ls(folder)] == ["file", "file", "file"]
+    assert fs.find(f"{folder}/ward") == [f"{folder}/ward/north/three", f"{folder}/ward/two"]
+    assert f"{folder}/ward" in fs.find(folder)
+    assert fs.cat_file(f"{folder}/ward") == b"both"
+    fs.rm(f"{folder}/ward", recursive=True)
+    assert fs.find(folder) == [f"{folder}/one", f"{folder}/wards"]
+
+
+def test_folder_is_listed(fs: Gcs, folder: str) -> None:
+    assert fs.ls(folder, detail=False) == [f"{folder}/one", f"{folder}/ward", f"{folder}/wards"]
+    assert [entry["type"] for entry in fs.ls(f"gs://{folder}/")] == ["file", "directory", "file"]
+    assert fs.ls(f"{folder}/one", detail=False) == [f"{folder}/one"]
+    assert fs.find(folder) == [f"{folder}/{name}" for name in ("one", "ward/north/three", "ward/two", "wards")]
+    assert fs.find(f"{folder}/one") == [f"{folder}/one"]
+    assert fs.find(f"{folder}/none") == []
+    assert fs.find(folder, maxdepth=1) == [f"{folder}/one", f"{folder}/wards"]
+    assert fs.find(f"{folder}/ward", withdirs=True) == [
+        f"{folder}/ward",
+        f"{folder}/ward/north",
+        f"{folder}/ward/north/three",
+        f"{folder}/ward/two",
+    ]
+    assert fs.find(folder, detail=True)[f"{folder}/one"]["size"] == 3
+    assert fs.glob(f"{folder}/*/t*") == [f"{folder}/ward/two"]
+    assert fs.du(folder) == sum(map(len, ("one", "ward/two", "ward/north/three", "wards")))
+    assert folder in fs.find("clinic", withdirs=True)
+
+
+def test_what_is_there_is_told(fs: Gcs, folder: str) -> None:
+    kinds = {"one": "file", "ward": "directory", "ward/": "directory", "none": None, "war": None}
+    for name, kind in kinds.items():
+        path = f"{folder}/{name}"
+        assert (fs.isfile(path), fs.isdir(path)) == (kind == "file", kind == "directory")
+        assert fs.exists(path) == (kind is not None)
+    assert fs.info("clinic") == {"name": "clinic", "size": 0, "type": "directory"}
+    assert fs.created(f"{folder}/one") <= fs.modified(f"{folder}/one")
+    assert not fs.exists("no-such-bucket")
+
+
+def test_object_that_stands_for_a_folder_is_one(fs: Gcs, folder: str, emulator: Any) -> None:
+    emulator.put(f"{folder}/empty/", b"")
+    emulator.put(f"{folder}/", b"")
+    assert fs.isdir(f"{folder}/empty")
+    assert fs.ls(f"{folder}/empty") == []
+    assert f"{folder}/empty" in fs.ls(folder, detail=False)
+    assert folder not in fs.ls(folder, detail=False)
+    assert f"{folder}/empty" not in fs.find(folder)
+    fs.rm(folder, recursive=True)
+    assert not fs.exists(folder)
+
+
+def test_listings_are_never_stale(fs: Gcs, folder: str) -> None:
+    assert len(fs.ls(folder)) == 3
+    fs.rm_file(f"{folder}/one")
+    assert len(fs.ls(folder)) == 2
+    fs.pipe_file(f"{folder}/wards", b"longer than before")
+    assert fs.info(f"{folder}/wards")["size"] == 18
+
+
+def test_long_listing_comes_in_pages(google: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def item(name: str) -> dict[str, str]:
+        return {"name": name, "size": "1", "generation": "7", "timeCreated": "x", "updated": "x"}
+
+    pages = [
+        {"items": [item("a/1")], "nextPageToken": "two&x=y"},
+        {"prefixes": ["a/b/"], "nextPageToken": "three"},
+        {"items": [item("a/2")]},
+    ]
+    google.answering["GET object"] = [Answer(200, {}, json.dumps(page).encode()) for page in pages]
+    fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
+    assert fs.ls("clinic/a", detail=False) == ["clinic/a/1", "clinic/a/2", "clinic/a/b"]
+    assert ["pageToken=two%26x%3Dy" in request.target for request in google.seen] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "",
+        "[]",
+        "x",
+        '{"items": [{}]}',
+        '{"items": [{"name": "folder/a", "size": "x"}]}',
+        '{"items": [7]}',
+        '{"items": 7}',
+        '{"prefixes": [7]}',
+        '{"prefixes": {}}',
+        '{"items": [{"name": "elsewhere/a/long/name/"}]}',
+        r'{"items": [{"name": "folder/\ud800/"}]}',
+    ],
+)
+def test_listing_that_makes_no_sense_is_an_error_of_ours(google: Any, page: str) -> None:
+    fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
+    for ask in (fs.ls, fs.find):
+        google.answering["GET object"] = [Answer(200, {}, page.encode())]
+        with pytest.raises(StorageUnavailable, match="with nonsense") as caught:
+            ask("clinic/folder")
+        assert caught.value.__context__ is None
+
+
+def test_object_of_another_name_than_was_asked_for_is_an_error(google: Any) -> None:
+    google.objects["folder/other"] = (7, b"sealed")
+    told = google._tell("folder/other")
+    google.answering["GET object"] = [told]
+    fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
+    with pytest.raises(StorageUnavailable, match="with nonsense"):
+        fs.info("clinic/folder")
+
+
+def test_removal_whose_answer_is_lost_is_a_removal(strict: Gcs, google: Any) -> None:
+    strict.pipe_file("clinic/key", b"sealed")
+    google.losing = {"DELETE object": (1, True)}
+    strict.rm_file("clinic/key")
+    assert google.objects == {}
+
+
+def test_folder_is_removed_with_all_that_is_in_it_and_nothing_beside(fs: Gcs, folder: str) -> None:
+    fs.rm(f"{folder}/ward", recursive=True)
+    assert fs.find(folder) == [f"{folder}/one", f"{folder}/wards"]
+    fs.rm([f"{folder}/one", f"{folder}/wards"])
+    assert fs.find(folder) == []
+
+
+def test_folder_is_removed_as_deep_as_is_said(fs: Gcs, folder: str) -> None:
+    fs.rm(folder, recursive=True, maxdepth=1)
+    assert fs.find(folder) == [f"{folder}/ward/north/three", f"{folder}/ward/two"]
+
+
+def test_what_is_listed_beside_the_folder_is_not_removed(google: Any) -> None:
+    google.objects = {"folder": (7, b"x"), "elsewhere": (8, b"x")}
+    page = Answer(200, {}, b'{"items": [{"name": "elsewhere", "size": "1", "generation": "8"}]}')
+    google.answering["GET object"] = [page]
+    fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
+    with pytest.raises(StorageUnavailable, match="with nonsense"):
+        fs.rm("clinic/folder", recursive=True)
+    assert len(google.objects) == 2
+
+
+def test_folder_is_not_removed_unless_that_is_said(fs: Gcs, folder: str) -> None:
+    with pytest.raises(ObjectNotFound):
+        fs.rm(f"{folder}/ward")
+    assert len(fs.find(folder)) == 4
+    for bucket in ("clinic", "gs://clinic/"):
+        with pytest.raises(NotAnObject, match="is a bucket"):
+            fs.rm_file(bucket)
+
+
+def test_bytes_are_read_from_either_end(fs: Gcs, path: str) -> None:
+    fs.pipe_file(path, bytes(range(100)))
+    model = bytes(range(100))
+    for start, end in [
+        (None, None),
+        (0, 10),
+        (90, None),
+        (-10, None),
+        (-10, -5),
+        (None, -90),
+        (5, 1000),
+        (200, 300),
+        (7, 3),
+    ]:
+        assert fs.cat_file(path, start, end) == model[start:end]
+    assert fs.head(path, 5) == model[:5]
+    assert fs.tail(path, 5) == model[-5:]
+
+
+def test_object_is_read_whole_in_one_request(fs: Gcs, path: str, calls: list[str]) -> None:
+    fs.pipe_file(path, b"sealed")
+    calls.clear()
+    assert fs.cat_file(path) == b"sealed"
+    assert calls == ["GET media"]
+
+
+def test_large_object_is_read_whole_in_pieces(
+    fs: Gcs, path: str, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = os.urandom(100_001)
+    fs.pipe_file(path, data)
+    calls.clear()
+    monkeypatch.setattr("connectors_gcs.filesystem.READ_SIZE", 50_000)
+    assert fs.cat_file(path) == data
+    assert fs.cat_file(path, 10, 10**15) == data[10:]
+    assert calls == ["GET media"] * 5
+    fs.pipe_file(path, b"")
+    assert fs.cat_file(path) == b""
+
+
+def test_files_of_the_filesystem_appear_whole_or_not_at_all(fs: Gcs, path: str, stored: Stored) -> None:
+    with pytest.raises(ZeroDivisionError), fs.open(path, "wb") as file:
+        file.write(b"half")
+        1 / 0  # noqa: B018
+    assert stored(path) is None
+    with fs.open(path, "wb") as file:
+        file.write(b"whole")
+    assert stored(path) == b"whole"
+    with fs.open(path) as file:
+        assert file.seek(-3, os.SEEK_END) == 2
+        assert file.read() == b"ole"
+    with pytest.raises(ObjectExists):
+        fs.open(path, "xb")
+    with pytest.raises(ObjectExists):
+        fs.pipe_file(path, b"new", mode="create")
+    with pytest.raises(NotSupported, match="rb, wb or xb, not ab"):
+        fs.open(path, "ab")
+
+
+def test_local_files_are_put_and_got(fs: Gcs, path: str, tmp_path: Path) -> None:
+    data = os.urandom(3_000_000)
+    (tmp_path / "in").write_bytes(data)
+    callback = fsspec.Callback()
+    fs.put_file(str(tmp_path / "in"), path, callback=callback)
+    assert callback.value == callback.size == len(data)
+    fs.get_file(path, str(tmp_path / "out"))
+    assert (tmp_path / "out").read_bytes() == data
+
+
+def test_large_object_is_copied_in_as_many_steps_as_the_storage_takes(google: Any) -> None:
+    steps = [{"done": False, "rewriteToken": "two&x"}, {"done": False, "rewriteToken": "three"}, {"done": True}]
+    google.answering["POST object"] = [Answer(200, {}, json.dumps(step).encode()) for step in steps]
+    fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
+    fs.cp_file("clinic/a/one", "other/two")
+    targets = [request.target for request in google.seen]
+    assert targets[0] == "/storage/v1/b/clinic/o/a%2Fone/rewriteTo/b/other/o/two"
+    assert [target.partition("rewriteToken=")[2] for target in targets] == ["", "two%26x", "three"]
+    google.answering["POST object"] = [Answer(200, {}, b'{"done": false}')]
+    with pytest.raises(StorageUnavailable, match="with nonsense"):
+        fs.cp_file("clinic/a", "clinic/b")
+
+
+def test_errors_of_the_filesystem_are_ours(fs: Gcs) -> None:
+    for fail in (
+        lambda: fs.info("clinic/none"),
+        lambda: fs.ls("clinic/none"),
+        lambda: fs.cat_file("clinic/none"),
+        lambda: fs.open("clinic/none").read(),
+        lambda: fs.info("no-such-bucket/none"),
+        lambda: fs.ls("no-such-bucket"),
+        lambda: fs.rm_file("clinic/none"),
+        lambda: fs.cp_file("clinic/none", "clinic/other"),
+    ):
+        with pytest.raises(ObjectNotFound, match="no") as caught:
+            fail()
+        assert caught.value.__context__ is None
+    assert not fs.exists("clinic/none")
+
+
+def test_storage_that_does_not_answer_is_not_taken_for_one_without_the_object() -> None:
+    with hostile_server(lambda _: Answer(500)) as (url, _):
+        fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": url, "encryption": None}))
+        for ask in (fs.exists, fs.isfile, fs.isdir, fs.find, fs.ls):
+            with pytest.raises(StorageUnavailable):
+                ask("clinic/key")
+
+
+def test_connections_are_kept(fs: Gcs, path: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "urllib3.connectionpool")
+    fs.pipe_file(path, b"sealed")
+    for _ in range(10):
+        assert fs.cat_file(path) == b"sealed"
+        fs.info(path)
+    assert sum("Starting new" in record.getMessage() for record in caplog.records) == 2  # one of them for the token
+
+
+def test_dataset_makes_the_round_trip(document: dict[str, Any], path: str, stored: Stored) -> None:
+    dataset = connectors.Dataset(f"gs://{path}", document)
+    data = os.urandom(300_000)
+    dataset.write_bytes(data)
+    assert dataset.read_bytes() == data
+    with dataset.open() as file:
+        file.seek(-10, os.SEEK_END)
+        assert file.read() == data[-10:]
+    assert len(stored(path) or b"") > len(data)

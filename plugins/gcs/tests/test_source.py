@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from hostile import Answer, Request, hostile_server
+
+from connectors.errors import (
+    AccessDenied,
+    CredentialsExpired,
+    NotAnObject,
+    ObjectChanged,
+    ObjectNotFound,
+    StorageError,
+    StorageUnavailable,
+)
+from connectors.streams import Source
+from connectors_gcs import GcsCredentials
+from connectors_gcs.client import Client
+from connectors_gcs.filesystem import Gcs
+from connectors_gcs.source import GcsSource
+
+DATA = bytes(range(256)) * 40
+Ranged = Callable[..., Answer]
+
+
+@pytest.fixture
+def source(fs: Gcs, path: str) -> GcsSource:
+    fs.pipe_file(path, DATA)
+    return fs.open_source(path)
+
+
+@pytest.fixture
+def ranged() -> Ranged:
+    """Answer as Google does."""
+
+    def ranged(request: Request, data: bytes = DATA, generation: int = 7, **headers: str) -> Answer:
+        start, stop = map(int, request.headers["range"].removeprefix("bytes=").split("-"))
+        body = data[start : stop + 1]
+        span = f"bytes {start}-{start + len(body) - 1}/{len(data)}"
+        return Answer(206, {"x-goog-generation": str(generation), "Content-Range": span, **headers}, body)
+
+    return ranged
+
+
+def against(url: str) -> GcsSource:
+    document = {"token": "ya29.the-token", "endpoint_url": url, "encryption": None}
+    return Gcs(GcsCredentials.model_validate(document)).open_source("clinic/key")
+
+
+def test_it_is_a_source(source: GcsSource) -> None:
+    assert isinstance(source, Source)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"),
+    [(0, 1), (0, 100), (5, 7), (10_000, 10_240), (10_239, 10_240), (0, 10_240), (0, 99_999), (10_000, 99_999)],
+)
+def test_range_is_what_stands_there(source: GcsSource, start: int, stop: int) -> None:
+    assert source.read_range(start, stop) == DATA[start:stop]
+    assert source.read_range(0, 10) == DATA[:10]
+    assert source.read_range(start, stop) == DATA[start:stop]
+    assert source.size == len(DATA)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(10_240, 10_241), (99_999, 100_000), (7, 7), (8, 7)])
+def test_range_without_bytes_is_empty(source: GcsSource, start: int, stop: int) -> None:
+    assert source.read_range(start, stop) == b""
+    assert source.read_range(start, stop) == b""
+    assert source.size == len(DATA)
+
+
+def test_opening_costs_no_request_and_the_size_comes_with_the_first_range(
+    fs: Gcs, source: GcsSource, calls: list[str]
+) -> None:
+    again = fs.open_source(source._path)
+    assert calls == []
+    again.read_range(0, 1 << 16)
+    assert again.size == len(DATA)
+    assert calls == ["GET media"]
+
+
+def test_empty_object_has_no_bytes(fs: Gcs, path: str) -> None:
+    fs.pipe_file(path, b"")
+    source = fs.open_source(path)
+    assert source.read_range(0, 100) == b""
+    assert source.size == 0
+    assert source.read_range(0, 100) == b""
+    assert fs.open_source(path).size == 0
+    assert fs.open_source(path).read_range(5, 9) == b""
+
+
+def test_object_exchanged_between_two_reads_is_noticed(fs: Gcs, source: GcsSource) -> None:
+    assert source.read_range(0, 10) == DATA[:10]
+    fs.pipe_file(source._path, DATA)  # the same bytes, and yet another object
+    with pytest.raises(ObjectChanged, match="was exchanged while it was being read"):
+        source.read_range(10, 20)
+    assert fs.open_source(source._path).read_range(0, 10) == DATA[:10]
+
+
+def test_storage_is_asked_for_the_generation_that_answered_first(strict: Gcs, google: Any) -> None:
+    strict.pipe_file("clinic/key", DATA)
+    source = strict.open_source("clinic/key")
+    assert source.read_range(0, 10) == DATA[:10]
+    strict.pipe_file("clinic/key", DATA)
+    with pytest.raises(ObjectChanged, match=r"was exchanged while it was being read; open it again \(412"):
+        source.read_range(10, 20)
+    assert [
+        request.target.partition("ifGenerationMatch=")[2] for request in google.seen if "media" in request.target
+    ] == [
+        "",
+        "1700000000000000",
+    ]
+
+
+def test_object_removed_between_two_reads_is_not_found(fs: Gcs, source: GcsSource) -> None:
+    assert source.read_range(0, 10) == DATA[:10]
+    fs.rm_file(source._path)
+    with pytest.raises(ObjectNotFound):
+        source.read_range(10, 20)
+
+
+def test_missing_object_is_not_found(fs: Gcs) -> None:
+    with pytest.raises(ObjectNotFound, match="nothing is stored at gs://clinic/none") as caught:
+        fs.open_source("clinic/none").read_range(0, 10)
+    assert caught.value.__context__ is None
+    with pytest.raises(ObjectNotFound, match="gs://no-such-bucket/none"):
+        _ = fs.open_source("no-such-bucket/none").size
+
+
+def test_missing_bucket_is_told_where_the_storage_tells_it() -> None:
+    page = b'{"error": {"code": 404, "message": "The specified bucket does not exist.", "errors": []}}'
+    with hostile_server(lambda _: Answer(404, {}, page)) as (url, _):
+        with pytest.raises(ObjectNotFound, match="there is no such bucket: gs://clinic/key"):
+            against(url).read_range(0, 10)
+
+
+def test_bucket_is_no_object(fs: Gcs) -> None:
+    with pytest.raises(NotAnObject, match="gs://clinic is a bucket"):
+        fs.open_source("clinic")
+
+
+def test_many_threads_read_one_source(fs: Gcs, path: str) -> None:
+    data = os.urandom(1 << 20)
+    fs.pipe_file(path, data)
+    source = fs.open_source(path)
+    with ThreadPoolExecutor(8) as pool:
+        pieces = pool.map(lambda start: source.read_range(start, start + 10_000), range(0, 1 << 20, 10_000))
+    assert b"".join(pieces) == data
+
+
+def test_nobody_listening_is_unavailable() -> None:
+    with pytest.raises(StorageUnavailable, match="cannot be reached for gs://clinic/key") as caught:
+        against("http://127.0.0.1:9").read_range(0, 10)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Range": "bytes 0-9/5"},
+        {"Content-Range": "bytes 1-10/10240"},
+        {"Content-Range": "bytes 0-10/10240"},
+        {"Content-Range": "bytes 0-8/10240"},
+        {"Content-Range": "bytes 0-9/*"},
+        {"Content-Range": "nonsense"},
+        {"Content-Range": "bytes 0-9/" + "9" * 40},
+        {"x-goog-generation": ""},
+        {"x-goog-generation": "7&alt=json"},
+        {"Content-Encoding": "gzip"},
+        {"x-goog-stored-content-encoding": "gzip"},
+    ],
+)
+def test_answer_that_does_not_fit_the_question_is_refused(headers: dict[str, str], ranged: Ranged) -> None:
+    with hostile_server(lambda request: ranged(request, **headers)) as (url, _):
+        with pytest.raises(StorageUnavailable, match="another range than was asked for"):
+            against(url).read_range(0, 10)
+
+
+def test_object_that_is_stored_as_gzip_is_read_as_it_is_stored(ranged: Ranged) -> None:
+    encoding = {"Content-Encoding": "gzip", "x-goog-stored-content-encoding": "gzip"}
+    with hostile_server(lambda request: ranged(request, **encoding)) as (url, seen):
+        assert against(url).read_range(100, 200) == DATA[100:200]
+    assert seen[0].headers["accept-encoding"] == "gzip"
+
+
+def test_server_without_ranges_is_taken_only_if_everything_was_asked_for() -> None:
+    with hostile_server(lambda _: Answer(200, {"x-goog-generation": "7"}, DATA)) as (url, _):
+        assert against(url).read_range(0, 1 << 16) == DATA
+        with pytest.raises(StorageUnavailable, match="another range than was asked for"):
+            against(url).read_range(0, 10)
+        with pytest.raises(StorageUnavailable, match="another range than was asked for"):
+            against(url).read_range(10, 1 << 16)
+
+
+def test_answer_without_an_end_is_not_read_to_its_end() -> None:
+    with hostile_server(lambda _: Answer(206, {}, bytes(1 << 20))) as (url, seen):
+        with pytest.raises(StorageUnavailable, match="answered with more than was asked for"):
+            against(url).read_range(0, 10)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("later", [{"generation": 8}, {"data": DATA + b"x"}])
+def test_server_that_ignores_conditions_does_not_pass_another_object_off(later: dict[str, Any], ranged: Ranged) -> None:
+    with hostile_server(lambda request: ranged(request, **(later if request.number else {}))) as (url, _):
+        source = against(url)
+        assert source.read_range(0, 10) == DATA[:10]
+        with pytest.raises(ObjectChanged, match="was exchanged"):
+            source.read_range(10, 20)
+
+
+@pytest.mark.parametrize("size", [0, 5, 100])
+def test_object_that_became_shorter_is_another_one(size: int, ranged: Ranged) -> None:
+    def respond(request: Request) -> Answer:
+        return Answer(416, {"Content-Range": f"bytes */{size}"}) if request.number else ranged(request)
+
+    with hostile_server(respond) as (url, _):
+        source = against(url)
+        assert source.read_range(0, 10) == DATA[:10]
+        with pytest.raises(ObjectChanged, match="became shorter"):
+            source.read_range(10, 20)
+
+
+def test_answer_that_breaks_off_is_asked_for_again(ranged: Ranged) -> None:
+    def respond(request: Request) -> Answer:
+        whole = ranged(request)
+        if request.number >= 2:
+            return whole
+        return Answer(206, {**whole.headers, "Content-Length": str(len(whole.body))}, whole.body[:-1])
+
+    with hostile_server(respond) as (url, seen):
+        assert against(url).read_range(100, 200) == DATA[100:200]
+    assert [request.headers["range"] for request in seen] == ["bytes=100-199"] * 3
+
+
+def test_answers_that_keep_breaking_off_are_an_error() -> None:
+    with hostile_server(lambda _: Answer(206, {"Content-Length": "100"}, b"part")) as (url, seen):
+        with pytest.raises(StorageUnavailable, match="cannot be reached"):
+            against(url).read_range(100, 200)
+    assert len(seen) == Client.attempts
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "kind"),
+    [
+        (401, "authError", CredentialsExpired),
+        (403, "forbidden", AccessDenied),
+        (403, "accountDisabled", AccessDenied),
+        (400, "userProjectMissing", StorageError),
+        (301, "", StorageError),
+        (302, "", StorageError),
+        (307, "", StorageError),
+    ],
+)
+def test_refusals_are_final(status: int, reason: str, kind: type[StorageError]) -> None:
+    page = b'{"error": {"errors": [{"reason": "%s"}]}}' % reason.encode()
+    place = {"Location": "http://127.0.0.1:9/"}
+    with (
+        hostile_server(lambda _: Answer(status, place, page)) as (url, seen),
+        pytest.raises(kind, match=reason or "served elsewhere"),
+    ):
+        against(url).read_range(0, 10)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(("status", "reason"), [(503, ""), (429, "rateLimitExceeded"), (403, "rateLimitExceeded")])
+def test_overloaded_storage_is_asked_again(status: int, reason: str, ranged: Ranged) -> None:
+    page = b'{"error": {"errors": [{"reason": "%s"}]}}' % reason.encode()
+
+    def respond(request: Request) -> Answer:
+        return Answer(status, {}, page) if request.number < 2 else ranged(request)
+
+    with hostile_server(respond) as (url, seen):
+        assert against(url).read_range(0, 10) == DATA[:10]
+    assert len(seen) == 3
