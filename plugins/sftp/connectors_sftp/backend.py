@@ -1,0 +1,36 @@
+"""The SFTP backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from connectors.backend import Backend
+from connectors_sftp.credentials import SFTPCredentials
+from connectors_sftp.location import split_location
+
+if TYPE_CHECKING:
+    from connectors_sftp.filesystem import SFTP
+
+__all__ = ["SFTPBackend"]
+
+
+class SFTPBackend(Backend):
+    """Files of an SFTP server: ``sftp://host/path``."""
+
+    name = "sftp"
+    schemes = ("sftp", "ssh")
+    Credentials = SFTPCredentials
+
+    def connect(self, location: str, credentials: SFTPCredentials) -> tuple[SFTP, str]:
+        """Return a filesystem of the server's sealed files, and the absolute path, of a folder without its last slash.
+
+        No connection is made yet.
+
+        Raises:
+            InvalidLocation: the location is none of an SFTP server's.
+            InvalidCredentials: the private key cannot be read, or its passphrase is wrong.
+        """
+        from connectors_sftp.filesystem import SFTP  # noqa: PLC0415 - asyncssh takes a third of a second to import
+
+        endpoint, path = split_location(location)
+        return SFTP(endpoint, credentials), path.rstrip("/")

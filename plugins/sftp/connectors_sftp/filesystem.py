@@ -1,0 +1,322 @@
+"""The sealed files of an SFTP server, as an fsspec filesystem."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from connectors.errors import NotSupported, ObjectNotFound
+from connectors.formats import Plain
+from connectors.fsspec_types import AbstractFileSystem
+from connectors.guarded import Guarded
+from connectors.streams import SealedWriter, buffered
+from connectors_sftp.blocks import patiently
+from connectors_sftp.loop import run
+from connectors_sftp.naming import make_folder, remove, replace
+from connectors_sftp.paths import STAGED, encoded, found_at, kind_of, make_folders, parent_of, scan
+from connectors_sftp.sessions import Sessions
+from connectors_sftp.sink import SFTPSink
+from connectors_sftp.source import SFTPSource
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    import asyncssh
+
+    from connectors_sftp.credentials import SFTPCredentials
+    from connectors_sftp.faults import Action
+    from connectors_sftp.location import Endpoint
+    from connectors_sftp.sessions import Session
+
+__all__ = ["SFTP"]
+
+
+class SFTP(Guarded, AbstractFileSystem):
+    """The sealed files of an SFTP server, as one user sees them; paths are absolute.
+
+    Files in the making are not listed. A link is taken for the file that it leads to; one that leads to a folder is
+    listed as neither, so that nothing is walked in circles, nor removed through it.
+
+    Args:
+        endpoint: the server.
+        credentials: whose files they are, and what the server is known by.
+
+    Raises:
+        InvalidCredentials: the private key cannot be read, or its passphrase is wrong.
+    """
+
+    # fsspec fills in a constructor's arguments from FSSPEC_SFTP_* variables and ~/.config/fsspec by the class's
+    # protocol. The instance has the real one.
+    protocol: ClassVar[tuple[str, ...]] = ()
+    root_marker = "/"
+
+    def __init__(self, endpoint: Endpoint, credentials: SFTPCredentials) -> None:
+        self.protocol = ("sftp", "ssh")  # type: ignore[misc]  # fsspec lets an instance have its own
+        super().__init__()
+        self._endpoint = endpoint
+        self._sessions = Sessions(endpoint, credentials)
+
+    def open_source(self, path: str) -> SFTPSource:
+        """Return the sealed bytes of a file, to be read by ranges.
+
+        Raises:
+            ObjectNotFound, NotAnObject, AccessDenied: there is no such file, or it may not be read.
+        """
+        return SFTPSource(self._sessions, self._strip_protocol(path))
+
+    def open_sink(self, path: str, *, exclusive: bool = False) -> SFTPSink:
+        """Return a place for the sealed bytes of a new file; missing folders are made.
+
+        Raises:
+            ObjectExists: exclusive, and there is one.
+            NotAnObject, AccessDenied: it cannot be written there.
+        """
+        return SFTPSink(self._sessions, self._strip_protocol(path), exclusive=exclusive)
+
+    def _open(self, path: str, mode: str = "rb", *, autocommit: bool = True, **_: Any) -> Any:
+        if mode == "rb":
+            return buffered(self.open_source(path), Plain())
+        if mode not in ("wb", "xb"):
+            message = f"files on an SFTP server are read or written whole, not opened with mode {mode!r}"
+            raise NotSupported(message)
+        return SealedWriter(self.open_sink(path, exclusive=mode == "xb"), Plain(), autocommit=autocommit)
+
+    def _do(self, path: str, action: Action, call: Callable[[Session], Awaitable[Any]], *, again: bool = True) -> Any:
+        return run(self._sessions.attempt(path, action, call, again=again))
+
+    # What there is.
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        """Return name, size in bytes, type and time of modification of what stands at a path.
+
+        Raises:
+            ObjectNotFound: nothing does.
+        """
+        path = self._strip_protocol(path)
+        entry = self._entry_or_none(path)
+        if entry is None:
+            raise self._missing(path)
+        return entry
+
+    def _entry_or_none(self, path: str) -> dict[str, Any] | None:
+        found = self._do(path, "read", lambda session: found_at(session, path))
+        return None if found is None else _entry(path, found)
+
+    def _missing(self, path: str) -> ObjectNotFound:
+        return ObjectNotFound(f"nothing is stored at {self._endpoint.shown(path)}")
+
+    def exists(self, path: str, **_: Any) -> bool:
+        """Tell whether something stands at a path; that it cannot be told is an error."""
+        return self._type(path) is not None
+
+    def isfile(self, path: str) -> bool:
+        """Tell whether a file stands at a path."""
+        return self._type(path) == "file"
+
+    def isdir(self, path: str) -> bool:
+        """Tell whether a folder stands at a path."""
+        return self._type(path) == "directory"
+
+    def _type(self, path: str) -> str | None:
+        entry = self._entry_or_none(self._strip_protocol(path))
+        return str(entry["type"]) if entry else None
+
+    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
+        """List a folder, or a file alone.
+
+        Raises:
+            ObjectNotFound: nothing stands there.
+        """
+        path = self._strip_protocol(path)
+        entries = self._do(path, "list", lambda session: self._list(session, path))
+        return entries if detail else [entry["name"] for entry in entries]
+
+    async def _list(self, session: Session, path: str) -> list[dict[str, Any]]:
+        found = await found_at(session, path)
+        if found is None:
+            raise self._missing(path)
+        if kind_of(found) != "directory":
+            return [_entry(path, found)]
+        return await self._members(session, path)
+
+    async def _members(self, session: Session, path: str) -> list[dict[str, Any]]:
+        entries = []
+        for name, attributes in await scan(session, path, self._endpoint):
+            if not STAGED.fullmatch(name):
+                entries.append(await self._listed(session, f"{path.rstrip('/')}/{name}", attributes))
+        return entries
+
+    @staticmethod
+    async def _listed(session: Session, path: str, attributes: asyncssh.SFTPAttrs) -> dict[str, Any]:
+        if kind_of(attributes) == "other":
+            target = await found_at(session, path)
+            if target is not None and kind_of(target) == "file":
+                attributes = target
+        return _entry(path, attributes)
+
+    def find(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        withdirs: bool = False,  # noqa: FBT001, FBT002 - fsspec's signature
+        detail: bool = False,  # noqa: FBT001, FBT002
+        **_: Any,
+    ) -> Any:
+        """List all files below a folder; fsspec's own would leave out, and say nothing of, what cannot be listed."""
+        path = self._strip_protocol(path)
+        root = self._entry_or_none(path)
+        found = {path: root} if root and (root["type"] != "directory" or withdirs) else {}
+        level = [path] if root and root["type"] == "directory" else []
+        depth = 0
+        while level and (maxdepth is None or depth < maxdepth):
+            entries = [entry for folder in level for entry in self._inside(folder)]
+            level = [entry["name"] for entry in entries if entry["type"] == "directory"]
+            found |= {entry["name"]: entry for entry in entries if withdirs or entry["type"] != "directory"}
+            depth += 1
+        names = sorted(found)
+        return {name: found[name] for name in names} if detail else names
+
+    def _inside(self, folder: str) -> list[dict[str, Any]]:
+        try:
+            entries: list[dict[str, Any]] = self._do(folder, "list", lambda session: self._members(session, folder))
+        except ObjectNotFound:
+            return []  # removed since it was listed
+        return entries
+
+    def modified(self, path: str) -> dt.datetime:
+        """Return when a file was last written, in whole seconds."""
+        seconds = self.info(path)["mtime"]
+        return dt.datetime.fromtimestamp(seconds or 0, tz=dt.UTC)
+
+    def created(self, path: str) -> dt.datetime:
+        """Refuse: SFTP does not tell.
+
+        Raises:
+            NotSupported: always.
+        """
+        message = f"SFTP does not tell when {self._endpoint.shown(self._strip_protocol(path))} was created"
+        raise NotSupported(message)
+
+    # Bytes.
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
+        """Return a file's sealed bytes, or a range of them, with offsets as those of a slice."""
+        source = self.open_source(path)
+        try:
+            first, last, _step = slice(start, end).indices(source.size)
+            return source.read_range(first, last)
+        finally:
+            source.close()
+
+    def cp_file(self, path1: str, path2: str, **_: Any) -> None:
+        """Copy a file: inside the server where it can, and whole or not at all."""
+        source = self.open_source(path1)
+        try:
+            sink = self.open_sink(path2)
+            sink.copy_from(source)
+            sink.commit()
+        finally:
+            source.close()
+
+    # Names.
+
+    def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
+        """Rename a file, in the place of one that stands there, or a folder; a pattern is copied and removed."""
+        old = self._strip_protocol(path1)
+        if not self.exists(old):
+            super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
+            return
+        into = path2.endswith("/") or self.isdir(path2)
+        new = self._strip_protocol(path2)
+        if into:
+            new = f"{new.rstrip('/')}/{old.rpartition('/')[2]}"
+        self._do(new, "write", lambda session: self._rename(session, old, new), again=False)
+
+    async def _rename(self, session: Session, old: str, new: str) -> None:
+        await make_folders(session, parent_of(new), self._endpoint)
+        await replace(session, self._endpoint, old, new)
+
+    def mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:  # noqa: FBT001, FBT002 - fsspec's signature
+        """Make a folder.
+
+        Raises:
+            ObjectExists: something stands there.
+        """
+        path = self._strip_protocol(path)
+        self._do(
+            path,
+            "write",
+            lambda session: make_folder(session, self._endpoint, path, parents=create_parents),
+            again=False,
+        )
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - fsspec's signature
+        """Make a folder and those above it.
+
+        Raises:
+            ObjectExists: it is there, and not `exist_ok`.
+            NotAnObject: a file stands in the way.
+        """
+        path = self._strip_protocol(path)
+        if not exist_ok:
+            self.mkdir(path)
+        elif not self.isdir(path):
+            self._do(path, "write", lambda session: make_folders(session, path, self._endpoint), again=False)
+
+    def rmdir(self, path: str) -> None:
+        """Remove an empty folder."""
+        path = self._strip_protocol(path)
+        self._do(path, "remove", lambda session: patiently(session.sftp.rmdir(encoded(path))), again=False)
+
+    def rm_file(self, path: str) -> None:
+        """Remove a file; of a link, the link itself.
+
+        Raises:
+            ObjectNotFound: there is none.
+            NotAnObject: it is a folder.
+        """
+        self._remove(self._strip_protocol(path), recursive=False)
+
+    def _remove(self, path: str, *, recursive: bool) -> None:
+        self._do(
+            path, "remove", lambda session: remove(session, self._endpoint, path, recursive=recursive), again=False
+        )
+
+    def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # noqa: FBT001, FBT002
+        """Remove files, and folders with all that is in them where `recursive`, unfinished files too.
+
+        Raises:
+            ObjectNotFound: nothing stands there.
+            NotAnObject: a folder does, and not `recursive`.
+            NotSupported: `maxdepth` is given.
+        """
+        if maxdepth is not None:
+            message = "folders are removed whole; leave maxdepth out"
+            raise NotSupported(message)
+        for one in [path] if isinstance(path, str) else path:
+            whole = self._strip_protocol(one)
+            # A name that stands there is no pattern, whatever characters it has.
+            matching = [] if self.exists(whole) else self.glob(whole)
+            for each in matching or [whole]:
+                self._remove(each, recursive=recursive)
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        """Return the absolute path of a path, or of a location."""
+        if isinstance(path, list):
+            return [cls._strip_protocol(one) for one in path]
+        text = str(path)
+        for scheme in ("sftp://", "ssh://"):
+            if text.startswith(scheme):
+                text = text.removeprefix(scheme).partition("/")[2]
+        text = text.rstrip("/")
+        return text if text.startswith("/") else f"/{text}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self._endpoint}>"
+
+
+def _entry(path: str, attributes: asyncssh.SFTPAttrs) -> dict[str, Any]:
+    kind = kind_of(attributes)
+    size = (attributes.size or 0) if kind == "file" else 0
+    return {"name": path, "size": size, "type": kind, "mtime": attributes.mtime}

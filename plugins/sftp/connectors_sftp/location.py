@@ -1,0 +1,107 @@
+"""Locations of files on SFTP servers: ``sftp://host:port/path``, in which the path stands as it is, unquoted."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from connectors.errors import InvalidLocation
+from connectors.secrets import redact_url
+
+__all__ = ["DEFAULT_PORT", "Endpoint", "split_location"]
+
+DEFAULT_PORT = 22
+MAX_NAME_SIZE = 255
+"""Bytes in the longest name of a file on the systems that SFTP servers run on: NAME_MAX of POSIX's limits.h."""
+
+_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server.
+
+    Attributes:
+        host: name or address, an IPv6 one without its brackets.
+        port: TCP port.
+    """
+
+    host: str
+    port: int = DEFAULT_PORT
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORT else f"{host}:{self.port}"
+
+    def shown(self, path: str) -> str:
+        """Return the location of an absolute path, as messages and logs show it."""
+        return redact_url(f"sftp://{self}{path}")
+
+
+def split_location(location: str) -> tuple[Endpoint, str]:
+    """Return the server and the absolute path of ``sftp://host:port/path``.
+
+    The path stands in the location as it stands on the server: ``%``, ``?``, ``#``, spaces and the rest of Unicode mean
+    themselves.
+
+    Raises:
+        InvalidLocation: it has another scheme, no host, no path, user information, or a path that servers resolve to
+            another one.
+
+    >>> split_location("sftp://files.clinic.example:2222/2026/50% of patients?.csv")
+    (Endpoint(host='files.clinic.example', port=2222), '/2026/50% of patients?.csv')
+    """
+    scheme, separator, rest = location.partition("://")
+    authority, slash, path = rest.partition("/")
+    endpoint, problem = None, None
+    if not separator or scheme.lower() not in ("sftp", "ssh"):
+        problem = "it does not start with sftp://"
+    elif "@" in authority:
+        problem = "it has a user in it; the user goes into the credentials, as their username"
+    else:
+        endpoint = _endpoint(authority)
+        problem = _path_problem(path, named=bool(slash)) if endpoint else "it does not name a host, or its port is none"
+    if endpoint is None or problem:
+        message = f"a location on an SFTP server is sftp://host/path, and {redact_url(location)!r} is not: {problem}"
+        raise InvalidLocation(message)
+    return endpoint, f"/{path}"
+
+
+def _endpoint(authority: str) -> Endpoint | None:
+    bracketed = authority.startswith("[")
+    host, closing, port = authority[1:].partition("]") if bracketed else (authority.partition(":")[0], "", "")
+    if not bracketed:
+        port = authority[len(host) :]
+    if port and not re.fullmatch(r":[0-9]{1,5}", port):
+        return None
+    number = int(port[1:]) if port else DEFAULT_PORT
+    named = (closing and _is_ipv6(host)) if bracketed else _HOST.fullmatch(host)
+    return Endpoint(host, number) if named and 0 < number <= 0xFFFF else None  # noqa: PLR2004 - 16 bits
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return "%" not in host
+
+
+def _path_problem(path: str, *, named: bool) -> str | None:
+    if not path:
+        return None if named else "it does not name a path"
+    if _CONTROL.search(path):
+        return "its path has control characters in it"
+    segments = path.removesuffix("/").split("/")
+    if {".", ".."} & set(segments):
+        return "its path has a segment . or .. in it"
+    if "" in segments:
+        # The server would take it for the path without it: two names for one file.
+        return "its path has an empty segment in it"
+    try:
+        size = max(len(one.encode()) for one in segments)
+    except UnicodeEncodeError:
+        return "its path is not Unicode text"
+    return f"its path has a name of {size} bytes, and {MAX_NAME_SIZE} is the most" if size > MAX_NAME_SIZE else None

@@ -1,0 +1,168 @@
+"""SFTP sessions with one server: made when they are needed, shared by all threads, made anew when they break."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import weakref
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from connectors.errors import ConnectorError, StorageUnavailable
+from connectors_sftp.connecting import identity, open_connection
+from connectors_sftp.faults import FOREIGN, Action, storage_error
+from connectors_sftp.loop import post
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import asyncssh
+
+    from connectors_sftp.credentials import SFTPCredentials
+    from connectors_sftp.location import Endpoint
+
+__all__ = ["ATTEMPTS", "SILENCE", "Session", "Sessions"]
+
+T = TypeVar("T")
+
+ATTEMPTS = 5
+"""How often a request is made at most whose connection breaks, or that finds no connection."""
+FIRST_PAUSE = 0.1
+"""Seconds, about, before the second attempt; doubled before each further one."""
+SILENCE = 60.0
+"""Seconds without an answer until a session is given up."""
+MAX_BLOCK = 1 << 18
+"""Bytes in the largest request, whatever the server offers."""
+
+
+class Session:
+    """One SFTP session over one SSH connection.
+
+    Attributes:
+        sftp: the client; its paths are bytes.
+        process: the id of the process it belongs to.
+    """
+
+    def __init__(self, connection: asyncssh.SSHClientConnection, sftp: asyncssh.SFTPClient) -> None:
+        self._connection = connection
+        self.sftp = sftp
+        self.process = os.getpid()
+        self._given_up = False
+
+    @property
+    def alive(self) -> bool:
+        """False once the connection is known to be broken."""
+        return not self._given_up and not self._connection.is_closed()
+
+    @property
+    def read_block(self) -> int:
+        """Bytes to read in one request."""
+        return min(max(self.sftp.limits.max_read_len, 1), MAX_BLOCK)
+
+    @property
+    def write_block(self) -> int:
+        """Bytes to write in one request."""
+        return min(max(self.sftp.limits.max_write_len, 1), MAX_BLOCK)
+
+    def give_up(self) -> None:
+        """Close the connection without a farewell."""
+        self._given_up = True
+        self._connection.abort()
+
+
+@dataclass(eq=False)
+class _Held:
+    """What one process holds of the sessions."""
+
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    session: Session | None = None
+
+
+class Sessions:
+    """The session with one server, as one user; a forked child has its own.
+
+    Args:
+        endpoint: the server.
+        credentials: who it is, and what the server is known by.
+
+    Raises:
+        InvalidCredentials: the private key cannot be read, or its passphrase is wrong.
+    """
+
+    def __init__(self, endpoint: Endpoint, credentials: SFTPCredentials) -> None:
+        self.endpoint = endpoint
+        self._credentials = credentials
+        self._identity = identity(credentials)
+        self._held: dict[int, _Held] = {}
+        # Not at the process's end: the loop is closed then, and everything in it.
+        weakref.finalize(self, _hang_up, self._held).atexit = False
+
+    async def attempt(
+        self, path: str, action: Action, call: Callable[[Session], Awaitable[T]], *, again: bool = True
+    ) -> T:
+        """Return what `call` does in a session, and raise its failures as ours.
+
+        Args:
+            path: what it is about, for messages.
+            action: what is being done, for messages.
+            call: what to do.
+            again: do it again when its connection breaks. Not for what cannot be done twice: the first request may
+                have been carried out, though its answer was lost.
+
+        Raises:
+            ConnectorError: the last failure.
+        """
+        pause = FIRST_PAUSE
+        for remaining in reversed(range(ATTEMPTS)):
+            session = None
+            try:
+                session = await self._session()
+                return await call(session)
+            except FOREIGN as error:
+                if isinstance(error, ConnectorError):
+                    raise
+                ours = storage_error(error, self.endpoint.shown(path), action)
+            if not isinstance(ours, StorageUnavailable):
+                break
+            if session is not None:
+                session.give_up()
+            if not remaining or (session is not None and not again):
+                break
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+            pause *= 2
+        # Raised outside the handler: a library's error must not travel along.
+        raise ours
+
+    async def _session(self) -> Session:
+        held = self._held.setdefault(os.getpid(), _Held())
+        async with held.opening:
+            if held.session is None or not held.session.alive:
+                held.session = await self._open()
+            return held.session
+
+    async def _open(self) -> Session:
+        connection = await open_connection(self.endpoint, self._credentials, self._identity)
+        try:
+            async with asyncio.timeout(SILENCE):
+                return Session(connection, await connection.start_sftp_client(path_encoding=None))
+        except BaseException:
+            connection.abort()
+            raise
+
+
+_INHERITED: list[_Held] = []
+"""What a forked child has of its parent's: it is kept, because to drop it would be to close it."""
+
+
+def _hang_up(held: dict[int, _Held]) -> None:
+    """Close the connection of sessions that nobody refers to any more."""
+    own = held.pop(os.getpid(), None)
+    _INHERITED.extend(held.values())
+    if own is not None:
+        post(_close(own))
+
+
+async def _close(held: _Held) -> None:
+    if held.session is not None:
+        held.session.give_up()

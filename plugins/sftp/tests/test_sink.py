@@ -1,0 +1,368 @@
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from connectors.errors import (
+    AccessDenied,
+    ConnectorError,
+    NotAnObject,
+    NotSupported,
+    ObjectExists,
+    StorageError,
+    StorageUnavailable,
+)
+from connectors.testing.tools import in_child
+from connectors_sftp import sessions
+from connectors_sftp.filesystem import SFTP
+from connectors_sftp.loop import run
+from connectors_sftp.paths import STAGED
+from connectors_sftp.sink import PART_SIZE, SFTPSink
+
+MIB = 1 << 20
+Server = Any  # tests/conftest.py's SSHServer, which no test can import
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "FIRST_PAUSE", 0.001)
+
+
+def beside(path: str) -> list[str]:
+    return sorted(os.listdir(os.path.dirname(path)))
+
+
+def mode_of(path: str) -> int:
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let asyncssh's server not offer an extension."""
+
+    def without(name: str) -> None:
+        handler = asyncssh.sftp.SFTPServerHandler
+        left = [one for one in handler._extensions if not one[0].startswith(name.encode())]
+        monkeypatch.setattr(handler, "_extensions", left)
+
+    return without
+
+
+@pytest.mark.parametrize("size", [0, 1, PART_SIZE - 1, PART_SIZE, PART_SIZE + 1, 2 * PART_SIZE, 3 * PART_SIZE + 17])
+def test_file_of_any_size_arrives_whole(fs: SFTP, path: str, size: int) -> None:
+    data = os.urandom(size)
+    sink = fs.open_sink(path)
+    for start in range(0, size, 3_000_001):
+        sink.write(memoryview(data)[start : start + 3_000_001])
+    assert not os.path.exists(path)
+    sink.commit()
+    assert Path(path).read_bytes() == data
+    assert beside(path) == ["object"]
+
+
+def test_caller_may_reuse_its_buffer(fs: SFTP, path: str) -> None:
+    buffer = bytearray(b"first")
+    sink = fs.open_sink(path)
+    sink.write(memoryview(buffer))
+    buffer[:] = b"-----"
+    sink.commit()
+    assert Path(path).read_bytes() == b"first"
+
+
+def test_staged_file_is_hidden_and_its_owner_s_alone(fs: SFTP, path: str) -> None:
+    sink = fs.open_sink(path)
+    sink.write(memoryview(bytes(PART_SIZE)))
+    (name,) = beside(path)
+    assert STAGED.fullmatch(name)
+    assert name.startswith(".object.")
+    assert mode_of(f"{os.path.dirname(path)}/{name}") == 0o600
+    assert fs.ls(os.path.dirname(path)) == fs.find(os.path.dirname(path)) == []
+    sink.discard()
+    assert beside(path) == []
+    sink.discard()
+    with pytest.raises(StorageUnavailable, match="discarded already"):
+        sink.write(memoryview(b"x"))
+
+
+def test_longest_name_can_be_written(fs: SFTP, path: str) -> None:
+    for name in ("n" * 255, "病" * 85):
+        whole = f"{os.path.dirname(path)}/{name}"
+        fs.pipe_file(whole, b"37.2")
+        assert fs.cat_file(whole) == b"37.2"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_permissions_of_a_replaced_file_are_kept(fs: SFTP, path: str, mode: int) -> None:
+    Path(path).write_bytes(b"before")
+    os.chmod(path, mode)
+    fs.pipe_file(path, b"after")
+    assert (mode_of(path), Path(path).read_bytes()) == (mode, b"after")
+
+
+def test_new_file_has_the_permissions_that_the_server_gives(fs: SFTP, path: str) -> None:
+    fs.pipe_file(path, b"37.2")
+    Path(f"{path}-2").touch()
+    assert mode_of(path) == mode_of(f"{path}-2")
+
+
+def test_missing_folders_are_made_and_unmade(fs: SFTP, path: str) -> None:
+    sink = fs.open_sink(f"{path}/a/b/c")
+    assert os.path.isdir(f"{path}/a/b")
+    other = fs.open_sink(f"{path}/a/d")
+    sink.discard()
+    assert beside(f"{path}/a/x") != []
+    other.commit()
+    assert beside(f"{path}/a/x") == ["d"]
+    fs.open_sink(f"{path}/e/f").discard()
+    assert beside(f"{path}/x") == ["a"]
+
+
+def test_what_cannot_be_replaced_is_refused(fs: SFTP, path: str) -> None:
+    os.mkdir(path)
+    for name in (path, "/"):
+        with pytest.raises(NotAnObject, match="is a folder"):
+            fs.open_sink(name)
+    os.mkfifo(f"{path}/pipe")
+    with pytest.raises(NotSupported, match="pipe"):
+        fs.open_sink(f"{path}/pipe")
+    Path(f"{path}/file").touch()
+    with pytest.raises(NotAnObject, match="no folder"):
+        fs.open_sink(f"{path}/file/below")
+    assert beside(f"{path}/x") == ["file", "pipe"]
+
+
+def test_exclusive_sink_refuses_what_stands_there(fs: SFTP, path: str) -> None:
+    os.symlink("nowhere", path)
+    with pytest.raises(ObjectExists):
+        fs.open_sink(path, exclusive=True)
+    assert beside(path) == ["object"]
+
+
+def test_of_many_exclusive_writers_the_server_lets_one_through(fs: SFTP, path: str) -> None:
+    sinks = [fs.open_sink(path, exclusive=True) for _ in range(8)]
+    outcomes: list[Any] = []
+
+    def commit(number: int, sink: SFTPSink) -> None:
+        sink.write(memoryview(bytes([number])))
+        try:
+            sink.commit()
+        except ObjectExists as error:
+            outcomes.append(error)
+        else:
+            outcomes.append(number)
+
+    threads = [threading.Thread(target=commit, args=one) for one in enumerate(sinks)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = (one for one in outcomes if isinstance(one, int))
+    assert len(outcomes) == 8
+    assert Path(path).read_bytes() == bytes([winner])
+    assert beside(path) == ["object"]
+
+
+def test_without_posix_rename_nothing_is_replaced(own: Server, without: Callable[[str], None]) -> None:
+    without("posix-rename")
+    fs, path = own.filesystem(), f"{own.root}/object"
+    fs.pipe_file(path, b"first")
+    with pytest.raises(NotSupported, match="cannot replace a file in one step"):
+        fs.pipe_file(path, b"second")
+    assert Path(path).read_bytes() == b"first"
+    assert beside(path) == ["object"]
+
+
+def test_without_hard_links_the_plain_rename_decides(own: Server, without: Callable[[str], None]) -> None:
+    without("hardlink")
+    fs, path = own.filesystem(), f"{own.root}/object"
+    first, second = fs.open_sink(path, exclusive=True), fs.open_sink(path, exclusive=True)
+    first.write(memoryview(b"first"))
+    first.commit()
+    with pytest.raises(ObjectExists):
+        second.commit()
+    assert Path(path).read_bytes() == b"first"
+    assert beside(path) == ["object"]
+
+
+def test_name_that_is_taken_in_the_last_moment_is_not_replaced(own: Server) -> None:
+    path = own.root / "object"
+
+    def refused(*_: Any) -> Any:
+        raise asyncssh.SFTPFailure("no links here")
+
+    def rename(real: Any, *arguments: Any) -> Any:
+        path.write_bytes(b"first")
+        return real(*arguments)
+
+    own.hooks |= {"link": refused, "rename": rename}
+    sink = own.filesystem().open_sink(str(path), exclusive=True)
+    with pytest.raises(ObjectExists):
+        sink.commit()
+    assert path.read_bytes() == b"first"
+    assert os.listdir(own.root) == ["object"]
+
+
+def test_without_fsync_permissions_and_copying_files_are_written_all_the_same(
+    own: Server, without: Callable[[str], None]
+) -> None:
+    for name in ("fsync", "copy-data", "limits"):
+        without(name)
+
+    def refused(*_: Any) -> Any:
+        raise asyncssh.SFTPFailure("no permissions here")
+
+    own.hooks["fsetstat"] = refused
+    fs, path = own.filesystem(), f"{own.root}/object"
+    data = os.urandom(MIB)
+    fs.pipe_file(path, data)
+    fs.cp_file(path, f"{path}-2")
+    assert Path(f"{path}-2").read_bytes() == data
+    assert beside(path) == ["object", "object-2"]
+
+
+FAILURES = {
+    "write": (asyncssh.SFTPFailure("hunter2"), StorageError),
+    "fsync": (asyncssh.SFTPPermissionDenied("hunter2"), AccessDenied),
+    "posix_rename": (asyncssh.SFTPNoSpaceOnFilesystem("hunter2"), StorageError),
+}
+
+
+@pytest.mark.parametrize("method", FAILURES)
+def test_failing_request_leaves_what_stood_there(own: Server, method: str) -> None:
+    failure, kind = FAILURES[method]
+
+    def fail(*_: Any) -> Any:
+        raise failure
+
+    own.hooks[method] = fail
+    fs, path = own.filesystem(), f"{own.root}/object"
+    Path(path).write_bytes(b"stood there")
+    with pytest.raises(kind) as caught:
+        fs.pipe_file(path, os.urandom(PART_SIZE + 1))
+    assert caught.value.__context__ is None
+    assert "hunter2" not in str(caught.value)
+    assert Path(path).read_bytes() == b"stood there"
+    assert beside(path) == ["object"]
+
+
+@pytest.mark.parametrize("method", ["write", "fsync", "posix_rename"])
+def test_connection_that_breaks_leaves_what_stood_there(own: Server, method: str) -> None:
+    def cut(*_: Any) -> Any:
+        own.hooks.pop(method)
+        own.connections[-1].abort()
+        raise asyncssh.SFTPFailure("cut")
+
+    own.hooks[method] = cut
+    fs, path = own.filesystem(), f"{own.root}/object"
+    Path(path).write_bytes(b"stood there")
+    with pytest.raises(StorageUnavailable):
+        fs.pipe_file(path, os.urandom(PART_SIZE + 1))
+    assert Path(path).read_bytes() == b"stood there"
+    assert beside(path) == ["object"]
+    fs.pipe_file(path, b"again")
+    assert Path(path).read_bytes() == b"again"
+
+
+def test_bytes_that_the_server_lost_are_noticed(own: Server) -> None:
+    own.hooks["write"] = lambda real, file, offset, data: real(file, offset, data[:-1])
+    fs, path = own.filesystem(), f"{own.root}/object"
+    with pytest.raises(StorageError, match="bytes of .* arrived"):
+        fs.pipe_file(path, b"37.2")
+    assert beside(path) == []
+
+
+def test_what_cannot_be_removed_is_told_of(own: Server, caplog: pytest.LogCaptureFixture) -> None:
+    def refused(*_: Any) -> Any:
+        raise asyncssh.SFTPPermissionDenied("no")
+
+    own.hooks["remove"] = refused
+    sink = own.filesystem().open_sink(f"{own.root}/object")
+    with caplog.at_level(logging.WARNING):
+        sink.discard()
+    assert "stays behind" in caplog.text
+    (name,) = os.listdir(own.root)
+    assert name in caplog.text
+
+
+def test_committed_file_is_not_lost_to_a_staged_name_that_stays(own: Server, caplog: pytest.LogCaptureFixture) -> None:
+    def refused(*_: Any) -> Any:
+        raise asyncssh.SFTPPermissionDenied("no")
+
+    own.hooks["remove"] = refused
+    sink = own.filesystem().open_sink(f"{own.root}/object", exclusive=True)
+    sink.write(memoryview(b"37.2"))
+    sink.commit()
+    assert (own.root / "object").read_bytes() == b"37.2"
+    assert "stays behind" in caplog.text
+
+
+def test_sink_can_be_dropped_by_the_thread_that_fetches(fs: SFTP, path: str) -> None:
+    holding = [fs.open_sink(path)]
+
+    async def drop() -> None:
+        holding.pop().discard()
+        gc.collect()
+
+    run(drop())
+    while beside(path):
+        fs.exists(path)
+    assert beside(path) == []
+
+
+def use(sink: SFTPSink) -> str:
+    sink.discard()
+    try:
+        sink.write(memoryview(b"x"))
+    except ConnectorError as error:
+        return str(error)
+    return "written"
+
+
+def test_forked_child_leaves_the_parent_s_sink_alone(fs: SFTP, path: str) -> None:
+    sink = fs.open_sink(path)
+    sink.write(memoryview(b"37.2"))
+    assert "by the process that this one was forked from" in in_child("fork", use, sink)
+    sink.commit()
+    assert Path(path).read_bytes() == b"37.2"
+
+
+PROGRAM = """
+import json, os, signal, sys
+from connectors.credentials import validate
+from connectors_sftp import SFTPCredentials
+from connectors_sftp.filesystem import SFTP
+from connectors_sftp.location import Endpoint
+port, path, document = sys.argv[1:]
+fs = SFTP(Endpoint("127.0.0.1", int(port)), validate(SFTPCredentials, json.loads(document)))
+sink = fs.open_sink(path)
+sink.write(memoryview(bytes(5_000_000)))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_killed_process_leaves_what_stood_there_and_a_hidden_file(server: Server, path: str) -> None:
+    Path(path).write_bytes(b"stood there")
+    command = [sys.executable, "-c", PROGRAM, str(server.port), path, json.dumps(server.document())]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert Path(path).read_bytes() == b"stood there"
+    staged, kept = beside(path)
+    assert STAGED.fullmatch(staged)
+    assert kept == "object"
+    fs = server.filesystem()
+    assert fs.ls(os.path.dirname(path), detail=False) == [path]
+    fs.rm(os.path.dirname(path), recursive=True)
+    assert not os.path.exists(os.path.dirname(path))
