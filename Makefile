@@ -5,8 +5,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMPS := $(VENV)/stamps
-PROJECTS := pyproject.toml plugins/https/pyproject.toml plugins/s3/pyproject.toml
-EDITABLE := -e plugins/https -e plugins/s3
+PLUGINS := azure gcs https s3 sftp
+PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
+EDITABLE := $(PLUGINS:%=-e plugins/%)
+GROUPS := test lint bench ecosystem
 # uv installs the exact versions of constraints.txt; lock files are not kept, because they name registry hosts.
 INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) --constraint constraints.txt
 
@@ -42,17 +44,17 @@ bench: $(STAMPS)/test  ## Measure speed and memory of each format on this machin
 	@$(BIN)/python benchmarks/formats.py
 
 docs: $(STAMPS)/test  ## Run every example in README.md, docs/ and the docstrings.
-	@$(BIN)/pytest -q tests/test_docs.py connectors plugins/https/connectors_https plugins/s3/connectors_s3
+	@$(BIN)/pytest -q tests/test_docs.py connectors $(foreach plugin,$(PLUGINS),plugins/$(plugin)/connectors_$(plugin))
 
 dist: $(STAMPS)/test  ## Build the wheels of all distributions into dist/.
 	@$(BIN)/uv build --quiet --all-packages --wheel --out-dir dist && ls dist
 
 constraints: $(STAMPS)/uv  ## Compile constraints.txt anew.
 	@{ echo "# Exact versions, for make and CI. Made by: make constraints"; \
-	  $(BIN)/uv pip compile $(PROJECTS) --all-extras --group test --group lint --group bench --universal \
+	  $(BIN)/uv pip compile $(PROJECTS) --all-extras $(GROUPS:%=--group %) --universal \
 	    --python-version 3.11 --upgrade --quiet --no-emit-index-url --no-annotate --no-header \
-	    --no-emit-package enclave-connectors --no-emit-package enclave-connectors-https \
-	    --no-emit-package enclave-connectors-s3; } > constraints.tmp && mv constraints.tmp constraints.txt
+	    --no-emit-package enclave-connectors $(PLUGINS:%=--no-emit-package enclave-connectors-%); \
+	} > constraints.tmp && mv constraints.tmp constraints.txt
 
 clean:  ## Remove what make has installed and built.
 	@rm -rf $(VENV) .servers dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
@@ -67,12 +69,12 @@ $(STAMPS)/uv: constraints.txt
 
 $(STAMPS)/demo: $(STAMPS)/uv $(PROJECTS)
 	@echo "· installing the SDK, its plugins and the demo's object store"
-	@$(INSTALL) -e ".[demo]" $(EDITABLE)
+	@$(INSTALL) -e ".[demo]" -e plugins/https -e plugins/s3
 	@touch $@
 
 $(STAMPS)/test: $(STAMPS)/uv $(PROJECTS)
 	@echo "· installing the SDK, its plugins, the test servers and tools"
-	@$(INSTALL) -e ".[demo]" $(EDITABLE) --group test --group lint --group bench
+	@$(INSTALL) -e ".[demo]" $(EDITABLE) $(GROUPS:%=--group %)
 	@touch $@
 
 $(STAMPS)/servers: $(STAMPS)/uv

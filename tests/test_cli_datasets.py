@@ -146,10 +146,6 @@ def test_location_is_checked_with_the_document(home, run):
     assert "go with file:// locations, not https://" in check("https://h/x?sig=5EC2E7")
     assert "absolute path" in check("file://host/x")
     document(home / "c.json", encryption=None)
-    message = mistake(run("dataset", "check", "c.json", "--location", "sftp://h/x", code=2))
-    assert (
-        "no installed backend serves the scheme 'sftp'; install it with: pip install enclave-connectors-sftp" in message
-    )
     message = mistake(run("dataset", "check", "c.json", "--location", "nope://h/x", code=2))
     assert "no installed backend serves the scheme 'nope'; installed are those for" in message
 
@@ -384,12 +380,8 @@ def test_interrupted_upload_leaves_what_stood_there(home):
 
 def test_backends_are_listed_with_their_packages_and_problems(run, monkeypatch):
     listed = json.loads(run("backends", "--json").out)
-    assert {
-        "name": "file",
-        "schemes": ["file"],
-        "distribution": "enclave-connectors",
-        "problem": None,
-    }.items() <= listed[0].items()
+    [file] = [one for one in listed if one["name"] == "file"]
+    assert (file["schemes"], file["distribution"], file["problem"]) == (["file"], "enclave-connectors", None)
     broken = InstalledBackend("gcs", (), "enclave-connectors-gcs", "1.2", "ImportError: no google")
     monkeypatch.setattr("connectors.backend.backends", lambda: [broken])
     head, row = run("backends").text.splitlines()
@@ -407,7 +399,7 @@ def test_schema_is_json_of_one_backend_or_of_all(run):
     assert one["required"] == ["encryption"]
     assert one["additionalProperties"] is False
     assert one["properties"]["type"]["const"] == "file"
-    assert "no backend 'floppy' is installed; installed are file" in mistake(run("schema", "floppy", code=2))
+    assert "no backend 'floppy' is installed; installed are " in mistake(run("schema", "floppy", code=2))
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,14 @@ import re
 import stat
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import servers
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob import BlobServiceClient
 from command_line import KEY, connectors
 
 import connectors as sdk
@@ -181,7 +184,7 @@ def test_ambient_credentials_sign_only_when_asked_for(home, moto):
         ((LOCATION, "--credentials", "key.hex"), "not JSON"),
         ((LOCATION, "--credentials", "owner.json", "-K", "none.hex"), "there is no key file 'none.hex'"),
         (("clinic/x", "--credentials", "owner.json"), "is not a URL; write it with its scheme"),
-        (("gs://clinic/x", "--ambient"), "pip install enclave-connectors-gcs"),
+        (("ftp://clinic/x", "--ambient"), "no installed backend serves the scheme 'ftp'"),
         (("https://h/x?sig=5EC2E7", "--credentials", "owner.json"), "locations, not https://"),
         (("file:///x", "--credentials", "plain.json"), "the backend file does not presign URLs"),
     ],
@@ -204,3 +207,22 @@ def test_document_that_is_there_stays_unless_forced(home):
     assert (home / "c.json").read_bytes() == first
     assert connectors(*words, "--expires", "60", "--force", cwd=home).code == 0
     assert (home / "c.json").read_bytes() != first
+
+
+def test_azure_account_signs_documents_to_write_and_to_read(azure, tmp_path):
+    account = {"account_name": azure.account, "account_key": azure.key, "endpoint_url": azure.endpoint}
+    service = BlobServiceClient(azure.endpoint, {"account_name": azure.account, "account_key": azure.key})
+    with suppress(ResourceExistsError):
+        service.create_container("presigning")
+    (tmp_path / "key.hex").write_text(KEY)
+    (tmp_path / "owner.json").write_text(json.dumps({"type": "azure", **account}))
+    datasets = []
+    for method in ("upload", "download"):
+        words = ("presign", "az://presigning/ward 7/sealed", "--credentials", "owner.json", "--method", method)
+        done = connectors(*words, "-K", "key.hex", "--out", f"{method}.json", cwd=tmp_path)
+        assert (done.code, done.err) == (0, "")
+        assert azure.key not in done.text
+        datasets.append(sdk.Dataset(facts(done.text)["location"], (tmp_path / f"{method}.json").read_bytes()))
+    datasets[0].write_bytes(b"temperature 37.2\n")
+    assert datasets[1].read_bytes() == b"temperature 37.2\n"
+    service.close()

@@ -258,14 +258,14 @@ def test_dataset_says_its_name_in_every_error(tmp_path):
 
 def test_error_in_mid_read_says_the_datasets_name(tmp_path):
     dataset = connectors.Dataset(f"file://{tmp_path}/data", {"encryption": {"key": KEY.hex()}}, name="input/x")
-    dataset.write_bytes(bytes(300_000))
+    dataset.write_bytes(bytes(3_000_000))
     sealed = bytearray((tmp_path / "data").read_bytes())
-    sealed[200_000] ^= 1
+    sealed[2_000_000] ^= 1
     (tmp_path / "data").write_bytes(sealed)
     with dataset.open() as file:
         file.read(100_000)
-        with pytest.raises(IntegrityError, match="^input/x: chunk 12 is not what was sealed there"):
-            file.read(200_000)
+        with pytest.raises(IntegrityError, match="^input/x: chunk 121 is not what was sealed there"):
+            file.read(2_900_000)
 
 
 def test_plain_dataset_must_say_so_and_is_plain(tmp_path):

@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
 
 
 def presign(
-    location: Annotated[str, typer.Argument(metavar="LOCATION", help="The object: s3://bucket/key.")],
+    location: Annotated[str, typer.Argument(metavar="LOCATION", help="The object: s3://…, az://… or gs://….")],
     *,
     method: Annotated[str, typer.Option("--method", metavar="WORD", help="GET or download, PUT or upload.")] = "GET",
     expires: Annotated[
@@ -53,7 +53,7 @@ def presign(
     ambient: _Ambient = False,
     profile: _Profile = None,
     endpoint_url: Annotated[
-        str | None, typer.Option("--endpoint-url", metavar="URL", help="A storage of your own that speaks S3.")
+        str | None, typer.Option("--endpoint-url", metavar="URL", help="Another endpoint than the vendor's own.")
     ] = None,
     region: Annotated[str | None, typer.Option("--region", metavar="NAME", help="The bucket's region.")] = None,
     key_file: OptionalKeyFile = None,

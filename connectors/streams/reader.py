@@ -116,20 +116,20 @@ class SealedReader(io.RawIOBase):
         chunk = layout.chunk
         end = self._run_start + len(self._run)
         reads_on = self._position == end
-        self._run_size = min(max(2 * self._run_size, chunk), MAX_RUN) if reads_on else chunk
+        size = min(max(2 * self._run_size, chunk), MAX_RUN) if reads_on else chunk
+        # A buffered reader asks for its buffer's size whatever its user asked for: more than a chunk is meant.
+        self._run_size = size = max(size, min(wanted, MAX_RUN) if wanted > chunk else 0)
         self._run = memoryview(b"")  # an error below leaves no run behind, and no two runs are held at once
         found = ahead.take(self._position)
         if found is None:
             first = layout.index(self._position)
             self._run_start = layout.plain_start(first)
-            # A buffered reader asks for its buffer's size whatever its user asked for: more than a chunk is meant.
-            size = max(self._run_size, min(wanted, MAX_RUN) if wanted > chunk else 0)
             last = layout.index(min(self._position + size, self._size) - 1)
             if not reads_on and wanted <= chunk:
                 last = first
             found = opened.read_run(first, last - first + 1)
         self._run_start, self._run = found
-        if reads_on and self._run_size >= AHEAD_FROM:
+        if reads_on and end > 0 and size >= AHEAD_FROM:
             ahead.fill(self._run_start + len(self._run), self._run_size)
 
     def _check_open(self) -> tuple[SealedObject, ReadAhead]:

@@ -57,4 +57,4 @@ class Store(ABC):
         return None
 
     def tidy(self, name: str) -> None:
-        """Remove what a test has stored under a name or below it, where the storage is not thrown away as a whole."""
+        """Remove what a test has stored under a name, and what a killed writer has left behind there."""

@@ -50,6 +50,12 @@ class S3Store(Store):
     def unfinished(self) -> list[str]:
         return [one["Key"] for one in self._client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])]
 
+    def tidy(self, name: str) -> None:
+        # A process that is killed cannot abort its upload.
+        for one in self._client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []):
+            if one["Key"].startswith(name):
+                self._client.abort_multipart_upload(Bucket=BUCKET, Key=one["Key"], UploadId=one["UploadId"])
+
     def denied(self, name: str) -> Connection:
         return Connection(
             f"s3://{BUCKET}/{name}",
