@@ -57,6 +57,14 @@ class TestLocal(Suite):
     def fs(self, fs_path):
         return self.view(LocalFileSystem(auto_mkdir=True, skip_instance_cache=True), fs_path)
 
+    def test_move_to_where_there_is_no_folder_is_an_error(self, tmp_path):
+        """Stand for the suite's one item outside of its classes, which has a filesystem of its own."""
+        fs = self.view(LocalFileSystem(skip_instance_cache=True), str(tmp_path))
+        fs.pipe_file(f"{tmp_path}/source", b"content")
+        with pytest.raises(FileNotFoundError):
+            fs.mv(f"{tmp_path}/source", f"{tmp_path}/none/target")
+        assert fs.cat_file(f"{tmp_path}/source") == b"content"
+
 
 class TestLocalBound(TestLocal):
     bound = True

@@ -51,9 +51,9 @@ OTHER_KEY = "0ff1ce" * 10 + "4321"
 SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 7 * CHUNK // 2, 3 * MIB + 17]
 
 
-def read_all(given: connectors.Dataset) -> bytes:
-    """Return a dataset's bytes; at a module's top, so that it can be sent to another process."""
-    return given.read_bytes()
+def read_all(*given: connectors.Dataset) -> list[bytes]:
+    """Return datasets' bytes; at a module's top, so that it can be sent to another process."""
+    return [one.read_bytes() for one in given]
 
 
 def write_and_die(given: connectors.Dataset) -> None:
@@ -349,12 +349,14 @@ class BackendContract(Contract):
 
     @pytest.mark.parametrize("context", ["fork", "spawn"])
     def test_other_processes_read_the_same(self, store: Store, name: str, tmp_path: Path, context: str) -> None:
-        data = plain(10 * CHUNK)
-        store.put(name, sealed(data))
-        given = lay_down(tmp_path, store.connection(name))
-        assert given.read_bytes() == data  # connections are open now
-        assert in_child(context, read_all, given) == data
-        assert given.read_bytes() == data
+        data, other = plain(10 * CHUNK), plain(10 * CHUNK, seed=1)
+        store.put(f"{name}/one", sealed(data))
+        store.put(f"{name}/two", sealed(other, OTHER_KEY))
+        one = lay_down(tmp_path, store.connection(f"{name}/one"), name="one")
+        two = lay_down(tmp_path, store.connection(f"{name}/two"), name="two", key=OTHER_KEY)
+        assert read_all(one, two) == [data, other]  # connections are open now
+        assert in_child(context, read_all, two, one) == [other, data]
+        assert read_all(one, two) == [data, other]
 
     # Secrets.
 

@@ -111,12 +111,14 @@ def dataset(connection: Connection, *, key: str | None = KEY, **encryption: Any)
     return connectors.Dataset(connection.location, {**connection.document, "encryption": sealing})
 
 
-def lay_down(root: Path, connection: Connection, port: str = "input", name: str = "object") -> connectors.Dataset:
+def lay_down(
+    root: Path, connection: Connection, port: str = "input", name: str = "object", key: str = KEY
+) -> connectors.Dataset:
     """Lay a dataset down in an app config, and return it from there."""
     folder = root / port / name / "dataset"
     folder.mkdir(parents=True)
     (folder / "location.txt").write_text(connection.location)
-    (folder / "credentials.bin").write_text(json.dumps({**connection.document, "encryption": {"key": KEY}}))
+    (folder / "credentials.bin").write_text(json.dumps({**connection.document, "encryption": {"key": key}}))
     return connectors.load(root)[port][name]
 
 
