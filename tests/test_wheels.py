@@ -35,9 +35,7 @@ def test_wheels_hold_their_package_its_types_and_nothing_else(wheels):
         names = zipfile.ZipFile(path).namelist()
         assert f"{package}/py.typed" in names
         assert {one.split("/")[0].split("-")[0] for one in names} == {package, name}
-        assert not [
-            one for one in names if "test" in one.split("/")[-1] and "template" not in one and "testing" not in one
-        ]
+        assert not [one for one in names if one.split("/")[-1].startswith("test_") and not one.endswith(".template")]
     with zipfile.ZipFile(wheels["enclave_connectors"]) as core:
         assert "connectors/cli/skeleton/pyproject.toml.template" in core.namelist()
         assert any(name.endswith("licenses/LICENSE") for name in core.namelist())
