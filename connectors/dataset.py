@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from connectors.backend import Backend
     from connectors.credentials import Credentials
-    from connectors.fsspec_types import Callback
+    from connectors.fsspec_types import AbstractFileSystem, Callback
     from connectors.streams.sources import StrPath
 
     Document = bytes | str | Mapping[str, Any] | Credentials
@@ -124,9 +124,23 @@ class Dataset:
                     root=path if resolved.credentials.binds_names(resolved.location) else None,
                     dataset=self._name,
                     reference=self._filesystem_reference(),
+                    renewed=self._renewed,
                 )
                 self._filesystem = view, path
             return self._filesystem
+
+    def _renewed(self) -> AbstractFileSystem | None:
+        """Return the storage's filesystem with the credentials that the documents hold by now, if they are others."""
+        with self._lock, naming(self._name):
+            before = self._resolve()
+            location, document = self._read()
+            backend, credentials = resolve(location, document)
+            # Another place is another dataset, which a file that is open must not turn into.
+            if location != before.location or credentials == before.credentials:
+                return None
+            inner, _ = backend.connect(location, credentials)
+            self._resolved = _Resolved(location, backend, credentials, os.getpid())
+            return inner
 
     def _filesystem_reference(self) -> tuple[Callable[..., object], tuple[object, ...]] | None:
         return None
@@ -134,7 +148,8 @@ class Dataset:
     def refresh(self) -> None:
         """Take renewed credentials: forget what was resolved, and read it again when it is next used.
 
-        Files that are open keep the credentials they were opened with.
+        A file that is being read does so by itself when its credentials expire, as long as only they have changed. One
+        that is being written keeps those it was opened with.
         """
         with self._lock:
             self._resolved = None

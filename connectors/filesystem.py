@@ -6,14 +6,23 @@ import asyncio
 import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
-from connectors.errors import ConfigError, IntegrityError, NotSupported, ObjectNotFound, TruncatedObject, naming
+from connectors.errors import (
+    ConfigError,
+    CredentialsExpired,
+    IntegrityError,
+    NotSupported,
+    ObjectNotFound,
+    TruncatedObject,
+    naming,
+)
 from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, select
 from connectors.fsspec_types import AsyncFileSystem
 from connectors.guarded import Guarded
 from connectors.plainview import PlainView
-from connectors.storage import open_sink, open_source, translated
+from connectors.storage import RenewedSource, open_sink, open_source, translated
 from connectors.streams import SealedObject, SealedWriter, buffered
 
 if TYPE_CHECKING:
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
     from connectors.formats import Format
     from connectors.fsspec_types import AbstractFileSystem
     from connectors.secrets import SecretKey
+    from connectors.streams import Source
 
 __all__ = ["AsyncEncryptedFileSystem", "EncryptedFileSystem"]
 
@@ -46,6 +56,8 @@ class EncryptedFileSystem(Guarded, PlainView):
         dataset: what errors call the dataset.
         reference: a function and its arguments that make this filesystem again, for pickling: an instance holds
             secrets, which do not travel.
+        renewed: returns the filesystem with renewed credentials when those of `fs` have expired, or None if there are
+            none; then a file that is being read is read on, and `fs` is replaced.
 
     Raises:
         InvalidKey, ConfigError: the key or an option is wrong.
@@ -78,6 +90,7 @@ class EncryptedFileSystem(Guarded, PlainView):
         codec: Format | None = None,
         dataset: str | None = None,
         reference: tuple[Callable[..., object], tuple[object, ...]] | None = None,
+        renewed: Callable[[], AbstractFileSystem | None] | None = None,
     ) -> None:
         if codec is None:
             if key is None:
@@ -98,6 +111,8 @@ class EncryptedFileSystem(Guarded, PlainView):
         # All objects of a bound folder have one layout, even where auto alone would leave two.
         self._layout = codec.layout if root is None else codec.bound("").layout
         self._reference = reference
+        self._renewed = renewed
+        self._renewing = Lock()
 
     def __reduce__(self) -> Any:
         return super().__reduce__() if self._reference is None else self._reference
@@ -149,7 +164,7 @@ class EncryptedFileSystem(Guarded, PlainView):
         with naming(self.dataset):
             codec = self._codec_for(path)
             if mode == "rb":
-                return buffered(open_source(self.fs, path), codec, name=self.dataset)
+                return buffered(self._open_source(path), codec, name=self.dataset)
             sink = open_sink(self.fs, path, exclusive=mode == "xb")
             return SealedWriter(sink, codec, name=self.dataset, autocommit=autocommit)
 
@@ -157,7 +172,37 @@ class EncryptedFileSystem(Guarded, PlainView):
         with naming(self.dataset):
             path = self._strip_protocol(path)
             codec = self._codec_for(path)
-            return SealedObject(open_source(self.fs, path), codec, name=self.dataset)
+            return SealedObject(self._open_source(path), codec, name=self.dataset)
+
+    def _open_source(self, path: str) -> Source:
+        """Open the sealed bytes of an object, which are read on with renewed credentials when theirs expire."""
+        fs = self.fs
+        if self._renewed is None:
+            return open_source(fs, path)
+
+        def renew() -> Source | None:
+            nonlocal fs
+            fs, before = self._renew(fs), fs
+            return None if fs is before else open_source(fs, path)
+
+        try:
+            source = open_source(fs, path)
+        except CredentialsExpired as error:
+            expired = error
+        else:
+            return RenewedSource(source, renew)
+        fs, before = self._renew(fs), fs
+        if fs is before:
+            raise expired
+        return RenewedSource(open_source(fs, path), renew)
+
+    def _renew(self, expired: AbstractFileSystem) -> AbstractFileSystem:
+        """Return the inner filesystem with renewed credentials; `expired` itself if there are none."""
+        with self._renewing:
+            fresh = self._renewed() if self.fs is expired and self._renewed is not None else None
+            if fresh is not None:
+                self.fs = fresh
+            return self.fs
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """Return what the inner filesystem says of `path`, with the plain `size` and the `sealed_size`.

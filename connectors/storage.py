@@ -9,9 +9,18 @@ from __future__ import annotations
 
 import os
 import tempfile
+from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
-from connectors.errors import AccessDenied, ConnectorError, NotAnObject, ObjectExists, ObjectNotFound
+from connectors.errors import (
+    AccessDenied,
+    ConnectorError,
+    CredentialsExpired,
+    NotAnObject,
+    ObjectChanged,
+    ObjectExists,
+    ObjectNotFound,
+)
 from connectors.fsspec_types import LocalFileSystem, MemoryFileSystem
 from connectors.streams import FileSource, PathSink
 from connectors.streams.sources import open_local
@@ -22,7 +31,7 @@ if TYPE_CHECKING:
     from connectors.fsspec_types import AbstractFileSystem
     from connectors.streams import Sink, Source
 
-__all__ = ["RangeSource", "SpoolSink", "open_sink", "open_source", "translated"]
+__all__ = ["RangeSource", "RenewedSource", "SpoolSink", "open_sink", "open_source", "translated"]
 
 T = TypeVar("T")
 
@@ -70,6 +79,65 @@ class RangeSource:
 
     def close(self) -> None:
         """Do nothing: no connection is held."""
+
+
+class RenewedSource:
+    """An object whose credentials may end while it is read: it is read on with renewed ones, if there are any.
+
+    Args:
+        source: the object, with the first credentials.
+        renew: returns the object with renewed credentials, or None if there are none.
+    """
+
+    def __init__(self, source: Source, renew: Callable[[], Source | None]) -> None:
+        self._source = source
+        self._renew = renew
+        self._expired: list[Source] = []
+        self._size: int | None = None
+        self._lock = Lock()
+
+    @property
+    def size(self) -> int:
+        """The object's size in bytes, as the storage says."""
+        if self._size is None:
+            self._size = self._source.size
+        return self._size
+
+    def read_range(self, start: int, stop: int) -> bytes | memoryview:
+        """Return the bytes from `start` to `stop`.
+
+        Raises:
+            CredentialsExpired: they have ended, and there are no others.
+            ObjectChanged: with the renewed ones, another object is found.
+        """
+        source = self._source
+        try:
+            return source.read_range(start, stop)
+        except CredentialsExpired as error:
+            expired = error
+        if not self._is_renewed(source):
+            raise expired
+        return self._source.read_range(start, stop)
+
+    def _is_renewed(self, expired: Source) -> bool:
+        with self._lock:
+            if self._source is not expired:
+                return True  # by another thread
+            renewed = self._renew()
+            if renewed is None:
+                return False
+            if self._size is not None and renewed.size != self._size:
+                renewed.close()
+                message = "the object was exchanged while it was being read, and its credentials renewed; open it again"
+                raise ObjectChanged(message)
+            self._expired.append(expired)  # other threads may be in the middle of using it
+            self._source = renewed
+            return True
+
+    def close(self) -> None:
+        """Let the object go."""
+        for source in (*self._expired, self._source):
+            source.close()
 
 
 class SpoolSink:
