@@ -108,7 +108,7 @@ class Opener(ABC):
         """Prove that the object ends where the storage says it does. Call this before `open_run`.
 
         Args:
-            fetch: returns the object's bytes from a start to a stop.
+            fetch: returns the object's bytes from a start to a stop, which are good until it is called again.
 
         Raises:
             IntegrityError: the object is not what its owner sealed.

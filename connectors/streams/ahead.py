@@ -1,4 +1,8 @@
-"""Read-ahead: the runs that a reader will want next, fetched and opened by threads while it uses the one it has."""
+"""Read-ahead: the runs that a reader will want next, fetched by threads while it uses the one it has.
+
+Where chunks are large, threads open them as well, on as many processors as there are. Small chunks are opened by their
+reader: each takes so little time that threads would do nothing but wait for each other, for Python's global lock.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from connectors.streams.sealed import OPENED_FROM
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
 
-    from connectors.streams.sealed import SealedObject
+    from connectors.streams.sealed import FetchedRun, SealedObject
 
 __all__ = ["ReadAhead"]
 
-DEPTH = 4
-"""Runs on their way at once: enough to keep a link and two processors busy, few enough to be held in memory."""
+AT_ONCE = 4
+"""Runs that are worked on at once: enough to keep a link busy, few enough to be held in memory. One more may wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +33,12 @@ class _Coming:
     Attributes:
         start: the plain offset it starts at.
         stop: the plain offset it ends at.
-        plain: its bytes, when they are there.
+        run: its bytes, when they are there: sealed, or with the offset they start at, opened.
     """
 
     start: int
     stop: int
-    plain: Future[tuple[int, memoryview]]
+    run: Future[FetchedRun | tuple[int, memoryview]]
 
 
 class ReadAhead:
@@ -42,6 +49,7 @@ class ReadAhead:
 
     def __init__(self, opened: SealedObject) -> None:
         self._opened = opened
+        self._at_once = opened.at_once(AT_ONCE)
         self._coming: deque[_Coming] = deque()
         self._threads: ThreadPoolExecutor | None = None
         self._process = os.getpid()
@@ -58,26 +66,29 @@ class ReadAhead:
         if not self._coming or self._coming[0].start != position:
             self.drop()
             return None
-        return self._coming.popleft().plain.result()
+        run = self._coming.popleft().run.result()
+        return run if isinstance(run, tuple) else self._opened.open_run(run)
 
     def fill(self, position: int, run_size: int) -> None:
         """Send for the runs from `position` on, of about `run_size` plain bytes each, as far as is not done yet."""
         layout, size = self._opened.layout, self._opened.size
         if self._coming:
             position = self._coming[-1].stop
-        while position < size and len(self._coming) < DEPTH:
+        while position < size and len(self._coming) <= self._at_once:
             first, last = layout.index(position), layout.index(min(position + run_size, size) - 1)
             stop = min(layout.plain_start(last + 1), size)
             if self._threads is None:
-                self._threads = ThreadPoolExecutor(DEPTH, "connectors-ahead")
-            plain = self._threads.submit(self._opened.read_run, first, last - first + 1)
-            self._coming.append(_Coming(position, stop, plain))
+                self._threads = ThreadPoolExecutor(self._at_once, "connectors-ahead")
+            work: Callable[..., FetchedRun | tuple[int, memoryview]] = self._opened.fetch_run
+            if layout.chunk >= OPENED_FROM:
+                work = self._opened.read_run
+            self._coming.append(_Coming(position, stop, self._threads.submit(work, first, last - first + 1)))
             position = stop
 
     def drop(self) -> None:
         """Forget what is on its way: the reader has gone elsewhere."""
         for one in self._coming:
-            one.plain.cancel()
+            one.run.cancel()
         self._coming.clear()
 
     def close(self) -> None:

@@ -94,6 +94,7 @@ class _Reading:
         for part in run.parts:
             offset = part.start - start
             part.out[:] = plain[offset : offset + len(part.out)]
+        self._object.reuse(plain)
 
 
 def _failure(future: Future[None]) -> Exception | None:

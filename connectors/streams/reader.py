@@ -119,7 +119,8 @@ class SealedReader(io.RawIOBase):
         size = min(max(2 * self._run_size, chunk), MAX_RUN) if reads_on else chunk
         # A buffered reader asks for its buffer's size whatever its user asked for: more than a chunk is meant.
         self._run_size = size = max(size, min(wanted, MAX_RUN) if wanted > chunk else 0)
-        self._run = memoryview(b"")  # an error below leaves no run behind, and no two runs are held at once
+        done, self._run = self._run, memoryview(b"")  # an error below leaves no run behind
+        opened.reuse(done)
         found = ahead.take(self._position)
         if found is None:
             first = layout.index(self._position)

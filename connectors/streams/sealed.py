@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connectors.errors import TruncatedObject, naming
-from connectors.streams.sources import read_exactly
+from connectors.streams.sources import FileSource, fill_exactly, read_exactly
 
 if TYPE_CHECKING:
     from connectors.formats import Format, Opener
     from connectors.streams.sources import Source
 
-__all__ = ["MAX_RUN", "SealedObject"]
+__all__ = ["MAX_RUN", "OPENED_FROM", "FetchedRun", "SealedObject"]
 
 HEAD_SIZE = 1 << 16
 """How much the first request asks for: small objects arrive whole, large ones with their header and size."""
@@ -19,6 +21,19 @@ HELD_SIZE = 1 << 24
 """Up to this size, an object whose format verifies all of it before any of it is fetched once and held, sealed."""
 MAX_RUN = 1 << 21
 """Plain bytes in the longest run of chunks that is fetched and opened at once: what is larger is several of them."""
+OPENED_FROM = 1 << 16
+"""Plain bytes in a chunk from which on opening one takes long enough for several threads to do it at once."""
+_KEPT = 16
+"""Buffers that are kept for use: those of a reader's own run, and of all that are on their way to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedRun:
+    """A run of chunks as the storage gave them, not yet verified."""
+
+    first: int
+    count: int
+    sealed: memoryview
 
 
 class SealedObject:
@@ -41,6 +56,7 @@ class SealedObject:
         self._source = source
         self._name = name
         self._head = memoryview(b"")
+        self._buffers = _Buffers()
         try:
             with naming(name):
                 self._opener = self._start(codec)
@@ -61,13 +77,48 @@ class SealedObject:
         opener = codec.opener(bytes(self._head[: codec.head_size]), size)
         if opener.reads_all and len(head) < size <= HELD_SIZE:
             self._head = memoryview(b"".join((head, read_exactly(self._source, len(head), size))))
-        opener.authenticate(self._fetch)
+        self._authenticate(opener)
         return opener
 
-    def _fetch(self, start: int, stop: int) -> bytes | memoryview:
-        if stop <= len(self._head):
-            return self._head[start:stop]
-        return read_exactly(self._source, start, stop)
+    def _authenticate(self, opener: Opener) -> None:
+        last = memoryview(b"")
+
+        def fetch(start: int, stop: int) -> memoryview:
+            nonlocal last
+            self.reuse(last)  # it was good until here
+            last = self._fetch(start, stop)
+            return last
+
+        opener.authenticate(fetch)
+        self.reuse(last)
+
+    def at_once(self, most: int) -> int:
+        """Return how many runs are worth working on at once, `most` at most.
+
+        From a local file a single thread reads faster than runs are opened; more would take processors from that.
+        """
+        large = self.layout.chunk >= OPENED_FROM
+        return most if large or not isinstance(self._source, FileSource) else 1
+
+    def fetch_run(self, first: int, count: int) -> FetchedRun:
+        """Fetch chunks `first` to `first + count`, sealed as they are, for `open_run`."""
+        with naming(self._name):
+            return FetchedRun(first, count, self._fetch(*self._opener.sealed_span(first, count)))
+
+    def open_run(self, fetched: FetchedRun) -> tuple[int, memoryview]:
+        """Open what `fetch_run` returned; return the plain offset it starts at, and its bytes.
+
+        Raises:
+            IntegrityError: they are not what their owner sealed.
+        """
+        start, stop = self._opener.plain_span(fetched.first, fetched.count)
+        plain = self._buffers.take(stop - start)
+        try:
+            with naming(self._name):
+                self._opener.open_run(fetched.first, fetched.count, fetched.sealed, plain)
+        finally:
+            self.reuse(fetched.sealed)
+        return start, plain
 
     def read_run(self, first: int, count: int) -> tuple[int, memoryview]:
         """Fetch and open chunks `first` to `first + count`; return the plain offset they start at, and their bytes.
@@ -75,14 +126,41 @@ class SealedObject:
         Raises:
             IntegrityError, StorageError: they are not what their owner sealed, or cannot be had.
         """
-        opener = self._opener
-        start, stop = opener.plain_span(first, count)
-        plain = memoryview(bytearray(stop - start))
-        with naming(self._name):
-            opener.open_run(first, count, memoryview(self._fetch(*opener.sealed_span(first, count))), plain)
-        return start, plain
+        return self.open_run(self.fetch_run(first, count))
+
+    def _fetch(self, start: int, stop: int) -> memoryview:
+        if stop <= len(self._head):
+            return self._head[start:stop]
+        return fill_exactly(self._source, start, self._buffers.take(stop - start))
+
+    def reuse(self, buffer: memoryview) -> None:
+        """Take back the bytes of a run that nobody uses any more: the next one is put there."""
+        self._buffers.give(buffer)
 
     def close(self) -> None:
         """Let the source go."""
         self._head = memoryview(b"")
         self._source.close()
+
+
+class _Buffers:
+    """Buffers of one object that are used again: a new one of some MiB costs more than opening what it holds."""
+
+    def __init__(self) -> None:
+        # Its two operations are atomic: a lock would be one more thing that a fork can leave held.
+        self._free: deque[bytearray] = deque(maxlen=_KEPT)
+
+    def take(self, size: int) -> memoryview:
+        """Return a buffer of `size` bytes, with anything in it."""
+        try:
+            buffer = self._free.pop()
+        except IndexError:
+            buffer = bytearray()
+        if len(buffer) < size:
+            buffer = bytearray(size)
+        return memoryview(buffer)[:size]
+
+    def give(self, buffer: memoryview) -> None:
+        """Take a buffer back."""
+        if isinstance(buffer.obj, bytearray):
+            self._free.append(buffer.obj)

@@ -18,7 +18,17 @@ from connectors.secrets import redact_url
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-__all__ = ["BinaryFile", "FileSource", "Source", "StrPath", "as_path", "as_source", "check_binary", "read_exactly"]
+__all__ = [
+    "BinaryFile",
+    "FileSource",
+    "Source",
+    "StrPath",
+    "as_path",
+    "as_source",
+    "check_binary",
+    "fill_exactly",
+    "read_exactly",
+]
 
 StrPath = str | os.PathLike[str]
 BinaryFile = IO[bytes] | io.RawIOBase | io.BufferedIOBase
@@ -36,6 +46,9 @@ class Source(Protocol):
         """Return the bytes from `start` to `stop`; fewer only where the object ends before `stop`.
 
         They must not change any more: no view of a file mapped into memory, which its storage can still write to.
+
+        A source that can fill a buffer of its caller's better than make one has another method besides,
+        ``read_into(start, buffer)``, which returns how many bytes it has put there: fewer only at the object's end.
         """
 
     def close(self) -> None:
@@ -61,6 +74,14 @@ class FileSource:
             self._file.seek(start)
             return _read_up_to(self._file, stop - start)
 
+    def read_into(self, start: int, buffer: memoryview) -> int:
+        """Put the bytes from `start` on into `buffer`, and return how many."""
+        if self._local is not None and hasattr(os, "preadv"):
+            return _preadv(self._local.fileno(), start, buffer)
+        data = self.read_range(start, start + len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
     def close(self) -> None:
         """Close the file, if it was opened for this source."""
         if self._owned:
@@ -84,6 +105,13 @@ def _pread(descriptor: int, start: int, stop: int) -> bytes:
     return b"".join(pieces)
 
 
+def _preadv(descriptor: int, start: int, buffer: memoryview) -> int:
+    done = 0
+    while done < len(buffer) and (size := os.preadv(descriptor, [buffer[done:]], start + done)):
+        done += size
+    return done
+
+
 def _read_up_to(file: BinaryFile, size: int) -> bytes:
     data = file.read(size) or b""
     if len(data) == size:
@@ -102,13 +130,30 @@ def read_exactly(source: Source, start: int, stop: int) -> bytes | memoryview:
         TruncatedObject: the object ends before `stop`, whatever size the storage claimed.
     """
     data = source.read_range(start, stop)
-    if len(data) != stop - start:
+    _check_size(len(data), start, stop)
+    return data
+
+
+def fill_exactly(source: Source, start: int, buffer: memoryview) -> memoryview:
+    """Return as many bytes from `start` on as `buffer` has: in it, or as the source gave them.
+
+    Raises:
+        TruncatedObject: the object ends before that, whatever size the storage claimed.
+    """
+    read_into = getattr(source, "read_into", None)
+    if read_into is None:
+        return memoryview(read_exactly(source, start, start + len(buffer)))
+    _check_size(read_into(start, buffer), start, start + len(buffer))
+    return buffer
+
+
+def _check_size(size: int, start: int, stop: int) -> None:
+    if size != stop - start:
         message = (
-            f"the storage gave {len(data)} of the {stop - start} bytes from {start}: "
+            f"the storage gave {size} of the {stop - start} bytes from {start}: "
             "the object is shorter than it claims to be"
         )
         raise TruncatedObject(message)
-    return data
 
 
 def as_path(path: StrPath) -> str:

@@ -10,7 +10,7 @@ from sealing import CASES, COBBLESTONE, Recorded, plain_bytes
 
 from connectors.errors import IntegrityError
 from connectors.streams import SealedReader
-from connectors.streams.ahead import DEPTH
+from connectors.streams.ahead import AT_ONCE
 from connectors.streams.sealed import MAX_RUN
 
 MIB = 1 << 20
@@ -63,10 +63,10 @@ def test_who_reads_on_has_several_runs_on_their_way_and_no_more_than_that():
         held = threading.Timer(0.2, source.go.set)
         held.start()
         while file.read(MIB):
-            assert source.at_once <= DEPTH + 1
+            assert source.at_once <= AT_ONCE + 1
         held.join()
         assert source.most > 1
-        assert len(source.ranges) - before <= SIZE // MAX_RUN + DEPTH
+        assert len(source.ranges) - before <= SIZE // MAX_RUN + AT_ONCE
 
 
 def test_who_jumps_about_is_read_nothing_ahead():
