@@ -115,8 +115,8 @@ class DatasetFileSystem(PlainView):
         return {"name": name, "type": "directory" if folder else "file", "size": 0 if folder else None}
 
     def _inside(self, path: str, **kwargs: Any) -> list[dict[str, Any]]:
-        port, _, rest = path.partition("/")
-        dataset = self._dataset(f"{port}/{rest.partition('/')[0]}")
+        port, separator, rest = path.partition("/")
+        dataset = self._dataset(f"{port}{separator}{rest.partition('/')[0]}")
         fs, inner = self._locate(path)
         if not dataset.is_folder:
             return [{"name": path, "type": "file", "size": None}]

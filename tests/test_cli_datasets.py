@@ -294,7 +294,7 @@ def test_ls_lists_what_there_is(run):
     assert run("ls", "dataset://output").text == "dataset://output/result\n"
     assert run("ls", "dataset://output/result").text == "dataset://output/result\n"
     assert json.loads(run("ls", "--json", "dataset://output").out) == [{"url": "dataset://output/result"}]
-    assert "there is no dataset://nope" in mistake(run("ls", "dataset://nope/x", code=2))
+    assert "has no port 'nope'" in mistake(run("ls", "dataset://nope/x", code=2))
     assert "is no dataset; they are called dataset://PORT/NAME" in mistake(run("ls", "store", code=2))
 
 
@@ -408,3 +408,20 @@ def test_schema_is_json_of_one_backend_or_of_all(run):
 )
 def test_moments_are_told_with_their_distance(left, shown):
     assert inspection.moment(datetime.now(UTC) + timedelta(seconds=left)).endswith(shown)
+
+
+def test_folders_are_listed_by_name_and_inside_when_asked_for(home, run):
+    (home / "wards").mkdir()
+    run("dataset", "new", "app", "input", "wards", "--location", f"file://{home}/wards/", "--credentials", "file.json")
+    assert "dataset://input/wards/\n" in run("ls").text
+    assert run("ls", "dataset://input/wards").text == ""
+    run("cp", "key.hex", "dataset://input/wards/north/one.hex")
+    assert run("ls", "dataset://input/wards").text == "dataset://input/wards/north/one.hex\n"
+    assert run("ls", "-l", "dataset://input/wards/north").text == "64  dataset://input/wards/north/one.hex\n"
+    assert run("cat", "dataset://input/wards/north/one.hex").out == (home / "key.hex").read_bytes()
+    checked = json.loads(run("dataset", "check", "dataset://input/wards", "--online", "--json").out)
+    assert (checked["good"], checked["plain_size"]) == (True, 64)
+    assert "has no dataset 'none'" in mistake(run("ls", "dataset://input/none", code=2))
+    sealed = home / "wards" / "north" / "one.hex"
+    sealed.write_bytes(sealed.read_bytes()[:-1])
+    assert not json.loads(run("dataset", "check", "dataset://input/wards", "--online", "--json", code=3).out)["good"]

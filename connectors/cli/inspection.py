@@ -115,11 +115,18 @@ def inspect_dataset(name: str, dataset: Dataset) -> Finding:
 
 
 def measure(found: Finding, dataset: Dataset) -> None:
-    """Open a dataset, which verifies its end, and note its plain size, or what is wrong with it."""
+    """Open a dataset, which verifies its end, and note its plain size, or what is wrong with it.
+
+    Of a folder every object is opened: its size is theirs together.
+    """
     try:
-        with dataset.open("rb") as file:
-            found.plain_size = file.seek(0, os.SEEK_END)
+        fs, path = dataset.filesystem()
+        found.plain_size = 0
+        for name in fs.find(path) if dataset.is_folder else [path]:
+            with fs.open(name, "rb") as file:
+                found.plain_size += file.seek(0, os.SEEK_END)
     except ConnectorError as error:
+        found.plain_size = None
         error.dataset = None  # the finding is named already
         found.problems.append(str(error))
         found.tampered = isinstance(error, IntegrityError)

@@ -59,18 +59,18 @@ def ls(
     app_config: AppConfigFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the datasets of an app config."""
+    """List the datasets of an app config, or all that is in one that is a folder.
+
+    Among others, a dataset that is a folder ends in a slash.
+    """
     files = _filesystem(app_config)
-    names: list[str] = []
-    folders = [_path(url or _PREFIX)]
-    while folders:
-        for entry in files.ls(folders.pop(0), detail=True):
-            (folders if entry["type"] == "directory" else names).append(entry["name"])
+    start = _path(url or _PREFIX)
+    names = _names(files, start)
     sizes: dict[str, int | None] = {}
     worst = 0
     for name in names if long else ():
         try:
-            sizes[name] = files.info(name)["size"]
+            sizes[name] = None if name.endswith("/") else files.info(name)["size"]
         except ConnectorError as error:
             # One dataset out of reach must not hide the others.
             console.error(str(error))
@@ -81,10 +81,22 @@ def ls(
     else:
         width = max((len(str(size)) for size in sizes.values()), default=0)
         for name in names:
-            size = "" if not long else f"{'?' if sizes[name] is None else sizes[name]!s:>{width}}  "
+            unknown = "" if name.endswith("/") else "?"
+            size = "" if not long else f"{unknown if sizes[name] is None else sizes[name]!s:>{width}}  "
             console.say(f"{size}{_PREFIX}{printable(name)}")
     if worst:
         raise typer.Exit(worst)
+
+
+def _names(files: DatasetFileSystem, start: str) -> list[str]:
+    """Return what is listed from a path on: of folder datasets their own names, unless the path leads into one."""
+    if "/" in start:
+        port, name, *_ = start.split("/")
+        _ = files.app[port][name]  # which says what there is instead; an empty folder is no error
+        return list(files.find(start))
+    ports = [start] if start else files.ls("", detail=False)
+    entries = [entry for port in ports for entry in files.ls(port, detail=True)]
+    return [entry["name"] + ("/" if entry["type"] == "directory" else "") for entry in entries]
 
 
 def cat(
