@@ -143,24 +143,28 @@ class SealedObject:
         self._source.close()
 
 
+class _Buffer(bytearray):
+    """A buffer that is ours to use again: what a source returned may be somebody else's still, such as the head."""
+
+
 class _Buffers:
     """Buffers of one object that are used again: a new one of some MiB costs more than opening what it holds."""
 
     def __init__(self) -> None:
         # Its two operations are atomic: a lock would be one more thing that a fork can leave held.
-        self._free: deque[bytearray] = deque(maxlen=_KEPT)
+        self._free: deque[_Buffer] = deque(maxlen=_KEPT)
 
     def take(self, size: int) -> memoryview:
         """Return a buffer of `size` bytes, with anything in it."""
         try:
             buffer = self._free.pop()
         except IndexError:
-            buffer = bytearray()
+            buffer = _Buffer()
         if len(buffer) < size:
-            buffer = bytearray(size)
+            buffer = _Buffer(size)
         return memoryview(buffer)[:size]
 
     def give(self, buffer: memoryview) -> None:
-        """Take a buffer back."""
-        if isinstance(buffer.obj, bytearray):
+        """Take a buffer back, if it is one of these."""
+        if isinstance(buffer.obj, _Buffer):
             self._free.append(buffer.obj)

@@ -502,3 +502,21 @@ class TestFileSource:
             for thread in threads:
                 thread.join()
             assert not wrong
+
+
+class Lending(Recorded):
+    """A source that returns buffers which could be written to, as those of HTTP do."""
+
+    def read_range(self, start: int, stop: int) -> memoryview:
+        return memoryview(bytearray(super().read_range(start, stop)))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_what_a_source_returned_is_not_written_to(case: Case) -> None:
+    plain = plain_bytes(400_000)
+    chance = random.Random(1)
+    with case.open(Lending(case.seal(plain))) as file:
+        for _ in range(300):
+            offset = chance.choice([0, chance.randrange(60_000), chance.randrange(len(plain))])
+            file.seek(offset)
+            assert file.read(5_000) == plain[offset : offset + 5_000]
