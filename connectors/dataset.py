@@ -148,8 +148,8 @@ class Dataset:
     def refresh(self) -> None:
         """Take renewed credentials: forget what was resolved, and read it again when it is next used.
 
-        A file that is being read does so by itself when its credentials expire, as long as only they have changed. One
-        that is being written keeps those it was opened with.
+        A file that is being read does so by itself when its credentials expire, as long as only they have changed; so
+        does one that is being written, where the storage can go on with an upload.
         """
         with self._lock:
             self._resolved = None

@@ -166,6 +166,8 @@ class EncryptedFileSystem(Guarded, PlainView):
             if mode == "rb":
                 return buffered(self._open_source(path), codec, name=self.dataset)
             sink = open_sink(self.fs, path, exclusive=mode == "xb")
+            if self._renewed is not None and hasattr(sink, "renew_by"):
+                sink.renew_by(self._renew)
             return SealedWriter(sink, codec, name=self.dataset, autocommit=autocommit)
 
     def _open_object(self, path: str) -> SealedObject:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.errors import (
     AccessDenied,
+    CredentialsExpired,
     NotAnObject,
     ObjectExists,
     ObjectNotFound,
@@ -22,7 +23,7 @@ from connectors_s3.faults import FOREIGN, UPLOAD_GONE, Action, attempt, code_of,
 from connectors_s3.location import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from connectors_s3.filesystem import S3
 
@@ -72,6 +73,7 @@ class S3Sink:
         self._part_size = part_size
         self._options = object_options
         self._pending = bytearray()
+        self._renew: Callable[[Any], Any] | None = None
         self._upload: str | None = None
         self._parts: list[dict[str, Any]] = []
         self._state = "open"
@@ -94,8 +96,25 @@ class S3Sink:
         message = f"{shown(self._path)} exists already, and it was to be created"
         raise ObjectExists(message)
 
+    def renew_by(self, renew: Callable[[Any], Any]) -> None:
+        """Go on with renewed credentials when these expire: an upload is the account's, not the session's.
+
+        Args:
+            renew: returns the filesystem with renewed credentials, given the one whose own have expired, or that one
+                itself if there are none.
+        """
+        self._renew = renew
+
     def _call(self, method: str, action: Action = "write", **arguments: Any) -> dict[str, Any]:
         call = {**self._object, **arguments}
+        try:
+            return attempt(self._path, action, lambda: self._fs.call_s3(method, **call))
+        except CredentialsExpired as error:
+            expired = error
+        fresh = self._fs if self._renew is None else self._renew(self._fs)
+        if fresh is self._fs:
+            raise expired
+        self._fs = fresh
         return attempt(self._path, action, lambda: self._fs.call_s3(method, **call))
 
     def write(self, data: memoryview) -> None:

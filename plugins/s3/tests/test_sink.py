@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import servers
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
+import connectors
 from connectors.credentials import validate
 from connectors.errors import (
     AccessDenied,
     ConfigError,
     ConnectorError,
+    CredentialsExpired,
     NotAnObject,
     ObjectExists,
     ObjectNotFound,
@@ -310,3 +314,43 @@ def test_more_parts_than_s3_takes_are_refused_before_they_are_sent(fs: S3, path:
 def test_parts_below_the_least_size_are_refused(credentials: S3Credentials) -> None:
     with pytest.raises(ConfigError, match="5242880 bytes at least"):
         S3(credentials, part_size=1 << 20)
+
+
+@pytest.mark.parametrize("size", [100, 12 * MIB])
+def test_upload_goes_on_with_renewed_credentials(
+    s3: servers.S3Server,
+    document: dict[str, Any],
+    path: str,
+    stored: Stored,
+    uploads: Uploads,
+    tmp_path: Path,
+    size: int,
+) -> None:
+    folder = tmp_path / "output" / "result" / "dataset"
+    folder.mkdir(parents=True)
+    (folder / "location.txt").write_text(f"s3://{path}")
+    # The store has no temporary keys, so the word that they are over is put into its mouth.
+    (folder / "credentials.bin").write_text(json.dumps(document))
+    dataset = connectors.load(tmp_path)["output"]["result"]
+    before = dataset.filesystem()[0].fs
+    real = before.call_s3
+
+    def call_s3(method: str, **arguments: Any) -> Any:
+        if method in ("put_object", "complete_multipart_upload"):
+            raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "t0ken"}}, method)
+        return real(method, **arguments)
+
+    before.call_s3 = call_s3
+    data = os.urandom(size)
+    with pytest.raises(CredentialsExpired, match="output/result: the credentials for .* have expired"):
+        dataset.write_bytes(data)
+    assert stored(path) is None
+    assert uploads(path) == []
+    with dataset.open("wb") as file:
+        file.write(data)
+        (folder / "credentials.bin").write_text(json.dumps({**document, "path_style": True}))
+    sealed = stored(path)
+    assert sealed is not None
+    assert dataset.filesystem()[0].fs is not before
+    assert dataset.read_bytes() == data
+    assert uploads(path) == []
