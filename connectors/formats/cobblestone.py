@@ -9,7 +9,8 @@ r"""cobblestone-256: C2SP chunked-encryption@v1, instance Cobblestone-256. The d
 
 The last chunk is always shorter than 16,384 bytes, so a truncation at a chunk's border shows. The commitment
 tells a wrong key or context from damage before anything is decrypted. `cryptography.cobblestone` (50.0 and
-later) reads and writes the same objects, front to back only; this is the random access to them.
+later) reads and writes the same objects, front to back only. It does that here too, many chunks in one call and
+without Python's global lock; what is ours is the random access.
 
 Source: https://c2sp.org/chunked-encryption
 """
@@ -17,19 +18,23 @@ Source: https://c2sp.org/chunked-encryption
 from __future__ import annotations
 
 import hmac
-import os
+from threading import Lock
 from typing import TYPE_CHECKING
 
+from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from connectors.errors import WrongKey
-from connectors.formats.chunked import ChunkOpener, ChunkSealer, Nonce
-from connectors.formats.contract import Format, with_name
+from connectors.formats.chunked import ChunkOpener
+from connectors.formats.contract import Format, Sealer, with_name
 from connectors.formats.layout import Layout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from connectors.secrets import SecretKey
 
 __all__ = ["Cobblestone256"]
@@ -58,13 +63,11 @@ class Cobblestone256(Format):
         self._key = key
         self._context = context
 
-    def sealer(self) -> ChunkSealer:
+    def sealer(self) -> CobblestoneSealer:
         """Return a sealer with a fresh random salt."""
-        salt = os.urandom(SALT_SIZE)
-        aead, nonces, commitment = self._derive(salt)
-        return ChunkSealer(LAYOUT, salt + commitment, aead, nonces)
+        return CobblestoneSealer(Cobblestone256Encryptor(self._key.reveal(), self._context))
 
-    def opener(self, head: bytes, sealed_size: int) -> ChunkOpener:
+    def opener(self, head: bytes, sealed_size: int) -> CobblestoneOpener:
         """Return an opener, once the header's commitment has verified."""
         LAYOUT.plain_size(sealed_size)  # a cut header is a truncation before it is a wrong key
         opened = self.recognize(head, sealed_size)
@@ -76,29 +79,100 @@ class Cobblestone256(Format):
             raise WrongKey(message)
         return opened
 
-    def recognize(self, head: bytes, sealed_size: int) -> ChunkOpener | None:
+    def recognize(self, head: bytes, sealed_size: int) -> CobblestoneOpener | None:
         """Return an opener, or None where the header is not one this key and context would write."""
-        salt, commitment = head[:SALT_SIZE], head[SALT_SIZE:HEADER_SIZE]
-        aead, nonces, expected = self._derive(salt)
-        if not hmac.compare_digest(commitment, expected):
+        header = head[:HEADER_SIZE]
+        aead, base_nonce, expected = self._derive(header[:SALT_SIZE])
+        if not hmac.compare_digest(header[SALT_SIZE:], expected):
             return None
-        return ChunkOpener(LAYOUT, sealed_size, aead, nonces)
+        return CobblestoneOpener(sealed_size, aead, base_nonce, lambda: self._from_start(header))
+
+    def _from_start(self, header: bytes) -> Cobblestone256Decryptor:
+        decryptor = Cobblestone256Decryptor(self._key.reveal(), self._context)
+        decryptor.update(header)
+        return decryptor
 
     def bound(self, name: str) -> Cobblestone256:
         """Return the same with `name` in the context."""
         return Cobblestone256(self._key, with_name(self._context, name))
 
-    def _derive(self, salt: bytes) -> tuple[AESGCM, Nonce, bytes]:
+    def _derive(self, salt: bytes) -> tuple[AESGCM, bytes, bytes]:
         # The object's own key goes straight into the cipher: no frame that can raise has it among its locals.
         info = _LABEL + salt + self._context
         derived = HKDFExpand(SHA512(), 32 + 12 + COMMITMENT_SIZE, info).derive(self._key.reveal())
-        return AESGCM(derived[:32]), _nonces(derived[32:44]), derived[44:]
+        return AESGCM(derived[:32]), derived[32:44], derived[44:]
 
 
-def _nonces(base_nonce: bytes) -> Nonce:
-    base = int.from_bytes(base_nonce)
+class CobblestoneSealer(Sealer):
+    """Seals one object, front to back."""
 
-    def nonce(index: int, last: bool) -> bytes:  # noqa: ARG001, FBT001 - the last chunk is known by its length
-        return (base ^ index).to_bytes(12)
+    def __init__(self, encryptor: Cobblestone256Encryptor) -> None:
+        super().__init__(LAYOUT)
+        self._encryptor = encryptor
+        header = bytearray(HEADER_SIZE)
+        encryptor.update_into(b"", header)
+        self.header = bytes(header)
 
-    return nonce
+    def _seal_run(self, first: int, count: int, plain: memoryview, out: memoryview, *, final: bool) -> int:  # noqa: ARG002
+        done = self._encryptor.update_into(plain, out)
+        if final:
+            end = self._encryptor.finalize()
+            out[done : done + len(end)] = end
+            done += len(end)
+        return done
+
+
+class CobblestoneOpener(ChunkOpener):
+    """Opens each chunk by itself, but for a reader that starts at the first one and reads on: for it, many in one call.
+
+    Args:
+        sealed_size: the object's size, as the storage says.
+        aead: the object's cipher.
+        base_nonce: 12 bytes.
+        from_start: returns the library's decryptor, which has seen the header and takes chunk 0 next.
+    """
+
+    def __init__(
+        self, sealed_size: int, aead: AESGCM, base_nonce: bytes, from_start: Callable[[], Cobblestone256Decryptor]
+    ) -> None:
+        super().__init__(LAYOUT, sealed_size, aead)
+        self._base_nonce = int.from_bytes(base_nonce)
+        self._from_start = from_start
+        self._decryptor: Cobblestone256Decryptor | None = None
+        self._next: int | None = 0  # the chunk that the decryptor takes next; None once it has found a wrong tag
+        self._turn = Lock()
+
+    def _nonces(self, first: int, count: int) -> list[bytes]:
+        base = self._base_nonce  # the last chunk is known by its length
+        return [(base ^ index).to_bytes(12) for index in range(first, first + count)]
+
+    def _open_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
+        # The object's last chunk is left to the loop: the decryptor would give it only when told that it is the last.
+        full = min(count, self.chunks - 1 - first)
+        done = 0
+        # Whoever finds the decryptor in use, or elsewhere, does without: nobody waits, in a fork neither.
+        if full > 0 and first == self._next and self._turn.acquire(blocking=False):
+            try:
+                if first == self._next:
+                    done = self._open_next(first, full, sealed, out)
+            finally:
+                self._turn.release()
+        if done:
+            if full == count:
+                return done
+            first, count = first + full, count - full
+            sealed, out = sealed[full * (LAYOUT.chunk + LAYOUT.tag) :], out[done:]
+        return done + super()._open_run(first, count, sealed, out)
+
+    def _open_next(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
+        """Open the decryptor's next chunks; return 0 if one of them is not what was sealed there."""
+        self._next = None
+        if self._decryptor is None:
+            self._decryptor = self._from_start()
+        try:
+            done = self._decryptor.update_into(sealed[: count * (LAYOUT.chunk + LAYOUT.tag)], out)
+        except InvalidTag:
+            self._decryptor = None
+            return 0  # which one it is, the loop will tell
+        self._next = first + count
+        return done

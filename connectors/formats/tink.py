@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from connectors.errors import ConfigError, IntegrityError, WrongKey
-from connectors.formats.chunked import ChunkOpener, ChunkSealer, Nonce
-from connectors.formats.contract import Format, with_name
+from connectors.formats.chunked import ChunkOpener
+from connectors.formats.contract import Format, Sealer, with_name
 from connectors.formats.layout import Layout
 
 if TYPE_CHECKING:
@@ -71,11 +71,10 @@ class TinkGcmHkdf(Format):
             max_plain=(chunk << 32) - HEADER_SIZE,
         )
 
-    def sealer(self) -> ChunkSealer:
+    def sealer(self) -> TinkSealer:
         """Return a sealer with a fresh random salt and nonce prefix."""
         salt, prefix = os.urandom(32), os.urandom(7)
-        header = bytes([HEADER_SIZE]) + salt + prefix
-        return ChunkSealer(self.layout, header, self._derive(salt), _nonces(prefix))
+        return TinkSealer(self.layout, self._derive(salt), salt, prefix)
 
     def opener(self, head: bytes, sealed_size: int) -> TinkOpener:
         """Return an opener; only the segments' tags tell whether the key and context are right."""
@@ -84,7 +83,7 @@ class TinkGcmHkdf(Format):
             message = "the object does not start as a tink-gcm-hkdf object does: is the format right?"
             raise WrongKey(message)
         salt, prefix = head[1:33], head[33:HEADER_SIZE]
-        return TinkOpener(self.layout, sealed_size, self._derive(salt), _nonces(prefix))
+        return TinkOpener(self.layout, sealed_size, self._derive(salt), prefix)
 
     def bound(self, name: str) -> TinkGcmHkdf:
         """Return the same with `name` in the context."""
@@ -94,8 +93,35 @@ class TinkGcmHkdf(Format):
         return AESGCM(HKDF(SHA256(), 32, salt, self._context).derive(self._key.reveal()))
 
 
+class TinkSealer(Sealer):
+    """Seals each segment by itself."""
+
+    def __init__(self, layout: Layout, aead: AESGCM, salt: bytes, prefix: bytes) -> None:
+        super().__init__(layout)
+        self.header = bytes([HEADER_SIZE]) + salt + prefix
+        self._aead = aead
+        self._prefix = prefix
+
+    def _seal_run(self, first: int, count: int, plain: memoryview, out: memoryview, *, final: bool) -> int:
+        encrypt, chunk = self._aead.encrypt_into, self.layout.chunk
+        start = done = 0
+        size = chunk - self.layout.lead if first == 0 else chunk
+        for nonce in _nonces(self._prefix, first, count, last=final):
+            piece = plain[start : start + size]
+            done += encrypt(nonce, piece, None, out[done : done + len(piece) + TAG_SIZE])
+            start, size = start + size, chunk
+        return done
+
+
 class TinkOpener(ChunkOpener):
     """Opens each segment by itself; nothing but the segments' tags tells a wrong key from damage."""
+
+    def __init__(self, layout: Layout, sealed_size: int, aead: AESGCM, prefix: bytes) -> None:
+        super().__init__(layout, sealed_size, aead)
+        self._prefix = prefix
+
+    def _nonces(self, first: int, count: int) -> list[bytes]:
+        return _nonces(self._prefix, first, count, last=first + count == self.chunks)
 
     @staticmethod
     def broken_chunk(index: int) -> IntegrityError:
@@ -107,10 +133,9 @@ class TinkOpener(ChunkOpener):
         return IntegrityError(message)
 
 
-def _nonces(prefix: bytes) -> Nonce:
-    base = int.from_bytes(prefix) << 40
-
-    def nonce(index: int, last: bool) -> bytes:  # noqa: FBT001 - the signature both formats share
-        return (base | index << 8 | last).to_bytes(12)
-
-    return nonce
+def _nonces(prefix: bytes, first: int, count: int, *, last: bool) -> list[bytes]:
+    """Return the nonces of a run of segments, of which the last one ends the object or does not."""
+    nonces = [prefix + (index << 8).to_bytes(5) for index in range(first, first + count)]
+    if last:
+        nonces[-1] = nonces[-1][:-1] + b"\x01"
+    return nonces
