@@ -13,10 +13,9 @@ from cryptography.exceptions import InvalidTag
 from connectors.formats.contract import Opener
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+    from connectors.formats.contract import Fetch
     from connectors.formats.layout import Layout
 
 __all__ = ["ChunkOpener"]
@@ -36,11 +35,11 @@ class ChunkOpener(Opener):
     def _nonces(self, first: int, count: int) -> list[bytes]:
         """Return the 12-byte nonces of chunks `first` to `first + count`."""
 
-    def authenticate(self, fetch: Callable[[int, int], bytes | memoryview]) -> None:
+    def authenticate(self, fetch: Fetch) -> None:
         """Open the last chunk: only one place and one length verify as the end."""
         last = self.chunks - 1
-        sealed = memoryview(fetch(*self.sealed_span(last, 1)))
-        self.open_run(last, 1, sealed, memoryview(bytearray(self.layout.chunk)))
+        (sealed,) = fetch([self.sealed_span(last, 1)])
+        self.open_run(last, 1, memoryview(sealed), memoryview(bytearray(self.layout.chunk)))
 
     def _open_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
         decrypt, layout = self._aead.decrypt_into, self.layout

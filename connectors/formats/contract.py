@@ -8,16 +8,18 @@ buffers their callers own. The streams on the floor above fetch, buffer, seek an
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from connectors.errors import IntegrityError, TruncatedObject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from connectors.formats.layout import Layout
 
-__all__ = ["Format", "Opener", "Sealer", "with_name"]
+__all__ = ["Fetch", "Format", "Opener", "Sealer", "with_name"]
+
+Fetch = Callable[[Iterable[tuple[int, int]]], Iterator[bytes | memoryview]]
+"""Gives ranges of an object's bytes, each from a start to a stop, and each good until the next is asked for."""
 
 
 def with_name(context: bytes, name: str) -> bytes:
@@ -104,11 +106,11 @@ class Opener(ABC):
         self.chunks = layout.chunks(self.plain_size)
 
     @abstractmethod
-    def authenticate(self, fetch: Callable[[int, int], bytes | memoryview]) -> None:
+    def authenticate(self, fetch: Fetch) -> None:
         """Prove that the object ends where the storage says it does. Call this before `open_run`.
 
         Args:
-            fetch: returns the object's bytes from a start to a stop, which are good until it is called again.
+            fetch: gives the object's bytes, range by range.
 
         Raises:
             IntegrityError: the object is not what its owner sealed.

@@ -17,7 +17,9 @@ most 2^36 - 32 bytes.
 
 from __future__ import annotations
 
+import hmac
 import os
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
@@ -31,6 +33,7 @@ from connectors.formats.layout import Layout
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from connectors.formats.contract import Fetch
     from connectors.secrets import SecretKey
 
 __all__ = ["Gcm"]
@@ -116,34 +119,39 @@ class GcmOpener(Opener):
         self._mac = AESGCM(AESGCM.generate_key(256))
         self._macs: list[bytes] = []
 
-    def authenticate(self, fetch: Callable[[int, int], bytes | memoryview]) -> None:
-        """Read the whole object, verify its tag, and remember each block by a GMAC."""
+    def authenticate(self, fetch: Fetch) -> None:
+        """Read the whole object, verify its tag, and remember each block by a GMAC. Nothing is decrypted."""
         macs: list[bytes] = []
-        tag = bytes(fetch(self.sealed_size - TAG_SIZE, self.sealed_size))
-        decryptor = Cipher(algorithms.AES(self._key.reveal()), modes.GCM(self._nonce, tag)).decryptor()
-        discarded = memoryview(bytearray(BLOCK_SIZE + _AES_BLOCK))
-        try:
-            for first in range(0, self.chunks, _VERIFY_RUN):
-                run = memoryview(fetch(*self.sealed_span(first, min(_VERIFY_RUN, self.chunks - first))))
-                for start in range(0, len(run) or 1, BLOCK_SIZE):
-                    block = run[start : start + BLOCK_SIZE]
-                    _update_into(decryptor.update_into, block, discarded)
-                    macs.append(self._mac.encrypt(_mac_nonce(len(macs)), b"", block))
-        finally:
-            discarded[:] = bytes(len(discarded))
-        try:
-            decryptor.finalize()
-        except InvalidTag:
-            verified = False
-        else:
-            verified = True
-        if not verified:
+        # As GCM authenticates what it does not decrypt, which takes half the time.
+        hashing = Cipher(algorithms.AES(self._key.reveal()), modes.GCM(self._nonce)).encryptor()
+        ranges = fetch(
+            chain(
+                [(self.sealed_size - TAG_SIZE, self.sealed_size)],
+                (
+                    self.sealed_span(first, min(_VERIFY_RUN, self.chunks - first))
+                    for first in range(0, self.chunks, _VERIFY_RUN)
+                ),
+            )
+        )
+        tag = bytes(next(ranges))
+        for run in ranges:
+            view = memoryview(run)
+            for start in range(0, len(view) or 1, BLOCK_SIZE):
+                block = view[start : start + BLOCK_SIZE]
+                hashing.authenticate_additional_data(block)
+                macs.append(self._mac.encrypt(_mac_nonce(len(macs)), b"", block))
+        hashing.finalize()
+        if not hmac.compare_digest(tag, _as_ciphertext(hashing.tag, self._hash_key(), self.plain_size)):
             message = (
                 "the object's tag does not verify: this is another key than it was sealed with, "
                 "or the object was changed, cut or exchanged in storage"
             )
             raise IntegrityError(message)
         self._macs = macs
+
+    def _hash_key(self) -> bytes:
+        """Return H, the key of GHASH: the cipher of a block of zeros (SP 800-38D, 7.1, step 1)."""
+        return Cipher(algorithms.AES(self._key.reveal()), modes.ECB()).encryptor().update(bytes(_AES_BLOCK))  # noqa: S305
 
     def _open_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
         if not self._macs:
@@ -171,6 +179,25 @@ class GcmOpener(Opener):
 
 def _mac_nonce(index: int) -> bytes:
     return index.to_bytes(NONCE_SIZE)
+
+
+def _as_ciphertext(tag: bytes, hash_key: bytes, size: int) -> bytes:
+    """Return the tag of `size` bytes as a ciphertext, from `tag`, that of the same bytes as additional data.
+
+    A tag is GHASH(additional data || ciphertext || their two lengths) XOR E(counter 0), each of the first two padded
+    with zeros (SP 800-38D, 7.1). So the two tags differ in the last block alone, which GHASH multiplies by H once.
+    """
+    lengths = (8 * size << 64) | 8 * size  # the XOR of (8 size, 0), as the bytes were hashed, and (0, 8 size)
+    return (int.from_bytes(tag) ^ _product(lengths, int.from_bytes(hash_key))).to_bytes(TAG_SIZE)
+
+
+def _product(x: int, y: int) -> int:
+    """Return the product of two elements of GCM's field of 2^128, written as integers (SP 800-38D, 6.3)."""
+    product = 0
+    for bit in range(127, -1, -1):
+        product ^= y * (x >> bit & 1)
+        y = (y >> 1) ^ (0xE1 << 120) * (y & 1)
+    return product
 
 
 def _update_into(update: Callable[[memoryview, memoryview], int], data: memoryview, out: memoryview) -> int:

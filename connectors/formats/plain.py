@@ -12,7 +12,7 @@ from connectors.formats.contract import Format, Opener, Sealer
 from connectors.formats.layout import Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from connectors.formats.contract import Fetch
 
 __all__ = ["Plain"]
 
@@ -52,7 +52,7 @@ class PlainSealer(Sealer):
 class PlainOpener(Opener):
     """Copies; there is nothing to verify."""
 
-    def authenticate(self, fetch: Callable[[int, int], bytes | memoryview]) -> None:
+    def authenticate(self, fetch: Fetch) -> None:
         """Do nothing: plain bytes have no proof of their end."""
 
     def _open_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:  # noqa: ARG002

@@ -90,11 +90,17 @@ class _Reading:
         return failure or [bytes(out) for out in self._out]
 
     def _read(self, run: _Run) -> None:
-        start, plain = self._object.read_run(run.first, run.last - run.first + 1)
+        count = run.last - run.first + 1
+        start, stop = self._object.plain_span(run.first, count)
+        if len(run.parts) == 1 and (run.parts[0].start, len(run.parts[0].out)) == (start, stop - start):
+            self._object.read_run(run.first, count, run.parts[0].out)
+            return
+        plain = self._object.take(stop - start)
+        self._object.read_run(run.first, count, plain)
         for part in run.parts:
             offset = part.start - start
             part.out[:] = plain[offset : offset + len(part.out)]
-        self._object.reuse(plain)
+        self._object.give(plain)
 
 
 def _failure(future: Future[None]) -> Exception | None:

@@ -1,8 +1,9 @@
 """A seekable file of plain bytes over any source of sealed ones.
 
 What leaves a `SealedReader` has been verified, and so has its end before it says where that is. It keeps one run of
-chunks in memory: a single chunk for a reader that jumps about, growing runs for one that reads on, and a few more that
-are on their way then.
+chunks in memory, sealed: a single chunk for a reader that jumps about, growing runs for one that reads on, and a few
+more that are on their way then. Chunks are opened when they are read: straight into the caller's buffer where they fit
+into it, else some at a time into one of the reader's own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 from typing import TYPE_CHECKING
 
 from connectors.streams.ahead import ReadAhead
-from connectors.streams.sealed import MAX_RUN, SealedObject
+from connectors.streams.sealed import MAX_RUN, FetchedRun, SealedObject
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -25,6 +26,8 @@ __all__ = ["SealedReader"]
 
 AHEAD_FROM = 1 << 18
 """Plain bytes in a run from which on those after it are fetched ahead: by then the reader has read on a while."""
+OPENED_AT_ONCE = 1 << 18
+"""Plain bytes that are opened at once for a caller who takes them in smaller pieces: they fit a processor's cache."""
 
 
 class SealedReader(io.RawIOBase):
@@ -46,9 +49,10 @@ class SealedReader(io.RawIOBase):
         super().__init__()
         self._dataset = name
         self._position = self._size = 0
-        self._run = memoryview(b"")
-        self._run_start = 0
-        self._run_size = 0
+        self._fetched: FetchedRun | None = None
+        self._run_size = self._read_stop = 0
+        self._buffer = self._opened = memoryview(b"")
+        self._opened_start = 0
         self._object = SealedObject(source, codec, name=name)
         self._ahead = ReadAhead(self._object)
         self._size = self._object.size
@@ -86,52 +90,101 @@ class SealedReader(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Fill `buffer` with what is at hand, at least one byte unless at the end; return how many."""
-        self._check_open()
+        """Fill `buffer`, and return how many bytes that are: fewer at the end, or where less than a chunk is left."""
+        opened, _ = self._check_open()
         out = memoryview(buffer).cast("B")
-        if not out or self._position >= self._size:
-            return 0
-        offset = self._position - self._run_start
-        if not 0 <= offset < len(self._run):
-            self._load(len(out))
-            offset = self._position - self._run_start
-        piece = self._run[offset : offset + len(out)]
+        reads_on = self._position == self._read_stop > 0
+        done = 0
+        while done < len(out) and self._position < self._size:
+            if done and len(out) - done < opened.layout.chunk:
+                break  # it would have to be copied, and whoever reads on would never again be where a chunk starts
+            size = self._read(out[done:], reads_on=reads_on)
+            done += size
+            self._position += size
+        self._read_stop = self._position
+        return done
+
+    def _read(self, out: memoryview, *, reads_on: bool) -> int:
+        """Put what is at hand at the position into `out`, at least one byte; return how many."""
+        offset = self._position - self._opened_start
+        if not 0 <= offset < len(self._opened):
+            size = self._open(out, reads_on=reads_on)
+            if size:
+                return size
+            offset = self._position - self._opened_start
+        piece = self._opened[offset : offset + len(out)]
         out[: len(piece)] = piece
-        self._position += len(piece)
         return len(piece)
 
     def readall(self) -> bytes:
         """Return everything from the position to the end."""
         self._check_open()
-        out = bytearray(max(0, self._size - self._position))
-        view = memoryview(out)
-        while view:
-            view = view[self.readinto(view) :]
-        return bytes(out)
+        # Bytes that nobody else has yet are filled in place: a copy of them would take as long as opening them.
+        whole = io.BytesIO(bytes(max(0, self._size - self._position)))
+        with whole.getbuffer() as view:
+            done = 0
+            while done < len(view):
+                done += self.readinto(view[done:])
+        return whole.getvalue()
 
-    def _load(self, wanted: int) -> None:
-        """Fetch and open the run of chunks that starts at the position."""
+    def _open(self, out: memoryview, *, reads_on: bool) -> int:
+        """Open the chunk at the position, and some after it: into `out`, or where that is too small, to be copied.
+
+        Returns:
+            How many bytes were put into `out`; 0 if they are in the reader's own buffer.
+        """
+        opened, _ = self._check_open()
+        layout = opened.layout
+        index = layout.index(self._position)
+        fetched, self._fetched = self._fetched, None  # an error below leaves no run behind
+        self._opened = memoryview(b"")
+        if fetched is None or not fetched.holds(index):
+            fetched = self._fetch(fetched, len(out), reads_on=reads_on)
+        most = fetched.first + fetched.count - index
+        count = 0
+        if layout.plain_start(index) == self._position and max(len(out), layout.chunk) >= OPENED_AT_ONCE:
+            end = min(self._position + len(out), self._size)
+            count = min(most, layout.index(end - 1) + 1 - index if end == self._size else layout.index(end) - index)
+        if count:
+            start, stop = opened.plain_span(index, count)
+            opened.open_run(fetched, index, count, out[: stop - start])
+            self._fetched = fetched
+            return stop - start
+        count = min(most, max(1, OPENED_AT_ONCE // layout.chunk))
+        start, stop = opened.plain_span(index, count)
+        if len(self._buffer) < stop - start:
+            self._buffer = memoryview(bytearray(stop - start))
+        opened.open_run(fetched, index, count, self._buffer[: stop - start])
+        self._fetched, self._opened, self._opened_start = fetched, self._buffer[: stop - start], start
+        return 0
+
+    def _fetch(self, done: FetchedRun | None, wanted: int, *, reads_on: bool) -> FetchedRun:
+        """Fetch the run of chunks that starts at the position, and send for those after it.
+
+        Args:
+            done: the run before, which nobody uses any more.
+            wanted: how many bytes the reader has room for.
+            reads_on: the reader has come from there, and is likely to go on.
+        """
         opened, ahead = self._check_open()
+        if done is not None:
+            opened.give(done.sealed)
         layout = opened.layout
         chunk = layout.chunk
-        end = self._run_start + len(self._run)
-        reads_on = self._position == end
-        size = min(max(2 * self._run_size, chunk), MAX_RUN) if reads_on else chunk
+        self._run_size = min(max(2 * self._run_size, wanted, chunk), MAX_RUN) if reads_on else chunk
         # A buffered reader asks for its buffer's size whatever its user asked for: more than a chunk is meant.
-        self._run_size = size = max(size, min(wanted, MAX_RUN) if wanted > chunk else 0)
-        done, self._run = self._run, memoryview(b"")  # an error below leaves no run behind
-        opened.reuse(done)
-        found = ahead.take(self._position)
-        if found is None:
+        size = max(self._run_size, min(wanted, MAX_RUN) if wanted > chunk else 0)
+        fetched = ahead.take(self._position)
+        if fetched is None:
             first = layout.index(self._position)
-            self._run_start = layout.plain_start(first)
             last = layout.index(min(self._position + size, self._size) - 1)
-            if not reads_on and wanted <= chunk:
-                last = first
-            found = opened.read_run(first, last - first + 1)
-        self._run_start, self._run = found
-        if reads_on and end > 0 and size >= AHEAD_FROM:
-            ahead.fill(self._run_start + len(self._run), self._run_size)
+            fetched = opened.fetch_run(first, last - first + 1 if size > chunk else 1)
+        _, stop = opened.plain_span(fetched.first, fetched.count)
+        if reads_on and size >= AHEAD_FROM:
+            ahead.fill(stop, self._size, size)
+        elif wanted > size:
+            ahead.fill(stop, min(self._position + wanted, self._size), size)
+        return fetched
 
     def _check_open(self) -> tuple[SealedObject, ReadAhead]:
         if self._object is None or self._ahead is None:
@@ -142,7 +195,8 @@ class SealedReader(io.RawIOBase):
     def close(self) -> None:
         """Let the source and the plain bytes go."""
         if not self.closed:
-            self._run = memoryview(b"")
+            self._buffer = self._opened = memoryview(b"")
+            self._fetched = None
             opened, self._object = self._object, None
             ahead, self._ahead = self._ahead, None
             try:

@@ -7,24 +7,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connectors.errors import TruncatedObject, naming
+from connectors.streams.ahead import AT_ONCE, fetch_in_order
 from connectors.streams.sources import FileSource, fill_exactly, read_exactly
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from connectors.formats import Format, Opener
     from connectors.streams.sources import Source
 
-__all__ = ["MAX_RUN", "OPENED_FROM", "FetchedRun", "SealedObject"]
+__all__ = ["MAX_RUN", "FetchedRun", "SealedObject"]
 
 HEAD_SIZE = 1 << 16
 """How much the first request asks for: small objects arrive whole, large ones with their header and size."""
 HELD_SIZE = 1 << 24
 """Up to this size, an object whose format verifies all of it before any of it is fetched once and held, sealed."""
-MAX_RUN = 1 << 21
+MAX_RUN = 1 << 22
 """Plain bytes in the longest run of chunks that is fetched and opened at once: what is larger is several of them."""
-OPENED_FROM = 1 << 16
-"""Plain bytes in a chunk from which on opening one takes long enough for several threads to do it at once."""
-_KEPT = 16
-"""Buffers that are kept for use: those of a reader's own run, and of all that are on their way to it."""
+_KEPT = 4
+"""Buffers that are kept to be used again: few, so that they stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,10 @@ class FetchedRun:
     first: int
     count: int
     sealed: memoryview
+
+    def holds(self, index: int) -> bool:
+        """Tell whether chunk `index` is one of them."""
+        return self.first <= index < self.first + self.count
 
 
 class SealedObject:
@@ -77,64 +82,64 @@ class SealedObject:
         opener = codec.opener(bytes(self._head[: codec.head_size]), size)
         if opener.reads_all and len(head) < size <= HELD_SIZE:
             self._head = memoryview(b"".join((head, read_exactly(self._source, len(head), size))))
-        self._authenticate(opener)
+        opener.authenticate(self._ranges)
         return opener
 
-    def _authenticate(self, opener: Opener) -> None:
-        last = memoryview(b"")
+    def _ranges(self, spans: Iterable[tuple[int, int]]) -> Iterator[memoryview]:
+        """Yield ranges of the sealed bytes, of which the next ones are fetched while one is used."""
+        held = len(self._head) == self._source.size
+        for fetched in fetch_in_order(self._fetch, spans, 0 if held else 1 if self.is_local else AT_ONCE):
+            yield fetched
+            self.give(fetched)
 
-        def fetch(start: int, stop: int) -> memoryview:
-            nonlocal last
-            self.reuse(last)  # it was good until here
-            last = self._fetch(start, stop)
-            return last
-
-        opener.authenticate(fetch)
-        self.reuse(last)
-
-    def at_once(self, most: int) -> int:
-        """Return how many runs are worth working on at once, `most` at most.
-
-        From a local file a single thread reads faster than runs are opened; more would take processors from that.
-        """
-        large = self.layout.chunk >= OPENED_FROM
-        return most if large or not isinstance(self._source, FileSource) else 1
+    @property
+    def is_local(self) -> bool:
+        """Whether the sealed bytes are in a file of this machine, which a single thread reads as fast as there is."""
+        return isinstance(self._source, FileSource)
 
     def fetch_run(self, first: int, count: int) -> FetchedRun:
         """Fetch chunks `first` to `first + count`, sealed as they are, for `open_run`."""
         with naming(self._name):
             return FetchedRun(first, count, self._fetch(*self._opener.sealed_span(first, count)))
 
-    def open_run(self, fetched: FetchedRun) -> tuple[int, memoryview]:
-        """Open what `fetch_run` returned; return the plain offset it starts at, and its bytes.
+    def plain_span(self, first: int, count: int) -> tuple[int, int]:
+        """Return from where to where chunks `first` to `first + count` lie in the plain bytes."""
+        return self._opener.plain_span(first, count)
+
+    def open_run(self, fetched: FetchedRun, first: int, count: int, out: memoryview) -> None:
+        """Open chunks `first` to `first + count`, of those that `fetch_run` returned, into `out`, which has their size.
 
         Raises:
-            IntegrityError: they are not what their owner sealed.
+            IntegrityError: they are not what their owner sealed; `out` is zeroed.
         """
-        start, stop = self._opener.plain_span(fetched.first, fetched.count)
-        plain = self._buffers.take(stop - start)
-        try:
-            with naming(self._name):
-                self._opener.open_run(fetched.first, fetched.count, fetched.sealed, plain)
-        finally:
-            self.reuse(fetched.sealed)
-        return start, plain
+        base, _ = self._opener.sealed_span(fetched.first, fetched.count)
+        start, stop = self._opener.sealed_span(first, count)
+        with naming(self._name):
+            self._opener.open_run(first, count, fetched.sealed[start - base : stop - base], out)
 
-    def read_run(self, first: int, count: int) -> tuple[int, memoryview]:
-        """Fetch and open chunks `first` to `first + count`; return the plain offset they start at, and their bytes.
+    def read_run(self, first: int, count: int, out: memoryview) -> None:
+        """Fetch chunks `first` to `first + count` and open them into `out`, which has their plain size.
 
         Raises:
             IntegrityError, StorageError: they are not what their owner sealed, or cannot be had.
         """
-        return self.open_run(self.fetch_run(first, count))
+        fetched = self.fetch_run(first, count)
+        try:
+            self.open_run(fetched, first, count, out)
+        finally:
+            self.give(fetched.sealed)
 
     def _fetch(self, start: int, stop: int) -> memoryview:
         if stop <= len(self._head):
             return self._head[start:stop]
         return fill_exactly(self._source, start, self._buffers.take(stop - start))
 
-    def reuse(self, buffer: memoryview) -> None:
-        """Take back the bytes of a run that nobody uses any more: the next one is put there."""
+    def take(self, size: int) -> memoryview:
+        """Return a buffer of `size` bytes, with anything in it, to be given back."""
+        return self._buffers.take(size)
+
+    def give(self, buffer: memoryview) -> None:
+        """Take back a buffer that nobody uses any more: the next run is put there."""
         self._buffers.give(buffer)
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from sealing import AUTO, CASES, COBBLESTONE, GCM, KEY, OTHER_KEY, TINK_4K, Case, boundary_sizes, plain_bytes, tink
@@ -209,12 +210,16 @@ class TestAuto:
             AUTO.open(TINK_4K.seal(b"plain"))
 
 
+def ranges_of(sealed: bytes) -> Callable[[Iterable[tuple[int, int]]], Iterator[bytes]]:
+    return lambda spans: (sealed[start:stop] for start, stop in spans)
+
+
 class TestOpener:
     @pytest.mark.parametrize("case", CASES, ids=str)
     def test_an_error_leaves_zeroes_in_the_buffer(self, case: Case) -> None:
         sealed = case.seal(plain_bytes(3 * case.layout.chunk))
         opener = case.codec().opener(sealed[:56], len(sealed))
-        opener.authenticate(lambda start, stop: sealed[start:stop])
+        opener.authenticate(ranges_of(sealed))
         start, stop = opener.sealed_span(0, opener.chunks)
         out = memoryview(bytearray(b"\xee" * opener.plain_size))
         for position in (0, (stop - start) // 2, stop - start - 1):
@@ -230,7 +235,7 @@ class TestOpener:
     def test_a_run_of_another_length_is_refused_and_the_buffer_zeroed(self, case: Case) -> None:
         sealed = case.seal(plain_bytes(3 * case.layout.chunk))
         opener = case.codec().opener(sealed[:56], len(sealed))
-        opener.authenticate(lambda start, stop: sealed[start:stop])
+        opener.authenticate(ranges_of(sealed))
         start, stop = opener.sealed_span(1, 1)
         for piece in (b"", sealed[start : stop - 1], sealed[start : stop + 1]):
             out = memoryview(bytearray(b"\xee" * opener.layout.chunk))
@@ -251,9 +256,10 @@ class TestOpener:
         opener = GCM.codec().opener(sealed[:12], len(sealed))
         asked: list[int] = []
 
-        def fetch(start: int, stop: int) -> bytes:
-            asked.append(stop - start)
-            return sealed[start:stop]
+        def fetch(spans: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+            for start, stop in spans:
+                asked.append(stop - start)
+                yield sealed[start:stop]
 
         opener.authenticate(fetch)
         assert len(asked) == 1 + 5

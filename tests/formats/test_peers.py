@@ -10,6 +10,7 @@ import pytest
 import tink
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sealing import AUTO, AUTO_GCM, COBBLESTONE, GCM, KEY, Case, plain_bytes
 from sealing import tink as tink_case
 from tink import secret_key_access, streaming_aead
@@ -17,6 +18,7 @@ from tink.proto import aes_gcm_hkdf_streaming_pb2, common_pb2, tink_pb2
 
 import connectors
 from connectors.errors import IntegrityError, WrongKey
+from connectors.formats import gcm
 
 CONTEXTS = [b"", b"input/conditions\0"]
 LARGE = 64 << 20
@@ -171,3 +173,14 @@ def test_two_sealings_of_one_message_share_nothing(case: Case) -> None:
     skip: Any = 1 if case.name.startswith("tink") else 0
     assert one[skip : skip + 12] != other[skip : skip + 12]
     assert one[-100:] != other[-100:]
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 4096, 262_144, 262_145, 1_000_003])
+def test_a_tag_computed_without_decrypting_is_the_librarys(size: int) -> None:
+    aead, nonce, plain = AESGCM(KEY), os.urandom(12), os.urandom(size)
+    sealed = aead.encrypt(nonce, plain, None)
+    hashing = Cipher(algorithms.AES(KEY), modes.GCM(nonce)).encryptor()
+    hashing.authenticate_additional_data(sealed[:-16])
+    hashing.finalize()
+    hash_key = Cipher(algorithms.AES(KEY), modes.ECB()).encryptor().update(bytes(16))
+    assert gcm._as_ciphertext(hashing.tag, hash_key, size) == sealed[-16:]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from concurrent.futures import wait
 
 import pytest
 from sealing import CASES, COBBLESTONE, Recorded, plain_bytes
 
 from connectors.errors import IntegrityError
+from connectors.formats import Plain
 from connectors.streams import SealedReader
-from connectors.streams.ahead import AT_ONCE
+from connectors.streams.ahead import AT_ONCE, MOST_AT_ONCE
 from connectors.streams.sealed import MAX_RUN
 
 MIB = 1 << 20
 SIZE = 24 * MIB
+PLAIN_CODEC = Plain()
 
 
 class Slow(Recorded):
@@ -39,6 +43,29 @@ class Slow(Recorded):
                 self.at_once -= 1
 
 
+class Waited:
+    """A source of zeros, whose ranges come only when the reader waits for them; or that are all there before it does."""
+
+    def __init__(self, size: int, waits: bool) -> None:
+        self.size = size
+        self._waits = waits
+        self.at_once = self.most = 0
+        self._lock = threading.Lock()
+
+    def read_range(self, start: int, stop: int) -> bytes:
+        with self._lock:
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+        if self._waits:
+            time.sleep(0.02)
+        with self._lock:
+            self.at_once -= 1
+        return bytes(min(stop, self.size) - start)
+
+    def close(self) -> None:
+        pass
+
+
 def reader(source: Recorded) -> SealedReader:
     return SealedReader(source, COBBLESTONE.codec())
 
@@ -57,16 +84,44 @@ def test_who_reads_on_has_several_runs_on_their_way_and_no_more_than_that():
     source = Slow(COBBLESTONE.seal(plain_bytes(SIZE)))
     with reader(source) as file:
         file.read(2 * MIB)
-        file.read(2 * MIB)
+        file.read(MIB)
         source.go.clear()
         before = len(source.ranges)
         held = threading.Timer(0.2, source.go.set)
         held.start()
         while file.read(MIB):
-            assert source.at_once <= AT_ONCE + 1
+            assert source.at_once <= MOST_AT_ONCE + 1
         held.join()
         assert source.most > 1
         assert len(source.ranges) - before <= SIZE // MAX_RUN + AT_ONCE
+
+
+def test_who_waits_gets_more_at_once_up_to_a_limit_and_who_does_not_gets_no_more():
+    size = 64 * MIB
+    sealed = PLAIN_CODEC.layout.sealed_size(size)
+    for waits in (True, False):
+        source = Waited(sealed, waits)
+        with SealedReader(source, PLAIN_CODEC) as file:
+            while file.read(MIB):
+                if not waits:
+                    wait([coming.run for coming in file._ahead._coming])
+            assert file._ahead._at_once == (MOST_AT_ONCE if waits else AT_ONCE)
+        assert source.most <= MOST_AT_ONCE
+
+
+def test_a_large_read_somewhere_is_fetched_side_by_side_and_no_further_than_it_goes():
+    source = Recorded(COBBLESTONE.seal(plain_bytes(SIZE)))
+    with reader(source) as file:
+        before = len(source.ranges)
+        file.seek(8 * MIB + 5)
+        buffer = bytearray(10 * MIB)
+        done = 0
+        while done < len(buffer):
+            done += file.readinto(memoryview(buffer)[done:])
+        assert buffer == plain_bytes(SIZE)[8 * MIB + 5 :][: 10 * MIB]
+        asked = source.ranges[before:]
+    assert sum(stop - start for start, stop in asked) <= 10.1 * MIB
+    assert len(asked) <= 5
 
 
 def test_who_jumps_about_is_read_nothing_ahead():

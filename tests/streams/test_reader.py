@@ -22,6 +22,7 @@ from sealing import (
     GCM,
     KEY,
     OTHER_KEY,
+    TINK_1M,
     TINK_4K,
     TINK_SMALL,
     TINK_TINY,
@@ -37,6 +38,7 @@ from connectors.fsspec_types import LocalFileSystem, MemoryFileSystem
 from connectors.streams import FileSource, SealedReader, as_source
 from connectors.streams import sealed as sealed_module
 
+MIB = 1 << 20
 SIZE = 200_000
 
 
@@ -408,7 +410,7 @@ class TestManners:
         for method in (file.read, file.readall, file.tell, lambda: file.seek(0), lambda: file.readinto(bytearray(1))):
             with pytest.raises(ValueError, match="closed"):
                 method()
-        assert (len(file._run), file._object) == (0, None)
+        assert (len(file._opened), len(file._buffer), file._fetched, file._object) == (0, 0, None, None)
         assert repr(file) == "<SealedReader  closed>"
 
     @pytest.mark.parametrize("offset", [1.0, "1", None])
@@ -520,3 +522,54 @@ def test_what_a_source_returned_is_not_written_to(case: Case) -> None:
             offset = chance.choice([0, chance.randrange(60_000), chance.randrange(len(plain))])
             file.seek(offset)
             assert file.read(5_000) == plain[offset : offset + 5_000]
+
+
+class TestCallersBuffer:
+    """Large reads are opened straight into the caller's buffer."""
+
+    @pytest.mark.parametrize("case", CASES, ids=str)
+    def test_reads_of_any_size_and_place_give_the_right_bytes(self, case: Case) -> None:
+        plain = plain_bytes(2 * MIB + 77)
+        chance = random.Random(str(case))
+        with case.open(case.seal(plain)).detach() as file:
+            for _ in range(30):
+                start, size = chance.randrange(len(plain)), chance.choice([1, 16384, 300_000, MIB, 3 * MIB])
+                file.seek(start)
+                buffer = bytearray(b"\xee" * size)
+                done = 0
+                while done < size and (piece := file.readinto(memoryview(buffer)[done:])):
+                    done += piece
+                assert done == min(size, len(plain) - start)
+                assert buffer == plain[start : start + done] + b"\xee" * (size - done)
+
+    @pytest.mark.parametrize("case", [COBBLESTONE, TINK_4K, TINK_1M], ids=str)
+    def test_bytes_that_do_not_verify_are_not_left_in_it(self, case: Case) -> None:
+        plain = b"\xaa" * (10 * MIB)
+        sealed = bytearray(case.seal(plain))
+        at = len(sealed) * 2 // 3
+        sealed[at] ^= 1
+        with case.open(bytes(sealed)).detach() as file:
+            buffer = bytearray(b"\xee" * len(plain))
+            done = 0
+            with pytest.raises(IntegrityError):
+                while True:
+                    done += file.readinto(memoryview(buffer)[done : done + 3 * MIB])
+            assert 3 * MIB <= done < at
+            assert buffer[:done] == plain[:done]
+            with pytest.raises(IntegrityError):
+                file.read(MIB * 4)
+            broken = file.tell() + case.layout.index(at - done) * case.layout.chunk
+            assert b"\xaa" not in buffer[broken:]
+
+    def test_a_seek_back_within_what_was_fetched_asks_for_nothing(self) -> None:
+        plain = plain_bytes(MIB)
+        source = Recorded(COBBLESTONE.seal(plain))
+        with COBBLESTONE.open(source).detach() as file:
+            file.seek(100)
+            buffer = bytearray(MIB // 2)
+            size = file.readinto(buffer)
+            asked = len(source.ranges)
+            for start in (50_000, 100, 20_000):
+                file.seek(start)
+                assert file.read(1000) == plain[start : start + 1000]
+            assert (len(source.ranges), bytes(buffer[:size])) == (asked, plain[100 : 100 + size])
