@@ -214,7 +214,7 @@ class Dataset:
         with naming(self._name):
             fs, inner = self._single()
             with fs.open(inner, "rb") as reader, SealedWriter(PathSink(path), Plain()) as writer:
-                pump(reader, writer, callback)
+                pump(reader.raw, writer, callback)
 
     def upload(self, path: StrPath, callback: Callback = DEFAULT_CALLBACK) -> None:
         """Replace the dataset by what a local file holds, sealed on the way.

@@ -19,7 +19,7 @@ from connectors.errors import (
     naming,
 )
 from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, select
-from connectors.fsspec_types import AsyncFileSystem
+from connectors.fsspec_types import AsyncFileSystem, LocalFileSystem
 from connectors.guarded import Guarded
 from connectors.plainview import PlainView
 from connectors.storage import RenewedSource, open_sink, open_source, translated
@@ -179,8 +179,8 @@ class EncryptedFileSystem(Guarded, PlainView):
     def _open_source(self, path: str) -> Source:
         """Open the sealed bytes of an object, which are read on with renewed credentials when theirs expire."""
         fs = self.fs
-        if self._renewed is None:
-            return open_source(fs, path)
+        if self._renewed is None or isinstance(fs, LocalFileSystem):
+            return open_source(fs, path)  # files of this machine need no credentials
 
         def renew() -> Source | None:
             nonlocal fs

@@ -25,6 +25,7 @@ class Sink(Protocol):
     """An object in the making.
 
     Either `commit` is called, once, or `discard` is; after an error in either, or in `write`, `discard` may follow.
+    `write` may be called in another thread than the others, but never two of them at once.
     """
 
     def write(self, data: memoryview) -> object:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, Self
 
 from connectors.errors import ConnectorError, naming
+from connectors.streams.behind import Behind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["SealedText", "SealedWriter"]
 
 RUN_SIZE = 1 << 20
-"""About how many plain bytes are sealed at once."""
+"""Plain bytes that are sealed at once, unless a chunk has more."""
 
 State = Literal["open", "finished", "committed", "discarded"]
 
@@ -50,16 +51,18 @@ class SealedWriter(io.BufferedIOBase):
         self._dataset = name
         self._autocommit = autocommit
         self._sink = sink
+        self._behind = Behind(sink)
         self._pending = bytearray()
+        # None until there is a run to seal: what a small object comes to is known when it is finished.
+        self._out: memoryview | None = None
+        self._filled = 0
         self._position = 0
         self._broken = False
         self._handled = sys.exception()
         self._state = "open"
         with self._discarding():
             self._sealer = codec.sealer()
-            self._out = memoryview(bytearray(self._sealer.sealed_bound(2 * RUN_SIZE + self._sealer.layout.chunk)))
-            with naming(name):
-                sink.write(memoryview(self._sealer.header))
+            self._run = max(RUN_SIZE, self._sealer.layout.chunk)
 
     def writable(self) -> bool:
         """Return True."""
@@ -78,30 +81,67 @@ class SealedWriter(io.BufferedIOBase):
         """Seal and send `data` as it comes; return how many bytes that is."""
         self._check_open()
         view = memoryview(data).cast("B")
-        # `_broken` holds from the first byte that may not have arrived: such an object must never be committed.
-        self._broken, was_broken = True, self._broken
         with naming(self._dataset):
-            for start in range(0, len(view), RUN_SIZE):
-                self._pending += view[start : start + RUN_SIZE]
-                self._position += min(RUN_SIZE, len(view) - start)
-                if len(self._pending) > RUN_SIZE:
-                    self._seal_whole_chunks()
-        self._broken = was_broken
+            self._check_whole()
+            # It holds from the first byte that may not have arrived: such an object must never be committed.
+            self._broken = True
+            self._take(view)
+            self._broken = False
+        self._position += len(view)
         return len(view)
 
-    def _seal_whole_chunks(self) -> None:
-        """Seal the pending chunks, all but the last one: only the end of the message tells how it is sealed."""
-        layout = self._sealer.layout
-        sealed = self._sealer.sealed
-        size = layout.plain_start(layout.index(sealed + len(self._pending) - 1)) - sealed
-        if size > 0:
-            self._seal(size, final=False)
+    def _check_whole(self) -> None:
+        if self._broken:
+            message = "an earlier write failed, so nothing was written: the object stands as it did"
+            raise ConnectorError(message)
 
-    def _seal(self, size: int, *, final: bool) -> None:
-        with memoryview(self._pending) as plain:
-            done = self._sealer.seal(plain[:size], self._out, final=final)
-        del self._pending[:size]
-        self._sink.write(self._out[:done])
+    def _take(self, view: memoryview) -> None:
+        """Seal whole runs of what is pending and of `view`, straight from there; the rest is pending then."""
+        if len(self._pending) + len(view) <= self._run:
+            self._pending += view
+            return
+        if self._pending:
+            layout = self._sealer.layout
+            end = self._sealer.sealed + len(self._pending)
+            missing = layout.plain_start(layout.index(end - 1) + 1) - end
+            self._pending += view[:missing]
+            view = view[missing:]
+            with memoryview(self._pending) as pending:
+                done = self._seal_runs(pending, more=bool(view))
+            del self._pending[:done]
+            if not view:
+                return
+        self._pending += view[self._seal_runs(view, more=False) :]
+
+    def _seal_runs(self, view: memoryview, *, more: bool) -> int:
+        """Seal the whole chunks of `view`; return how many bytes they have.
+
+        A chunk that nothing follows yet is not sealed: only the end of the message tells how.
+        """
+        layout, done = self._sealer.layout, 0
+        while (known := min(len(view) + more - done, self._run + 1)) > 0:
+            sealed = self._sealer.sealed
+            size = layout.plain_start(layout.index(sealed + known - 1)) - sealed
+            if size <= 0:
+                break
+            self._seal(view[done : done + size])
+            done += size
+        return done
+
+    def _seal(self, plain: memoryview) -> None:
+        if self._out is None:
+            self._out = memoryview(bytearray(self._room_for(self._run + RUN_SIZE)))
+            self._put_header(self._out)
+        self._filled += self._sealer.seal(plain, self._out[self._filled :])
+        if self._filled >= RUN_SIZE:
+            self._out, self._filled = self._behind.send(self._out, self._filled), 0
+
+    def _room_for(self, size: int) -> int:
+        return len(self._sealer.header) + self._sealer.sealed_bound(size)
+
+    def _put_header(self, out: memoryview) -> None:
+        self._filled = len(self._sealer.header)
+        out[: self._filled] = self._sealer.header
 
     def commit(self) -> None:
         """Publish the object now, whatever is going on around.
@@ -121,12 +161,14 @@ class SealedWriter(io.BufferedIOBase):
 
     def _finish(self) -> None:
         """Seal and send the end."""
-        if self._broken:
-            self.discard()
-            message = "an earlier write failed, so nothing was written: the object stands as it did"
-            raise ConnectorError(message)
-        with self._discarding():
-            self._seal(len(self._pending), final=True)
+        with self._discarding(), memoryview(self._pending) as pending:
+            self._check_whole()
+            if self._out is None:
+                self._out = memoryview(bytearray(self._room_for(len(pending))))
+                self._put_header(self._out)
+            self._filled += self._sealer.seal(pending, self._out[self._filled :], final=True)
+            self._behind.finish(self._out[: self._filled])
+        self._out = None
         self._state = "finished"
         self._handled = None
 
@@ -134,10 +176,11 @@ class SealedWriter(io.BufferedIOBase):
         """Close without publishing: what stood there stands."""
         if self._state in ("open", "finished"):
             self._state = "discarded"
-            self._pending = bytearray()
             self._handled = None
             with naming(self._dataset):
+                self._behind.abandon()
                 self._sink.discard()
+            self._pending, self._out = bytearray(), None
 
     @contextmanager
     def _discarding(self) -> Iterator[None]:
