@@ -16,6 +16,7 @@ import typer
 
 from connectors.cli import (
     backends,
+    benching,
     console,
     crypt,
     datasets,
@@ -50,7 +51,7 @@ def application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.callback()(_program)
-    for group in (keys, crypt, presigning, datasets, objects, running, backends, skeletons, demo):
+    for group in (keys, crypt, presigning, datasets, objects, running, backends, skeletons, benching, demo):
         group.register(app)
     return app
 
