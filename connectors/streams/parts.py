@@ -55,10 +55,14 @@ class PartsInFlight(Generic[T]):
         """Return how many parts there were up to now."""
         return self._count
 
-    def put(self, part: BytesIO) -> None:
+    def put(self, part: BytesIO, following: int = 0) -> None:
         """Send the next part, which is from now on nobody else's.
 
-        Waits until it can be sent, and until there is room for another of its size to be filled.
+        Waits until it can be sent, and until there is room to fill the one after it.
+
+        Args:
+            part: its bytes.
+            following: how many bytes the part after it will have.
 
         Raises:
             BaseException: what `send` raised for an earlier part. This one is not sent then.
@@ -71,7 +75,7 @@ class PartsInFlight(Generic[T]):
             size = view.nbytes
         self._count += 1
         self._begin(part, size)
-        while self._travelling and sum(size for _, size in self._travelling.values()) + size > self._held:
+        while self._travelling and sum(size for _, size in self._travelling.values()) + following > self._held:
             self._settle()
 
     def _begin(self, part: BytesIO, size: int) -> None:

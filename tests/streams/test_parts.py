@@ -121,26 +121,22 @@ def test_where_there_are_no_parts_there_are_no_threads():
 )
 def test_large_parts_are_fewer_at_once_so_that_memory_is_bounded(road, size, at_once):
     road.go.set()
-    held = []
-
-    def send(number, data):
-        return road.send(number, data)
-
-    parts = PartsInFlight(send)
+    parts = PartsInFlight(road.send)
     for _ in range(6):
-        parts.put(part(size))
-        # What travels now is there while the next one is filled.
-        held.append(road.bytes + size if road.bytes else 0)
+        parts.put(part(size), following=size)
+        # What has not been taken in yet may travel still, while the next one is filled.
+        travelling = sum(size for _, size in parts._travelling.values())
+        assert travelling + size <= max(HELD, size)
     parts.finish()
-    assert max(held) <= HELD
     assert road.most <= at_once
     assert road.most_bytes <= max(HELD, size)
 
 
-def test_a_part_that_fills_all_memory_has_arrived_when_the_next_is_begun(road):
+@pytest.mark.parametrize(("size", "following"), [(11, 11), (2, 9), (10, 1)])
+def test_a_part_that_leaves_no_room_has_arrived_when_the_next_is_filled(road, size, following):
     parts = PartsInFlight(road.send, held=10)
     returned = threading.Event()
-    caller = in_thread(lambda: (parts.put(part(11)), returned.set()))
+    caller = in_thread(lambda: (parts.put(part(size), following), returned.set()))
     road.wait_for(1)
     assert not returned.is_set()
     road.go.set()

@@ -8,7 +8,9 @@ next blob is committed under the name.
 from __future__ import annotations
 
 import hashlib
+import os
 import uuid
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
@@ -23,6 +25,7 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
+from connectors.streams.parts import PartsInFlight
 from connectors_azure.location import shown
 
 if TYPE_CHECKING:
@@ -32,18 +35,18 @@ if TYPE_CHECKING:
 
     from connectors_azure.filesystem import AzureFileSystem
 
-__all__ = ["BLOCK_SIZE", "MAX_BLOCKS", "MAX_BLOCK_SIZE", "AzureSink"]
+__all__ = ["BLOCK_SIZE", "MAX_BLOCKS", "MAX_BLOCK_SIZE", "AzureSink", "size_of_block"]
 
-BLOCK_SIZE = 1 << 24
-"""Bytes in the first blocks."""
+BLOCK_SIZE = 8 << 20
+"""Bytes in the first blocks: several of them travel at once, so small ones spread a blob over the connections."""
 MAX_BLOCK_SIZE = 4000 << 20
 """Bytes in the largest block, and
 MAX_BLOCKS, the most blocks: Azure Storage, "Scalability targets for Blob storage"."""
 MAX_BLOCKS = 50_000
 _MARK = "upload"
 """Metadata of a small blob that was created exclusively: who created it."""
-GROWTH = 5_000
-"""After so many blocks their size doubles: with the default, 50,000 of them are 57 TiB."""
+GROWTH = 4_000
+"""After so many blocks their size doubles: with the default, 50,000 of them are 69 TiB."""
 
 
 def _has_md5() -> bool:
@@ -56,6 +59,11 @@ def _has_md5() -> bool:
 
 
 _HAS_MD5 = _has_md5()
+
+
+def size_of_block(first: int, before: int) -> int:
+    """Return how many bytes a block has that comes after `before` others, the first of which had `first`."""
+    return min(first << (before // GROWTH), MAX_BLOCK_SIZE)
 
 
 class AzureSink:
@@ -79,11 +87,12 @@ class AzureSink:
         self._path = path
         self._exclusive = exclusive
         self._block_size = block_size
-        self._pending = bytearray()
+        self._filling = BytesIO()
         # Azure wants the ids of a blob's blocks to have one length; these are as long as those of its own tools.
         self._upload = uuid.uuid4().hex
-        self._blocks: list[str] = []
+        self._parts = PartsInFlight(self._stage)
         self._state = "open"
+        self._process = os.getpid()
         self._container, self._name = fs.split_path(path)
         if not self._name or self._name.endswith("/"):
             message = f"{shown(path)} is a container or a folder; name an object in it"
@@ -105,41 +114,41 @@ class AzureSink:
         return self._fs.attempt(self._path, "write", lambda: call(blob))
 
     def write(self, data: memoryview) -> None:
-        """Take all of `data`, and send what makes up whole blocks.
+        """Take all of `data`, and send what makes up whole blocks: several at once, and while this returns.
 
         Raises:
-            StorageError: Azure did not take a block. Nothing more can be written then.
+            StorageError: Azure did not take a block, this or an earlier one. Nothing more can be written then.
         """
         self._check_open()
         view = memoryview(data).cast("B")
         try:
             while view:
-                # One byte more than a block has to be there: it shows that the block is not the last.
-                room = self._size_of_block() + 1 - len(self._pending)
-                self._pending += view[:room]
-                view = view[room:]
-                if len(self._pending) > self._size_of_block():
-                    self._send_block(self._size_of_block())
+                if self._filling.tell() == self._size_of_block():  # whole, and not the last, as more is there
+                    self._send_block()
+                taken = self._filling.write(view[: self._size_of_block() - self._filling.tell()])
+                view = view[taken:]
         except BaseException:
             self.discard()
             raise
 
     def _size_of_block(self) -> int:
-        """Return how large the next block is."""
-        return min(self._block_size << (len(self._blocks) // GROWTH), MAX_BLOCK_SIZE)
+        """Return how large the block is that is being filled."""
+        return size_of_block(self._block_size, len(self._parts))
 
-    def _send_block(self, size: int) -> None:
-        number = len(self._blocks)
-        if number >= MAX_BLOCKS:
+    def _send_block(self) -> None:
+        if len(self._parts) == MAX_BLOCKS:
             message = f"{shown(self._path)} is too large to be written in {MAX_BLOCKS} blocks; nothing was written"
             raise StorageError(message)
+        part, self._filling = self._filling, BytesIO()
+        self._parts.put(part, following=size_of_block(self._block_size, len(self._parts) + 1))
+
+    def _stage(self, number: int, part: BytesIO) -> str:
+        """Send a block; return its id."""
         block = f"{self._upload}{number:016d}"
-        with memoryview(self._pending) as pending:
-            data = bytes(pending[:size])
-        del self._pending[:size]
+        data = part.getvalue()  # no copy, of a buffer that nobody else has
         # Its MD5 goes along, which Azure checks.
         self._call(lambda blob: blob.stage_block(block, data, length=len(data), validate_content=_HAS_MD5))
-        self._blocks.append(block)
+        return block
 
     def commit(self) -> None:
         """Make the blob appear, whole, in the place of what stood there.
@@ -151,17 +160,16 @@ class AzureSink:
         """
         self._check_open()
         try:
-            if self._blocks:
-                if self._pending:
-                    self._send_block(len(self._pending))
-                self._commit_blocks()
+            if self._parts:
+                self._send_block()
+                self._commit_blocks(self._parts.finish())
             else:
-                self._put(bytes(self._pending))
+                self._put(self._filling.getvalue())
         except BaseException:
             self.discard()
             raise
         self._state = "committed"
-        self._pending = bytearray()
+        self._filling = BytesIO()
 
     def _put(self, data: bytes) -> None:
         mark = {"metadata": {_MARK: self._upload}} if self._exclusive else {}
@@ -181,9 +189,9 @@ class AzureSink:
             return False
         return bool((found.metadata or {}).get(_MARK) == self._upload)
 
-    def _commit_blocks(self) -> None:
+    def _commit_blocks(self, ids: list[str]) -> None:
         condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing} if self._exclusive else {}
-        blocks = [BlobBlock(block) for block in self._blocks]
+        blocks = [BlobBlock(block) for block in ids]
         try:
             self._call(lambda blob: blob.commit_block_list(blocks, **condition))
         except StorageError as error:
@@ -193,26 +201,31 @@ class AzureSink:
         else:
             return
         # Exclusive: either an earlier try has arrived, and only its answer not; or somebody else was first.
-        if not self._is_committed():
+        if not self._is_committed(ids):
             if type(refused) is StorageError:  # such as that the blocks are gone, which another commit does
                 self._check_absent()
             raise refused
 
-    def _is_committed(self) -> bool:
+    def _is_committed(self, ids: list[str]) -> bool:
         """Tell whether the blob that stands there is made of this one's blocks, whose ids nobody else has."""
         try:
             committed, _ = self._call(lambda blob: blob.get_block_list("committed"))
         except ConnectorError:
             return False
-        return [block.id for block in committed] == self._blocks
+        return [block.id for block in committed] == ids
 
     def discard(self) -> None:
-        """Leave what stood there; drop what was written. Does nothing a second time."""
-        if self._state == "open":
+        """Leave what stood there; drop what was written. Does nothing a second time, or in a forked child."""
+        if self._state == "open" and self._process == os.getpid():
             self._state = "discarded"
-            self._pending = bytearray()
+            self._filling = BytesIO()
+            self._parts.abandon()
 
     def _check_open(self) -> None:
+        if self._process != os.getpid():
+            where = shown(self._path)
+            message = f"{where} was opened for writing by the process that this one was forked from; open it here"
+            raise StorageUnavailable(message)
         if self._state != "open":
             message = f"{shown(self._path)} was {self._state} already"
             raise StorageUnavailable(message) if self._state == "discarded" else ValueError(message)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import http.client
 import itertools
 from collections.abc import Callable, Iterator
+from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -101,18 +102,31 @@ class Proxy:
     Attributes:
         endpoint: the account's URL there.
         seen: the requests, as ``PUT block`` and so on.
+        most: how many of them were there at once.
         instead: asked for each request with its name and the store's answer, for the answer that is given.
     """
 
     def __init__(self, azure: servers.AzureServer) -> None:
         self._store = urlsplit(azure.endpoint)
         self.seen: list[str] = []
+        self.most = self._now = 0
+        self._lock = Lock()
         self.instead: Callable[[str, Answer], Answer] = lambda _, answer: answer
 
     def respond(self, request: Request) -> Answer:
         query = parse_qs(urlsplit(request.target).query)
         name = " ".join([request.method, *query.get("restype", []), *query.get("comp", [])])
         self.seen.append(name)
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        try:
+            return self.instead(name, self._ask(request))
+        finally:
+            with self._lock:
+                self._now -= 1
+
+    def _ask(self, request: Request) -> Answer:
         connection = http.client.HTTPConnection(self._store.hostname or "", self._store.port, timeout=60)
         skipped = ("host", "connection", "content-length")
         headers = {name: value for name, value in request.headers.items() if name not in skipped}
@@ -123,7 +137,7 @@ class Proxy:
         kept = {name: value for name, value in answer.getheaders() if name.lower() not in HOP_BY_HOP}
         if request.method == "HEAD":
             kept["Content-Length"] = answer.getheader("Content-Length") or "0"
-        return self.instead(name, Answer(answer.status, kept, body))
+        return Answer(answer.status, kept, body)
 
 
 HOP_BY_HOP = {"transfer-encoding", "connection", "keep-alive", "content-length"}

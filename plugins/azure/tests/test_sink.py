@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import wait
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -19,9 +25,10 @@ from connectors.errors import (
     StorageUnavailable,
 )
 from connectors.streams import SealedWriter, buffered
+from connectors.testing.tools import in_child
 from connectors_azure import AzureCredentials
 from connectors_azure.filesystem import AzureFileSystem
-from connectors_azure.sink import BLOCK_SIZE, GROWTH, MAX_BLOCK_SIZE, MAX_BLOCKS, AzureSink
+from connectors_azure.sink import BLOCK_SIZE, GROWTH, MAX_BLOCK_SIZE, MAX_BLOCKS, AzureSink, size_of_block
 
 MIB = 1 << 20
 Stored = Callable[[str], bytes | None]
@@ -32,6 +39,21 @@ OpenFs = Callable[..., AzureFileSystem]
 def heard(proxy: Any, open_fs: OpenFs, document: dict[str, Any], quick: None) -> AzureFileSystem:
     """The store, with small blocks, behind the proxy."""
     return open_fs(document)
+
+
+def arrived(sink: AzureSink) -> None:
+    """Wait until nothing that the sink was given is on its way."""
+    wait(sink._parts._travelling)
+
+
+def staging(monkeypatch: pytest.MonkeyPatch, stage: Callable[[int, Callable[[], str]], str]) -> None:
+    """Let `stage` send the blocks of sinks that are made from now on, given their number."""
+    real = AzureSink._stage
+
+    def instead(self: AzureSink, number: int, part: BytesIO) -> str:
+        return stage(number, lambda: real(self, number, part))
+
+    monkeypatch.setattr(AzureSink, "_stage", instead)
 
 
 @pytest.mark.parametrize("size", [0, 1, 4 * MIB - 1, 4 * MIB, 4 * MIB + 1, 8 * MIB, 13 * MIB])
@@ -55,6 +77,7 @@ def test_small_object_is_one_request(proxy: Any, heard: AzureFileSystem, path: s
 def test_large_object_is_sent_in_blocks_as_it_comes(proxy: Any, heard: AzureFileSystem, path: str) -> None:
     sink = heard.open_sink(path)
     sink.write(memoryview(bytes(9 * MIB)))
+    arrived(sink)
     assert proxy.seen == ["PUT block", "PUT block"]
     sink.commit()
     assert proxy.seen[2:] == ["PUT block", "PUT blocklist"]
@@ -138,8 +161,13 @@ def test_failing_block_is_an_error_and_leaves_what_stood_there(
     heard.pipe_file(path, b"stood there")
     proxy.instead = fail("PUT block", after=1)
     sink = heard.open_sink(path)
-    with pytest.raises(StorageUnavailable, match="cannot write") as caught:
+
+    def write() -> None:
         sink.write(memoryview(os.urandom(13 * MIB)))
+        sink.commit()
+
+    with pytest.raises(StorageUnavailable, match="cannot write") as caught:
+        write()
     assert caught.value.__context__ is None
     assert stored(path) == b"stood there"
     with pytest.raises(StorageUnavailable, match="was discarded already"):
@@ -156,6 +184,8 @@ def test_lost_answer_does_not_fail_the_write(
     data = os.urandom(size)
     sink = heard.open_sink(path, exclusive=exclusive)
     sink.write(memoryview(data))
+    if size > 4 * MIB:
+        arrived(sink)
     proxy.instead = fail(method, times=1)
     sink.commit()
     assert stored(path) == data
@@ -202,6 +232,7 @@ def test_answers_that_stay_lost_are_an_error_and_leave_no_half(
 def test_another_writer_s_commit_drops_the_blocks_and_is_told(fs: AzureFileSystem, path: str, stored: Stored) -> None:
     sink = fs.open_sink(path)
     sink.write(memoryview(os.urandom(9 * MIB)))
+    arrived(sink)
     other = os.urandom(9 * MIB)
     fs.pipe_file(path, other)
     with pytest.raises(StorageError, match="somebody else wrote it meanwhile"):
@@ -287,27 +318,152 @@ def test_container_is_no_object(fs: AzureFileSystem) -> None:
         fs.open_sink("ward")
 
 
-def test_blocks_grow_so_that_fifty_thousand_hold_tens_of_tebibytes(fs: AzureFileSystem, path: str) -> None:
-    sink = AzureSink(fs, path, exclusive=False)
-    sizes = []
-    for count in range(0, MAX_BLOCKS, GROWTH):
-        sink._blocks = [""] * count
-        sizes.append(sink._size_of_block())
-    assert sizes == [BLOCK_SIZE << step for step in range(8)] + [MAX_BLOCK_SIZE] * 2
-    assert GROWTH * sum(sizes) == 60_400_000 * MIB
+def test_blocks_grow_so_that_fifty_thousand_hold_tens_of_tebibytes() -> None:
+    sizes = [size_of_block(BLOCK_SIZE, before) for before in range(MAX_BLOCKS)]
+    assert sizes[::GROWTH] == [BLOCK_SIZE << step for step in range(9)] + [MAX_BLOCK_SIZE] * 4
+    assert sum(sizes) == 72_352_000 * MIB
 
 
 def test_more_blocks_than_azure_takes_are_refused_before_they_are_sent(
-    proxy: Any, heard: AzureFileSystem, path: str
+    proxy: Any, heard: AzureFileSystem, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("connectors_azure.sink.MAX_BLOCKS", 2)
     sink = heard.open_sink(path)
-    sink._blocks = [""] * MAX_BLOCKS
-    with pytest.raises(ConnectorError, match="too large to be written in 50000 blocks"):
-        sink._send_block(0)
-    assert proxy.seen == []
+    sink.write(memoryview(bytes(12 * MIB)))
+    with pytest.raises(ConnectorError, match="too large to be written in 2 blocks; nothing was written"):
+        sink.commit()
+    assert proxy.seen == ["PUT block", "PUT block"]
+    assert stored(path) is None
 
 
 @pytest.mark.parametrize("size", [0, -1, MAX_BLOCK_SIZE + 1])
 def test_blocks_of_other_sizes_are_refused(open_fs: OpenFs, document: dict[str, Any], size: int) -> None:
     with pytest.raises(ConfigError, match="blocks have 1 to 4194304000 bytes"):
         open_fs(document, size)
+
+
+def test_blocks_appear_in_order_whatever_order_they_travel_in(
+    fs: AzureFileSystem, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = [threading.Event() for _ in range(6)]
+    answered[5].set()
+    order = []
+
+    def stage(number: int, send: Callable[[], str]) -> str:
+        assert answered[number + 1].wait(30)  # the last one is the first to go
+        block = send()
+        order.append(number)
+        answered[number].set()
+        return block
+
+    staging(monkeypatch, stage)
+    data = os.urandom(14 * MIB)
+    sink = fs.open_sink(path, exclusive=True)
+    sink.write(memoryview(data))
+    sink.commit()
+    assert order == [4, 3, 2, 1]
+    assert stored(path) == data
+
+
+def test_four_blocks_travel_at_once_and_no_more(proxy: Any, heard: AzureFileSystem, path: str, stored: Stored) -> None:
+    gathered = threading.Barrier(4)
+
+    def instead(name: str, answer: Answer) -> Answer:
+        if name == "PUT block":
+            gathered.wait(30)
+        return answer
+
+    proxy.instead = instead
+    data = os.urandom(32 * MIB)
+    sink = heard.open_sink(path)
+    sink.write(memoryview(data))
+    sink.commit()
+    assert proxy.most == 4
+    assert stored(path) == data
+
+
+def test_no_block_is_sent_after_one_has_failed(
+    fs: AzureFileSystem, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed, begun = threading.Event(), []
+
+    def stage(number: int, send: Callable[[], str]) -> str:
+        begun.append(number)
+        if number == 2:
+            failed.set()
+            raise StorageUnavailable("the second")
+        assert failed.wait(30)
+        return send()
+
+    staging(monkeypatch, stage)
+    fs.pipe_file(path, b"stood there")
+    sink = fs.open_sink(path)
+    with pytest.raises(StorageUnavailable, match="^the second$"):
+        sink.write(memoryview(bytes(60 * MIB)))
+    assert set(begun) <= {1, 2, 3, 4, 5}
+    assert stored(path) == b"stood there"
+
+
+def test_nothing_travels_any_more_once_discarded(
+    fs: AzureFileSystem, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, sent = threading.Barrier(3), []
+
+    def stage(number: int, send: Callable[[], str]) -> str:
+        begun.wait(30)
+        block = send()
+        sent.append(number)
+        return block
+
+    staging(monkeypatch, stage)
+    sink = fs.open_sink(path)
+    sink.write(memoryview(bytes(9 * MIB)))
+    begun.wait(30)
+    sink.discard()
+    assert sorted(sent) == [1, 2]
+
+
+def use(sink: AzureSink) -> str:
+    sink.discard()
+    try:
+        sink.write(memoryview(b"x"))
+    except ConnectorError as error:
+        return str(error)
+    return "written"
+
+
+@pytest.mark.parametrize("size", [10, 9 * MIB])
+def test_forked_child_leaves_the_parent_s_sink_alone(fs: AzureFileSystem, path: str, stored: Stored, size: int) -> None:
+    data = os.urandom(size)
+    sink = fs.open_sink(path)
+    sink.write(memoryview(data))
+    assert "by the process that this one was forked from" in in_child("fork", use, sink)
+    sink.commit()
+    assert stored(path) == data
+
+
+PROGRAM = """
+import atexit, json, os, sys
+from connectors.credentials import validate
+from connectors.streams import SealedWriter
+from connectors_azure import AzureCredentials
+from connectors_azure.account import account_of
+from connectors_azure.filesystem import AzureFileSystem
+from connectors_azure.location import split_location
+what, path, document = sys.argv[1:]
+credentials = validate(AzureCredentials, json.loads(document))
+fs = AzureFileSystem(account_of(credentials, split_location("az://ward/")), credentials, 4 << 20)
+writer = SealedWriter(fs.open_sink(path), credentials.codec())
+if what == "closed":
+    atexit.register(writer.close)
+writer.write(bytes(23 << 20))
+"""
+
+
+@pytest.mark.parametrize("what", ["forgotten", "closed"])
+def test_end_of_the_interpreter_hangs_on_nothing_and_publishes_only_what_is_closed(
+    service: BlobServiceClient, document: dict[str, Any], path: str, stored: Stored, what: str
+) -> None:
+    command = [sys.executable, "-c", PROGRAM, what, path, json.dumps(document)]
+    subprocess.run(command, capture_output=True, check=True, timeout=60)
+    assert (stored(path) is not None) == (what == "closed")

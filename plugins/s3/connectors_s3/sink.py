@@ -6,41 +6,46 @@ and which is aborted whenever it cannot be: parts left behind cost their owner m
 
 from __future__ import annotations
 
-import logging
+import os
+import weakref
+from io import BytesIO
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from connectors.errors import (
     AccessDenied,
-    CredentialsExpired,
     NotAnObject,
     ObjectExists,
     ObjectNotFound,
     StorageError,
     StorageUnavailable,
 )
-from connectors_s3.faults import FOREIGN, UPLOAD_GONE, Action, attempt, code_of, storage_error
+from connectors_s3.calls import Calls
 from connectors_s3.location import shown
+from connectors_s3.upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from connectors_s3.filesystem import S3
 
-__all__ = ["MAX_PARTS", "MAX_PART_SIZE", "MIN_PART_SIZE", "PART_SIZE", "S3Sink"]
+__all__ = ["MAX_PARTS", "MAX_PART_SIZE", "MIN_PART_SIZE", "PART_SIZE", "S3Sink", "size_of_part"]
 
-_LOG = logging.getLogger(__name__)
-
-PART_SIZE = 1 << 24
-"""Bytes in the first parts; one part is held in memory."""
+PART_SIZE = 8 << 20
+"""Bytes in the first parts: several of them travel at once, so small ones spread an object over the connections."""
 MIN_PART_SIZE = 5 << 20
 """Bytes in the least part but the last, and
 MAX_PARTS, the most parts: Amazon S3 User Guide, "Amazon S3 multipart upload limits"."""
 MAX_PARTS = 10_000
-GROWTH = 900
+GROWTH = 800
 """After so many parts their size doubles, up to
 MAX_PART_SIZE: so 10,000 parts hold 5 TiB, the most that S3 stores; those of the first 90 GiB have 64 MiB at most."""
 MAX_PART_SIZE = 1 << 30
+
+
+def size_of_part(first: int, before: int) -> int:
+    """Return how many bytes a part has that comes after `before` others, the first of which had `first`."""
+    return min(first << (before // GROWTH), max(first, MAX_PART_SIZE))
 
 
 class S3Sink:
@@ -67,28 +72,26 @@ class S3Sink:
         part_size: int = PART_SIZE,
         object_options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        self._fs = fs
         self._path = path
         self._condition: dict[str, Any] = {"IfNoneMatch": "*"} if exclusive else {}
         self._part_size = part_size
         self._options = object_options
-        self._pending = bytearray()
-        self._renew: Callable[[Any], Any] | None = None
-        self._upload: str | None = None
-        self._parts: list[dict[str, Any]] = []
+        self._filling = BytesIO()
+        self._upload: Upload | None = None
         self._state = "open"
-        bucket, key, _ = fs.split_path(path)
+        self._process = os.getpid()
+        _, key, _ = fs.split_path(path)
         if not key or key.endswith("/"):
             message = f"{shown(path)} is a bucket or a folder; name an object in it"
             raise NotAnObject(message)
-        self._object: dict[str, Any] = {"Bucket": bucket, "Key": key}
+        self._calls = Calls(fs, path)
         if exclusive:
             self._check_absent()
 
     def _check_absent(self) -> None:
         """Fail now rather than after all has been sent; the condition on commit is what decides."""
         try:
-            self._call("head_object", "list")
+            self._calls("head_object", "list")
         except ObjectNotFound:
             return
         except AccessDenied:
@@ -103,56 +106,42 @@ class S3Sink:
             renew: returns the filesystem with renewed credentials, given the one whose own have expired, or that one
                 itself if there are none.
         """
-        self._renew = renew
-
-    def _call(self, method: str, action: Action = "write", **arguments: Any) -> dict[str, Any]:
-        call = {**self._object, **arguments}
-        try:
-            return attempt(self._path, action, lambda: self._fs.call_s3(method, **call))
-        except CredentialsExpired as error:
-            expired = error
-        fresh = self._fs if self._renew is None else self._renew(self._fs)
-        if fresh is self._fs:
-            raise expired
-        self._fs = fresh
-        return attempt(self._path, action, lambda: self._fs.call_s3(method, **call))
+        self._calls.renew_by(renew)
 
     def write(self, data: memoryview) -> None:
-        """Take all of `data`, and send what makes up whole parts.
+        """Take all of `data`, and send what makes up whole parts: several at once, and while this returns.
 
         Raises:
-            StorageError: S3 did not take a part. The upload is aborted then, and nothing more can be written.
+            StorageError: S3 did not take a part, this or an earlier one. The upload is aborted then, and nothing more
+                can be written.
         """
         self._check_open()
         view = memoryview(data).cast("B")
         try:
             while view:
-                # One byte more than a part has to be there: it shows that the part is not the last.
-                room = self._size_of_part() + 1 - len(self._pending)
-                self._pending += view[:room]
-                view = view[room:]
-                if len(self._pending) > self._size_of_part():
-                    self._send_part(self._size_of_part())
+                if self._filling.tell() == self._size_of_part():  # whole, and not the last, as more is there
+                    self._send_part()
+                taken = self._filling.write(view[: self._size_of_part() - self._filling.tell()])
+                view = view[taken:]
         except BaseException:
             self.discard()
             raise
 
     def _size_of_part(self) -> int:
-        """Return how large the next part is."""
-        return min(self._part_size << (len(self._parts) // GROWTH), max(self._part_size, MAX_PART_SIZE))
+        """Return how large the part is that is being filled."""
+        return size_of_part(self._part_size, 0 if self._upload is None else len(self._upload.parts))
 
-    def _send_part(self, size: int) -> None:
-        number = len(self._parts) + 1
-        if number > MAX_PARTS:
+    def _send_part(self) -> None:
+        if self._upload is None:
+            self._upload = Upload(self._calls, **self._options)
+            # At the interpreter's end as well: before the session is closed, as what was made last comes first.
+            weakref.finalize(self, self._upload.abort)
+        if len(self._upload.parts) == MAX_PARTS:
             message = f"{shown(self._path)} is too large to be written in {MAX_PARTS} parts; nothing was written"
             raise StorageError(message)
-        if self._upload is None:
-            self._upload = str(self._call("create_multipart_upload", **self._options)["UploadId"])
-        with memoryview(self._pending) as pending:
-            part = bytes(pending[:size])
-        self._pending = self._pending[size:]  # what is sent is held once: late parts of the largest objects have a GiB
-        answer = self._call("upload_part", UploadId=self._upload, PartNumber=number, Body=part)
-        self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+        # Sent as it was collected: botocore, which reads from files, would copy bytes into one.
+        part, self._filling = self._filling, BytesIO()
+        self._upload.parts.put(part, following=size_of_part(self._part_size, len(self._upload.parts) + 1))
 
     def commit(self) -> None:
         """Make the object appear, whole, in the place of what stood there.
@@ -164,35 +153,31 @@ class S3Sink:
         self._check_open()
         try:
             if self._upload is None:
-                self._call("put_object", Body=bytes(self._pending), **self._options, **self._condition)
+                self._calls("put_object", Body=self._filling, **self._options, **self._condition)
             else:
-                if self._pending:
-                    self._send_part(len(self._pending))
-                parts = {"Parts": self._parts}
-                self._call("complete_multipart_upload", UploadId=self._upload, MultipartUpload=parts, **self._condition)
+                self._send_part()
+                self._upload.complete(**self._condition)
         except BaseException:
             self.discard()
             raise
         self._state = "committed"
-        self._pending = bytearray()
-        self._fs.invalidate_cache()
+        self._filling = BytesIO()
+        self._calls.fs.invalidate_cache()
 
     def discard(self) -> None:
-        """Leave what stood there; abort the upload. Does nothing a second time."""
-        if self._state != "open":
+        """Leave what stood there; abort the upload. Does nothing a second time, or in a forked child."""
+        if self._state != "open" or self._process != os.getpid():
             return
         self._state = "discarded"
-        self._pending = bytearray()
+        self._filling = BytesIO()
         if self._upload is not None:
-            try:
-                self._fs.call_s3("abort_multipart_upload", UploadId=self._upload, **self._object)
-            except FOREIGN as error:
-                # Not raised: it would take the place of the error for which the object is discarded.
-                if code_of(error) != UPLOAD_GONE:
-                    reason = storage_error(error, self._path, "write")
-                    _LOG.warning("the parts of an unfinished upload stay behind, and may cost: %s", reason)
+            self._upload.abort()
 
     def _check_open(self) -> None:
+        if self._process != os.getpid():
+            where = shown(self._path)
+            message = f"{where} was opened for writing by the process that this one was forked from; open it here"
+            raise StorageUnavailable(message)
         if self._state != "open":
             message = f"{shown(self._path)} was {self._state} already"
             raise StorageUnavailable(message) if self._state == "discarded" else ValueError(message)

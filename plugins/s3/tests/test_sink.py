@@ -3,7 +3,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
+import sys
+import threading
+import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +29,10 @@ from connectors.errors import (
     StorageUnavailable,
 )
 from connectors.streams import SealedWriter, buffered
+from connectors.testing.tools import in_child
 from connectors_s3 import S3Credentials
 from connectors_s3.filesystem import S3
-from connectors_s3.sink import MAX_PART_SIZE, MAX_PARTS, PART_SIZE, S3Sink
+from connectors_s3.sink import MAX_PART_SIZE, MAX_PARTS, PART_SIZE, S3Sink, size_of_part
 
 MIB = 1 << 20
 Stored = Callable[[str], bytes | None]
@@ -52,6 +58,32 @@ def failing(
     monkeypatch.setattr(fs, "call_s3", call_s3)
 
 
+def arrived(sink: S3Sink) -> None:
+    """Wait until nothing that the sink was given is on its way."""
+    assert sink._upload is not None
+    wait(sink._upload.parts._travelling)
+
+
+def watching(
+    fs: S3, monkeypatch: pytest.MonkeyPatch, upload_part: Callable[[int, Callable[[], Any]], Any]
+) -> list[str]:
+    """Let `upload_part` send the parts, given their number; return what was asked for and answered, in that order."""
+    real, log = fs.call_s3, []
+
+    def call_s3(method: str, **arguments: Any) -> Any:
+        name = f"part {arguments['PartNumber']}" if method == "upload_part" else method
+        log.append(name)
+        if method == "upload_part":
+            answer = upload_part(arguments["PartNumber"], lambda: real(method, **arguments))
+        else:
+            answer = real(method, **arguments)
+        log.append(f"{name} done")
+        return answer
+
+    monkeypatch.setattr(fs, "call_s3", call_s3)
+    return log
+
+
 @pytest.mark.parametrize("size", [0, 1, 5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 10 * MIB, 13 * MIB])
 def test_object_of_any_size_arrives_whole(fs: S3, path: str, stored: Stored, uploads: Uploads, size: int) -> None:
     data = os.urandom(size)
@@ -74,6 +106,7 @@ def test_small_object_is_one_request(fs: S3, path: str, calls: list[str]) -> Non
 def test_large_object_is_sent_in_parts_as_it_comes(fs: S3, path: str, calls: list[str]) -> None:
     sink = fs.open_sink(path)
     sink.write(memoryview(bytes(11 * MIB)))
+    arrived(sink)
     assert calls == ["create_multipart_upload", "upload_part", "upload_part"]
     sink.commit()
     assert calls[3:] == ["upload_part", "complete_multipart_upload"]
@@ -184,6 +217,7 @@ def test_upload_that_somebody_aborted_is_not_called_a_missing_object(
 ) -> None:
     sink = fs.open_sink(path)
     sink.write(memoryview(bytes(6 * MIB)))
+    arrived(sink)
     (upload,) = uploads(path)
     bucket, _, key = path.partition("/")
     fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload["UploadId"])
@@ -218,7 +252,8 @@ def test_parts_that_cannot_be_aborted_are_reported_and_hide_no_error(
     assert f"stay behind, and may cost: S3 cannot be reached for s3://{path}" in caplog.text
     assert "5ec2e7" not in caplog.text
     monkeypatch.undo()
-    fs.call_s3("abort_multipart_upload", Bucket="clinic", Key=path.partition("/")[2], UploadId=sink._upload)
+    assert sink._upload is not None
+    fs.call_s3("abort_multipart_upload", Bucket="clinic", Key=path.partition("/")[2], UploadId=sink._upload.id)
 
 
 def test_discard_twice_does_nothing_more(fs: S3, path: str, calls: list[str]) -> None:
@@ -275,17 +310,15 @@ def test_bucket_or_folder_is_no_object(fs: S3, path: str) -> None:
         fs.open_sink(path)
 
 
-def test_parts_grow_so_that_ten_thousand_hold_the_largest_object(fs: S3, path: str) -> None:
-    sink = S3Sink(fs, path)
+def test_parts_grow_so_that_ten_thousand_hold_the_largest_object() -> None:
     total, at_90_gib = 0, 0
-    for count in range(MAX_PARTS):
-        sink._parts = range(count)  # type: ignore[assignment]  # of which only the length is looked at
-        size = sink._size_of_part()
+    for before in range(MAX_PARTS):
+        size = size_of_part(PART_SIZE, before)
         at_90_gib = size if total <= 90 << 30 else at_90_gib
         total += size
     assert total >= 5 << 40
     assert size == MAX_PART_SIZE <= 5 << 30
-    assert at_90_gib == 4 * PART_SIZE
+    assert at_90_gib == 64 * MIB
 
 
 def test_the_store_is_asked_to_encrypt_once_more(
@@ -303,12 +336,16 @@ def test_the_store_is_asked_to_encrypt_once_more(
     assert "ServerSideEncryption" not in asked[2]
 
 
-def test_more_parts_than_s3_takes_are_refused_before_they_are_sent(fs: S3, path: str, calls: list[str]) -> None:
+def test_more_parts_than_s3_takes_are_refused_before_they_are_sent(
+    fs: S3, path: str, calls: list[str], uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectors_s3.sink.MAX_PARTS", 2)
     sink = fs.open_sink(path)
-    sink._parts = [{}] * MAX_PARTS
-    with pytest.raises(ConnectorError, match="too large to be written in 10000 parts"):
-        sink._send_part(0)
-    assert calls == []
+    sink.write(memoryview(bytes(15 * MIB)))
+    with pytest.raises(ConnectorError, match="too large to be written in 2 parts; nothing was written"):
+        sink.commit()
+    assert calls.count("upload_part") == 2
+    assert uploads(path) == []
 
 
 def test_parts_below_the_least_size_are_refused(credentials: S3Credentials) -> None:
@@ -353,4 +390,257 @@ def test_upload_goes_on_with_renewed_credentials(
     assert sealed is not None
     assert dataset.filesystem()[0].fs is not before
     assert dataset.read_bytes() == data
+    assert uploads(path) == []
+
+
+def test_parts_arrive_in_order_whatever_order_they_travel_in(
+    fs: S3, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = [threading.Event() for _ in range(6)]
+    answered[5].set()
+
+    def upload_part(number: int, send: Callable[[], Any]) -> Any:
+        assert answered[number + 1].wait(30)  # the last one is the first to go
+        answer = send()
+        answered[number].set()
+        return answer
+
+    log = watching(fs, monkeypatch, upload_part)
+    data = os.urandom(17 * MIB)
+    sink = fs.open_sink(path)
+    sink.write(memoryview(data))
+    sink.commit()
+    assert [one for one in log if one.startswith("part") and one.endswith("done")] == [
+        "part 4 done",
+        "part 3 done",
+        "part 2 done",
+        "part 1 done",
+    ]
+    assert stored(path) == data
+
+
+def test_four_parts_travel_at_once_and_no_more(
+    fs: S3, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gathered, travelling, most = threading.Barrier(4), set(), []
+
+    def upload_part(number: int, send: Callable[[], Any]) -> Any:
+        travelling.add(number)
+        gathered.wait(30)
+        most.append(len(travelling))
+        answer = send()
+        travelling.remove(number)
+        return answer
+
+    watching(fs, monkeypatch, upload_part)
+    data = os.urandom(40 * MIB)
+    sink = fs.open_sink(path)
+    sink.write(memoryview(data))
+    sink.commit()
+    assert max(most) == 4
+    assert stored(path) == data
+
+
+def test_no_part_is_sent_after_one_has_failed(
+    fs: S3, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = threading.Event()
+
+    def upload_part(number: int, send: Callable[[], Any]) -> Any:
+        if number == 2:
+            failed.set()
+            raise EndpointConnectionError(endpoint_url="https://signed.example/?X-Amz-Signature=5ec2e7")
+        assert failed.wait(30)
+        return send()
+
+    log = watching(fs, monkeypatch, upload_part)
+    sink = fs.open_sink(path)
+    with pytest.raises(StorageUnavailable, match="cannot be reached") as caught:
+        sink.write(memoryview(os.urandom(80 * MIB)))
+    assert caught.value.__context__ is None
+    assert caught.value.__cause__ is None
+    assert set(log) <= {
+        "create_multipart_upload",
+        "create_multipart_upload done",
+        *(f"part {number}{done}" for number in range(1, 6) for done in ("", " done")),
+        "abort_multipart_upload",
+        "abort_multipart_upload done",
+    }
+    assert log[-2:] == ["abort_multipart_upload", "abort_multipart_upload done"]
+    assert stored(path) is None
+    assert uploads(path) == []
+
+
+def test_upload_is_aborted_when_none_of_its_parts_travels_any_more(
+    fs: S3, path: str, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, aborted = threading.Barrier(4), threading.Event()
+
+    def upload_part(_: int, send: Callable[[], Any]) -> Any:
+        begun.wait(30)
+        aborted.wait(0.5)  # a part that is not waited for arrives after the abort
+        return send()
+
+    log = watching(fs, monkeypatch, upload_part)
+    real = fs.call_s3
+
+    def call_s3(method: str, **arguments: Any) -> Any:
+        if method == "abort_multipart_upload":
+            real(method, **arguments)
+            aborted.set()
+            return {}
+        return real(method, **arguments)
+
+    monkeypatch.setattr(fs, "call_s3", call_s3)
+    sink = fs.open_sink(path)
+    sink.write(memoryview(bytes(16 * MIB)))
+    travelling = threading.Thread(target=begun.wait, args=[30])
+    travelling.start()
+    travelling.join()
+    sink.discard()
+    done = [log.index(f"part {number} done") for number in (1, 2, 3)]
+    assert max(done) < log.index("abort_multipart_upload")
+    assert uploads(path) == []
+
+
+def expired(fs: S3, monkeypatch: pytest.MonkeyPatch, *methods: str, together: int = 1) -> None:
+    """Let the store say that the credentials of `fs` are over, to so many requests at once."""
+    real, gathered = fs.call_s3, threading.Barrier(together)
+
+    def call_s3(method: str, **arguments: Any) -> Any:
+        if method in methods:
+            if method == "upload_part":
+                arguments["Body"].read(1000)  # as an attempt does
+                gathered.wait(30)
+            raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "t0ken"}}, method)
+        return real(method, **arguments)
+
+    monkeypatch.setattr(fs, "call_s3", call_s3)
+
+
+def test_credentials_that_expire_while_parts_travel_are_renewed_once(
+    fs: S3, credentials: S3Credentials, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expired(fs, monkeypatch, "upload_part", "complete_multipart_upload", together=4)
+    asked = []
+
+    def renew(before: S3) -> S3:
+        asked.append(before)
+        return S3(credentials, part_size=5 << 20)
+
+    data = os.urandom(38 * MIB)
+    sink = fs.open_sink(path)
+    sink.renew_by(renew)
+    sink.write(memoryview(data))
+    sink.commit()
+    assert asked == [fs]
+    assert stored(path) == data
+    assert uploads(path) == []
+
+
+def test_credentials_that_nobody_renews_are_an_error_and_leave_nothing(
+    fs: S3, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expired(fs, monkeypatch, "upload_part")
+    sink = fs.open_sink(path)
+    sink.renew_by(lambda before: before)
+    with pytest.raises(CredentialsExpired) as caught:
+        sink.write(memoryview(bytes(60 * MIB)))
+    assert caught.value.__context__ is None
+    assert "t0ken" not in str(caught.value)
+    assert stored(path) is None
+    assert uploads(path) == []
+
+
+def test_upload_is_aborted_with_renewed_credentials(
+    fs: S3, credentials: S3Credentials, path: str, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expired(fs, monkeypatch, "abort_multipart_upload")
+    sink = fs.open_sink(path)
+    sink.renew_by(lambda _: S3(credentials))
+    sink.write(memoryview(bytes(6 * MIB)))
+    sink.discard()
+    assert uploads(path) == []
+
+
+def test_parts_are_held_once_and_few_of_them(fs: S3, path: str) -> None:
+    data = memoryview(bytes(5 * MIB))
+    fs.exists(path)  # what the library loads at first is none of the parts
+    tracemalloc.start()
+    try:
+        sink = fs.open_sink(path)
+        for _ in range(20):
+            sink.write(data)
+        sink.commit()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Four that travel, one that is being filled, and what requests and their connections have of their own.
+    assert most < 5 * 5 * MIB + 5 * MIB
+
+
+def use(sink: S3Sink) -> str:
+    sink.discard()
+    try:
+        sink.write(memoryview(b"x"))
+    except ConnectorError as error:
+        return str(error)
+    return "written"
+
+
+@pytest.mark.parametrize("size", [10, 12 * MIB])
+def test_forked_child_leaves_the_parent_s_sink_alone(fs: S3, path: str, stored: Stored, size: int) -> None:
+    data = os.urandom(size)
+    sink = fs.open_sink(path)
+    sink.write(memoryview(data))
+    assert "by the process that this one was forked from" in in_child("fork", use, sink)
+    sink.commit()
+    assert stored(path) == data
+
+
+def test_garbage_that_the_thread_of_the_requests_collects_is_discarded_too(fs: S3, path: str, uploads: Uploads) -> None:
+    sink = fs.open_sink(path)
+    sink.write(memoryview(bytes(12 * MIB)))
+    assert len(uploads(path)) == 1
+    discarded = threading.Event()
+    fs.loop.call_soon_threadsafe(lambda: (sink.discard(), discarded.set()))
+    assert discarded.wait(30)
+    for thread in threading.enumerate():
+        if thread.name == "connectors-abandon":
+            thread.join(30)
+    assert uploads(path) == []
+
+
+def test_sink_that_somebody_forgot_leaves_no_parts(fs: S3, path: str, uploads: Uploads) -> None:
+    sink = fs.open_sink(path)
+    sink.write(memoryview(bytes(12 * MIB)))
+    assert len(uploads(path)) == 1
+    del sink
+    assert uploads(path) == []
+
+
+PROGRAM = """
+import atexit, json, os, sys, weakref
+from connectors.credentials import validate
+from connectors.streams import SealedWriter
+from connectors_s3 import S3Credentials
+from connectors_s3.filesystem import S3
+what, path, document = sys.argv[1:]
+credentials = validate(S3Credentials, json.loads(document))
+fs = S3(credentials, part_size=5 << 20)
+fs.exists(path)
+writer = SealedWriter(fs.open_sink(path), credentials.codec())
+if what == "closed":
+    atexit.register(writer.close)
+writer.write(bytes(23 << 20))
+"""
+
+
+@pytest.mark.parametrize("what", ["forgotten", "closed"])
+def test_end_of_the_interpreter_hangs_on_nothing_and_publishes_only_what_is_closed(
+    document: dict[str, Any], path: str, stored: Stored, uploads: Uploads, what: str
+) -> None:
+    command = [sys.executable, "-c", PROGRAM, what, path, json.dumps(document)]
+    subprocess.run(command, capture_output=True, check=True, timeout=60)
+    assert (stored(path) is not None) == (what == "closed")
     assert uploads(path) == []

@@ -1,0 +1,84 @@
+"""A multipart upload: its parts are nobody's until it is completed, and it is aborted whenever it cannot be."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from connectors.errors import ConnectorError
+from connectors.streams.parts import PartsInFlight
+from connectors_s3.faults import FOREIGN, UPLOAD_GONE, code_of
+
+if TYPE_CHECKING:
+    from io import BytesIO
+
+    from connectors_s3.calls import Calls
+    from connectors_s3.filesystem import S3
+
+__all__ = ["Upload"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class Upload:
+    """A multipart upload that has begun.
+
+    It knows nothing of its sink, which can so be forgotten, and have the upload aborted by that.
+
+    Args:
+        calls: makes the object's requests.
+        options: what the request that begins the upload says besides.
+
+    Attributes:
+        id: what S3 calls it.
+        parts: the parts, to be put there.
+    """
+
+    def __init__(self, calls: Calls, **options: Any) -> None:
+        self._calls = calls
+        self._process = os.getpid()
+        self._completed = False
+        self.parts: PartsInFlight[dict[str, Any]] = PartsInFlight(self._send)
+        self.id = str(calls("create_multipart_upload", **options)["UploadId"])
+
+    def _send(self, number: int, part: BytesIO) -> dict[str, Any]:
+        answer = self._calls("upload_part", UploadId=self.id, PartNumber=number, Body=part)
+        return {"PartNumber": number, "ETag": answer["ETag"]}
+
+    def complete(self, **condition: Any) -> None:
+        """Wait for the parts, and make the object of them."""
+        parts = {"Parts": self.parts.finish()}
+        self._calls("complete_multipart_upload", UploadId=self.id, MultipartUpload=parts, **condition)
+        self._completed = True
+
+    def abort(self) -> None:
+        """Drop the parts, once none of them travels any more.
+
+        Does nothing a second time, once the upload is completed, or in a forked child.
+        """
+        if self._process == os.getpid() and not self._completed:
+            self.parts.abandon(self._abort, elsewhere=_runs_requests(self._calls.fs))
+
+    def _abort(self) -> None:
+        try:
+            self._calls.on(self._abort_on)
+        except ConnectorError as reason:
+            # Not raised: it would take the place of the error for which the upload is aborted.
+            _LOG.warning("the parts of an unfinished upload stay behind, and may cost: %s", reason)
+
+    def _abort_on(self, fs: S3) -> None:
+        try:
+            fs.call_s3("abort_multipart_upload", UploadId=self.id, **self._calls.object)
+        except FOREIGN as error:
+            if code_of(error) != UPLOAD_GONE:
+                raise
+
+
+def _runs_requests(fs: S3) -> bool:
+    """Tell whether this thread runs the requests, and so cannot wait for any: garbage is collected in any thread."""
+    try:
+        return asyncio.get_running_loop() is fs.loop
+    except RuntimeError:
+        return False
