@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -73,8 +74,10 @@ class _Reading:
     def __init__(self, opens: Callable[[], SealedObject], ranges: Sequence[Range], max_gap: int) -> None:
         self._object = opens()
         spans = [slice(*one).indices(self._object.size)[:2] for one in ranges]
-        self._out = [bytearray(max(0, stop - start)) for start, stop in spans]
-        self._runs = _runs(self._object, zip(spans, self._out, strict=True), max_gap)
+        # Bytes that nobody else has yet are filled in place, which saves a copy of them.
+        self._out = [io.BytesIO(bytes(max(0, stop - start))) for start, stop in spans]
+        views = (out.getbuffer() for out in self._out)
+        self._runs = _runs(self._object, zip(spans, views, strict=True), max_gap)
         self._pending: list[Future[None]] = []
 
     def start(self, pool: ThreadPoolExecutor) -> None:
@@ -87,7 +90,8 @@ class _Reading:
             if failure is None or not future.cancel():
                 failure = _failure(future) or failure
         self._object.close()
-        return failure or [bytes(out) for out in self._out]
+        self._runs.clear()  # whose views would make `getvalue` copy
+        return failure or [out.getvalue() for out in self._out]
 
     def _read(self, run: _Run) -> None:
         count = run.last - run.first + 1
@@ -111,7 +115,7 @@ def _failure(future: Future[None]) -> Exception | None:
     return None
 
 
-def _runs(opened: SealedObject, wanted: Iterable[tuple[tuple[int, int], bytearray]], max_gap: int) -> list[_Run]:
+def _runs(opened: SealedObject, wanted: Iterable[tuple[tuple[int, int], memoryview]], max_gap: int) -> list[_Run]:
     """Return the runs of chunks that hold the spans: none longer than `MAX_RUN` unless a chunk is."""
     layout = opened.layout
     parts = (part for (start, stop), out in wanted for part in _parts(layout, start, stop, out))
@@ -132,11 +136,10 @@ def _runs(opened: SealedObject, wanted: Iterable[tuple[tuple[int, int], bytearra
     return runs
 
 
-def _parts(layout: Layout, start: int, stop: int, out: bytearray) -> Iterator[_Part]:
+def _parts(layout: Layout, start: int, stop: int, out: memoryview) -> Iterator[_Part]:
     """Cut a span where chunks end, so that a long one is several runs."""
-    view = memoryview(out)
     while start < stop:
         end = min(stop, layout.plain_start(layout.index(start) + max(1, MAX_RUN // layout.chunk)))
-        yield _Part(start, view[: end - start])
-        view = view[end - start :]
+        yield _Part(start, out[: end - start])
+        out = out[end - start :]
         start = end
