@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from connectors.streams.sealed import MAX_RUN
 
@@ -23,6 +23,7 @@ MAX_GAP = 1 << 16
 _WORKERS = 16
 
 Range = tuple[int | None, int | None]
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -52,18 +53,22 @@ def read_ranges(
             ones too.
         max_gap: plain bytes between two ranges up to which they are read in one.
     """
-    with ThreadPoolExecutor(_WORKERS, "connectors-ranges") as pool:
-        opening = [pool.submit(_Reading, opens, ranges, max_gap) for opens, ranges in wanted]
-        started = [_outcome(reading) for reading in opening]
+    alone = len(wanted) == 1
+    with ThreadPoolExecutor(_WORKERS, "connectors-ranges") as pool:  # which has no thread until it is given work
+        if alone:
+            started = [_outcome(lambda: _Reading(*wanted[0], max_gap))]
+        else:
+            opening = [pool.submit(_Reading, opens, ranges, max_gap) for opens, ranges in wanted]
+            started = [_outcome(reading.result) for reading in opening]
         for reading in started:
             if not isinstance(reading, Exception):
-                reading.start(pool)
+                reading.start(pool, alone=alone)
         return [reading if isinstance(reading, Exception) else reading.finish() for reading in started]
 
 
-def _outcome(reading: Future[_Reading]) -> _Reading | Exception:
+def _outcome(call: Callable[[], T]) -> T | Exception:
     try:
-        return reading.result()
+        return call()
     except Exception as error:  # noqa: BLE001 - the caller's to raise: the others have been asked for as well
         return error
 
@@ -79,19 +84,22 @@ class _Reading:
         views = (out.getbuffer() for out in self._out)
         self._runs = _runs(self._object, zip(spans, views, strict=True), max_gap)
         self._pending: list[Future[None]] = []
+        self._failure: Exception | None = None
 
-    def start(self, pool: ThreadPoolExecutor) -> None:
-        self._pending = [pool.submit(self._read, run) for run in self._runs]
+    def start(self, pool: ThreadPoolExecutor, *, alone: bool) -> None:
+        if alone and len(self._runs) == 1:
+            self._failure = _outcome(lambda: self._read(self._runs[0]))
+        else:
+            self._pending = [pool.submit(self._read, run) for run in self._runs]
 
     def finish(self) -> list[bytes] | Exception:
-        failure: Exception | None = None
         for future in self._pending:
             # After a failure what has not begun is let be; what has is waited for, as it uses the source.
-            if failure is None or not future.cancel():
-                failure = _failure(future) or failure
+            if self._failure is None or not future.cancel():
+                self._failure = _outcome(future.result) or self._failure
         self._object.close()
         self._runs.clear()  # whose views would make `getvalue` copy
-        return failure or [out.getvalue() for out in self._out]
+        return self._failure or [out.getvalue() for out in self._out]
 
     def _read(self, run: _Run) -> None:
         count = run.last - run.first + 1
@@ -105,14 +113,6 @@ class _Reading:
             offset = part.start - start
             part.out[:] = plain[offset : offset + len(part.out)]
         self._object.give(plain)
-
-
-def _failure(future: Future[None]) -> Exception | None:
-    try:
-        future.result()
-    except Exception as error:  # noqa: BLE001 - returned to be raised, or not, by the caller
-        return error
-    return None
 
 
 def _runs(opened: SealedObject, wanted: Iterable[tuple[tuple[int, int], memoryview]], max_gap: int) -> list[_Run]:

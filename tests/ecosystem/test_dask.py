@@ -42,7 +42,7 @@ def test_each_worker_opens_its_part_with_its_own_app_config(wards, tmp_path):
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address=":0",
             env=environment,
         ) as cluster,
         Client(cluster) as client,
