@@ -40,8 +40,8 @@ lint: $(STAMPS)/test  ## Check style, types and the floors of the house.
 format: $(STAMPS)/test  ## Format the code, and mend what can be mended without thinking.
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-bench: $(STAMPS)/test  ## Measure speed and memory of each format on this machine.
-	@$(BIN)/python benchmarks/formats.py
+bench: $(STAMPS)/test  ## Measure speed, memory and requests beside peers and limits: half an hour; see benchmarks/.
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 docs: $(STAMPS)/test  ## Run every example in README.md, docs/ and the docstrings.
 	@$(BIN)/pytest -q tests/test_docs.py connectors $(foreach plugin,$(PLUGINS),plugins/$(plugin)/connectors_$(plugin))

@@ -1,0 +1,1 @@
+"""The cases, one module each: `run` takes the `Bench` and returns rows."""

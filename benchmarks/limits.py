@@ -1,0 +1,119 @@
+"""What no implementation over these ciphers can beat: bare loops over memory."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import CTR, GCM
+
+from benchmarks.bench import not_run
+from benchmarks.ours import shown
+from benchmarks.plain import KEY
+from benchmarks.scale import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from typing_extensions import Buffer
+
+    from benchmarks.bench import Row, Run, Take
+
+NONCE, TAG = bytes(12), 16
+
+
+def limit_name(chunk: int) -> str:
+    return f"limit loop {shown(chunk)}"
+
+
+def sealing_loop(chunk: int, size: int) -> Run:
+    """Return a loop that seals one chunk again and again, until that makes `size` bytes."""
+    aead = AESGCM(KEY)
+    sizes = _sizes(chunk, size)
+    plain, sealed = memoryview(bytearray(chunk)), memoryview(bytearray(chunk + TAG))
+
+    def run(take: Take) -> None:
+        for length in sizes:
+            aead.encrypt_into(NONCE, plain[:length], None, sealed[: length + TAG])
+        take(sealed)
+
+    return run
+
+
+def opening_loop(chunk: int, size: int) -> Run:
+    """Return a loop that opens one chunk again and again, until that makes `size` bytes."""
+    aead = AESGCM(KEY)
+    sizes = _sizes(chunk, size)
+    plain = memoryview(bytearray(chunk))
+    sealed = {length: memoryview(aead.encrypt(NONCE, plain[:length], None)) for length in set(sizes)}
+
+    def run(take: Take) -> None:
+        for length in sizes:
+            aead.decrypt_into(NONCE, sealed[length], None, plain[:length])
+        take(plain)
+
+    return run
+
+
+def _sizes(chunk: int, size: int) -> list[int]:
+    return [chunk] * (size // chunk) + ([size % chunk] if size % chunk else [])
+
+
+def two_passes(sealed: bytes | memoryview) -> Run:
+    """Return the least that opens a one-shot object without releasing a byte too early: verify it, then decrypt it."""
+    view = memoryview(sealed)
+    nonce, body, tag = bytes(view[:12]), view[12:-TAG], bytes(view[-TAG:])
+    buffer = memoryview(bytearray(MIB + TAG))
+
+    def run(take: Take) -> None:
+        verifying = Cipher(AES256(KEY), GCM(nonce, tag)).decryptor()
+        for start in range(0, len(body), MIB):
+            verifying.update_into(body[start : start + MIB], buffer)
+        verifying.finalize()
+        decrypting = Cipher(AES256(KEY), CTR(nonce + (2).to_bytes(4))).decryptor()
+        for start in range(0, len(body), MIB):
+            take(buffer[: decrypting.update_into(body[start : start + MIB], buffer)])
+
+    return run
+
+
+def library_sealing(pieces: Iterable[Buffer]) -> Run:
+    """Return the cryptography library's own cobblestone, front to back."""
+
+    def run(take: Take) -> None:
+        encryptor = Cobblestone256Encryptor(KEY, b"")
+        for piece in pieces:
+            take(encryptor.update(piece))
+        take(encryptor.finalize())
+
+    return run
+
+
+def library_opening(sealed: bytes | memoryview) -> Run:
+    view = memoryview(sealed)
+
+    def run(take: Take) -> None:
+        decryptor = Cobblestone256Decryptor(KEY, b"")
+        for start in range(0, len(view), MIB):
+            take(decryptor.update(view[start : start + MIB]))
+        take(decryptor.finalize())
+
+    return run
+
+
+def openssl_speed(block: int) -> Row:
+    """Return a row of what the system's `openssl speed` says of AES-256-GCM."""
+    name = f"openssl speed {shown(block)}"
+    command = ["openssl", "speed", "-mr", "-seconds", "1", "-bytes", str(block), "-evp", "aes-256-gcm"]
+    try:
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        found = [line for line in done.stdout.splitlines() if line.startswith("+F:")]
+        speed = round(float(found[-1].split(":")[-1]))
+    except (OSError, subprocess.CalledProcessError, IndexError) as error:
+        return not_run("encrypt", name, f"{type(error).__name__}: {error}")
+    row: Row = {"operation": "encrypt", "contender": name, "size": None, "chunk": block, "seconds": []}
+    return row | {"bytes_per_second": speed, "reference": None, "ratio": None}

@@ -1,0 +1,106 @@
+"""Plain data, and the proof that it came back."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from typing import TYPE_CHECKING
+
+from benchmarks.scale import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from typing_extensions import Buffer
+
+    from benchmarks.bench import Run, Take
+
+KEY = bytes(range(32))
+STEP = 4 * MIB
+"""Bytes that are asked for at once, where a caller chooses."""
+_BUFFER = memoryview(bytearray(STEP))
+
+
+class WrongOutput(Exception):
+    """A contender did not do its job."""
+
+
+class Taker(io.RawIOBase):
+    """A file that hands on what is written to it."""
+
+    def __init__(self, take: Take) -> None:
+        self._take = take
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer, /) -> int:
+        self._take(data)
+        return memoryview(data).nbytes
+
+
+def digest(run: Run) -> str:
+    """Return the SHA-256 of what a run makes."""
+    hashed = hashlib.sha256()
+    run(hashed.update)
+    return hashed.hexdigest()
+
+
+def gives(expected: str) -> Callable[[Run], None]:
+    """Return a check that a run makes the data with this digest."""
+
+    def check(run: Run) -> None:
+        if digest(run) != expected:
+            message = "what it gave is not the plain data"
+            raise WrongOutput(message)
+
+    return check
+
+
+def drain(file: io.IOBase, take: Take) -> None:
+    """Read a file to its end through one buffer of 4 MiB, which is used again and again."""
+    while size := file.readinto(_BUFFER):
+        take(_BUFFER[:size])
+
+
+def from_file(path: Path) -> Run:
+    """Return a run that hands on what is in a file."""
+
+    def run(take: Take) -> None:
+        with path.open("rb", buffering=0) as file:
+            drain(file, take)
+
+    return run
+
+
+def into_file(run: Run, path: Path) -> Path:
+    """Write what a run makes into a file."""
+    with path.open("wb", buffering=0) as file:
+        run(lambda data: _write_all(file, memoryview(data)))
+    return path
+
+
+def _write_all(file: io.FileIO, view: memoryview) -> None:
+    while view:
+        view = view[file.write(view) :]
+
+
+def blocks(size: int, block: bytes) -> Iterator[memoryview]:
+    """Yield `size` bytes that repeat a block."""
+    view = memoryview(block)
+    while size > 0:
+        yield view[:size]
+        size -= len(view[:size])
+
+
+def random_file(path: Path, size: int) -> tuple[Path, str]:
+    """Make a file of random bytes, of which every 64 MiB repeat; return it and its digest."""
+    block = os.urandom(min(size, 64 * MIB))
+    hashed = hashlib.sha256()
+    with path.open("wb", buffering=0) as file:
+        for piece in blocks(size, block):
+            hashed.update(piece)
+            _write_all(file, piece)
+    return path, hashed.hexdigest()

@@ -1,0 +1,81 @@
+"""How large everything is: the whole measurement, a quick look, and what a test can afford."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Sizes in bytes of plain data, and counts.
+
+    Attributes:
+        crypto: objects sealed and opened in memory.
+        local: the local file.
+        slow_peer: the local file of peers that would take minutes for the other one.
+        remote: the object read and written over HTTP and S3.
+        random: the object read at random offsets.
+        reads: how many random reads.
+        objects: how many small objects, locally and on S3.
+        table_rows: rows of the Parquet file, of 160 bytes each.
+        memory: objects of the memory case, locally and on servers.
+        part: each of the 16 objects that worker processes read.
+        workers: how many of them.
+    """
+
+    crypto: tuple[int, ...]
+    local: int
+    slow_peer: int
+    remote: int
+    random: int
+    reads: int
+    objects: tuple[int, int]
+    table_rows: int
+    memory: tuple[tuple[int, ...], tuple[int, ...]]
+    part: int
+    workers: tuple[int, ...]
+
+
+SCALES = {
+    "tiny": Scale(
+        crypto=(64 * KIB, MIB),
+        local=3 * MIB + 1,
+        slow_peer=MIB,
+        remote=3 * MIB + 1,
+        random=MIB,
+        reads=5,
+        objects=(20, 10),
+        table_rows=6_400,
+        memory=((MIB, 4 * MIB), (MIB,)),
+        part=MIB,
+        workers=(1, 2),
+    ),
+    "small": Scale(
+        crypto=(64 * KIB, 16 * MIB, 256 * MIB),
+        local=256 * MIB,
+        slow_peer=32 * MIB,
+        remote=128 * MIB,
+        random=64 * MIB,
+        reads=50,
+        objects=(1_000, 200),
+        table_rows=655_360,
+        memory=((64 * MIB, 512 * MIB), (64 * MIB, 256 * MIB)),
+        part=16 * MIB,
+        workers=(1, 2, 4),
+    ),
+    "full": Scale(
+        crypto=(64 * KIB, MIB, 16 * MIB, 256 * MIB, 4 * GIB),
+        local=GIB,
+        slow_peer=128 * MIB,
+        remote=512 * MIB,
+        random=256 * MIB,
+        reads=100,
+        objects=(10_000, 1_000),
+        table_rows=655_360,
+        memory=((64 * MIB, 256 * MIB, GIB, 4 * GIB, 8 * GIB), (64 * MIB, 512 * MIB, 2 * GIB)),
+        part=64 * MIB,
+        workers=(1, 2, 4, 8),
+    ),
+}

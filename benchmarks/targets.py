@@ -1,0 +1,122 @@
+"""What is asked of this package, beside what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from benchmarks.bench import speed_ratio
+from benchmarks.cases.http import PEER as REQUESTS
+from benchmarks.cases.local import FLOOR
+from benchmarks.cases.processes import IMPORT, USED
+from benchmarks.cases.s3 import PEER as S3FS
+from benchmarks.limits import limit_name
+from benchmarks.ours import COBBLESTONE, GCM, TINK, shown
+from benchmarks.peers import Age, AwsEncryptionSdk, OneShotScript, TinkPython
+from benchmarks.results import rows_of
+from benchmarks.scale import KIB, MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.bench import Row
+    from benchmarks.results import Results
+
+
+@dataclass(frozen=True)
+class Target:
+    """One promise.
+
+    Attributes:
+        what: what is compared with what.
+        asked: the bound.
+        measured: finds the number; None if it was not measured.
+        most: the bound is an upper one.
+        show: writes the number.
+    """
+
+    what: str
+    asked: float
+    measured: Callable[[Results], float | None]
+    most: bool = False
+    show: Callable[[float], str] = "{:.2f}".format
+
+    def verdict(self, results: Results) -> list[str]:
+        """Return the cells of its line: what, asked, measured, and a tick or by how much it falls short."""
+        bound = f"at {'most' if self.most else 'least'} {self.show(self.asked)}"
+        value = self.measured(results)
+        if value is None:
+            return [self.what, bound, "not measured", ""]
+        short = value - self.asked if self.most else self.asked - value
+        verdict = "✓" if short <= 0 else f"✗ {'over' if self.most else 'short'} by {short / self.asked:.0%}"
+        return [self.what, bound, self.show(value), verdict]
+
+
+def targets() -> Iterator[Target]:
+    """Yield all of them. Ratios are speeds: the first's over the second's."""
+    small, large = limit_name(16 * KIB), limit_name(MIB)
+    for operation, asked in (("decrypt", (0.90, 0.85)), ("encrypt", (0.85, 0.85))):
+        for ours, against, least in ((COBBLESTONE, small, asked[0]), (TINK, large, asked[1])):
+            yield _faster("local", operation, ours.name, against, least)
+    yield _faster("local", "decrypt", GCM.name, FLOOR, 0.8)
+    for operation, tink in (("decrypt", 1.2), ("encrypt", 8)):
+        yield _faster("local", operation, TINK.name, TinkPython.name, tink)
+        for peer, least in ((Age, 5), (AwsEncryptionSdk, 6), (OneShotScript, 4)):
+            yield _faster("local", operation, COBBLESTONE.name, peer.name, least)
+    yield _faster("http", "read", COBBLESTONE.name, REQUESTS, 1)
+    for operation in ("read", "write"):
+        yield _faster("s3", operation, COBBLESTONE.name, S3FS, 1)
+    for store in ("S3", "HTTP"):
+        for place in ("pages", "anywhere"):
+            row = partial(_row, case="random_reads", operation=f"{store}: read {place}", contender=COBBLESTONE.name)
+            what = f"4 KiB at random offsets over {store}, {place}"
+            yield Target(f"{what}: requests", 1, partial(_fact, row, "requests"), most=True)
+            chunk = 16 * KIB + 16
+            show = lambda count: shown(round(count))  # noqa: E731
+            yield Target(f"{what}: bytes, one chunk", chunk, partial(_fact, row, "fetched"), most=True, show=show)
+    yield Target("peak memory, any format and size", 128 * MIB, _peak, most=True, show=shown)
+    yield Target("peak memory, the largest object's over the smallest's", 16 * MIB, _growth, most=True, show=shown)
+    for name in (IMPORT, USED):
+        row = partial(_row, case="processes", operation="whole process", contender=name)
+        yield Target(f"time of `{name}` to that of what it stands on", 1.3, partial(_fact, row, "times"), most=True)
+
+
+def _faster(case: str, operation: str, contender: str, against: str, asked: float) -> Target:
+    def measured(results: Results) -> float | None:
+        ours, theirs = (_row(results, case, operation, name) for name in (contender, against))
+        return speed_ratio(ours, theirs) if ours and theirs else None
+
+    return Target(f"{case}, {operation}: {contender} to {against}", asked, measured)
+
+
+def _row(results: Results, case: str, operation: str, contender: str) -> Row | None:
+    wanted = (operation, contender)
+    return next((row for row in rows_of(results, case) if (row["operation"], row["contender"]) == wanted), None)
+
+
+def _fact(find: Callable[[Results], Row | None], name: str, results: Results) -> float | None:
+    row = find(results)
+    return row.get(name) if row else None
+
+
+def _peaks(results: Results) -> Iterator[Row]:
+    return (row for row in rows_of(results, "memory") if row.get("peak") is not None)
+
+
+def _peak(results: Results) -> int | None:
+    return max((row["peak"] for row in _peaks(results)), default=None)
+
+
+def _growth(results: Results) -> int | None:
+    """Return how much more the largest object took than the smallest, where that was most."""
+    by_kind: dict[tuple[str, str], list[Row]] = {}
+    for row in _peaks(results):
+        by_kind.setdefault((row["operation"], row["contender"]), []).append(row)
+    ends = ((min(rows, key=_size), max(rows, key=_size)) for rows in by_kind.values())
+    return max((max(0, largest["peak"] - smallest["peak"]) for smallest, largest in ends), default=None)
+
+
+def _size(row: Row) -> int:
+    size: int = row["size"]
+    return size
