@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from connectors.errors import (
     AccessDenied,
@@ -95,6 +95,8 @@ class RenewedSource:
         self._expired: list[Source] = []
         self._size: int | None = None
         self._lock = Lock()
+        if hasattr(source, "read_into"):
+            self.read_into = self._read_into
 
     @property
     def size(self) -> int:
@@ -110,14 +112,22 @@ class RenewedSource:
             CredentialsExpired: they have ended, and there are no others.
             ObjectChanged: with the renewed ones, another object is found.
         """
+        data: bytes | memoryview = self._renewing(lambda source: source.read_range(start, stop))
+        return data
+
+    def _read_into(self, start: int, buffer: memoryview) -> int:
+        size: int = self._renewing(lambda source: source.read_into(start, buffer))
+        return size
+
+    def _renewing(self, read: Callable[[Any], Any]) -> Any:
         source = self._source
         try:
-            return source.read_range(start, stop)
+            return read(source)
         except CredentialsExpired as error:
             expired = error
         if not self._is_renewed(source):
             raise expired
-        return self._source.read_range(start, stop)
+        return read(self._source)
 
     def _is_renewed(self, expired: Source) -> bool:
         with self._lock:

@@ -7,6 +7,7 @@ the reader wants it. Threads that opened small chunks would do little but wait f
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,13 +22,52 @@ if TYPE_CHECKING:
 
 __all__ = ["AT_ONCE", "MOST_AT_ONCE", "ReadAhead", "fetch_in_order"]
 
-AT_ONCE = 4
+AT_ONCE = 3
 """Runs that are fetched at once at first, and
-MOST_AT_ONCE, how many it becomes, one by one, while the reader has to wait for them: a link with a long way to go holds
-as much at a time as it carries in that time."""
-MOST_AT_ONCE = 8
-MOST_HELD = 1 << 25
+MOST_AT_ONCE, how many it may become: the longer the way, the more is on it while the first of it arrives."""
+MOST_AT_ONCE = 12
+MOST_HELD = 48 << 20
 """Plain bytes in all runs that are on their way, unless a single one has more."""
+GAIN = 1.25
+"""How much faster twice as many at once have to bring the runs, to be worth their memory."""
+
+
+class _Depth:
+    """How many runs are fetched at once: doubled while the reader waits for them and that makes them come faster.
+
+    Attributes:
+        now: how many.
+    """
+
+    def __init__(self, first: int, most: int) -> None:
+        self.now = first
+        self._most = most
+        self._trying = False
+        self._rate = 0.0
+        self._runs = self._bytes = 0
+        self._waited = False
+        self._since: float | None = None
+
+    def took(self, size: int, *, waited: bool) -> None:
+        """Note that the reader took a run of `size` bytes, and whether it had to wait for it."""
+        now = time.monotonic()
+        if self._since is None:  # the first one has been on its way since nobody knows when
+            self._since = now
+            return
+        self._runs += 1
+        self._bytes += size
+        self._waited |= waited
+        if self._runs < 2 * self.now:
+            return
+        rate = self._bytes / max(now - self._since, 1e-9)
+        waited = self._waited
+        self._runs, self._bytes, self._waited, self._since = 0, 0, False, now
+        if self._trying and rate < GAIN * self._rate:
+            self.now //= 2
+            self._most, self._trying = self.now, False
+        elif waited and self.now < self._most:
+            self.now = min(2 * self.now, self._most)
+            self._rate, self._trying = rate, True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +110,9 @@ class ReadAhead:
 
     def __init__(self, opened: SealedObject) -> None:
         self._opened = opened
-        # From a local file more threads would only take processors from whoever opens what they fetch.
-        self._at_once, self._most = (1, 1) if opened.is_local else (AT_ONCE, MOST_AT_ONCE)
+        # From a local file more would only take processors from whoever opens what is fetched.
+        self._workers = 1 if opened.is_local else MOST_AT_ONCE
+        self._depth = _Depth(2, 2) if opened.is_local else _Depth(AT_ONCE, MOST_AT_ONCE)
         self._coming: deque[_Coming] = deque()
         self._threads: ThreadPoolExecutor | None = None
         self._process = os.getpid()
@@ -88,10 +129,11 @@ class ReadAhead:
         if not self._coming or self._coming[0].start != position:
             self.drop()
             return None
-        coming = self._coming.popleft().run
-        if not coming.done():
-            self._at_once = min(self._at_once + 1, self._most)
-        return coming.result()
+        coming = self._coming.popleft()
+        waited = not coming.run.done()
+        run = coming.run.result()
+        self._depth.took(coming.stop - coming.start, waited=waited)
+        return run
 
     def fill(self, start: int, stop: int, run_size: int) -> None:
         """Send for the runs from the plain offset `start` to `stop`, as far as is not done yet.
@@ -104,12 +146,12 @@ class ReadAhead:
         layout, size = self._opened.layout, self._opened.size
         if self._coming:
             start = self._coming[-1].stop
-        at_once = min(self._at_once, max(1, MOST_HELD // max(run_size, layout.chunk)))
-        while start < stop and len(self._coming) <= at_once:
+        at_once = min(self._depth.now, max(1, MOST_HELD // max(run_size, layout.chunk)))
+        while start < stop and len(self._coming) < at_once:
             first, last = layout.index(start), layout.index(min(start + run_size, stop) - 1)
             end = min(layout.plain_start(last + 1), size)
             if self._threads is None:
-                self._threads = ThreadPoolExecutor(self._most, "connectors-ahead")
+                self._threads = ThreadPoolExecutor(self._workers, "connectors-ahead")
             self._coming.append(
                 _Coming(start, end, self._threads.submit(self._opened.fetch_run, first, last - first + 1))
             )

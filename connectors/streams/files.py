@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BUFFER_SIZE", "buffered", "decrypt", "encrypt", "open_reader", "open_writer", "pump"]
 
-BUFFER_SIZE = 1 << 14
-"""Bytes buffered for lines and small reads: no more than the default format's chunk, so that one costs one."""
+BUFFER_SIZE = 1 << 12
+"""Bytes buffered for lines and small reads: a page. A read that touches one chunk costs one; few pages touch two."""
 
 
 def buffered(source: Source, codec: Format, *, name: str | None = None) -> io.BufferedReader:

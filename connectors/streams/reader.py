@@ -170,20 +170,18 @@ class SealedReader(io.RawIOBase):
         if done is not None:
             opened.give(done.sealed)
         layout = opened.layout
-        chunk = layout.chunk
-        self._run_size = min(max(2 * self._run_size, wanted, chunk), MAX_RUN) if reads_on else chunk
-        # A buffered reader asks for its buffer's size whatever its user asked for: more than a chunk is meant.
-        size = max(self._run_size, min(wanted, MAX_RUN) if wanted > chunk else 0)
+        if reads_on:
+            self._run_size = size = min(max(2 * self._run_size, wanted, layout.chunk), MAX_RUN)
+        else:
+            self._run_size, size = layout.chunk, min(wanted, MAX_RUN)
         fetched = ahead.take(self._position)
         if fetched is None:
             first = layout.index(self._position)
             last = layout.index(min(self._position + size, self._size) - 1)
-            fetched = opened.fetch_run(first, last - first + 1 if size > chunk else 1)
+            fetched = opened.fetch_run(first, last - first + 1)
         _, stop = opened.plain_span(fetched.first, fetched.count)
-        if reads_on and size >= AHEAD_FROM:
-            ahead.fill(stop, self._size, size)
-        elif wanted > size:
-            ahead.fill(stop, min(self._position + wanted, self._size), size)
+        far = self._size if reads_on and size >= AHEAD_FROM else min(self._position + wanted, self._size)
+        ahead.fill(stop, far, size)
         return fetched
 
     def _check_open(self) -> tuple[SealedObject, ReadAhead]:

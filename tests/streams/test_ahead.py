@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
-from concurrent.futures import wait
 
 import pytest
 from sealing import CASES, COBBLESTONE, Recorded, plain_bytes
@@ -44,22 +44,22 @@ class Slow(Recorded):
 
 
 class Waited:
-    """A source of zeros, whose ranges come only when the reader waits for them; or that are all there before it does."""
+    """A source of zeros, of which each range takes a while: for itself, or in a queue with the others."""
 
-    def __init__(self, size: int, waits: bool) -> None:
+    def __init__(self, size: int, *, one_by_one: bool = False) -> None:
         self.size = size
-        self._waits = waits
-        self.at_once = self.most = 0
+        self.most = self._at_once = 0
         self._lock = threading.Lock()
+        self._turn = threading.Lock() if one_by_one else contextlib.nullcontext()
 
     def read_range(self, start: int, stop: int) -> bytes:
         with self._lock:
-            self.at_once += 1
-            self.most = max(self.most, self.at_once)
-        if self._waits:
+            self._at_once += 1
+            self.most = max(self.most, self._at_once)
+        with self._turn:
             time.sleep(0.02)
         with self._lock:
-            self.at_once -= 1
+            self._at_once -= 1
         return bytes(min(stop, self.size) - start)
 
     def close(self) -> None:
@@ -96,17 +96,22 @@ def test_who_reads_on_has_several_runs_on_their_way_and_no_more_than_that():
         assert len(source.ranges) - before <= SIZE // MAX_RUN + AT_ONCE
 
 
-def test_who_waits_gets_more_at_once_up_to_a_limit_and_who_does_not_gets_no_more():
-    size = 64 * MIB
-    sealed = PLAIN_CODEC.layout.sealed_size(size)
-    for waits in (True, False):
-        source = Waited(sealed, waits)
-        with SealedReader(source, PLAIN_CODEC) as file:
-            while file.read(MIB):
-                if not waits:
-                    wait([coming.run for coming in file._ahead._coming])
-            assert file._ahead._at_once == (MOST_AT_ONCE if waits else AT_ONCE)
-        assert source.most <= MOST_AT_ONCE
+def test_a_slow_link_gets_more_at_once_up_to_a_limit():
+    source = Waited(PLAIN_CODEC.layout.sealed_size(400 * MIB))
+    with SealedReader(source, PLAIN_CODEC) as file:
+        while file.read(4 * MIB):
+            pass
+        assert file._ahead._depth.now == MOST_AT_ONCE
+    assert source.most == MOST_AT_ONCE
+
+
+def test_a_link_that_brings_no_more_for_it_gets_no_more_at_once():
+    source = Waited(PLAIN_CODEC.layout.sealed_size(400 * MIB), one_by_one=True)
+    with SealedReader(source, PLAIN_CODEC) as file:
+        while file.read(4 * MIB):
+            pass
+        assert file._ahead._depth.now == AT_ONCE
+    assert source.most <= 2 * AT_ONCE
 
 
 def test_a_large_read_somewhere_is_fetched_side_by_side_and_no_further_than_it_goes():

@@ -41,6 +41,8 @@ _CONNECTIONS = 32
 """Connections kept open for the next request; more threads than that open theirs anew."""
 _BLOCK = 1 << 17
 """Bytes of a request's body that are handed to the socket at once."""
+_PIECE = 1 << 18
+"""Bytes of an answer that are taken from the socket at once: what is lost at most where a connection breaks."""
 _CAUGHT = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 
 
@@ -119,6 +121,11 @@ class _Connection(HTTPConnection):
         super().__init__(host, port, **kw)
         self._target = target
         self._silence = silence
+
+    def response_class(self, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:  # type: ignore[override]
+        """Make an answer, as `http.client` calls it, and remember it: urllib3's own has no way to fill a buffer."""
+        self.answer = http.client.HTTPResponse(*args, **kwargs)
+        return self.answer
 
     def connect(self) -> None:
         """Connect; from then on only silence counts, not the time a connection may take."""
@@ -224,10 +231,11 @@ class Client:
         except _CAUGHT as error:
             return self.broken(error)
 
-    def read(self, response: BaseHTTPResponse, size: int) -> bytes | Failure:
-        """Return the next bytes of an answer, at most `size`, as they come in; none at its end."""
+    def read_into(self, response: BaseHTTPResponse, buffer: memoryview) -> int | Failure:
+        """Put the next bytes of an answer into `buffer`, and return how many; none at its end."""
+        answer = _answer(response)
         try:
-            return response.read1(size, decode_content=False)
+            return 0 if answer is None else answer.readinto(buffer[:_PIECE])
         except _CAUGHT as error:
             return self.broken(error)
 
@@ -323,6 +331,14 @@ def _verifying() -> ssl.SSLContext:
 
 def finish(response: BaseHTTPResponse) -> None:
     """Let an answer go: its connection is kept if all of the answer was read, else closed."""
-    if response.connection is not None:
-        response.close()
+    answer = _answer(response)
+    if answer is not None:
+        if not answer.isclosed():
+            response.close()
         response.release_conn()
+
+
+def _answer(response: BaseHTTPResponse) -> http.client.HTTPResponse | None:
+    """Return the answer that urllib3 has wrapped; None if its connection is used for others again."""
+    connection: Any = response.connection
+    return None if connection is None else connection.answer

@@ -127,10 +127,22 @@ class PresignedSource:
             ObjectChanged: the object is not the one it was at the first read.
             StorageUnavailable: the server cannot be reached, or answers nonsense, also after several tries.
         """
+        size, out = self._read(start, stop, None)
+        return out[:size]
+
+    def read_into(self, start: int, buffer: memoryview) -> int:
+        """Put the bytes from `start` on into `buffer`; return how many: fewer only where the object ends.
+
+        Raises:
+            StorageError: as `read_range` does.
+        """
+        return self._read(start, start + len(buffer), buffer)[0]
+
+    def _read(self, start: int, stop: int, out: memoryview | None) -> tuple[int, memoryview]:
+        """Read a range into `out`, or into a buffer that is made when it is known how much there is."""
         if self._closed:
             message = "I/O operation on closed file"
             raise ValueError(message)
-        out = memoryview(b"")
         position = start
         patience = Patience(self._client.limits)
         while position < self._end(stop):
@@ -138,7 +150,7 @@ class PresignedSource:
             if isinstance(stream, Failure):
                 patience.bear(stream)
             elif stream is not None:
-                if not out:
+                if out is None:
                     out = memoryview(bytearray(self._end(stop) - start))
                 came, failure = self._drain(stream, position, out[position - start :])
                 position += came
@@ -146,7 +158,7 @@ class PresignedSource:
                     patience.progressed()
                 if failure is not None:
                     patience.bear(failure)
-        return out[: max(0, position - start)]
+        return max(0, position - start), memoryview(b"") if out is None else out
 
     def _known(self) -> Version | None:
         return self._versions.get("")
@@ -249,18 +261,19 @@ class PresignedSource:
         try:
             while failure is None and came < len(out) and stream.position < stream.end:
                 skip = position - stream.position
-                piece = self._client.read(stream.response, min(skip, _SKIP) if skip > 0 else len(out) - came)
-                if isinstance(piece, Failure):
-                    failure = piece
-                elif not piece:
+                wanted = min(skip or len(out) - came, stream.end - stream.position)
+                target = memoryview(bytearray(min(skip, _SKIP))) if skip else out[came:]
+                size = self._client.read_into(stream.response, target[:wanted])
+                if isinstance(size, Failure):
+                    failure = size
+                elif not size:
                     message = f"the server of {self._client.place.location} sent less than it promised"
                     failure = Failure(StorageUnavailable(message), transient=True)
                 else:
-                    stream.position += len(piece)
-                    if skip <= 0:
-                        out[came : came + len(piece)] = piece
-                        came += len(piece)
-                        position += len(piece)
+                    stream.position += size
+                    if not skip:
+                        came += size
+                        position += size
             in_order = failure is None
         finally:
             # After an interrupt nobody knows where a stream stands.
