@@ -112,7 +112,7 @@ class ReadAhead:
         self._opened = opened
         # From a local file more would only take processors from whoever opens what is fetched.
         self._workers = 1 if opened.is_local else MOST_AT_ONCE
-        self._depth = _Depth(2, 2) if opened.is_local else _Depth(AT_ONCE, MOST_AT_ONCE)
+        self._depth = _Depth(1, 1) if opened.is_local else _Depth(AT_ONCE, MOST_AT_ONCE)
         self._coming: deque[_Coming] = deque()
         self._threads: ThreadPoolExecutor | None = None
         self._process = os.getpid()
