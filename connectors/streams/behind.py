@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from connectors.errors import ConnectorError
@@ -63,9 +63,14 @@ class Behind:
         self._writing.append((future, buffer))
         if len(self._writing) < BUFFERS:
             return memoryview(bytearray(len(buffer)))
-        future, free = self._writing.popleft()
-        future.result()
-        return free
+        return self._written()
+
+    def _written(self) -> memoryview:
+        """Wait for the first of what was sent, and return its buffer."""
+        future, buffer = self._writing[0]
+        future.result()  # before it is taken out: an interrupt must not lose it from sight
+        self._writing.popleft()
+        return buffer
 
     def _write(self, data: memoryview) -> None:
         if self._failed:
@@ -77,6 +82,8 @@ class Behind:
     def finish(self, data: memoryview) -> None:
         """Write the last of it, after all that was sent."""
         self.wait()
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
         self._sink.write(data)
 
     def wait(self) -> None:
@@ -88,13 +95,15 @@ class Behind:
         if self._writing:
             self._check_process()
         while self._writing:
-            self._writing.popleft()[0].result()
+            self._written()
 
     def abandon(self) -> None:
         """Drop what was sent; wait for what is being written at the moment."""
         self._failed = True
         if self._thread is not None and self._process == os.getpid():
-            self._thread.shutdown(wait=True, cancel_futures=True)
+            self._thread.shutdown(wait=False, cancel_futures=True)
+            # Not for the thread: to Python 3.11 a thread is at its end when a wait for it is interrupted.
+            wait([future for future, _ in self._writing if not future.cancelled()])
         self._writing.clear()
 
     def _check_process(self) -> None:

@@ -177,10 +177,12 @@ class SealedWriter(io.BufferedIOBase):
         if self._state in ("open", "finished"):
             self._state = "discarded"
             self._handled = None
-            with naming(self._dataset):
-                self._behind.abandon()
-                self._sink.discard()
             self._pending, self._out = bytearray(), None
+            with naming(self._dataset):
+                try:
+                    self._behind.abandon()
+                finally:
+                    self._sink.discard()
 
     @contextmanager
     def _discarding(self) -> Iterator[None]:
