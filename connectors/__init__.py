@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from connectors.dataset import Dataset
     from connectors.filesystem import EncryptedFileSystem
     from connectors.secrets import SecretKey, SecretText
-    from connectors.streams import decrypt, encrypt, open_reader, open_writer
+    from connectors.streams import decrypt, encrypt, fingerprint, open_reader, open_writer
 
 __all__ = [
     "AppConfig",
@@ -33,6 +33,7 @@ __all__ = [
     "decrypt",
     "encrypt",
     "errors",
+    "fingerprint",
     "load",
     "open_reader",
     "open_writer",
@@ -51,6 +52,7 @@ _HOMES = {
     "backends": "backend",
     "decrypt": "streams",
     "encrypt": "streams",
+    "fingerprint": "streams",
     "load": "app",
     "open_reader": "streams",
     "open_writer": "streams",

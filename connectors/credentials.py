@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from connectors.errors import ConfigError, InvalidCredentials
-from connectors.formats import DEFAULT_SEGMENT_SIZE, Format, FormatName, Plain, select
+from connectors.formats import DEFAULT_SEGMENT_SIZE, Format, FormatName, Plain, check_pin, select
 from connectors.formats.tink import MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE
 from connectors.secrets import SecretKey  # noqa: TC001 - pydantic reads the annotations
 
@@ -73,7 +73,13 @@ class Encryption(_Model):
             "one object for another; or nothing, so that sealed objects can be copied and moved inside the storage."
         ),
     )
-    pin: None = Field(default=None, description="Reserved; leave it out or null.")
+    pin: str | None = Field(
+        default=None,
+        description=(
+            "The one sealing that is read, as `connectors fingerprint` prints it: an object that was rolled back, "
+            "exchanged or written anew is refused. null reads any."
+        ),
+    )
 
     @field_validator("context")
     @classmethod
@@ -84,18 +90,15 @@ class Encryption(_Model):
             raise ValueError(message)
         return value
 
-    @field_validator("pin", mode="before")
+    @field_validator("pin")
     @classmethod
-    def _refuse_pin(cls, value: object) -> object:
-        if value is not None:
-            message = "pins are not supported by this version, and ignoring one would not be safe; leave it out"
-            raise ValueError(message)
-        return value
+    def _check_pin(cls, value: str | None) -> str | None:
+        return None if value is None else check_pin(value)
 
     def codec(self) -> Format:
         """Return the format, with its key, that reads and writes such datasets."""
         context = (self.context or "").encode()
-        return select(self.format, self.key, context=context, segment_size=self.segment_size)
+        return select(self.format, self.key, context=context, segment_size=self.segment_size, pin=self.pin)
 
 
 class Credentials(_Model):

@@ -190,6 +190,19 @@ class Dataset:
             raise NotAnObject(message)
         return self.filesystem()
 
+    def fingerprint(self) -> str:
+        """Return what tells this sealing from all others: 64 hexadecimal digits, for ``encryption.pin``.
+
+        The end of the object is verified, a `gcm` object as a whole.
+
+        Raises:
+            NotSupported: the dataset is not sealed.
+        """
+        opened: Any = self.open("rb")
+        with opened as file:
+            pin: str = file.raw.pin
+            return pin
+
     def read_bytes(self) -> bytes:
         """Return the whole dataset."""
         with self.open("rb") as file:

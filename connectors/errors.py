@@ -11,6 +11,7 @@
     │   ├── BackendConflict                   two distributions claim one scheme or type
     │   └── UnknownDataset (KeyError)         no such port or object in the app config
     ├── IntegrityError                        sealed bytes are not what their owner sealed
+    │   ├── PinMismatch                       another sealing than the one that is pinned
     │   ├── WrongKey                          no header under this key and context
     │   └── TruncatedObject                   shorter than its format allows, or cut
     ├── StorageError (OSError)                the storage refused or failed
@@ -51,6 +52,7 @@ __all__ = [
     "ObjectChanged",
     "ObjectExists",
     "ObjectNotFound",
+    "PinMismatch",
     "StorageError",
     "StorageUnavailable",
     "TruncatedObject",
@@ -108,6 +110,10 @@ class IntegrityError(ConnectorError):
 
     Deliberately no `OSError`: code that retries or ignores I/O errors must not swallow it.
     """
+
+
+class PinMismatch(IntegrityError):
+    """The object is sealed with this key, but it is another sealing than the one that is pinned."""
 
 
 class WrongKey(IntegrityError):

@@ -165,6 +165,11 @@ class EncryptedFileSystem(Guarded, PlainView):
             codec = self._codec_for(path)
             if mode == "rb":
                 return buffered(self._open_source(path), codec, name=self.dataset)
+            if codec.pin is not None:
+                message = (
+                    "this dataset is pinned to one sealing, which writing would replace; take the pin out to write"
+                )
+                raise NotSupported(message)
             sink = open_sink(self.fs, path, exclusive=mode == "xb")
             if self._renewed is not None and hasattr(sink, "renew_by"):
                 sink.renew_by(self._renew)

@@ -53,7 +53,7 @@ def test_keys_as_people_copy_them(key):
         ({"encryption": {"key": KEY, "format": "aes"}}, "credentials.encryption.format: Input should be 'auto', 'cobblestone-256', 'tink-gcm-hkdf' or 'gcm'"),
         ({"encryption": {"key": KEY, "segment_size": 5}}, "credentials.encryption.segment_size: Input should be greater than or equal to 57"),
         ({"encryption": {"key": KEY, "segment_size": "1 MiB"}}, "credentials.encryption.segment_size: Input should be a valid integer"),
-        ({"encryption": {"key": KEY, "pin": "x"}}, "credentials.encryption.pin: pins are not supported by this version, and ignoring one would not be safe; leave it out"),
+        ({"encryption": {"key": KEY, "pin": "x"}}, "credentials.encryption.pin: a pin is 64 hexadecimal digits, as `connectors fingerprint` prints them"),
         ({"tokne": "x"}, "credentials.tokne: unknown member; known are encryption, layout, token, type"),
         ({"token": 7}, "credentials.token: Input should be a valid string"),
         ({"type": "shlef"}, "credentials.type: Input should be 'shelf'"),

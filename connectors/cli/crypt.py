@@ -70,6 +70,9 @@ def decrypt(
     ] = "auto",
     context: Context = None,
     segment_size: SegmentSize = None,
+    pin: Annotated[
+        str | None, typer.Option("--pin", metavar="HEX", help="Open this sealing alone; `connectors fingerprint`.")
+    ] = None,
 ) -> None:
     """Open a sealed file.
 
@@ -82,7 +85,7 @@ def decrypt(
     from connectors.streams import decrypt as unseal  # noqa: PLC0415 - loads the ciphers
 
     with readable(source) as sealed, writable(target) as plain, console.progress("decrypting") as callback:
-        unseal(sealed, plain, key, format=name, context=bound_to, segment_size=size, callback=callback)
+        unseal(sealed, plain, key, format=name, context=bound_to, segment_size=size, pin=pin, callback=callback)
 
 
 def _ends(paths: list[str] | None, source: str | None, target: str | None, key_file: str) -> tuple[str, str]:

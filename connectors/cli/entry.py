@@ -24,6 +24,7 @@ from connectors.cli import (
     failures,
     keys,
     objects,
+    pins,
     presigning,
     running,
     skeletons,
@@ -51,7 +52,7 @@ def application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.callback()(_program)
-    for group in (keys, crypt, presigning, datasets, objects, running, backends, skeletons, benching, demo):
+    for group in (keys, crypt, pins, presigning, datasets, objects, running, backends, skeletons, benching, demo):
         group.register(app)
     return app
 

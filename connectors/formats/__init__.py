@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from connectors.errors import ConfigError
 from connectors.formats.auto import Auto
 from connectors.formats.cobblestone import Cobblestone256
-from connectors.formats.contract import Format, Opener, Sealer
+from connectors.formats.contract import Format, Opener, Sealer, check_pin
 from connectors.formats.gcm import Gcm
 from connectors.formats.layout import Layout
 from connectors.formats.plain import Plain
@@ -30,6 +30,7 @@ __all__ = [
     "Plain",
     "Sealer",
     "TinkGcmHkdf",
+    "check_pin",
     "select",
 ]
 
@@ -45,6 +46,7 @@ def select(
     *,
     context: bytes = b"",
     segment_size: int = DEFAULT_SEGMENT_SIZE,
+    pin: str | None = None,
 ) -> Format:
     """Return the format called `name`, under `key`.
 
@@ -53,6 +55,7 @@ def select(
         key: a `SecretKey`, 32 bytes, or 64 hexadecimal digits.
         context: bytes that bind objects to a place or purpose; not with gcm.
         segment_size: bytes in a sealed segment; tink-gcm-hkdf only.
+        pin: what `Opener.pin` is of the one sealing that is to be read; None reads any.
 
     Raises:
         InvalidKey: the key has another length or form.
@@ -62,14 +65,18 @@ def select(
     if type(context) is not bytes:  # text would only fail when an object is begun already
         message = f"a context is bytes, not {type(context).__name__}; encode text as UTF-8"
         raise ConfigError(message)
+    codec: Format
     match name:
         case "auto":
-            return Auto(key, context)
+            codec = Auto(key, context)
         case "cobblestone-256":
-            return Cobblestone256(key, context)
+            codec = Cobblestone256(key, context)
         case "tink-gcm-hkdf":
-            return TinkGcmHkdf(key, context, segment_size=segment_size)
+            codec = TinkGcmHkdf(key, context, segment_size=segment_size)
         case "gcm":
-            return Gcm(key, context)
-    message = f"unknown format {name!r}; known are {', '.join(NAMES)}"
-    raise ConfigError(message)
+            codec = Gcm(key, context)
+        case _:
+            message = f"unknown format {name!r}; known are {', '.join(NAMES)}"
+            raise ConfigError(message)
+    codec.pin = None if pin is None else check_pin(pin)
+    return codec

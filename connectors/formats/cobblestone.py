@@ -85,7 +85,7 @@ class Cobblestone256(Format):
         aead, base_nonce, expected = self._derive(header[:SALT_SIZE])
         if not hmac.compare_digest(header[SALT_SIZE:], expected):
             return None
-        return CobblestoneOpener(sealed_size, aead, base_nonce, lambda: self._from_start(header))
+        return CobblestoneOpener(sealed_size, header, aead, base_nonce, self._from_start)
 
     def _from_start(self, header: bytes) -> Cobblestone256Decryptor:
         decryptor = Cobblestone256Decryptor(self._key.reveal(), self._context)
@@ -127,20 +127,30 @@ class CobblestoneOpener(ChunkOpener):
 
     Args:
         sealed_size: the object's size, as the storage says.
+        header: its first 56 bytes.
         aead: the object's cipher.
         base_nonce: 12 bytes.
         from_start: returns the library's decryptor, which has seen the header and takes chunk 0 next.
     """
 
     def __init__(
-        self, sealed_size: int, aead: AESGCM, base_nonce: bytes, from_start: Callable[[], Cobblestone256Decryptor]
+        self,
+        sealed_size: int,
+        header: bytes,
+        aead: AESGCM,
+        base_nonce: bytes,
+        from_start: Callable[[bytes], Cobblestone256Decryptor],
     ) -> None:
         super().__init__(LAYOUT, sealed_size, aead)
+        self._header = header
         self._base_nonce = int.from_bytes(base_nonce)
         self._from_start = from_start
         self._decryptor: Cobblestone256Decryptor | None = None
         self._next: int | None = 0  # the chunk that the decryptor takes next; None once it has found a wrong tag
         self._turn = Lock()
+
+    def _identity(self) -> bytes:
+        return b"cobblestone-256\0" + self._header
 
     def _nonces(self, first: int, count: int) -> list[bytes]:
         base = self._base_nonce  # the last chunk is known by its length
@@ -168,7 +178,7 @@ class CobblestoneOpener(ChunkOpener):
         """Open the decryptor's next chunks; return 0 if one of them is not what was sealed there."""
         self._next = None
         if self._decryptor is None:
-            self._decryptor = self._from_start()
+            self._decryptor = self._from_start(self._header)
         try:
             done = self._decryptor.update_into(sealed[: count * (LAYOUT.chunk + LAYOUT.tag)], out)
         except InvalidTag:

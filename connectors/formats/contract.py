@@ -7,16 +7,18 @@ buffers their callers own. The streams on the floor above fetch, buffer, seek an
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
 from typing import TYPE_CHECKING, ClassVar
 
-from connectors.errors import IntegrityError, TruncatedObject
+from connectors.errors import ConfigError, IntegrityError, TruncatedObject
 
 if TYPE_CHECKING:
     from connectors.formats.layout import Layout
 
-__all__ = ["Fetch", "Format", "Opener", "Sealer", "with_name"]
+__all__ = ["Fetch", "Format", "Opener", "Sealer", "check_pin", "with_name"]
 
 Fetch = Callable[[Iterable[tuple[int, int]]], Iterator[bytes | memoryview]]
 """Gives ranges of an object's bytes, each from a start to a stop, and each good until the next is asked for."""
@@ -29,6 +31,18 @@ def with_name(context: bytes, name: str) -> bytes:
     b'trial 7\x00ward/one.csv'
     """
     return context + b"\0" + name.encode()
+
+
+def check_pin(pin: str) -> str:
+    """Return a pin as it is compared.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not isinstance(pin, str) or not re.fullmatch(r"[0-9a-fA-F]{64}", pin):
+        message = "a pin is 64 hexadecimal digits, as `connectors fingerprint` prints them"
+        raise ConfigError(message)
+    return pin.lower()
 
 
 class Sealer(ABC):
@@ -116,6 +130,19 @@ class Opener(ABC):
             IntegrityError: the object is not what its owner sealed.
         """
 
+    @property
+    def pin(self) -> str:
+        """What tells this sealing from all others, in 64 hexadecimal digits; of an object that is authenticated.
+
+        The SHA-256 of what is random in it, and of its size. It holds nothing secret.
+        """
+        size = self.sealed_size.to_bytes(8)
+        return sha256(b"enclave-connectors pin 1\0" + self._identity() + size).hexdigest()
+
+    @abstractmethod
+    def _identity(self) -> bytes:
+        """Return the format's name, a zero byte, and the bytes of the object that no other sealing has."""
+
     def open_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
         """Open chunks `first` to `first + count` into `out`; return how many plain bytes that gave.
 
@@ -171,11 +198,13 @@ class Format(ABC):
         name: the name in `Encryption.format`.
         head_size: how many of an object's first bytes `opener` wants to see.
         layout: the format's sizes; None where only an object's head tells them.
+        pin: the one sealing that is read with it, or None for any.
     """
 
     name: ClassVar[str]
     head_size: int
     layout: Layout | None
+    pin: str | None = None
 
     @abstractmethod
     def sealer(self) -> Sealer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from connectors.errors import NotSupported
 from connectors.formats.contract import Format, Opener, Sealer
 from connectors.formats.layout import Layout
 
@@ -51,6 +52,10 @@ class PlainSealer(Sealer):
 
 class PlainOpener(Opener):
     """Copies; there is nothing to verify."""
+
+    def _identity(self) -> bytes:
+        message = "bytes that are not sealed have no fingerprint"
+        raise NotSupported(message)
 
     def authenticate(self, fetch: Fetch) -> None:
         """Do nothing: plain bytes have no proof of their end."""

@@ -83,7 +83,7 @@ class TinkGcmHkdf(Format):
             message = "the object does not start as a tink-gcm-hkdf object does: is the format right?"
             raise WrongKey(message)
         salt, prefix = head[1:33], head[33:HEADER_SIZE]
-        return TinkOpener(self.layout, sealed_size, self._derive(salt), prefix)
+        return TinkOpener(self.layout, sealed_size, self._derive(salt), salt, prefix)
 
     def bound(self, name: str) -> TinkGcmHkdf:
         """Return the same with `name` in the context."""
@@ -116,9 +116,13 @@ class TinkSealer(Sealer):
 class TinkOpener(ChunkOpener):
     """Opens each segment by itself; nothing but the segments' tags tells a wrong key from damage."""
 
-    def __init__(self, layout: Layout, sealed_size: int, aead: AESGCM, prefix: bytes) -> None:
+    def __init__(self, layout: Layout, sealed_size: int, aead: AESGCM, salt: bytes, prefix: bytes) -> None:
         super().__init__(layout, sealed_size, aead)
+        self._salt = salt
         self._prefix = prefix
+
+    def _identity(self) -> bytes:
+        return b"tink-gcm-hkdf\0" + self._salt + self._prefix
 
     def _nonces(self, first: int, count: int) -> list[bytes]:
         return _nonces(self._prefix, first, count, last=first + count == self.chunks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectors.streams.files import buffered, decrypt, encrypt, open_reader, open_writer, pump
+from connectors.streams.files import buffered, decrypt, encrypt, fingerprint, open_reader, open_writer, pump
 from connectors.streams.ranges import MAX_GAP, read_ranges
 from connectors.streams.reader import SealedReader
 from connectors.streams.sealed import SealedObject
@@ -26,6 +26,7 @@ __all__ = [
     "buffered",
     "decrypt",
     "encrypt",
+    "fingerprint",
     "open_reader",
     "open_writer",
     "pump",

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from connectors.streams.sealed import FetchedRun, SealedObject
 
-__all__ = ["AT_ONCE", "MOST_AT_ONCE", "ReadAhead", "fetch_in_order"]
+__all__ = ["AT_ONCE", "MOST_AT_ONCE", "ReadAhead", "are_at_hand", "fetch_in_order"]
 
 AT_ONCE = 3
 """Runs that are fetched at once at first, and
@@ -28,8 +27,15 @@ MOST_AT_ONCE, how many it may become: the longer the way, the more is on it whil
 MOST_AT_ONCE = 12
 MOST_HELD = 48 << 20
 """Plain bytes in all runs that are on their way, unless a single one has more."""
+FASTEST = 40e9
+"""Bytes a second that nothing brings which has to be copied first."""
 GAIN = 1.25
 """How much faster twice as many at once have to bring the runs, to be worth their memory."""
+
+
+def are_at_hand(size: int, seconds: float) -> bool:
+    """Tell whether `size` bytes came so quickly that they were in memory already: to fetch those ahead costs time."""
+    return size >= FASTEST * seconds
 
 
 class _Depth:
@@ -84,11 +90,17 @@ def fetch_in_order(
 ) -> Iterator[memoryview]:
     """Yield what `fetch` gives for each span, while up to `at_once` threads fetch those after it.
 
-    The first is fetched by the caller: where it is the only one, that is all there is to do.
+    The first ones are fetched by the caller: a single range is no work for a thread, nor are bytes in memory.
     """
     spans = iter(spans)
-    for span in islice(spans, 1 if at_once else None):
-        yield fetch(*span)
+    at_hand = at_once == 0
+    for number, span in enumerate(spans):
+        start = time.perf_counter()
+        fetched = fetch(*span)
+        at_hand = at_hand or are_at_hand(len(fetched), time.perf_counter() - start)
+        yield fetched
+        if number and not at_hand:
+            break
     threads = ThreadPoolExecutor(at_once or 1, "connectors-ahead")
     coming: deque[Future[memoryview]] = deque()
     try:

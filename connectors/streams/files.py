@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, Plain, select
 from connectors.streams.reader import SealedReader
+from connectors.streams.sealed import SealedObject
 from connectors.streams.sinks import as_sink
 from connectors.streams.sources import BinaryFile, Source, StrPath, as_source, check_binary, open_local
 from connectors.streams.writer import RUN_SIZE, SealedWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Protocol
 
     from connectors.formats import Format
@@ -26,8 +31,10 @@ if TYPE_CHECKING:
         def relative_update(self, inc: int = 1, /) -> object: ...
 
 
-__all__ = ["BUFFER_SIZE", "buffered", "decrypt", "encrypt", "open_reader", "open_writer", "pump"]
+__all__ = ["BUFFER_SIZE", "buffered", "decrypt", "encrypt", "fingerprint", "open_reader", "open_writer", "pump"]
 
+_PIECE = 1 << 22
+"""Bytes of a local file that are read at once, while those before are sealed."""
 BUFFER_SIZE = 1 << 12
 """Bytes buffered for lines and small reads: a page. A read that touches one chunk costs one; few pages touch two."""
 
@@ -44,6 +51,7 @@ def open_reader(
     format: FormatName = "auto",  # noqa: A002 - the word of the credentials document
     context: bytes = b"",
     segment_size: int = DEFAULT_SEGMENT_SIZE,
+    pin: str | None = None,
 ) -> io.BufferedReader:
     r"""Open a sealed object to read its plain bytes: seekable, verified, in bounded memory.
 
@@ -54,10 +62,12 @@ def open_reader(
         format: a name from `connectors.formats.NAMES`.
         context: the bytes it was sealed with.
         segment_size: bytes in a sealed segment; tink-gcm-hkdf only.
+        pin: the `fingerprint` of the one sealing that is to be read; None reads any.
 
     Raises:
         InvalidKey, ConfigError: the key or an option is wrong.
         ObjectNotFound: there is no such file.
+        PinMismatch: it is another sealing than the pinned one.
         IntegrityError: the object is not what its owner sealed. Its end is verified before this returns, each chunk
             before it is handed out, and a `gcm` object as a whole.
 
@@ -69,9 +79,34 @@ def open_reader(
     ...     file.readlines()[1]
     b'second line\n'
     """
-    codec = select(format, key, context=context, segment_size=segment_size)
+    codec = select(format, key, context=context, segment_size=segment_size, pin=pin)
     del key  # so that a traceback that prints locals does not print it
     return buffered(as_source(file), codec)
+
+
+def fingerprint(
+    file: StrPath | BinaryFile | Source,
+    key: SecretKey | bytes | str,
+    *,
+    format: FormatName = "auto",  # noqa: A002
+    context: bytes = b"",
+    segment_size: int = DEFAULT_SEGMENT_SIZE,
+) -> str:
+    """Return what tells one sealing from all others: 64 hexadecimal digits, to be given as `pin` when it is read.
+
+    The arguments and errors are those of `open_reader`. The object's end is verified, a `gcm` object as a whole.
+
+    >>> import io
+    >>> sealed = io.BytesIO()
+    >>> encrypt(io.BytesIO(b"37.2"), sealed, "00" * 32)
+    >>> pin = fingerprint(sealed, "00" * 32)
+    >>> open_reader(sealed, "00" * 32, pin=pin).read()
+    b'37.2'
+    """
+    codec = select(format, key, context=context, segment_size=segment_size)
+    del key
+    with closing(SealedObject(as_source(file), codec)) as opened:
+        return opened.pin
 
 
 def open_writer(
@@ -138,6 +173,7 @@ def decrypt(
     format: FormatName = "auto",  # noqa: A002
     context: bytes = b"",
     segment_size: int = DEFAULT_SEGMENT_SIZE,
+    pin: str | None = None,
     callback: Callback | None = None,
 ) -> None:
     """Open everything in `src` into `dst`.
@@ -145,7 +181,7 @@ def decrypt(
     Both are paths or binary files. A path in `dst` appears only when all of `src` has verified. The other arguments
     are those of `open_reader`; `callback` is an `fsspec.Callback`, told plain bytes.
     """
-    codec = select(format, key, context=context, segment_size=segment_size)
+    codec = select(format, key, context=context, segment_size=segment_size, pin=pin)
     del key
     with SealedReader(as_source(src), codec) as reader, SealedWriter(as_sink(dst), Plain()) as writer:
         pump(reader, writer, callback)
@@ -155,11 +191,36 @@ def pump(source: BinaryFile, target: BinaryFile, callback: Callback | None = Non
     """Copy the rest of one binary file into another, in bounded memory, telling `callback` how many bytes."""
     if callback is not None:
         callback.set_size(_rest(source))
-    buffer = memoryview(bytearray(RUN_SIZE))
-    while size := _read_into(source, buffer):
-        target.write(buffer[:size])
+    for piece in _pieces_ahead(source) if _is_large(source) else _pieces(source):
+        target.write(piece)
         if callback is not None:
-            callback.relative_update(size)
+            callback.relative_update(len(piece))
+
+
+def _pieces(file: BinaryFile) -> Iterator[memoryview]:
+    buffer = memoryview(bytearray(RUN_SIZE))
+    while size := _read_into(file, buffer):
+        yield buffer[:size]
+
+
+def _pieces_ahead(file: BinaryFile) -> Iterator[memoryview]:
+    """Yield the rest of a file, of which the next piece is read by a thread while one is used."""
+    buffer, other = memoryview(bytearray(_PIECE)), memoryview(bytearray(_PIECE))
+    with ThreadPoolExecutor(1, "connectors-ahead") as thread:
+        size = _read_into(file, buffer)
+        while size:
+            coming = thread.submit(_read_into, file, other)
+            yield buffer[:size]
+            size = coming.result()
+            buffer, other = other, buffer
+
+
+def _is_large(file: BinaryFile) -> bool:
+    """Tell whether it is a large regular file. A pipe may keep a thread waiting for ever, and so whoever ends it."""
+    if type(file) is not io.FileIO:
+        return False
+    found = os.fstat(file.fileno())
+    return stat.S_ISREG(found.st_mode) and found.st_size > _PIECE
 
 
 def _rest(file: BinaryFile) -> int | None:

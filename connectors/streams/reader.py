@@ -11,9 +11,10 @@ from __future__ import annotations
 import io
 import operator
 import os
+import time
 from typing import TYPE_CHECKING
 
-from connectors.streams.ahead import ReadAhead
+from connectors.streams.ahead import ReadAhead, are_at_hand
 from connectors.streams.sealed import MAX_RUN, FetchedRun, SealedObject
 
 if TYPE_CHECKING:
@@ -61,6 +62,12 @@ class SealedReader(io.RawIOBase):
     def size(self) -> int:
         """The plain size in bytes, verified."""
         return self._size
+
+    @property
+    def pin(self) -> str:
+        """What tells this sealing from all others, in 64 hexadecimal digits."""
+        opened, _ = self._check_open()
+        return opened.pin
 
     def readable(self) -> bool:
         """Return True."""
@@ -178,7 +185,10 @@ class SealedReader(io.RawIOBase):
         if fetched is None:
             first = layout.index(self._position)
             last = layout.index(min(self._position + size, self._size) - 1)
+            start = time.perf_counter()
             fetched = opened.fetch_run(first, last - first + 1)
+            if are_at_hand(len(fetched.sealed), time.perf_counter() - start):
+                return fetched
         _, stop = opened.plain_span(fetched.first, fetched.count)
         far = self._size if reads_on and size >= AHEAD_FROM else min(self._position + wanted, self._size)
         ahead.fill(stop, far, size)

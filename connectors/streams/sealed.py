@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from connectors.errors import TruncatedObject, naming
+from connectors.errors import PinMismatch, TruncatedObject, naming
 from connectors.streams.ahead import AT_ONCE, fetch_in_order
 from connectors.streams.sources import FileSource, fill_exactly, read_exactly
 
@@ -55,6 +55,7 @@ class SealedObject:
 
     Raises:
         WrongKey, TruncatedObject, IntegrityError: the object is not what its owner sealed.
+        PinMismatch: it is another sealing than the format's pin.
     """
 
     def __init__(self, source: Source, codec: Format, *, name: str | None = None) -> None:
@@ -83,6 +84,12 @@ class SealedObject:
         if opener.reads_all and len(head) < size <= HELD_SIZE:
             self._head = memoryview(b"".join((head, read_exactly(self._source, len(head), size))))
         opener.authenticate(self._ranges)
+        if codec.pin is not None and opener.pin != codec.pin:
+            message = (
+                "this is another sealing than the one that is pinned: rolled back, exchanged or written anew in the "
+                "storage; do not trust it, or have the pin renewed by whoever set it"
+            )
+            raise PinMismatch(message)
         return opener
 
     def _ranges(self, spans: Iterable[tuple[int, int]]) -> Iterator[memoryview]:
@@ -91,6 +98,16 @@ class SealedObject:
         for fetched in fetch_in_order(self._fetch, spans, 0 if held else 1 if self.is_local else AT_ONCE):
             yield fetched
             self.give(fetched)
+
+    @property
+    def pin(self) -> str:
+        """What tells this sealing from all others, in 64 hexadecimal digits.
+
+        Raises:
+            NotSupported: the object is not sealed.
+        """
+        with naming(self._name):
+            return self._opener.pin
 
     @property
     def is_local(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -12,7 +11,7 @@ from sealing import CASES, COBBLESTONE, Recorded, plain_bytes
 
 from connectors.errors import IntegrityError
 from connectors.formats import Plain
-from connectors.streams import SealedReader
+from connectors.streams import SealedReader, ahead
 from connectors.streams.ahead import AT_ONCE, MOST_AT_ONCE
 from connectors.streams.sealed import MAX_RUN
 
@@ -44,20 +43,18 @@ class Slow(Recorded):
 
 
 class Waited:
-    """A source of zeros, of which each range takes a while: for itself, or in a queue with the others."""
+    """A source of zeros, of which each range takes a while."""
 
-    def __init__(self, size: int, *, one_by_one: bool = False) -> None:
+    def __init__(self, size: int) -> None:
         self.size = size
         self.most = self._at_once = 0
         self._lock = threading.Lock()
-        self._turn = threading.Lock() if one_by_one else contextlib.nullcontext()
 
     def read_range(self, start: int, stop: int) -> bytes:
         with self._lock:
             self._at_once += 1
             self.most = max(self.most, self._at_once)
-        with self._turn:
-            time.sleep(0.02)
+        time.sleep(0.01)
         with self._lock:
             self._at_once -= 1
         return bytes(min(stop, self.size) - start)
@@ -96,22 +93,55 @@ def test_who_reads_on_has_several_runs_on_their_way_and_no_more_than_that():
         assert len(source.ranges) - before <= SIZE // MAX_RUN + AT_ONCE
 
 
-def test_a_slow_link_gets_more_at_once_up_to_a_limit():
-    source = Waited(PLAIN_CODEC.layout.sealed_size(400 * MIB))
+@pytest.mark.parametrize(
+    ("rate", "becomes"),
+    [
+        (lambda at_once: at_once, MOST_AT_ONCE),  # a long way: what is on it at a time arrives in that time
+        (lambda _: 1, AT_ONCE),  # a narrow one: it brings what it brings
+        (lambda at_once: min(at_once, 2 * AT_ONCE), 2 * AT_ONCE),
+        (lambda at_once: 1 + at_once / 100, AT_ONCE),
+    ],
+    ids=["far", "narrow", "both", "hardly"],
+)
+def test_as_much_is_fetched_at_once_as_makes_it_come_faster(rate, becomes, monkeypatch):
+    clock = 0.0
+    monkeypatch.setattr(ahead.time, "monotonic", lambda: clock)
+    depth = ahead._Depth(AT_ONCE, MOST_AT_ONCE)
+    for _ in range(200):
+        depth.took(MIB, waited=True)
+        clock += 1 / rate(depth.now)
+    assert depth.now == becomes
+
+
+def test_who_never_waits_gets_no_more_at_once():
+    depth = ahead._Depth(AT_ONCE, MOST_AT_ONCE)
+    for _ in range(200):
+        depth.took(MIB, waited=False)
+    assert depth.now == AT_ONCE
+
+
+def test_no_more_is_fetched_at_once_than_the_most():
+    source = Waited(PLAIN_CODEC.layout.sealed_size(200 * MIB))
     with SealedReader(source, PLAIN_CODEC) as file:
         while file.read(4 * MIB):
             pass
-        assert file._ahead._depth.now == MOST_AT_ONCE
-    assert source.most == MOST_AT_ONCE
+    assert 1 < source.most <= MOST_AT_ONCE
 
 
-def test_a_link_that_brings_no_more_for_it_gets_no_more_at_once():
-    source = Waited(PLAIN_CODEC.layout.sealed_size(400 * MIB), one_by_one=True)
-    with SealedReader(source, PLAIN_CODEC) as file:
-        while file.read(4 * MIB):
-            pass
-        assert file._ahead._depth.now == AT_ONCE
-    assert source.most <= 2 * AT_ONCE
+def test_what_is_in_memory_is_not_fetched_ahead():
+    class Memory(Recorded):
+        def read_range(self, start: int, stop: int) -> memoryview:
+            self.ranges.append((start, stop))
+            return memoryview(self.data)[start:stop]
+
+    source = Memory(COBBLESTONE.seal(plain_bytes(SIZE)))
+    with reader(source) as file:
+        buffer = bytearray(4 * MIB)
+        came = bytearray()
+        while size := file.readinto(buffer):
+            came += buffer[:size]
+        assert file._ahead._threads is None
+    assert came == plain_bytes(SIZE)
 
 
 def test_a_large_read_somewhere_is_fetched_side_by_side_and_no_further_than_it_goes():
