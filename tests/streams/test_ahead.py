@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from sealing import CASES, COBBLESTONE, Recorded, plain_bytes
@@ -12,6 +13,7 @@ from sealing import CASES, COBBLESTONE, Recorded, plain_bytes
 from connectors.errors import IntegrityError
 from connectors.formats import Plain
 from connectors.streams import SealedReader, ahead
+from connectors.streams import reader as reader_module
 from connectors.streams.ahead import AT_ONCE, MOST_AT_ONCE
 from connectors.streams.sealed import MAX_RUN
 
@@ -105,7 +107,7 @@ def test_who_reads_on_has_several_runs_on_their_way_and_no_more_than_that():
 )
 def test_as_much_is_fetched_at_once_as_makes_it_come_faster(rate, becomes, monkeypatch):
     clock = 0.0
-    monkeypatch.setattr(ahead.time, "monotonic", lambda: clock)
+    monkeypatch.setattr(ahead, "time", SimpleNamespace(monotonic=lambda: clock))
     depth = ahead._Depth(AT_ONCE, MOST_AT_ONCE)
     for _ in range(200):
         depth.took(MIB, waited=True)
@@ -128,7 +130,14 @@ def test_no_more_is_fetched_at_once_than_the_most():
     assert 1 < source.most <= MOST_AT_ONCE
 
 
-def test_what_is_in_memory_is_not_fetched_ahead():
+def test_what_is_in_memory_is_told_by_how_quickly_it_comes():
+    assert ahead.are_at_hand(4 * MIB, 50e-6)
+    assert not ahead.are_at_hand(4 * MIB, 500e-6)
+
+
+def test_what_is_in_memory_is_not_fetched_ahead(monkeypatch):
+    monkeypatch.setattr(reader_module, "time", SimpleNamespace(perf_counter=lambda: 0.0))
+
     class Memory(Recorded):
         def read_range(self, start: int, stop: int) -> memoryview:
             self.ranges.append((start, stop))
