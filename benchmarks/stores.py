@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import sysconfig
-import urllib.error
-import urllib.request
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -51,19 +49,8 @@ def caddy(folder: Path) -> Iterator[str]:
     env = {**os.environ, **dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(home))}
     command = [program, "run", "--config", str(home / "config.json")]
     url = f"http://127.0.0.1:{port}"
-    with servers.running(command, log=home / "caddy.log", ready=partial(_answers, url), env=env):
+    with servers.running(command, log=home / "caddy.log", ready=partial(servers.answers, url), env=env):
         yield url
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5):
-            return True
-    except urllib.error.HTTPError as error:
-        error.close()
-        return True
-    except OSError:
-        return False
 
 
 @contextmanager

@@ -420,46 +420,43 @@ class TestFailingSinks:
             assert str(caught.value) == "output/result: no more room"
 
 
+class Busy(Staged):
+    """A sink whose writes take until they are let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def write(self, data: memoryview) -> None:
+        self.begun.set()
+        assert self.go.wait(30)
+        super().write(data)
+
+
 class TestBehind:
     """Large objects are written by a thread, while the next run is sealed."""
 
     def test_sealing_goes_on_while_the_sink_is_busy_but_not_far(self) -> None:
-        go, begun = threading.Event(), threading.Event()
-
-        class Busy(Staged):
-            def write(self, data: memoryview) -> None:
-                begun.set()
-                assert go.wait(30)
-                super().write(data)
-
         sink = Busy()
         with SealedWriter(sink, COBBLESTONE.codec()) as writer:
             writer.write(plain_bytes(3 << 20))
-            assert begun.wait(30)
+            assert sink.begun.wait(30)
             assert sink.calls == []
             ahead = threading.Thread(target=writer.write, args=(plain_bytes(9 << 20),))
             ahead.start()
             ahead.join(0.2)
             assert ahead.is_alive()
             assert writer._sealer.sealed <= 7 << 20
-            go.set()
+            sink.go.set()
             ahead.join()
         assert published(sink) == plain_bytes(3 << 20) + plain_bytes(9 << 20)
 
     def test_a_discard_waits_for_what_is_being_written_and_drops_the_rest(self) -> None:
-        go, begun = threading.Event(), threading.Event()
-
-        class Busy(Staged):
-            def write(self, data: memoryview) -> None:
-                begun.set()
-                assert go.wait(30)
-                super().write(data)
-
         sink = Busy()
         writer = SealedWriter(sink, COBBLESTONE.codec())
         writer.write(bytes(3 << 20))
-        assert begun.wait(30)
-        timer = threading.Timer(0.1, go.set)
+        assert sink.begun.wait(30)
+        timer = threading.Timer(0.1, sink.go.set)
         timer.start()
         writer.discard()
         assert sink.calls == ["write", "discard"]

@@ -32,6 +32,7 @@ __all__ = [
     "AzureServer",
     "S3Server",
     "ServerUnavailable",
+    "answers",
     "azurite",
     "free_port",
     "moto_server",
@@ -252,7 +253,7 @@ def _weed() -> str:
 
 def _stores(server: S3Server) -> bool:
     """Say whether the store takes an object: its front answers some seconds before its volumes do."""
-    if not _answers(server.endpoint):
+    if not answers(server.endpoint):
         return False
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
@@ -267,7 +268,7 @@ def _stores(server: S3Server) -> bool:
     return True
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     """Say whether an HTTP server answers at `url`, with whatever status."""
     try:
         with urllib.request.urlopen(url, timeout=5):
@@ -307,7 +308,7 @@ def azurite(folder: str | os.PathLike[str]) -> Iterator[AzureServer]:
     ]
     endpoint = f"http://127.0.0.1:{port}"
     env = {**os.environ, "AZURITE_ACCOUNTS": f"{account}:{key}"}
-    with running(command, log=home / "azurite.log", ready=lambda: _answers(endpoint), env=env):
+    with running(command, log=home / "azurite.log", ready=lambda: answers(endpoint), env=env):
         yield AzureServer(f"{endpoint}/{account}", account, key)
 
 
