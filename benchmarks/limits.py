@@ -26,41 +26,42 @@ if TYPE_CHECKING:
 NONCE, TAG = bytes(12), 16
 
 
-def limit_name(chunk: int) -> str:
-    return f"limit loop {shown(chunk)}"
+def limit_name(chunk: int, *, moving: bool = False) -> str:
+    return f"limit loop {shown(chunk)}" + (", data from memory" if moving else "")
 
 
-def sealing_loop(chunk: int, size: int) -> Run:
-    """Return a loop that seals one chunk again and again, until that makes `size` bytes."""
+def sealing_loop(chunk: int, size: int, *, moving: bool = False) -> Run:
+    """Return a loop that seals chunks until that makes `size` bytes: one of them all the time, or each once."""
     aead = AESGCM(KEY)
-    sizes = _sizes(chunk, size)
-    plain, sealed = memoryview(bytearray(chunk)), memoryview(bytearray(chunk + TAG))
+    plain, sealed = memoryview(bytearray(size if moving else chunk)), memoryview(bytearray(chunk + TAG))
+    pieces = [(start * moving, length) for start, length in _pieces(chunk, size)]
 
     def run(take: Take) -> None:
-        for length in sizes:
-            aead.encrypt_into(NONCE, plain[:length], None, sealed[: length + TAG])
+        for start, length in pieces:
+            aead.encrypt_into(NONCE, plain[start : start + length], None, sealed[: length + TAG])
         take(sealed)
 
     return run
 
 
-def opening_loop(chunk: int, size: int) -> Run:
-    """Return a loop that opens one chunk again and again, until that makes `size` bytes."""
+def opening_loop(chunk: int, size: int, *, moving: bool = False) -> Run:
+    """Return a loop that opens chunks until that makes `size` bytes: one of them all the time, or each once."""
     aead = AESGCM(KEY)
-    sizes = _sizes(chunk, size)
     plain = memoryview(bytearray(chunk))
-    sealed = {length: memoryview(aead.encrypt(NONCE, plain[:length], None)) for length in set(sizes)}
+    lengths = [length for _, length in _pieces(chunk, size)]
+    once = {length: aead.encrypt(NONCE, plain[:length], None) for length in lengths}
+    pieces = [memoryview(bytearray(once[length]) if moving else once[length]) for length in lengths]
 
     def run(take: Take) -> None:
-        for length in sizes:
-            aead.decrypt_into(NONCE, sealed[length], None, plain[:length])
+        for sealed in pieces:
+            aead.decrypt_into(NONCE, sealed, None, plain[: len(sealed) - TAG])
         take(plain)
 
     return run
 
 
-def _sizes(chunk: int, size: int) -> list[int]:
-    return [chunk] * (size // chunk) + ([size % chunk] if size % chunk else [])
+def _pieces(chunk: int, size: int) -> list[tuple[int, int]]:
+    return [(start, min(chunk, size - start)) for start in range(0, size, chunk)]
 
 
 def two_passes(sealed: bytes | memoryview) -> Run:

@@ -75,6 +75,7 @@ def _by_workers(rows: Sequence[Row]) -> Figure:
 def _memory(rows: Sequence[Row]) -> Figure:
     figure, (ax,) = _panels("peak memory beyond the imports")
     named = [row | {"contender": f"{row['operation']}, {row['contender']}"} for row in rows]
+    ax.set_prop_cycle(color=mpl.color_sequences["tab20"][: len({row["contender"] for row in named})])
     _lines(ax, named, "size", "peak", MIB)
     _sizes(ax, {row["size"] for row in rows})
     ax.set(xlabel="size of the object", ylabel="MiB", ylim=(0, None))

@@ -25,7 +25,7 @@ from benchmarks.plain import KEY, digest, from_file, gives, into_file, random_fi
 from benchmarks.scale import KIB, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from benchmarks.bench import Row, Run, Take
@@ -51,9 +51,11 @@ def run(bench: Bench) -> Iterator[Row]:
     yield from bench.race("encrypt file to file", _encrypting_files(bench, *files[size], size))
 
 
-def _limits(size: int, loop: object) -> Iterator[Contender]:
+def _limits(size: int, loop: Callable[..., Run]) -> Iterator[Contender]:
     for chunk in (16 * KIB, MIB):
         yield Contender(limit_name(chunk), partial(loop, chunk, size), size=size, chunk=chunk)
+        moving = partial(loop, chunk, size, moving=True)
+        yield Contender(limit_name(chunk, moving=True), moving, size=size, chunk=chunk, reference=limit_name(chunk))
 
 
 def _decrypting(bench: Bench, files: dict[int, tuple[Path, str]], size: int) -> Iterator[Contender]:
