@@ -13,7 +13,7 @@ GROUPS := test lint bench ecosystem
 INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format bench docs dist constraints clean
+.PHONY: help demo test test-slow attacks lint format bench docs dist constraints clean
 
 help:  ## Show this.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -25,6 +25,9 @@ demo: $(STAMPS)/demo  ## Seal patient data, run an application on it, open its s
 test: $(STAMPS)/test $(STAMPS)/servers  ## Run all tests against real servers on this machine.
 	@echo "· testing with coverage of branches; slow tests are left to make test-slow"
 	@$(BIN)/pytest -n auto -m "not slow" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+attacks: $(STAMPS)/test $(STAMPS)/servers  ## Try all attacks and faults, and write what came of them to docs/attacks.md.
+	@CONNECTORS_WRITE_ATTACKS=1 $(BIN)/pytest -n auto tests/hostile $(PYTEST_ARGS)
 
 test-slow: $(STAMPS)/test $(STAMPS)/servers  ## Run the tests that take minutes or gigabytes.
 	@$(BIN)/pytest -m slow $(PYTEST_ARGS)
@@ -77,7 +80,11 @@ $(STAMPS)/test: $(STAMPS)/uv $(PROJECTS)
 	@$(INSTALL) -e ".[demo]" $(EDITABLE) $(GROUPS:%=--group %)
 	@touch $@
 
+# mitmproxy needs an older cryptography than this package: it has an environment of its own.
 $(STAMPS)/servers: $(STAMPS)/uv
+	@echo "· installing mitmproxy into .servers"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .servers/mitmproxy
+	@$(BIN)/uv pip install --quiet --python .servers/mitmproxy mitmproxy==11.0.2
 	@if command -v npm > /dev/null; then \
 	  echo "· installing Azurite into .servers"; \
 	  npm install --silent --no-fund --no-audit --no-package-lock --prefix .servers azurite@3.37.0; \

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attacks
 import pytest
 import servers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 SHARED_DATA = "CONNECTORS_SHARED_DATA"
 """The environment variable that names the folder of public datasets and test vectors."""
@@ -52,3 +55,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"there is no folder {folder}; name one in {SHARED_DATA}")
     return folder
+
+
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Callable[..., AbstractContextManager[attacks.Tally]]:
+    """Counter of an attack's cases, for docs/attacks.md, to be called with the attack and what it is tried against."""
+    node = request.node
+    names = [node.cls.__name__] if node.cls else []
+    test = "::".join([str(node.path.relative_to(attacks.ROOT)), *names, node.originalname])
+    return functools.partial(attacks.tally, test=test)

@@ -1,0 +1,149 @@
+"""What was tried against this package and what came of it: counted by tests, and told in docs/attacks.md.
+
+A test opens a tally, tries its cases, and leaves. What it found must be what the page says, number for number: the page
+is written by the tests themselves (``make attacks``) and kept true by them in every other run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from connectors.errors import ConnectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["PAGE", "RIGHT", "Row", "Tally", "read_rows", "tally"]
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "attacks.md"
+WRITE = "CONNECTORS_WRITE_ATTACKS"
+"""The environment variable under which tallies write the page; otherwise they hold it to what they found."""
+RIGHT = "the right bytes"
+"""The outcome of a read that gave what was sealed, all of it."""
+MARK = "<!-- tables: made by make attacks -->"
+
+AREAS = {
+    "formats": "Sealed bytes are changed",
+    "storage": "The storage lies",
+    "network": "The network breaks",
+    "process": "The process dies, the machine is full, others write too",
+    "parsers": "Strange bytes for every parser",
+    "secrets": "Secrets are looked for",
+}
+"""What the page's sections are called, by the word after ``test_`` in the names of the files with their tests."""
+
+
+class Row(NamedTuple):
+    """One line of the page."""
+
+    attack: str
+    against: str
+    cases: str
+    outcome: str
+    test: str
+
+    @property
+    def area(self) -> str:
+        """The section it stands in."""
+        return re.sub(r".*/test_([a-z]+).*", r"\1", self.test)
+
+    def line(self) -> str:
+        """Return it as a line of a Markdown table."""
+        return f"| {self.attack} | {self.against} | {self.cases} | {self.outcome} | `{self.test}` |"
+
+
+@dataclass
+class Tally:
+    """Counts the cases of one attack by what came of them."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    def count(self, outcome: str, cases: int = 1) -> None:
+        """Count cases that the test has checked by itself; `outcome` is a few words, the same in every run."""
+        self.outcomes[outcome] += cases
+
+    def read(self, read: Callable[[], bytes], plain: bytes) -> str:
+        """Try a read, and return what came of it.
+
+        The right bytes, all of them, or an error of ours: whatever else happens fails the test.
+        """
+        try:
+            data = read()
+        except ConnectorError as error:
+            outcome = type(error).__name__
+        else:
+            assert data == plain, "bytes that nobody sealed were given out"
+            outcome = RIGHT
+        self.count(outcome)
+        return outcome
+
+    def refused(self, attempt: Callable[[], object], *kinds: type[ConnectorError]) -> ConnectorError:
+        """Try what must be refused with an error of one of `kinds`, or of any kind of ours; return the error."""
+        with pytest.raises(kinds or (ConnectorError,)) as caught:
+            attempt()
+        self.count(type(caught.value).__name__)
+        return caught.value
+
+
+@contextmanager
+def tally(attack: str, against: str, test: str, *, outcome: str | None = None) -> Iterator[Tally]:
+    """Count the cases of an attack, and hold the page to them.
+
+    Args:
+        attack: what is done, in a few words.
+        against: a format, a storage, a parser.
+        test: the test's file and name, joined by two colons.
+        outcome: what came of it, for the page, where the kinds of outcome depend on the moment; if not given, they are
+            listed.
+    """
+    counted = Tally()
+    yield counted
+    cases = counted.outcomes.total()
+    assert cases, "nothing was tried"
+    row = Row(attack, against, f"{cases:,}", outcome or ", ".join(sorted(counted.outcomes)), test)
+    assert row.area in AREAS, f"name the test's file after one of {', '.join(AREAS)}"
+    if os.environ.get(WRITE):
+        _write(row)
+    else:
+        assert row in read_rows(), f"docs/attacks.md does not say so; run make attacks: {row.line()}"
+
+
+def read_rows() -> list[Row]:
+    """Return the lines of the page's tables."""
+    found = (
+        re.fullmatch(r"\| (.+?) \| (.+?) \| ([\d,]+) \| (.+?) \| `(.+?)` \|", line)
+        for line in PAGE.read_text().splitlines()
+    )
+    return [Row(*one.groups()) for one in found if one]
+
+
+def _write(row: Row) -> None:
+    """Put a row into the page, in the place of the one about the same thing; other tests may do so too just now."""
+    with PAGE.open("r+") as page:
+        fcntl.flock(page, fcntl.LOCK_EX)
+        rows = {(one.attack, one.against): one for one in [*read_rows(), row] if _exists(one.test)}
+        text = page.read().split(MARK)[0] + MARK + "\n"
+        for area, title in AREAS.items():
+            lines = sorted((one for one in rows.values() if one.area == area), key=lambda one: (one.test, *one))
+            if lines:
+                text += f"\n## {title}\n\n| what | against | cases | what happened | test |\n|---|---|---:|---|---|\n"
+                text += "".join(f"{one.line()}\n" for one in lines)
+        page.seek(0)
+        page.write(text)
+        page.truncate()
+
+
+def _exists(test: str) -> bool:
+    path, *names = test.split("::")
+    file = ROOT / path
+    return file.is_file() and all(re.search(rf"\b{name}\b", file.read_text()) for name in names)
