@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectors.credentials import Credentials, parse_document, validate
-from connectors.errors import BackendConflict, BackendNotFound, InvalidCredentials, InvalidLocation, NotSupported
+from connectors.errors import BackendConflict, BackendNotFound, InvalidLocation, NotSupported
 from connectors.secrets import redact_url
 
 if TYPE_CHECKING:
@@ -232,9 +232,7 @@ def resolve(location: str, document: bytes | str | Mapping[str, Any] | Credentia
         served = " or ".join(f"{one}://" for one in backend.schemes)
         message = f"credentials of type {backend.name!r} go with {served} locations, not {scheme}://"
         raise InvalidLocation(message)
-    if credentials.is_folder(location) and credentials.encryption is not None and credentials.encryption.pin:
-        message = "credentials.encryption.pin: it identifies one object, and this dataset is a folder of them"
-        raise InvalidCredentials(message)
+    credentials.has_manifest(location)  # which raises where they contradict each other
     return backend, credentials
 
 

@@ -77,7 +77,16 @@ class Encryption(_Model):
         default=None,
         description=(
             "The one sealing that is read, as `connectors fingerprint` prints it: an object that was rolled back, "
-            "exchanged or written anew is refused. null reads any."
+            "exchanged or written anew is refused; of a folder, that of its manifest. null reads any."
+        ),
+    )
+
+    manifest: bool = Field(
+        default=False,
+        strict=True,
+        description=(
+            "A folder has a sealed manifest of its objects, and what is read is held against it: an object that was "
+            "removed, added, exchanged or rolled back is an error. It is written with every change."
         ),
     )
 
@@ -124,6 +133,29 @@ class Credentials(_Model):
     def binds_names(self, location: str) -> bool:
         """Tell whether each object of the dataset is sealed with its relative path in its context."""
         return self.is_folder(location) and self.encryption is not None and self.encryption.bind == "path"
+
+    def has_manifest(self, location: str) -> bool:
+        """Tell whether the dataset is a folder with a manifest.
+
+        Raises:
+            InvalidCredentials: what they say of a manifest or a pin does not go with the dataset.
+        """
+        sealing = self.encryption
+        if sealing is None:
+            return False
+        problem = None
+        if not self.is_folder(location):
+            problem = (
+                "manifest: only a folder has one, and this dataset is a single object" if sealing.manifest else None
+            )
+        elif sealing.manifest and sealing.bind != "path":
+            problem = 'manifest: it needs the objects\' names bound; leave out "bind": "none"'
+        elif sealing.pin and not sealing.manifest:
+            problem = 'pin: it identifies one object, and this dataset is a folder; "manifest": true gives that a pin'
+        if problem is not None:
+            message = f"credentials.encryption.{problem}"
+            raise InvalidCredentials(message)
+        return sealing.manifest
 
     def codec(self) -> Format:
         """Return the format, with its key, that reads and writes the dataset."""

@@ -122,6 +122,7 @@ class Dataset:
                     fs=inner,
                     codec=resolved.credentials.codec(),
                     root=path if resolved.credentials.binds_names(resolved.location) else None,
+                    manifest=resolved.credentials.has_manifest(resolved.location),
                     dataset=self._name,
                     reference=self._filesystem_reference(),
                     renewed=self._renewed,
@@ -193,15 +194,32 @@ class Dataset:
     def fingerprint(self) -> str:
         """Return what tells this sealing from all others: 64 hexadecimal digits, for ``encryption.pin``.
 
-        The end of the object is verified, a `gcm` object as a whole.
+        The end of the object is verified, a `gcm` object as a whole. A folder's is that of its manifest.
 
         Raises:
-            NotSupported: the dataset is not sealed.
+            NotSupported: the dataset is not sealed, or a folder without a manifest.
         """
+        if self.is_folder:
+            return self.filesystem()[0].pin
         opened: Any = self.open("rb")
         with opened as file:
             pin: str = file.raw.pin
             return pin
+
+    def write_manifest(self, callback: Callback = DEFAULT_CALLBACK) -> int:
+        """Write the manifest of a folder anew, from what its storage has; return the number of objects.
+
+        Each object is opened, and its end verified. That none is missing, and none an older sealing, is taken on
+        trust: this is for whoever fills the folder, when nothing else is written to it.
+
+        Args:
+            callback: an `fsspec.Callback`, told the number of objects.
+
+        Raises:
+            NotSupported: the dataset is no folder with a manifest, or is pinned.
+            IntegrityError: an object is not one that was sealed for its place.
+        """
+        return self.filesystem()[0].write_manifest(callback)
 
     def read_bytes(self) -> bytes:
         """Return the whole dataset."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import os
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,20 +15,23 @@ from connectors.errors import (
     TruncatedObject,
     naming,
 )
+from connectors.folder import Folder, check_names
 from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, select
-from connectors.fsspec_types import AsyncFileSystem, LocalFileSystem
+from connectors.fsspec_types import DEFAULT_CALLBACK, AsyncFileSystem, LocalFileSystem
 from connectors.guarded import Guarded
 from connectors.plainview import PlainView
 from connectors.storage import RenewedSource, open_sink, open_source, translated
 from connectors.streams import SealedObject, SealedWriter, buffered
+from connectors.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    import asyncio
+    from collections.abc import Callable, Iterable, Sequence
 
     from connectors.formats import Format
-    from connectors.fsspec_types import AbstractFileSystem
+    from connectors.fsspec_types import AbstractFileSystem, Callback
     from connectors.secrets import SecretKey
-    from connectors.streams import Source
+    from connectors.streams import Sink, Source
 
 __all__ = ["AsyncEncryptedFileSystem", "EncryptedFileSystem"]
 
@@ -50,6 +50,8 @@ class EncryptedFileSystem(Guarded, PlainView):
         segment_size: bytes in a sealed segment; tink-gcm-hkdf only.
         root: a folder, whose objects are all there is to be seen, each sealed with its path relative to the folder
             bound into its context, so that the storage cannot give one for another. None binds nothing.
+        manifest: the folder has a sealed manifest, against which its objects and listings are held, and which is
+            written with every change; see `connectors.manifest`. A pin of `codec` is the manifest's then.
         asynchronous: fsspec's coroutines are called by somebody's own event loop.
         loop: the event loop that fsspec's coroutines run in, if not fsspec's own.
         codec: the format with its key, instead of the four arguments above.
@@ -84,6 +86,7 @@ class EncryptedFileSystem(Guarded, PlainView):
         context: bytes = b"",
         segment_size: int = DEFAULT_SEGMENT_SIZE,
         root: str | None = None,
+        manifest: bool = False,  # noqa: FBT001, FBT002
         *,
         asynchronous: bool = False,
         loop: asyncio.AbstractEventLoop | None = None,
@@ -107,7 +110,12 @@ class EncryptedFileSystem(Guarded, PlainView):
         self.fs = fs
         self.dataset = dataset
         self._codec = codec
-        self._root = None if root is None else fs._strip_protocol(root).rstrip("/")  # noqa: SLF001
+        self._folder: Folder | None = None
+        if root is not None:
+            self._folder = Folder(self, fs._strip_protocol(root).rstrip("/"), codec, manifest=manifest)  # noqa: SLF001
+        elif manifest:
+            message = "a manifest is a folder's, whose objects' names are bound into them; pass the folder as root"
+            raise ConfigError(message)
         # All objects of a bound folder have one layout, even where auto alone would leave two.
         self._layout = codec.layout if root is None else codec.bound("").layout
         self._reference = reference
@@ -136,53 +144,46 @@ class EncryptedFileSystem(Guarded, PlainView):
     def _parent(self, path: str) -> str:  # type: ignore[override]
         return self.fs._parent(path)  # noqa: SLF001
 
-    def _codec_for(self, path: str) -> Format:
-        """Return the format that reads and writes one object.
-
-        Raises:
-            ObjectNotFound: it lies outside of the folder that this filesystem shows.
-        """
-        return self._codec if self._root is None else self._codec.bound(self._relative(path))
-
-    def _relative(self, path: str) -> str:
-        whole = self._strip_protocol(path)
-        # Some filesystems have a slash before each path, which is nothing that would be bound.
-        inside, root = f"{whole.lstrip('/')}/", f"{self._root.lstrip('/')}/" if self._root else ""
-        relative = inside.removeprefix(root).rstrip("/")
-        if not inside.startswith(root) or not _is_safe(relative):
-            message = f"{path} is outside of the folder {self._root or '/'}, which is all that is to be seen here"
-            raise ObjectNotFound(message)
-        return relative
-
     def _inner(self, path: str) -> str:
         """Return a path of the inner filesystem, if it may be touched."""
-        if self._root is not None:
-            self._relative(path)
+        if self._folder is not None:
+            self._folder.relative(path)
         return self._strip_protocol(path)
 
     def _open(self, path: str, mode: str = "rb", *, autocommit: bool = True, **_: Any) -> Any:
         with naming(self.dataset):
-            codec = self._codec_for(path)
             if mode == "rb":
-                return buffered(self._open_source(path), codec, name=self.dataset)
-            if codec.pin is not None:
-                message = (
-                    "this dataset is pinned to one sealing, which writing would replace; take the pin out to write"
-                )
-                raise NotSupported(message)
-            sink = open_sink(self.fs, path, exclusive=mode == "xb")
-            if self._renewed is not None and hasattr(sink, "renew_by"):
-                sink.renew_by(self._renew)
-            return SealedWriter(sink, codec, name=self.dataset, autocommit=autocommit)
+                source, codec = self._to_read(path)
+                return buffered(source, codec, name=self.dataset)
+            folder = self._folder
+            codec = self._codec if folder is None else folder.codec_for(path)
+            self._check_unpinned()
+            committed = None if folder is None else folder.committed(path)
+            sink = self.open_place(path, exclusive=mode == "xb")
+            return SealedWriter(sink, codec, name=self.dataset, autocommit=autocommit, committed=committed)
 
     def _open_object(self, path: str) -> SealedObject:
         with naming(self.dataset):
-            path = self._strip_protocol(path)
-            codec = self._codec_for(path)
-            return SealedObject(self._open_source(path), codec, name=self.dataset)
+            source, codec = self._to_read(self._strip_protocol(path))
+            return SealedObject(source, codec, name=self.dataset)
 
-    def _open_source(self, path: str) -> Source:
-        """Open the sealed bytes of an object, which are read on with renewed credentials when theirs expire."""
+    def _to_read(self, path: str) -> tuple[Source, Format]:
+        return (self.open_sealed(path), self._codec) if self._folder is None else self._folder.to_read(path)
+
+    def _check_unpinned(self) -> None:
+        if self._codec.pin is not None:
+            message = "this dataset is pinned to one sealing, which writing would replace; take the pin out to write"
+            raise NotSupported(message)
+
+    def open_place(self, path: str, *, exclusive: bool) -> Sink:
+        """Return a place for the sealed bytes of a new object, as they are."""
+        sink = open_sink(self.fs, path, exclusive=exclusive)
+        if self._renewed is not None and hasattr(sink, "renew_by"):
+            sink.renew_by(self._renew)
+        return sink
+
+    def open_sealed(self, path: str) -> Source:
+        """Return the sealed bytes of an object, which are read on with renewed credentials when theirs expire."""
         fs = self.fs
         if self._renewed is None or isinstance(fs, LocalFileSystem):
             return open_source(fs, path)  # files of this machine need no credentials
@@ -219,7 +220,11 @@ class EncryptedFileSystem(Guarded, PlainView):
         """
         with naming(self.dataset):
             inner = self._inner(path)
-            return self._plain(translated(path, lambda: self.fs.info(inner, **kwargs)))
+            try:
+                return self._plain(translated(path, lambda: self.fs.info(inner, **kwargs)))
+            except ObjectNotFound as error:
+                found = error if self._folder is None else self._folder.is_missing(path) or error
+            raise found
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
         """List a folder. The `size` of what cannot be an object of this format is None.
@@ -230,7 +235,8 @@ class EncryptedFileSystem(Guarded, PlainView):
         with naming(self.dataset):
             inner = self._inner(path)
             entries = translated(path, lambda: self.fs.ls(inner, detail=True, **kwargs))
-            self._check_names(inner, (entry["name"] for entry in entries))
+            check_names(inner, (entry["name"] for entry in entries))
+            entries = entries if self._folder is None else self._folder.held(path, entries, 1, folders=True)
             if not detail:
                 return [entry["name"] for entry in entries]
             return [self._plain(entry, strict=False) for entry in entries]
@@ -252,27 +258,27 @@ class EncryptedFileSystem(Guarded, PlainView):
             inner = self._inner(path)
             options = {"maxdepth": maxdepth, "withdirs": withdirs, "detail": True, **kwargs}
             entries: dict[str, dict[str, Any]] = translated(path, lambda: self.fs.find(inner, **options))
-            self._check_names(inner, entries)
+            check_names(inner, entries)
+            held = list(entries.values())
+            if self._folder is not None:
+                held = self._folder.held(path, held, maxdepth, folders=withdirs)
             if not detail:
-                return list(entries)
-            return {name: self._plain(entry, strict=False) for name, entry in entries.items()}
-
-    @staticmethod
-    def _check_names(folder: str, names: Iterable[str]) -> None:
-        for name in names:
-            if not _is_safe(name.removeprefix(folder).removeprefix("/")):
-                message = f"the storage lists an object in {folder} whose name would lead out of it; do not trust it"
-                raise IntegrityError(message)
+                return [entry["name"] for entry in held]
+            return {entry["name"]: self._plain(entry, strict=False) for entry in held}
 
     def _plain(self, info: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:
         if info["type"] != "file":
             return info
+        listed = None if self._folder is None else self._folder.listed_size(info["name"])
         try:
             size = self._plain_size(info["name"], info["size"])
         except TruncatedObject:
             if strict:
                 raise
             size = None
+        if listed is not None and listed != size:
+            message = f"{info['name']} has another size in the storage than in the folder's manifest; do not trust it"
+            raise IntegrityError(message)
         return {**info, "size": size, "sealed_size": info["size"]}
 
     def _plain_size(self, path: str, sealed_size: int) -> int:
@@ -287,17 +293,20 @@ class EncryptedFileSystem(Guarded, PlainView):
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copy an object: inside the storage, sealed as it is, unless its name is bound into it."""
         with naming(self.dataset):
-            if self._root is not None:
+            if self._folder is not None:
                 super().cp_file(path1, path2)
                 return
+            self._check_unpinned()
             inner1, inner2 = self._inner(path1), self._inner(path2)
             translated(path1, lambda: self.fs.cp_file(inner1, inner2, **kwargs))
 
     def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
         """Move objects: inside the storage, sealed as they are, unless their names are bound into them."""
         with naming(self.dataset):
-            if self._root is not None:
-                super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
+            self._check_unpinned()
+            if self._folder is not None:
+                with self._folder.one_manifest():
+                    super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
                 return
             translated(path1, lambda: self.fs.mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs))
 
@@ -323,13 +332,57 @@ class EncryptedFileSystem(Guarded, PlainView):
         """Remove an object."""
         with naming(self.dataset):
             inner = self._inner(path)
-            translated(path, lambda: self.fs.rm_file(inner))
+            self._remove([path], lambda: self.fs.rm_file(inner))
 
     def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # noqa: FBT001, FBT002
         """Remove objects, and folders too where `recursive`."""
         with naming(self.dataset):
             inner = [self._inner(one) for one in ([path] if isinstance(path, str) else path)]
-            translated(", ".join(inner), lambda: self.fs.rm(inner, recursive=recursive, maxdepth=maxdepth))
+            self._remove(inner, lambda: self.fs.rm(inner, recursive=recursive, maxdepth=maxdepth))
+
+    def _remove(self, paths: Sequence[str], remove: Callable[[], object]) -> None:
+        self._check_unpinned()
+        if self._folder is None:
+            translated(", ".join(paths), remove)
+        else:
+            self._folder.remove(paths, remove)
+
+    @property
+    def pin(self) -> str:
+        """What tells this sealing of a folder with a manifest from all others, in 64 hexadecimal digits.
+
+        Raises:
+            NotSupported: it is no folder with a manifest.
+            IntegrityError: the manifest is not what was sealed as such.
+        """
+        with naming(self.dataset):
+            return self._bound_folder().needed_manifest().pin
+
+    def write_manifest(self, callback: Callback = DEFAULT_CALLBACK) -> int:
+        """Write the folder's manifest anew, from what the storage has in it; return the number of objects.
+
+        Each object is opened, and its end verified. That none is missing, and none an older sealing, is taken on trust.
+
+        Args:
+            callback: an `fsspec.Callback`, told the number of objects.
+
+        Raises:
+            NotSupported: it is no folder with a manifest, or is pinned.
+            IntegrityError: an object is not one that was sealed for its place.
+        """
+        with naming(self.dataset):
+            self._check_unpinned()
+            return self._bound_folder().write_manifest(callback)
+
+    def _bound_folder(self) -> Folder:
+        if self._folder is None:
+            message = "a manifest is that of a folder whose objects' names are bound into them, which this is not"
+            raise NotSupported(message)
+        return self._folder
+
+    def one_manifest(self) -> AbstractContextManager[None]:
+        """Return a context at whose end the manifest, if there is one, is written once for all that has changed."""
+        return nullcontext() if self._folder is None else self._folder.one_manifest()
 
     def created(self, path: str) -> Any:
         """Return when the storage says the object was created."""
@@ -342,34 +395,8 @@ class EncryptedFileSystem(Guarded, PlainView):
     def invalidate_cache(self, path: str | None = None) -> None:
         """Forget the inner filesystem's listings."""
         self.fs.invalidate_cache(path)
-
-
-def _is_safe(relative: str) -> bool:
-    """Tell whether a relative path stays below where it starts, for every tool on the way."""
-    return "\0" not in relative and not {".", ".."} & set(relative.split("/"))
-
-
-_THREADS = 32
-"""Calls of asynchronous filesystems that run at once; the others wait for their turn."""
-
-
-@functools.cache
-def _threads(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - threads do not survive a fork
-    return ThreadPoolExecutor(_THREADS, "connectors-async")
-
-
-def _in_thread(name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Return a coroutine method that runs the method `name` in a thread.
-
-    Opening sealed bytes is work for a processor: done in the event loop, it would hold up whoever shares the loop.
-    """
-
-    async def method(self: EncryptedFileSystem, *args: Any, **kwargs: Any) -> Any:
-        call = functools.partial(getattr(EncryptedFileSystem, name), self, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(_threads(os.getpid()), call)
-
-    method.__name__ = f"_{name}"
-    return method
+        if self._folder is not None and self._folder.manifest is not None:
+            self._folder.manifest.forget()
 
 
 class AsyncEncryptedFileSystem(EncryptedFileSystem, AsyncFileSystem):
@@ -377,19 +404,19 @@ class AsyncEncryptedFileSystem(EncryptedFileSystem, AsyncFileSystem):
 
     async_impl = True
 
-    _info = _in_thread("info")
-    _ls = _in_thread("ls")
-    _find = _in_thread("find")
-    _exists = _in_thread("exists")
-    _cat_file = _in_thread("cat_file")
-    _cat_ranges = _in_thread("cat_ranges")
-    _pipe_file = _in_thread("pipe_file")
-    _get_file = _in_thread("get_file")
-    _put_file = _in_thread("put_file")
-    _cp_file = _in_thread("cp_file")
-    _mkdir = _in_thread("mkdir")
-    _makedirs = _in_thread("makedirs")
-    _rm_file = _in_thread("rm_file")
-    _rm = _in_thread("rm")
-    _created = _in_thread("created")
-    _modified = _in_thread("modified")
+    _info = in_thread(EncryptedFileSystem.info)
+    _ls = in_thread(EncryptedFileSystem.ls)
+    _find = in_thread(EncryptedFileSystem.find)
+    _exists = in_thread(EncryptedFileSystem.exists)
+    _cat_file = in_thread(EncryptedFileSystem.cat_file)
+    _cat_ranges = in_thread(EncryptedFileSystem.cat_ranges)
+    _pipe_file = in_thread(EncryptedFileSystem.pipe_file)
+    _get_file = in_thread(EncryptedFileSystem.get_file)
+    _put_file = in_thread(EncryptedFileSystem.put_file)
+    _cp_file = in_thread(EncryptedFileSystem.cp_file)
+    _mkdir = in_thread(EncryptedFileSystem.mkdir)
+    _makedirs = in_thread(EncryptedFileSystem.makedirs)
+    _rm_file = in_thread(EncryptedFileSystem.rm_file)
+    _rm = in_thread(EncryptedFileSystem.rm)
+    _created = in_thread(EncryptedFileSystem.created)
+    _modified = in_thread(EncryptedFileSystem.modified)

@@ -8,6 +8,7 @@ from fsspec.asyn import AsyncFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.transaction import Transaction
 
 __all__ = [
     "DEFAULT_CALLBACK",
@@ -16,4 +17,5 @@ __all__ = [
     "Callback",
     "LocalFileSystem",
     "MemoryFileSystem",
+    "Transaction",
 ]

@@ -19,12 +19,18 @@ class Callback:
 
 DEFAULT_CALLBACK: Callback
 
+class Transaction:
+    fs: Any
+    def __init__(self, fs: Any, **kwargs: Any) -> None: ...
+    def complete(self, commit: bool = True) -> None: ...
+
 class AbstractFileSystem:
     cachable: ClassVar[bool]
     async_impl: ClassVar[bool]
     root_marker: ClassVar[str]
     sep: ClassVar[str]
     protocol: ClassVar[str | tuple[str, ...]]
+    transaction_type: ClassVar[type[Transaction]]
     blocksize: ClassVar[int]
     storage_args: tuple[Any, ...]
     storage_options: dict[str, Any]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import io
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import IO, TYPE_CHECKING, Any
 
 from connectors.errors import NotSupported
 from connectors.formats import Plain
-from connectors.fsspec_types import DEFAULT_CALLBACK, AbstractFileSystem
+from connectors.fsspec_types import DEFAULT_CALLBACK, AbstractFileSystem, Transaction
 from connectors.streams import MAX_GAP, SealedText, SealedWriter, as_sink, pump, read_ranges
 
 if TYPE_CHECKING:
@@ -20,13 +21,27 @@ if TYPE_CHECKING:
 
     Offsets = int | None | Sequence[int | None]
 
-__all__ = ["PlainView"]
+__all__ = ["PlainTransaction", "PlainView"]
+
+
+class PlainTransaction(Transaction):
+    """fsspec's, at the end of which the manifests of folders are written: each once, after its last object."""
+
+    def complete(self, commit: bool = True) -> None:  # noqa: FBT001, FBT002 - fsspec's signature
+        """Commit or discard everything."""
+        with self.fs.one_manifest():
+            super().complete(commit)
 
 
 class PlainView(AbstractFileSystem):
     """What filesystems of plain files share. A subclass has `_open`, `_open_object`, `info` and `ls`."""
 
     cachable = False
+    transaction_type = PlainTransaction
+
+    def one_manifest(self) -> AbstractContextManager[Any]:
+        """Return a context at whose end the manifests of folders are written, for all that has changed."""
+        return nullcontext()
 
     def _open_object(self, path: str) -> SealedObject:
         """Open an object for reading by ranges."""

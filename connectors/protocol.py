@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any
 
 from connectors.app import AppConfig, load
@@ -80,6 +81,13 @@ class DatasetFileSystem(PlainView):
     def _open_object(self, path: str) -> SealedObject:
         fs, inner = self._locate(path)
         return fs._open_object(inner)  # noqa: SLF001
+
+    def one_manifest(self) -> AbstractContextManager[Any]:
+        """Return a context at whose end the manifests of folder datasets are written, for all that has changed."""
+        held = ExitStack()
+        for dataset in self._datasets.values():
+            held.enter_context(dataset.filesystem()[0].one_manifest())
+        return held
 
     def _is_port(self, path: str) -> bool:
         return "/" not in path and (path == "" or path in self.app)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     TaskID,
     TextColumn,
@@ -40,15 +41,10 @@ class _Bar(Callback):
 
 
 @contextmanager
-def bar(description: str) -> Iterator[Callback]:
+def bar(description: str, of: Literal["bytes", "objects"] = "bytes") -> Iterator[Callback]:
     """Yield a callback whose bar stands on standard error while the block runs, and is gone afterwards."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
+    amount = (DownloadColumn(binary_units=True), TransferSpeedColumn()) if of == "bytes" else (MofNCompleteColumn(),)
+    columns = (TextColumn("{task.description}"), BarColumn(), *amount, TimeRemainingColumn())
     terminal = Console(file=sys.stderr)
     with Progress(*columns, console=terminal, transient=True, redirect_stdout=False, redirect_stderr=False) as shown:
         yield _Bar(shown, shown.add_task(escape(description), total=None))

@@ -8,7 +8,7 @@ import json
 import os
 import select
 import sys
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO
 
 from connectors.cli.failures import OutputClosed, one_line, printable, scrub
 
@@ -165,11 +165,12 @@ class Stdout(io.RawIOBase):
 
 
 @contextlib.contextmanager
-def progress(description: str) -> Iterator[Callback]:
+def progress(description: str, *, of: Literal["bytes", "objects"] = "bytes") -> Iterator[Callback]:
     """Yield an `fsspec.Callback` that draws a progress bar on standard error, if that is a terminal.
 
     Args:
         description: what is going on, a word or two: "encrypting".
+        of: what the callback counts.
     """
     from connectors.fsspec_types import DEFAULT_CALLBACK  # noqa: PLC0415 - loads fsspec
 
@@ -178,5 +179,5 @@ def progress(description: str) -> Iterator[Callback]:
         return
     from connectors.cli.bar import bar  # noqa: PLC0415 - loads Rich
 
-    with bar(one_line(description)) as callback:
+    with bar(one_line(description), of) as callback:
         yield callback

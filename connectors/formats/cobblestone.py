@@ -113,6 +113,9 @@ class CobblestoneSealer(Sealer):
         encryptor.update_into(b"", header)
         self.header = bytes(header)
 
+    def _identity(self) -> bytes:
+        return _identity(self.header)
+
     def _seal_run(self, first: int, count: int, plain: memoryview, out: memoryview, *, final: bool) -> int:  # noqa: ARG002
         done = self._encryptor.update_into(plain, out)
         if final:
@@ -150,7 +153,7 @@ class CobblestoneOpener(ChunkOpener):
         self._turn = Lock()
 
     def _identity(self) -> bytes:
-        return b"cobblestone-256\0" + self._header
+        return _identity(self._header)
 
     def _nonces(self, first: int, count: int) -> list[bytes]:
         base = self._base_nonce  # the last chunk is known by its length
@@ -186,3 +189,7 @@ class CobblestoneOpener(ChunkOpener):
             return 0  # which one it is, the loop will tell
         self._next = first + count
         return done
+
+
+def _identity(header: bytes) -> bytes:
+    return b"cobblestone-256\0" + header

@@ -45,7 +45,29 @@ def check_pin(pin: str) -> str:
     return pin.lower()
 
 
-class Sealer(ABC):
+class _Sealing(ABC):
+    """One sealed object, being written or read."""
+
+    @property
+    def pin(self) -> str:
+        """What tells this sealing from all others, in 64 hexadecimal digits; of an object whose end is known.
+
+        That is one which an opener has authenticated, or a sealer has finished. It is the SHA-256 of what is random in
+        the object, and of its size, and holds nothing secret.
+        """
+        size = self._size().to_bytes(8)
+        return sha256(b"enclave-connectors pin 1\0" + self._identity() + size).hexdigest()
+
+    @abstractmethod
+    def _size(self) -> int:
+        """Return the sealed object's size in bytes."""
+
+    @abstractmethod
+    def _identity(self) -> bytes:
+        """Return the format's name, a zero byte, and the bytes of the object that no other sealing has."""
+
+
+class Sealer(_Sealing):
     """Seals one object, once, front to back.
 
     Attributes:
@@ -92,6 +114,9 @@ class Sealer(ABC):
         self._next = None if final else first + count
         return self._seal_run(first, count, plain, out, final=final)
 
+    def _size(self) -> int:
+        return self.layout.sealed_size(self.sealed)
+
     def sealed_bound(self, size: int) -> int:
         """Return the most bytes that sealing the next `size` plain bytes can give."""
         return size + self.layout.tag * (size // self.layout.chunk + 2) + self.layout.trailer
@@ -101,7 +126,7 @@ class Sealer(ABC):
         """Seal chunks `first` to `first + count`; where `final`, the last of them ends the object."""
 
 
-class Opener(ABC):
+class Opener(_Sealing):
     """Opens one object, anywhere in it.
 
     Attributes:
@@ -130,18 +155,8 @@ class Opener(ABC):
             IntegrityError: the object is not what its owner sealed.
         """
 
-    @property
-    def pin(self) -> str:
-        """What tells this sealing from all others, in 64 hexadecimal digits; of an object that is authenticated.
-
-        The SHA-256 of what is random in it, and of its size. It holds nothing secret.
-        """
-        size = self.sealed_size.to_bytes(8)
-        return sha256(b"enclave-connectors pin 1\0" + self._identity() + size).hexdigest()
-
-    @abstractmethod
-    def _identity(self) -> bytes:
-        """Return the format's name, a zero byte, and the bytes of the object that no other sealing has."""
+    def _size(self) -> int:
+        return self.sealed_size
 
     def open_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
         """Open chunks `first` to `first + count` into `out`; return how many plain bytes that gave.

@@ -98,6 +98,9 @@ class GcmSealer(Sealer):
         self.header = nonce
         self._encryptor = Cipher(algorithms.AES(key.reveal()), modes.GCM(nonce)).encryptor()
 
+    def _identity(self) -> bytes:
+        return _identity(self.header, self._encryptor.tag)
+
     def _seal_run(self, first: int, count: int, plain: memoryview, out: memoryview, *, final: bool) -> int:  # noqa: ARG002
         done = _update_into(self._encryptor.update_into, plain, out)
         if final:
@@ -121,7 +124,7 @@ class GcmOpener(Opener):
         self._tag = b""
 
     def _identity(self) -> bytes:
-        return b"gcm\0" + self._nonce + self._tag
+        return _identity(self._nonce, self._tag)
 
     def authenticate(self, fetch: Fetch) -> None:
         """Read the whole object, verify its tag, and remember each block by a GMAC. Nothing is decrypted."""
@@ -182,6 +185,10 @@ class GcmOpener(Opener):
                 raise IntegrityError(message)
             done += _update_into(decryptor.update_into, block, out[done:])
         return done
+
+
+def _identity(nonce: bytes, tag: bytes) -> bytes:
+    return b"gcm\0" + nonce + tag
 
 
 def _mac_nonce(index: int) -> bytes:

@@ -40,7 +40,14 @@ class Plain(Format):
         return self
 
 
-class PlainSealer(Sealer):
+class _NoIdentity:
+    @staticmethod
+    def _identity() -> bytes:
+        message = "bytes that are not sealed have no fingerprint"
+        raise NotSupported(message)
+
+
+class PlainSealer(_NoIdentity, Sealer):
     """Copies."""
 
     header = b""
@@ -50,12 +57,8 @@ class PlainSealer(Sealer):
         return len(plain)
 
 
-class PlainOpener(Opener):
+class PlainOpener(_NoIdentity, Opener):
     """Copies; there is nothing to verify."""
-
-    def _identity(self) -> bytes:
-        message = "bytes that are not sealed have no fingerprint"
-        raise NotSupported(message)
 
     def authenticate(self, fetch: Fetch) -> None:
         """Do nothing: plain bytes have no proof of their end."""

@@ -82,8 +82,7 @@ class TinkGcmHkdf(Format):
         if head[0] != HEADER_SIZE:
             message = "the object does not start as a tink-gcm-hkdf object does: is the format right?"
             raise WrongKey(message)
-        salt, prefix = head[1:33], head[33:HEADER_SIZE]
-        return TinkOpener(self.layout, sealed_size, self._derive(salt), salt, prefix)
+        return TinkOpener(self.layout, sealed_size, self._derive(head[1:33]), head[:HEADER_SIZE])
 
     def bound(self, name: str) -> TinkGcmHkdf:
         """Return the same with `name` in the context."""
@@ -102,6 +101,9 @@ class TinkSealer(Sealer):
         self._aead = aead
         self._prefix = prefix
 
+    def _identity(self) -> bytes:
+        return _identity(self.header)
+
     def _seal_run(self, first: int, count: int, plain: memoryview, out: memoryview, *, final: bool) -> int:
         encrypt, chunk = self._aead.encrypt_into, self.layout.chunk
         start = done = 0
@@ -116,13 +118,13 @@ class TinkSealer(Sealer):
 class TinkOpener(ChunkOpener):
     """Opens each segment by itself; nothing but the segments' tags tells a wrong key from damage."""
 
-    def __init__(self, layout: Layout, sealed_size: int, aead: AESGCM, salt: bytes, prefix: bytes) -> None:
+    def __init__(self, layout: Layout, sealed_size: int, aead: AESGCM, header: bytes) -> None:
         super().__init__(layout, sealed_size, aead)
-        self._salt = salt
-        self._prefix = prefix
+        self._header = header
+        self._prefix = header[33:]
 
     def _identity(self) -> bytes:
-        return b"tink-gcm-hkdf\0" + self._salt + self._prefix
+        return _identity(self._header)
 
     def _nonces(self, first: int, count: int) -> list[bytes]:
         return _nonces(self._prefix, first, count, last=first + count == self.chunks)
@@ -135,6 +137,10 @@ class TinkOpener(ChunkOpener):
             "or the object was changed, damaged or exchanged in storage; do not trust it"
         )
         return IntegrityError(message)
+
+
+def _identity(header: bytes) -> bytes:
+    return b"tink-gcm-hkdf\0" + header[1:]  # its first byte is its length, always the same
 
 
 def _nonces(prefix: bytes, first: int, count: int, *, last: bool) -> list[bytes]:

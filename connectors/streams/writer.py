@@ -12,7 +12,7 @@ from connectors.errors import ConnectorError, naming
 from connectors.streams.behind import Behind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from _typeshed import ReadableBuffer
@@ -43,13 +43,23 @@ class SealedWriter(io.BufferedIOBase):
         codec: the format, with its key.
         name: what errors call the object, ``port/object`` for one.
         autocommit: False leaves the object unpublished when it is closed, for a transaction to `commit` or `discard`.
+        committed: is told the plain size and the pin of the object once it has appeared.
     """
 
-    def __init__(self, sink: Sink, codec: Format, *, name: str | None = None, autocommit: bool = True) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        codec: Format,
+        *,
+        name: str | None = None,
+        autocommit: bool = True,
+        committed: Callable[[int, str], object] | None = None,
+    ) -> None:
         self._state: State = "discarded"  # until there is something to discard
         super().__init__()
         self._dataset = name
         self._autocommit = autocommit
+        self._committed = committed
         self._sink = sink
         self._behind = Behind(sink)
         self._pending = bytearray()
@@ -158,6 +168,8 @@ class SealedWriter(io.BufferedIOBase):
                 with self._discarding():
                     self._sink.commit()
                 self._state = "committed"
+                if self._committed is not None:
+                    self._committed(self._sealer.sealed, self._sealer.pin)
 
     def _finish(self) -> None:
         """Seal and send the end."""
