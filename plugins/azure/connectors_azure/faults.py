@@ -33,8 +33,11 @@ Action = Literal["read", "write", "list", "remove", "copy"]
 
 T = TypeVar("T")
 
-FOREIGN = (AzureError, OSError, ValueError, SyntaxError)
-"""What the libraries below raise when a request fails; what is no XML, number or date in an answer included."""
+_NONSENSE = (ValueError, SyntaxError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What Azure's libraries trip over in an answer that is none: no XML, no number or date, a missing element."""
+
+FOREIGN = (AzureError, OSError, *_NONSENSE)
+"""What the libraries below raise when a request fails."""
 
 BEYOND_END = ("InvalidRange", "416")
 """What Azure answers to a range that starts where the blob has ended."""
@@ -201,7 +204,7 @@ def storage_error(error: BaseException, path: str, action: Action, ends: datetim
 def _without_code(error: BaseException, where: str) -> ConnectorError:
     """Return our error for one in which no server's answer is, or no sensible one."""
     what = type(error).__name__
-    if isinstance(error, (ValueError, SyntaxError)):
+    if isinstance(error, _NONSENSE):
         return StorageUnavailable(f"Azure's answer for {where} makes no sense ({what}); try again later")
     return StorageUnavailable(f"Azure cannot be reached for {where} ({what}); try again later")
 

@@ -18,6 +18,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
 )
+from botocore.parsers import ResponseParserError
 
 from connectors.errors import (
     AccessDenied,
@@ -41,7 +42,11 @@ Action = Literal["read", "write", "list"]
 
 T = TypeVar("T")
 
-FOREIGN = (BotoCoreError, ClientError, HttpError, OSError, RecursionError)
+_NONSENSE = (ResponseParserError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What botocore and s3fs trip over in an answer that is none: no XML, a number or time that cannot be read, a missing
+member."""
+
+FOREIGN = (BotoCoreError, ClientError, HttpError, OSError, RecursionError, *_NONSENSE)
 """What the libraries below raise when a request fails; timeouts are among them as OSError.
 
 RecursionError: botocore answers a redirect to another region by asking which one it is, and a store that redirects
@@ -193,7 +198,10 @@ def _without_code(error: BaseException, where: str) -> ConnectorError:
     for builtin, kind, message in _BUILTIN:
         if isinstance(error, builtin):
             return kind(message.format(where=where))
-    return StorageUnavailable(f"S3 cannot be reached for {where} ({type(error).__name__}); try again later")
+    what = type(error).__name__
+    if isinstance(error, _NONSENSE) and not isinstance(error, (BotoCoreError, HttpError, OSError)):
+        return StorageUnavailable(f"S3's answer for {where} makes no sense ({what}); try again later")
+    return StorageUnavailable(f"S3 cannot be reached for {where} ({what}); try again later")
 
 
 def attempt(path: str, action: Action, call: Callable[[], T]) -> T:

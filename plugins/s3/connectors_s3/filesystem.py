@@ -5,18 +5,18 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from connectors.errors import ConfigError, ConnectorError
+from connectors.errors import ConfigError, ConnectorError, NotAnObject, StorageUnavailable
 from connectors.guarded import Guarded
 from connectors_s3.faults import FOREIGN, Action, storage_error
-from connectors_s3.location import split_path
-from connectors_s3.s3fs_types import AioSession, S3FileSystem
+from connectors_s3.location import shown, split_path
+from connectors_s3.s3fs_types import AioSession, S3FileSystem, sync_wrapper
 from connectors_s3.sessions import client_config, open_session, region
 from connectors_s3.sink import MIN_PART_SIZE, PART_SIZE, S3Sink
 from connectors_s3.source import S3Source
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
 
     from connectors_s3.credentials import S3Credentials
 
@@ -24,20 +24,42 @@ __all__ = ["S3"]
 
 
 def _translated(name: str, action: Action) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Return s3fs's coroutine method `name` with our errors in the place of its own."""
+    """Return s3fs's coroutine method `name` with our errors in the place of its own.
+
+    What a listing lists lies where it was asked for, or it is an error: with a folder, nothing else is to be removed,
+    copied or read.
+    """
     method = getattr(S3FileSystem, name)
 
     @functools.wraps(method)
-    async def translated(self: S3, path: str, *args: Any, **kwargs: Any) -> Any:
+    async def translated(self: S3, path: Any, *args: Any, **kwargs: Any) -> Any:
         try:
-            return await method(self, path, *args, **kwargs)
+            found = await method(self, path, *args, **kwargs)
+            if action == "list":
+                _check_below(self._strip_protocol(path), found)
         except ConnectorError:
             raise
         except FOREIGN as error:
-            ours = storage_error(error, self._strip_protocol(path), action)
+            where = self._strip_protocol(path)
+            ours = storage_error(error, ", ".join(where) if isinstance(where, list) else where, action)
+        else:
+            return found
         raise ours
 
     return translated
+
+
+def _check_below(path: str, found: Iterable[Any]) -> None:
+    """Check what is listed at a path: names, or what is told of each.
+
+    Raises:
+        StorageUnavailable: it lies elsewhere.
+    """
+    for one in found if path else ():
+        name = one if isinstance(one, str) else one["name"]
+        if not f"{name}/".startswith(f"{path}/"):
+            message = f"S3 lists what was not asked for, in {shown(path)}"
+            raise StorageUnavailable(message)
 
 
 class S3(Guarded, S3FileSystem):
@@ -104,7 +126,28 @@ class S3(Guarded, S3FileSystem):
     _find = _translated("_find", "list")
     _cat_file = _translated("_cat_file", "read")
     _cp_file = _translated("_cp_file", "write")
+    _rm = _translated("_rm", "write")
     _rm_file = _translated("_rm_file", "write")
+    _mkdir = _translated("_mkdir", "write")
+    _rmdir = _translated("_rmdir", "write")
+
+    # Whoever calls from outside an event loop gets these, which s3fs has bound to its own methods.
+    exists = sync_wrapper(_exists)
+    find = sync_wrapper(_find)
+    mkdir = sync_wrapper(_mkdir)
+    rmdir = sync_wrapper(_rmdir)
+
+    def modified(self, path: str, **kwargs: Any) -> Any:
+        """Return when an object was last written, as S3 says.
+
+        Raises:
+            NotAnObject: it is a folder or a bucket, of which S3 does not say.
+        """
+        found = self.info(path, **kwargs)
+        if found["type"] != "file":
+            message = f"{shown(self._strip_protocol(path))} is a folder, which has no time; name an object in it"
+            raise NotAnObject(message)
+        return found["LastModified"]
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
