@@ -8,12 +8,14 @@ STAMPS := $(VENV)/stamps
 PLUGINS := azure gcs https s3 sftp
 PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
 EDITABLE := $(PLUGINS:%=-e plugins/%)
-GROUPS := test lint bench ecosystem
+GROUPS := test fuzz lint bench ecosystem
+FUZZ_TARGETS := formats credentials locations documents answers clouds
+FUZZ_SECONDS ?= 600
 # uv installs the exact versions of constraints.txt; lock files are not kept, because they name registry hosts.
 INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow attacks lint format bench docs dist constraints clean
+.PHONY: help demo test test-slow attacks fuzz lint format bench docs dist constraints clean
 
 help:  ## Show this.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -31,6 +33,12 @@ attacks: $(STAMPS)/test $(STAMPS)/servers  ## Try all attacks and faults, and wr
 
 test-slow: $(STAMPS)/test $(STAMPS)/servers  ## Run the tests that take minutes or gigabytes.
 	@$(BIN)/pytest -m slow $(PYTEST_ARGS)
+
+fuzz: $(STAMPS)/test  ## Give every parser strange bytes, FUZZ_SECONDS=600 for each target; see fuzz/.
+	@for target in $(FUZZ_TARGETS); do \
+	  echo "· fuzzing $$target for $(FUZZ_SECONDS) s"; \
+	  $(BIN)/python -m fuzz $$target --seconds $(FUZZ_SECONDS) --seed $$$$ --found .fuzz/$$target || exit 1; \
+	done
 
 lint: $(STAMPS)/test  ## Check style, types and the floors of the house.
 	@echo "· ruff"
@@ -60,7 +68,7 @@ constraints: $(STAMPS)/uv  ## Compile constraints.txt anew.
 	} > constraints.tmp && mv constraints.tmp constraints.txt
 
 clean:  ## Remove what make has installed and built.
-	@rm -rf $(VENV) .servers dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	@rm -rf $(VENV) .servers .fuzz dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 
 $(STAMPS)/uv: constraints.txt
 	@echo "· making a virtual environment in $(VENV)"

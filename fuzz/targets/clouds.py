@@ -62,6 +62,14 @@ def _azure() -> AzureFileSystem:
     return AzureFileSystem(account_of(credentials, split_location("az://clinic/a")), credentials)
 
 
+def _machine() -> AzureFileSystem:
+    """Return the filesystem of a machine's identity, which is asked for a token before anything else."""
+    credentials = AzureCredentials(
+        account_name="clinic", managed_identity=True, endpoint_url="https://127.0.0.1:9/clinic", encryption=None
+    )
+    return AzureFileSystem(account_of(credentials, split_location("az://clinic/a")), credentials)
+
+
 def _range(fs: Any) -> None:
     source = fs.open_sealed("clinic/ward/one")
     try:
@@ -134,7 +142,10 @@ _STORES: tuple[tuple[str, Callable[[Sequence[bytes]], Any]], ...] = (
     ("azure", lambda _: _azure()),
     ("sftp", _sftp),
 )
-QUESTIONS = tuple((store, question) for store in _STORES for question in _ASKED)
+QUESTIONS = (
+    *((store, question) for store in _STORES for question in _ASKED),
+    (("identity", lambda _: _machine()), _info),
+)
 
 
 def check(data: bytes) -> str:
@@ -204,6 +215,15 @@ def seeds() -> dict[str, bytes]:
         ("azure", _copy): [answer("202 Accepted", b"", "x-ms-copy-id: 1", "x-ms-copy-status: success", *dated)],
         ("azure", _times): [answer("200 OK", b"", *blob)],
     }
+    token = (
+        b'{"access_token": "t", "expires_in": "3600", "expires_on": "1767582245", "resource": "r", "token_type": "B"}'
+    )
+    http["identity", _info] = [
+        answer("200 OK", token, "Content-Type: application/json"),
+        answer("200 OK", token.replace(b'"1767582245"', b"1e999"), "Content-Type: application/json"),
+        answer("200 OK", b"[]", "Content-Type: application/json"),
+        answer("400 X", b'{"error": "invalid_request"}', "Content-Type: application/json"),
+    ]
     packets = _packets()
     scripts: dict[tuple[str, Any], list[bytes]] = {
         ("sftp", _range): [

@@ -33,7 +33,18 @@ SUBJECTS = {
 def sizes(subject: Subject) -> list[int]:
     """Sizes from nothing to a few chunks, the small ones more often: they are as good, and quicker."""
     chunk, lead = subject.layout.chunk, subject.layout.lead
-    return [0, 1, 15, 16, 41, 200, chunk - lead, min(chunk, 1 << 14), 2 * min(chunk, 1 << 14) + 17, 3 * min(chunk, 5000)]
+    return [
+        0,
+        1,
+        15,
+        16,
+        41,
+        200,
+        chunk - lead,
+        min(chunk, 1 << 14),
+        2 * min(chunk, 1 << 14) + 17,
+        3 * min(chunk, 5000),
+    ]
 
 
 @pytest.mark.parametrize("format", SUBJECTS)
