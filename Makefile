@@ -71,7 +71,8 @@ sbom: dist $(STAMPS)/supply  ## List all that users of the wheels install, as Cy
 
 audit: dist $(STAMPS)/supply  ## Ask the database of known weaknesses about all that users of the wheels install.
 	$(shipped)
-	@$(BIN)/pip-audit --skip-editable --path $$($(SHIPPED)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	@$(BIN)/uv pip list --quiet --python $(SHIPPED) --format freeze | grep -v '^enclave-connectors' > dist/shipped.txt
+	@$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement dist/shipped.txt
 
 # The tests, on the wheels as they are installed and not on the folders beside the tests.
 define on_wheels
@@ -86,6 +87,7 @@ endef
 define shipped
 @$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(SHIPPED)
 @$(BIN)/uv pip install --quiet --python $(SHIPPED) --constraint constraints.txt dist/*.whl
+@rm -f $(SHIPPED)/lib/python*/site-packages/enclave_connectors*/direct_url.json  # where they lay on this machine
 endef
 
 constraints: $(STAMPS)/uv  ## Compile constraints.txt anew.
