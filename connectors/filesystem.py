@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from connectors.errors import (
     ConfigError,
+    ConnectorError,
     CredentialsExpired,
     IntegrityError,
     NotSupported,
     ObjectNotFound,
+    PinMismatch,
     TruncatedObject,
     naming,
 )
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from connectors.streams import Sink, Source
 
 __all__ = ["AsyncEncryptedFileSystem", "EncryptedFileSystem"]
+
+T = TypeVar("T")
 
 
 class EncryptedFileSystem(Guarded, PlainView):
@@ -153,8 +157,7 @@ class EncryptedFileSystem(Guarded, PlainView):
     def _open(self, path: str, mode: str = "rb", *, autocommit: bool = True, **_: Any) -> Any:
         with naming(self.dataset):
             if mode == "rb":
-                source, codec = self._to_read(path)
-                return buffered(source, codec, name=self.dataset)
+                return self._opened(path, buffered)
             folder = self._folder
             codec = self._codec if folder is None else folder.codec_for(path)
             self._check_unpinned()
@@ -164,11 +167,19 @@ class EncryptedFileSystem(Guarded, PlainView):
 
     def _open_object(self, path: str) -> SealedObject:
         with naming(self.dataset):
-            source, codec = self._to_read(self._strip_protocol(path))
-            return SealedObject(source, codec, name=self.dataset)
+            return self._opened(self._strip_protocol(path), SealedObject)
 
-    def _to_read(self, path: str) -> tuple[Source, Format]:
-        return (self.open_sealed(path), self._codec) if self._folder is None else self._folder.to_read(path)
+    def _opened(self, path: str, kind: Callable[..., T]) -> T:
+        """Return a file of `kind` over an object; many storages tell only now that there is none."""
+        folder = self._folder
+        try:
+            source, codec = (self.open_sealed(path), self._codec) if folder is None else folder.to_read(path)
+            return kind(source, codec, name=self.dataset)
+        except ObjectNotFound as error:
+            found: ConnectorError = error if folder is None else folder.is_gone(path) or error
+        except PinMismatch as error:
+            found = error if folder is None else folder.is_exchanged(path) or error
+        raise found
 
     def _check_unpinned(self) -> None:
         if self._codec.pin is not None:

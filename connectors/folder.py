@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
-from connectors.errors import IntegrityError, NotSupported, ObjectNotFound
+from connectors.errors import IntegrityError, NotSupported, ObjectNotFound, PinMismatch
 from connectors.manifest import MANIFEST_NAME, FolderManifest, is_safe, survey
 from connectors.storage import translated
 from connectors.streams import SealedObject
@@ -109,13 +109,23 @@ class Folder:
         codec = self.codec_for(path)
         if self.manifest is None:
             return self._store.open_sealed(path), codec
+        codec.pin = self.manifest.member(self.relative(path)).pin
+        return self._store.open_sealed(path), codec
+
+    def is_gone(self, path: str) -> IntegrityError | None:
+        """Return an error if the manifest has an object at a path at which the storage has none."""
         name = self.relative(path)
-        codec.pin = self.manifest.member(name).pin
-        try:
-            return self._store.open_sealed(path), codec
-        except ObjectNotFound:
-            missing = self.manifest.missing(name)
-        raise missing
+        return self.manifest.missing(name) if self.manifest is not None and name in self.manifest.members else None
+
+    def is_exchanged(self, path: str) -> IntegrityError | None:
+        """Return an error for an object that is another sealing than the one that the manifest has."""
+        if self.manifest is None:
+            return None
+        message = (
+            f"{self.relative(path)!r} is another sealing than the one in the folder's manifest: rolled back, exchanged, "
+            "or written anew by somebody who has not come to the manifest; do not trust it"
+        )
+        return PinMismatch(message)
 
     def committed(self, path: str) -> Committed | None:
         """Return what is to be told of the object that is about to be written."""

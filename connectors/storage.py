@@ -23,6 +23,7 @@ from connectors.errors import (
 )
 from connectors.fsspec_types import LocalFileSystem, MemoryFileSystem
 from connectors.streams import FileSource, PathSink
+from connectors.streams.machine import OF_THIS_MACHINE, failure, spooled, write_all
 from connectors.streams.sources import open_local
 
 if TYPE_CHECKING:
@@ -42,20 +43,24 @@ def translated(path: str, call: Callable[[], T]) -> T:
     A function rather than a context manager: what is raised at the end of a ``with`` block carries the error that came
     out of the block along, and what a storage library says in its errors may hold a signed URL.
     """
-    kind: type[ConnectorError]
+    told: ConnectorError
     try:
         return call()
     except ConnectorError:
         raise
     except FileNotFoundError:
-        kind, message = ObjectNotFound, f"nothing is stored at {path}"
+        told = ObjectNotFound(f"nothing is stored at {path}")
     except FileExistsError:
-        kind, message = ObjectExists, f"something is stored at {path} already"
+        told = ObjectExists(f"something is stored at {path} already")
     except (IsADirectoryError, NotADirectoryError):
-        kind, message = NotAnObject, f"{path} is a folder, or lies below a file; name a single object"
+        told = NotAnObject(f"{path} is a folder, or lies below a file; name a single object")
     except PermissionError:
-        kind, message = AccessDenied, f"the storage does not allow this at {path}"
-    raise kind(message)
+        told = AccessDenied(f"the storage does not allow this at {path}")
+    except OSError as error:
+        if error.errno not in OF_THIS_MACHINE:
+            raise
+        told = failure(error, path, "cannot be read or written")
+    raise told
 
 
 class RangeSource:
@@ -158,7 +163,9 @@ class SpoolSink:
         self._path = path
         self._exclusive = exclusive
         translated(path, self._check)
-        self._spool = tempfile.NamedTemporaryFile(prefix="sealed-", buffering=0)  # noqa: SIM115 - closed below
+        self._spool = spooled(
+            lambda: tempfile.NamedTemporaryFile(prefix="sealed-", buffering=0)  # noqa: SIM115 - closed below
+        )
 
     def _check(self) -> None:
         if self._fs.isdir(self._path):
@@ -168,10 +175,12 @@ class SpoolSink:
             raise FileExistsError
 
     def write(self, data: memoryview) -> None:
-        """Append to the spool."""
-        view = memoryview(data)
-        while view:
-            view = view[self._spool.write(view) :]
+        """Append to the spool.
+
+        Raises:
+            MachineFailed: there is no room.
+        """
+        spooled(lambda: write_all(self._spool, data))
 
     def commit(self) -> None:
         """Put the object."""

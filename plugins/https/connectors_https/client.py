@@ -121,6 +121,8 @@ class _Connection(HTTPConnection):
         super().__init__(host, port, **kw)
         self._target = target
         self._silence = silence
+        self._holding = False
+        self._head = b""
 
     def response_class(self, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:  # type: ignore[override]
         """Make an answer, as `http.client` calls it, and remember it: urllib3's own has no way to fill a buffer."""
@@ -136,6 +138,26 @@ class _Connection(HTTPConnection):
         """Write the request line with the real target."""
         self._be_patient()
         super().putrequest(method, self._target.reveal(), skip_host, skip_accept_encoding)
+
+    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:  # type: ignore[override]
+        """Send a request, its head together with the first bytes of its body.
+
+        There are servers that take a request whose sender dies between the two for one with an empty body, and store
+        that in the place of an object.
+        """
+        self._holding, self._head = body is not None, b""
+        super().request(method, url, body, headers, **options)
+        self._holding = False
+        if self._head:  # there was no body
+            self.send(b"")
+
+    def send(self, data: Any) -> None:
+        """Send bytes; the first ones of a request with a body wait for the next."""
+        if self._holding:
+            self._holding, self._head = False, bytes(data)
+            return
+        head, self._head = self._head, b""
+        super().send(head + data if head else data)
 
     def _be_patient(self) -> None:
         # urllib3 sends bodies under the connect timeout, which is no time for a slow line to take a piece of one.
