@@ -116,7 +116,6 @@ class PresignedSink:
         unsure = False
         while True:
             self._spool.seek(0, os.SEEK_SET)
-            patience.count()
             answer = self._client.request("PUT", headers, accept=_DONE, body=self._spool, exclusive=self._exclusive)
             if not isinstance(answer, Failure):
                 break
@@ -127,7 +126,7 @@ class PresignedSink:
                 )
                 raise ObjectExists(message)
             unsure = unsure or answer.transient
-            patience.bear(answer)
+            patience.endure(answer)
         excerpt(answer)  # so that the connection can be kept
         finish(answer)
         self._spool.close()
