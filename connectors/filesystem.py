@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from connectors.errors import (
     ConfigError,
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from connectors.streams import Sink, Source
 
 __all__ = ["AsyncEncryptedFileSystem", "EncryptedFileSystem"]
+
+T = TypeVar("T")
 
 
 class EncryptedFileSystem(Guarded, PlainView):
@@ -153,8 +155,7 @@ class EncryptedFileSystem(Guarded, PlainView):
     def _open(self, path: str, mode: str = "rb", *, autocommit: bool = True, **_: Any) -> Any:
         with naming(self.dataset):
             if mode == "rb":
-                source, codec = self._to_read(path)
-                return buffered(source, codec, name=self.dataset)
+                return self._opened(path, lambda source, codec: buffered(source, codec, name=self.dataset))
             folder = self._folder
             codec = self._codec if folder is None else folder.codec_for(path)
             self._check_unpinned()
@@ -164,11 +165,11 @@ class EncryptedFileSystem(Guarded, PlainView):
 
     def _open_object(self, path: str) -> SealedObject:
         with naming(self.dataset):
-            source, codec = self._to_read(self._strip_protocol(path))
-            return SealedObject(source, codec, name=self.dataset)
+            inner = self._strip_protocol(path)
+            return self._opened(inner, lambda source, codec: SealedObject(source, codec, name=self.dataset))
 
-    def _to_read(self, path: str) -> tuple[Source, Format]:
-        return (self.open_sealed(path), self._codec) if self._folder is None else self._folder.to_read(path)
+    def _opened(self, path: str, opens: Callable[[Source, Format], T]) -> T:
+        return opens(self.open_sealed(path), self._codec) if self._folder is None else self._folder.opened(path, opens)
 
     def _check_unpinned(self) -> None:
         if self._codec.pin is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from connectors.errors import IntegrityError, NotSupported, ObjectNotFound
 from connectors.manifest import MANIFEST_NAME, FolderManifest, is_safe, survey
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Entry = dict[str, Any]
 
 __all__ = ["Folder", "check_names"]
+
+T = TypeVar("T")
 
 
 def check_names(folder: str, names: Iterable[str]) -> None:
@@ -104,15 +106,19 @@ class Folder:
             raise NotSupported(message)
         return name
 
-    def to_read(self, path: str) -> tuple[Source, Format]:
-        """Return the sealed bytes of an object, and the format that opens it: this sealing, where a manifest has it."""
+    def opened(self, path: str, opens: Callable[[Source, Format], T]) -> T:
+        """Return what `opens` makes of an object's sealed bytes and its format: this sealing, where a manifest has it.
+
+        Raises:
+            IntegrityError: the manifest has it, and the storage has not: asked at once, or when `opens` reads.
+        """
         codec = self.codec_for(path)
         if self.manifest is None:
-            return self._store.open_sealed(path), codec
+            return opens(self._store.open_sealed(path), codec)
         name = self.relative(path)
         codec.pin = self.manifest.member(name).pin
         try:
-            return self._store.open_sealed(path), codec
+            return opens(self._store.open_sealed(path), codec)
         except ObjectNotFound:
             missing = self.manifest.missing(name)
         raise missing
