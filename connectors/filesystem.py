@@ -235,7 +235,12 @@ class EncryptedFileSystem(Guarded, PlainView):
         """
         with naming(self.dataset):
             inner = self._inner(path)
-            entries = translated(path, lambda: self.fs.ls(inner, detail=True, **kwargs))
+            try:
+                entries = translated(path, lambda: self.fs.ls(inner, detail=True, **kwargs))
+            except ObjectNotFound:
+                if self._folder is None or self._folder.is_missing(path) is None:
+                    raise
+                entries = []  # which the manifest knows better
             check_names(inner, (entry["name"] for entry in entries))
             entries = entries if self._folder is None else self._folder.held(path, entries, 1, folders=True)
             if not detail:
@@ -266,6 +271,16 @@ class EncryptedFileSystem(Guarded, PlainView):
             if not detail:
                 return [entry["name"] for entry in held]
             return {entry["name"]: self._plain(entry, strict=False) for entry in held}
+
+    def expand_path(self, path: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> list[str]:  # noqa: FBT001, FBT002
+        """Return the paths that a path, a pattern or a list of them stands for.
+
+        Raises:
+            ObjectNotFound: there is nothing.
+        """
+        expand: Any = super().expand_path  # type: ignore[misc]  # fsspec has no types
+        with naming(self.dataset):
+            return translated(str(path), lambda: expand(path, recursive=recursive, maxdepth=maxdepth, **kwargs))
 
     def _plain(self, info: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:
         if info["type"] != "file":
@@ -421,3 +436,15 @@ class AsyncEncryptedFileSystem(EncryptedFileSystem, AsyncFileSystem):
     _rm = in_thread(EncryptedFileSystem.rm)
     _created = in_thread(EncryptedFileSystem.created)
     _modified = in_thread(EncryptedFileSystem.modified)
+
+    async def _expand_path(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> list[str]:  # noqa: FBT001, FBT002
+        try:
+            expanded: list[str] = await super()._expand_path(  # type: ignore[misc]
+                path, recursive=recursive, maxdepth=maxdepth
+            )
+        except FileNotFoundError as error:
+            missing = error if isinstance(error, ObjectNotFound) else ObjectNotFound(f"nothing is stored at {path}")
+        else:
+            return expanded
+        with naming(self.dataset):
+            raise missing

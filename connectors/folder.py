@@ -25,6 +25,9 @@ __all__ = ["Folder", "check_names"]
 
 T = TypeVar("T")
 
+_DEEPEST = 512
+"""Folders in folders: names have 1,024 bytes at most in S3 and Google Cloud Storage, and fewer folders in Azure."""
+
 
 def check_names(folder: str, names: Iterable[str]) -> None:
     """Refuse what a storage lists in a folder if a name of it would lead elsewhere.
@@ -32,8 +35,14 @@ def check_names(folder: str, names: Iterable[str]) -> None:
     Raises:
         IntegrityError: one would.
     """
+    # Some filesystems have a slash before each path.
+    root = f"{folder.strip('/')}/" if folder.strip("/") else ""
     for name in names:
-        if not is_safe(name.removeprefix(folder).removeprefix("/")):
+        whole = f"{name.lstrip('/')}/"
+        inside = whole.removeprefix(root)
+        # What begins with a slash is a place of its own to whoever joins it to another.
+        outside = not whole.startswith(root) or inside.startswith("/") or not is_safe(inside)
+        if outside or inside.count("/") > _DEEPEST:
             message = f"the storage lists an object in {folder} whose name would lead out of it; do not trust it"
             raise IntegrityError(message)
 

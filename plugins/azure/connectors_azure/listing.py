@@ -222,7 +222,14 @@ class ListedFileSystem(AbstractFileSystem):
 def _paged(found: Any, path: str) -> Iterator[Any]:
     """Yield what a listing finds, as long as its pages lead somewhere."""
     watched, pages = Pages(shown(path)), found.by_page()
-    for page in pages:
+    while True:
+        try:
+            page = next(pages, None)
+        except AttributeError as error:  # Azure's client takes no answer for an answer
+            message = "the storage answers a question for a listing with nothing"
+            raise ValueError(message) from error
+        if page is None:
+            return
         entries = list(page)
         watched.turned(entries[0].name if entries else None, pages.continuation_token)
         yield from entries

@@ -10,7 +10,7 @@ from connectors.guarded import Guarded
 from connectors.pages import Pages
 from connectors_s3.faults import FOREIGN, Action, nonsense, storage_error
 from connectors_s3.location import shown, split_path
-from connectors_s3.s3fs_types import AioSession, S3FileSystem
+from connectors_s3.s3fs_types import AioSession, S3FileSystem, sync_wrapper
 from connectors_s3.sessions import client_config, open_session, region
 from connectors_s3.sink import MIN_PART_SIZE, PART_SIZE, S3Sink
 from connectors_s3.source import S3Source
@@ -111,10 +111,21 @@ class S3(Guarded, S3FileSystem):
     _cat_file = _translated("_cat_file", "read")
     _cp_file = _translated("_cp_file", "write")
     _rm_file = _translated("_rm_file", "write")
+    _isdir = _translated("_isdir", "read")
+    _mkdir = _translated("_mkdir", "write")
+    _makedirs = _translated("_makedirs", "write")
+    _rmdir = _translated("_rmdir", "write")
+    # s3fs has made these of its own coroutines, once for all of its subclasses.
+    find = sync_wrapper(_find)
+    exists = sync_wrapper(_exists)
+    isdir = sync_wrapper(_isdir)
+    mkdir = sync_wrapper(_mkdir)
+    makedirs = sync_wrapper(_makedirs)
+    rmdir = sync_wrapper(_rmdir)
 
     async def _list_pages(self, method: str, **kwargs: Any) -> AsyncIterator[dict[str, Any]]:
         pages = Pages(shown("/".join([kwargs["Bucket"], kwargs.get("Prefix", "")])))
-        async for page in super()._list_pages(method, **kwargs):  # type: ignore[misc]  # s3fs has no types
+        async for page in super()._list_pages(method, **kwargs):
             names = (one.get("Key") or one.get("Prefix") for kind in _LISTED for one in page.get(kind, ()))
             pages.turned(next(names, None), page.get("NextContinuationToken"))
             yield page
