@@ -166,14 +166,14 @@ class FolderManifest:
     def _load(self) -> None:
         """Read it; that there is none is right only where there is nothing else."""
         try:
-            # Many storages tell that there is nothing only when it is read.
-            file = buffered(self._open_source(), self._codec, name=self._dataset)
+            # Many a storage is asked only when something is read, so also that may find nothing.
+            with buffered(self._open_source(), self._codec, name=self._dataset) as file:
+                members, pin = parse_manifest(file.read()), file.raw.pin  # type: ignore[attr-defined]  # a RawIOBase
         except ObjectNotFound:
             self._is_new = self._is_empty()
         else:
-            with file:
-                self._take(parse_manifest(file.read()))
-                self._pin = file.raw.pin  # type: ignore[attr-defined]  # a RawIOBase to type checkers
+            self._take(members)
+            self._pin = pin
             return
         if not self._is_new:
             message = (

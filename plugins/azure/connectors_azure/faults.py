@@ -33,8 +33,11 @@ Action = Literal["read", "write", "list", "remove", "copy"]
 
 T = TypeVar("T")
 
-FOREIGN = (AzureError, OSError, ValueError, SyntaxError)
-"""What the libraries below raise when a request fails; what is no XML, number or date in an answer included."""
+_NONSENSE = (ValueError, SyntaxError, IndexError)
+"""What the libraries below raise at what is no XML, number, date or policy in an answer."""
+
+FOREIGN = (AzureError, OSError, *_NONSENSE)
+"""What the libraries below raise when a request fails."""
 
 BEYOND_END = ("InvalidRange", "416")
 """What Azure answers to a range that starts where the blob has ended."""
@@ -201,7 +204,7 @@ def storage_error(error: BaseException, path: str, action: Action, ends: datetim
 def _without_code(error: BaseException, where: str) -> ConnectorError:
     """Return our error for one in which no server's answer is, or no sensible one."""
     what = type(error).__name__
-    if isinstance(error, (ValueError, SyntaxError)):
+    if isinstance(error, _NONSENSE):
         return StorageUnavailable(f"Azure's answer for {where} makes no sense ({what}); try again later")
     return StorageUnavailable(f"Azure cannot be reached for {where} ({what}); try again later")
 

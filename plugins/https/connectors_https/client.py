@@ -112,7 +112,7 @@ class _Connection(HTTPConnection):
         self._be_patient()
         super().putrequest(method, self._target.reveal(), skip_host, skip_accept_encoding)
 
-    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:  # type: ignore[override]
+    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
         """Send a request, its head together with the first bytes of its body.
 
         There are servers that take a request whose sender dies between the two for one with an empty body, and store

@@ -18,6 +18,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
 )
+from botocore.parsers import ResponseParserError
 
 from connectors.errors import (
     AccessDenied,
@@ -35,17 +36,20 @@ from connectors_s3.location import shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FOREIGN", "UPLOAD_GONE", "Action", "attempt", "code_of", "storage_error"]
+__all__ = ["FOREIGN", "UPLOAD_GONE", "Action", "attempt", "code_of", "nonsense", "storage_error"]
 
 Action = Literal["read", "write", "list"]
 
 T = TypeVar("T")
 
-FOREIGN = (BotoCoreError, ClientError, HttpError, OSError, RecursionError)
+_NONSENSE = (ResponseParserError, ValueError, RuntimeError)
+"""What the libraries below raise at what is no XML, number or date in an answer."""
+
+FOREIGN = (BotoCoreError, ClientError, HttpError, OSError, *_NONSENSE)
 """What the libraries below raise when a request fails; timeouts are among them as OSError.
 
-RecursionError: botocore answers a redirect to another region by asking which one it is, and a store that redirects
-that question too has it ask for ever.
+RecursionError, a RuntimeError: botocore answers a redirect to another region by asking which one it is, and a store
+that redirects that question too has it ask for ever.
 """
 
 UPLOAD_GONE = "NoSuchUpload"
@@ -108,7 +112,10 @@ _MEANINGS: tuple[tuple[frozenset[str], type[StorageError], str], ...] = (
                 "Redirect",
                 "TemporaryRedirect",
                 "301",
+                "302",
+                "303",
                 "307",
+                "308",
             }
         ),
         StorageError,
@@ -193,7 +200,18 @@ def _without_code(error: BaseException, where: str) -> ConnectorError:
     for builtin, kind, message in _BUILTIN:
         if isinstance(error, builtin):
             return kind(message.format(where=where))
+    if isinstance(error, _NONSENSE):
+        return _nonsense(error, where)
     return StorageUnavailable(f"S3 cannot be reached for {where} ({type(error).__name__}); try again later")
+
+
+def nonsense(error: Exception, path: str) -> StorageUnavailable:
+    """Return the error that says of an answer, at which `error` was raised, that it makes no sense."""
+    return _nonsense(error, shown(path))
+
+
+def _nonsense(error: BaseException, where: str) -> StorageUnavailable:
+    return StorageUnavailable(f"S3's answer for {where} makes no sense ({type(error).__name__}); try again later")
 
 
 def attempt(path: str, action: Action, call: Callable[[], T]) -> T:

@@ -1,0 +1,60 @@
+"""aiobotocore's HTTP, without what an answer could make of it: a redirect followed, or all memory used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiobotocore.httpsession import AIOHTTPSession
+from aiohttp import ClientPayloadError, ClientResponse
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+__all__ = ["Transport"]
+
+MOST_TOLD = 16 << 20
+"""Bytes in the largest answer that is no object's; a page of a listing tells of 1,000 keys of 1,024 bytes."""
+
+
+class Transport(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has no types
+    """Requests as aiobotocore makes them.
+
+    A redirect is not followed: it would hand the session's token, and what is written, to whomever it names. botocore
+    has a way of its own to find a bucket that lies elsewhere, which signs anew and stays with AWS or the endpoint.
+    """
+
+    async def _get_session(self, proxy_url: str | None) -> Any:
+        session = await super()._get_session(proxy_url)
+        session._response_class = _Answer  # noqa: SLF001 - aiobotocore has no argument for it
+        return _Unredirected(session)
+
+
+class _Unredirected:
+    """An HTTP session that answers redirects as they are."""
+
+    def __init__(self, session: ClientSession) -> None:
+        self._session = session
+
+    async def request(self, method: str, **options: Any) -> ClientResponse:
+        return await self._session.request(method, **{**options, "allow_redirects": False})
+
+
+class _Answer(ClientResponse):
+    """An answer that is read whole only if it is not too long: the bodies of objects are not read so."""
+
+    async def read(self) -> bytes:
+        """Return the body.
+
+        Raises:
+            ClientPayloadError: it is longer than any answer is; the connection is closed.
+        """
+        if self._body is None:
+            body = bytearray()
+            async for piece in self.content.iter_any():
+                body += piece
+                if len(body) > MOST_TOLD:
+                    self.close()
+                    message = "an answer without end"
+                    raise ClientPayloadError(message)
+            self._body = bytes(body)
+        return self._body
