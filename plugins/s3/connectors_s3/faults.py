@@ -46,11 +46,7 @@ _NONSENSE = (ResponseParserError, ValueError, RuntimeError)
 """What the libraries below raise at what is no XML, number or date in an answer."""
 
 FOREIGN = (BotoCoreError, ClientError, HttpError, OSError, *_NONSENSE)
-"""What the libraries below raise when a request fails; timeouts are among them as OSError.
-
-RecursionError, a RuntimeError: botocore answers a redirect to another region by asking which one it is, and a store
-that redirects that question too has it ask for ever.
-"""
+"""What the libraries below raise when a request fails; timeouts are among them as OSError."""
 
 UPLOAD_GONE = "NoSuchUpload"
 """The code that S3 answers to requests for a multipart upload which it does not, or no longer, know."""
@@ -177,7 +173,7 @@ def storage_error(error: BaseException, path: str, action: Action) -> ConnectorE
         path: ``bucket/key``.
         action: what was being done; a condition that does not hold means another thing to a reader than to a writer.
     """
-    code = "PermanentRedirect" if isinstance(error, RecursionError) else code_of(error)
+    code = code_of(error)
     where = shown(path)
     if code is None:
         return _without_code(error, where)

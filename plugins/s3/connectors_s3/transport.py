@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from aiobotocore.httpsession import AIOHTTPSession
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
 __all__ = ["Transport"]
+
+_REDIRECTS = (301, 302, 307, 308)
+_REGION = "x-amz-bucket-region"
+"""What S3 says with each redirect: where the bucket is."""
 
 MOST_TOLD = 16 << 20
 """Bytes in the largest answer that is no object's; a page of a listing tells of 1,000 keys of 1,024 bytes."""
@@ -36,7 +41,11 @@ class _Unredirected:
         self._session = session
 
     async def request(self, method: str, **options: Any) -> ClientResponse:
-        return await self._session.request(method, **{**options, "allow_redirects": False})
+        answer = await self._session.request(method, **{**options, "allow_redirects": False})
+        if method == "HEAD" and answer.status in _REDIRECTS and _REGION not in answer.headers:
+            # botocore would ask where the bucket is by a HEAD of it, whose redirect has it ask again, and so on.
+            answer.status = HTTPStatus.BAD_REQUEST
+        return answer
 
 
 class _Answer(ClientResponse):
@@ -49,12 +58,18 @@ class _Answer(ClientResponse):
             ClientPayloadError: it is longer than any answer is; the connection is closed.
         """
         if self._body is None:
-            body = bytearray()
-            async for piece in self.content.iter_any():
-                body += piece
-                if len(body) > MOST_TOLD:
-                    self.close()
-                    message = "an answer without end"
-                    raise ClientPayloadError(message)
-            self._body = bytes(body)
+            try:
+                self._body = await self._whole()
+            except BaseException:
+                self.close()
+                raise
         return self._body
+
+    async def _whole(self) -> bytes:
+        body = bytearray()
+        async for piece in self.content.iter_any():
+            body += piece
+            if len(body) > MOST_TOLD:
+                message = "an answer without end"
+                raise ClientPayloadError(message)
+        return bytes(body)
