@@ -7,15 +7,19 @@ BIN    := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 PLUGINS := azure gcs https s3 sftp
 PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
+OURS := enclave-connectors $(PLUGINS:%=enclave-connectors-%)
+WHEELS := .venv-wheels
+SHIPPED := .venv-shipped
 EDITABLE := $(PLUGINS:%=-e plugins/%)
 GROUPS := test fuzz lint bench ecosystem
+LOCKED := $(GROUPS) supply
 FUZZ_TARGETS := formats credentials locations documents answers clouds
 FUZZ_SECONDS ?= 600
 # uv installs the exact versions of constraints.txt; lock files are not kept, because they name registry hosts.
 INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow attacks fuzz lint format bench docs dist constraints clean
+.PHONY: help demo test test-slow attacks fuzz lint format bench docs dist test-wheels test-lowest sbom audit constraints clean
 
 help:  ## Show this.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -57,18 +61,52 @@ bench: $(STAMPS)/test  ## Measure speed, memory and requests beside peers and li
 docs: $(STAMPS)/test  ## Run every example in README.md, docs/ and the docstrings.
 	@$(BIN)/pytest -q tests/test_docs.py connectors $(foreach plugin,$(PLUGINS),plugins/$(plugin)/connectors_$(plugin))
 
-dist: $(STAMPS)/test  ## Build the wheels of all distributions into dist/.
-	@$(BIN)/uv build --quiet --all-packages --wheel --out-dir dist && ls dist
+dist: $(STAMPS)/uv  ## Build the wheels of all distributions into dist/.
+	@rm -f dist/*.whl && $(BIN)/uv build --quiet --all-packages --wheel --out-dir dist && ls dist
+
+test-wheels: dist $(STAMPS)/servers  ## Run the tests on the wheels, as users install them.
+	$(call on_wheels,constraints.txt)
+
+test-lowest: dist $(STAMPS)/servers  ## Run the tests on the wheels, with the lowest versions that they allow.
+	@$(BIN)/uv pip compile $(PROJECTS) --extra demo --extra all --resolution lowest-direct --python-version 3.11 --quiet \
+	  --no-emit-index-url --no-annotate --no-header $(OURS:%=--no-emit-package %) --output-file dist/lowest.txt > /dev/null
+	$(call on_wheels,dist/lowest.txt)
+
+sbom: dist $(STAMPS)/supply  ## List all that users of the wheels install, as CycloneDX, in dist/sbom.cdx.json.
+	$(shipped)
+	@$(BIN)/cyclonedx-py environment --output-format JSON --output-file dist/sbom.cdx.json $(SHIPPED)/bin/python
+	@ls dist/sbom.cdx.json
+
+audit: dist $(STAMPS)/supply  ## Ask the database of known weaknesses about all that users of the wheels install.
+	$(shipped)
+	@$(BIN)/uv pip list --quiet --python $(SHIPPED) --format freeze | grep -v '^enclave-connectors' > dist/shipped.txt
+	@$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement dist/shipped.txt
+
+# The tests, on the wheels as they are installed and not on the folders beside the tests.
+define on_wheels
+@echo "· installing the wheels into $(WHEELS), with the versions of $(1)"
+@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(WHEELS)
+@$(BIN)/uv pip install --quiet --python $(WHEELS) --constraint $(1) \
+  dist/*.whl --group test --group lint flask flask-cors 'moto[s3]' pandas
+@$(WHEELS)/bin/pytest -n auto -m "not slow" --ignore=tests/ecosystem --ignore=tests/test_benchmarks.py \
+  tests plugins $(PYTEST_ARGS)
+endef
+
+define shipped
+@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(SHIPPED)
+@$(BIN)/uv pip install --quiet --python $(SHIPPED) --constraint constraints.txt dist/*.whl
+@rm -f $(SHIPPED)/lib/python*/site-packages/enclave_connectors*/direct_url.json  # where they lay on this machine
+endef
 
 constraints: $(STAMPS)/uv  ## Compile constraints.txt anew.
 	@{ echo "# Exact versions, for make and CI. Made by: make constraints"; \
-	  $(BIN)/uv pip compile $(PROJECTS) --all-extras $(GROUPS:%=--group %) --universal \
+	  $(BIN)/uv pip compile $(PROJECTS) --all-extras $(LOCKED:%=--group %) --universal \
 	    --python-version 3.11 --upgrade --quiet --no-emit-index-url --no-annotate --no-header \
-	    --no-emit-package enclave-connectors $(PLUGINS:%=--no-emit-package enclave-connectors-%); \
+	    $(OURS:%=--no-emit-package %); \
 	} > constraints.tmp && mv constraints.tmp constraints.txt
 
 clean:  ## Remove what make has installed and built.
-	@rm -rf $(VENV) .servers .fuzz dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	@rm -rf $(VENV) $(WHEELS) $(SHIPPED) .servers .fuzz dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 
 $(STAMPS)/uv: constraints.txt
 	@echo "· making a virtual environment in $(VENV)"
@@ -97,4 +135,9 @@ $(STAMPS)/servers: $(STAMPS)/uv
 	  echo "· installing Azurite into .servers"; \
 	  npm install --silent --no-fund --no-audit --no-package-lock --prefix .servers azurite@3.37.0; \
 	else echo "· npm is not installed: tests against Azurite will be skipped"; fi
+	@touch $@
+
+$(STAMPS)/supply: $(STAMPS)/uv $(PROJECTS)
+	@echo "· installing the tools of the supply chain"
+	@$(INSTALL) --group supply
 	@touch $@

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from benchmarks.bench import Row, Run, Take
 
 NONCE, TAG = bytes(12), 16
+MOVING = 256 * MIB
+"""Bytes of data that comes from memory: no cache holds as many."""
 
 
 def limit_name(chunk: int, *, moving: bool = False) -> str:
@@ -31,10 +33,10 @@ def limit_name(chunk: int, *, moving: bool = False) -> str:
 
 
 def sealing_loop(chunk: int, size: int, *, moving: bool = False) -> Run:
-    """Return a loop that seals chunks until that makes `size` bytes: one of them all the time, or each once."""
+    """Return a loop that seals chunks until that makes `size` bytes: one all the time, or one after the other."""
     aead = AESGCM(KEY)
-    plain, sealed = memoryview(bytearray(size if moving else chunk)), memoryview(bytearray(chunk + TAG))
-    pieces = [(start * moving, length) for start, length in _pieces(chunk, size)]
+    plain, sealed = memoryview(bytearray(min(size, MOVING) if moving else chunk)), memoryview(bytearray(chunk + TAG))
+    pieces = [(start % len(plain), length) for start, length in _pieces(chunk, size)]
 
     def run(take: Take) -> None:
         for start, length in pieces:
@@ -45,12 +47,16 @@ def sealing_loop(chunk: int, size: int, *, moving: bool = False) -> Run:
 
 
 def opening_loop(chunk: int, size: int, *, moving: bool = False) -> Run:
-    """Return a loop that opens chunks until that makes `size` bytes: one of them all the time, or each once."""
+    """Return a loop that opens chunks until that makes `size` bytes: one all the time, or one after the other."""
     aead = AESGCM(KEY)
     plain = memoryview(bytearray(chunk))
     lengths = [length for _, length in _pieces(chunk, size)]
     once = {length: aead.encrypt(NONCE, plain[:length], None) for length in lengths}
-    pieces = [memoryview(bytearray(once[length]) if moving else once[length]) for length in lengths]
+    pieces = [once[length] for length in lengths]
+    if moving:
+        several = [memoryview(bytearray(piece)) for piece in pieces[: max(1, MOVING // chunk)]]
+        pieces = [several[index % len(several)][: length + TAG] for index, length in enumerate(lengths[:-1])]
+        pieces.append(memoryview(once[lengths[-1]]))
 
     def run(take: Take) -> None:
         for sealed in pieces:

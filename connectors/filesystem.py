@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from connectors.errors import (
     ConfigError,
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from connectors.streams import Sink, Source
 
 __all__ = ["AsyncEncryptedFileSystem", "EncryptedFileSystem"]
+
+T = TypeVar("T")
 
 
 class EncryptedFileSystem(Guarded, PlainView):
@@ -153,8 +155,7 @@ class EncryptedFileSystem(Guarded, PlainView):
     def _open(self, path: str, mode: str = "rb", *, autocommit: bool = True, **_: Any) -> Any:
         with naming(self.dataset):
             if mode == "rb":
-                source, codec = self._to_read(path)
-                return buffered(source, codec, name=self.dataset)
+                return self._opened(path, lambda source, codec: buffered(source, codec, name=self.dataset))
             folder = self._folder
             codec = self._codec if folder is None else folder.codec_for(path)
             self._check_unpinned()
@@ -164,11 +165,11 @@ class EncryptedFileSystem(Guarded, PlainView):
 
     def _open_object(self, path: str) -> SealedObject:
         with naming(self.dataset):
-            source, codec = self._to_read(self._strip_protocol(path))
-            return SealedObject(source, codec, name=self.dataset)
+            inner = self._strip_protocol(path)
+            return self._opened(inner, lambda source, codec: SealedObject(source, codec, name=self.dataset))
 
-    def _to_read(self, path: str) -> tuple[Source, Format]:
-        return (self.open_sealed(path), self._codec) if self._folder is None else self._folder.to_read(path)
+    def _opened(self, path: str, opens: Callable[[Source, Format], T]) -> T:
+        return opens(self.open_sealed(path), self._codec) if self._folder is None else self._folder.opened(path, opens)
 
     def _check_unpinned(self) -> None:
         if self._codec.pin is not None:
@@ -234,7 +235,12 @@ class EncryptedFileSystem(Guarded, PlainView):
         """
         with naming(self.dataset):
             inner = self._inner(path)
-            entries = translated(path, lambda: self.fs.ls(inner, detail=True, **kwargs))
+            try:
+                entries = translated(path, lambda: self.fs.ls(inner, detail=True, **kwargs))
+            except ObjectNotFound:
+                if self._folder is None or self._folder.is_missing(path) is None:
+                    raise
+                entries = []  # which the manifest knows better
             check_names(inner, (entry["name"] for entry in entries))
             entries = entries if self._folder is None else self._folder.held(path, entries, 1, folders=True)
             if not detail:
@@ -265,6 +271,16 @@ class EncryptedFileSystem(Guarded, PlainView):
             if not detail:
                 return [entry["name"] for entry in held]
             return {entry["name"]: self._plain(entry, strict=False) for entry in held}
+
+    def expand_path(self, path: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> list[str]:  # noqa: FBT001, FBT002
+        """Return the paths that a path, a pattern or a list of them stands for.
+
+        Raises:
+            ObjectNotFound: there is nothing.
+        """
+        expand: Any = super().expand_path  # type: ignore[misc]  # fsspec has no types
+        with naming(self.dataset):
+            return translated(str(path), lambda: expand(path, recursive=recursive, maxdepth=maxdepth, **kwargs))
 
     def _plain(self, info: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:
         if info["type"] != "file":
@@ -421,3 +437,15 @@ class AsyncEncryptedFileSystem(EncryptedFileSystem, AsyncFileSystem):
     _rm = in_thread(EncryptedFileSystem.rm)
     _created = in_thread(EncryptedFileSystem.created)
     _modified = in_thread(EncryptedFileSystem.modified)
+
+    async def _expand_path(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> list[str]:  # noqa: FBT001, FBT002
+        try:
+            expanded: list[str] = await super()._expand_path(  # type: ignore[misc]
+                path, recursive=recursive, maxdepth=maxdepth
+            )
+        except FileNotFoundError as error:
+            missing = error if isinstance(error, ObjectNotFound) else ObjectNotFound(f"nothing is stored at {path}")
+        else:
+            return expanded
+        with naming(self.dataset):
+            raise missing

@@ -20,7 +20,7 @@ from typing import Final
 
 import typer
 
-from connectors.errors import ConnectorError, IntegrityError
+from connectors.errors import ConnectorError, IntegrityError, MachineFailed
 
 __all__ = [
     "CHECK_FAILED",
@@ -111,7 +111,7 @@ def describe(error: BaseException) -> tuple[int, str | None]:
         case IntegrityError():
             answer = TAMPERED, str(error)
         case ConnectorError():
-            answer = CHECK_FAILED, str(error)
+            answer = FAILED if isinstance(error, MachineFailed) else CHECK_FAILED, str(error)
         case OSError():
             answer = FAILED, _system_message(error)
         case MemoryError():

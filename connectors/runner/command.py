@@ -23,7 +23,8 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import IO, TYPE_CHECKING
 
-from connectors.errors import ConfigError, ConnectorError
+from connectors.errors import ConfigError, ConnectorError, MachineFailed
+from connectors.streams.machine import numbered, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -93,7 +94,13 @@ def _start(work: Callable[[], None], events: SimpleQueue[object], done: _Event) 
         finally:
             events.put(done)
 
-    threading.Thread(target=worker, name=f"connectors-run-{done.name.lower()}", daemon=True).start()
+    try:
+        threading.Thread(target=worker, name=f"connectors-run-{done.name.lower()}", daemon=True).start()
+    except RuntimeError:
+        message = "the command was ended: there are no more threads to listen to it; raise the limit (ulimit -u)"
+    else:
+        return
+    raise MachineFailed(message)
 
 
 class Capture:
@@ -238,8 +245,8 @@ class _Running:
         self._stops.check()
         for capture in self._captures:
             if isinstance(capture.error, OSError):
-                message = f"what the command prints cannot be kept in $TMPDIR: {capture.error.strerror}"
-                raise ConnectorError(message) from capture.error
+                message = f"what the command prints cannot be kept in $TMPDIR: {reason_of(capture.error)}"
+                raise numbered(MachineFailed(message), capture.error, "$TMPDIR") from capture.error
             if capture.error is not None:
                 raise capture.error
         if self._returncode is None:

@@ -14,6 +14,7 @@ from connectors.streams.reader import SealedReader
 from connectors.streams.sealed import SealedObject
 from connectors.streams.sinks import as_sink
 from connectors.streams.sources import BinaryFile, Source, StrPath, as_source, check_binary, open_local
+from connectors.streams.workers import begin
 from connectors.streams.writer import RUN_SIZE, SealedWriter
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def _pieces_ahead(file: BinaryFile) -> Iterator[memoryview]:
     with ThreadPoolExecutor(1, "connectors-ahead") as thread:
         size = _read_into(file, buffer)
         while size:
-            coming = thread.submit(_read_into, file, other)
+            coming = begin(thread, _read_into, file, other)
             yield buffer[:size]
             size = coming.result()
             buffer, other = other, buffer

@@ -53,7 +53,7 @@ WORDS = (
 START, STOP = 3, 40
 """The range that is asked for."""
 
-_LIMITS = Limits(connect_timeout=5, read_timeout=5, attempts=2, requests=8, backoff=0, longest_pause=0)
+_LIMITS = Limits(connect_timeout=5, read_timeout=5, attempts=2, backoff=0, longest_pause=0)
 _PLACE = Place.of("http://127.0.0.1:9/ward/one")
 
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 import random
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
 from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import RequestsTransport
+from azure.core.rest import HttpResponse
 from azure.storage.blob import BlobServiceClient, ExponentialRetry
+from requests.exceptions import RequestException
 
 from connectors_azure.identity import Tokens, open_identity
 
 if TYPE_CHECKING:
+    from requests import Response
+
     from connectors_azure.account import Account
     from connectors_azure.credentials import AzureCredentials
 
@@ -32,7 +37,9 @@ CONNECTIONS = 32
 """Connections that are kept."""
 MAX_PUT_SIZE = 5000 << 20
 """Bytes of the largest blob that one Put Blob makes: Azure Storage, "Scalability targets for Blob storage"."""
-
+MOST_TOLD = 64 << 20
+"""Bytes in the largest answer that is no blob's; a page of a listing tells of 5,000 blobs with 8 KiB of metadata."""
+_PIECE = 1 << 16
 
 _NUMBERS = {
     "Content-Length": re.compile(r"[0-9]{1,18}"),
@@ -41,18 +48,45 @@ _NUMBERS = {
 
 
 class _Transport(RequestsTransport):  # type: ignore[misc]  # azure.core gives it without its type
-    """Sends requests, and lets go at once of answers whose numbers are none: what comes after would trip over them."""
+    """Sends requests, and lets go at once of answers whose numbers are none: what comes after would trip over them.
 
-    def send(self, request: Any, **kwargs: Any) -> Any:
+    Of an answer that is no blob's bytes only so much is read as a sensible one has.
+    """
+
+    def send(self, request: Any, *, stream: bool = False, **kwargs: Any) -> Any:
         """Return the answer to a request."""
-        answer = super().send(request, **kwargs)
+        answer = super().send(request, stream=True, **kwargs)
         for name, form in _NUMBERS.items():
             text = answer.headers.get(name)
             if text is not None and not form.fullmatch(text):
                 answer.internal_response.close()
                 message = f"an answer with a {name} that is none"
                 raise ServiceResponseError(message)
+        if not stream or answer.status_code not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+            _read(answer.internal_response)
+            if isinstance(answer, HttpResponse):
+                answer.read()
+        elif answer.headers.get("Content-Length") and answer.headers.get("Transfer-Encoding"):
+            # The second would win, and end nowhere near the first.
+            answer.internal_response.close()
+            message = "an answer with two lengths"
+            raise ServiceResponseError(message)
         return answer
+
+
+def _read(answer: Response) -> None:
+    """Read an answer's body, as the client asks for it later."""
+    body = bytearray()
+    try:
+        for piece in answer.iter_content(_PIECE):
+            body += piece
+            if len(body) > MOST_TOLD:
+                answer.close()
+                message = "an answer without end"
+                raise ServiceResponseError(message)
+    except RequestException as error:
+        raise ServiceResponseError(error, error=error) from error
+    answer._content = bytes(body)  # noqa: SLF001 - where requests itself keeps it
 
 
 class _Patience(ExponentialRetry):

@@ -22,6 +22,7 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
+from connectors.storage import is_of_library
 from connectors_azure.location import shown
 
 if TYPE_CHECKING:
@@ -33,14 +34,17 @@ Action = Literal["read", "write", "list", "remove", "copy"]
 
 T = TypeVar("T")
 
-_NONSENSE = (ValueError, SyntaxError, TypeError, LookupError, AttributeError, ArithmeticError)
-"""What Azure's libraries trip over in an answer that is none: no XML, no number or date, a missing element."""
+_NONSENSE = (ValueError, SyntaxError, IndexError)
+"""What the libraries below raise at what is no XML, number, date or policy in an answer."""
 
 FOREIGN = (AzureError, OSError, *_NONSENSE)
 """What the libraries below raise when a request fails."""
 
 BEYOND_END = ("InvalidRange", "416")
 """What Azure answers to a range that starts where the blob has ended."""
+
+_TRIPPED = (TypeError, LookupError, AttributeError, ArithmeticError)
+"""What the libraries below trip over, where an answer lacks what they take to be in it; of ours, they are bugs."""
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}|[0-9]{3}")
 
@@ -205,8 +209,12 @@ def _without_code(error: BaseException, where: str) -> ConnectorError:
     """Return our error for one in which no server's answer is, or no sensible one."""
     what = type(error).__name__
     if isinstance(error, _NONSENSE):
-        return StorageUnavailable(f"Azure's answer for {where} makes no sense ({what}); try again later")
+        return _nonsense(error, where)
     return StorageUnavailable(f"Azure cannot be reached for {where} ({what}); try again later")
+
+
+def _nonsense(error: BaseException, where: str) -> StorageUnavailable:
+    return StorageUnavailable(f"Azure's answer for {where} makes no sense ({type(error).__name__}); try again later")
 
 
 def attempt(path: str, action: Action, call: Callable[[], T], ends: datetime | None = None) -> T:
@@ -215,10 +223,15 @@ def attempt(path: str, action: Action, call: Callable[[], T], ends: datetime | N
     A function and not a context manager: only here are they raised outside the handler, so that no library's error,
     with the request and its signature in its attributes, travels along as their context.
     """
+    ours: ConnectorError
     try:
         return call()
     except ConnectorError:
         raise
     except FOREIGN as error:
         ours = storage_error(error, path, action, ends)
+    except _TRIPPED as error:
+        if not is_of_library(error, "azure", "requests"):
+            raise
+        ours = _nonsense(error, shown(path))
     raise ours

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.errors import ObjectNotFound, StorageUnavailable
 from connectors.fsspec_types import AbstractFileSystem
+from connectors.pages import Pages
 from connectors_gcs.location import shown, split_path
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class Names(AbstractFileSystem):
 
     def _items(self, path: str, delimiter: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield what is told of each object below a folder; with a delimiter, of those directly in it, and prefixes."""
-        token = None
+        token, pages = None, Pages(shown(path))
         while True:
             target = self._client.target(
                 split_path(path)[0],
@@ -169,6 +170,8 @@ class Names(AbstractFileSystem):
             items, prefixes, token = page.get("items", []), page.get("prefixes", []), page.get("nextPageToken")
             if not isinstance(items, list) or not isinstance(prefixes, list):
                 raise self._nonsense(path)
+            names = (one["name"] for one in items if isinstance(one, dict) and isinstance(one.get("name"), str))
+            pages.turned(next(names, None) or next(map(str, prefixes), None), str(token or ""))
             yield from items
             yield from ({"name": prefix} for prefix in prefixes)
             if not token:

@@ -8,12 +8,17 @@ from __future__ import annotations
 import http.client
 import logging
 import ssl
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import urllib3.exceptions
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from connectors.streams.patience import SteadyFile
+
+if TYPE_CHECKING:
+    import socket
 
 __all__ = ["BROKEN", "open_pool"]
 
@@ -34,6 +39,10 @@ class _Connection(HTTPConnection):
     # http.client prints every request, token and all, while its debug level is up, and a level set on its class is
     # everybody's.
     debuglevel = 0
+
+    def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:  # type: ignore[override]
+        """Make an answer, as `http.client` calls it, that does not drip."""
+        return http.client.HTTPResponse(SteadyFile(sock), *args, **kwargs)  # type: ignore[arg-type]
 
     def connect(self) -> None:
         """Connect; from then on only silence counts, not the time a connection may take."""

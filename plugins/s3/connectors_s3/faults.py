@@ -31,27 +31,26 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
+from connectors.storage import is_of_library
 from connectors_s3.location import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FOREIGN", "UPLOAD_GONE", "Action", "attempt", "code_of", "storage_error"]
+__all__ = ["FOREIGN", "TRIPPED", "UPLOAD_GONE", "Action", "attempt", "code_of", "nonsense", "storage_error", "tripped"]
 
 Action = Literal["read", "write", "list"]
 
 T = TypeVar("T")
 
-_NONSENSE = (ResponseParserError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
-"""What botocore and s3fs trip over in an answer that is none: no XML, a number or time that cannot be read, a missing
-member."""
+_NONSENSE = (ResponseParserError, ValueError, RuntimeError)
+"""What the libraries below raise at what is no XML, number or date in an answer."""
 
-FOREIGN = (BotoCoreError, ClientError, HttpError, OSError, RecursionError, *_NONSENSE)
-"""What the libraries below raise when a request fails; timeouts are among them as OSError.
+TRIPPED = (TypeError, LookupError, AttributeError, ArithmeticError)
+"""What they trip over, where an answer lacks what they take to be in it; of ours, these are bugs."""
 
-RecursionError: botocore answers a redirect to another region by asking which one it is, and a store that redirects
-that question too has it ask for ever.
-"""
+FOREIGN = (BotoCoreError, ClientError, HttpError, OSError, *_NONSENSE)
+"""What the libraries below raise when a request fails; timeouts are among them as OSError."""
 
 UPLOAD_GONE = "NoSuchUpload"
 """The code that S3 answers to requests for a multipart upload which it does not, or no longer, know."""
@@ -113,7 +112,10 @@ _MEANINGS: tuple[tuple[frozenset[str], type[StorageError], str], ...] = (
                 "Redirect",
                 "TemporaryRedirect",
                 "301",
+                "302",
+                "303",
                 "307",
+                "308",
             }
         ),
         StorageError,
@@ -175,7 +177,7 @@ def storage_error(error: BaseException, path: str, action: Action) -> ConnectorE
         path: ``bucket/key``.
         action: what was being done; a condition that does not hold means another thing to a reader than to a writer.
     """
-    code = "PermanentRedirect" if isinstance(error, RecursionError) else code_of(error)
+    code = code_of(error)
     where = shown(path)
     if code is None:
         return _without_code(error, where)
@@ -198,10 +200,23 @@ def _without_code(error: BaseException, where: str) -> ConnectorError:
     for builtin, kind, message in _BUILTIN:
         if isinstance(error, builtin):
             return kind(message.format(where=where))
-    what = type(error).__name__
-    if isinstance(error, _NONSENSE) and not isinstance(error, (BotoCoreError, HttpError, OSError)):
-        return StorageUnavailable(f"S3's answer for {where} makes no sense ({what}); try again later")
-    return StorageUnavailable(f"S3 cannot be reached for {where} ({what}); try again later")
+    if isinstance(error, _NONSENSE):
+        return _nonsense(error, where)
+    return StorageUnavailable(f"S3 cannot be reached for {where} ({type(error).__name__}); try again later")
+
+
+def tripped(error: Exception) -> bool:
+    """Tell whether an error is one of the libraries' over an answer, and not a bug of ours."""
+    return is_of_library(error, "aiobotocore", "botocore", "s3fs", "aiohttp")
+
+
+def nonsense(error: Exception, path: str) -> StorageUnavailable:
+    """Return the error that says of an answer, at which `error` was raised, that it makes no sense."""
+    return _nonsense(error, shown(path))
+
+
+def _nonsense(error: BaseException, where: str) -> StorageUnavailable:
+    return StorageUnavailable(f"S3's answer for {where} makes no sense ({type(error).__name__}); try again later")
 
 
 def attempt(path: str, action: Action, call: Callable[[], T]) -> T:
@@ -210,10 +225,15 @@ def attempt(path: str, action: Action, call: Callable[[], T]) -> T:
     A function and not a context manager: only here are they raised outside the handler, so that no library's error,
     with the request and its signature in its attributes, travels along as their context.
     """
+    ours: ConnectorError
     try:
         return call()
     except ConnectorError:
         raise
     except FOREIGN as error:
         ours = storage_error(error, path, action)
+    except TRIPPED as error:
+        if not tripped(error):
+            raise
+        ours = nonsense(error, path)
     raise ours

@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectors.errors import ConfigError, ConnectorError, NotAnObject, StorageUnavailable
 from connectors.guarded import Guarded
-from connectors_s3.faults import FOREIGN, Action, storage_error
+from connectors.pages import Pages
+from connectors_s3.faults import FOREIGN, TRIPPED, Action, nonsense, storage_error, tripped
 from connectors_s3.location import shown, split_path
 from connectors_s3.s3fs_types import AioSession, S3FileSystem, sync_wrapper
 from connectors_s3.sessions import client_config, open_session, region
 from connectors_s3.sink import MIN_PART_SIZE, PART_SIZE, S3Sink
 from connectors_s3.source import S3Source
+from connectors_s3.transport import Transport
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
     from connectors_s3.credentials import S3Credentials
 
 __all__ = ["S3"]
+
+_LISTED = ("Contents", "CommonPrefixes")
 
 
 def _translated(name: str, action: Action) -> Callable[..., Coroutine[Any, Any, Any]]:
@@ -33,20 +37,30 @@ def _translated(name: str, action: Action) -> Callable[..., Coroutine[Any, Any, 
 
     @functools.wraps(method)
     async def translated(self: S3, path: Any, *args: Any, **kwargs: Any) -> Any:
+        ours: ConnectorError
         try:
             found = await method(self, path, *args, **kwargs)
             if action == "list":
                 _check_below(self._strip_protocol(path), found)
         except ConnectorError:
             raise
+        except TRIPPED as error:  # s3fs takes what it needs to be in every answer
+            if not tripped(error):
+                raise
+            ours = nonsense(error, _stripped(path))
         except FOREIGN as error:
-            where = self._strip_protocol(path)
-            ours = storage_error(error, ", ".join(where) if isinstance(where, list) else where, action)
+            ours = storage_error(error, _stripped(path), action)
         else:
             return found
         raise ours
 
     return translated
+
+
+def _stripped(path: Any) -> str:
+    """Return a path, or several, as errors name it."""
+    where = S3._strip_protocol(path)  # noqa: SLF001
+    return ", ".join(where) if isinstance(where, list) else str(where)
 
 
 def _check_below(path: str, found: Iterable[Any]) -> None:
@@ -100,7 +114,7 @@ class S3(Guarded, S3FileSystem):
             anon=credentials.anonymous,
             endpoint_url=credentials.endpoint_url,
             client_kwargs={"region_name": region(credentials)},
-            config_kwargs=client_config(credentials),
+            config_kwargs={**client_config(credentials), "http_session_cls": Transport},
             session=open_session(AioSession, credentials),
             use_listings_cache=False,
             asynchronous=asynchronous,
@@ -128,14 +142,24 @@ class S3(Guarded, S3FileSystem):
     _cp_file = _translated("_cp_file", "write")
     _rm = _translated("_rm", "write")
     _rm_file = _translated("_rm_file", "write")
+    _isdir = _translated("_isdir", "read")
     _mkdir = _translated("_mkdir", "write")
+    _makedirs = _translated("_makedirs", "write")
     _rmdir = _translated("_rmdir", "write")
-
-    # Whoever calls from outside an event loop gets these, which s3fs has bound to its own methods.
-    exists = sync_wrapper(_exists)
+    # s3fs has made these of its own coroutines, once for all of its subclasses.
     find = sync_wrapper(_find)
+    exists = sync_wrapper(_exists)
+    isdir = sync_wrapper(_isdir)
     mkdir = sync_wrapper(_mkdir)
+    makedirs = sync_wrapper(_makedirs)
     rmdir = sync_wrapper(_rmdir)
+
+    async def _list_pages(self, method: str, **kwargs: Any) -> AsyncIterator[dict[str, Any]]:
+        pages = Pages(shown("/".join([kwargs["Bucket"], kwargs.get("Prefix", "")])))
+        async for page in super()._list_pages(method, **kwargs):
+            names = (one.get("Key") or one.get("Prefix") for kind in _LISTED for one in page.get(kind, ()))
+            pages.turned(next(names, None), page.get("NextContinuationToken"))
+            yield page
 
     def modified(self, path: str, **kwargs: Any) -> Any:
         """Return when an object was last written, as S3 says.

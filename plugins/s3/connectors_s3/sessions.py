@@ -6,6 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from botocore.handlers import add_expect_header
 from botocore.loaders import Loader
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def open_session(kind: type[S], credentials: S3Credentials) -> S:
     _withhold_signatures()
     make: Any = kind  # botocore has no types
     if credentials.ambient:
-        return cast("S", make(profile=credentials.profile))
-    session = make(session_vars=_isolated(make.SESSION_VARIABLES))
+        return cast("S", _sending_at_once(make(profile=credentials.profile)))
+    session = _sending_at_once(make(session_vars=_isolated(make.SESSION_VARIABLES)))
     # ~/.aws/models could redefine what a request to S3 is; the store's s3 and proxy sections have no session variable.
     builtin = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
     session.register_component("data_loader", builtin)
@@ -73,6 +74,16 @@ def client_config(credentials: S3Credentials) -> dict[str, Any]:
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",
     }
+
+
+def _sending_at_once(session: Any) -> Any:
+    """Let an object's bytes follow the head of their request without being asked for, ``Expect: 100-continue``.
+
+    There are stores that take a request whose sender dies in between for one with an empty body, and put an object of
+    no bytes in the place of the one that stood there. Bodies are parts at most, so that little is sent in vain.
+    """
+    session.unregister("before-call.s3", add_expect_header)
+    return session
 
 
 def region(credentials: S3Credentials) -> str | None:

@@ -7,7 +7,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, StorageUnavailable
 from connectors.streams.parts import PartsInFlight
 from connectors_s3.faults import FOREIGN, UPLOAD_GONE, code_of
 
@@ -41,11 +41,19 @@ class Upload:
         self._process = os.getpid()
         self._completed = False
         self.parts: PartsInFlight[dict[str, Any]] = PartsInFlight(self._send)
-        self.id = str(calls("create_multipart_upload", **options)["UploadId"])
+        self.id = str(self._told("create_multipart_upload", "UploadId", **options))
 
     def _send(self, number: int, part: BytesIO) -> dict[str, Any]:
-        answer = self._calls("upload_part", UploadId=self.id, PartNumber=number, Body=part)
-        return {"PartNumber": number, "ETag": answer["ETag"]}
+        etag = self._told("upload_part", "ETag", UploadId=self.id, PartNumber=number, Body=part)
+        return {"PartNumber": number, "ETag": etag}
+
+    def _told(self, method: str, member: str, **arguments: Any) -> Any:
+        """Return what the answer to a request must tell."""
+        told = self._calls(method, **arguments).get(member)
+        if not told:
+            message = f"S3's answer to an upload has no {member}; nothing was written, try again later"
+            raise StorageUnavailable(message)
+        return told
 
     def complete(self, **condition: Any) -> None:
         """Wait for the parts, and make the object of them."""
