@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,13 +12,12 @@ from connectors.pages import Pages
 from connectors_s3.faults import FOREIGN, Action, nonsense, storage_error
 from connectors_s3.location import shown, split_path
 from connectors_s3.s3fs_types import AioSession, S3FileSystem, sync_wrapper
-from connectors_s3.sessions import client_config, open_session, region
+from connectors_s3.sessions import LONGEST, client_config, open_session, region
 from connectors_s3.sink import MIN_PART_SIZE, PART_SIZE, S3Sink
 from connectors_s3.source import S3Source
 from connectors_s3.transport import Transport
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import AsyncIterator, Callable, Coroutine
 
     from connectors_s3.credentials import S3Credentials
@@ -90,6 +90,27 @@ class S3(Guarded, S3FileSystem):
             asynchronous=asynchronous,
             loop=loop,
         )
+
+    async def _call_s3(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Make a request, and give it up when nothing comes of it: aiohttp waits for ever until a body is taken.
+
+        Raises:
+            TimeoutError: for `LONGEST` seconds there was no answer, and no more of the body was taken.
+        """
+        body: Any = kwargs.get("Body")
+        position = None
+        request = asyncio.ensure_future(super()._call_s3(method, *args, **kwargs))
+        try:
+            while not (await asyncio.wait({request}, timeout=LONGEST))[0]:
+                before, position = position, body.tell() if body is not None else None
+                if position == before:
+                    message = "nothing came of a request"
+                    raise TimeoutError(message)
+            return request.result()
+        finally:
+            request.cancel()
+
+    call_s3 = sync_wrapper(_call_s3)
 
     def open_source(self, path: str) -> S3Source:
         """Return the sealed bytes at ``bucket/key``, to be read by ranges; no request is made yet."""
