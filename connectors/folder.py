@@ -122,7 +122,7 @@ class Folder:
         if self.manifest is None:
             return None
         message = (
-            f"{self.relative(path)!r} is another sealing than the one in the folder's manifest: rolled back, exchanged, "
+            f"{self.relative(path)!r} is another sealing than that in the folder's manifest: rolled back, exchanged, "
             "or written anew by somebody who has not come to the manifest; do not trust it"
         )
         return PinMismatch(message)

@@ -4,7 +4,7 @@
 """
 
 from aiobotocore.session import AioSession
-from fsspec.asyn import sync
+from fsspec.asyn import iothread, reset_lock, sync
 from s3fs import S3FileSystem
 
-__all__ = ["AioSession", "S3FileSystem", "sync"]
+__all__ = ["AioSession", "S3FileSystem", "iothread", "reset_lock", "sync"]
