@@ -23,6 +23,7 @@ from connectors.errors import (
     InvalidLocation,
     UnknownDataset,
 )
+from connectors.streams.machine import on_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,7 +143,7 @@ def _folders(app: AppConfig, *parts: str) -> list[str]:
     path = app.path_inside(*parts)
     if path is None or not os.path.isdir(path):
         return []
-    with os.scandir(path) as entries:
+    with on_this_machine(path, lambda: os.scandir(path), "cannot be read") as entries:
         return sorted(entry.name for entry in entries if is_name(entry.name) and entry.is_dir())
 
 

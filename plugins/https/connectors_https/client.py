@@ -44,6 +44,7 @@ _BLOCK = 1 << 17
 """Bytes of a request's body that are handed to the socket at once."""
 _PIECE = 1 << 18
 """Bytes of an answer that are taken from the socket at once: what is lost at most where a connection breaks."""
+_AGENT = f"enclave-connectors-https/{importlib.metadata.version('enclave-connectors-https')}"
 _CAUGHT = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 
 
@@ -156,7 +157,7 @@ class Client:
         self._target = SecretText(place.path if query is None else f"{place.path}?{query.reveal()}")
         self._headers = {
             "Accept-Encoding": "identity",
-            "User-Agent": f"enclave-connectors-https/{importlib.metadata.version('enclave-connectors-https')}",
+            "User-Agent": _AGENT,
         }
         # One pool for each process: setdefault makes two first threads agree on one, without a lock that a fork could
         # leave held. A child does not touch its parent's pool, whose queue has such a lock.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from connectors.errors import ConfigError, ConnectorError
+from connectors.errors import ConfigError, ConnectorError, MachineFailed, StorageUnavailable
 from connectors.guarded import Guarded
 from connectors.pages import Pages
 from connectors_s3.faults import FOREIGN, Action, nonsense, storage_error
 from connectors_s3.location import shown, split_path
-from connectors_s3.s3fs_types import AioSession, S3FileSystem, sync_wrapper
+from connectors_s3.s3fs_types import AioSession, S3FileSystem, iothread, reset_lock, sync_wrapper
 from connectors_s3.sessions import LONGEST, client_config, open_session, region
 from connectors_s3.sink import MIN_PART_SIZE, PART_SIZE, S3Sink
 from connectors_s3.source import S3Source
@@ -58,6 +59,7 @@ class S3(Guarded, S3FileSystem):
 
     Raises:
         ConfigError: parts of this size are not allowed.
+        MachineFailed: there is no thread for its requests.
     """
 
     # fsspec fills in a constructor's arguments from FSSPEC_S3_* variables and ~/.config/fsspec by the class's
@@ -80,16 +82,38 @@ class S3(Guarded, S3FileSystem):
         self.protocol = ("s3",)  # type: ignore[misc]  # fsspec lets an instance have its own
         self._part_size = part_size
         self._object_options = credentials.object_options
-        super().__init__(
-            anon=credentials.anonymous,
-            endpoint_url=credentials.endpoint_url,
-            client_kwargs={"region_name": region(credentials)},
-            config_kwargs={**client_config(credentials), "http_session_cls": Transport},
-            session=open_session(AioSession, credentials),
-            use_listings_cache=False,
-            asynchronous=asynchronous,
-            loop=loop,
-        )
+        try:
+            super().__init__(
+                anon=credentials.anonymous,
+                endpoint_url=credentials.endpoint_url,
+                client_kwargs={"region_name": region(credentials)},
+                config_kwargs={**client_config(credentials), "http_session_cls": Transport},
+                session=open_session(AioSession, credentials),
+                use_listings_cache=False,
+                asynchronous=asynchronous,
+                loop=loop,
+            )
+        except RuntimeError:
+            if asynchronous or loop is not None or iothread[0] is not None:
+                raise
+            # fsspec would keep its event loop, which no thread runs, and whoever asked it would wait for ever.
+            reset_lock()
+        else:
+            return
+        message = "there is no thread for the requests to S3: end some, or raise the limit (ulimit -u)"
+        raise MachineFailed(message)
+
+    @property
+    def loop(self) -> Any:
+        """The event loop that runs the requests.
+
+        Raises:
+            StorageUnavailable: this is a forked child, in which no thread runs it.
+        """
+        if self._pid != os.getpid():
+            message = "this was opened by the process that this one was forked from, and is its alone; open it here"
+            raise StorageUnavailable(message)
+        return self._loop
 
     async def _call_s3(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Make a request, and give it up when nothing comes of it: aiohttp waits for ever until a body is taken.

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -12,6 +13,8 @@ class S3FileSystem(AbstractFileSystem):
     retries: int
     endpoint_url: str | None
     session: AioSession
+    _pid: int
+    _loop: asyncio.AbstractEventLoop
     def __init__(
         self,
         anon: bool = False,
@@ -39,3 +42,7 @@ def sync(
     loop: asyncio.AbstractEventLoop, func: Callable[..., Awaitable[_T]], *args: object, timeout: float | None = None
 ) -> _T: ...
 def sync_wrapper(func: Callable[..., Awaitable[_T]]) -> Callable[..., _T]: ...
+
+iothread: list[threading.Thread | None]
+
+def reset_lock() -> None: ...
