@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +108,10 @@ class AppConfig(Mapping[str, "Port"]):
     def path_inside(self, *parts: str) -> str | None:
         """Return a path below the root, or None where it leads out of it or to nothing."""
         root = os.path.realpath(self.root)
-        path = os.path.realpath(os.path.join(root, *parts))
+        try:
+            path = os.path.realpath(os.path.join(root, *parts))
+        except ValueError:  # half of a character, which no file's name has
+            return None
         inside = path == root or path.startswith(root.rstrip(os.sep) + os.sep)
         return path if inside and os.path.exists(path) else None
 
@@ -123,15 +127,23 @@ class AppConfig(Mapping[str, "Port"]):
             message = f"the app config has no readable {shown}"
             raise ConfigError(message)
         try:
-            with open(path, "rb") as file:
-                data = file.read(limit + 1)
+            with open(path, "rb", opener=_open_at_once) as file:
+                data = file.read(limit + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
         except OSError as error:
             message = f"the app config's {shown} cannot be read: {error.strerror}"
             raise ConfigError(message) from None
+        if data is None:
+            message = f"the app config's {shown} is no file"
+            raise ConfigError(message)
         if len(data) > limit:
             message = f"the app config's {shown} is larger than {limit} bytes"
             raise ConfigError(message)
         return data
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file, or a pipe without waiting for somebody to write into it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 _DATASET, _APPLICATION = "dataset", "application"
@@ -139,12 +151,18 @@ _KINDS = (_DATASET, _APPLICATION)
 
 
 def _folders(app: AppConfig, *parts: str) -> list[str]:
-    """Return the folders below a path whose names can be names, in order."""
+    """Return the folders below a path whose names can be names, in order.
+
+    Raises:
+        ConfigError: the path cannot be listed.
+    """
     path = app.path_inside(*parts)
     if path is None or not os.path.isdir(path):
         return []
     with on_this_machine(path, lambda: os.scandir(path), "cannot be read") as entries:
-        return sorted(entry.name for entry in entries if is_name(entry.name) and entry.is_dir())
+        names = [entry.name for entry in entries]
+    # Links that lead in a circle are none.
+    return sorted(name for name in names if is_name(name) and os.path.isdir(os.path.join(path, name)))
 
 
 def _connections(app: AppConfig, port: str, kinds: tuple[str, ...]) -> Iterator[str]:

@@ -20,7 +20,7 @@ from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, select
 from connectors.fsspec_types import DEFAULT_CALLBACK, AsyncFileSystem, LocalFileSystem
 from connectors.guarded import Guarded
 from connectors.plainview import PlainView
-from connectors.storage import RenewedSource, open_sink, open_source, translated
+from connectors.storage import RenewedSource, open_sink, open_source, said_size, translated
 from connectors.streams import SealedObject, SealedWriter, buffered
 from connectors.threads import in_thread
 
@@ -286,8 +286,9 @@ class EncryptedFileSystem(Guarded, PlainView):
         if info["type"] != "file":
             return info
         listed = None if self._folder is None else self._folder.listed_size(info["name"])
+        sealed_size = said_size(info, strict=strict)
         try:
-            size = self._plain_size(info["name"], info["size"])
+            size = None if sealed_size is None else self._plain_size(info["name"], sealed_size)
         except TruncatedObject:
             if strict:
                 raise
@@ -295,7 +296,7 @@ class EncryptedFileSystem(Guarded, PlainView):
         if listed is not None and listed != size:
             message = f"{info['name']} has another size in the storage than in the folder's manifest; do not trust it"
             raise IntegrityError(message)
-        return {**info, "size": size, "sealed_size": info["size"]}
+        return {**info, "size": size, "sealed_size": sealed_size}
 
     def _plain_size(self, path: str, sealed_size: int) -> int:
         if self._layout is not None:

@@ -20,6 +20,7 @@ from connectors.errors import (
     ObjectChanged,
     ObjectExists,
     ObjectNotFound,
+    StorageUnavailable,
 )
 from connectors.fsspec_types import LocalFileSystem, MemoryFileSystem
 from connectors.streams import FileSource, PathSink
@@ -27,12 +28,12 @@ from connectors.streams.machine import OF_THIS_MACHINE, failure, spooled, write_
 from connectors.streams.sources import open_local
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from connectors.fsspec_types import AbstractFileSystem
     from connectors.streams import Sink, Source
 
-__all__ = ["RangeSource", "RenewedSource", "SpoolSink", "open_sink", "open_source", "translated"]
+__all__ = ["RangeSource", "RenewedSource", "SpoolSink", "open_sink", "open_source", "said_size", "translated"]
 
 T = TypeVar("T")
 
@@ -63,6 +64,21 @@ def translated(path: str, call: Callable[[], T]) -> T:
     raise told
 
 
+def said_size(info: Mapping[str, Any], *, strict: bool = True) -> int | None:
+    """Return the size of an object, as the storage says in what a filesystem tells of it.
+
+    Raises:
+        StorageUnavailable: it says none, or what is none; None is returned for that if not `strict`.
+    """
+    size = info.get("size")
+    if isinstance(size, int) and size >= 0:
+        return size
+    if strict:
+        message = f"the storage does not say how large {info['name']} is, or says nonsense"
+        raise StorageUnavailable(message)
+    return None
+
+
 class RangeSource:
     """An object of any filesystem, read by ranges. What happens to it meanwhile is the format's to notice."""
 
@@ -73,7 +89,7 @@ class RangeSource:
         if info["type"] == "directory":
             message = f"{path} is a folder; name a single object"
             raise NotAnObject(message)
-        self.size: int = info["size"]
+        self.size: int = said_size(info) or 0
 
     def read_range(self, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to `stop`."""

@@ -33,8 +33,8 @@ Action = Literal["read", "write", "list", "remove", "copy"]
 
 T = TypeVar("T")
 
-_NONSENSE = (ValueError, SyntaxError, IndexError)
-"""What the libraries below raise at what is no XML, number, date or policy in an answer."""
+_NONSENSE = (ValueError, SyntaxError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What Azure's libraries trip over in an answer that is none: no XML, no number, date or policy, a missing element."""
 
 FOREIGN = (AzureError, OSError, *_NONSENSE)
 """What the libraries below raise when a request fails."""

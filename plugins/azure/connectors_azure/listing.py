@@ -252,8 +252,15 @@ def _folder(name: str) -> dict[str, Any]:
 
 
 def _entry(container: str, blob: Any) -> dict[str, Any]:
-    """Return what fsspec wants to know of a blob's properties."""
+    """Return what fsspec wants to know of a blob's properties.
+
+    Raises:
+        ValueError: they make no sense.
+    """
     metadata = blob.metadata or {}
+    if not isinstance(blob.name, str) or type(blob.size) is not int or blob.size < 0:
+        message = "a blob without a name or a size"
+        raise ValueError(message)
     name = f"{container}/{blob.name}"
     if name.endswith("/") or any(metadata.get(mark) == "true" for mark in _FOLDER_MARKS):
         return _folder(name.rstrip("/"))

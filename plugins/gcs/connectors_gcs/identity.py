@@ -83,7 +83,8 @@ class _Google:
             credentials.refresh(_request)
         except GoogleAuthError as error:
             unreachable = bool(error.retryable) and self._account is not None
-        except (OSError, ValueError, TypeError, LookupError):
+        except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
+            # What is no token, or no time that it ends at, in an answer.
             unreachable = False
         else:
             if _is_token(credentials.token):

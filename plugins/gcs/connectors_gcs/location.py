@@ -15,7 +15,7 @@ MAX_KEY_SIZE = 1024
 # Cloud Storage documentation, "Buckets", "Bucket name requirements"; a name with dots may have 222 characters.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SCHEME = re.compile(r"gc?s://")
+_SCHEME = re.compile(r"\Agc?s://")
 
 
 def shown(path: str) -> str:
@@ -24,7 +24,11 @@ def shown(path: str) -> str:
 
 
 def split_path(path: str) -> tuple[str, str]:
-    """Return the bucket and the key of ``bucket/key``; the key may be empty, and is taken literally."""
+    """Return the bucket and the key of ``bucket/key``; the key may be empty, and is taken literally.
+
+    >>> split_path("clinic/mirrors/gs://other/one")
+    ('clinic', 'mirrors/gs://other/one')
+    """
     bucket, _, key = _SCHEME.sub("", path, count=1).lstrip("/").partition("/")
     return bucket, key
 

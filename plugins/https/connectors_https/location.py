@@ -17,6 +17,7 @@ __all__ = ["Place"]
 _PATH_CHARACTERS = "/:@!$&'()*+,;=-._~%"
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 
 
@@ -74,6 +75,8 @@ def _split(location: str) -> tuple[SplitResult, None] | tuple[None, str]:
     """Return the parts, or what is wrong with the location: without the parts, which may be secret."""
     if _CONTROL.search(location):
         return None, "holds a control character or a line break"
+    if _HALF_CHARACTER.search(location):
+        return None, "holds half of a character, which has no bytes to be sent"
     try:
         parts = urlsplit(location)
         _ = parts.port

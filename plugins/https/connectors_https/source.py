@@ -151,7 +151,7 @@ class PresignedSource:
                 patience.endure(stream)
             elif stream is not None:
                 if out is None:
-                    out = memoryview(bytearray(self._end(stop) - start))
+                    out = memoryview(bytearray(max(0, self._end(stop) - start)))  # it may end before
                 came, failure = self._drain(stream, position, out[position - start :])
                 position += came
                 patience.arrived(came)

@@ -36,14 +36,16 @@ from connectors_s3.location import shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FOREIGN", "UPLOAD_GONE", "Action", "attempt", "code_of", "nonsense", "storage_error"]
+__all__ = ["FOREIGN", "UPLOAD_GONE", "Action", "attempt", "code_of", "storage_error"]
 
 Action = Literal["read", "write", "list"]
 
 T = TypeVar("T")
 
-_NONSENSE = (ResponseParserError, ValueError, RuntimeError)
-"""What the libraries below raise at what is no XML, number or date in an answer."""
+_NONSENSE = (ResponseParserError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+"""What botocore and s3fs trip over in an answer that is none: no XML, a number or time that cannot be read, a missing
+member."""
+
 
 FOREIGN = (BotoCoreError, ClientError, HttpError, OSError, *_NONSENSE)
 """What the libraries below raise when a request fails; timeouts are among them as OSError."""
@@ -196,18 +198,10 @@ def _without_code(error: BaseException, where: str) -> ConnectorError:
     for builtin, kind, message in _BUILTIN:
         if isinstance(error, builtin):
             return kind(message.format(where=where))
-    if isinstance(error, _NONSENSE):
-        return _nonsense(error, where)
-    return StorageUnavailable(f"S3 cannot be reached for {where} ({type(error).__name__}); try again later")
-
-
-def nonsense(error: Exception, path: str) -> StorageUnavailable:
-    """Return the error that says of an answer, at which `error` was raised, that it makes no sense."""
-    return _nonsense(error, shown(path))
-
-
-def _nonsense(error: BaseException, where: str) -> StorageUnavailable:
-    return StorageUnavailable(f"S3's answer for {where} makes no sense ({type(error).__name__}); try again later")
+    what = type(error).__name__
+    if isinstance(error, _NONSENSE) and not isinstance(error, (BotoCoreError, HttpError, OSError)):
+        return StorageUnavailable(f"S3's answer for {where} makes no sense ({what}); try again later")
+    return StorageUnavailable(f"S3 cannot be reached for {where} ({what}); try again later")
 
 
 def attempt(path: str, action: Action, call: Callable[[], T]) -> T:

@@ -7,10 +7,10 @@ import functools
 import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from connectors.errors import ConfigError, ConnectorError, MachineFailed, StorageUnavailable
+from connectors.errors import ConfigError, ConnectorError, MachineFailed, NotAnObject, StorageUnavailable
 from connectors.guarded import Guarded
 from connectors.pages import Pages
-from connectors_s3.faults import FOREIGN, Action, nonsense, storage_error
+from connectors_s3.faults import FOREIGN, Action, storage_error
 from connectors_s3.location import shown, split_path
 from connectors_s3.s3fs_types import AioSession, S3FileSystem, iothread, reset_lock, sync_wrapper
 from connectors_s3.sessions import LONGEST, client_config, open_session, region
@@ -19,7 +19,7 @@ from connectors_s3.source import S3Source
 from connectors_s3.transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
     from connectors_s3.credentials import S3Credentials
 
@@ -29,22 +29,42 @@ _LISTED = ("Contents", "CommonPrefixes")
 
 
 def _translated(name: str, action: Action) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Return s3fs's coroutine method `name` with our errors in the place of its own."""
+    """Return s3fs's coroutine method `name` with our errors in the place of its own.
+
+    What a listing lists lies where it was asked for, or it is an error: with a folder, nothing else is to be removed,
+    copied or read.
+    """
     method = getattr(S3FileSystem, name)
 
     @functools.wraps(method)
-    async def translated(self: S3, path: str, *args: Any, **kwargs: Any) -> Any:
+    async def translated(self: S3, path: Any, *args: Any, **kwargs: Any) -> Any:
         try:
-            return await method(self, path, *args, **kwargs)
+            found = await method(self, path, *args, **kwargs)
+            if action == "list":
+                _check_below(self._strip_protocol(path), found)
         except ConnectorError:
             raise
-        except KeyError as error:  # s3fs takes what it needs to be in every answer
-            ours: ConnectorError = nonsense(error, self._strip_protocol(path))
         except FOREIGN as error:
-            ours = storage_error(error, self._strip_protocol(path), action)
+            where = self._strip_protocol(path)
+            ours = storage_error(error, ", ".join(where) if isinstance(where, list) else where, action)
+        else:
+            return found
         raise ours
 
     return translated
+
+
+def _check_below(path: str, found: Iterable[Any]) -> None:
+    """Check what is listed at a path: names, or what is told of each.
+
+    Raises:
+        StorageUnavailable: it lies elsewhere.
+    """
+    for one in found if path else ():
+        name = one if isinstance(one, str) else one["name"]
+        if not f"{name}/".startswith(f"{path}/"):
+            message = f"S3 lists what was not asked for, in {shown(path)}"
+            raise StorageUnavailable(message)
 
 
 class S3(Guarded, S3FileSystem):
@@ -155,6 +175,7 @@ class S3(Guarded, S3FileSystem):
     _find = _translated("_find", "list")
     _cat_file = _translated("_cat_file", "read")
     _cp_file = _translated("_cp_file", "write")
+    _rm = _translated("_rm", "write")
     _rm_file = _translated("_rm_file", "write")
     _isdir = _translated("_isdir", "read")
     _mkdir = _translated("_mkdir", "write")
@@ -174,6 +195,18 @@ class S3(Guarded, S3FileSystem):
             names = (one.get("Key") or one.get("Prefix") for kind in _LISTED for one in page.get(kind, ()))
             pages.turned(next(names, None), page.get("NextContinuationToken"))
             yield page
+
+    def modified(self, path: str, **kwargs: Any) -> Any:
+        """Return when an object was last written, as S3 says.
+
+        Raises:
+            NotAnObject: it is a folder or a bucket, of which S3 does not say.
+        """
+        found = self.info(path, **kwargs)
+        if found["type"] != "file":
+            message = f"{shown(self._strip_protocol(path))} is a folder, which has no time; name an object in it"
+            raise NotAnObject(message)
+        return found["LastModified"]
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import asyncssh
 
-from connectors.errors import NotAnObject, NotSupported, ObjectChanged, StorageUnavailable
+from connectors.errors import ConnectorError, NotAnObject, NotSupported, ObjectChanged, StorageUnavailable
 from connectors_sftp.blocks import Missing, patiently
 from connectors_sftp.faults import FOREIGN
 from connectors_sftp.loop import post, run
@@ -153,5 +153,5 @@ async def _close(session: Session, opening: asyncio.Task[File]) -> None:
         file = await opening
         if session.alive:
             await patiently(file.close())
-    except FOREIGN:
+    except (*FOREIGN, ConnectorError):
         return  # then there is nothing to be closed
