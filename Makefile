@@ -19,7 +19,8 @@ FUZZ_SECONDS ?= 600
 INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow attacks fuzz lint format bench docs dist test-wheels test-lowest sbom audit constraints clean
+.PHONY: help demo test test-slow attacks fuzz lint format bench docs dist test-wheels test-lowest sbom audit
+.PHONY: constraints clean
 
 help:  ## Show this.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \

@@ -24,6 +24,7 @@ from connectors.errors import (
     InvalidLocation,
     UnknownDataset,
 )
+from connectors.streams.machine import on_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,11 +159,8 @@ def _folders(app: AppConfig, *parts: str) -> list[str]:
     path = app.path_inside(*parts)
     if path is None or not os.path.isdir(path):
         return []
-    try:
-        names = os.listdir(path)
-    except OSError as error:
-        message = f"the app config's {'/'.join(parts) or 'folder'} cannot be listed: {error.strerror}"
-        raise ConfigError(message) from None
+    with on_this_machine(path, lambda: os.scandir(path), "cannot be read") as entries:
+        names = [entry.name for entry in entries]
     # Links that lead in a circle are none.
     return sorted(name for name in names if is_name(name) and os.path.isdir(os.path.join(path, name)))
 

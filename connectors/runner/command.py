@@ -119,7 +119,11 @@ class Capture:
         self._label = label
         # The thread has a descriptor of its own: should it outlive the run, stuck in writing to a terminal that
         # nobody reads, the number of one that was closed may belong to another file by then.
-        self._kept: IO[bytes] | None = open(os.dup(self.file.fileno()), "wb", buffering=0)  # noqa: SIM115
+        try:
+            self._kept: IO[bytes] | None = open(os.dup(self.file.fileno()), "wb", buffering=0)  # noqa: SIM115
+        except OSError:
+            self.file.close()
+            raise
 
     def close(self) -> None:
         """Forget what was captured."""
@@ -129,11 +133,12 @@ class Capture:
 
     def start(self, pipe: IO[bytes], enough: threading.Event, events: SimpleQueue[object]) -> None:
         """Begin to take all that comes out of `pipe`, until its end, or what is in it when there is `enough`."""
-        kept, self._kept = self._kept, None
+        kept = self._kept
         if kept is None:
             message = "a capture takes the output of one command only"
             raise ValueError(message)
         _start(lambda: self._drain(pipe, kept, enough), events, _Event.DRAINED)
+        self._kept = None  # the thread's, which closes it
 
     def _drain(self, pipe: IO[bytes], kept: IO[bytes], enough: threading.Event) -> None:
         try:
@@ -256,8 +261,13 @@ class _Running:
 
     def _listen(self) -> None:
         pipes = [pipe for pipe in (self._process.stdout, self._process.stderr) if pipe is not None]
-        for capture, pipe in zip(self._captures, pipes, strict=True):
-            capture.start(pipe, self._enough, self._stops.events)
+        for number, (capture, pipe) in enumerate(zip(self._captures, pipes, strict=True)):
+            try:
+                capture.start(pipe, self._enough, self._stops.events)
+            except MachineFailed:
+                for unheard in pipes[number:]:
+                    unheard.close()
+                raise
         _start(self._await_exit, self._stops.events, _Event.EXITED)
 
     def _await_exit(self) -> None:

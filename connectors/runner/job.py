@@ -47,6 +47,9 @@ RESULT_NAME = "result.json"
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOENT})
 
+_SPARE = 8
+"""Descriptors that are kept for removing the private folder, should there be no others by then."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -239,8 +242,18 @@ class _PrivateFolder:
     """A folder for plain files that nobody else can enter, gone at the end of the block."""
 
     def __init__(self) -> None:
-        with _kept():
-            self.path = tempfile.mkdtemp(prefix="connectors-run-")
+        self._spare: list[int] = []
+        try:
+            with _kept():
+                self._spare += (os.open(os.devnull, os.O_RDONLY) for _ in range(_SPARE))
+                self.path = tempfile.mkdtemp(prefix="connectors-run-")
+        except BaseException:
+            self._release()
+            raise
+
+    def _release(self) -> None:
+        while self._spare:
+            os.close(self._spare.pop())
 
     def make(self, name: str) -> str:
         """Make a folder in it and return its path."""
@@ -255,6 +268,7 @@ class _PrivateFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._release()
         try:
             _remove(self.path)
         except OSError as problem:

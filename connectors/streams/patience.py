@@ -6,7 +6,6 @@ nothing: a network that breaks again and again delays a reader, and does not sto
 
 from __future__ import annotations
 
-import io
 import random
 import time
 from typing import TYPE_CHECKING
@@ -14,11 +13,9 @@ from typing import TYPE_CHECKING
 from connectors.errors import StorageUnavailable
 
 if TYPE_CHECKING:
-    import socket
-
     from connectors.errors import ConnectorError
 
-__all__ = ["PROGRESS", "Arriving", "Patience", "SteadyFile"]
+__all__ = ["PROGRESS", "Arriving", "Patience"]
 
 PROGRESS = 1 << 16
 """Bytes that are progress: a byte now and then is none, and could go on for ever."""
@@ -134,52 +131,3 @@ class Arriving:
     def data(self) -> memoryview:
         """What is there of it."""
         return self._buffer[: self.position - self._start] if self._buffer is not None else memoryview(b"")
-
-
-class SteadyFile(io.RawIOBase):
-    """What comes over a socket, as long as it keeps coming: dripping is as good as silence, and as bad.
-
-    A socket's own timeout begins anew with every byte. Here, `PROGRESS` bytes must not be waited for twice as long as
-    that. Time in which nobody reads does not count.
-
-    Args:
-        sock: the socket, with its timeout.
-    """
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._raw = sock.makefile("rb", buffering=0)
-        timeout = sock.gettimeout()
-        self._limit = None if timeout is None else 2 * timeout
-        self._waited = 0.0
-        self._came = 0
-
-    def makefile(self, mode: str = "rb") -> io.BufferedReader:  # noqa: ARG002 - called as a socket's
-        """Return itself, buffered: what `http.client` asks a socket for."""
-        return io.BufferedReader(self)
-
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int | None:  # type: ignore[override]
-        """Put what comes next into a buffer.
-
-        Raises:
-            TimeoutError: too little came for too long.
-        """
-        before = time.monotonic()
-        size = self._raw.readinto(buffer)
-        self._waited += time.monotonic() - before
-        self._came += size or 0
-        if self._came >= PROGRESS:
-            self._waited, self._came = 0.0, 0
-        elif self._limit is not None and self._waited > self._limit:
-            message = "too few bytes for too long"
-            raise TimeoutError(message)
-        return size
-
-    def close(self) -> None:
-        """Close the file, and with its last one a socket that was closed before."""
-        if not self.closed:
-            self._raw.close()
-        super().close()

@@ -6,6 +6,8 @@ moment, and says how that went. It starts no thread, so that what it forks is as
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import os
 import random
@@ -13,7 +15,9 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,10 +27,12 @@ import connectors.runner
 from connectors.cli import entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-__all__ = ["Death", "Mortals", "content", "mortals"]
+__all__ = ["REFUSED", "Death", "Mortals", "content", "mortals"]
 
+REFUSED = 7
+"""The exit code of a job that ended with an error of ours."""
 PATIENCE = 60.0
 """Seconds after which a process that does not end is taken to hang."""
 WRITING, CLOSING, DONE = b"w", b"c", b"d"
@@ -117,7 +123,7 @@ def _write(arguments: dict[str, Any], say: Callable[[bytes], None]) -> None:
     data = memoryview(content(arguments["size"], arguments["seed"]))
     dataset = _dataset(arguments)
     say(WRITING)
-    with dataset.open("wb") as file:
+    with dataset.open(arguments.get("mode", "wb")) as file:
         for start in range(0, len(data), 700_000):
             file.write(data[start : start + 700_000])
         say(CLOSING)
@@ -165,7 +171,92 @@ def _command(arguments: dict[str, Any], say: Callable[[bytes], None]) -> None:
         sys.exit(code)
 
 
+KEPT: list[Any] = []
+"""What is still open when the interpreter ends."""
+
+
+def _leave(arguments: dict[str, Any], say: Callable[[bytes], None]) -> None:
+    """Come to the end of the program in the middle of something."""
+    dataset, data = _dataset(arguments), content(arguments["size"], arguments["seed"])
+    say(WRITING)
+    LEAVING[arguments["what"]](dataset, data, arguments)
+    say(CLOSING)
+
+
+def _keep_reader(dataset: connectors.Dataset, data: bytes, _: dict[str, Any]) -> None:
+    file = dataset.open("rb")
+    KEPT.append(file)
+    for start in range(0, len(data) // 2, 1 << 20):
+        if file.read(1 << 20) != data[start : start + (1 << 20)]:
+            sys.exit(1)
+
+
+def _keep_writer(dataset: connectors.Dataset, data: bytes, _: dict[str, Any]) -> None:
+    file = dataset.open("wb")
+    KEPT.append(file)
+    file.write(data)
+
+
+def _close_at_exit(dataset: connectors.Dataset, data: bytes, _: dict[str, Any]) -> None:
+    file = dataset.open("wb")
+    atexit.register(file.close)
+    file.write(data)
+
+
+def _write_at_exit(dataset: connectors.Dataset, data: bytes, _: dict[str, Any]) -> None:
+    atexit.register(lambda: dataset.write_bytes(data))
+
+
+def _read_at_exit(dataset: connectors.Dataset, data: bytes, _: dict[str, Any]) -> None:
+    atexit.register(lambda: None if dataset.read_bytes() == data else os._exit(1))
+
+
+def _seal_at_exit(_: connectors.Dataset, __: bytes, arguments: dict[str, Any]) -> None:
+    atexit.register(lambda: connectors.encrypt(arguments["source"], arguments["target"], arguments["key"]))
+
+
+def _read_on_and_on(dataset: connectors.Dataset, data: bytes, _: dict[str, Any]) -> None:
+    def read() -> None:
+        while dataset.read_bytes() == data:
+            begun.set()
+
+    begun = threading.Event()
+    threading.Thread(target=read, daemon=True).start()
+    begun.wait()
+
+
+def _write_on_and_on(dataset: connectors.Dataset, data: bytes, _: dict[str, Any]) -> None:
+    def write() -> None:
+        with dataset.open("wb") as file:
+            while True:
+                file.write(data)
+                begun.set()
+
+    begun = threading.Event()
+    threading.Thread(target=write, daemon=True).start()
+    begun.wait()
+
+
+def _write_in_a_thread(dataset: connectors.Dataset, data: bytes, _: dict[str, Any]) -> None:
+    threading.Thread(target=lambda: dataset.write_bytes(data)).start()
+
+
+LEAVING: dict[str, Callable[[connectors.Dataset, bytes, dict[str, Any]], None]] = {
+    "a reader is open": _keep_reader,
+    "a writer is open": _keep_writer,
+    "atexit closes a writer": _close_at_exit,
+    "atexit writes": _write_at_exit,
+    "atexit reads": _read_at_exit,
+    "atexit seals a file": _seal_at_exit,
+    "a daemon thread reads": _read_on_and_on,
+    "a daemon thread writes": _write_on_and_on,
+    "another thread writes": _write_in_a_thread,
+}
+"""What a program is in the middle of at its end."""
+
+
 JOBS = {
+    "leave": _leave,
     "write": _write,
     "encrypt": _encrypt,
     "upload": _upload,
@@ -176,6 +267,7 @@ JOBS = {
 
 
 def _serve() -> None:
+    gc.freeze()  # so that those who end in good order do not look through all that was loaded
     for line in sys.stdin:
         job, arguments, number, phase, moment = json.loads(line)
         reading, writing = os.pipe()
@@ -192,8 +284,10 @@ def _serve() -> None:
 def _live(job: str, arguments: dict[str, Any], writing: int) -> None:
     """Do a job in the process that was forked for it, and end as every program does."""
     nothing = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1) if arguments.get("loud") else (0, 1, 2):  # of its parent's streams it has no business
+    for stream in (0, 1, 2):  # with its parent's streams it has nothing to do
         os.dup2(nothing, stream)
+    if "stderr" in arguments:
+        os.dup2(os.open(arguments["stderr"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)
     try:
         for name, value in arguments.get("environment", {}).items():
             os.environ[name] = value
@@ -202,6 +296,8 @@ def _live(job: str, arguments: dict[str, Any], writing: int) -> None:
         JOBS[job](arguments, lambda word: os.write(writing, word))
     except KeyboardInterrupt:
         sys.exit(130)
+    except connectors.errors.ConnectorError:
+        sys.exit(REFUSED)
     os.write(writing, DONE)
     sys.exit(0)
 

@@ -6,7 +6,9 @@ import base64
 import functools
 import hashlib
 import random
-from contextlib import suppress
+import socket
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,17 +20,29 @@ from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_b
 import connectors
 import connectors_azure.clients
 import connectors_https.filesystem
+from connectors.errors import ConnectorError
 from connectors.streams.patience import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import pytest
     from proxies import Proxy
     from servers import AzureServer, S3Server
 
-__all__ = ["KEY", "STORAGES", "Storage", "digest", "impatient", "plain_file", "storage_at"]
+__all__ = [
+    "KEY",
+    "STORAGES",
+    "Storage",
+    "deaf_server",
+    "digest",
+    "impatient",
+    "now",
+    "plain_file",
+    "storage_at",
+    "tried",
+]
 
 KEY = "3c" * 32
 STORAGES = ["S3", "S3 over presigned URLs", "Azure", "Azure over SAS URLs"]
@@ -125,6 +139,11 @@ def impatient(monkeypatch: pytest.MonkeyPatch, *, silence: float = 10.0, longest
     monkeypatch.setattr(connectors_azure.clients, "READ_TIMEOUT", silence)
     for module in ("sessions", "source"):
         monkeypatch.setattr(f"connectors_s3.{module}.READ_TIMEOUT", silence)
+    monkeypatch.setattr("connectors_s3.sessions.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("connectors_gcs.client.Client.first_pause", 0.001)
+    monkeypatch.setattr("connectors_gcs.transport.READ_TIMEOUT", silence)
+    monkeypatch.setattr("connectors_gcs.transport._Connection.silence", silence)
+    monkeypatch.setattr("connectors_s3.filesystem.LONGEST", 4 * silence)
     monkeypatch.setattr(botocore.retries.standard.ExponentialBackoff, "delay_amount", lambda *_: 0.001)
 
 
@@ -143,3 +162,46 @@ def digest(path: Path) -> str:
     """Return the digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tried(attempt: Callable[[], object]) -> bool:
+    """Try something; return whether it was done. It may fail with an error of ours, and with no other."""
+    try:
+        attempt()
+    except ConnectorError:
+        return False
+    return True
+
+
+def now() -> datetime:
+    """Return this moment."""
+    return datetime.now(UTC)
+
+
+@contextmanager
+def deaf_server() -> Iterator[str]:
+    """Take connections on loopback, and neither read nor say anything; give the URL."""
+    taken = []
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 12)
+        thread = threading.Thread(target=lambda: _take(listener, taken))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in taken:
+                connection.close()
+
+
+def _take(listener: socket.socket, taken: list[socket.socket]) -> None:
+    with suppress(OSError):
+        while True:
+            taken.append(listener.accept()[0])
+
+
+def signature(query_string: str) -> str:
+    """Return the signature in the query of a signed URL, as it stands there."""
+    query = base64.b64decode(query_string).decode()
+    return next(part for part in query.split("&") if part.startswith(("X-Amz-Signature=", "sig=")))

@@ -14,7 +14,10 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpResponse
 from azure.storage.blob import BlobServiceClient, ExponentialRetry
 from requests.exceptions import RequestException
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from connectors.streams.steady import SteadyConnection
 from connectors_azure.identity import Tokens, open_identity
 
 if TYPE_CHECKING:
@@ -47,6 +50,28 @@ _NUMBERS = {
 }
 
 
+class _Connection(SteadyConnection, HTTPConnection):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.silence = READ_TIMEOUT
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class TooManyRequests(ServiceResponseError):
+    """A status that is worth another try, and that the client's own retries do not know."""
+
+
 class _Transport(RequestsTransport):  # type: ignore[misc]  # azure.core gives it without its type
     """Sends requests, and lets go at once of answers whose numbers are none: what comes after would trip over them.
 
@@ -62,6 +87,10 @@ class _Transport(RequestsTransport):  # type: ignore[misc]  # azure.core gives i
                 answer.internal_response.close()
                 message = f"an answer with a {name} that is none"
                 raise ServiceResponseError(message)
+        if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            answer.internal_response.close()
+            message = "too many requests"
+            raise TooManyRequests(message)
         if not stream or answer.status_code not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
             _read(answer.internal_response)
             if isinstance(answer, HttpResponse):
@@ -118,7 +147,9 @@ def open_service(account: Account, credentials: AzureCredentials) -> BlobService
     transport.open()
     session: Any = transport.session  # requests has no types
     for prefix in ("https://", "http://"):
-        session.get_adapter(prefix).init_poolmanager(connections=CONNECTIONS, maxsize=CONNECTIONS)
+        adapter = session.get_adapter(prefix)
+        adapter.init_poolmanager(connections=CONNECTIONS, maxsize=CONNECTIONS)
+        adapter.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
     return BlobServiceClient(
         account.endpoint,
         credential=_credential(account, credentials),

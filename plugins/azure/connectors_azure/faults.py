@@ -28,23 +28,20 @@ from connectors_azure.location import shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BEYOND_END", "FOREIGN", "Action", "attempt", "code_of", "storage_error"]
+__all__ = ["BEYOND_END", "FOREIGN", "Action", "attempt", "code_of", "is_bug", "storage_error"]
 
 Action = Literal["read", "write", "list", "remove", "copy"]
 
 T = TypeVar("T")
 
-_NONSENSE = (ValueError, SyntaxError, IndexError)
-"""What the libraries below raise at what is no XML, number, date or policy in an answer."""
+_NONSENSE = (ValueError, SyntaxError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What Azure's libraries trip over in an answer that is none: no XML, no number, date or policy, a missing element."""
 
 FOREIGN = (AzureError, OSError, *_NONSENSE)
 """What the libraries below raise when a request fails."""
 
 BEYOND_END = ("InvalidRange", "416")
 """What Azure answers to a range that starts where the blob has ended."""
-
-_TRIPPED = (TypeError, LookupError, AttributeError, ArithmeticError)
-"""What the libraries below trip over, where an answer lacks what they take to be in it; of ours, they are bugs."""
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}|[0-9]{3}")
 
@@ -209,12 +206,14 @@ def _without_code(error: BaseException, where: str) -> ConnectorError:
     """Return our error for one in which no server's answer is, or no sensible one."""
     what = type(error).__name__
     if isinstance(error, _NONSENSE):
-        return _nonsense(error, where)
+        return StorageUnavailable(f"Azure's answer for {where} makes no sense ({what}); try again later")
     return StorageUnavailable(f"Azure cannot be reached for {where} ({what}); try again later")
 
 
-def _nonsense(error: BaseException, where: str) -> StorageUnavailable:
-    return StorageUnavailable(f"Azure's answer for {where} makes no sense ({type(error).__name__}); try again later")
+def is_bug(error: Exception) -> bool:
+    """Tell whether one of `FOREIGN` is a bug of ours, which is nothing that an answer does: no library raised it."""
+    slips = (TypeError, LookupError, AttributeError, ArithmeticError)
+    return isinstance(error, slips) and not is_of_library(error, "azure", "requests")
 
 
 def attempt(path: str, action: Action, call: Callable[[], T], ends: datetime | None = None) -> T:
@@ -223,15 +222,12 @@ def attempt(path: str, action: Action, call: Callable[[], T], ends: datetime | N
     A function and not a context manager: only here are they raised outside the handler, so that no library's error,
     with the request and its signature in its attributes, travels along as their context.
     """
-    ours: ConnectorError
     try:
         return call()
     except ConnectorError:
         raise
     except FOREIGN as error:
-        ours = storage_error(error, path, action, ends)
-    except _TRIPPED as error:
-        if not is_of_library(error, "azure", "requests"):
+        if is_bug(error):
             raise
-        ours = _nonsense(error, shown(path))
+        ours = storage_error(error, path, action, ends)
     raise ours

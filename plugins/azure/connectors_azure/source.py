@@ -9,12 +9,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError
 from urllib3.exceptions import HTTPError
 
-from connectors.errors import NotAnObject, ObjectChanged, StorageUnavailable
+from connectors.errors import ConnectorError, NotAnObject, ObjectChanged, StorageUnavailable
 from connectors.streams.patience import Arriving
-from connectors_azure.faults import BEYOND_END, FOREIGN, code_of
+from connectors_azure.faults import BEYOND_END, FOREIGN, code_of, storage_error
 from connectors_azure.location import shown
 
 if TYPE_CHECKING:
@@ -100,25 +99,37 @@ class AzureSource:
     def _get(self, arriving: Arriving, pin: _Pin | None) -> _Pin:
         """Ask for a range, and for the rest of it where an answer breaks off; return the blob's pin."""
         while pin is None or not arriving.complete:
+            came, failure = 0, None
+            broken: ConnectorError = StorageUnavailable(f"Azure broke off its answer, reading {shown(self._path)}")
             try:
                 pin, came = self._ask(arriving, pin)
-            except HttpResponseError as error:
-                if pin is not None or code_of(error) not in BEYOND_END:
-                    raise
-                # It starts beyond the end, which in an empty blob is everywhere: the properties tell version and size.
-                found = self._blob().get_blob_properties()
-                pin, came = _Pin(str(found.etag), int(found.size)), 0
-                # Another blob may have come in between, in which the range is no longer beyond the end.
-                arriving.room(pin.size)
+            except ConnectorError:
+                raise
+            except FOREIGN as error:
+                failure = error
+            if failure is not None and pin is None and code_of(failure) in BEYOND_END:
+                pin = self._beyond_end(arriving)
                 continue
-            arriving.came(came, StorageUnavailable(f"Azure broke off its answer, reading {shown(self._path)}"))
+            if failure is not None:
+                broken = storage_error(failure, self._path, "read")
+                if not isinstance(broken, StorageUnavailable):
+                    raise failure
+            arriving.came(came, broken)
+        return pin
+
+    def _beyond_end(self, arriving: Arriving) -> _Pin:
+        """Pin a blob whose first range starts beyond its end, which in an empty one is everywhere."""
+        found = self._blob().get_blob_properties()
+        pin = _Pin(str(found.etag), int(found.size))
+        # Another blob may have come in between, in which the range is no longer beyond the end.
+        arriving.room(pin.size)
         return pin
 
     def _ask(self, arriving: Arriving, pin: _Pin | None) -> tuple[_Pin, int]:
         """Ask for what is missing of a range, once; return the blob's pin, and how many bytes came.
 
-        The client makes the request, and makes it again until it is answered. What it does with an answer that breaks
-        off is to throw it away and ask for all of it again: so the body is read here, and it is shown none.
+        The client's own repetitions are left out: it asks for all of a range again whose answer breaks off, and forgets
+        the hook by which that is looked at. So the body is read here, and the client is shown none.
         """
         found, came = pin, 0
 
@@ -146,6 +157,7 @@ class AzureSource:
             # What a blob claims to be encoded in is not for this side to undo: the bytes are read as they lie there.
             decompress=False,
             raw_response_hook=take,
+            retry_total=0,
             **condition,
         )
         if found is None:

@@ -8,17 +8,14 @@ from __future__ import annotations
 import http.client
 import logging
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3.exceptions
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from connectors.streams.patience import SteadyFile
-
-if TYPE_CHECKING:
-    import socket
+from connectors.streams.steady import SteadyConnection
 
 __all__ = ["BROKEN", "open_pool"]
 
@@ -35,29 +32,11 @@ BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 """What a connection raises when it fails; timeouts are among them as OSError."""
 
 
-class _Connection(HTTPConnection):
+class _Connection(SteadyConnection, HTTPConnection):
     # http.client prints every request, token and all, while its debug level is up, and a level set on its class is
     # everybody's.
     debuglevel = 0
-
-    def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:  # type: ignore[override]
-        """Make an answer, as `http.client` calls it, that does not drip."""
-        return http.client.HTTPResponse(SteadyFile(sock), *args, **kwargs)  # type: ignore[arg-type]
-
-    def connect(self) -> None:
-        """Connect; from then on only silence counts, not the time a connection may take."""
-        super().connect()
-        self._be_patient()
-
-    def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:  # noqa: FBT001, FBT002 - urllib3's signature
-        """Start a request."""
-        self._be_patient()
-        super().putrequest(method, url, skip_host, skip_accept_encoding)
-
-    def _be_patient(self) -> None:
-        # urllib3 sends bodies under the connect timeout, which is no time for a slow line to take a piece of one.
-        if self.sock is not None:
-            self.sock.settimeout(READ_TIMEOUT)
+    silence = READ_TIMEOUT
 
 
 class _TlsConnection(_Connection, HTTPSConnection):

@@ -22,12 +22,11 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from connectors.errors import NotSupported, StorageUnavailable
 from connectors.secrets import SecretText
 from connectors.streams import patience as streams
-from connectors.streams.patience import SteadyFile
+from connectors.streams.steady import SteadyConnection
 from connectors_https.answers import SKEW, Failure, expired, refusal
 from connectors_https.signature import Signature
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Collection, Mapping
     from typing import IO
 
@@ -45,6 +44,7 @@ _BLOCK = 1 << 17
 """Bytes of a request's body that are handed to the socket at once."""
 _PIECE = 1 << 18
 """Bytes of an answer that are taken from the socket at once: what is lost at most where a connection breaks."""
+_AGENT = f"enclave-connectors-https/{importlib.metadata.version('enclave-connectors-https')}"
 _CAUGHT = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 
 
@@ -84,7 +84,7 @@ class Patience(streams.Patience):
         self.bear(failure.error, failure.pause)
 
 
-class _Connection(HTTPConnection):
+class _Connection(SteadyConnection, HTTPConnection):
     """A connection that asks for one target, whatever it is told to ask for."""
 
     # http.client prints every request while its debug level is up, and a level set on its class is everybody's.
@@ -93,23 +93,17 @@ class _Connection(HTTPConnection):
     def __init__(self, host: str, port: int | None = None, *, target: SecretText, silence: float, **kw: Any) -> None:
         super().__init__(host, port, **kw)
         self._target = target
-        self._silence = silence
+        self.silence = silence
         self._holding = False
         self._head = b""
 
-    def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:  # type: ignore[override]
+    def response_class(self, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:  # type: ignore[override]
         """Make an answer, as `http.client` calls it, and remember it: urllib3's own has no way to fill a buffer."""
-        self.answer = http.client.HTTPResponse(SteadyFile(sock), *args, **kwargs)  # type: ignore[arg-type]
+        self.answer = super().response_class(*args, **kwargs)
         return self.answer
-
-    def connect(self) -> None:
-        """Connect; from then on only silence counts, not the time a connection may take."""
-        super().connect()
-        self._be_patient()
 
     def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - urllib3's signature
         """Write the request line with the real target."""
-        self._be_patient()
         super().putrequest(method, self._target.reveal(), skip_host, skip_accept_encoding)
 
     def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
@@ -131,11 +125,6 @@ class _Connection(HTTPConnection):
             return
         head, self._head = self._head, b""
         super().send(head + data if head else data)
-
-    def _be_patient(self) -> None:
-        # urllib3 sends bodies under the connect timeout, which is no time for a slow line to take a piece of one.
-        if self.sock is not None:
-            self.sock.settimeout(self._silence)
 
 
 class _TlsConnection(_Connection, HTTPSConnection):
@@ -168,7 +157,7 @@ class Client:
         self._target = SecretText(place.path if query is None else f"{place.path}?{query.reveal()}")
         self._headers = {
             "Accept-Encoding": "identity",
-            "User-Agent": f"enclave-connectors-https/{importlib.metadata.version('enclave-connectors-https')}",
+            "User-Agent": _AGENT,
         }
         # One pool for each process: setdefault makes two first threads agree on one, without a lock that a fork could
         # leave held. A child does not touch its parent's pool, whose queue has such a lock.

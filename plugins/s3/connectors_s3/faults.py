@@ -37,17 +37,16 @@ from connectors_s3.location import shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FOREIGN", "TRIPPED", "UPLOAD_GONE", "Action", "attempt", "code_of", "nonsense", "storage_error", "tripped"]
+__all__ = ["FOREIGN", "UPLOAD_GONE", "Action", "attempt", "code_of", "is_bug", "storage_error"]
 
 Action = Literal["read", "write", "list"]
 
 T = TypeVar("T")
 
-_NONSENSE = (ResponseParserError, ValueError, RuntimeError)
-"""What the libraries below raise at what is no XML, number or date in an answer."""
+_NONSENSE = (ResponseParserError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+"""What botocore and s3fs trip over in an answer that is none: no XML, a number or time that cannot be read, a missing
+member."""
 
-TRIPPED = (TypeError, LookupError, AttributeError, ArithmeticError)
-"""What they trip over, where an answer lacks what they take to be in it; of ours, these are bugs."""
 
 FOREIGN = (BotoCoreError, ClientError, HttpError, OSError, *_NONSENSE)
 """What the libraries below raise when a request fails; timeouts are among them as OSError."""
@@ -200,23 +199,16 @@ def _without_code(error: BaseException, where: str) -> ConnectorError:
     for builtin, kind, message in _BUILTIN:
         if isinstance(error, builtin):
             return kind(message.format(where=where))
-    if isinstance(error, _NONSENSE):
-        return _nonsense(error, where)
-    return StorageUnavailable(f"S3 cannot be reached for {where} ({type(error).__name__}); try again later")
+    what = type(error).__name__
+    if isinstance(error, _NONSENSE) and not isinstance(error, (BotoCoreError, HttpError, OSError)):
+        return StorageUnavailable(f"S3's answer for {where} makes no sense ({what}); try again later")
+    return StorageUnavailable(f"S3 cannot be reached for {where} ({what}); try again later")
 
 
-def tripped(error: Exception) -> bool:
-    """Tell whether an error is one of the libraries' over an answer, and not a bug of ours."""
-    return is_of_library(error, "aiobotocore", "botocore", "s3fs", "aiohttp")
-
-
-def nonsense(error: Exception, path: str) -> StorageUnavailable:
-    """Return the error that says of an answer, at which `error` was raised, that it makes no sense."""
-    return _nonsense(error, shown(path))
-
-
-def _nonsense(error: BaseException, where: str) -> StorageUnavailable:
-    return StorageUnavailable(f"S3's answer for {where} makes no sense ({type(error).__name__}); try again later")
+def is_bug(error: Exception) -> bool:
+    """Tell whether one of `FOREIGN` is a bug of ours, which is nothing that an answer does: no library raised it."""
+    slips = (TypeError, LookupError, AttributeError, ArithmeticError)
+    return isinstance(error, slips) and not is_of_library(error, "aiobotocore", "botocore", "s3fs", "aiohttp")
 
 
 def attempt(path: str, action: Action, call: Callable[[], T]) -> T:
@@ -225,15 +217,12 @@ def attempt(path: str, action: Action, call: Callable[[], T]) -> T:
     A function and not a context manager: only here are they raised outside the handler, so that no library's error,
     with the request and its signature in its attributes, travels along as their context.
     """
-    ours: ConnectorError
     try:
         return call()
     except ConnectorError:
         raise
     except FOREIGN as error:
-        ours = storage_error(error, path, action)
-    except TRIPPED as error:
-        if not tripped(error):
+        if is_bug(error):
             raise
-        ours = nonsense(error, path)
+        ours = storage_error(error, path, action)
     raise ours

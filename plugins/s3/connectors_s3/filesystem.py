@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from connectors.errors import ConfigError, ConnectorError, NotAnObject, StorageUnavailable
+from connectors.errors import ConfigError, ConnectorError, MachineFailed, NotAnObject, StorageUnavailable
 from connectors.guarded import Guarded
 from connectors.pages import Pages
-from connectors_s3.faults import FOREIGN, TRIPPED, Action, nonsense, storage_error, tripped
+from connectors_s3.faults import FOREIGN, Action, is_bug, storage_error
 from connectors_s3.location import shown, split_path
-from connectors_s3.s3fs_types import AioSession, S3FileSystem, sync_wrapper
-from connectors_s3.sessions import client_config, open_session, region
+from connectors_s3.s3fs_types import AioSession, S3FileSystem, iothread, reset_lock, sync_wrapper
+from connectors_s3.sessions import LONGEST, client_config, open_session, region
 from connectors_s3.sink import MIN_PART_SIZE, PART_SIZE, S3Sink
 from connectors_s3.source import S3Source
 from connectors_s3.transport import Transport
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
     from connectors_s3.credentials import S3Credentials
@@ -37,30 +38,22 @@ def _translated(name: str, action: Action) -> Callable[..., Coroutine[Any, Any, 
 
     @functools.wraps(method)
     async def translated(self: S3, path: Any, *args: Any, **kwargs: Any) -> Any:
-        ours: ConnectorError
         try:
             found = await method(self, path, *args, **kwargs)
             if action == "list":
                 _check_below(self._strip_protocol(path), found)
         except ConnectorError:
             raise
-        except TRIPPED as error:  # s3fs takes what it needs to be in every answer
-            if not tripped(error):
-                raise
-            ours = nonsense(error, _stripped(path))
         except FOREIGN as error:
-            ours = storage_error(error, _stripped(path), action)
+            if is_bug(error):
+                raise
+            where = self._strip_protocol(path)
+            ours = storage_error(error, ", ".join(where) if isinstance(where, list) else where, action)
         else:
             return found
         raise ours
 
     return translated
-
-
-def _stripped(path: Any) -> str:
-    """Return a path, or several, as errors name it."""
-    where = S3._strip_protocol(path)  # noqa: SLF001
-    return ", ".join(where) if isinstance(where, list) else str(where)
 
 
 def _check_below(path: str, found: Iterable[Any]) -> None:
@@ -88,6 +81,7 @@ class S3(Guarded, S3FileSystem):
 
     Raises:
         ConfigError: parts of this size are not allowed.
+        MachineFailed: there is no thread for its requests.
     """
 
     # fsspec fills in a constructor's arguments from FSSPEC_S3_* variables and ~/.config/fsspec by the class's
@@ -110,16 +104,59 @@ class S3(Guarded, S3FileSystem):
         self.protocol = ("s3",)  # type: ignore[misc]  # fsspec lets an instance have its own
         self._part_size = part_size
         self._object_options = credentials.object_options
-        super().__init__(
-            anon=credentials.anonymous,
-            endpoint_url=credentials.endpoint_url,
-            client_kwargs={"region_name": region(credentials)},
-            config_kwargs={**client_config(credentials), "http_session_cls": Transport},
-            session=open_session(AioSession, credentials),
-            use_listings_cache=False,
-            asynchronous=asynchronous,
-            loop=loop,
-        )
+        try:
+            super().__init__(
+                anon=credentials.anonymous,
+                endpoint_url=credentials.endpoint_url,
+                client_kwargs={"region_name": region(credentials)},
+                config_kwargs={**client_config(credentials), "http_session_cls": Transport},
+                session=open_session(AioSession, credentials),
+                use_listings_cache=False,
+                asynchronous=asynchronous,
+                loop=loop,
+            )
+        except RuntimeError:
+            if asynchronous or loop is not None or iothread[0] is not None:
+                raise
+            # fsspec would keep its event loop, which no thread runs, and whoever asked it would wait for ever.
+            reset_lock()
+        else:
+            return
+        message = "there is no thread for the requests to S3: end some, or raise the limit (ulimit -u)"
+        raise MachineFailed(message)
+
+    @property
+    def loop(self) -> Any:
+        """The event loop that runs the requests.
+
+        Raises:
+            StorageUnavailable: this is a forked child, in which no thread runs it.
+        """
+        if self._pid != os.getpid():
+            message = "this was opened by the process that this one was forked from, and is its alone; open it here"
+            raise StorageUnavailable(message)
+        return self._loop
+
+    async def _call_s3(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Make a request, and give it up when nothing comes of it: aiohttp waits for ever until a body is taken.
+
+        Raises:
+            TimeoutError: for `LONGEST` seconds there was no answer, and no more of the body was taken.
+        """
+        body: Any = kwargs.get("Body")
+        position = None
+        request = asyncio.ensure_future(super()._call_s3(method, *args, **kwargs))
+        try:
+            while not (await asyncio.wait({request}, timeout=LONGEST))[0]:
+                before, position = position, body.tell() if body is not None else None
+                if position == before:
+                    message = "nothing came of a request"
+                    raise TimeoutError(message)
+            return request.result()
+        finally:
+            request.cancel()
+
+    call_s3 = sync_wrapper(_call_s3)
 
     def open_source(self, path: str) -> S3Source:
         """Return the sealed bytes at ``bucket/key``, to be read by ranges; no request is made yet."""

@@ -4,7 +4,7 @@
 """
 
 from aiobotocore.session import AioSession
-from fsspec.asyn import sync, sync_wrapper
+from fsspec.asyn import iothread, reset_lock, sync, sync_wrapper
 from s3fs import S3FileSystem
 
-__all__ = ["AioSession", "S3FileSystem", "sync", "sync_wrapper"]
+__all__ = ["AioSession", "S3FileSystem", "iothread", "reset_lock", "sync", "sync_wrapper"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import random
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from botocore.handlers import add_expect_header
@@ -22,6 +24,11 @@ READ_TIMEOUT = 60
 """Seconds without a byte until a request has failed."""
 TOTAL_ATTEMPTS = 5
 """How often a request is sent at most; botocore's standard mode waits longer and longer between them."""
+FIRST_PAUSE = 1.0
+"""Seconds before the second request, at most, where there were too many; doubled before each further one."""
+LONGEST = 400.0
+"""Seconds until a request is given up, with all its repetitions, that neither is answered nor gets on: about as long as
+these take together."""
 DEFAULT_REGION = "us-east-1"
 """What requests are signed for where an endpoint is given and no region: compatible stores check it against this."""
 
@@ -34,9 +41,16 @@ def open_session(kind: type[S], credentials: S3Credentials) -> S:
     """
     _withhold_signatures()
     make: Any = kind  # botocore has no types
-    if credentials.ambient:
-        return cast("S", _sending_at_once(make(profile=credentials.profile)))
-    session = _sending_at_once(make(session_vars=_isolated(make.SESSION_VARIABLES)))
+    session = _sending_at_once(
+        make(profile=credentials.profile) if credentials.ambient else _closed_session(make, credentials)
+    )
+    session.register("needs-retry.s3", _pause_of_busy)
+    return cast("S", session)
+
+
+def _closed_session(make: Any, credentials: S3Credentials) -> Any:
+    """Return a session that takes nothing from the machine around it."""
+    session = make(session_vars=_isolated(make.SESSION_VARIABLES))
     # ~/.aws/models could redefine what a request to S3 is; the store's s3 and proxy sections have no session variable.
     builtin = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
     session.register_component("data_loader", builtin)
@@ -48,7 +62,17 @@ def open_session(kind: type[S], credentials: S3Credentials) -> S:
         session.set_credentials(
             credentials.access_key_id, credentials.secret_access_key.reveal(), token.reveal() if token else None
         )
-    return cast("S", session)
+    return session
+
+
+def _pause_of_busy(response: tuple[Any, Any] | None, attempts: int, **_: Any) -> float | None:
+    """Return the seconds until a request is repeated for which there were too many; None where it is not.
+
+    botocore knows that status only together with a code, which not every store sends.
+    """
+    if response is None or response[0].status_code != HTTPStatus.TOO_MANY_REQUESTS or attempts >= TOTAL_ATTEMPTS:
+        return None
+    return random.uniform(0, FIRST_PAUSE * 2 ** (attempts - 1))  # noqa: S311 - no secret
 
 
 def _isolated(variables: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from connectors.errors import ConnectorError, StorageUnavailable
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["Upload"]
 
 _LOG = logging.getLogger(__name__)
+
+# What was registered last is called first when the interpreter ends. With this, uploads are aborted after whatever
+# a program registers from now on, such as the `close` of a file that it has opened.
+weakref.finalize(_LOG, int)
 
 
 class Upload:
