@@ -43,6 +43,7 @@ CLOUDS = {
     "an object without a name": ("s3", "listing", answer("200 OK", LISTED % b"<Size>1</Size>")),
     "an object of another folder": ("s3", "find", answer("200 OK", LISTED % b"<Key>elsewhere</Key><Size>1</Size>")),
     "a blob without a name": ("azure", "listing", answer("200 OK", BLOBS % b"<Properties/>", "Content-Type: application/xml")),
+    "a range beyond the end of a blob of an unknown size": ("azure", "range", answer("416 X", b"", "x-ms-error-code: InvalidRange") + NEXT + answer("200 OK", b"", *DATED).replace(b"Content-Length: 0\r\n", b"")),
     "a blob of an unknown size": ("azure", "info", answer("200 OK", b"", *DATED, "x-ms-blob-type: BlockBlob").replace(b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n") + b"0\r\n\r\n"),
 }  # fmt: skip
 

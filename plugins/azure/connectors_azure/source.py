@@ -120,7 +120,10 @@ class AzureSource:
     def _beyond_end(self, arriving: Arriving) -> _Pin:
         """Pin a blob whose first range starts beyond its end, which in an empty one is everywhere."""
         found = self._blob().get_blob_properties()
-        pin = _Pin(str(found.etag), int(found.size))
+        if type(found.size) is not int:
+            message = f"Azure does not say how large {shown(self._path)} is; try again later"
+            raise StorageUnavailable(message)
+        pin = _Pin(str(found.etag), found.size)
         # Another blob may have come in between, in which the range is no longer beyond the end.
         arriving.room(pin.size)
         return pin
