@@ -23,6 +23,7 @@ from connectors.errors import (
     InvalidLocation,
     UnknownDataset,
 )
+from connectors.secrets import Hidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,6 +129,7 @@ class AppConfig(Mapping[str, "Port"]):
             message = f"the app config's {shown} cannot be read: {error.strerror}"
             raise ConfigError(message) from None
         if len(data) > limit:
+            del data  # a traceback that prints locals would print it
             message = f"the app config's {shown} is larger than {limit} bytes"
             raise ConfigError(message)
         return data
@@ -208,12 +210,12 @@ class _ConnectedDataset(Dataset):
         self._reference = (root, port, name)
         self._setup(self._read_documents, f"{port}/{name}")
 
-    def _read_documents(self) -> tuple[str, bytes]:
+    def _read_documents(self) -> tuple[str, Hidden]:
         root, port, name = self._reference
         app = AppConfig(root)
         location = _location(app, port, name, _DATASET)
-        document = app.read(CREDENTIALS_LIMIT, port, name, _DATASET, "credentials.bin")
-        if not document.strip():
+        document = Hidden(app.read(CREDENTIALS_LIMIT, port, name, _DATASET, "credentials.bin"))
+        if not document.reveal().strip():
             message = "credentials.bin is empty"
             raise InvalidCredentials(message)
         return location, document
