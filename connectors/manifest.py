@@ -165,13 +165,13 @@ class FolderManifest:
     def _load(self) -> None:
         """Read it; that there is none is right only where there is nothing else."""
         try:
-            source = self._open_source()
+            # Most storages find out that there is none when it is first read, not when it is opened.
+            with buffered(self._open_source(), self._codec, name=self._dataset) as file:
+                self._take(parse_manifest(file.read()))
+                self._pin = file.raw.pin  # type: ignore[attr-defined]  # a RawIOBase to type checkers
         except ObjectNotFound:
             self._is_new = self._is_empty()
         else:
-            with buffered(source, self._codec, name=self._dataset) as file:
-                self._take(parse_manifest(file.read()))
-                self._pin = file.raw.pin  # type: ignore[attr-defined]  # a RawIOBase to type checkers
             return
         if not self._is_new:
             message = (
