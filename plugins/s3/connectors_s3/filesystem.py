@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectors.errors import ConfigError, ConnectorError
 from connectors.guarded import Guarded
+from connectors_s3.direct import DirectSession
 from connectors_s3.faults import FOREIGN, Action, storage_error
 from connectors_s3.location import split_path
 from connectors_s3.s3fs_types import AioSession, S3FileSystem
@@ -78,7 +79,7 @@ class S3(Guarded, S3FileSystem):
             anon=credentials.anonymous,
             endpoint_url=credentials.endpoint_url,
             client_kwargs={"region_name": region(credentials)},
-            config_kwargs=client_config(credentials),
+            config_kwargs={**client_config(credentials), "http_session_cls": DirectSession},
             session=open_session(AioSession, credentials),
             use_listings_cache=False,
             asynchronous=asynchronous,
