@@ -24,6 +24,7 @@ from connectors.errors import (
     InvalidLocation,
     UnknownDataset,
 )
+from connectors.secrets import Hidden
 from connectors.streams.machine import on_this_machine
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ class AppConfig(Mapping[str, "Port"]):
             message = f"the app config's {shown} is no file"
             raise ConfigError(message)
         if len(data) > limit:
+            del data  # a traceback that prints locals would print it
             message = f"the app config's {shown} is larger than {limit} bytes"
             raise ConfigError(message)
         return data
@@ -227,12 +229,12 @@ class _ConnectedDataset(Dataset):
         self._reference = (root, port, name)
         self._setup(self._read_documents, f"{port}/{name}")
 
-    def _read_documents(self) -> tuple[str, bytes]:
+    def _read_documents(self) -> tuple[str, Hidden]:
         root, port, name = self._reference
         app = AppConfig(root)
         location = _location(app, port, name, _DATASET)
-        document = app.read(CREDENTIALS_LIMIT, port, name, _DATASET, "credentials.bin")
-        if not document.strip():
+        document = Hidden(app.read(CREDENTIALS_LIMIT, port, name, _DATASET, "credentials.bin"))
+        if not document.reveal().strip():
             message = "credentials.bin is empty"
             raise InvalidCredentials(message)
         return location, document

@@ -16,9 +16,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from connectors.credentials import Credentials, parse_document, validate
+from connectors.credentials import Credentials, parse_document, printable_name, validate
 from connectors.errors import BackendConflict, BackendNotFound, InvalidLocation, NotSupported
-from connectors.secrets import redact_url
+from connectors.secrets import Hidden, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -208,7 +208,9 @@ def _for_type(name: str) -> Backend:
     return _usable(found, claim, name if name in _DISTRIBUTIONS.values() else None)
 
 
-def resolve(location: str, document: bytes | str | Mapping[str, Any] | Credentials) -> tuple[Backend, Credentials]:
+def resolve(
+    location: str, document: bytes | str | Mapping[str, Any] | Credentials | Hidden
+) -> tuple[Backend, Credentials]:
     """Return the backend that `document` and `location` call for, and the document as its credentials.
 
     Raises:
@@ -216,6 +218,8 @@ def resolve(location: str, document: bytes | str | Mapping[str, Any] | Credentia
         InvalidCredentials: the document breaks a rule.
         BackendNotFound, BackendConflict: no backend, or two, would serve it.
     """
+    if not isinstance(document, Credentials):
+        document = Hidden(document)
     scheme = scheme_of(location)
     if isinstance(document, Credentials):
         owners = [one.backend for one in _installed() if one.backend and one.backend.Credentials is type(document)]
@@ -224,9 +228,9 @@ def resolve(location: str, document: bytes | str | Mapping[str, Any] | Credentia
             raise BackendNotFound(message)
         backend, credentials = owners[0](), document
     else:
-        members = parse_document(document)
-        name = members.get("type")
-        backend = _for_type(name) if isinstance(name, str) else for_scheme(scheme)
+        members = Hidden(parse_document(document))
+        name = _type_of(members.reveal())
+        backend = for_scheme(scheme) if name is None else _for_type(name)
         credentials = validate(backend.Credentials, members)
     if scheme not in backend.schemes:
         served = " or ".join(f"{one}://" for one in backend.schemes)
@@ -234,6 +238,12 @@ def resolve(location: str, document: bytes | str | Mapping[str, Any] | Credentia
         raise InvalidLocation(message)
     credentials.has_manifest(location)  # which raises where they contradict each other
     return backend, credentials
+
+
+def _type_of(members: Mapping[str, Any]) -> str | None:
+    """Return the type that a document names, as it may be shown."""
+    name = members.get("type")
+    return printable_name(name) if isinstance(name, str) else None
 
 
 def schema() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -20,17 +21,27 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from connectors.errors import ConfigError, InvalidCredentials
 from connectors.formats import DEFAULT_SEGMENT_SIZE, Format, FormatName, Plain, check_pin, select
 from connectors.formats.tink import MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE
-from connectors.secrets import SecretKey  # noqa: TC001 - pydantic reads the annotations
+from connectors.secrets import Hidden, SecretKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-__all__ = ["Credentials", "Encryption", "parse_document", "validate"]
+__all__ = ["Credentials", "Encryption", "parse_document", "printable_name", "validate"]
 
 C = TypeVar("C", bound="Credentials")
 
 _MODEL = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, ser_json_inf_nan="strings")
-_SHOWABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
+_SHOWABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,29}")
+"""What the name of a member looks like: a secret that was put where a name belongs is longer, or looks otherwise."""
+
+
+def printable_name(name: str) -> str:
+    """Return a name that was found in a document as messages show it: not at all, if it may be something else.
+
+    >>> printable_name("acess_key_id"), printable_name("5EC2E7" * 10)
+    ('acess_key_id', '…')
+    """
+    return name if _SHOWABLE_NAME.fullmatch(name) else "…"
 
 
 class _Model(BaseModel):
@@ -166,26 +177,31 @@ class Credentials(_Model):
         return self.model_dump(mode="json", exclude_defaults=True, context={"reveal": True})
 
 
-def parse_document(data: bytes | str | Mapping[str, Any]) -> dict[str, Any]:
+def parse_document(data: bytes | str | Mapping[str, Any] | Hidden) -> dict[str, Any]:
     """Return a credentials document as a dictionary, not yet held against any backend's rules.
 
     Raises:
         InvalidCredentials: it is not UTF-8, not JSON, not an object, or names a member twice.
     """
-    if isinstance(data, (bytes, bytearray, str)):
-        parsed, problem = _parse_json(data)
-    else:
-        parsed, problem = dict(data), None
-    if problem is None and not isinstance(parsed, dict):
-        problem = f"a JSON object, in braces, is expected, not {_json_type(parsed)}"
+    data = Hidden(data)
+    members, problem = _members(data.reveal())
     if problem is not None:
         message = f"the credentials are not a document we can read: {problem}"
         raise InvalidCredentials(message)
-    members: dict[str, Any] = parsed
     return members
 
 
-def _parse_json(data: bytes | str) -> tuple[Any, str | None]:
+def _members(data: object) -> tuple[dict[str, Any], str | None]:
+    """Return the members of a document, or what is wrong with it."""
+    problem = None
+    if isinstance(data, (bytes, bytearray, str)):
+        data, problem = _parse_json(data)
+    if isinstance(data, Mapping):
+        return dict(data), None
+    return {}, problem or f"a JSON object, in braces, is expected, not {_json_type(data)}"
+
+
+def _parse_json(data: bytes | bytearray | str) -> tuple[Any, str | None]:
     """Return the parsed document, or what is wrong with it: without the text, which JSON's own errors hold."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -223,7 +239,7 @@ def _json_type(value: object) -> str:
     return {list: "an array", str: "a string", type(None): "null", bool: "true or false"}.get(type(value), "a number")
 
 
-def validate(model: type[C], document: Mapping[str, Any]) -> C:
+def validate(model: type[C], document: Mapping[str, Any] | Hidden) -> C:
     """Hold a document against a backend's model.
 
     Raises:
@@ -237,9 +253,10 @@ def validate(model: type[C], document: Mapping[str, Any]) -> C:
     connectors.errors.InvalidCredentials: credentials.encryption.key: a key is 64 hexadecimal digits; this one has \
 6 characters; credentials.tpye: unknown member; known are encryption, layout, type
     """
+    document = Hidden(document)
     problems: list[str] = []
     try:
-        return model.model_validate(dict(document))
+        return model.model_validate(dict(document.reveal()))
     except ValidationError as error:
         problems.extend(_problems(error, model))
     except ConfigError as error:
@@ -252,7 +269,7 @@ def _problems(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
     for detail in error.errors(include_url=False, include_context=False, include_input=False):
         # A rule about several members has no place of its own.
         *parents, name = ["credentials", *(str(part) for part in detail["loc"])]
-        member = ".".join([*parents, name if _SHOWABLE_NAME.fullmatch(name) else "…"])
+        member = ".".join([*parents, printable_name(name)])
         match detail["type"]:
             case "missing" if name == "encryption":
                 rule = 'required; if the dataset really is not sealed, say so with "encryption": null'

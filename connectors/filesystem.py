@@ -20,6 +20,7 @@ from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, select
 from connectors.fsspec_types import DEFAULT_CALLBACK, AsyncFileSystem, LocalFileSystem
 from connectors.guarded import Guarded
 from connectors.plainview import PlainView
+from connectors.secrets import Hidden
 from connectors.storage import RenewedSource, open_sink, open_source, said_size, translated
 from connectors.streams import SealedObject, SealedWriter, buffered
 from connectors.threads import in_thread
@@ -101,7 +102,8 @@ class EncryptedFileSystem(Guarded, PlainView):
             if key is None:
                 message = "an EncryptedFileSystem needs a key"
                 raise ConfigError(message)
-            codec = select(format, key, context=context, segment_size=segment_size)
+            hidden, key = Hidden(key), None  # a traceback that prints locals would print it
+            codec = select(format, hidden, context=context, segment_size=segment_size)
         if getattr(fs, "asynchronous", False):
             message = "pass a filesystem that was made without asynchronous=True; the outer one is given that"
             raise ConfigError(message)
@@ -128,6 +130,8 @@ class EncryptedFileSystem(Guarded, PlainView):
         return super().__reduce__() if self._reference is None else self._reference
 
     def __repr__(self) -> str:
+        if "_codec" not in vars(self):  # its constructor has failed, and a traceback prints it
+            return f"<{type(self).__name__}>"
         return f"<{type(self).__name__} {self._codec.name} over {type(self.fs).__name__}>"
 
     @property

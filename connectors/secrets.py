@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
     from pydantic_core.core_schema import SerializationInfo
 
-__all__ = ["KEY_SIZE", "SecretKey", "SecretText", "redact_url"]
+__all__ = ["KEY_SIZE", "Hidden", "SecretKey", "SecretText", "redact_url"]
 
 KEY_SIZE = 32
 """Bytes in a key: AES-256."""
@@ -29,7 +29,7 @@ _MASK = "**********"
 _HEX_KEY = re.compile(r"[0-9A-Fa-f]{64}")
 _HOST = re.compile(r"([^:]*|\[[0-9A-Fa-f:.]*\])(:[0-9]{0,5})?")
 
-T = TypeVar("T", bytes, str)
+T = TypeVar("T")
 
 
 class _Secret(Generic[T]):
@@ -80,8 +80,26 @@ class _Secret(Generic[T]):
         return {"type": "string", "format": "password", "writeOnly": True}
 
 
-def _as_bytes(value: str | bytes) -> bytes:
-    return value.encode() if isinstance(value, str) else value
+def _as_bytes(value: object) -> bytes:
+    return value.encode() if isinstance(value, str) else bytes(value)  # type: ignore[call-overload]
+
+
+class Hidden(_Secret[Any]):
+    """Anything that may be secret, or hold secrets, before somebody has looked at it: a document, what may be a key.
+
+    Functions that are given such a thing put it into one of these first, under the same name, so that a traceback that
+    prints locals shows a mask whatever is wrong with it.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, value: object) -> None:
+        super().__init__(value.reveal() if isinstance(value, Hidden) else value)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = None
 
 
 def _serialize(secret: _Secret[Any], info: SerializationInfo) -> str:
@@ -111,8 +129,8 @@ class SecretKey(_Secret[bytes]):
 
     __slots__ = ()
 
-    def __init__(self, value: SecretKey | bytes | bytearray | memoryview | str) -> None:
-        key, problem = _key_bytes(value)
+    def __init__(self, value: SecretKey | bytes | bytearray | memoryview | str | Hidden) -> None:
+        key, problem = _key_bytes(value.reveal() if isinstance(value, Hidden) else value)
         if problem:
             del value  # a traceback that prints locals would print it
             raise InvalidKey(problem)

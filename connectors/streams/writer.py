@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, NoReturn, Self
 
 from connectors.errors import ConnectorError, naming
 from connectors.streams.behind import Behind
@@ -276,6 +276,10 @@ class SealedWriter(io.BufferedIOBase):
         if self._state != "open":
             message = f"write to a file that is {'closed' if self._state == 'committed' else self._state}"
             raise ValueError(message)
+
+    def __reduce__(self) -> NoReturn:
+        message = f"a {type(self).__name__} holds a key and does not pickle or copy; open the object again"
+        raise TypeError(message)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._dataset or ''} {self._state} at {self._position}>"

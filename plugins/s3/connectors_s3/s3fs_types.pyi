@@ -9,6 +9,9 @@ _T = TypeVar("_T")
 
 class AioSession: ...
 
+class AIOHTTPSession:
+    async def _get_session(self, proxy_url: str | None) -> Any: ...
+
 class S3FileSystem(AbstractFileSystem):
     retries: int
     endpoint_url: str | None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp import ClientPayloadError, ClientResponse
+
+from connectors_s3.s3fs_types import AIOHTTPSession
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -21,7 +22,7 @@ MOST_TOLD = 16 << 20
 """Bytes in the largest answer that is no object's; a page of a listing tells of 1,000 keys of 1,024 bytes."""
 
 
-class Transport(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has no types
+class Transport(AIOHTTPSession):
     """Requests as aiobotocore makes them.
 
     A redirect is not followed: it would hand the session's token, and what is written, to whomever it names. botocore
