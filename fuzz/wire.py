@@ -23,7 +23,7 @@ from connectors_sftp.sessions import Session, Sessions
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["ScriptedSessions", "answering"]
+__all__ = ["ScriptedSessions", "answering", "replace"]
 
 MOST = 12
 """Connections until nobody answers any more: a server that always has one more page must not keep a test for ever."""

@@ -5,6 +5,7 @@ The first byte chooses what is asked. The rest is HTTP answers, with `NEXT` betw
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import struct
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from connectors_sftp.filesystem import SFTP
 from connectors_sftp.location import Endpoint
 from fuzz.checks import MARK, attempt, hold
 from fuzz.targets.answers import NEXT, START, STOP, answer
-from fuzz.wire import ScriptedSessions, answering
+from fuzz.wire import ScriptedSessions, answering, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,8 +42,6 @@ WORDS = (
     *(b"\x65\x00\x00\x00", b"\x66", b"\x67", b"\x68\x00\x00\x00\x01", b"\x69\x00\x00\x00", b"\xff\xff\xff\xff"),
 )
 """What the fuzzer puts in, besides bytes."""
-clients.FIRST_PAUSE = 0
-clients.TOTAL_ATTEMPTS = 2
 
 
 @functools.cache
@@ -152,7 +151,10 @@ def check(data: bytes) -> str:
     """Ask a server that answers so."""
     (_, store), question = QUESTIONS[(data[0] if data else 0) % len(QUESTIONS)]
     answers = data[1:].split(NEXT)
-    with answering(*answers):
+    with contextlib.ExitStack() as undone:
+        undone.enter_context(answering(*answers))
+        replace(undone, clients, "FIRST_PAUSE", 0)
+        replace(undone, clients, "TOTAL_ATTEMPTS", 2)
         return attempt(
             lambda: question(EncryptedFileSystem(store(answers), codec=Plain())), hidden=MARK.encode() not in data
         )

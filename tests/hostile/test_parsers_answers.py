@@ -5,6 +5,7 @@ The bytes come over a socket, so that everything which parses an answer parses t
 
 from __future__ import annotations
 
+import gc
 import json
 import struct
 
@@ -24,6 +25,14 @@ pytestmark = [
     # Connections whose answers Azure's client could not read are left to the garbage collector.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def no_connection_is_left_behind():
+    """Have those that a client has dropped collected here, and not in the next test."""
+    yield
+    gc.collect()
+
 
 STATUS = (
     "200 OK",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -15,6 +16,16 @@ from connectors_https.location import Place
 from fuzz.checks import attempt
 from fuzz.targets import answers, clouds
 from fuzz.targets.answers import NEXT, answer
+
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def no_connection_is_left_behind():
+    """Have those that a client has dropped collected here, and not in the next test."""
+    yield
+    gc.collect()
+
 
 KEY = "5a" * 32
 DATED = ("Last-Modified: Mon, 05 Jan 2026 03:04:05 GMT", 'ETag: "a"')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import os
@@ -28,6 +29,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::dateutil.parser.UnknownTimezoneWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def no_connection_is_left_behind():
+    """Have those that a client has dropped collected here, and not in the next test."""
+    yield
+    gc.collect()
 
 
 @pytest.mark.parametrize("target", NAMES)
