@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from aiobotocore.httpsession import AIOHTTPSession
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["Transport"]
 
 MOST_TOLD = 16 << 20
-"""Bytes in the largest answer that is no object's; a page of a listing tells of 1,000 keys of 1,024 bytes."""
+"""Bytes in the largest answer that is no object's: a page of a listing tells of 1,000 keys of 1,024 bytes; and
+MOST_SAID, of one that is an error."""
+MOST_SAID = 1 << 20
 
 
 class Transport(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has no types
@@ -49,10 +52,10 @@ class _Answer(ClientResponse):
             ClientPayloadError: it is longer than any answer is; the connection is closed.
         """
         if self._body is None:
-            body = bytearray()
+            body, most = bytearray(), MOST_TOLD if self.status < HTTPStatus.MULTIPLE_CHOICES else MOST_SAID
             async for piece in self.content.iter_any():
                 body += piece
-                if len(body) > MOST_TOLD:
+                if len(body) > most:
                     self.close()
                     message = "an answer without end"
                     raise ClientPayloadError(message)
