@@ -84,6 +84,7 @@ def _read(answer: Response) -> None:
             body += piece
             if len(body) > most:
                 answer.close()
+                body.clear()  # the error holds on to what is here until all tries have failed
                 message = "an answer without end"
                 raise ServiceResponseError(message)
     except RequestException as error:

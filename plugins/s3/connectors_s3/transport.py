@@ -57,6 +57,7 @@ class _Answer(ClientResponse):
                 body += piece
                 if len(body) > most:
                     self.close()
+                    body.clear()  # the error holds on to what is here until all tries have failed
                     message = "an answer without end"
                     raise ClientPayloadError(message)
             self._body = bytes(body)
