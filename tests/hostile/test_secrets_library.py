@@ -157,7 +157,12 @@ class Use:
     def open_with_another_key(self) -> None:
         other = self.way.marks["another key"]
         assert isinstance(other, bytes)
-        for sealing in ({"key": other.hex()}, {"context": "another"}, {"format": "gcm", "context": None}, {"pin": "00" * 32}):
+        for sealing in (
+            {"key": other.hex()},
+            {"context": "another"},
+            {"format": "gcm", "context": None},
+            {"pin": "00" * 32},
+        ):
             self.fails(self.dataset(self.way.reads, **sealing).read_bytes)
 
     def ask_with_wrong_secret(self) -> None:

@@ -102,5 +102,3 @@ class Canaries:
         starts = (data.find(window) for window, _ in self._windows)
         start = min((start for start in starts if start >= 0), default=0)
         return repr(data[max(0, start - 300) : start + 120])
-
-

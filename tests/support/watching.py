@@ -165,7 +165,10 @@ def shown(*roots: object) -> Iterator[str]:
 def serialised(*values: object) -> Iterator[str | bytes]:
     """Yield what objects become where they are pickled, copied or written as JSON, or what is said instead."""
     ways = [
-        *(lambda one, protocol=protocol: pickle.dumps(one, protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)),
+        *(
+            lambda one, protocol=protocol: pickle.dumps(one, protocol)
+            for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+        ),
         cloudpickle.dumps,
         lambda one: repr(copy.copy(one)),
         lambda one: repr(copy.deepcopy(one)),
@@ -196,4 +199,3 @@ def files_below(*folders: Path) -> dict[str, bytes]:
     """Return the files in folders, by their paths; names count as bytes of theirs."""
     paths = [path for folder in folders for path in sorted(folder.rglob("*"))]
     return {str(path): path.name.encode() + (path.read_bytes() if path.is_file() else b"") for path in paths}
-

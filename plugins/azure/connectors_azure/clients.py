@@ -41,7 +41,9 @@ CONNECTIONS = 32
 MAX_PUT_SIZE = 5000 << 20
 """Bytes of the largest blob that one Put Blob makes: Azure Storage, "Scalability targets for Blob storage"."""
 MOST_TOLD = 64 << 20
-"""Bytes in the largest answer that is no blob's; a page of a listing tells of 5,000 blobs with 8 KiB of metadata."""
+"""Bytes in the largest answer that is no blob's: a page of a listing tells of 5,000 blobs with 8 KiB of metadata; and
+MOST_SAID, of one that is an error."""
+MOST_SAID = 1 << 20
 _PIECE = 1 << 16
 
 _NUMBERS = {
@@ -105,12 +107,13 @@ class _Transport(RequestsTransport):  # type: ignore[misc]  # azure.core gives i
 
 def _read(answer: Response) -> None:
     """Read an answer's body, as the client asks for it later."""
-    body = bytearray()
+    body, most = bytearray(), MOST_TOLD if answer.status_code < HTTPStatus.MULTIPLE_CHOICES else MOST_SAID
     try:
         for piece in answer.iter_content(_PIECE):
             body += piece
-            if len(body) > MOST_TOLD:
+            if len(body) > most:
                 answer.close()
+                body.clear()  # the error holds on to what is here until all tries have failed
                 message = "an answer without end"
                 raise ServiceResponseError(message)
     except RequestException as error:
