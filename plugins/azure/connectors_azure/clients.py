@@ -11,6 +11,8 @@ from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
 from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobServiceClient, ExponentialRetry
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from connectors_azure.identity import Tokens, open_identity
 
@@ -55,6 +57,24 @@ class _Transport(RequestsTransport):  # type: ignore[misc]  # azure.core gives i
         return answer
 
 
+class _Connection(HTTPConnection):
+    # http.client prints every request, signature and all, while its debug level is up, and a level set on its class is
+    # everybody's.
+    debuglevel = 0
+
+
+class _TlsConnection(HTTPSConnection):
+    debuglevel = 0
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
 class _Patience(ExponentialRetry):
     """Repeats what is worth repeating; the pauses differ, so that clients that failed together come back apart."""
 
@@ -84,7 +104,9 @@ def open_service(account: Account, credentials: AzureCredentials) -> BlobService
     transport.open()
     session: Any = transport.session  # requests has no types
     for prefix in ("https://", "http://"):
-        session.get_adapter(prefix).init_poolmanager(connections=CONNECTIONS, maxsize=CONNECTIONS)
+        adapter = session.get_adapter(prefix)
+        adapter.init_poolmanager(connections=CONNECTIONS, maxsize=CONNECTIONS)
+        adapter.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
     return BlobServiceClient(
         account.endpoint,
         credential=_credential(account, credentials),
@@ -120,7 +142,13 @@ class _Withhold(logging.Filter):
 _WITHHELD = _Withhold()
 
 
+def _without_answers(record: logging.LogRecord) -> bool:
+    """Let requests pass, whose signatures azure.core takes out, and no answers, which may repeat them."""
+    return record.getMessage().startswith("Request ")
+
+
 def _withhold_signatures() -> None:
     """Keep signed URLs out of the logs: urllib3 writes each request's down at DEBUG, and at WARNING if it fails."""
     for name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
         logging.getLogger(name).addFilter(_WITHHELD)  # adding it again changes nothing
+    logging.getLogger("azure.core.pipeline.policies.http_logging_policy").addFilter(_without_answers)
