@@ -53,6 +53,10 @@ _NUMBERS = {
 
 
 class _Connection(SteadyConnection, HTTPConnection):
+    # http.client prints every request, signature and all, while its debug level is up, and a level set on its class is
+    # everybody's.
+    debuglevel = 0
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.silence = READ_TIMEOUT
@@ -188,7 +192,13 @@ class _Withhold(logging.Filter):
 _WITHHELD = _Withhold()
 
 
+def _without_answers(record: logging.LogRecord) -> bool:
+    """Let requests pass, whose signatures azure.core takes out, and no answers, which may repeat them."""
+    return record.getMessage().startswith("Request ")
+
+
 def _withhold_signatures() -> None:
     """Keep signed URLs out of the logs: urllib3 writes each request's down at DEBUG, and at WARNING if it fails."""
     for name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
         logging.getLogger(name).addFilter(_WITHHELD)  # adding it again changes nothing
+    logging.getLogger("azure.core.pipeline.policies.http_logging_policy").addFilter(_without_answers)
