@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import connectors
-from connectors.app import is_name
+from connectors.names import is_name
 from connectors.backend import backends
 from connectors.cli import running
 from connectors.credentials import Encryption
