@@ -17,7 +17,8 @@ import base64
 import binascii
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Literal, Self
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -49,6 +50,7 @@ __all__ = [
 ]
 
 _MODEL = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, populate_by_name=True)
+D = TypeVar("D", bound="Document")
 _SHOWABLE = re.compile(r"[^\x00-\x1f\x7f]*")
 
 
@@ -131,10 +133,18 @@ class Document(Part):
         """Return its canonical bytes."""
         return canonical_bytes(self.members())
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Its name: the SHA-256 of its bytes."""
         return digest_of(self.to_bytes())
+
+    def __copy__(self) -> Self:
+        """Return a copy that reckons its digest itself: `model_copy` gives it other members."""
+        return _without_cached(super().__copy__())
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Return a copy of all of it, as above."""
+        return _without_cached(super().__deepcopy__(memo))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -170,6 +180,12 @@ class Document(Part):
             message = f"the {cls.kind} is not written as it would be written here; write it anew"
             raise InvalidDocument(message)
         return made
+
+
+def _without_cached(made: D) -> D:
+    for name in set(made.__dict__) - set(type(made).model_fields):
+        del made.__dict__[name]
+    return made
 
 
 def _problems(error: ValidationError) -> list[str]:
