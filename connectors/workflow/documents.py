@@ -124,18 +124,26 @@ class Document(Part):
 
     kind: ClassVar[str]
 
+    @classmethod
+    def schema_name(cls) -> str:
+        """Return what the member ``schema`` says in such a document."""
+        return f"enclave-connectors workflow {cls.kind} 1"
+
     def members(self) -> dict[str, Any]:
         """Return its members as JSON has them; those that are null are left out."""
-        schema = f"enclave-connectors workflow {self.kind} 1"
-        return {"schema": schema, **self.model_dump(mode="json", by_alias=True, exclude_none=True)}
+        return {"schema": self.schema_name(), **self.model_dump(mode="json", by_alias=True, exclude_none=True)}
 
     def to_bytes(self) -> bytes:
         """Return its canonical bytes."""
         return canonical_bytes(self.members())
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """Its name: the SHA-256 of its bytes."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:  # pydantic takes what is kept under another name for a member
         return digest_of(self.to_bytes())
 
     def __copy__(self) -> Self:
@@ -162,7 +170,7 @@ class Document(Part):
         Raises:
             InvalidDocument: they break a rule, each of which the message names with its member.
         """
-        expected = f"enclave-connectors workflow {cls.kind} 1"
+        expected = cls.schema_name()
         rest = {name: value for name, value in members.items() if name != "schema"}
         if members.get("schema") != expected:
             message = f"this is no {cls.kind}: its schema is not {expected!r}"

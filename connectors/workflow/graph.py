@@ -170,15 +170,18 @@ class Graph:
 
     def owners(self) -> set[str]:
         """Return the digests of the parties that own something in it, or for whom a place is reserved."""
-        found = set()
-        for node in self.nodes.values():
-            if isinstance(node, Placeholder):
-                found.add(node.reserved_for)
-            else:
-                found.add(node.owner)
-            if isinstance(node, AppConfig):
-                found.add(self.application(node).owner)
-        return found
+        return {digest for name in self.nodes for digest in self.owners_of(name)}
+
+    def owners_of(self, name: str) -> tuple[str, ...]:
+        """Return the digests of an object's owner, or whom it waits for, and of its application's owner if it has one."""
+        node = self.nodes[name]
+        if isinstance(node, Placeholder):
+            return (node.reserved_for,)
+        return (node.owner, self.application(node).owner) if isinstance(node, AppConfig) else (node.owner,)
+
+    def party(self, digest: str) -> Party:
+        """Return one of its parties."""
+        return find(self.documents, digest, Party, f"the workflow {self.workflow.name!r}")
 
     def unfilled(self) -> dict[str, Placeholder]:
         """Return the places that are still to be filled, by id."""
