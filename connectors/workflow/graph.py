@@ -173,7 +173,7 @@ class Graph:
         return {digest for name in self.nodes for digest in self.owners_of(name)}
 
     def owners_of(self, name: str) -> tuple[str, ...]:
-        """Return the digests of an object's owner, or whom it waits for, and of its application's owner if it has one."""
+        """Return the digests of an object's owner, or whom it waits for, and of its application's."""
         node = self.nodes[name]
         if isinstance(node, Placeholder):
             return (node.reserved_for,)

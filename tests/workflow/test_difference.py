@@ -360,7 +360,7 @@ def versions(draw) -> Graph:
     return Graph(workflow, documents)
 
 
-@settings(max_examples=400, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(versions(), versions())
 def test_nothing_is_left_out(before, after):
     found = compare(before, after)
@@ -378,7 +378,7 @@ def test_nothing_is_left_out(before, after):
     assert others - pairs <= {(one.source, one.target) for one in found.lost} <= others
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(st.data(), versions())
 def test_the_way_back_is_the_same_turned_round(data, before):
     after = data.draw(versions())
