@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Request", "make_request"]
 
 KINDS: dict[str, type[Document]] = {
-    kind.schema_name(): kind for kind in (Party, Dataset, Application, AppConfig, Workflow)
+    f"enclave-connectors workflow {kind.kind} 1": kind for kind in (Party, Dataset, Application, AppConfig, Workflow)
 }
 
 
