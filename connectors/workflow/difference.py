@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from connectors.workflow.graph import Reach
 
-__all__ = ["Change", "Difference", "Membership", "Path", "apply", "compare", "same_party"]
+__all__ = ["Change", "Difference", "Membership", "Path", "apply", "compare", "keys_of", "same_party"]
 
 Path = tuple[str, ...]
 Tree = dict[str, Any]
@@ -106,7 +106,7 @@ class Difference:
     Attributes:
         gained: what reaches whom now that did not before, also where one of the two belongs to somebody else now.
         lost: what does not reach any more.
-        joined: parties that own something now, and nothing before.
+        joined: parties that own something now, and nothing before; see `same_party`.
         left: the other way round.
         changes: all members that are others. The four above follow from these.
     """
@@ -137,8 +137,17 @@ class Difference:
 
 
 def same_party(one: Party, other: Party) -> bool:
-    """Tell whether two documents are of one party: they have a key in common. Names anybody can take."""
-    return one == other or not {key.keyid for key in one.keys}.isdisjoint(key.keyid for key in other.keys)
+    """Tell whether two documents are of one party: they have the same keys.
+
+    Names anybody can take, and public keys too: who puts a key of their own beside those of somebody else can sign in
+    that name. So a party with another key is another one, until whoever approves says otherwise.
+    """
+    return one.keys == other.keys or keys_of(one) == keys_of(other)
+
+
+def keys_of(party: Party) -> frozenset[str]:
+    """Return the names of a party's keys."""
+    return frozenset(key.keyid for key in party.keys)
 
 
 def compare(before: Graph, after: Graph) -> Difference:
@@ -234,13 +243,13 @@ def _beyond(these: list[Reach], those: list[Reach], kept: set[str]) -> tuple[Rea
 
 def _new_parties(here: Graph, there: Graph) -> tuple[Membership, ...]:
     known = there.owners()
-    keys = {key.keyid for digest in known for key in there.party(digest).keys}
+    keys = {keys_of(there.party(digest)) for digest in known}
     owned: dict[str, list[str]] = {}
     for name in here.nodes:
         for digest in dict.fromkeys(here.owners_of(name)):
             owned.setdefault(digest, []).append(name)
     others = [here.party(digest) for digest in owned.keys() - known]
-    new = [one for one in others if keys.isdisjoint(key.keyid for key in one.keys)]
+    new = [one for one in others if keys_of(one) not in keys]
     return tuple(
         Membership(one, tuple(sorted(owned[one.digest]))) for one in sorted(new, key=lambda one: (one.name, one.digest))
     )

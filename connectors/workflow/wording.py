@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from connectors.workflow.canonical import canonical_bytes
-from connectors.workflow.difference import same_party
+from connectors.workflow.difference import keys_of, same_party
 from connectors.workflow.documents import AppConfig, Dataset, Party
 
 if TYPE_CHECKING:
@@ -121,7 +121,13 @@ class _Words:
     def membership(self, one: Membership, other: Graph, verb: str) -> str:
         """Say that a party is in one version alone."""
         sentence = f"{self.party(one.party)} {verb} {listed(one.objects)}"
-        if any(other.party(digest).name == one.party.name for digest in other.owners()):
+        others = [other.party(digest) for digest in sorted(other.owners())]
+        partners = [party for party in others if keys_of(party) & keys_of(one.party)]
+        if partners:
+            return (
+                f"{sentence}; it has some keys in common with {' and '.join(map(self.party, partners))}, and some not"
+            )
+        if any(party.name == one.party.name for party in others):
             return f"{sentence}; it has the name of another party, and none of its keys"
         return sentence
 
@@ -210,7 +216,7 @@ class _Words:
 
     def _owner(self, role: str, was: Party, now: Party) -> str:
         title = "owner" if role == "owner" else "party it is reserved for"
-        if not same_party(was, now):
+        if not keys_of(was) & keys_of(now):
             return f"{title} was {self.party(was)}, is {self.party(now)}"
         found = [
             _was_is(name, _text(getattr(was, name)), _text(getattr(now, name)))

@@ -161,13 +161,29 @@ def test_changes_are_said_in_words(change, sentences):
         assert sentence.startswith(expected)
 
 
-def test_a_new_key_of_a_party_makes_it_no_other_party():
+def test_who_puts_a_key_beside_those_of_another_party_is_told_from_it():
     before, after = changed(rotated)
     found = compare(before, after)
-    assert (found.gained, found.joined, found.left) == ((), (), ())
-    (sentence,) = words(rotated)
-    assert "of its owner 'Clinic A'" in sentence
-    assert sentence.endswith(f"the key {person('Clinic A, second key').party.keys[0].keyid} is new")
+    assert [one.target for one in found.gained] == ["describe", "result"]
+    was, now = (graph.nodes["conditions"].owner[:16] for graph in (before, after))
+    told = words(rotated)
+    joined = f"'Clinic A' ({now}) has joined as owner of 'conditions'; it has some keys in common with 'Clinic A' ({was}), and some not"
+    assert joined in told
+    fresh = person("Clinic A, second key").party.keys[0].keyid
+    assert told[-1] == f"'conditions' ('Conditions Data'): of its owner 'Clinic A' ({now}), the key {fresh} is new"
+
+
+def test_what_else_is_said_of_a_party_makes_it_no_other_party():
+    def renamed(version: Version) -> None:
+        old = version.told.clinic.party
+        version.change("conditions", owner=version.keep(remade(old, name="Clinic A+B", contact="x")))
+
+    before, after = changed(renamed)
+    found = compare(before, after)
+    assert (found.gained, found.lost, found.joined, found.left) == ((), (), (), ())
+    (sentence,) = words(renamed)
+    assert sentence.startswith("'conditions' ('Conditions Data'): of its owner 'Clinic A+B', name was 'Clinic A', is")
+    assert sentence.endswith("'Clinic A+B'; contact was 'clinic@example.org', is 'x'")
 
 
 def test_who_takes_the_name_of_another_is_told_from_them():
