@@ -84,7 +84,7 @@ class Request(Document):
             parsed[digest] = kind.from_members(members)
         return parsed
 
-    @property
+    @cached_property
     def graph(self) -> Graph:
         """The workflow with its documents.
 
