@@ -124,7 +124,7 @@ $(STAMPS)/demo: $(STAMPS)/uv $(PROJECTS)
 
 $(STAMPS)/test: $(STAMPS)/uv $(PROJECTS)
 	@echo "· installing the SDK, its plugins, the test servers and tools"
-	@$(INSTALL) -e ".[demo]" $(EDITABLE) $(GROUPS:%=--group %)
+	@$(INSTALL) -e ".[demo,workflow]" $(EDITABLE) $(GROUPS:%=--group %)
 	@touch $@
 
 # mitmproxy needs an older cryptography than this package: it has an environment of its own.

@@ -12,7 +12,6 @@ Everything else below the root is the application's own. Nothing here knows who 
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from connectors.errors import (
     InvalidLocation,
     UnknownDataset,
 )
+from connectors.names import is_name
 from connectors.secrets import Hidden
 from connectors.streams.machine import on_this_machine
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from connectors.filesystem import EncryptedFileSystem
     from connectors.streams.sources import StrPath
 
-__all__ = ["DEFAULT_ROOT", "ROOT_VARIABLE", "AppConfig", "Port", "is_name", "load"]
+__all__ = ["DEFAULT_ROOT", "ROOT_VARIABLE", "AppConfig", "Port", "load"]
 
 DEFAULT_ROOT = "/opt/fortanix/enclave-os/app-config/rw"
 """Where enclave platforms lay the folder down."""
@@ -42,17 +42,6 @@ ROOT_VARIABLE = "CONNECTORS_APP_CONFIG"
 
 LOCATION_LIMIT = 1 << 16
 CREDENTIALS_LIMIT = 1 << 20
-
-_NAME = re.compile(r"[^\x00-\x1f\x7f/\\]{1,255}")
-
-
-def is_name(name: str) -> bool:
-    """Tell whether `name` can name a port or an object: a single, visible path component.
-
-    >>> [is_name(name) for name in ("conditions", "Klinik Süd", "..", "a/b", ".hidden", "")]
-    [True, True, False, False, False, False]
-    """
-    return _NAME.fullmatch(name) is not None and not name.startswith(".") and name.strip() == name
 
 
 def load(root: StrPath | None = None) -> AppConfig:

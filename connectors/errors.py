@@ -9,11 +9,13 @@
     │   ├── InvalidLocation                   no scheme, a scheme nobody serves, a query in it
     │   ├── BackendNotFound                   no installed distribution serves the scheme or type
     │   ├── BackendConflict                   two distributions claim one scheme or type
+    │   ├── InvalidDocument                   a workflow's document breaks a rule, or does not fit the others
     │   └── UnknownDataset (KeyError)         no such port or object in the app config
     ├── IntegrityError                        sealed bytes are not what their owner sealed
     │   ├── PinMismatch                       another sealing than the one that is pinned
     │   ├── WrongKey                          no header under this key and context
     │   └── TruncatedObject                   shorter than its format allows, or cut
+    ├── NotApproved                           a workflow that not all of its parties stand behind
     ├── StorageError (OSError)                the storage refused or failed
     │   ├── ObjectNotFound (FileNotFoundError)
     │   ├── ObjectExists (FileExistsError)
@@ -46,10 +48,12 @@ __all__ = [
     "CredentialsExpired",
     "IntegrityError",
     "InvalidCredentials",
+    "InvalidDocument",
     "InvalidKey",
     "InvalidLocation",
     "MachineFailed",
     "NotAnObject",
+    "NotApproved",
     "NotSupported",
     "ObjectChanged",
     "ObjectExists",
@@ -95,6 +99,10 @@ class InvalidLocation(ConfigError):
     """A location is not a URL that the credentials' backend can reach."""
 
 
+class InvalidDocument(ConfigError):
+    """A workflow's document breaks a rule, or does not fit the others."""
+
+
 class BackendNotFound(ConfigError):
     """No installed distribution serves this scheme or credentials type."""
 
@@ -124,6 +132,10 @@ class WrongKey(IntegrityError):
 
 class TruncatedObject(IntegrityError):
     """The object is shorter than its format allows, or ends where no object can end."""
+
+
+class NotApproved(ConnectorError):
+    """A workflow that not all of its parties stand behind: undecided, declined, expired, revoked, or forged."""
 
 
 class StorageError(ConnectorError, OSError):

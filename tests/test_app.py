@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 
 import connectors
-from connectors.app import is_name
 from connectors.errors import (
     ConfigError,
     InvalidCredentials,
@@ -24,6 +23,7 @@ from connectors.errors import (
     UnknownDataset,
     WrongKey,
 )
+from connectors.names import is_name
 
 KEY = "3f" * 32
 

@@ -19,6 +19,7 @@ SPELLINGS = {
     "as it is": lambda data: data,
     "hex": bytes.hex,
     "HEX": lambda data: data.hex().upper(),
+    "dump": lambda data: "\n".join(data[at : at + 16].hex(" ") for at in range(0, len(data), 16)),
     "base64": base64.b64encode,
     "base64 for URLs": base64.urlsafe_b64encode,
     "base64 without padding": lambda data: base64.b64encode(data).rstrip(b"="),

@@ -136,6 +136,7 @@ def _usage_message(error: Exception) -> str:
     """Return what Typer says of a command line that it cannot take, and where to look."""
     # `format_message` belongs to Click's exceptions, which have no name of their own here.
     text = one_line(str(error.format_message())).rstrip(".")  # type: ignore[attr-defined]
+    text = re.sub(r"Input should be a valid integer.*", "a whole number is expected", text)
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "connectors"
     return f"{text[:1].lower()}{text[1:]} (see {path} --help)"

@@ -8,9 +8,9 @@ import shutil
 import tempfile
 from typing import TYPE_CHECKING
 
-from connectors.app import is_name
 from connectors.cli.documents import sync_folder
 from connectors.errors import ConfigError, NotAnObject, ObjectExists, ObjectNotFound
+from connectors.names import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,27 +5,18 @@ from __future__ import annotations
 import network
 import pytest
 
-import connectors
 from connectors.errors import StorageUnavailable
 
 PLAIN = bytes(range(250)) * 2
-ENDPOINTS = {
-    "S3": ("s3://clinic/name", {"access_key_id": "AK", "secret_access_key": "SK"}, "endpoint_url"),
-    "presigned URL": ("{}/clinic/name", {"query_string": "c2ln"}, None),
-    "Azure": ("az://clinic/name", {"account_name": "clinic", "account_key": "c2VjcmV0"}, "endpoint_url"),
-    "Google Cloud Storage": ("gs://clinic/name", {"token": "ya29.token"}, "endpoint_url"),
-}
 SILENCE = 0.25
 
 
-@pytest.mark.parametrize("kind", ENDPOINTS)
+@pytest.mark.parametrize("kind", network.ENDPOINTS)
 @pytest.mark.timeout(120)
 def test_server_that_neither_listens_nor_speaks_is_given_up(kind, monkeypatch, tally):
     network.impatient(monkeypatch, silence=SILENCE)
-    location, credentials, member = ENDPOINTS[kind]
     with network.deaf_server() as url:
-        credentials = {**credentials, "allow_http": True, "encryption": None, **({member: url} if member else {})}
-        dataset = connectors.Dataset(location.format(url), credentials)
+        dataset = network.dataset_at(kind, url)
         with tally("a server takes connections, reads nothing and says nothing", kind) as cases:
             cases.refused(dataset.read_bytes, StorageUnavailable)
             cases.refused(lambda: dataset.write_bytes(PLAIN), StorageUnavailable)

@@ -8,7 +8,6 @@ from email.utils import format_datetime, formatdate
 import network
 import pytest
 
-import connectors
 from connectors.errors import AccessDenied, StorageUnavailable
 
 PLAIN = b"37.2\n38.9\n" * 20
@@ -22,12 +21,6 @@ PAUSES = {
     "a billion years": {"Retry-After": "9" * 18},
     "less than nothing": {"Retry-After": "-86400"},
     "nonsense": {"Retry-After": "soon; \x7f"},
-}
-ENDPOINTS = {
-    "S3": ("s3://clinic/name", {"access_key_id": "AK", "secret_access_key": "SK"}, "endpoint_url"),
-    "presigned URL": ("{}/clinic/name", {"query_string": "c2ln"}, None),
-    "Azure": ("az://clinic/name", {"account_name": "clinic", "account_key": "c2VjcmV0"}, "endpoint_url"),
-    "Google Cloud Storage": ("gs://clinic/name", {"token": "ya29.token"}, "endpoint_url"),
 }
 
 
@@ -87,13 +80,7 @@ def test_wrong_clock_is_told(storage, code, tally):
         assert "clock" in str(error)
 
 
-def _dataset(kind, url):
-    location, credentials, member = ENDPOINTS[kind]
-    credentials = {**credentials, "allow_http": True, "encryption": None, **({member: url} if member else {})}
-    return connectors.Dataset(location.format(url), credentials)
-
-
-@pytest.mark.parametrize("kind", ENDPOINTS)
+@pytest.mark.parametrize("kind", network.ENDPOINTS)
 @pytest.mark.timeout(60)
 def test_nobody_is_reached(kind, monkeypatch, tally):
     network.impatient(monkeypatch)
@@ -103,7 +90,7 @@ def test_nobody_is_reached(kind, monkeypatch, tally):
         "the connection is refused": f"http://127.0.0.1:{port}",
         "the host's name does not resolve": "http://storage.invalid",
     }.items():
-        dataset = _dataset(kind, url)
+        dataset = network.dataset_at(kind, url)
         with tally(what, kind) as cases:
             for attempt in (dataset.read_bytes, lambda dataset=dataset: dataset.write_bytes(PLAIN)):
                 cases.refused(attempt, StorageUnavailable)

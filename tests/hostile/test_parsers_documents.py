@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import connectors
-from connectors.app import is_name
 from connectors.backend import backends
 from connectors.cli import running
 from connectors.credentials import Encryption
 from connectors.errors import ConnectorError
+from connectors.names import is_name
 from fuzz.checks import ACCEPTED, MARK
 from fuzz.targets import credentials, documents
 

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,11 @@ import connectors
 from connectors.errors import ConnectorError
 from connectors.protocol import DatasetFileSystem
 
-PLAIN = bytes(range(256)) * 300
+PLAIN = bytes(range(256)) * 150
+KNOWN_TO_HOLD = {"fsspec/spec.py:__call__"}
+"""Frames of libraries that hold what they were given: here the key of ``EncryptedFileSystem(fs=…, key=…)``, where it is
+none. A `SecretKey` in its place prints as a mask there, too."""
+NOTHING = "none is seen"
 CONTEXT = "context-" + secrets.token_urlsafe(20)
 
 
@@ -41,17 +46,17 @@ def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(params=NAMES)
 def way(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Way]:
     """A way into a storage; everything that is kept in files meanwhile is below the test's folder."""
-    for name in ("tmp", "here"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    monkeypatch.chdir(tmp_path / "here")
-    # Only how long is waited for what will not come.
-    monkeypatch.setattr("connectors_s3.sessions.TOTAL_ATTEMPTS", 2)
-    monkeypatch.setattr("connectors_azure.clients.FIRST_PAUSE", 0.001)
-    monkeypatch.setattr("connectors_gcs.client.Client.first_pause", 0.001)
-    monkeypatch.setattr("connectors_sftp.sessions.FIRST_PAUSE", 0.001)
     with marked.open_way(request.param, request, tmp_path) as way:
+        for name in ("tmp", "here"):
+            (tmp_path / name).mkdir()
+        monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+        monkeypatch.chdir(tmp_path / "here")
+        # Only how long is waited for what will not come.
+        monkeypatch.setattr("connectors_s3.sessions.TOTAL_ATTEMPTS", 2)
+        monkeypatch.setattr("connectors_azure.clients.FIRST_PAUSE", 0.001)
+        monkeypatch.setattr("connectors_gcs.client.Client.first_pause", 0.001)
+        monkeypatch.setattr("connectors_sftp.sessions.FIRST_PAUSE", 0.001)
         yield way
 
 
@@ -61,6 +66,7 @@ class Use:
     Attributes:
         errors: the errors, of which there is one for each attempt that must fail.
         met: objects that a program holds.
+        headers: what a server that redirects was sent, but for the headers that are there to hold secrets.
     """
 
     def __init__(self, way: Way, folder: Path) -> None:
@@ -68,6 +74,7 @@ class Use:
         self.folder = folder
         self.errors: list[BaseException] = []
         self.met: list[object] = []
+        self.headers: list[str] = []
         key = way.marks["key"]
         assert isinstance(key, bytes)
         self._sealing = {"key": key.hex(), "context": CONTEXT}
@@ -157,7 +164,12 @@ class Use:
     def open_with_another_key(self) -> None:
         other = self.way.marks["another key"]
         assert isinstance(other, bytes)
-        for sealing in ({"key": other.hex()}, {"context": "another"}, {"format": "gcm", "context": None}, {"pin": "00" * 32}):
+        for sealing in (
+            {"key": other.hex()},
+            {"context": "another"},
+            {"format": "gcm", "context": None},
+            {"pin": "00" * 32},
+        ):
             self.fails(self.dataset(self.way.reads, **sealing).read_bytes)
 
     def ask_with_wrong_secret(self) -> None:
@@ -189,7 +201,7 @@ class Use:
 
     def be_told_everything_again(self) -> None:
         assert self.way.elsewhere is not None
-        for status in (400, 403, 404, 409):
+        for status in (400, 403, 404):
             with marked.echo(status) as (url, _):
                 location, members = self.way.elsewhere(url)
                 self.fails(self.dataset(members, location).read_bytes)
@@ -199,14 +211,19 @@ class Use:
         """Be redirected; nothing may arrive there, and what was sent first says nothing of where it comes from."""
         assert self.way.elsewhere is not None
         with marked.echo(403) as (other, heard), ExitStack() as running:
-            for status in (301, 302, 307, 308):
-                url, asked = running.enter_context(marked.echo(status, Location=f"{other}/else/where"))
-                location, members = self.way.elsewhere(url)
-                self.fails(self.dataset(members, location).read_bytes)
-                self.fails(lambda: self.dataset(members, location).write_bytes(PLAIN))  # noqa: B023
-                assert asked
-                assert not any("referer" in request.headers for request in asked)
-                self.agents = [request.headers.get("user-agent", "") for request in asked]
+            for status in (301, 307):
+                for write in (False, True):
+                    url, asked = running.enter_context(marked.echo(status, Location=f"{other}/else/where"))
+                    dataset = self.dataset(*reversed(self.way.elsewhere(url)))
+                    self.fails(partial(dataset.write_bytes, PLAIN) if write else dataset.read_bytes)
+                    assert asked
+                    self.headers += [
+                        f"{name}: {value}"
+                        for request in asked
+                        for name, value in request.headers.items()
+                        if name not in ("authorization", "x-amz-security-token")
+                    ]
+                    assert not any("referer" in request.headers for request in asked)
             assert heard == []
 
     def give_broken_documents(self) -> None:
@@ -236,7 +253,8 @@ class Use:
                 yield {**rest, f"{name}x": value}
                 yield {**rest, name: [value]}
                 yield {**rest, name: {value: value}}
-                yield {**rest, name: f"{value}\n\x00"}
+                if name not in ("password", "passphrase"):  # which may have any character
+                    yield {**rest, name: f"{value}\n\x00"}
         for key in (digits[:-1], f"0x{digits}", [digits], {digits: digits}, f'"{digits}"', f"{digits}{digits}"):
             yield self.document(self.way.reads, key=key)
         yield {**whole, "key": digits}
@@ -289,34 +307,48 @@ def test_no_mark_is_seen(way, tmp_path, tally):
     for scenario in use.scenarios():
         name = scenario.__name__
         use.errors = []
-        with watching.everything_logged() as logged[name]:
+        logs_in_anew = scenario in (use.ask_with_wrong_secret, use.ask_for_what_is_not_there)
+        with watching.everything_logged(packets=logs_in_anew) as logged[name]:
             scenario()
         failed[name] = use.errors
 
-    found = "nothing of them"
-    with tally("marked secrets, in logs with all of them turned on", way.name) as cases:
+    _search(use, logged, failed, partial(tally, against=way.name), (searched, told))
+    left = watching.files_below(tmp_path / "tmp", tmp_path / "here")
+    assert sorted(Path(path).name for path in left) == ["copy", "copy.sealed"]
+    with tally("marked secrets, in files that are left", way.name) as cases:
+        for path, data in left.items():
+            told.check(path, [data])
+            cases.count(NOTHING)
+
+
+def _search(
+    use: Use,
+    logged: dict[str, list[str]],
+    failed: dict[str, list[BaseException]],
+    tally: Callable[..., Any],
+    canaries: tuple[Canaries, Canaries],
+) -> None:
+    searched, told = canaries
+    with tally("marked secrets, in logs with all of them turned on") as cases:
         for name, texts in logged.items():
-            told.check(f"logs of {name}", texts)
-            cases.count(found)
-    with tally("marked secrets, in what errors say", way.name) as cases:
+            for text in texts:
+                told.check(f"logs of {name}, by {text.partition(':')[0]},", [text])
+            cases.count(NOTHING)
+    with tally("marked secrets, in what errors say") as cases:
         for name, errors in failed.items():
             for error in errors:
                 told.check(f"errors of {name}", watching.told(error))
-                cases.count(found)
-    with tally("marked secrets, in the variables of the frames that errors came through", way.name) as cases:
+                cases.count(NOTHING)
+    with tally("marked secrets, in the variables of the frames that errors came through") as cases:
         for name, errors in failed.items():
             for error in errors:
-                for ours, where, text in watching.frames_of(error):
-                    searched.check(f"variables of {name}, in {'our' if ours else 'a library’s'} {where},", [text])
-                cases.count(found)
-    with tally("marked secrets, in objects: repr, attributes, pickles, JSON", way.name) as cases:
-        for one in use.met:
-            searched.check(f"what can be reached from a {type(one).__name__}", watching.shown(one))
-            searched.check(f"what a {type(one).__name__} becomes", watching.serialised(one))
-            cases.count(found)
-    with tally("marked secrets, in files that are left", way.name) as cases:
-        left = watching.files_below(tmp_path / "tmp", tmp_path / "here")
-        assert sorted(Path(path).name for path in left) == ["copy", "copy.sealed"]
-        for path, data in left.items():
-            told.check(path, [data])
-            cases.count(found)
+                for where, text in watching.frames_of(error):
+                    if where not in KNOWN_TO_HOLD:
+                        searched.check(f"variables of {name}, in {where},", [text])
+                cases.count(NOTHING)
+    with tally("marked secrets, in objects: repr, attributes, pickles, JSON") as cases:
+        searched.check("what can be reached from all objects", watching.shown(*use.met))
+        for kind, one in {type(one): one for one in use.met}.items():
+            searched.check(f"what a {kind.__name__} becomes", watching.serialised(one))
+            cases.count(NOTHING)
+    told.check("headers", use.headers)

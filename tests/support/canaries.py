@@ -1,6 +1,6 @@
 """Marked secrets, and a search for them in whatever is produced: in every spelling that would give them away.
 
-A mark is a secret's value, or the part of it that is secret. It is found as it is, in hexadecimal, in base64 (also where
+A mark is a secret's value, or the part of it that is secret. It is found as it is, in hexadecimal, in hex dumps, in base64 (also where
 it stands in the middle of what was encoded), percent-encoded, as JSON and as Python write it, and as numbers; and so is
 any part of it that has twelve characters.
 """
@@ -32,6 +32,8 @@ def spellings(mark: Mark) -> Iterator[tuple[str, bytes, int]]:
     yield "as it is", raw, PART
     yield "in hexadecimal", raw.hex().encode(), PART
     yield "in hexadecimal", raw.hex().upper().encode(), PART
+    yield "in a hex dump", raw.hex(" ").encode(), 23
+    yield "in a hex dump", raw.hex(" ").upper().encode(), 23
     for shift in range(3):
         yield "in base64", _base64(raw, shift), PART
         yield "in base64", _base64(raw, shift).translate(bytes.maketrans(b"+/", b"-_")), PART
@@ -102,5 +104,3 @@ class Canaries:
         starts = (data.find(window) for window, _ in self._windows)
         start = min((start for start in starts if start >= 0), default=0)
         return repr(data[max(0, start - 300) : start + 120])
-
-

@@ -324,7 +324,11 @@ def gcs_emulator(factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @contextmanager
 def echo(status: int = 403, **headers: str) -> Iterator[tuple[str, list[Request]]]:
-    """Run an HTTP server that refuses everything, and says in its refusal all that it was sent, in every place."""
+    """Run an HTTP server that refuses everything, and says in its refusal all that it was sent, in every place.
+
+    With further headers, those of a redirect, the status is for the first request alone, and 403 for all others:
+    botocore asks a server that redirects for its region, and would ask for ever.
+    """
 
     def repeat(request: Request) -> Answer:
         told = f"{request.method} {request.target} {request.headers} {request.body[:4000]!r}"
@@ -335,7 +339,8 @@ def echo(status: int = 403, **headers: str) -> Iterator[tuple[str, list[Request]
             else json.dumps({"error": {"message": told, "errors": [{"reason": "forbidden", "message": told}]}})
         )
         repeated = {"x-ms-error-code": "AuthorizationFailure", "x-told": short[:2000], "WWW-Authenticate": short[:500]}
-        return Answer(status, {"Content-Type": "application/xml", **repeated, **headers}, body.encode())
+        code, more = (403, {}) if headers and request.number else (status, headers)
+        return Answer(code, {"Content-Type": "application/xml", **repeated, **more}, body.encode())
 
     with hostile_server(repeat) as (url, seen):
         yield url, seen

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from servers import AzureServer, S3Server
 
 __all__ = [
+    "ENDPOINTS",
     "KEY",
     "STORAGES",
     "Storage",
+    "dataset_at",
     "deaf_server",
     "digest",
     "impatient",
@@ -47,6 +49,13 @@ __all__ = [
 KEY = "3c" * 32
 STORAGES = ["S3", "S3 over presigned URLs", "Azure", "Azure over SAS URLs"]
 CONTAINER = "clinic"
+ENDPOINTS = {
+    "S3": ("s3://clinic/name", {"access_key_id": "AK", "secret_access_key": "SK"}, "endpoint_url"),
+    "presigned URL": ("{}/clinic/name", {"query_string": "c2ln"}, None),
+    "Azure": ("az://clinic/name", {"account_name": "clinic", "account_key": "c2VjcmV0"}, "endpoint_url"),
+    "Google Cloud Storage": ("gs://clinic/name", {"token": "ya29.token"}, "endpoint_url"),
+}
+"""Datasets of every kind that speaks HTTP: a location, credentials, and where in them the server's URL stands."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +180,13 @@ def tried(attempt: Callable[[], object]) -> bool:
     except ConnectorError:
         return False
     return True
+
+
+def dataset_at(kind: str, url: str) -> connectors.Dataset:
+    """Return a dataset of one of `ENDPOINTS`, at a server that is none of theirs."""
+    location, credentials, member = ENDPOINTS[kind]
+    credentials = {**credentials, "allow_http": True, "encryption": None, **({member: url} if member else {})}
+    return connectors.Dataset(location.format(url), credentials)
 
 
 def now() -> datetime:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["everything_logged", "files_below", "frames_of", "reachable", "serialised", "shown", "told"]
 
-MOST = 30_000
+MOST = 15_000
 """Objects that are looked at, from one on."""
 _OURS = (f"{ROOT}/connectors/", *(f"{ROOT}/plugins/{name}/connectors_{name}/" for name in ("azure", "gcs", "https", "s3", "sftp")))  # fmt: skip
 _LEAVES = (
@@ -56,8 +56,12 @@ class _Everything(logging.Handler):
 
 
 @contextmanager
-def everything_logged() -> Iterator[list[str]]:
-    """Turn all logs on, of every library and as far as they go, and collect them: warnings, and what is printed, too."""
+def everything_logged(*, packets: bool = False) -> Iterator[list[str]]:
+    """Turn all logs on, of every library, and collect them: warnings, and what is printed, too.
+
+    Args:
+        packets: also the dumps of each packet that asyncssh logs, sealed bytes and all, which are many.
+    """
     handler, printed = _Everything(), io.StringIO()
     root = logging.getLogger()
     loggers = [root, *(one for one in root.manager.loggerDict.values() if isinstance(one, logging.Logger))]
@@ -67,7 +71,7 @@ def everything_logged() -> Iterator[list[str]]:
         one.disabled = False
         if not one.propagate or one is root:
             one.addHandler(handler)
-    asyncssh.set_debug_level(3)
+    asyncssh.set_debug_level(3 if packets else 2)
     asyncssh.set_log_level(1)
     http.client.HTTPConnection.debuglevel = 1
     with warnings.catch_warnings(record=True) as warned, redirect_stdout(printed), redirect_stderr(printed):
@@ -104,8 +108,8 @@ def told(error: BaseException) -> Iterator[str]:
         yield from traceback.format_exception(one)
 
 
-def frames_of(error: BaseException) -> Iterator[tuple[bool, str, str]]:
-    """Yield each frame that an error came through: whether it is ours, where it is, and its variables as they print.
+def frames_of(error: BaseException) -> Iterator[tuple[str, str]]:
+    """Yield each frame that an error came through: where it is, and its variables as they print.
 
     That is what crash reporters send away: what `traceback.TracebackException(…, capture_locals=True)` shows; and of
     our own objects among the variables, their attributes. The frames of tests are left out.
@@ -116,11 +120,10 @@ def frames_of(error: BaseException) -> Iterator[tuple[bool, str, str]]:
             where = frame.f_code.co_filename
             if where.startswith((f"{ROOT}/tests/", f"{ROOT}/plugins/")) and "/tests/" in where:
                 continue
-            ours = where.startswith(_OURS)
             text = "\n".join(f"{name} = {value}" for name, value in (summary.locals or {}).items())
-            if ours:
+            if where.startswith(_OURS):
                 text += "".join(f"\n{_attributes(value)}" for value in frame.f_locals.values() if _is_ours(value))
-            yield ours, f"{Path(where).name}:{frame.f_code.co_name}", text
+            yield f"{'/'.join(Path(where).parts[-2:])}:{frame.f_code.co_name}", text
 
 
 def _is_ours(value: object) -> bool:
@@ -165,7 +168,10 @@ def shown(*roots: object) -> Iterator[str]:
 def serialised(*values: object) -> Iterator[str | bytes]:
     """Yield what objects become where they are pickled, copied or written as JSON, or what is said instead."""
     ways = [
-        *(lambda one, protocol=protocol: pickle.dumps(one, protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)),
+        *(
+            lambda one, protocol=protocol: pickle.dumps(one, protocol)
+            for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+        ),
         cloudpickle.dumps,
         lambda one: repr(copy.copy(one)),
         lambda one: repr(copy.deepcopy(one)),
@@ -185,7 +191,7 @@ def serialised(*values: object) -> Iterator[str | bytes]:
                 yield way(one)
             except Exception as error:  # noqa: BLE001 - what it says is what is wanted
                 yield from told(error)
-                yield from (text for ours, _, text in frames_of(error) if ours)
+                yield from (text for where, text in frames_of(error) if where.startswith("connectors"))
 
 
 def _members(value: Any) -> Any:
@@ -196,4 +202,3 @@ def files_below(*folders: Path) -> dict[str, bytes]:
     """Return the files in folders, by their paths; names count as bytes of theirs."""
     paths = [path for folder in folders for path in sorted(folder.rglob("*"))]
     return {str(path): path.name.encode() + (path.read_bytes() if path.is_file() else b"") for path in paths}
-

@@ -41,7 +41,9 @@ CONNECTIONS = 32
 MAX_PUT_SIZE = 5000 << 20
 """Bytes of the largest blob that one Put Blob makes: Azure Storage, "Scalability targets for Blob storage"."""
 MOST_TOLD = 64 << 20
-"""Bytes in the largest answer that is no blob's; a page of a listing tells of 5,000 blobs with 8 KiB of metadata."""
+"""Bytes in the largest answer that is no blob's: a page of a listing tells of 5,000 blobs with 8 KiB of metadata; and
+MOST_SAID, of one that is an error."""
+MOST_SAID = 1 << 20
 _PIECE = 1 << 16
 
 _NUMBERS = {
@@ -51,6 +53,10 @@ _NUMBERS = {
 
 
 class _Connection(SteadyConnection, HTTPConnection):
+    # http.client prints every request, signature and all, while its debug level is up, and a level set on its class is
+    # everybody's.
+    debuglevel = 0
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.silence = READ_TIMEOUT
@@ -105,12 +111,13 @@ class _Transport(RequestsTransport):  # type: ignore[misc]  # azure.core gives i
 
 def _read(answer: Response) -> None:
     """Read an answer's body, as the client asks for it later."""
-    body = bytearray()
+    body, most = bytearray(), MOST_TOLD if answer.status_code < HTTPStatus.MULTIPLE_CHOICES else MOST_SAID
     try:
         for piece in answer.iter_content(_PIECE):
             body += piece
-            if len(body) > MOST_TOLD:
+            if len(body) > most:
                 answer.close()
+                body.clear()  # the error holds on to what is here until all tries have failed
                 message = "an answer without end"
                 raise ServiceResponseError(message)
     except RequestException as error:
@@ -185,7 +192,13 @@ class _Withhold(logging.Filter):
 _WITHHELD = _Withhold()
 
 
+def _without_answers(record: logging.LogRecord) -> bool:
+    """Let requests pass, whose signatures azure.core takes out, and no answers, which may repeat them."""
+    return record.getMessage().startswith("Request ")
+
+
 def _withhold_signatures() -> None:
     """Keep signed URLs out of the logs: urllib3 writes each request's down at DEBUG, and at WARNING if it fails."""
     for name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
         logging.getLogger(name).addFilter(_WITHHELD)  # adding it again changes nothing
+    logging.getLogger("azure.core.pipeline.policies.http_logging_policy").addFilter(_without_answers)

@@ -53,8 +53,12 @@ def split_location(location: str) -> tuple[str, str]:
         problem = "it does not start with gs://"
     elif "@" in bucket:
         problem = "it has user information in it; credentials go into the credentials document"
-    elif not _BUCKET.fullmatch(bucket):
+    elif bucket == "storage.googleapis.com":
+        problem = "it has a host where the bucket belongs; the bucket is what follows it"
+    elif not bucket:
         problem = "it does not name a bucket"
+    elif not _BUCKET.fullmatch(bucket):
+        problem = "it does not name a bucket, which has small letters, digits, dots, hyphens and underscores"
     else:
         problem = _key_problem(key, whole_bucket=rest == f"{bucket}/")
     if problem:
@@ -67,7 +71,7 @@ def split_location(location: str) -> tuple[str, str]:
 
 def _key_problem(key: str, *, whole_bucket: bool) -> str | None:
     if not key:
-        return None if whole_bucket else "it does not name a key"
+        return None if whole_bucket else "it does not name a key; for all of the bucket, put a slash at the end"
     if _CONTROL.search(key):
         return "its key has control characters in it"
     # HTTP clients, proxies and file-based stores resolve these, and some resolve them out of the bucket.

@@ -99,7 +99,7 @@ class Session:
             if arrived <= position and not asking:
                 message = f"Google Cloud Storage takes nothing more of {shown(self._path)}; try again later"
                 patience.bear(StorageUnavailable(message))
-            patience.arrived(arrived - position)
+            patience.arrived(max(0, arrived - position))
             position, asking = arrived, False
 
     def _put(self, position: int, data: bytes, end: int, digest: str | None) -> Answer | Failure:

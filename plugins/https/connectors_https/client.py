@@ -317,6 +317,9 @@ def finish(response: BaseHTTPResponse) -> None:
     """Let an answer go: its connection is kept if all of the answer was read, else closed."""
     answer = _answer(response)
     if answer is not None:
+        # Its headers are the server's, which may repeat the query: they are not to stay with the connection.
+        connection: Any = response.connection
+        connection.answer = None
         if not answer.isclosed():
             response.close()
         response.release_conn()

@@ -57,6 +57,9 @@ class Place:
             message = f"the location {shown!r} {problem}"
             raise InvalidLocation(message)
         host = parts.netloc.removesuffix(f":{parts.port}").removesuffix(":")
+        if not host:
+            message = f"the location {shown!r} names no host; one is expected after the two slashes"
+            raise InvalidLocation(message)
         if not _HOST.fullmatch(host):
             message = f"the location {shown!r} has a host that cannot be looked up; write it in ASCII, as DNS has it"
             raise InvalidLocation(message)
@@ -77,6 +80,8 @@ def _split(location: str) -> tuple[SplitResult, None] | tuple[None, str]:
         return None, "holds a control character or a line break"
     if _HALF_CHARACTER.search(location):
         return None, "holds half of a character, which has no bytes to be sent"
+    if location != location.strip():
+        return None, "has white space at its end"
     try:
         parts = urlsplit(location)
         _ = parts.port

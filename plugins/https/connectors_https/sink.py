@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from typing import TYPE_CHECKING
 
-from connectors.errors import NotSupported, ObjectExists
+from connectors.errors import NotSupported, ObjectExists, StorageUnavailable
 from connectors.streams.machine import spooled
 from connectors_https.answers import Failure, excerpt
 from connectors_https.client import Patience, finish, known_headers
@@ -23,6 +24,8 @@ MAX_OBJECT: dict[Flavour, int] = {"s3": 5 << 30, "gcs": 5 << 30, "azure": 5000 <
 _IN_MEMORY = 1 << 24
 """Bytes held in memory until the rest goes to an unnamed temporary file."""
 _DONE = frozenset({200, 201, 204})
+_ERROR = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?<Error[\s>]")
+"""What S3 and Azure begin an error with: S3 has been known to send one under the status of a success."""
 _KNOWN_HEADERS = {
     # Sent by every PUT anyway, with the object's size: whoever signed one either knew it, or the server will say so.
     "content-length": "",
@@ -127,9 +130,15 @@ class PresignedSink:
                 raise ObjectExists(message)
             unsure = unsure or answer.transient
             patience.endure(answer)
-        excerpt(answer)  # so that the connection can be kept
+        said = excerpt(answer)  # so that the connection can be kept, too
         finish(answer)
         self._spool.close()
+        if _ERROR.match(said):
+            message = (
+                f"the server of {self._client.place.location} answered {answer.status} to the PUT, and an error below "
+                "it: the object was not written, or not surely; read it to find out, or write it again"
+            )
+            raise StorageUnavailable(message)
 
     def discard(self) -> None:
         """Drop what was written."""

@@ -19,7 +19,9 @@ _REGION = "x-amz-bucket-region"
 """What S3 says with each redirect: where the bucket is."""
 
 MOST_TOLD = 16 << 20
-"""Bytes in the largest answer that is no object's; a page of a listing tells of 1,000 keys of 1,024 bytes."""
+"""Bytes in the largest answer that is no object's: a page of a listing tells of 1,000 keys of 1,024 bytes; and
+MOST_SAID, of one that is an error."""
+MOST_SAID = 1 << 20
 
 
 class Transport(AIOHTTPSession):
@@ -67,10 +69,11 @@ class _Answer(ClientResponse):
         return self._body
 
     async def _whole(self) -> bytes:
-        body = bytearray()
+        body, most = bytearray(), MOST_TOLD if self.status < HTTPStatus.MULTIPLE_CHOICES else MOST_SAID
         async for piece in self.content.iter_any():
             body += piece
-            if len(body) > MOST_TOLD:
+            if len(body) > most:
+                body.clear()  # the error holds on to what is here until all tries have failed
                 message = "an answer without end"
                 raise ClientPayloadError(message)
         return bytes(body)

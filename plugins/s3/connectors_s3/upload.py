@@ -56,14 +56,17 @@ class Upload:
         """Return what the answer to a request must tell."""
         told = self._calls(method, **arguments).get(member)
         if not told:
-            message = f"S3's answer to an upload has no {member}; nothing was written, try again later"
+            message = (
+                f"S3's answer to an upload has no {member}; the object was not written, or not surely: write it again"
+            )
             raise StorageUnavailable(message)
         return told
 
     def complete(self, **condition: Any) -> None:
         """Wait for the parts, and make the object of them."""
         parts = {"Parts": self.parts.finish()}
-        self._calls("complete_multipart_upload", UploadId=self.id, MultipartUpload=parts, **condition)
+        # An answer without it is a success by its status alone, which is sent before S3 knows.
+        self._told("complete_multipart_upload", "ETag", UploadId=self.id, MultipartUpload=parts, **condition)
         self._completed = True
 
     def abort(self) -> None:

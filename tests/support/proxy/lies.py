@@ -107,12 +107,14 @@ class Answer(_Chosen):
         headers: what they are, by name; null takes one out; the others are the real ones.
         body: its body, as text in Latin-1; if not given, the real one's.
         keep: from where to where of that is kept.
+        repeat: how often that is sent.
         append: what comes after it, as text in Latin-1.
         encode: a content encoding, gzip, deflate or br, in which it is sent.
         fits: Content-Length is that of what is sent; else it is left as it was.
         chunked: sent in chunks, with or without a Content-Length, as `headers` has it.
         raw_headers: lines of the head that are no headers as they should be, as text in Latin-1.
         for_ever: what follows again and again, as text in Latin-1.
+        unended: there is no end of the head, and so no body.
         unheard: the real storage is not asked at all.
         again: the real answer follows, on the same connection, as if to the next request.
         chosen: which requests.
@@ -125,12 +127,14 @@ class Answer(_Chosen):
         headers: dict[str, str | None] | None = None,
         body: str | None = None,
         keep: tuple[int | None, int | None] = (None, None),
+        repeat: int = 1,
         append: str = "",
         encode: str | None = None,
         fits: bool = True,
         chunked: bool = False,
         raw_headers: str = "",
         for_ever: str = "",
+        unended: bool = False,
         unheard: bool = False,
         again: bool = False,
         **chosen: Any,
@@ -140,12 +144,14 @@ class Answer(_Chosen):
         self.headers = headers or {}
         self.body = body
         self.keep = slice(*keep)
+        self.repeat = repeat
         self.append = append
         self.encode = encode
         self.fits = fits
         self.chunked = chunked
         self.raw_headers = raw_headers
         self.for_ever = for_ever
+        self.unended = unended
         self.unheard = unheard
         self.again = again
 
@@ -163,7 +169,7 @@ class Answer(_Chosen):
 
     async def _say(self, flow: http.HTTPFlow, status: int, fields: list[tuple[str, str]], real: bytes) -> None:
         body = real if self.body is None else self.body.encode("latin-1")
-        body = _encoded(self.encode, body[self.keep] + self.append.encode("latin-1"))
+        body = _encoded(self.encode, body[self.keep] * self.repeat + self.append.encode("latin-1"))
         said = {name.lower(): value for name, value in self.headers.items()}
         if self.encode:
             said.setdefault("content-encoding", self.encode)
@@ -181,7 +187,9 @@ class Answer(_Chosen):
             body = _chunk(body) + (b"" if for_ever else b"0\r\n\r\n")
             for_ever = for_ever and _chunk(for_ever)
         head += self.raw_headers + ("" if self.again else "Connection: close\r\n")
-        whole = f"{head}\r\n".encode("latin-1") + (b"" if flow.request.method == "HEAD" else body)
+        whole = head.encode("latin-1")
+        if not self.unended:
+            whole += b"\r\n" + (b"" if flow.request.method == "HEAD" else body)
         await say(flow, whole, for_ever=for_ever, last=not self.again)
 
 

@@ -1,0 +1,136 @@
+"""Signatures: who says what a document says. DSSE envelopes, with securesystemslib's signers and keys.
+
+Source: https://github.com/secure-systems-lab/dsse
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+from pydantic import Field, ValidationError
+from securesystemslib.dsse import Envelope as Dsse
+from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
+from securesystemslib.signer import Signature, SSlibKey  # type: ignore[attr-defined]  # it has no __all__
+
+from connectors.errors import InvalidDocument, NotApproved
+from connectors.workflow.canonical import canonical_bytes, parse_canonical
+from connectors.workflow.documents import Base64, Digest, Document, Part, PublicKey
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer  # type: ignore[attr-defined]
+
+    from connectors.workflow.documents import Party
+
+__all__ = ["Envelope", "public_key_of", "sign"]
+
+D = TypeVar("D", bound=Document)
+
+
+def payload_type(kind: type[Document]) -> str:
+    """Return what a signature says that it is over."""
+    return f"application/vnd.enclave-connectors.{kind.kind.replace(' ', '-')}.v1+json"
+
+
+class _Signature(Part):
+    keyid: Digest
+    sig: Base64
+
+
+class Envelope(Part):
+    """A document's bytes, and a signature over them.
+
+    Attributes:
+        payload: the bytes, in base64.
+        payload_type: what they are.
+        signatures: one.
+    """
+
+    payload: Base64
+    payload_type: Annotated[str, Field(alias="payloadType", max_length=200)]
+    signatures: Annotated[tuple[_Signature, ...], Field(min_length=1, max_length=1)]
+
+    def to_bytes(self) -> bytes:
+        """Return its canonical bytes."""
+        return canonical_bytes(self.model_dump(mode="json", by_alias=True))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Envelope:
+        """Return the envelope whose bytes these are.
+
+        Raises:
+            InvalidDocument: they are not the canonical bytes of one.
+        """
+        members = parse_canonical(data)
+        try:
+            return cls.model_validate_json(canonical_bytes(members))
+        except ValidationError:
+            message = "this is no envelope with one signature (DSSE)"
+        raise InvalidDocument(message)
+
+    def document(self, kind: type[D]) -> D:
+        """Return what is in it, whoever signed it.
+
+        Raises:
+            InvalidDocument: it is no such document.
+        """
+        if self.payload_type != payload_type(kind):
+            message = f"the envelope holds {self.payload_type!r}, and a {kind.kind} was expected"
+            raise InvalidDocument(message)
+        return kind.from_bytes(base64.b64decode(self.payload))
+
+    def verify(self, party: Party) -> None:
+        """Make sure that one of a party's keys has signed it.
+
+        Raises:
+            NotApproved: none has.
+        """
+        (signature,) = self.signatures
+        known = [key for key in party.keys if key.keyid == signature.keyid]
+        verified = False
+        if known:
+            dsse = Dsse(base64.b64decode(self.payload), self.payload_type, {})
+            given = Signature(signature.keyid, base64.b64decode(signature.sig).hex())
+            try:
+                as_sslib(known[0]).verify_signature(given, dsse.pae())
+            except (UnverifiedSignatureError, VerificationError):
+                verified = False
+            else:
+                verified = True
+        if not verified:
+            why = "the signature is not over these bytes" if known else "it is signed with a key that is not theirs"
+            message = f"what is said to come from {party.name!r} does not: {why}"
+            raise NotApproved(message)
+
+
+def as_sslib(key: PublicKey) -> SSlibKey:
+    """Return a key as securesystemslib has it."""
+    return SSlibKey(key.keyid, key.keytype, key.scheme, {"public": key.public})
+
+
+def public_key_of(signer: Signer) -> PublicKey:
+    """Return the public key of a signer, as a party's document has it.
+
+    Raises:
+        InvalidDocument: it is of a kind that is not taken.
+    """
+    known = signer.public_key
+    try:
+        members = {"keytype": known.keytype, "scheme": known.scheme, "public": known.keyval["public"]}
+        return PublicKey.model_validate(members)
+    except ValidationError:
+        message = f"keys of the type {known.keytype!r} are not taken; use ed25519, ecdsa or rsa"
+    raise InvalidDocument(message)
+
+
+def sign(document: Document, signer: Signer) -> Envelope:
+    """Return a document in an envelope that `signer` has signed."""
+    dsse = Dsse(document.to_bytes(), payload_type(type(document)), {})
+    made = signer.sign(dsse.pae())
+    return Envelope(
+        payload=base64.b64encode(dsse.payload).decode(),
+        payload_type=dsse.payload_type,
+        signatures=(
+            _Signature(keyid=public_key_of(signer).keyid, sig=base64.b64encode(bytes.fromhex(made.signature)).decode()),
+        ),
+    )

@@ -1,0 +1,216 @@
+"""Whether all parties stand behind a request: for people who follow it, and for an enclave that relies on it.
+
+Everything here may come from untrusted hands, but for two things: which parties are trusted, and, in an enclave, the
+identifier that is bound into its attestation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from connectors.errors import InvalidDocument, NotApproved
+from connectors.workflow.canonical import canonical_bytes, digest_of, parse_canonical
+from connectors.workflow.documents import Decision, Revocation, moment_of
+from connectors.workflow.requests import Request
+from connectors.workflow.runtime import RuntimeConfig, runtime_configs
+from connectors.workflow.signing import Envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+__all__ = ["Bundle", "Standing", "standing", "trust_digest", "verify"]
+
+State = Literal["pending", "approved", "declined", "expired", "revoked"]
+_SCHEMA = "enclave-connectors workflow bundle 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a request stands.
+
+    Attributes:
+        state: one of `State`.
+        approved: the parties that have approved, by digest.
+        missing: those that are still to decide.
+        against: who has declined or revoked, and why.
+    """
+
+    state: State
+    approved: frozenset[str]
+    missing: frozenset[str]
+    against: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A request with what its parties have said to it: what is passed on, in one file.
+
+    Attributes:
+        request: the request.
+        decisions: signed decisions.
+        revocations: signed revocations.
+    """
+
+    request: Request
+    decisions: tuple[Envelope, ...] = ()
+    revocations: tuple[Envelope, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """Return its canonical bytes."""
+        return canonical_bytes(
+            {
+                "schema": _SCHEMA,
+                "request": self.request.members(),
+                "decisions": [one.model_dump(mode="json", by_alias=True) for one in self.decisions],
+                "revocations": [one.model_dump(mode="json", by_alias=True) for one in self.revocations],
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Bundle:
+        """Return the bundle whose bytes these are; who signed what in it is not looked at yet.
+
+        Raises:
+            InvalidDocument: they are not the canonical bytes of one.
+        """
+        members = parse_canonical(data)
+        if set(members) != {"schema", "request", "decisions", "revocations"} or members["schema"] != _SCHEMA:
+            message = f"this is no bundle: it has the members schema ({_SCHEMA!r}), request, decisions and revocations"
+            raise InvalidDocument(message)
+        if not isinstance(members["request"], dict):
+            message = "the bundle's request is no document"
+            raise InvalidDocument(message)
+        request = Request.from_members(members["request"])
+        return cls(request, _envelopes(members, "decisions"), _envelopes(members, "revocations"))
+
+
+def _envelopes(members: dict[str, Any], name: str) -> tuple[Envelope, ...]:
+    given = members[name]
+    if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+        message = f"the bundle's {name} are a list of envelopes"
+        raise InvalidDocument(message)
+    return tuple(Envelope.from_bytes(canonical_bytes(one)) for one in given)
+
+
+def trust_digest(parties: Collection[str]) -> str:
+    """Return one digest for a set of trusted parties' digests, short enough to be configured or measured."""
+    return digest_of(canonical_bytes({"parties": sorted(set(parties))}))
+
+
+def standing(bundle: Bundle, trusted: Collection[str], now: datetime | None = None) -> Standing:
+    """Return how a request stands, from what is signed alone.
+
+    Args:
+        bundle: the request and what was said to it.
+        trusted: the digests of the parties that are who they say they are.
+        now: the time; the machine's, if not given. An approved request does not expire, a pending one does.
+
+    Raises:
+        InvalidDocument: a document does not hold together.
+        NotApproved: a party is not trusted, or what is said to come from one does not, or is about another request.
+    """
+    request = bundle.request
+    _ = request.graph
+    for digest in (request.requester, *request.approvers):
+        if digest not in trusted:
+            message = f"{request.party(digest).name!r} ({digest}) is not among the trusted parties"
+            raise NotApproved(message)
+    decisions = _said(bundle.request, bundle.decisions, Decision)
+    revocations = _said(bundle.request, bundle.revocations, Revocation)
+    against = {name: one.reason for name, one in revocations.items()}
+    state: State
+    approved = frozenset(name for name, one in decisions.items() if one.verdict == "approve")
+    missing = frozenset(request.approvers) - decisions.keys()
+    late = [name for name in approved if moment_of(decisions[name].when) > moment_of(request.expires)]
+    if against:
+        state = "revoked"
+    elif len(approved) < len(decisions):
+        state = "declined"
+        against = {name: one.reason or "" for name, one in decisions.items() if one.verdict == "decline"}
+    elif late:
+        state = "expired"
+    elif not missing:
+        state = "approved"
+    else:
+        state = "expired" if (now or datetime.now(UTC)) > moment_of(request.expires) else "pending"
+    return Standing(state, approved, missing, against)
+
+
+def _said(request: Request, envelopes: Iterable[Envelope], kind: type[Any]) -> dict[str, Any]:
+    """Return what the parties have said, by their digests, each verified.
+
+    Raises:
+        NotApproved, InvalidDocument: something was not said by who is named, or twice, or to another request.
+    """
+    said: dict[str, Any] = {}
+    for envelope in envelopes:
+        one = envelope.document(kind)
+        if one.request != request.digest:
+            message = f"a {kind.kind} is about the request {one.request}, and this is {request.digest}"
+            raise NotApproved(message)
+        if one.party not in request.approvers:
+            message = f"a {kind.kind} comes from {one.party}, who is not asked: nothing in the workflow is theirs"
+            raise NotApproved(message)
+        party = request.party(one.party)
+        envelope.verify(party)
+        if one.party in said:
+            message = f"{party.name!r} has two {kind.kind}s in the bundle; take one of them out"
+            raise NotApproved(message)
+        said[one.party] = one
+    return said
+
+
+def verify(
+    bundle: Bundle,
+    trusted: Collection[str],
+    identifier: str,
+    measurement: str,
+    *,
+    now: datetime | None = None,
+) -> RuntimeConfig:
+    """Return what an application runs on, if all parties stand behind it.
+
+    Args:
+        bundle: from anybody's hands.
+        trusted: the digests of the trusted parties.
+        identifier: the digest that is bound into the application's attestation.
+        measurement: what the platform has measured the running application as, in hexadecimal digits.
+        now: the time, by a clock that is trusted as far as expiry matters.
+
+    Raises:
+        InvalidDocument: a document does not hold together.
+        NotApproved: a party is missing, has declined or revoked, or is not who signed; or the request has expired; or
+            the application is another than the approved one. The message names who and what.
+    """
+    found = standing(bundle, trusted, now)
+    if found.state != "approved":
+        raise NotApproved(_told(bundle.request, found))
+    shares = runtime_configs(bundle.request)
+    share = next((one for one in shares.values() if one.identifier == identifier), None)
+    if share is None:
+        listed = ", ".join(f"{name} {one.identifier}" for name, one in sorted(shares.items())) or "none"
+        message = f"the approved request has no application {identifier}; it has {listed}"
+        raise NotApproved(message)
+    if share.build.measurement != measurement:
+        message = (
+            f"the running application is measured as {measurement}, and what was approved for {share.object!r} is "
+            f"{share.build.measurement}"
+        )
+        raise NotApproved(message)
+    return share
+
+
+def _told(request: Request, found: Standing) -> str:
+    def names(digests: Iterable[str]) -> str:
+        return ", ".join(sorted(repr(request.party(digest).name) for digest in digests))
+
+    reasons = "; ".join(f"{names([digest])}: {reason}" for digest, reason in sorted(found.against.items()))
+    match found.state:
+        case "pending":
+            return f"the request is not approved yet: {names(found.missing)} has not decided"
+        case "expired":
+            return f"the request expired on {request.expires} before all had approved it; ask again with a new one"
+        case _:
+            return f"the request was {found.state}: {reasons}"

@@ -1,0 +1,146 @@
+"""Three parties and what they own, for tests of workflows."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from securesystemslib.signer import CryptoSigner
+
+from connectors.workflow.documents import (
+    AppConfig,
+    Application,
+    Build,
+    BuildReference,
+    Connected,
+    Dataset,
+    Decision,
+    Document,
+    Edge,
+    End,
+    Party,
+    Workflow,
+    moment_text,
+)
+from connectors.workflow.requests import Request, make_request
+from connectors.workflow.signing import Envelope, public_key_of, sign
+from connectors.workflow.verification import Bundle
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
+
+__all__ = ["MEASUREMENT", "NOW", "Person", "Story", "approved", "decided", "edge", "person", "requested", "story"]
+
+MEASUREMENT = "ab" * 32
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Person:
+    """A party with its key."""
+
+    party: Party
+    signer: Signer
+
+
+@functools.cache
+def person(name: str) -> Person:
+    """Return a party with a fresh key; the same one each time."""
+    signer = CryptoSigner.generate_ed25519()
+    contact = f"{name.split(maxsplit=1)[0].lower()}@example.org"
+    return Person(Party(name=name, contact=contact, keys=(public_key_of(signer),)), signer)
+
+
+def edge(source: str, target: str) -> Edge:
+    """Return an edge, of ends as ``object`` or ``object:port``."""
+    ends = [End(id=name, port=port or None) for name, _, port in (end.partition(":") for end in (source, target))]
+    return Edge(source=ends[0], target=ends[1])
+
+
+@dataclass
+class Story:
+    """A clinic's conditions, a lab's application, and where a receiver's output goes."""
+
+    clinic: Person = field(default_factory=lambda: person("Clinic A"))
+    lab: Person = field(default_factory=lambda: person("Lab B"))
+    receiver: Person = field(default_factory=lambda: person("Registry C"))
+    documents: dict[str, Document] = field(default_factory=dict)
+
+    def add(self, document: Document) -> str:
+        """Keep a document, and return its digest."""
+        self.documents[document.digest] = document
+        return document.digest
+
+
+def story() -> tuple[Story, Workflow]:
+    """Return the parties and the workflow that connects what they own."""
+    told = Story()
+    owners = [told.add(one.party) for one in (told.clinic, told.lab, told.receiver)]
+    conditions = Dataset(
+        name="Conditions Data",
+        owner=owners[0],
+        location="s3://clinic/conditions.csv.sealed",
+        direction="input",
+        credentials_digest="01" * 32,
+        encryption="cobblestone-256",
+        labels={"Location": "East US"},
+    )
+    output = Dataset(
+        name="Conditions processing output",
+        owner=owners[2],
+        location="https://registry.example/output.sealed",
+        direction="output",
+        credentials_digest="02" * 32,
+        encryption="auto",
+    )
+    application = Application(
+        name="Describe",
+        owner=owners[1],
+        image=f"registry.example/describe@sha256:{'cd' * 32}",
+        builds=(Build(platform="simulated", measurement=MEASUREMENT),),
+    )
+    app = AppConfig(
+        name="Describe conditions",
+        owner=owners[1],
+        build=BuildReference(application=told.add(application), measurement=MEASUREMENT),
+        ports=("input", "output"),
+    )
+    workflow = Workflow(
+        name="Patient conditions",
+        objects={
+            "conditions": Connected(dataset=told.add(conditions)),
+            "describe": Connected(app=told.add(app)),
+            "result": Connected(dataset=told.add(output)),
+        },
+        edges=(edge("conditions", "describe:input"), edge("describe:output", "result")),
+    )
+    return told, workflow
+
+
+def requested(**options: Any) -> tuple[Story, Request]:
+    """Return the story, and a request for its workflow."""
+    told, workflow = story()
+    return told, make_request(workflow, told.documents, told.lab.party, created=NOW, **options)
+
+
+def decided(asked: Request, who: Person, verdict: str = "approve", **members: Any) -> Envelope:
+    """Return what somebody says to a request, signed."""
+    given = {
+        "request": asked.digest,
+        "reason": "no" if verdict == "decline" else None,
+        "when": moment_text(NOW),
+        **members,
+    }
+    signer = given.pop("signer", who.signer)
+    decision = Decision(party=who.party.digest, verdict=verdict, **given)
+    return sign(decision, signer)
+
+
+def approved() -> tuple[Story, Bundle, set[str]]:
+    """Return the story, a bundle in which all approve, and the digests of all of them."""
+    told, request = requested()
+    parties = (told.clinic, told.lab, told.receiver)
+    bundle = Bundle(request, tuple(decided(request, who) for who in parties))
+    return told, bundle, {who.party.digest for who in parties}

@@ -1,0 +1,97 @@
+"""A request is approved by all whose it is about, or by nobody; and an enclave can tell."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from parties import MEASUREMENT, NOW, approved, decided, person, story
+
+from connectors.errors import InvalidDocument, NotApproved
+from connectors.workflow.documents import Placeholder, Revocation, Workflow, moment_text
+from connectors.workflow.requests import make_request
+from connectors.workflow.runtime import runtime_configs
+from connectors.workflow.signing import sign
+from connectors.workflow.verification import Bundle, standing, verify
+
+
+def test_approved_by_all_it_gives_the_application_its_share():
+    _, bundle, trusted = approved()
+    (share,) = runtime_configs(bundle.request).values()
+    found = verify(Bundle.from_bytes(bundle.to_bytes()), trusted, share.identifier, MEASUREMENT, now=NOW)
+    assert found == share
+    assert found.ports["input"]["conditions"].dataset.reads
+    assert found.ports["output"]["result"].dataset.writes
+    assert found.ports["output"]["result"].dataset.location == "https://registry.example/output.sealed"
+
+
+def test_states():
+    told, bundle, trusted = approved()
+    request, envelopes = bundle.request, bundle.decisions
+    later = NOW + timedelta(days=31)
+
+    def state(*decisions, revocations=(), now=NOW):
+        return standing(Bundle(request, decisions, revocations), trusted, now).state
+
+    assert state() == "pending"
+    assert state(*envelopes[:2]) == "pending"
+    assert state(*envelopes[:2], now=later) == "expired"
+    assert state(*envelopes) == state(*envelopes, now=later) == "approved"
+    assert state(envelopes[0], decided(request, told.lab, "decline")) == "declined"
+    assert state(*envelopes[:2], decided(request, told.receiver, when=moment_text(later))) == "expired"
+    revocation = Revocation(
+        request=request.digest, party=told.clinic.party.digest, reason="moved", when=moment_text(NOW)
+    )
+    assert state(*envelopes, revocations=[sign(revocation, told.clinic.signer)]) == "revoked"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda told, bundle: bundle.decisions[:2], "not approved yet: 'Registry C' has not decided"),
+        (lambda told, bundle: [*bundle.decisions, bundle.decisions[0]], "'Clinic A' has two decisions"),
+        (
+            lambda told, bundle: [*bundle.decisions[:2], decided(bundle.request, told.receiver, "decline", reason="too much")],
+            "the request was declined: 'Registry C': too much",
+        ),
+        (
+            lambda told, bundle: [*bundle.decisions[:2], decided(bundle.request, told.receiver, signer=told.lab.signer)],
+            "what is said to come from 'Registry C' does not: it is signed with a key that is not theirs",
+        ),
+        (
+            lambda told, bundle: [*bundle.decisions, decided(bundle.request, person("Dr. Eve"))],
+            "who is not asked: nothing in the workflow is theirs",
+        ),
+        (
+            lambda told, bundle: [*bundle.decisions[:2], decided(bundle.request, told.receiver, request="00" * 32)],
+            "is about the request 0000",
+        ),
+    ],
+)  # fmt: skip
+def test_whatever_is_amiss_stops_it_and_says_who(change, message):
+    told, bundle, trusted = approved()
+    (share,) = runtime_configs(bundle.request).values()
+    changed = Bundle(bundle.request, tuple(change(told, bundle)))
+    with pytest.raises(NotApproved, match=message):
+        verify(changed, trusted, share.identifier, MEASUREMENT, now=NOW)
+
+
+def test_another_identifier_measurement_or_party_is_refused():
+    _, bundle, trusted = approved()
+    (share,) = runtime_configs(bundle.request).values()
+    with pytest.raises(NotApproved, match="has no application 0000"):
+        verify(bundle, trusted, "00" * 32, MEASUREMENT, now=NOW)
+    with pytest.raises(NotApproved, match="is measured as cdcd"):
+        verify(bundle, trusted, share.identifier, "cd" * 32, now=NOW)
+    for one in trusted:
+        with pytest.raises(NotApproved, match="is not among the trusted parties"):
+            verify(bundle, trusted - {one}, share.identifier, MEASUREMENT, now=NOW)
+
+
+def test_a_place_that_is_not_filled_cannot_be_asked_about():
+    told, workflow = story()
+    place = Placeholder(reserved_for=told.receiver.party.digest, wanted="dataset")
+    objects = {**workflow.objects, "result": place}
+    draft = Workflow(name="x", objects=objects, edges=workflow.edges)
+    with pytest.raises(InvalidDocument, match="'result' is a dataset that Registry C has not given yet"):
+        make_request(draft, told.documents, told.lab.party, created=NOW)
