@@ -7,7 +7,7 @@ import os
 import dying
 import pytest
 from dying import content
-from places import KEY, KINDS, Place, place_on
+from places import KEY, KINDS, SOME, Place, place_on
 
 import connectors
 from connectors.errors import ConnectorError
@@ -49,7 +49,8 @@ def read_here_and_there(file, plain: bytes) -> str:
     ("format", "kind"),
     [
         *(("cobblestone-256", kind) for kind in KINDS_AND_MEMORY),
-        *((format, kind) for format in ("tink-gcm-hkdf", "gcm") for kind in ("local file", "S3")),
+        *((format, "local file") for format in ("tink-gcm-hkdf", "gcm")),
+        pytest.param("gcm", "S3", marks=pytest.mark.slow),
     ],
 )
 def test_fork_in_the_middle_of_reading(kind, format, request, tally):
@@ -101,7 +102,7 @@ def fail(file) -> str:
         return "failed"
 
 
-@pytest.mark.parametrize("kind", [*KINDS_AND_MEMORY, "local file, staged under a name"])
+@pytest.mark.parametrize("kind", [*SOME, "memory", "local file, staged under a name"])
 def test_fork_in_the_middle_of_writing(kind, request, monkeypatch, tally):
     if kind.endswith("a name"):
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
@@ -135,19 +136,19 @@ def parent():
 
 
 PUBLISHES = {"atexit closes a writer", "atexit writes", "atexit seals a file", "another thread writes"}
-LATE = {"atexit writes", "atexit reads"}
+LATE = {"atexit writes", "atexit reads", "atexit closes a writer", "another thread writes", "a daemon thread writes"}
 READS = {"a reader is open", "atexit reads", "a daemon thread reads"}
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SOME)
 def test_end_of_the_program(parent, kind, request, tmp_path, tally):
     plain, old = content(SIZE, 9), b"what stood there"
     with tally(
         "the program ends in the middle of it",
         kind,
         outcome="it ends; what was closed is published, and nothing else"
-        + ("; what atexit begins is an error of ours" if kind == "S3" else ""),
+        + ("; what has to connect by then may be an error of ours" if kind == "S3" else ""),
     ) as cases:
         for number, what in enumerate(dying.LEAVING):
             if what == "atexit seals a file" and kind != "local file":
@@ -170,9 +171,10 @@ def test_end_of_the_program(parent, kind, request, tmp_path, tally):
             )
             said = (tmp_path / "said").read_text()
             found = place.reader().read_bytes()
-            if kind == "S3" and what in LATE:
-                # Its client needs a pool of threads, and the interpreter has closed all of those by then.
-                assert "connectors.errors.StorageUnavailable: S3 cannot be reached" in said
+            if kind == "S3" and what in LATE and said:
+                # To connect, its client needs a pool of threads, and the interpreter has closed all of those by then.
+                # A daemon thread may come to its end in the middle of saying so.
+                assert "connectors.errors.StorageUnavailable: " in said or "daemon" in what, said
                 assert found == (plain if what in READS else old)
                 cases.count("told")
                 continue

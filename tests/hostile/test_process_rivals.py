@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import dying
 import pytest
 from dying import REFUSED, content
-from places import KEY, KINDS, Place, place_on
+from places import KEY, KINDS, SOME, Place, place_on
 
 import connectors
 from connectors.errors import ConnectorError, ObjectExists
@@ -71,7 +71,7 @@ def parents():
         yield one, other
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SOME)
 def test_two_processes_write_one_object(parents, kind, request, tally):
     place = place_of(kind, request.getfixturevalue, "rivals-processes")
     arguments = {"location": place.location, "document": place.document}
@@ -116,7 +116,11 @@ def test_two_create_one_object(kind, request, tally):
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("format", "kind"),
-    [*(("cobblestone-256", kind) for kind in (*KINDS, "memory")), ("gcm", "local file"), ("gcm", "S3")],
+    [
+        *(("cobblestone-256", kind) for kind in (*KINDS, "memory")),
+        ("gcm", "local file"),
+        pytest.param("gcm", "S3", marks=pytest.mark.slow),
+    ],
 )
 def test_read_while_it_is_replaced(kind, format, request, tally):
     place = place_of(kind, request.getfixturevalue, f"rivals-read-{format}")

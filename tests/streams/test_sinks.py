@@ -167,6 +167,29 @@ class TestPath:
         assert path.read_bytes() == b"what stood there"
         assert names(path.parent) == [path.name]
 
+    @pytest.mark.parametrize("named", [False, True])
+    def test_a_folder_that_has_taken_its_place_stands(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+    ) -> None:
+        if named:
+            monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+        with pytest.raises(NotAnObject, match="a folder stands there: Is a directory") as caught:
+            with SealedWriter(PathSink(path), COBBLESTONE.codec()) as writer:
+                writer.write(b"plain")
+                path.mkdir()
+        assert (caught.value.errno, caught.value.filename) == (errno.EISDIR, str(path))
+        assert names(path.parent) == [path.name]
+        assert path.is_dir()
+
+    def test_a_folder_that_is_gone_meanwhile(self, path: Path) -> None:
+        folder = path.parent / "folder"
+        folder.mkdir()
+        with pytest.raises(ObjectNotFound, match="the folder it was to stand in is gone") as caught:
+            with SealedWriter(PathSink(folder / "x"), COBBLESTONE.codec()) as writer:
+                writer.write(b"plain")
+                folder.rmdir()
+        assert caught.value.errno == errno.ENOENT
+
 
 class TestRefusedPaths:
     def test_a_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 import connectors
 
 if TYPE_CHECKING:
     from servers import AzureServer, S3Server
 
-__all__ = ["KEY", "KINDS", "Place", "azure_place", "local_place", "place_on", "presigned_place", "s3_place"]
+__all__ = ["KEY", "KINDS", "SOME", "Place", "azure_place", "local_place", "place_on", "presigned_place", "s3_place"]
 
 KEY = "5e" * 32
 KINDS = ("local file", "S3", "presigned PUT", "Azure")
+SOME = ("local file", "S3", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("presigned PUT", "Azure")))
+"""The same, of which the other remote ones are left to the slow tests."""
 
 
 @dataclass(frozen=True)
