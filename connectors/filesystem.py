@@ -442,11 +442,9 @@ class AsyncEncryptedFileSystem(EncryptedFileSystem, AsyncFileSystem):
     _created = in_thread(EncryptedFileSystem.created)
     _modified = in_thread(EncryptedFileSystem.modified)
 
-    async def _expand_path(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> list[str]:  # noqa: FBT001, FBT002
+    async def _expand_path(self, path: Any, *args: Any, **kwargs: Any) -> list[str]:
         try:
-            expanded: list[str] = await super()._expand_path(  # type: ignore[misc]
-                path, recursive=recursive, maxdepth=maxdepth
-            )
+            expanded: list[str] = await super()._expand_path(path, *args, **kwargs)  # type: ignore[misc]
         except FileNotFoundError as error:
             missing = error if isinstance(error, ObjectNotFound) else ObjectNotFound(f"nothing is stored at {path}")
         else:

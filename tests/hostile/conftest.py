@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from servers import AzureServer, S3Server
 
+SLOW = pytest.param("Azure, SAS URL", marks=pytest.mark.slow)
+"""A way that needs no more of this package than another one, and so not at every run."""
+
 
 @contextmanager
 def _in_front_of(endpoint: str, factory: pytest.TempPathFactory) -> Iterator[proxies.Proxy]:
@@ -47,7 +50,7 @@ def azure_proxy(azure: AzureServer, tmp_path_factory: pytest.TempPathFactory) ->
         yield proxy
 
 
-@pytest.fixture(scope="session", params=["S3", "S3, presigned URL", "Azure", "Azure, SAS URL"])
+@pytest.fixture(scope="session", params=["S3", "S3, presigned URL", "Azure", SLOW])
 def route(request: pytest.FixtureRequest) -> routes.Route:
     """Each of the ways to sealed objects on real servers that lead through a proxy."""
     return _route(request)

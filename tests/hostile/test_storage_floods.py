@@ -64,6 +64,7 @@ print(json.dumps([memory("VmHWM") - before, results]))
 """
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is measured as Linux tells it"),
     pytest.mark.timeout(200),
 ]

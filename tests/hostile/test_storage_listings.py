@@ -19,7 +19,7 @@ _names = itertools.count()
 pytestmark = [pytest.mark.usefixtures("no_pauses"), pytest.mark.timeout(120)]
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=[*list(KINDS)[:2], pytest.param("a folder without binding", marks=pytest.mark.slow)])
 def kind(request):
     return request.param
 
