@@ -68,7 +68,7 @@ def _parse_json(data: bytes | bytearray | str) -> tuple[Any, str | None]:
         json.dumps(parsed, ensure_ascii=False).encode()
     except UnicodeDecodeError:
         utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-        problem = f"they are {'UTF-16' if utf16 else 'no UTF-8'} text; have the editor save them as UTF-8"
+        problem = f"they are {'UTF-16' if utf16 else 'not UTF-8'} text; have the editor save them as UTF-8"
     except UnicodeEncodeError:
         problem = "half of a character stands in them, as an escape from \\ud800 to \\udfff"
     except json.JSONDecodeError as error:
@@ -101,7 +101,7 @@ def _json_problem(error: json.JSONDecodeError) -> str:
     if not text.strip():
         return "they are empty"
     if not text.lstrip().startswith(("{", "[")):
-        return "they are no JSON, which begins with a brace: {"
+        return "they are not JSON, which begins with a brace: {"
     before = text[:place].rstrip()
     reason = next(
         (

@@ -253,7 +253,7 @@ class Use:
                 yield {**rest, f"{name}x": value}
                 yield {**rest, name: [value]}
                 yield {**rest, name: {value: value}}
-                if name not in ("password", "passphrase"):  # which may have any character
+                if name not in ("password", "passphrase", "private_key"):  # which are looked at when they are used
                     yield {**rest, name: f"{value}\n\x00"}
         for key in (digits[:-1], f"0x{digits}", [digits], {digits: digits}, f'"{digits}"', f"{digits}{digits}"):
             yield self.document(self.way.reads, key=key)

@@ -130,9 +130,9 @@ def _withhold_signatures() -> None:
     """Keep signatures and session tokens out of the logs.
 
     At DEBUG, ``botocore.auth`` logs each canonical request and its signature, ``botocore.endpoint`` each request with
-    its headers, and ``botocore.parsers`` each answer, and what S3 answers to an expired token is that token: all that
-    a presigned URL is made of. ``s3fs`` logs what S3 says in its errors, which may be anything. Nothing else they log
-    is worth that.
+    its headers, ``botocore.httpsession`` what aiohttp raised, with the same, and ``botocore.parsers`` each answer, and
+    what S3 answers to an expired token is that token: all that a presigned URL is made of. ``s3fs`` logs what S3 says
+    in its errors, which may be anything. Nothing else they log is worth that.
     """
-    for name in ("botocore.auth", "botocore.endpoint", "botocore.parsers", "s3fs"):
+    for name in ("botocore.auth", "botocore.endpoint", "botocore.httpsession", "botocore.parsers", "s3fs"):
         logging.getLogger(name).addFilter(_WITHHELD)  # adding it again changes nothing

@@ -177,7 +177,7 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "dataset new app input x --location file:///data/x --credentials key.hex",
-        "the credentials are not a document we can read: they are no JSON, which begins with a brace: {",
+        "the credentials are not a document we can read: they are not JSON, which begins with a brace: {",
     ),
     command("ls input", "'input' is no dataset; they are called dataset://PORT/NAME, and `connectors ls` lists them"),
     command(
@@ -260,7 +260,7 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "presign s3://clinic/x --credentials key.hex",
-        "the credentials are not a document we can read: they are no JSON, which begins with a brace: {",
+        "the credentials are not a document we can read: they are not JSON, which begins with a brace: {",
     ),
     command("run", "missing argument '-- COMMAND...' (see connectors run --help)"),
     command("run --input-port inputs -- true", "the app config has no port 'inputs'; it has 'input', 'output'"),

@@ -476,7 +476,7 @@ MISTAKES: list[Mistake] = [
     text(
         PLACE,
         '# ours\n{"encryption": null}',
-        "the credentials are not a document we can read: they are no JSON, which begins with a brace: {",
+        "the credentials are not a document we can read: they are not JSON, which begins with a brace: {",
     ),
     text(
         PLACE,
@@ -486,7 +486,7 @@ MISTAKES: list[Mistake] = [
     text(
         PLACE,
         '"encryption": {"key": "%s"}' % KEY,
-        "the credentials are not a document we can read: they are no JSON, which begins with a brace: {",
+        "the credentials are not a document we can read: they are not JSON, which begins with a brace: {",
     ),
     text(
         PLACE,
@@ -549,11 +549,11 @@ MISTAKES: list[Mistake] = [
         "the credentials are not a document we can read: not JSON at line 1, column 2: a no-break space stands there; put a plain one",
         '{ "encryption": null} with a no-break space',
     ),
-    text(PLACE, KEY, "the credentials are not a document we can read: they are no JSON, which begins with a brace: {"),
+    text(PLACE, KEY, "the credentials are not a document we can read: they are not JSON, which begins with a brace: {"),
     text(
         PLACE,
         f"encryption:\n  key: {KEY}",
-        "the credentials are not a document we can read: they are no JSON, which begins with a brace: {",
+        "the credentials are not a document we can read: they are not JSON, which begins with a brace: {",
     ),
     text(PLACE, "", "the credentials are not a document we can read: they are empty"),
     text(
@@ -568,7 +568,7 @@ MISTAKES: list[Mistake] = [
     text(
         PLACE,
         '{"encryption": {"key": "%s", "context": "Köln"}}'.encode("latin-1"),
-        "the credentials are not a document we can read: they are no UTF-8 text; have the editor save them as UTF-8",
+        "the credentials are not a document we can read: they are not UTF-8 text; have the editor save them as UTF-8",
         "a document saved in an old encoding, with “Köln” in it",
     ),
     text(

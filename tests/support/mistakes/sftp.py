@@ -17,7 +17,7 @@ _PAIR = asyncssh.import_private_key(_PEM)
 PUBLIC = _PAIR.export_public_key().decode().strip()
 PRINT = _PAIR.get_fingerprint()
 PRIVATE = _PAIR.export_private_key().decode()
-LOCKED = _PAIR.export_private_key(passphrase="another").decode()
+LOCKED = _PAIR.export_private_key(passphrase="another", rounds=1, ignore_few_rounds=True).decode()
 DOCUMENT = {"username": "clinic", "password": "hunter2hunter2", "host_key": PUBLIC, "encryption": {"key": KEY}}
 PLACE = "sftp://files.example/data/conditions.sealed"
 
