@@ -84,7 +84,7 @@ class Serve(_Chosen):
         span = re.fullmatch(r"bytes=(\d+)-(\d+)", asked)
         headers = flow.response.headers
         headers["ETag"] = etag
-        for name in ("Content-MD5", "x-ms-blob-content-md5", "Content-Range"):
+        for name in ("Content-MD5", "x-ms-blob-content-md5", "x-ms-error-code", "Content-Range"):
             headers.pop(name, None)
         start, stop = (int(span[1]), min(int(span[2]) + 1, len(self.body))) if span else (0, len(self.body))
         if span and start >= len(self.body):
