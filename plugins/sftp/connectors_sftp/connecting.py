@@ -46,7 +46,8 @@ def identity(credentials: SFTPCredentials) -> asyncssh.SSHKey | None:
         if passphrase is None and "assphrase" in str(error):
             problem = "credentials.passphrase: missing, and the private key is encrypted"
         else:
-            problem = "credentials.private_key: it cannot be read; give it as ssh-keygen wrote it, all of it"
+            own = "all of it" if passphrase is None else "and its own passphrase"
+            problem = f"credentials.private_key: it cannot be read; give it as ssh-keygen wrote it, {own}"
     raise InvalidCredentials(problem)
 
 

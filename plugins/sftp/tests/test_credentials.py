@@ -62,7 +62,7 @@ def test_document_is_taken(changes: dict[str, Any]) -> None:
         ({"private_key": ED25519.export_private_key().decode()}, "not two of them"),
         ({"passphrase": SECRET}, "passphrase goes with private_key"),
         ({"password": None, "private_key": SECRET}, "not the text of a private key"),
-        ({"password": None, "private_key": PUBLIC}, "not the text of a private key"),
+        ({"password": None, "private_key": PUBLIC}, "this is a public key"),
         ({"ambient": "yes", "password": None}, "credentials.ambient"),
         ({"known_hosts": SECRET}, "unknown member"),
     ],
