@@ -51,7 +51,8 @@ def test_as_it_is_it_is_accepted():
     assert verify(Bundle.from_bytes(canonical_bytes(MEMBERS)), TRUSTED, SHARE.identifier, MEASUREMENT, now=NOW) == SHARE
 
 
-@pytest.mark.parametrize("path", PLACES, ids=lambda path: "/".join(map(str, path))[-60:])
+# Keys, and so digests, are others in every run: places go by their order.
+@pytest.mark.parametrize("path", PLACES, ids=range(len(PLACES)))
 def test_no_member_can_be_dropped_or_changed(path):
     if path == ("revocations",):
         pytest.skip("an empty list has nothing to change")
