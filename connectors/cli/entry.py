@@ -22,12 +22,14 @@ from connectors.cli import (
     datasets,
     demo,
     failures,
+    identity,
     keys,
     objects,
     pins,
     presigning,
     running,
     skeletons,
+    workflow,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +54,11 @@ def application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.callback()(_program)
-    for group in (keys, crypt, pins, presigning, datasets, objects, running, backends, skeletons, benching, demo):
+    for group in (
+        *(keys, crypt, pins, presigning, datasets, objects, running),
+        *(identity, workflow),
+        *(backends, skeletons, benching, demo),
+    ):
         group.register(app)
     return app
 

@@ -229,7 +229,7 @@ class Dataset(Document):
     Attributes:
         location: a URL, without a query.
         direction: whether applications read it, write it, or both.
-        credentials_digest: a salted commitment to the credentials; see `deploy`.
+        credentials_digest: a salted commitment to the credentials; see `commitment`.
         encryption: the format it is sealed in; None if it is not sealed.
         pin: the one sealing that is approved; None approves any.
     """

@@ -98,6 +98,10 @@ def receive(store: Store, data: bytes) -> Passed:
             digest = store.say(passed.request, envelope)
             if envelope.to_bytes() not in known:
                 passed.added.append(digest)
+        # Where somebody else has submitted a draft that is here too, it is one no more.
+        for name, draft in store.drafts().items():
+            if draft.workflow.digest == passed.request.workflow:
+                store.drop_draft(name, draft)
     for name, draft in passed.drafts.items():
         was, newer = _before(store, name, draft)
         if newer:

@@ -130,7 +130,7 @@ class Store:
                 _ = document.graph
         return document
 
-    def documents(self, *kinds: type[Document]) -> Iterator[Document]:
+    def documents(self, *kinds: type[D]) -> Iterator[D]:
         """Yield all documents of some kinds, in the order of their digests.
 
         Raises:
@@ -138,7 +138,7 @@ class Store:
         """
         for digest in self._digests():
             document = self.get(digest)
-            if isinstance(document, kinds or Document):
+            if isinstance(document, kinds):
                 yield document
 
     def find(self, text: str, *kinds: type[D]) -> D:
@@ -150,7 +150,7 @@ class Store:
         by_digest = [digest for digest in self._digests() if digest.startswith(text)] if _PREFIX.fullmatch(text) else []
         found = {one.digest: one for one in map(self.get, by_digest) if isinstance(one, kinds)}
         if not _DIGEST.fullmatch(text):
-            found |= {one.digest: one for one in self.documents(*kinds) if name_of(one) == text}  # type: ignore[misc]
+            found |= {one.digest: one for one in self.documents(*kinds) if name_of(one) == text}
         if len(found) == 1:
             return next(iter(found.values()))
         what = " or ".join(kind.kind for kind in kinds)
