@@ -42,7 +42,7 @@ def _object_row(graph: Graph, name: str) -> tuple[str, ...]:
     node = graph.nodes[name]
     if isinstance(node, Placeholder):
         purpose = f": {node.purpose}" if node.purpose else ""
-        return name, "place", f"a {node.wanted} that {_party(graph, node.reserved_for)} is to give{purpose}", "", ""
+        return name, "place", f"{node.what} that {_party(graph, node.reserved_for)} is to give{purpose}", "", ""
     if isinstance(node, Dataset):
         pinned = f", only the sealing {node.pin}" if node.pin else ""
         sealed = node.encryption or "not sealed"

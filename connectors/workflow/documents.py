@@ -354,6 +354,11 @@ class Placeholder(Part):
     wanted: Literal["dataset", "app"]
     purpose: Line | None = None
 
+    @property
+    def what(self) -> str:
+        """What it is to be, in words."""
+        return "an app" if self.wanted == "app" else "a dataset"
+
 
 class End(Part):
     """One end of an edge: an object, and of an application the port."""

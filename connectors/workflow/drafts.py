@@ -65,7 +65,7 @@ class Draft(Document):
         wanted = "dataset" if isinstance(document, Dataset) else "app"
         if isinstance(there, Placeholder):
             if there.wanted != wanted:
-                message = f"the place {name!r} waits for a {there.wanted}, and {document.name!r} is a {document.kind}"
+                message = f"the place {name!r} waits for {there.what}, and {document.name!r} is none"
                 raise InvalidDocument(message)
             if there.reserved_for != document.owner:
                 message = f"the place {name!r} waits for what another party owns than the owner of {document.name!r}"

@@ -39,9 +39,12 @@ def read(path: str) -> bytes | None:
             raise
         regular, data = False, b""
     else:
-        with open(descriptor, "rb") as file:
-            regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            data = file.read(MAX_SIZE + 1) if regular else b""
+        regular, data = stat.S_ISREG(os.fstat(descriptor).st_mode), b""
+        if regular:
+            with open(descriptor, "rb") as file:
+                data = file.read(MAX_SIZE + 1)
+        else:
+            os.close(descriptor)
     if not regular or len(data) > MAX_SIZE:
         message = f"{path} is {'larger than any document' if regular else 'no regular file'}; it does not belong there"
         raise InvalidDocument(message)

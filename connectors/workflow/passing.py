@@ -131,8 +131,7 @@ def _parse(data: bytes) -> Passed:
 
 def _parse_parcel(members: dict[str, Any]) -> Passed:
     documents, drafts = members.get("documents"), members.get("drafts")
-    whole = [one for one in (documents, drafts) if isinstance(one, dict) and all(map(_is_object, one.values()))]
-    if len(whole) != len(members) - 1:
+    if set(members) != {"schema", "documents", "drafts"} or not (_holds_objects(documents) and _holds_objects(drafts)):
         message = "the parcel has the members schema, documents and drafts, the latter two with documents by name"
         raise InvalidDocument(message)
     return Passed(
@@ -141,8 +140,8 @@ def _parse_parcel(members: dict[str, Any]) -> Passed:
     )
 
 
-def _is_object(value: object) -> bool:
-    return isinstance(value, dict)
+def _holds_objects(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, dict) for one in value.values())
 
 
 def _before(store: Store, name: str, draft: Draft) -> tuple[Draft | None, bool]:

@@ -89,7 +89,7 @@ class Request(Document):
         unfilled = graph.unfilled()
         if unfilled:
             waiting = "; ".join(
-                f"{name!r} is a {place.wanted} that {_name_of(self.parsed, place.reserved_for)} has not given yet"
+                f"{name!r} is {place.what} that {_name_of(self.parsed, place.reserved_for)} has not given yet"
                 for name, place in unfilled.items()
             )
             message = f"places in the workflow are still to be filled: {waiting}"
