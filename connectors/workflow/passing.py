@@ -93,21 +93,25 @@ def receive(store: Store, data: bytes) -> Passed:
             passed.added.append(digest)
         store.add(document)
     if passed.request is not None:
-        known = {envelope.to_bytes() for envelope in store.said(passed.request)}
-        for envelope in passed.said:
-            digest = store.say(passed.request, envelope)
-            if envelope.to_bytes() not in known:
-                passed.added.append(digest)
-        # Where somebody else has submitted a draft that is here too, it is one no more.
-        for name, draft in store.drafts().items():
-            if draft.workflow.digest == passed.request.workflow:
-                store.drop_draft(name, draft)
+        _keep_said(store, passed, passed.request)
     for name, draft in passed.drafts.items():
         was, newer = _before(store, name, draft)
         if newer:
             store.save_draft(name, draft, was)
             passed.drafts_changed.append(name)
     return passed
+
+
+def _keep_said(store: Store, passed: Passed, request: Request) -> None:
+    known = {envelope.to_bytes() for envelope in store.said(request)}
+    for envelope in passed.said:
+        digest = store.say(request, envelope)
+        if envelope.to_bytes() not in known:
+            passed.added.append(digest)
+    # Where somebody else has submitted a draft that is here too, it is one no more.
+    for name, draft in store.drafts().items():
+        if draft.workflow.digest == request.workflow:
+            store.drop_draft(name, draft)
 
 
 def _parse(data: bytes) -> Passed:
