@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 import types
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 NAME = "Patient conditions"
 MEASUREMENT = "ab" * 32
+PATHS = {"CONNECTORS_STORE": "store", "CONNECTORS_IDENTITIES": "identities"}
 PEOPLE = {"clinic": "Clinic A", "lab": "Lab B", "registry": "Registry C"}
 
 
@@ -61,50 +64,35 @@ class Desk:
         return (self.folder / name).read_bytes()
 
 
-@pytest.fixture
-def call(capfd, monkeypatch):
+def quietly(folder: Path, *words: object, code: int = 0) -> types.SimpleNamespace:
     """Run the command in this process, in a folder, with the store and the identities that lie there."""
-    for name in ("CONNECTORS_DEBUG", "CONNECTORS_STORE", "CONNECTORS_IDENTITIES"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("CONNECTORS_STORE", "store")
-    monkeypatch.setenv("CONNECTORS_IDENTITIES", "identities")
-
-    def call(folder: Path, *words: object, code: int = 0) -> types.SimpleNamespace:
-        monkeypatch.chdir(folder)
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(folder)
+        patch.delenv("CONNECTORS_DEBUG", raising=False)
+        for name, value in PATHS.items():
+            if os.environ.get(name) != "":
+                patch.setenv(name, value)
         done = main([str(word) for word in words])
-        sys.stdout.flush()
-        shown = capfd.readouterr()
-        assert done == code, shown.err
-        return types.SimpleNamespace(out=shown.out, err=shown.err)
-
-    return call
+    assert done == code, err.getvalue()
+    return types.SimpleNamespace(out=out.getvalue(), err=err.getvalue())
 
 
-@pytest.fixture
-def people(tmp_path, call) -> dict[str, Desk]:
-    """Three people who have identities, have exchanged their parties, and trust one another."""
-    desks = {}
-    for name, party in PEOPLE.items():
-        folder = tmp_path / name
-        folder.mkdir()
-        desks[name] = Desk(folder, call)
-        desks[name].run(
-            "identity", "new", name, "--party-name", party, "--contact", f"{name}@x.example", "--unencrypted"
-        )
-        desks[name].run("identity", "export", "--out", tmp_path / f"{name}.json")
+def meet(clinic: Desk, lab: Desk, registry: Desk) -> None:
+    """Three people make identities, exchange their parties, and trust one another."""
+    for desk, (name, party) in zip((clinic, lab, registry), PEOPLE.items(), strict=True):
+        desk.folder.mkdir(parents=True)
+        desk.run("identity", "new", name, "--party-name", party, "--contact", f"{name}@x.example", "--unencrypted")
+        desk.run("identity", "export", "--out", f"../{name}.json")
         document = {"query_string": "c2lnPTEyMw==", "encryption": {"key": KEY}}
-        (folder / "credentials.json").write_text(json.dumps(document))
-    for name, desk in desks.items():
-        for other in PEOPLE.keys() - {name}:
-            desk.run("identity", "trust", f"../{other}.json", "--yes")
-            desk.run("workflow", "import", f"../{other}.json")
-    return desks
+        (desk.folder / "credentials.json").write_text(json.dumps(document))
+    for desk in (clinic, lab, registry):
+        desk.run("identity", "trust", *(f"../{name}.json" for name in PEOPLE), "--yes")
+        desk.run("workflow", "import", *(f"../{name}.json" for name in PEOPLE))
 
 
-@pytest.fixture
-def drafted(people) -> dict[str, Desk]:
-    """… and have put a workflow together; the lab has it as a draft."""
-    clinic, lab, registry = people.values()
+def draft(clinic: Desk, lab: Desk, registry: Desk) -> None:
+    """They put a workflow together, with a place for what the registry is still to give."""
     clinic.run(
         *("workflow", "dataset", "Conditions Data", "--location", "https://clinic.example/conditions.sealed"),
         *("--direction", "input", "--credentials", "credentials.json", "--label", "Location=East US"),
@@ -126,13 +114,10 @@ def drafted(people) -> dict[str, Desk]:
     lab.run("workflow", "connect", NAME, "describe:output", "result")
     lab.run("workflow", "export", NAME, "--out", "../draft.json")
     registry.run("workflow", "import", "../draft.json")
-    return people
 
 
-@pytest.fixture
-def filled(drafted) -> dict[str, Desk]:
-    """… and the registry has filled the place that was kept for it."""
-    _, lab, registry = drafted.values()
+def fill(_: Desk, lab: Desk, registry: Desk) -> None:
+    """The registry fills the place that was kept for it."""
     registry.run(
         *("workflow", "dataset", "Conditions processing output", "--location", "https://registry.example/out.sealed"),
         *("--direction", "output", "--credentials", "credentials.json"),
@@ -140,38 +125,62 @@ def filled(drafted) -> dict[str, Desk]:
     registry.run("workflow", "add", NAME, "result", "Conditions processing output")
     registry.run("workflow", "export", NAME, "--out", "../draft.json", "--force")
     lab.run("workflow", "import", "../draft.json")
-    return drafted
 
 
-@pytest.fixture
-def asked(filled) -> dict[str, Desk]:
-    """… and the lab has asked all of them, who have the request."""
-    submit(filled)
-    return filled
-
-
-def submit(people: dict[str, Desk], *options: object) -> None:
-    people["lab"].run("workflow", "submit", NAME, *options)
-    people["lab"].run("workflow", "export", NAME, "--out", "../request.json", "--force")
-    for desk in people.values():
+def ask(clinic: Desk, lab: Desk, registry: Desk, *options: object) -> None:
+    """The lab asks all of them, who get the request."""
+    lab.run("workflow", "submit", NAME, *options)
+    lab.run("workflow", "export", NAME, "--out", "../request.json", "--force")
+    for desk in (clinic, lab, registry):
         desk.run("workflow", "import", "../request.json")
 
 
-def exchange(people: dict[str, Desk]) -> None:
-    """Let everybody have what everybody has said."""
-    for name, desk in people.items():
-        desk.run("workflow", "export", NAME, "--out", f"../{name}-said.json", "--force")
-    for desk in people.values():
-        desk.run("workflow", "import", *(f"../{name}-said.json" for name in PEOPLE))
-
-
-@pytest.fixture
-def approved(asked) -> dict[str, Desk]:
-    """… and all have approved it, and know of one another's approvals."""
-    for desk in asked.values():
+def approve(*desks: Desk) -> None:
+    """All approve it, and learn of one another's approvals."""
+    for desk in desks:
         desk.run("workflow", "approve", NAME, "--yes")
-    exchange(asked)
-    return asked
+    exchange(*desks)
+
+
+def exchange(*desks: Desk) -> None:
+    """Everybody gets what everybody has said."""
+    for desk in desks:
+        desk.run("workflow", "export", NAME, "--out", f"../{desk.folder.name}-said.json", "--force")
+    for desk in desks:
+        desk.run("workflow", "import", *(f"../{name}-said.json" for name in PEOPLE))
+    desks[0].run("workflow", "export", NAME, "--out", "../all-said.json", "--force")
+
+
+STAGES = {"people": meet, "drafted": draft, "filled": fill, "asked": ask, "approved": approve}
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory) -> Callable[[str], Path]:
+    """The folders of all three as they are after a step of the story, made once for all tests."""
+    root = tmp_path_factory.mktemp("story")
+
+    def made(name: str) -> Path:
+        folder = root / name
+        if not folder.exists():
+            names = list(STAGES)
+            if name != names[0]:
+                shutil.copytree(made(names[names.index(name) - 1]), folder)
+            STAGES[name](*(Desk(folder / person, quietly) for person in PEOPLE))
+        return folder
+
+    return made
+
+
+def desks_after(name: str) -> Callable[..., dict[str, Desk]]:
+    @pytest.fixture(name=name)
+    def desks(stage, tmp_path) -> dict[str, Desk]:
+        shutil.copytree(stage(name), tmp_path / "story")
+        return {person: Desk(tmp_path / "story" / person, quietly) for person in PEOPLE}
+
+    return desks
+
+
+people, drafted, filled, asked, approved = map(desks_after, STAGES)
 
 
 # The story
@@ -189,7 +198,7 @@ def test_three_people_in_three_folders_come_to_the_same_identifier(approved):
         )
         assert desk.json("workflow", "tasks") == []
     # What an enclave makes of it.
-    bundle = Bundle.from_bytes(approved["clinic"].read("../lab-said.json"))
+    bundle = Bundle.from_bytes(approved["clinic"].read("../all-said.json"))
     trusted = {Identities(str(desk.folder / "identities")).choose(None).party.digest for desk in approved.values()}
     share = verify(bundle, trusted, identifier, MEASUREMENT)
     assert share == runtime_configs(bundle.request)["describe"]
@@ -251,7 +260,7 @@ def stops(desk: Desk, *parts: str) -> None:
 def test_it_stops_where_somebody_has_not_decided(asked):
     asked["clinic"].run("workflow", "approve", NAME, "--yes")
     asked["lab"].run("workflow", "approve", NAME, "--yes")
-    exchange(asked)
+    exchange(*asked.values())
     for desk in asked.values():
         stops(desk, "not approved yet", "'Registry C' has not decided")
 
@@ -260,7 +269,7 @@ def test_it_stops_where_somebody_declines(asked):
     asked["clinic"].run("workflow", "approve", NAME, "--yes")
     text = asked["registry"].run("workflow", "decline", NAME, "--reason", "the purpose is not ours", "--yes")
     assert text.startswith("Registry C declines (the purpose is not ours):")
-    exchange(asked)
+    exchange(*asked.values())
     for desk in asked.values():
         stops(desk, "the request was declined: 'Registry C': the purpose is not ours")
     message = asked["lab"].mistake("workflow", "approve", NAME, "--yes")
@@ -275,7 +284,7 @@ def test_who_has_approved_can_still_decline_as_long_as_others_have_not_decided(a
 
 
 def test_it_stops_where_the_time_is_over(filled):
-    submit(filled, "--expires-in", "1")
+    ask(*filled.values(), "--expires-in", "1")
     filled["clinic"].run("workflow", "show", NAME)
     expires = filled["clinic"].json("workflow", "status", NAME)["expires"]
     end = time.monotonic() + 30
@@ -296,7 +305,7 @@ def test_it_stops_where_an_approval_is_taken_back(approved):
     )
     approved["clinic"].run("workflow", "revoke", NAME, "--reason", "patients have withdrawn", "--yes")
     stops(approved["clinic"], "the request was revoked: 'Clinic A': patients have withdrawn")
-    exchange(approved)
+    exchange(*approved.values())
     for desk in approved.values():
         stops(desk, "the request was revoked: 'Clinic A': patients have withdrawn")
     assert "revoked" in approved["lab"].mistake("workflow", "revoke", NAME, "--reason", "x", "--yes")
@@ -339,7 +348,7 @@ def test_request_that_was_edited_on_the_way_is_not_taken(asked):
 
 
 def test_approval_of_another_request_or_by_another_key_is_not_taken(approved):
-    members = json.loads(approved["clinic"].read("../lab-said.json"))
+    members = json.loads(approved["clinic"].read("../all-said.json"))
     first = members["decisions"][0]["signatures"]
     members["decisions"][0]["signatures"] = members["decisions"][1]["signatures"]
     members["decisions"][1]["signatures"] = first
@@ -391,8 +400,8 @@ def test_people_who_are_not_trusted_are_not_signed_with(asked):
     assert clinic.mistake("identity", "distrust", "00" * 32).startswith("no such party is on the list")
 
 
-def test_who_owns_nothing_in_it_has_nothing_to_say(asked, tmp_path, call):
-    eve = Desk(tmp_path / "eve", call)
+def test_who_owns_nothing_in_it_has_nothing_to_say(asked):
+    eve = Desk(asked["lab"].folder.parent / "eve", quietly)
     eve.folder.mkdir()
     eve.run("identity", "new", "eve", "--contact", "eve@x.example", "--unencrypted")
     eve.run("workflow", "import", "../request.json")
@@ -567,14 +576,14 @@ def test_draft_and_request_of_one_name_are_told_apart(approved):
 
 def test_importing_twice_changes_nothing_and_says_so(approved):
     for desk in approved.values():
-        assert desk.run("workflow", "import", "../lab-said.json") == "../lab-said.json: nothing new\n"
-        (told,) = desk.json("workflow", "import", "../lab-said.json")
+        assert desk.run("workflow", "import", "../all-said.json") == "../all-said.json: nothing new\n"
+        (told,) = desk.json("workflow", "import", "../all-said.json")
         assert (told["said"], told["said_new"], any(one["new"] for one in told["documents"])) == (3, 0, False)
 
 
 def test_export_goes_to_standard_output_and_import_comes_from_standard_input(asked, tmp_path):
     lab = asked["lab"]
-    paths = {"CONNECTORS_STORE": "store", "CONNECTORS_IDENTITIES": "identities"}
+    paths = dict(PATHS)
     given = subprocess.run(
         [*COMMAND, "workflow", "export", NAME],
         cwd=lab.folder,
@@ -632,7 +641,7 @@ def test_party_is_trusted_by_a_file_or_its_whole_digest(people):
     clinic = people["clinic"]
     digest = people["lab"].json("identity", "show")["digest"]
     assert "there is no file" in clinic.mistake("identity", "trust", digest[:12], "--yes")
-    assert clinic.json("identity", "trust", digest, "--yes")["new"] is False
+    assert [one["new"] for one in clinic.json("identity", "trust", digest, "../lab.json", "--yes")] == [False, False]
     assert (
         "there is no terminal to ask on; --yes" in clinic.call(clinic.folder, "identity", "trust", digest, code=2).err
     )
@@ -648,8 +657,8 @@ def test_as_names_one_of_several_identities(asked):
     clinic.run("workflow", "approve", NAME, "--as", "clinic", "--yes")
 
 
-def test_signing_takes_the_passphrase_from_a_file(people, tmp_path, call):
-    desk = Desk(tmp_path / "other", call)
+def test_signing_takes_the_passphrase_from_a_file(tmp_path):
+    desk = Desk(tmp_path / "other", quietly)
     desk.folder.mkdir()
     (desk.folder / "passphrase").write_text("correct horse 5EC2E7\n")
     (desk.folder / "wrong").write_text("wrong 5EC2E7\n")
@@ -672,11 +681,10 @@ def test_signing_takes_the_passphrase_from_a_file(people, tmp_path, call):
 def at_terminal(folder: Path, answers: list[str], *words: str) -> tuple[int, str]:
     """Run the command with a terminal for standard input and standard error, and answer what it asks."""
     controller, terminal = pty.openpty()
-    paths = {"CONNECTORS_STORE": "store", "CONNECTORS_IDENTITIES": "identities"}
     process = subprocess.Popen(
         [*COMMAND, *words],
         cwd=folder,
-        env=environment(**paths),
+        env=environment(**PATHS),
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
@@ -740,7 +748,7 @@ def test_what_is_signed_is_confirmed_and_anything_but_yes_signs_nothing(asked):
 
 
 def test_store_has_to_be_named(people, monkeypatch):
-    monkeypatch.delenv("CONNECTORS_STORE")
+    monkeypatch.setenv("CONNECTORS_STORE", "")
     message = people["clinic"].mistake("workflow", "tasks")
     assert message == "name the folder of documents: --store DIR, or $CONNECTORS_STORE; it is made if it is not there"
     assert people["clinic"].json("workflow", "tasks", "--store", "store") == []

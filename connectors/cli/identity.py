@@ -134,32 +134,36 @@ def export(name: Name = None, *, out: Out = None, force: Force = False) -> None:
 
 
 def trust(
-    party: Annotated[str, typer.Argument(metavar="FILE|DIGEST", help="What they exported, or a party of the store.")],
+    parties: Annotated[
+        list[str], typer.Argument(metavar="FILE|DIGEST...", help="What they exported, or parties of the store.")
+    ],
     *,
     store: StoreFolder = None,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Trust a party: from now on, what is signed with their keys is theirs.
+    """Trust parties: from now on, what is signed with their keys is theirs.
 
     Compare the digest with them first, by telephone perhaps: names can be taken by anybody, a digest cannot. All its 64
     digits count, so DIGEST is given whole.
     """
     known = identities()
+    told = []
+    for document in [_party(party, store) for party in parties]:
+        if not yes:
+            say_lines(_party_lines(document))
+        confirm(f"Is this digest the one that {document.name} has told you?", yes=yes)
+        is_new = known.trust(document)
+        told.append(_party_json(document) | {"new": is_new})
+        console.note(f"{document.name!r} is trusted{'' if is_new else ' already'}.")
+    if as_json:
+        console.say_json(told)
+
+
+def _party(text: str, store: str | None) -> Party:
     from connectors.workflow.documents import Party  # noqa: PLC0415 - the extra
 
-    if _DIGEST.fullmatch(party):
-        document = open_store(store).find(party, Party)
-    else:
-        document = Party.from_bytes(read_passed(party))
-    if not yes:
-        say_lines(_party_lines(document))
-    confirm(f"Is this digest the one that {document.name} has told you?", yes=yes)
-    is_new = known.trust(document)
-    if as_json:
-        console.say_json(_party_json(document) | {"new": is_new})
-    else:
-        console.note(f"{document.name!r} is trusted{'' if is_new else ' already'}.")
+    return open_store(store).find(text, Party) if _DIGEST.fullmatch(text) else Party.from_bytes(read_passed(text))
 
 
 def distrust(

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import typer
 
-from connectors.cli import workflow_decisions, workflow_drafts, workflow_objects, workflow_passing, workflow_requests
-
 __all__ = ["register"]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the group of verbs, which has a module for each of its steps."""
+def register(app: typer.Typer, *, verbs: bool = True) -> None:
+    """Add the group of verbs, which has a module for each of its steps.
+
+    Args:
+        app: what to add it to.
+        verbs: whether to add its verbs too. They are half of all there are, and the others need not wait for them.
+    """
     group = typer.Typer(rich_markup_mode=None)
     group.callback()(_group)
-    for part in (
-        workflow_objects,
-        workflow_drafts,
-        workflow_requests,
-        workflow_decisions,
-        workflow_passing,
-    ):
-        part.register(group)
+    if verbs:
+        from connectors.cli import (  # noqa: PLC0415 - only where they are wanted
+            workflow_decisions,
+            workflow_drafts,
+            workflow_objects,
+            workflow_passing,
+            workflow_requests,
+        )
+
+        for part in (
+            workflow_objects,
+            workflow_drafts,
+            workflow_requests,
+            workflow_decisions,
+            workflow_passing,
+        ):
+            part.register(group)
     app.add_typer(group, name="workflow")
 
 

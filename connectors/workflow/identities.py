@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from securesystemslib.signer import CryptoSigner, Signer, SSlibKey  # type: ignore[attr-defined]  # it has no __all__
 
 from connectors.errors import ConfigError, InvalidDocument, ObjectExists
 from connectors.workflow.canonical import canonical_bytes
@@ -39,6 +38,8 @@ from connectors.workflow.signing import as_sslib, public_key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from securesystemslib.signer import Signer  # type: ignore[attr-defined]  # it has no __all__
 
 __all__ = ["DEFAULT", "VARIABLE", "Identities", "Identity"]
 
@@ -80,6 +81,8 @@ class Identity:
         Raises:
             ConfigError: the passphrase is wrong, others can read the key, or the key is not the party's.
         """
+        from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # noqa: PLC0415 - see `signing`
+
         own = self.party.keys[0]
         pem = read(self._path("key.pem"))
         if pem is None:
@@ -97,6 +100,8 @@ class Identity:
         raise ConfigError(problem)
 
     def _device(self, own: PublicKey, secret: Callable[[str], str]) -> Signer:
+        from securesystemslib.signer import Signer  # type: ignore[attr-defined]  # noqa: PLC0415 - see `signing`
+
         uri = _members(self._path("signer.json"), _SIGNER, "uri").get("uri")
         problem = None
         try:
@@ -157,6 +162,8 @@ class Identities:
             ConfigError: it cannot be called that.
             ObjectExists: there is one of that name.
         """
+        from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # noqa: PLC0415 - see `signing`
+
         key = Ed25519PrivateKey.generate()
         secret = None if passphrase is None else passphrase.encode()
         public = public_key_of(CryptoSigner(key))
@@ -176,6 +183,8 @@ class Identities:
             ConfigError: the public key cannot be read, or is of a kind that is not taken; or as for `new`.
             ObjectExists: there is one of that name.
         """
+        from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # noqa: PLC0415 - see `signing`
+
         if uri.partition(":")[0] == "gnupg":
             message = "GnuPG signs in a form of its own (OpenPGP), which is not taken; use a key of another kind"
             raise ConfigError(message)
