@@ -397,6 +397,10 @@ def test_people_who_are_not_trusted_are_not_signed_with(asked):
     assert task["state"] == "with a party that you do not trust"
     clinic.run("identity", "trust", digest, "--yes")
     assert clinic.run("workflow", "approve", NAME, "--yes")
+    clinic.run("identity", "distrust", digest)
+    clinic.run("workflow", "decline", NAME, "--reason", "I do not know the registry", "--yes")
+    clinic.run("identity", "trust", digest, "--yes")
+    stops(clinic, "declined: 'Clinic A': I do not know the registry")
     assert clinic.mistake("identity", "distrust", "00" * 32).startswith("no such party is on the list")
 
 

@@ -55,7 +55,7 @@ def approve(
 ) -> None:
     """Approve a request: sign its bytes, which are shown first."""
     matter = _matter(what, store, acting)
-    found = matter.undecided()
+    found = matter.expect("pending", "nothing was signed")
     if matter.identity.party.digest in found.approved:
         message = f"{matter.identity.party.name!r} has approved it already; nothing was signed"
         raise ConfigError(message)
@@ -73,9 +73,9 @@ def decline(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Decline a request, which ends it."""
+    """Decline a request, which ends it; for that, you need not trust whoever else is in it."""
     matter = _matter(what, store, acting)
-    matter.undecided()
+    matter.expect("pending", "nothing was signed", with_strangers=True)
     decision = matter.decision("decline", reason)
     matter.sign(decision, f"declines ({reason})", passphrase_file, yes=yes, as_json=as_json)
 
@@ -127,18 +127,19 @@ class _Matter:
     identity: Identity
     request: Request
 
-    def undecided(self) -> Standing:
-        return self.expect("pending", "nothing was signed")
-
-    def expect(self, state: str, otherwise: str) -> Standing:
+    def expect(self, state: str, otherwise: str, *, with_strangers: bool = False) -> Standing:
         """Return how the request stands.
 
         Raises:
-            NotApproved: otherwise than expected; or one of its parties is not trusted.
+            NotApproved: otherwise than expected; or one of its parties is not trusted, and it matters.
         """
-        from connectors.workflow.verification import describe  # noqa: PLC0415 - the extra
+        from connectors.workflow.verification import describe, standing  # noqa: PLC0415 - the extra
 
-        found = standing_of(self.store.bundle(self.request), identities())
+        bundle = self.store.bundle(self.request)
+        if with_strangers:
+            found = standing(bundle, {self.request.requester, *self.request.approvers})
+        else:
+            found = standing_of(bundle, identities())
         if found.state != state:
             message = f"{describe(self.request, found)}; {otherwise}"
             raise NotApproved(message)
@@ -155,6 +156,7 @@ class _Matter:
         """Show what a signature will be over, ask, sign, and keep what was signed."""
         from connectors.cli.workflow_shown import request_lines, standing_json  # noqa: PLC0415 - the extra
         from connectors.workflow.signing import sign  # noqa: PLC0415 - the extra
+        from connectors.workflow.verification import standing  # noqa: PLC0415 - the extra
 
         name = self.identity.party.name
         if not as_json:
@@ -163,6 +165,7 @@ class _Matter:
         self.store.say(self.request, sign(document, self.identity.signer(secrets_of(passphrase_file))))
         if as_json:
             bundle = self.store.bundle(self.request)
-            console.say_json(standing_json(bundle, standing_of(bundle, identities())))
+            found = standing(bundle, {self.request.requester, *self.request.approvers})
+            console.say_json(standing_json(bundle, found))
         else:
             console.note("Signed. Export the request to give your answer to the others.")

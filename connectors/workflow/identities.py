@@ -34,7 +34,7 @@ from connectors.workflow.commitment import commit, matches, new_salt
 from connectors.workflow.documents import Party, PublicKey
 from connectors.workflow.files import PRIVATE, locked, read, replace, write_once
 from connectors.workflow.private_keys import decrypted, encrypted
-from connectors.workflow.signing import as_sslib, public_key_of
+from connectors.workflow.signing import as_sslib
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -162,11 +162,9 @@ class Identities:
             ConfigError: it cannot be called that.
             ObjectExists: there is one of that name.
         """
-        from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # noqa: PLC0415 - see `signing`
-
         key = Ed25519PrivateKey.generate()
         secret = None if passphrase is None else passphrase.encode()
-        public = public_key_of(CryptoSigner(key))
+        public = PublicKey(keytype="ed25519", scheme="ed25519", public=key.public_key().public_bytes_raw().hex())
         return self._make(name, public, contact, {"key.pem": encrypted(key, secret)}, **members)
 
     def with_signer(self, name: str, contact: str, uri: str, public: bytes, **members: str | None) -> Identity:
