@@ -537,7 +537,7 @@ def test_draft_that_would_not_hold_together_is_not_written(filled):
         (("connect", "describe", "result"), "does not say to which port of 'describe'"),
         (("connect", "conditions", "nobody:input"), "the draft has no object 'nobody'"),
         (("connect", "conditions", "describe:input"), "the draft has this connection already"),
-        (("connect", "conditions", "conditions"), "cannot be connected with itself"),
+        (("connect", "conditions", "conditions"), "'conditions' is for input, and would be written to"),
         (("connect", "conditions", ".x:y"), "is no end of a connection"),
         (("disconnect", "conditions", "describe:output"), "the draft has no such connection"),
         (("remove", "nobody"), "the draft has no object 'nobody'; it has conditions, describe, result"),

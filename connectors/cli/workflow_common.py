@@ -133,17 +133,16 @@ def find_anything(store: Store, text: str, *, draft: bool) -> tuple[str, Draft] 
     Raises:
         ConfigError: there is none, or there are several.
     """
-    from connectors.names import is_name  # noqa: PLC0415
     from connectors.workflow.documents import AppConfig, Application, Dataset, Party, Workflow  # noqa: PLC0415
     from connectors.workflow.requests import Request  # noqa: PLC0415
+    from connectors.workflow.store import is_draft_name  # noqa: PLC0415
 
-    there = store.find_draft(text) if is_name(text) and len(os.fsencode(text)) <= 100 else None  # noqa: PLR2004
+    there = store.find_draft(text) if is_draft_name(text) else None
     if draft:
         return text, there or open_draft(store, text)
     named = any(True for one in store.documents(Request, Dataset, Application, AppConfig, Party) if _is(one, text))
     if there is not None and named:
-        message = f"there is a draft {text!r}, and another document of that name: --draft for the one, digits of a "
-        message += "digest for the other"
+        message = f"there is a draft {text!r} and another document: --draft for the one, first digits for the other"
         raise ConfigError(message)
     if there is not None:
         return text, there

@@ -9,7 +9,6 @@ import typer
 from connectors.cli import console
 from connectors.cli.options import AsJson, example
 from connectors.cli.workflow_common import StoreFolder, open_draft, open_store
-from connectors.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,9 +166,6 @@ def _edge(draft: Draft, source: str, target: str) -> Edge:
     from connectors.workflow.drafts import end_of  # noqa: PLC0415 - the extra
 
     objects = draft.workflow.objects
-    if source in objects and target in objects and source == target:
-        message = f"{source!r} cannot be connected with itself"
-        raise ConfigError(message)
     return Edge(source=end_of(source, objects), target=end_of(target, objects))
 
 

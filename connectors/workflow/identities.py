@@ -66,12 +66,6 @@ class Identity:
     folder: str
     party: Party
 
-    @property
-    def needs_passphrase(self) -> bool:
-        """Whether its key is a file that a passphrase opens."""
-        key = read(self._path("key.pem"))
-        return key is not None and b"ENCRYPTED" in key
-
     def signer(self, secret: Callable[[str], str]) -> Signer:
         """Return what signs for it.
 

@@ -41,7 +41,7 @@ from connectors.workflow.verification import Bundle
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Store", "check_said", "name_of", "references"]
+__all__ = ["Store", "check_said", "is_draft_name", "name_of", "references"]
 
 D = TypeVar("D", bound=Document)
 S = TypeVar("S", Decision, Revocation)
@@ -52,6 +52,11 @@ _PREFIX = re.compile(r"[0-9a-f]{8,64}")
 _FILE = re.compile(r"([0-9a-f]{64})\.json")
 _DRAFT_SIZE = 100
 """Bytes that a draft's name may have: with what is put around it, it is a file's."""
+
+
+def is_draft_name(name: str) -> bool:
+    """Tell whether a draft can be called that."""
+    return is_name(name) and len(os.fsencode(name)) <= _DRAFT_SIZE
 
 
 def name_of(document: Document) -> str:
@@ -320,7 +325,7 @@ class Store:
         return os.path.join(self.folder, "drafts")
 
     def _draft_path(self, name: str) -> str:
-        if not is_name(name) or len(os.fsencode(name)) > _DRAFT_SIZE:
+        if not is_draft_name(name):
             message = (
                 f"a draft cannot be called {name!r}: its name becomes a file's, so it has no slashes, no dot in front, "
                 f"no space around it, and at most {_DRAFT_SIZE} bytes"

@@ -46,7 +46,6 @@ def test_new_identity_signs_once_its_passphrase_is_given(known):
     assert (made.party.name, made.party.contact, made.party.group) == ("Klinik Süd", "data@clinic.example", "north")
     chosen = known.choose(None)
     assert chosen == made
-    assert chosen.needs_passphrase
     asked = []
     signer = chosen.signer(lambda what: asked.append(what) or PASSPHRASE)
     assert asked == ["passphrase of clinic"]
@@ -82,7 +81,6 @@ def test_wrong_passphrase_opens_nothing(known, passphrase):
 
 def test_key_in_the_clear_needs_no_passphrase(known):
     made = known.new("clinic", "c", passphrase=None)
-    assert not made.needs_passphrase
     assert made.signer(never)
 
 
