@@ -11,13 +11,16 @@ OURS := enclave-connectors $(PLUGINS:%=enclave-connectors-%)
 WHEELS := .venv-wheels
 SHIPPED := .venv-shipped
 EDITABLE := $(PLUGINS:%=-e plugins/%)
-GROUPS := test lint bench ecosystem
+GROUPS := test fuzz lint bench ecosystem
 LOCKED := $(GROUPS) supply
+FUZZ_TARGETS := formats credentials locations documents answers clouds
+FUZZ_SECONDS ?= 600
 # uv installs the exact versions of constraints.txt; lock files are not kept, because they name registry hosts.
 INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow attacks lint format bench docs dist test-wheels test-lowest sbom audit constraints clean
+.PHONY: help demo test test-slow attacks fuzz lint format bench docs dist test-wheels test-lowest sbom audit
+.PHONY: constraints clean
 
 help:  ## Show this.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -35,6 +38,12 @@ attacks: $(STAMPS)/test $(STAMPS)/servers  ## Try all attacks and faults, and wr
 
 test-slow: $(STAMPS)/test $(STAMPS)/servers  ## Run the tests that take minutes or gigabytes.
 	@$(BIN)/pytest -m slow $(PYTEST_ARGS)
+
+fuzz: $(STAMPS)/test  ## Give every parser strange bytes, FUZZ_SECONDS=600 for each target; see fuzz/.
+	@for target in $(FUZZ_TARGETS); do \
+	  echo "· fuzzing $$target for $(FUZZ_SECONDS) s"; \
+	  $(BIN)/python -m fuzz $$target --seconds $(FUZZ_SECONDS) --seed $$$$ --found .fuzz/$$target || exit 1; \
+	done
 
 lint: $(STAMPS)/test  ## Check style, types and the floors of the house.
 	@echo "· ruff"
@@ -71,7 +80,8 @@ sbom: dist $(STAMPS)/supply  ## List all that users of the wheels install, as Cy
 
 audit: dist $(STAMPS)/supply  ## Ask the database of known weaknesses about all that users of the wheels install.
 	$(shipped)
-	@$(BIN)/pip-audit --skip-editable --path $$($(SHIPPED)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	@$(BIN)/uv pip list --quiet --python $(SHIPPED) --format freeze | grep -v '^enclave-connectors' > dist/shipped.txt
+	@$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement dist/shipped.txt
 
 # The tests, on the wheels as they are installed and not on the folders beside the tests.
 define on_wheels
@@ -86,6 +96,7 @@ endef
 define shipped
 @$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(SHIPPED)
 @$(BIN)/uv pip install --quiet --python $(SHIPPED) --constraint constraints.txt dist/*.whl
+@rm -f $(SHIPPED)/lib/python*/site-packages/enclave_connectors*/direct_url.json  # where they lay on this machine
 endef
 
 constraints: $(STAMPS)/uv  ## Compile constraints.txt anew.
@@ -96,7 +107,7 @@ constraints: $(STAMPS)/uv  ## Compile constraints.txt anew.
 	} > constraints.tmp && mv constraints.tmp constraints.txt
 
 clean:  ## Remove what make has installed and built.
-	@rm -rf $(VENV) $(WHEELS) $(SHIPPED) .servers dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	@rm -rf $(VENV) $(WHEELS) $(SHIPPED) .servers .fuzz dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 
 $(STAMPS)/uv: constraints.txt
 	@echo "· making a virtual environment in $(VENV)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ from typing import TYPE_CHECKING
 import attacks
 import pytest
 import servers
+
+# For the fuzzing targets; last, so that where wheels are installed it is those that are tested.
+sys.path.append(str(attacks.ROOT))
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -97,12 +98,26 @@ def _random_reads(rows: Sequence[Row]) -> Figure:
     return figure
 
 
+def _workflows(rows: Sequence[Row]) -> Figure:
+    figure, (ax,) = _panels("workflows")
+    for operation in dict.fromkeys(row["operation"] for row in rows):
+        points = sorted((row["items"], median(row["seconds"])) for row in rows if row["operation"] == operation)
+        ax.plot(*zip(*points, strict=True), marker=".", label=operation)
+    sizes = sorted({row["items"] for row in rows})
+    ax.set(xlabel="datasets and applications", ylabel="seconds", xscale="log", yscale="log")
+    ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    ax.minorticks_off()
+    ax.legend(bbox_to_anchor=(1, 1), loc="upper left")
+    return figure
+
+
 PLOTS: Sequence[tuple[str, str, Callable[[Sequence[Row]], Figure]]] = (
     ("crypto", "throughput-by-size", _by_size),
     ("crypto", "throughput-by-chunk", _by_chunk),
     ("random_reads", "random-reads", _random_reads),
     ("memory", "memory-by-size", _memory),
     ("workers", "throughput-by-workers", _by_workers),
+    ("workflows", "workflows-by-size", _workflows),
 )
 
 

@@ -23,6 +23,7 @@ class Scale:
         memory: objects of the memory case, locally and on servers.
         part: each of the 16 objects that worker processes read.
         workers: how many of them.
+        workflows: applications of a workflow; there are five datasets for each.
     """
 
     crypto: tuple[int, ...]
@@ -36,6 +37,7 @@ class Scale:
     memory: tuple[tuple[int, ...], tuple[int, ...]]
     part: int
     workers: tuple[int, ...]
+    workflows: tuple[int, ...]
 
 
 SCALES = {
@@ -51,6 +53,7 @@ SCALES = {
         memory=((MIB, 4 * MIB), (MIB,)),
         part=MIB,
         workers=(1, 2),
+        workflows=(4, 8),
     ),
     "small": Scale(
         crypto=(64 * KIB, 16 * MIB, 256 * MIB),
@@ -64,6 +67,7 @@ SCALES = {
         memory=((64 * MIB, 512 * MIB), (64 * MIB, 256 * MIB)),
         part=16 * MIB,
         workers=(1, 2, 4),
+        workflows=(25, 50, 100),
     ),
     "full": Scale(
         crypto=(64 * KIB, MIB, 16 * MIB, 256 * MIB, 4 * GIB),
@@ -77,5 +81,6 @@ SCALES = {
         memory=((64 * MIB, 256 * MIB, GIB, 4 * GIB, 8 * GIB), (64 * MIB, 512 * MIB, 2 * GIB)),
         part=64 * MIB,
         workers=(1, 2, 4, 8),
+        workflows=(25, 50, 100, 200),
     ),
 }

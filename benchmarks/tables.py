@@ -26,6 +26,7 @@ CASES = {
     "processes": "Processes, from start to end",
     "memory": "Peak memory beyond the imports",
     "workers": "16 objects among worker processes",
+    "workflows": "Workflows by size, with fifty approvers",
 }
 
 _COLUMNS: Sequence[tuple[str, str, Callable[[object], str]]] = (

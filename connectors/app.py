@@ -12,6 +12,7 @@ Everything else below the root is the application's own. Nothing here knows who 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ from connectors.errors import (
     UnknownDataset,
 )
 from connectors.names import is_name
+from connectors.secrets import Hidden
+from connectors.streams.machine import on_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +98,10 @@ class AppConfig(Mapping[str, "Port"]):
     def path_inside(self, *parts: str) -> str | None:
         """Return a path below the root, or None where it leads out of it or to nothing."""
         root = os.path.realpath(self.root)
-        path = os.path.realpath(os.path.join(root, *parts))
+        try:
+            path = os.path.realpath(os.path.join(root, *parts))
+        except ValueError:  # half of a character, which no file's name has
+            return None
         inside = path == root or path.startswith(root.rstrip(os.sep) + os.sep)
         return path if inside and os.path.exists(path) else None
 
@@ -111,15 +117,24 @@ class AppConfig(Mapping[str, "Port"]):
             message = f"the app config has no readable {shown}"
             raise ConfigError(message)
         try:
-            with open(path, "rb") as file:
-                data = file.read(limit + 1)
+            with open(path, "rb", opener=_open_at_once) as file:
+                data = file.read(limit + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
         except OSError as error:
             message = f"the app config's {shown} cannot be read: {error.strerror}"
             raise ConfigError(message) from None
+        if data is None:
+            message = f"the app config's {shown} is no file"
+            raise ConfigError(message)
         if len(data) > limit:
+            del data  # a traceback that prints locals would print it
             message = f"the app config's {shown} is larger than {limit} bytes"
             raise ConfigError(message)
         return data
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file, or a pipe without waiting for somebody to write into it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 _DATASET, _APPLICATION = "dataset", "application"
@@ -127,12 +142,18 @@ _KINDS = (_DATASET, _APPLICATION)
 
 
 def _folders(app: AppConfig, *parts: str) -> list[str]:
-    """Return the folders below a path whose names can be names, in order."""
+    """Return the folders below a path whose names can be names, in order.
+
+    Raises:
+        ConfigError: the path cannot be listed.
+    """
     path = app.path_inside(*parts)
     if path is None or not os.path.isdir(path):
         return []
-    with os.scandir(path) as entries:
-        return sorted(entry.name for entry in entries if is_name(entry.name) and entry.is_dir())
+    with on_this_machine(path, lambda: os.scandir(path), "cannot be read") as entries:
+        names = [entry.name for entry in entries]
+    # Links that lead in a circle are none.
+    return sorted(name for name in names if is_name(name) and os.path.isdir(os.path.join(path, name)))
 
 
 def _connections(app: AppConfig, port: str, kinds: tuple[str, ...]) -> Iterator[str]:
@@ -197,12 +218,12 @@ class _ConnectedDataset(Dataset):
         self._reference = (root, port, name)
         self._setup(self._read_documents, f"{port}/{name}")
 
-    def _read_documents(self) -> tuple[str, bytes]:
+    def _read_documents(self) -> tuple[str, Hidden]:
         root, port, name = self._reference
         app = AppConfig(root)
         location = _location(app, port, name, _DATASET)
-        document = app.read(CREDENTIALS_LIMIT, port, name, _DATASET, "credentials.bin")
-        if not document.strip():
+        document = Hidden(app.read(CREDENTIALS_LIMIT, port, name, _DATASET, "credentials.bin"))
+        if not document.reveal().strip():
             message = "credentials.bin is empty"
             raise InvalidCredentials(message)
         return location, document

@@ -10,15 +10,17 @@ Importing its module should be cheap: keep the storage's own libraries for `Back
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib.metadata
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from connectors.credentials import Credentials, parse_document, validate
+from connectors.credentials import Credentials, parse_document, printable_name, validate
 from connectors.errors import BackendConflict, BackendNotFound, InvalidLocation, NotSupported
-from connectors.secrets import redact_url
+from connectors.secrets import Hidden, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -163,7 +165,7 @@ def _only(candidates: Iterable[InstalledBackend], claim: str) -> InstalledBacken
     return found[0] if found else None
 
 
-def _usable(found: InstalledBackend | None, claim: str, hint: str | None) -> Backend:
+def _usable(found: InstalledBackend | None, claim: str, hint: str | None, advice: str) -> Backend:
     if found is not None and found.backend is not None:
         return found.backend()
     broken = [one for one in _installed() if one.problem and (one == found or one.name == hint)]
@@ -172,9 +174,19 @@ def _usable(found: InstalledBackend | None, claim: str, hint: str | None) -> Bac
     elif hint:
         message = f"no installed backend serves the {claim}; install it with: pip install enclave-connectors-{hint}"
     else:
-        known = sorted({scheme for one in _installed() for scheme in one.schemes})
-        message = f"no installed backend serves the {claim}; installed are those for {', '.join(known)}"
+        message = f"no installed backend serves the {claim}; {advice}"
     raise BackendNotFound(message)
+
+
+_MEANT = {"s3a": "s3", "s3n": "s3", "wasb": "abfs", "wasbs": "abfss", "blob": "az", "scp": "sftp"}
+"""Schemes and types that people know from elsewhere, and what serves the same here."""
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return which of the known names is meant by one that is not, or all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(_MEANT.get(name.lower(), name.lower()), names, n=1, cutoff=0.75)
+    return f"did you mean {close[0]}?" if close else f"installed are {', '.join(names)}"
 
 
 def scheme_of(location: str) -> str:
@@ -185,9 +197,33 @@ def scheme_of(location: str) -> str:
     """
     scheme, separator, rest = location.partition("://")
     if not separator or not rest or not scheme.replace("+", "").replace("-", "").isalnum():
-        message = f"the location {redact_url(location)!r} is not a URL; write it with its scheme, as in s3://bucket/key"
+        message = f"the location {redact_url(location)!r} is not a URL; {_as_url(location)}"
         raise InvalidLocation(message)
     return scheme.lower()
+
+
+_QUOTES = "\"'`“”„‘’«»<>"  # noqa: RUF001 - those are what editors and mails put there
+
+
+def _as_url(location: str) -> str:
+    """Return what to do about a location that is no URL."""
+    if location.strip(f" \t\r\n{_QUOTES}") != location:
+        return "leave out the white space and the quotation marks around it"
+    if location.endswith("://"):
+        return "name what lies there, as in s3://bucket/key"
+    one_slash = re.match(r"([a-z][a-z0-9]{1,9}):/?[^/\\]", location)
+    if one_slash and one_slash[1] in {scheme for one in _installed() for scheme in one.schemes}:
+        return f"it begins with {one_slash[1]}://, with both slashes"
+    known = (advice for form, advice in _NO_URLS if re.match(form, location))
+    return next(known, "write it with its scheme, as in s3://bucket/key")
+
+
+_NO_URLS = (
+    (r"[A-Za-z]:\\|\\\\", "this is a path on Windows; a file on this machine is written file:///data/conditions"),
+    (r"[~.]{0,2}/", "a file on this machine is written with its whole path, as in file:///data/conditions"),
+    (r"dataset:", "dataset:// names what is in an app config, and this is to be in one: give the storage's URL"),
+    (r"[A-Za-z0-9_.@-]+:[~./]", "a file on another machine is written sftp://host/path"),
+)
 
 
 def for_scheme(scheme: str) -> Backend:
@@ -199,16 +235,25 @@ def for_scheme(scheme: str) -> Backend:
     """
     claim = f"scheme {scheme!r}"
     found = _only((one for one in _installed() if scheme in one.schemes), claim)
-    return _usable(found, claim, _DISTRIBUTIONS.get(scheme))
+    if scheme == "dataset":
+        message = (
+            "dataset:// names what is in an app config, and is no location of anything in one: give the storage's URL"
+        )
+        raise InvalidLocation(message)
+    known = {scheme for one in _installed() for scheme in one.schemes}
+    return _usable(found, claim, _DISTRIBUTIONS.get(scheme), _did_you_mean(scheme, known))
 
 
 def _for_type(name: str) -> Backend:
     claim = f"credentials type {name!r}"
     found = _only((one for one in _installed() if one.name == name), claim)
-    return _usable(found, claim, name if name in _DISTRIBUTIONS.values() else None)
+    advice = _did_you_mean(_DISTRIBUTIONS.get(name.lower(), name), {one.name for one in _installed()})
+    return _usable(found, claim, name if name in _DISTRIBUTIONS.values() else None, advice)
 
 
-def resolve(location: str, document: bytes | str | Mapping[str, Any] | Credentials) -> tuple[Backend, Credentials]:
+def resolve(
+    location: str, document: bytes | str | Mapping[str, Any] | Credentials | Hidden
+) -> tuple[Backend, Credentials]:
     """Return the backend that `document` and `location` call for, and the document as its credentials.
 
     Raises:
@@ -216,6 +261,8 @@ def resolve(location: str, document: bytes | str | Mapping[str, Any] | Credentia
         InvalidCredentials: the document breaks a rule.
         BackendNotFound, BackendConflict: no backend, or two, would serve it.
     """
+    if not isinstance(document, Credentials):
+        document = Hidden(document)
     scheme = scheme_of(location)
     if isinstance(document, Credentials):
         owners = [one.backend for one in _installed() if one.backend and one.backend.Credentials is type(document)]
@@ -224,9 +271,16 @@ def resolve(location: str, document: bytes | str | Mapping[str, Any] | Credentia
             raise BackendNotFound(message)
         backend, credentials = owners[0](), document
     else:
-        members = parse_document(document)
-        name = members.get("type")
-        backend = _for_type(name) if isinstance(name, str) else for_scheme(scheme)
+        members = Hidden(parse_document(document))
+        name = _type_of(members.reveal())
+        backend = for_scheme(scheme) if name is None else _for_type(name)
+        others = _schemes_of_others(backend, members.reveal()) if name is None else ()
+        if others:
+            message = (
+                f"the credentials are for a location that begins with {others[0]}://, and this one is {scheme}://…; "
+                "mend one of the two"
+            )
+            raise InvalidLocation(message)
         credentials = validate(backend.Credentials, members)
     if scheme not in backend.schemes:
         served = " or ".join(f"{one}://" for one in backend.schemes)
@@ -234,6 +288,24 @@ def resolve(location: str, document: bytes | str | Mapping[str, Any] | Credentia
         raise InvalidLocation(message)
     credentials.has_manifest(location)  # which raises where they contradict each other
     return backend, credentials
+
+
+def _schemes_of_others(backend: Backend, members: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the schemes of the only other backend that knows all the members, where this one does not."""
+    if members.keys() <= backend.Credentials.model_fields.keys():
+        return ()
+    owners = [
+        one.schemes
+        for one in _installed()
+        if one.backend is not None and members.keys() <= one.backend.Credentials.model_fields.keys()
+    ]
+    return owners[0] if len(owners) == 1 else ()
+
+
+def _type_of(members: Mapping[str, Any]) -> str | None:
+    """Return the type that a document names, as it may be shown."""
+    name = members.get("type")
+    return printable_name(name) if isinstance(name, str) else None
 
 
 def schema() -> dict[str, Any]:

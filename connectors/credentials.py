@@ -11,26 +11,26 @@ Nothing here knows who wrote the document or how it got here.
 
 from __future__ import annotations
 
-import json
+import difflib
 import re
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from connectors.documents import parse_document, printable_name
 from connectors.errors import ConfigError, InvalidCredentials
 from connectors.formats import DEFAULT_SEGMENT_SIZE, Format, FormatName, Plain, check_pin, select
 from connectors.formats.tink import MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE
-from connectors.secrets import SecretKey  # noqa: TC001 - pydantic reads the annotations
+from connectors.secrets import Hidden, SecretKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["Credentials", "Encryption", "parse_document", "validate"]
+__all__ = ["Credentials", "Encryption", "parse_document", "printable_name", "validate"]
 
 C = TypeVar("C", bound="Credentials")
 
 _MODEL = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, ser_json_inf_nan="strings")
-_SHOWABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
 
 
 class _Model(BaseModel):
@@ -166,64 +166,7 @@ class Credentials(_Model):
         return self.model_dump(mode="json", exclude_defaults=True, context={"reveal": True})
 
 
-def parse_document(data: bytes | str | Mapping[str, Any]) -> dict[str, Any]:
-    """Return a credentials document as a dictionary, not yet held against any backend's rules.
-
-    Raises:
-        InvalidCredentials: it is not UTF-8, not JSON, not an object, or names a member twice.
-    """
-    if isinstance(data, (bytes, bytearray, str)):
-        parsed, problem = _parse_json(data)
-    else:
-        parsed, problem = dict(data), None
-    if problem is None and not isinstance(parsed, dict):
-        problem = f"a JSON object, in braces, is expected, not {_json_type(parsed)}"
-    if problem is not None:
-        message = f"the credentials are not a document we can read: {problem}"
-        raise InvalidCredentials(message)
-    members: dict[str, Any] = parsed
-    return members
-
-
-def _parse_json(data: bytes | str) -> tuple[Any, str | None]:
-    """Return the parsed document, or what is wrong with it: without the text, which JSON's own errors hold."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        members = dict(pairs)
-        if len(members) < len(pairs):
-            raise _DuplicateMember
-        return members
-
-    try:
-        text = data if isinstance(data, str) else data.decode()
-        parsed = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=unique)
-        json.dumps(parsed, ensure_ascii=False).encode()
-    except UnicodeDecodeError:
-        problem = "they are not UTF-8 text"
-    except UnicodeEncodeError:
-        problem = "half of a character stands in them, as an escape from \\ud800 to \\udfff"
-    except json.JSONDecodeError as error:
-        problem = f"not JSON at line {error.lineno}, column {error.colno} ({error.msg})"
-    except _DuplicateMember:
-        problem = "a member stands in them twice"
-    except RecursionError:
-        problem = "they are nested too deeply"
-    except ValueError:  # Python's limit on the digits of a number
-        problem = "a number in them is too long"
-    else:
-        return parsed, None
-    return None, problem
-
-
-class _DuplicateMember(Exception):
-    pass
-
-
-def _json_type(value: object) -> str:
-    return {list: "an array", str: "a string", type(None): "null", bool: "true or false"}.get(type(value), "a number")
-
-
-def validate(model: type[C], document: Mapping[str, Any]) -> C:
+def validate(model: type[C], document: Mapping[str, Any] | Hidden) -> C:
     """Hold a document against a backend's model.
 
     Raises:
@@ -237,9 +180,10 @@ def validate(model: type[C], document: Mapping[str, Any]) -> C:
     connectors.errors.InvalidCredentials: credentials.encryption.key: a key is 64 hexadecimal digits; this one has \
 6 characters; credentials.tpye: unknown member; known are encryption, layout, type
     """
+    document = Hidden(document)
     problems: list[str] = []
     try:
-        return model.model_validate(dict(document))
+        return model.model_validate(dict(document.reveal()))
     except ValidationError as error:
         problems.extend(_problems(error, model))
     except ConfigError as error:
@@ -249,21 +193,74 @@ def validate(model: type[C], document: Mapping[str, Any]) -> C:
 
 
 def _problems(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
-    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    missing = [str(detail["loc"][-1]) for detail in details if detail["type"] == "missing"]
+    strange = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
+    meant = {place: _meant(place, model, missing) for place in strange}
+    misspelt = {(*place[:-1], name) for place, name in meant.items()}
+    for detail in details:
+        if detail["type"] == "missing" and detail["loc"] in misspelt:
+            continue  # it is there, under another name, which is told
         # A rule about several members has no place of its own.
         *parents, name = ["credentials", *(str(part) for part in detail["loc"])]
-        member = ".".join([*parents, name if _SHOWABLE_NAME.fullmatch(name) else "…"])
+        member = ".".join([*parents, printable_name(name)])
         match detail["type"]:
             case "missing" if name == "encryption":
                 rule = 'required; if the dataset really is not sealed, say so with "encryption": null'
             case "missing":
                 rule = "required"
             case "extra_forbidden":
-                known = _owner(model, parents[1:]).model_fields
-                rule = f"unknown member; known are {', '.join(sorted(known))}"
+                rule = f"unknown member; {_advice(name, meant[detail['loc']], _owner(model, parents[1:]), model)}"
+            case "model_type" if name == "encryption":
+                rule = 'an object, as in {"key": "…"}, is expected, or null where the dataset is not sealed'
+            case "model_type":
+                rule = "an object, in braces and without quotation marks around it, is expected"
             case _:
-                rule = detail["msg"].removeprefix("Value error, ")
+                rule = _reworded(detail["msg"].removeprefix("Value error, "))
         yield f"{member}: {rule}"
+
+
+def _meant(place: tuple[int | str, ...], model: type[BaseModel], missing: Iterable[str]) -> str | None:
+    """Return the member that is likely to be meant by one that is not known."""
+    *parents, name = map(str, place)
+    known = {_plain(one): one for one in _owner(model, parents).model_fields}
+    sure = [one for one in known if sorted(one) == sorted(_plain(name))]
+    sure += [one for one in missing if one.startswith(_plain(name))]
+    close = sure or difflib.get_close_matches(_plain(name), known, n=1, cutoff=0.75)
+    return known[close[0]] if close else None
+
+
+def _plain(name: str) -> str:
+    """Return a member's name as it sounds: accessKeyId and AWS_ACCESS_KEY_ID are access_key_id."""
+    return re.sub(r"[^a-z0-9]", "", name.lower()).removeprefix("aws").removeprefix("azure")
+
+
+def _advice(name: str, meant: str | None, owner: type[BaseModel], model: type[BaseModel]) -> str:
+    if meant is not None:
+        return f"did you mean {meant}?"
+    if owner is model and name in Encryption.model_fields:
+        return "it belongs into encryption"
+    if owner is not model and name in model.model_fields:
+        return "it belongs one level up"
+    return f"known are {', '.join(sorted(owner.model_fields))}"
+
+
+_WORDINGS = (
+    (r"^Input should be a valid string$", "text in quotation marks is expected"),
+    (r"^Input should be a valid integer.*", "a whole number, without quotation marks, is expected"),
+    (r"^Input should be a valid boolean$", "true or false, without quotation marks, is expected"),
+    (r"^Input should be greater than or equal to ([0-9]+)$", r"\1 is the least"),
+    (r"^Input should be less than or equal to ([0-9]+)$", r"\1 is the most"),
+    (r"^String should have at least 1 character$", "it is empty"),
+    (r"^Input should be ('.*)$", r"\1 is expected"),
+)
+
+
+def _reworded(message: str) -> str:
+    """Return what pydantic says in the words of somebody who has a document before them, and no model."""
+    for pattern, words in _WORDINGS:
+        message = re.sub(pattern, words, message)
+    return message
 
 
 def _owner(model: type[BaseModel], path: list[str]) -> type[BaseModel]:

@@ -8,11 +8,12 @@ from threading import RLock
 from typing import IO, TYPE_CHECKING, Any
 
 from connectors.backend import resolve
+from connectors.credentials import Credentials
 from connectors.errors import NotAnObject, naming
 from connectors.filesystem import EncryptedFileSystem
 from connectors.formats import Plain
 from connectors.fsspec_types import DEFAULT_CALLBACK
-from connectors.secrets import redact_url
+from connectors.secrets import Hidden, redact_url
 from connectors.streams import PathSink, SealedWriter, pump
 from connectors.streams.sources import open_local
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from connectors.backend import Backend
-    from connectors.credentials import Credentials
     from connectors.fsspec_types import AbstractFileSystem, Callback
     from connectors.streams.sources import StrPath
 
@@ -62,11 +62,12 @@ class Dataset:
     """
 
     def __init__(self, location: str, credentials: Document, *, name: str | None = None) -> None:
-        self._setup(lambda: (location, credentials), name)
+        document = credentials if isinstance(credentials, Credentials) else Hidden(credentials)
+        del credentials  # a traceback that prints locals would print it
+        self._setup(lambda: (location, document), name)
         self._resolve()
 
-    def _setup(self, read: Callable[[], tuple[str, Document]], name: str | None) -> None:
-        # The document stays in a closure: a debugger that shows attributes shows no secret.
+    def _setup(self, read: Callable[[], tuple[str, Credentials | Hidden]], name: str | None) -> None:
         self._read = read
         self._name = name
         self._lock = RLock()

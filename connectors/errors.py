@@ -23,6 +23,7 @@
     │   ├── AccessDenied (PermissionError)
     │   │   └── CredentialsExpired            renew them, then `Dataset.refresh()`
     │   ├── ObjectChanged                     exchanged between two reads of it
+    │   ├── MachineFailed                     this machine: a full disk, a quota, no more open files
     │   └── StorageUnavailable                unreachable, overloaded or answering nonsense
     └── NotSupported                          this backend, format or mode cannot do that
 
@@ -33,7 +34,7 @@ holds a secret or the query of a signed URL.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,7 @@ __all__ = [
     "InvalidDocument",
     "InvalidKey",
     "InvalidLocation",
+    "MachineFailed",
     "NotAnObject",
     "NotApproved",
     "NotSupported",
@@ -137,7 +139,15 @@ class NotApproved(ConnectorError):
 
 
 class StorageError(ConnectorError, OSError):
-    """The storage refused or failed."""
+    """The storage refused or failed.
+
+    Where the system of this machine said so, it has the `errno`, `strerror` and `filename` of an `OSError`.
+    """
+
+    def __reduce__(self) -> Any:
+        # An OSError of one argument, the message, would lose them on its way to another process.
+        system = {"errno": self.errno, "strerror": self.strerror, "filename": self.filename}
+        return type(self), self.args, {**vars(self), **system}
 
 
 class ObjectNotFound(StorageError, FileNotFoundError):
@@ -162,6 +172,10 @@ class CredentialsExpired(AccessDenied):
 
 class ObjectChanged(StorageError):
     """The object was exchanged between two reads of it; open it again."""
+
+
+class MachineFailed(StorageError):
+    """This machine failed, not the storage: its disk is full, a quota is used up, it opens no more files."""
 
 
 class StorageUnavailable(StorageError):

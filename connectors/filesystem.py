@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from connectors.errors import (
     ConfigError,
@@ -20,7 +20,8 @@ from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, select
 from connectors.fsspec_types import DEFAULT_CALLBACK, AsyncFileSystem, LocalFileSystem
 from connectors.guarded import Guarded
 from connectors.plainview import PlainView
-from connectors.storage import RenewedSource, open_sink, open_source, translated
+from connectors.secrets import Hidden
+from connectors.storage import RenewedSource, open_sink, open_source, said_size, translated
 from connectors.streams import SealedObject, SealedWriter, buffered
 from connectors.threads import in_thread
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from connectors.streams import Sink, Source
 
 __all__ = ["AsyncEncryptedFileSystem", "EncryptedFileSystem"]
+
+T = TypeVar("T")
 
 
 class EncryptedFileSystem(Guarded, PlainView):
@@ -99,7 +102,8 @@ class EncryptedFileSystem(Guarded, PlainView):
             if key is None:
                 message = "an EncryptedFileSystem needs a key"
                 raise ConfigError(message)
-            codec = select(format, key, context=context, segment_size=segment_size)
+            hidden, key = Hidden(key), None  # a traceback that prints locals would print it
+            codec = select(format, hidden, context=context, segment_size=segment_size)
         if getattr(fs, "asynchronous", False):
             message = "pass a filesystem that was made without asynchronous=True; the outer one is given that"
             raise ConfigError(message)
@@ -126,6 +130,8 @@ class EncryptedFileSystem(Guarded, PlainView):
         return super().__reduce__() if self._reference is None else self._reference
 
     def __repr__(self) -> str:
+        if "_codec" not in vars(self):  # its constructor has failed, and a traceback prints it
+            return f"<{type(self).__name__}>"
         return f"<{type(self).__name__} {self._codec.name} over {type(self.fs).__name__}>"
 
     @property
@@ -153,8 +159,7 @@ class EncryptedFileSystem(Guarded, PlainView):
     def _open(self, path: str, mode: str = "rb", *, autocommit: bool = True, **_: Any) -> Any:
         with naming(self.dataset):
             if mode == "rb":
-                source, codec = self._to_read(path)
-                return buffered(source, codec, name=self.dataset)
+                return self._opened(path, lambda source, codec: buffered(source, codec, name=self.dataset))
             folder = self._folder
             codec = self._codec if folder is None else folder.codec_for(path)
             self._check_unpinned()
@@ -164,11 +169,11 @@ class EncryptedFileSystem(Guarded, PlainView):
 
     def _open_object(self, path: str) -> SealedObject:
         with naming(self.dataset):
-            source, codec = self._to_read(self._strip_protocol(path))
-            return SealedObject(source, codec, name=self.dataset)
+            inner = self._strip_protocol(path)
+            return self._opened(inner, lambda source, codec: SealedObject(source, codec, name=self.dataset))
 
-    def _to_read(self, path: str) -> tuple[Source, Format]:
-        return (self.open_sealed(path), self._codec) if self._folder is None else self._folder.to_read(path)
+    def _opened(self, path: str, opens: Callable[[Source, Format], T]) -> T:
+        return opens(self.open_sealed(path), self._codec) if self._folder is None else self._folder.opened(path, opens)
 
     def _check_unpinned(self) -> None:
         if self._codec.pin is not None:
@@ -234,7 +239,12 @@ class EncryptedFileSystem(Guarded, PlainView):
         """
         with naming(self.dataset):
             inner = self._inner(path)
-            entries = translated(path, lambda: self.fs.ls(inner, detail=True, **kwargs))
+            try:
+                entries = translated(path, lambda: self.fs.ls(inner, detail=True, **kwargs))
+            except ObjectNotFound:
+                if self._folder is None or self._folder.is_missing(path) is None:
+                    raise
+                entries = []  # which the manifest knows better
             check_names(inner, (entry["name"] for entry in entries))
             entries = entries if self._folder is None else self._folder.held(path, entries, 1, folders=True)
             if not detail:
@@ -266,12 +276,23 @@ class EncryptedFileSystem(Guarded, PlainView):
                 return [entry["name"] for entry in held]
             return {entry["name"]: self._plain(entry, strict=False) for entry in held}
 
+    def expand_path(self, path: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> list[str]:  # noqa: FBT001, FBT002
+        """Return the paths that a path, a pattern or a list of them stands for.
+
+        Raises:
+            ObjectNotFound: there is nothing.
+        """
+        expand: Any = super().expand_path  # type: ignore[misc]  # fsspec has no types
+        with naming(self.dataset):
+            return translated(str(path), lambda: expand(path, recursive=recursive, maxdepth=maxdepth, **kwargs))
+
     def _plain(self, info: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:
         if info["type"] != "file":
             return info
         listed = None if self._folder is None else self._folder.listed_size(info["name"])
+        sealed_size = said_size(info, strict=strict)
         try:
-            size = self._plain_size(info["name"], info["size"])
+            size = None if sealed_size is None else self._plain_size(info["name"], sealed_size)
         except TruncatedObject:
             if strict:
                 raise
@@ -279,7 +300,7 @@ class EncryptedFileSystem(Guarded, PlainView):
         if listed is not None and listed != size:
             message = f"{info['name']} has another size in the storage than in the folder's manifest; do not trust it"
             raise IntegrityError(message)
-        return {**info, "size": size, "sealed_size": info["size"]}
+        return {**info, "size": size, "sealed_size": sealed_size}
 
     def _plain_size(self, path: str, sealed_size: int) -> int:
         if self._layout is not None:
@@ -420,3 +441,13 @@ class AsyncEncryptedFileSystem(EncryptedFileSystem, AsyncFileSystem):
     _rm = in_thread(EncryptedFileSystem.rm)
     _created = in_thread(EncryptedFileSystem.created)
     _modified = in_thread(EncryptedFileSystem.modified)
+
+    async def _expand_path(self, path: Any, *args: Any, **kwargs: Any) -> list[str]:
+        try:
+            expanded: list[str] = await super()._expand_path(path, *args, **kwargs)  # type: ignore[misc]
+        except FileNotFoundError as error:
+            missing = error if isinstance(error, ObjectNotFound) else ObjectNotFound(f"nothing is stored at {path}")
+        else:
+            return expanded
+        with naming(self.dataset):
+            raise missing

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from connectors.errors import IntegrityError, NotSupported, ObjectNotFound
+from connectors.errors import IntegrityError, NotSupported, ObjectNotFound, PinMismatch
 from connectors.manifest import MANIFEST_NAME, FolderManifest, is_safe, survey
 from connectors.storage import translated
 from connectors.streams import SealedObject
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Folder", "check_names"]
 
+T = TypeVar("T")
+
+_DEEPEST = 512
+"""Folders in folders: names have 1,024 bytes at most in S3 and Google Cloud Storage, and fewer folders in Azure."""
+
 
 def check_names(folder: str, names: Iterable[str]) -> None:
     """Refuse what a storage lists in a folder if a name of it would lead elsewhere.
@@ -30,8 +35,14 @@ def check_names(folder: str, names: Iterable[str]) -> None:
     Raises:
         IntegrityError: one would.
     """
+    # Some filesystems have a slash before each path.
+    root = f"{folder.strip('/')}/" if folder.strip("/") else ""
     for name in names:
-        if not is_safe(name.removeprefix(folder).removeprefix("/")):
+        whole = f"{name.lstrip('/')}/"
+        inside = whole.removeprefix(root)
+        # What begins with a slash is a place of its own to whoever joins it to another.
+        outside = not whole.startswith(root) or inside.startswith("/") or not is_safe(inside)
+        if outside or inside.count("/") > _DEEPEST:
             message = f"the storage lists an object in {folder} whose name would lead out of it; do not trust it"
             raise IntegrityError(message)
 
@@ -104,18 +115,29 @@ class Folder:
             raise NotSupported(message)
         return name
 
-    def to_read(self, path: str) -> tuple[Source, Format]:
-        """Return the sealed bytes of an object, and the format that opens it: this sealing, where a manifest has it."""
+    def opened(self, path: str, opens: Callable[[Source, Format], T]) -> T:
+        """Return what `opens` makes of an object's sealed bytes and its format: this sealing, where a manifest has it.
+
+        Raises:
+            IntegrityError: the manifest has it, and the storage has not: asked at once, or when `opens` reads.
+            PinMismatch: the storage has another sealing of it.
+        """
         codec = self.codec_for(path)
         if self.manifest is None:
-            return self._store.open_sealed(path), codec
+            return opens(self._store.open_sealed(path), codec)
         name = self.relative(path)
         codec.pin = self.manifest.member(name).pin
         try:
-            return self._store.open_sealed(path), codec
+            return opens(self._store.open_sealed(path), codec)
         except ObjectNotFound:
-            missing = self.manifest.missing(name)
-        raise missing
+            problem = self.manifest.missing(name)
+        except PinMismatch:
+            message = (
+                f"{name!r} is another sealing than the one in the folder's manifest: rolled back, exchanged, or "
+                "written anew by somebody who has not come to the manifest; do not trust it"
+            )
+            problem = PinMismatch(message)
+        raise problem
 
     def committed(self, path: str) -> Committed | None:
         """Return what is to be told of the object that is about to be written."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -9,11 +11,15 @@ from connectors.backend import Backend
 from connectors.credentials import Credentials
 from connectors.errors import InvalidLocation
 from connectors.fsspec_types import LocalFileSystem, MemoryFileSystem
+from connectors.secrets import redact_url
 
 if TYPE_CHECKING:
     from connectors.fsspec_types import AbstractFileSystem
 
 __all__ = ["FileBackend", "FileCredentials", "MemoryBackend", "MemoryCredentials"]
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class FileCredentials(Credentials):
@@ -30,18 +36,42 @@ class FileBackend(Backend):
     Credentials = FileCredentials
 
     def connect(self, location: str, credentials: FileCredentials) -> tuple[AbstractFileSystem, str]:
-        """Return the local filesystem and an absolute path."""
-        parts = urlsplit(location)
-        if "?" in location or "#" in location:
-            # A URL ends its path there; taken so, another file than the one that was meant would be written.
-            message = f"a file location has no query or fragment: write ? as %3F and # as %23 in {location!r}"
-            raise InvalidLocation(message)
-        if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
-            message = f"a file location has an absolute path, as in file:///data/conditions, not {location!r}"
+        """Return the local filesystem and an absolute path.
+
+        Raises:
+            InvalidLocation: no file of this machine can be meant.
+        """
+        path, problem = _local_path(location)
+        if problem:
+            # Not quoted as it is: what was meant for another storage may have a password or a signed query in it.
+            message = f"a file location {problem}: {redact_url(location)!r}"
             raise InvalidLocation(message)
         # Folders inside of a folder are made as they are needed, as they need not be in other storages.
         folder = credentials.is_folder(location)
-        return LocalFileSystem(auto_mkdir=folder, skip_instance_cache=True), unquote(parts.path)
+        return LocalFileSystem(auto_mkdir=folder, skip_instance_cache=True), path
+
+
+def _local_path(location: str) -> tuple[str, str | None]:
+    """Return the absolute path that a location means, and what is wrong with it, if anything is."""
+    if _CONTROL.search(location):
+        # `urlsplit` would leave line breaks and tabs out, and so make it another file.
+        return "", "has no control characters; write them as escapes"
+    if "?" in location or "#" in location:
+        # A URL ends its path there; taken so, another file than the one that was meant would be written.
+        return "", "has no query or fragment; write ? as %3F and # as %23"
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        parts = None
+    if parts is None or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+        return "", "has an absolute path, as in file:///data/conditions"
+    # Names of files are bytes: those that are no UTF-8 have escapes of their own here, as Python gives them everywhere.
+    path = unquote(parts.path, errors="surrogateescape")
+    try:
+        possible = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        possible = False
+    return path, None if possible else "is a path that a file can have, without null characters and half ones"
 
 
 class MemoryCredentials(Credentials):

@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from connectors.errors import ConnectorError, IntegrityError, ObjectNotFound
 from connectors.fsspec_types import DEFAULT_CALLBACK
 from connectors.streams import SealedWriter, buffered
+from connectors.streams.workers import begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -165,13 +166,14 @@ class FolderManifest:
     def _load(self) -> None:
         """Read it; that there is none is right only where there is nothing else."""
         try:
-            source = self._open_source()
+            # Many a storage is asked only when something is read, so also that may find nothing.
+            with buffered(self._open_source(), self._codec, name=self._dataset) as file:
+                members, pin = parse_manifest(file.read()), file.raw.pin  # type: ignore[attr-defined]  # a RawIOBase
         except ObjectNotFound:
             self._is_new = self._is_empty()
         else:
-            with buffered(source, self._codec, name=self._dataset) as file:
-                self._take(parse_manifest(file.read()))
-                self._pin = file.raw.pin  # type: ignore[attr-defined]  # a RawIOBase to type checkers
+            self._take(members)
+            self._pin = pin
             return
         if not self._is_new:
             message = (
@@ -325,4 +327,9 @@ def survey(
 
     callback.set_size(len(names))
     with ThreadPoolExecutor(min(_AT_ONCE, len(names) or 1), f"connectors-manifest-{os.getpid()}") as threads:
-        return dict(threads.map(look, names))
+        members = [begin(threads, look, name) for name in names]
+        try:
+            return dict(member.result() for member in members)
+        finally:
+            for member in members:
+                member.cancel()

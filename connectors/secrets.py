@@ -20,16 +20,19 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
     from pydantic_core.core_schema import SerializationInfo
 
-__all__ = ["KEY_SIZE", "SecretKey", "SecretText", "redact_url"]
+__all__ = ["KEY_SIZE", "Hidden", "SecretKey", "SecretText", "redact_url"]
 
 KEY_SIZE = 32
 """Bytes in a key: AES-256."""
 
 _MASK = "**********"
 _HEX_KEY = re.compile(r"[0-9A-Fa-f]{64}")
+_QUOTES = "\"'`“”„‘’«»"  # noqa: RUF001 - those are what editors put there
+_BASE64_KEY = re.compile(r"[A-Za-z0-9+/_-]{43}=?")
+_FILE_NAME = re.compile(r"(?:[~.]?/|[A-Za-z]:\\).+|.+\.(?:hex|key|txt|bin|pem)")
 _HOST = re.compile(r"([^:]*|\[[0-9A-Fa-f:.]*\])(:[0-9]{0,5})?")
 
-T = TypeVar("T", bytes, str)
+T = TypeVar("T")
 
 
 class _Secret(Generic[T]):
@@ -80,8 +83,26 @@ class _Secret(Generic[T]):
         return {"type": "string", "format": "password", "writeOnly": True}
 
 
-def _as_bytes(value: str | bytes) -> bytes:
-    return value.encode() if isinstance(value, str) else value
+def _as_bytes(value: object) -> bytes:
+    return value.encode() if isinstance(value, str) else bytes(value)  # type: ignore[call-overload]
+
+
+class Hidden(_Secret[Any]):
+    """Anything that may be secret, or hold secrets, before somebody has looked at it: a document, what may be a key.
+
+    Functions that are given such a thing put it into one of these first, under the same name, so that a traceback that
+    prints locals shows a mask whatever is wrong with it.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, value: object) -> None:
+        super().__init__(value.reveal() if isinstance(value, Hidden) else value)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = None
 
 
 def _serialize(secret: _Secret[Any], info: SerializationInfo) -> str:
@@ -111,8 +132,8 @@ class SecretKey(_Secret[bytes]):
 
     __slots__ = ()
 
-    def __init__(self, value: SecretKey | bytes | bytearray | memoryview | str) -> None:
-        key, problem = _key_bytes(value)
+    def __init__(self, value: SecretKey | bytes | bytearray | memoryview | str | Hidden) -> None:
+        key, problem = _key_bytes(value.reveal() if isinstance(value, Hidden) else value)
         if problem:
             del value  # a traceback that prints locals would print it
             raise InvalidKey(problem)
@@ -128,11 +149,19 @@ class SecretKey(_Secret[bytes]):
         from pydantic_core import core_schema  # noqa: PLC0415 - only credentials need it
 
         return core_schema.no_info_plain_validator_function(
-            cls,
+            cls._of_member,
             serialization=core_schema.plain_serializer_function_ser_schema(
                 _serialize, info_arg=True, return_schema=core_schema.str_schema()
             ),
         )
+
+    @classmethod
+    def _of_member(cls, value: object) -> SecretKey:
+        """Return the key that a document's member holds, which may be anything that JSON has."""
+        if isinstance(value, (SecretKey, str, bytes)):
+            return cls(value)
+        message = "a key is 64 hexadecimal digits, in quotation marks"
+        raise InvalidKey(message)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -150,13 +179,35 @@ def _key_bytes(value: object) -> tuple[bytes, str]:
         digits = value.strip()
         if _HEX_KEY.fullmatch(digits):
             return bytes.fromhex(digits), ""
-        if len(digits) != 2 * KEY_SIZE:
-            return b"", f"a key is 64 hexadecimal digits; this one has {len(digits)} characters"
-        return b"", "a key is 64 hexadecimal digits; this one has other characters among them"
+        return b"", f"a key is 64 hexadecimal digits; {_unlike_a_key(digits)}"
     if isinstance(value, (bytes, bytearray, memoryview)):
         size = memoryview(value).nbytes
         return (bytes(value), "") if size == KEY_SIZE else (b"", f"a key is {KEY_SIZE} bytes; this one has {size}")
     return b"", f"a key is a SecretKey, 32 bytes or 64 hexadecimal digits, not {type(value).__name__}"
+
+
+def _unlike_a_key(text: str) -> str:
+    """Return what a text that was meant for a key is instead, and what to do about it."""
+    bare = re.sub(r"[\s:_-]+", "", text)
+    if not text:
+        problem = "this one is empty"
+    elif _HEX_KEY.fullmatch(text.strip(_QUOTES)):
+        problem = "leave out the quotation marks around them"
+    elif _HEX_KEY.fullmatch(text[2:]) and text[:2].lower() in ("0x", "\\x"):
+        problem = f"leave out the {text[:2]} in front of them"
+    elif _HEX_KEY.fullmatch(bare):
+        problem = "leave out what stands between them"
+    elif _BASE64_KEY.fullmatch(text):
+        problem = "this looks like base64, which `base64 -d | xxd -p -c 64` turns into them"
+    elif "-----BEGIN" in text:
+        problem = "this looks like a private key of another kind"
+    elif _FILE_NAME.fullmatch(text):
+        problem = "this looks like a file's name: give what is in the file"
+    elif len(text) != 2 * KEY_SIZE:
+        problem = f"this one has {len(text)} characters"
+    else:
+        problem = "this one has other characters among them, and they are 0 to 9 and A to F alone"
+    return problem
 
 
 class SecretText(_Secret[str]):

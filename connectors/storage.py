@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from threading import Lock
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from connectors.errors import (
@@ -20,18 +21,29 @@ from connectors.errors import (
     ObjectChanged,
     ObjectExists,
     ObjectNotFound,
+    StorageUnavailable,
 )
 from connectors.fsspec_types import LocalFileSystem, MemoryFileSystem
 from connectors.streams import FileSource, PathSink
+from connectors.streams.machine import OF_THIS_MACHINE, failure, spooled, write_all
 from connectors.streams.sources import open_local
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from connectors.fsspec_types import AbstractFileSystem
     from connectors.streams import Sink, Source
 
-__all__ = ["RangeSource", "RenewedSource", "SpoolSink", "open_sink", "open_source", "translated"]
+__all__ = [
+    "RangeSource",
+    "RenewedSource",
+    "SpoolSink",
+    "is_of_library",
+    "open_sink",
+    "open_source",
+    "said_size",
+    "translated",
+]
 
 T = TypeVar("T")
 
@@ -42,20 +54,50 @@ def translated(path: str, call: Callable[[], T]) -> T:
     A function rather than a context manager: what is raised at the end of a ``with`` block carries the error that came
     out of the block along, and what a storage library says in its errors may hold a signed URL.
     """
-    kind: type[ConnectorError]
+    told: ConnectorError
     try:
         return call()
     except ConnectorError:
         raise
     except FileNotFoundError:
-        kind, message = ObjectNotFound, f"nothing is stored at {path}"
+        told = ObjectNotFound(f"nothing is stored at {path}")
     except FileExistsError:
-        kind, message = ObjectExists, f"something is stored at {path} already"
+        told = ObjectExists(f"something is stored at {path} already")
     except (IsADirectoryError, NotADirectoryError):
-        kind, message = NotAnObject, f"{path} is a folder, or lies below a file; name a single object"
+        told = NotAnObject(f"{path} is a folder, or lies below a file; name a single object")
     except PermissionError:
-        kind, message = AccessDenied, f"the storage does not allow this at {path}"
-    raise kind(message)
+        told = AccessDenied(f"the storage does not allow this at {path}")
+    except OSError as error:
+        if error.errno not in OF_THIS_MACHINE:
+            raise
+        told = failure(error, path, "cannot be read or written")
+    raise told
+
+
+def said_size(info: Mapping[str, Any], *, strict: bool = True) -> int | None:
+    """Return the size of an object, as the storage says in what a filesystem tells of it.
+
+    Raises:
+        StorageUnavailable: it says none, or what is none; None is returned for that if not `strict`.
+    """
+    size = info.get("size")
+    if isinstance(size, int) and size >= 0:
+        return size
+    if strict:
+        message = f"the storage does not say how large {info['name']} is, or says nonsense"
+        raise StorageUnavailable(message)
+    return None
+
+
+def is_of_library(error: BaseException, *packages: str) -> bool:
+    """Tell whether an error was raised in a library's code and not in ours: then it is about an answer, and no bug.
+
+    Args:
+        error: the error.
+        packages: the library, and those it stands on.
+    """
+    modules = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
+    return bool(modules) and not modules[-1].startswith("connectors") and not set(packages).isdisjoint(modules)
 
 
 class RangeSource:
@@ -68,7 +110,7 @@ class RangeSource:
         if info["type"] == "directory":
             message = f"{path} is a folder; name a single object"
             raise NotAnObject(message)
-        self.size: int = info["size"]
+        self.size: int = said_size(info) or 0
 
     def read_range(self, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to `stop`."""
@@ -158,7 +200,9 @@ class SpoolSink:
         self._path = path
         self._exclusive = exclusive
         translated(path, self._check)
-        self._spool = tempfile.NamedTemporaryFile(prefix="sealed-", buffering=0)  # noqa: SIM115 - closed below
+        self._spool = spooled(
+            lambda: tempfile.NamedTemporaryFile(prefix="sealed-", buffering=0)  # noqa: SIM115 - closed below
+        )
 
     def _check(self) -> None:
         if self._fs.isdir(self._path):
@@ -168,10 +212,12 @@ class SpoolSink:
             raise FileExistsError
 
     def write(self, data: memoryview) -> None:
-        """Append to the spool."""
-        view = memoryview(data)
-        while view:
-            view = view[self._spool.write(view) :]
+        """Append to the spool.
+
+        Raises:
+            MachineFailed: there is no room.
+        """
+        spooled(lambda: write_all(self._spool, data))
 
     def commit(self) -> None:
         """Put the object."""

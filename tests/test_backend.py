@@ -135,18 +135,16 @@ def test_missing_plugin_is_named(scheme, distribution, monkeypatch):
         for_scheme(scheme)
 
 
-def test_unknown_scheme_and_type_are_answered_with_what_is_installed():
-    with pytest.raises(
-        BackendNotFound, match="serves the scheme 'ftp'; installed are those for abfs, abfss, az, azure, file"
-    ):
+def test_unknown_scheme_and_type_are_answered_with_what_may_be_meant():
+    with pytest.raises(BackendNotFound, match="serves the scheme 'ftp'; did you mean sftp"):
         resolve("ftp://host/x", {"encryption": None})
-    with pytest.raises(BackendNotFound, match="credentials type 'azuer'"):
+    with pytest.raises(BackendNotFound, match=r"credentials type 'azuer'; did you mean azure\?"):
         resolve("https://host/x", json.dumps({"type": "azuer", "encryption": None}))
 
 
 @pytest.mark.parametrize("location", ["", "conditions.csv", "/data/x", "C:\\data", "file:", "://x", "https://"])
 def test_location_needs_a_scheme(location):
-    with pytest.raises(InvalidLocation, match="is not a URL; write it with its scheme"):
+    with pytest.raises(InvalidLocation, match="is not a URL; "):
         scheme_of(location)
 
 

@@ -142,12 +142,12 @@ def test_location_is_checked_with_the_document(home, run):
     def check(location: str) -> str:
         return mistake(run("dataset", "check", "file.json", "--location", location, code=2))
 
-    assert "is not a URL; write it with its scheme" in check("/store/conditions")
+    assert "is not a URL; a file on this machine is written with its whole path" in check("/store/conditions")
     assert "go with file:// locations, not https://" in check("https://h/x?sig=5EC2E7")
     assert "absolute path" in check("file://host/x")
     document(home / "c.json", encryption=None)
     message = mistake(run("dataset", "check", "c.json", "--location", "nope://h/x", code=2))
-    assert "no installed backend serves the scheme 'nope'; installed are those for" in message
+    assert "no installed backend serves the scheme 'nope'; installed are abfs, " in message
 
 
 def test_missing_and_misplaced_documents_are_named(run):

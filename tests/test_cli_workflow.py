@@ -20,7 +20,6 @@ import pytest
 from command_line import COMMAND, KEY, environment
 
 from connectors.cli import main
-from connectors.workflow.commitment import matches
 from connectors.workflow.documents import Dataset
 from connectors.workflow.identities import Identities
 from connectors.workflow.runtime import runtime_configs
@@ -422,14 +421,13 @@ def test_credentials_stay_with_their_owner(people):
     words = ("workflow", "dataset", "Conditions Data", "--location", "https://clinic.example/c", "--direction", "input")
     made = clinic.json(*words, "--credentials", "credentials.json")
     identity = Identities(str(clinic.folder / "identities")).choose(None)
-    document, salt = identity.credentials(made["credentials_digest"])
-    assert document == json.loads(clinic.read("credentials.json"))
-    assert matches(document, salt, made["credentials_digest"])
+    opened = identity.credentials(made["credentials_digest"])
+    assert opened.credentials == json.loads(clinic.read("credentials.json"))
     assert (made["encryption"], made["owner"]) == ("auto", identity.party.digest)
     for path in (clinic.folder / "store").rglob("*.json"):
         assert KEY.lower() not in path.read_text().lower()
         assert "c2lnPTEyMw==" not in path.read_text()
-        assert salt.hex() not in path.read_text()
+        assert opened.salt.hex() not in path.read_text()
     clinic.run("workflow", "export", "Conditions Data", "--out", "../out.json")
     assert KEY.lower() not in clinic.read("../out.json").decode().lower()
 
@@ -595,7 +593,7 @@ def test_export_goes_to_standard_output_and_import_comes_from_standard_input(ask
         capture_output=True,
         check=True,
     )
-    assert given.stdout.strip() == lab.read("../request.json")
+    assert given.stdout == lab.read("../request.json")
     paths["CONNECTORS_STORE"] = str(tmp_path / "fresh")
     taken = subprocess.run(
         [*COMMAND, "workflow", "import", "-"],

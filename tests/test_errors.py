@@ -33,6 +33,14 @@ def test_each_travels_with_its_name(kind: type[ConnectorError]) -> None:
         assert other.__notes__ == ["a note"]
 
 
+def test_what_the_system_said_travels_along() -> None:
+    error = errors.MachineFailed("/data/copy cannot be written")
+    error.errno, error.strerror, error.filename = 28, "No space left on device", "/data/copy"
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert (other.errno, other.strerror, other.filename) == (28, "No space left on device", "/data/copy")
+        assert str(other) == "/data/copy cannot be written"
+
+
 def test_an_integrity_error_is_no_os_error() -> None:
     """What retries or ignores errors of input and output must not swallow it."""
     for kind in (errors.IntegrityError, errors.WrongKey, errors.TruncatedObject):

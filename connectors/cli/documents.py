@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import re
@@ -9,7 +10,7 @@ import tempfile
 
 from connectors.cli import console
 from connectors.errors import ConfigError, InvalidKey, NotAnObject, ObjectExists, ObjectNotFound
-from connectors.secrets import SecretKey
+from connectors.secrets import KEY_SIZE, SecretKey
 
 __all__ = ["read_key", "read_private", "sync_folder", "write_private"]
 
@@ -83,11 +84,20 @@ def read_key(path: str) -> SecretKey:
         text = "".join(data.decode("utf-8-sig").split())
         return SecretKey(text)
     except UnicodeDecodeError:
-        problem = "a key is 64 hexadecimal digits; this is no text"
+        problem = f"a key is 64 hexadecimal digits; {_no_text(data)}"
     except InvalidKey as error:
         problem = str(error)
     message = f"the key file {path!r}: {problem}"
     raise InvalidKey(message)
+
+
+def _no_text(data: bytes) -> str:
+    """Return what a key file is that is not text in UTF-8."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "this is text in UTF-16; have the editor save it as UTF-8"
+    if len(data) == KEY_SIZE:
+        return "these are its raw bytes, which `xxd -p -c 64` turns into them"
+    return "this is no text"
 
 
 def write_private(path: str, data: bytes, *, force: bool = False) -> None:

@@ -20,7 +20,7 @@ from typing import Final
 
 import typer
 
-from connectors.errors import ConnectorError, IntegrityError, InvalidDocument, NotApproved
+from connectors.errors import ConnectorError, IntegrityError, InvalidDocument, MachineFailed, NotApproved
 
 __all__ = [
     "CHECK_FAILED",
@@ -112,7 +112,7 @@ def describe(error: BaseException) -> tuple[int, str | None]:
         case IntegrityError():
             answer = TAMPERED, str(error)
         case ConnectorError():
-            answer = CHECK_FAILED, _message(error)
+            answer = FAILED if isinstance(error, MachineFailed) else CHECK_FAILED, _message(error)
         case OSError():
             answer = FAILED, _system_message(error)
         case MemoryError():
@@ -143,6 +143,7 @@ def _usage_message(error: Exception) -> str:
     """Return what Typer says of a command line that it cannot take, and where to look."""
     # `format_message` belongs to Click's exceptions, which have no name of their own here.
     text = one_line(str(error.format_message())).rstrip(".")  # type: ignore[attr-defined]
+    text = re.sub(r"Input should be a valid integer.*", "a whole number is expected", text)
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "connectors"
     return f"{text[:1].lower()}{text[1:]} (see {path} --help)"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from connectors.backend import backends, resolve
-from connectors.credentials import Credentials, parse_document, validate
+from connectors.credentials import Credentials, parse_document, printable_name, validate
 from connectors.errors import ConfigError, ConnectorError, IntegrityError
 from connectors.secrets import redact_url
 
@@ -168,7 +168,8 @@ def _likely_backend(document: Mapping[str, Any]) -> Backend:
     name = document.get("type")
     if isinstance(name, str):
         if name not in installed:
-            message = f"credentials.type: no installed backend takes {name!r}; installed are {', '.join(installed)}"
+            shown = printable_name(name)
+            message = f"credentials.type: no installed backend takes {shown!r}; installed are {', '.join(installed)}"
             raise ConfigError(message)
         return installed[name]()
     common = set(Credentials.model_fields) | {"type"}

@@ -128,6 +128,9 @@ def cp(
     The copy appears when all of it has arrived and verified, and not otherwise.
     """
     if not any(place.startswith(_PREFIX) for place in (source, target)):
+        if any(place.startswith("dataset:") for place in (source, target)):
+            message = "a dataset is called dataset://PORT/NAME, with both slashes"
+            raise UsageMistake(message)
         odd = next((place for place in (source, target) if "://" in place), None)
         message = "one of SRC and DST is a dataset, dataset://PORT/NAME; " + (
             f"make {redact_url(odd)} one: connectors dataset new" if odd else "for two local files there is `cp`"

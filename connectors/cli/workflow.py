@@ -23,6 +23,7 @@ def register(app: typer.Typer, *, verbs: bool = True) -> None:
             workflow_objects,
             workflow_passing,
             workflow_requests,
+            workflow_views,
         )
 
         for part in (
@@ -31,6 +32,7 @@ def register(app: typer.Typer, *, verbs: bool = True) -> None:
             workflow_requests,
             workflow_decisions,
             workflow_passing,
+            workflow_views,
         ):
             part.register(group)
     app.add_typer(group, name="workflow")

@@ -274,7 +274,8 @@ def give_out(data: bytes, out: str | None, *, force: bool) -> None:
         if force:
             message = "--force replaces a file, and none is named"
             raise UsageMistake(message)
-        console.say(data.decode())
+        # A file that a shell makes of it is to have the canonical bytes, and nothing behind them.
+        console.say(data.decode(), end="\n" if sys.stdout.isatty() else "")
     else:
         write_private(out, data, force=force)
 

@@ -15,7 +15,7 @@ from connectors.formats.gcm import Gcm
 from connectors.formats.layout import Layout
 from connectors.formats.plain import Plain
 from connectors.formats.tink import DEFAULT_SEGMENT_SIZE, TinkGcmHkdf
-from connectors.secrets import SecretKey
+from connectors.secrets import Hidden, SecretKey
 
 __all__ = [
     "DEFAULT_SEGMENT_SIZE",
@@ -42,7 +42,7 @@ NAMES: tuple[FormatName, ...] = get_args(FormatName)
 
 def select(
     name: str,
-    key: SecretKey | bytes | str,
+    key: SecretKey | bytes | str | Hidden,
     *,
     context: bytes = b"",
     segment_size: int = DEFAULT_SEGMENT_SIZE,
@@ -61,7 +61,8 @@ def select(
         InvalidKey: the key has another length or form.
         ConfigError: an unknown name, or an option its format does not have.
     """
-    key = SecretKey(key)  # from here on, a traceback that prints locals prints a mask
+    key = Hidden(key)  # from here on, a traceback that prints locals prints a mask
+    key = SecretKey(key)
     if type(context) is not bytes:  # text would only fail when an object is begun already
         message = f"a context is bytes, not {type(context).__name__}; encode text as UTF-8"
         raise ConfigError(message)

@@ -23,7 +23,8 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import IO, TYPE_CHECKING
 
-from connectors.errors import ConfigError, ConnectorError
+from connectors.errors import ConfigError, ConnectorError, MachineFailed
+from connectors.streams.machine import numbered, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -93,7 +94,13 @@ def _start(work: Callable[[], None], events: SimpleQueue[object], done: _Event) 
         finally:
             events.put(done)
 
-    threading.Thread(target=worker, name=f"connectors-run-{done.name.lower()}", daemon=True).start()
+    try:
+        threading.Thread(target=worker, name=f"connectors-run-{done.name.lower()}", daemon=True).start()
+    except RuntimeError:
+        message = "the command was ended: there are no more threads to listen to it; raise the limit (ulimit -u)"
+    else:
+        return
+    raise MachineFailed(message)
 
 
 class Capture:
@@ -112,7 +119,11 @@ class Capture:
         self._label = label
         # The thread has a descriptor of its own: should it outlive the run, stuck in writing to a terminal that
         # nobody reads, the number of one that was closed may belong to another file by then.
-        self._kept: IO[bytes] | None = open(os.dup(self.file.fileno()), "wb", buffering=0)  # noqa: SIM115
+        try:
+            self._kept: IO[bytes] | None = open(os.dup(self.file.fileno()), "wb", buffering=0)  # noqa: SIM115
+        except OSError:
+            self.file.close()
+            raise
 
     def close(self) -> None:
         """Forget what was captured."""
@@ -122,11 +133,12 @@ class Capture:
 
     def start(self, pipe: IO[bytes], enough: threading.Event, events: SimpleQueue[object]) -> None:
         """Begin to take all that comes out of `pipe`, until its end, or what is in it when there is `enough`."""
-        kept, self._kept = self._kept, None
+        kept = self._kept
         if kept is None:
             message = "a capture takes the output of one command only"
             raise ValueError(message)
         _start(lambda: self._drain(pipe, kept, enough), events, _Event.DRAINED)
+        self._kept = None  # the thread's, which closes it
 
     def _drain(self, pipe: IO[bytes], kept: IO[bytes], enough: threading.Event) -> None:
         try:
@@ -238,8 +250,8 @@ class _Running:
         self._stops.check()
         for capture in self._captures:
             if isinstance(capture.error, OSError):
-                message = f"what the command prints cannot be kept in $TMPDIR: {capture.error.strerror}"
-                raise ConnectorError(message) from capture.error
+                message = f"what the command prints cannot be kept in $TMPDIR: {reason_of(capture.error)}"
+                raise numbered(MachineFailed(message), capture.error, "$TMPDIR") from capture.error
             if capture.error is not None:
                 raise capture.error
         if self._returncode is None:
@@ -249,8 +261,13 @@ class _Running:
 
     def _listen(self) -> None:
         pipes = [pipe for pipe in (self._process.stdout, self._process.stderr) if pipe is not None]
-        for capture, pipe in zip(self._captures, pipes, strict=True):
-            capture.start(pipe, self._enough, self._stops.events)
+        for number, (capture, pipe) in enumerate(zip(self._captures, pipes, strict=True)):
+            try:
+                capture.start(pipe, self._enough, self._stops.events)
+            except MachineFailed:
+                for unheard in pipes[number:]:
+                    unheard.close()
+                raise
         _start(self._await_exit, self._stops.events, _Event.EXITED)
 
     def _await_exit(self) -> None:

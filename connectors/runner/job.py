@@ -12,12 +12,13 @@ from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from connectors.errors import ConfigError, ConnectorError, CredentialsExpired, naming
+from connectors.errors import ConfigError, ConnectorError, CredentialsExpired, MachineFailed, naming
 from connectors.fsspec_types import DEFAULT_CALLBACK
 from connectors.runner.command import Capture, check_command, execute
 from connectors.runner.result import result_pieces, result_size
 from connectors.runner.stops import Stops
 from connectors.streams import pump
+from connectors.streams.machine import OF_THIS_MACHINE, numbered, reason_of
 from connectors.streams.sources import as_path, open_local
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ OUTPUTS_VARIABLE = "CONNECTORS_OUTPUTS"
 RESULT_NAME = "result.json"
 """What the result is called in an output that is a folder."""
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOENT)
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOENT})
+
+_SPARE = 8
+"""Descriptors that are kept for removing the private folder, should there be no others by then."""
 
 _log = logging.getLogger(__name__)
 
@@ -139,9 +143,9 @@ def run(
             inputs, results = folder.make("inputs"), folder.make("outputs")
             with stops.interrupting():
                 paths = _download(plan.inputs, inputs, progress)
-            captures = (Capture(folder.path, stdout, "standard output"), Capture(folder.path, stderr, "standard error"))
-            for capture in captures:
-                captured.enter_context(closing(capture))
+            with _kept():
+                shown = captured.enter_context(closing(Capture(folder.path, stdout, "standard output")))
+                captures = (shown, captured.enter_context(closing(Capture(folder.path, stderr, "standard error"))))
             before = plan.stand()
             environment = {**os.environ, INPUTS_VARIABLE: inputs, OUTPUTS_VARIABLE: results}
             returncode = execute([*command, *paths], environment, captures, stops, grace)
@@ -238,8 +242,18 @@ class _PrivateFolder:
     """A folder for plain files that nobody else can enter, gone at the end of the block."""
 
     def __init__(self) -> None:
-        with _kept():
-            self.path = tempfile.mkdtemp(prefix="connectors-run-")
+        self._spare: list[int] = []
+        try:
+            with _kept():
+                self._spare += (os.open(os.devnull, os.O_RDONLY) for _ in range(_SPARE))
+                self.path = tempfile.mkdtemp(prefix="connectors-run-")
+        except BaseException:
+            self._release()
+            raise
+
+    def _release(self) -> None:
+        while self._spare:
+            os.close(self._spare.pop())
 
     def make(self, name: str) -> str:
         """Make a folder in it and return its path."""
@@ -254,6 +268,7 @@ class _PrivateFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._release()
         try:
             _remove(self.path)
         except OSError as problem:
@@ -285,12 +300,14 @@ def _kept() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, ConnectorError) or error.errno not in _NO_ROOM:
+        if isinstance(error, ConnectorError) or error.errno not in _NO_ROOM | OF_THIS_MACHINE:
             raise
-        message = f"plain files cannot be kept in $TMPDIR ({error.strerror}): set it to a folder that can hold them"
+        advice = "set it to a folder that can hold them" if error.errno in _NO_ROOM else "raise this limit"
+        message = f"plain files cannot be kept in $TMPDIR ({reason_of(error)}): {advice}"
+        told = numbered(MachineFailed(message), error, "$TMPDIR")
     else:
         return
-    raise ConnectorError(message)
+    raise told
 
 
 def _download(inputs: Mapping[str, Dataset], folder: str, progress: Progress) -> list[str]:

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from connectors.streams.workers import begin
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
@@ -105,7 +107,7 @@ def fetch_in_order(
     coming: deque[Future[memoryview]] = deque()
     try:
         for span in spans:
-            coming.append(threads.submit(fetch, *span))
+            coming.append(begin(threads, fetch, *span))
             if len(coming) > at_once:
                 yield coming.popleft().result()
         while coming:
@@ -165,7 +167,7 @@ class ReadAhead:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(self._workers, "connectors-ahead")
             self._coming.append(
-                _Coming(start, end, self._threads.submit(self._opened.fetch_run, first, last - first + 1))
+                _Coming(start, end, begin(self._threads, self._opened.fetch_run, first, last - first + 1))
             )
             start = end
 

@@ -11,7 +11,6 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
-from connectors.errors import ConnectorError
 from connectors.streams.sinks import FileSink
 
 if TYPE_CHECKING:
@@ -51,13 +50,15 @@ class Behind:
         if not self._in_thread:
             self._sink.write(buffer[:size])
             return buffer
-        self._check_process()
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "connectors-behind")
         try:
             future = self._thread.submit(self._write, buffer[:size])
-        except RuntimeError:  # the interpreter is shutting down, and starts nothing any more
+        except RuntimeError:  # the interpreter is ending, or no more threads are to be had
             self.wait()
+            # It may hold the buffer, for a thread that it has not got: one that it got later would write it again.
+            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._thread = None
             self._write(buffer[:size])
             return buffer
         self._writing.append((future, buffer))
@@ -92,8 +93,6 @@ class Behind:
         Raises:
             ConnectorError: what the sink raised.
         """
-        if self._writing:
-            self._check_process()
         while self._writing:
             self._written()
 
@@ -105,10 +104,3 @@ class Behind:
             # Not for the thread: to Python 3.11 a thread is at its end when a wait for it is interrupted.
             wait([future for future, _ in self._writing if not future.cancelled()])
         self._writing.clear()
-
-    def _check_process(self) -> None:
-        if self._process != os.getpid():
-            message = (
-                "a file that is being written cannot be carried across a fork; open it in the process that writes it"
-            )
-            raise ConnectorError(message)

@@ -10,10 +10,12 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, Plain, select
+from connectors.secrets import Hidden
 from connectors.streams.reader import SealedReader
 from connectors.streams.sealed import SealedObject
 from connectors.streams.sinks import as_sink
 from connectors.streams.sources import BinaryFile, Source, StrPath, as_source, check_binary, open_local
+from connectors.streams.workers import begin
 from connectors.streams.writer import RUN_SIZE, SealedWriter
 
 if TYPE_CHECKING:
@@ -79,8 +81,9 @@ def open_reader(
     ...     file.readlines()[1]
     b'second line\n'
     """
-    codec = select(format, key, context=context, segment_size=segment_size, pin=pin)
+    hidden = Hidden(key)
     del key  # so that a traceback that prints locals does not print it
+    codec = select(format, hidden, context=context, segment_size=segment_size, pin=pin)
     return buffered(as_source(file), codec)
 
 
@@ -103,8 +106,9 @@ def fingerprint(
     >>> open_reader(sealed, "00" * 32, pin=pin).read()
     b'37.2'
     """
-    codec = select(format, key, context=context, segment_size=segment_size)
-    del key
+    hidden = Hidden(key)
+    del key  # so that a traceback that prints locals does not print it
+    codec = select(format, hidden, context=context, segment_size=segment_size)
     with closing(SealedObject(as_source(file), codec)) as opened:
         return opened.pin
 
@@ -130,8 +134,9 @@ def open_writer(
         InvalidKey, ConfigError: the key or an option is wrong.
         NotAnObject, ObjectNotFound: a folder stands at the path, or there is no folder to put it into.
     """
-    codec = select(format, key, context=context, segment_size=segment_size)
-    del key
+    hidden = Hidden(key)
+    del key  # so that a traceback that prints locals does not print it
+    codec = select(format, hidden, context=context, segment_size=segment_size)
     return SealedWriter(as_sink(file), codec)
 
 
@@ -150,8 +155,9 @@ def encrypt(
     Both are paths or binary files; `src` need not seek. A path in `dst` is replaced only when all is sealed. The
     other arguments are those of `open_writer`; `callback` is an `fsspec.Callback`, told plain bytes.
     """
-    codec = select(format, key, context=context, segment_size=segment_size)
-    del key
+    hidden = Hidden(key)
+    del key  # so that a traceback that prints locals does not print it
+    codec = select(format, hidden, context=context, segment_size=segment_size)
     if isinstance(src, (str, os.PathLike)):
         source: BinaryFile = open_local(src)
     else:
@@ -181,8 +187,9 @@ def decrypt(
     Both are paths or binary files. A path in `dst` appears only when all of `src` has verified. The other arguments
     are those of `open_reader`; `callback` is an `fsspec.Callback`, told plain bytes.
     """
-    codec = select(format, key, context=context, segment_size=segment_size, pin=pin)
-    del key
+    hidden = Hidden(key)
+    del key  # so that a traceback that prints locals does not print it
+    codec = select(format, hidden, context=context, segment_size=segment_size, pin=pin)
     with SealedReader(as_source(src), codec) as reader, SealedWriter(as_sink(dst), Plain()) as writer:
         pump(reader, writer, callback)
 
@@ -209,7 +216,7 @@ def _pieces_ahead(file: BinaryFile) -> Iterator[memoryview]:
     with ThreadPoolExecutor(1, "connectors-ahead") as thread:
         size = _read_into(file, buffer)
         while size:
-            coming = thread.submit(_read_into, file, other)
+            coming = begin(thread, _read_into, file, other)
             yield buffer[:size]
             size = coming.result()
             buffer, other = other, buffer

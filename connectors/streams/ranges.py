@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from connectors.streams.sealed import MAX_RUN
+from connectors.streams.workers import begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -58,7 +59,7 @@ def read_ranges(
         if alone:
             started = [_outcome(lambda: _Reading(*wanted[0], max_gap))]
         else:
-            opening = [pool.submit(_Reading, opens, ranges, max_gap) for opens, ranges in wanted]
+            opening = [begin(pool, _Reading, opens, ranges, max_gap) for opens, ranges in wanted]
             started = [_outcome(reading.result) for reading in opening]
         for reading in started:
             if not isinstance(reading, Exception):
@@ -90,7 +91,7 @@ class _Reading:
         if alone and len(self._runs) == 1:
             self._failure = _outcome(lambda: self._read(self._runs[0]))
         else:
-            self._pending = [pool.submit(self._read, run) for run in self._runs]
+            self._pending = [begin(pool, self._read, run) for run in self._runs]
 
     def finish(self) -> list[bytes] | Exception:
         for future in self._pending:

@@ -12,7 +12,7 @@ import io
 import operator
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from connectors.streams.ahead import ReadAhead, are_at_hand
 from connectors.streams.sealed import MAX_RUN, FetchedRun, SealedObject
@@ -214,6 +214,10 @@ class SealedReader(io.RawIOBase):
                     opened.close()
             finally:
                 super().close()
+
+    def __reduce__(self) -> NoReturn:
+        message = f"a {type(self).__name__} holds a key and does not pickle or copy; open the object again"
+        raise TypeError(message)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"at {self._position} of {self._size}"

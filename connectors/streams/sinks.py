@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import stat
-import tempfile
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from connectors.errors import AccessDenied, ConfigError, NotAnObject, NotSupported, ObjectExists, ObjectNotFound
+from connectors.streams.machine import on_this_machine, write_all
 from connectors.streams.sources import BinaryFile, as_path, check_binary
+from connectors.streams.staging import StagedFile
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -51,6 +51,7 @@ class PathSink:
         NotSupported: a device, pipe or socket stands there, which a rename would replace by a file.
         ObjectNotFound: the folder it should stand in does not exist.
         AccessDenied: this process may not write into it.
+        MachineFailed: there is no room, or too many files are open.
     """
 
     def __init__(self, path: StrPath, *, exclusive: bool = False) -> None:
@@ -70,12 +71,10 @@ class PathSink:
             message = f"there is no folder {folder} to write {name} into"
             raise ObjectNotFound(message)
         try:
-            # Of a long name only the start: with its additions it must not exceed what a name may have.
-            descriptor, self._staged = tempfile.mkstemp(prefix=f".{name[:40]}.", suffix=".part", dir=folder)
-        except PermissionError:
+            self._staged = on_this_machine(self._path, lambda: StagedFile(self._path))
+        except AccessDenied:
             message = f"this process may not write into {folder}"
         else:
-            self._file = open(descriptor, "wb", buffering=0)  # noqa: SIM115 - closed by commit or discard
             return
         raise AccessDenied(message)
 
@@ -83,29 +82,37 @@ class PathSink:
         return ObjectExists(f"{self._path} exists already, and it was to be created")
 
     def write(self, data: memoryview) -> None:
-        """Append to the staged file."""
-        view = memoryview(data)
-        while view:
-            view = view[self._file.write(view) :]
+        """Append to the staged file.
+
+        Raises:
+            MachineFailed: there is no room.
+        """
+        on_this_machine(self._path, lambda: write_all(self._staged.file, data))
 
     def commit(self) -> None:
-        """Sync the staged file and give it its name."""
-        os.fchmod(self._file.fileno(), self._mode())
-        os.fsync(self._file.fileno())
-        self._file.close()
-        if self._exclusive:
-            try:
-                os.link(self._staged, self._path)
-            except FileExistsError:
-                appeared = True
-            else:
-                appeared = False
-            if appeared:
-                raise self._exists()
-            os.unlink(self._staged)
+        """Sync the staged file and give it its name.
+
+        Raises:
+            ObjectExists: exclusive, and there is one by now.
+            MachineFailed, ObjectNotFound, NotAnObject, AccessDenied: the system does not let it.
+        """
+        on_this_machine(self._path, self._commit)
+
+    def _commit(self) -> None:
+        descriptor = self._staged.file.fileno()
+        os.fchmod(descriptor, self._mode())
+        os.fsync(descriptor)
+        if not self._exclusive:
+            self._staged.replace()
+            return
+        try:
+            self._staged.create()
+        except FileExistsError:
+            appeared = True
         else:
-            os.replace(self._staged, self._path)
-        _sync_folder(os.path.dirname(self._staged))
+            appeared = False
+        if appeared:
+            raise self._exists()
 
     def _mode(self) -> int:
         """Return the permissions of the file that is replaced: what only its owner may read stays so."""
@@ -116,9 +123,7 @@ class PathSink:
 
     def discard(self) -> None:
         """Remove the staged file."""
-        self._file.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._staged)
+        self._staged.drop()
 
 
 class FileSink:
@@ -177,13 +182,3 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
-
-
-def _sync_folder(folder: str) -> None:
-    """Make a rename survive a power cut, where the platform lets a folder be synced."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

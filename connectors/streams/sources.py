@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Protocol, runtime_checkable
 
 from connectors.errors import AccessDenied, ConfigError, NotAnObject, ObjectNotFound, TruncatedObject
 from connectors.secrets import redact_url
+from connectors.streams.machine import failure, spooled, write_all
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -176,6 +177,7 @@ def open_local(path: StrPath) -> io.FileIO:
         ObjectNotFound: there is none.
         NotAnObject: it is a folder.
         AccessDenied: this process may not read it.
+        MachineFailed: too many files are open.
     """
     text = as_path(path)
     try:
@@ -186,6 +188,8 @@ def open_local(path: StrPath) -> io.FileIO:
         error = NotAnObject(f"{text} is a folder; name a file")
     except PermissionError:
         error = AccessDenied(f"this process may not read {text}")
+    except OSError as problem:
+        error = failure(problem, text, "cannot be read")
     raise error
 
 
@@ -234,13 +238,15 @@ def check_binary(file: object) -> None:
 
 
 def _spooled(file: BinaryFile) -> FileSource:
-    spool = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - owned by the source
+    spool = spooled(lambda: tempfile.TemporaryFile(buffering=0))  # noqa: SIM115 - owned by the source
     try:
         while data := file.read(1 << 20):
-            view = memoryview(data)
-            while view:
-                view = view[spool.write(view) :]
+            _append(spool, data)
         return FileSource(spool, owned=True)
     except BaseException:
         spool.close()
         raise
+
+
+def _append(spool: IO[bytes], data: bytes) -> None:
+    spooled(lambda: write_all(spool, memoryview(data)))

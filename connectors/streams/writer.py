@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, NoReturn, Self
 
 from connectors.errors import ConnectorError, naming
 from connectors.streams.behind import Behind
@@ -69,6 +70,7 @@ class SealedWriter(io.BufferedIOBase):
         self._position = 0
         self._broken = False
         self._handled = sys.exception()
+        self._process = os.getpid()
         self._state = "open"
         with self._discarding():
             self._sealer = codec.sealer()
@@ -92,6 +94,7 @@ class SealedWriter(io.BufferedIOBase):
         self._check_open()
         view = memoryview(data).cast("B")
         with naming(self._dataset):
+            self._check_process()
             self._check_whole()
             # It holds from the first byte that may not have arrived: such an object must never be committed.
             self._broken = True
@@ -103,6 +106,13 @@ class SealedWriter(io.BufferedIOBase):
     def _check_whole(self) -> None:
         if self._broken:
             message = "an earlier write failed, so nothing was written: the object stands as it did"
+            raise ConnectorError(message)
+
+    def _check_process(self) -> None:
+        if self._process != os.getpid():
+            message = (
+                "a file that is being written cannot be carried across a fork; open it in the process that writes it"
+            )
             raise ConnectorError(message)
 
     def _take(self, view: memoryview) -> None:
@@ -165,6 +175,7 @@ class SealedWriter(io.BufferedIOBase):
             if self._state == "open":
                 self._finish()
             if self._state == "finished":
+                self._check_process()
                 with self._discarding():
                     self._sink.commit()
                 self._state = "committed"
@@ -174,6 +185,7 @@ class SealedWriter(io.BufferedIOBase):
     def _finish(self) -> None:
         """Seal and send the end."""
         with self._discarding(), memoryview(self._pending) as pending:
+            self._check_process()
             self._check_whole()
             if self._out is None:
                 self._out = memoryview(bytearray(self._room_for(len(pending))))
@@ -185,11 +197,13 @@ class SealedWriter(io.BufferedIOBase):
         self._handled = None
 
     def discard(self) -> None:
-        """Close without publishing: what stood there stands."""
+        """Close without publishing: what stood there stands. A forked child leaves what its parent has staged alone."""
         if self._state in ("open", "finished"):
             self._state = "discarded"
             self._handled = None
             self._pending, self._out = bytearray(), None
+            if self._process != os.getpid():
+                return
             with naming(self._dataset):
                 try:
                     self._behind.abandon()
@@ -262,6 +276,10 @@ class SealedWriter(io.BufferedIOBase):
         if self._state != "open":
             message = f"write to a file that is {'closed' if self._state == 'committed' else self._state}"
             raise ValueError(message)
+
+    def __reduce__(self) -> NoReturn:
+        message = f"a {type(self).__name__} holds a key and does not pickle or copy; open the object again"
+        raise TypeError(message)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._dataset or ''} {self._state} at {self._position}>"

@@ -139,6 +139,19 @@ class FolderContract(Contract):
         fs = fsspec.filesystem("dataset")
         assert fs.find("input") == ["input/wards/ward/two.csv"]
 
+    def test_a_manifest_tells_of_what_was_removed(self, store: Store, name: str) -> None:
+        fs, path = dataset(store.folder(name), manifest=True).filesystem()
+        with fs.transaction:
+            for one in NAMES:
+                fs.pipe_file(f"{path}/{one}", one.encode())
+        fs, path = dataset(store.folder(name), manifest=True).filesystem()
+        assert sorted(one.removeprefix(f"{path}/") for one in fs.find(path)) == NAMES
+        fs.fs.rm_file(f"{path}/one.csv")
+        with pytest.raises(IntegrityError, match=r"'one\.csv' is in the folder's manifest, and not in the storage"):
+            fs.cat_file(f"{path}/one.csv")
+        with pytest.raises(IntegrityError, match=r"'one\.csv' is in the folder's manifest, and not in the storage"):
+            fs.find(path)
+
     def test_a_missing_member_is_not_found(self, filled: tuple[connectors.EncryptedFileSystem, str]) -> None:
         fs, path = filled
         with pytest.raises(FileNotFoundError):

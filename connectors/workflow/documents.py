@@ -17,7 +17,8 @@ import base64
 import binascii
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -52,6 +53,7 @@ __all__ = [
 ]
 
 _MODEL = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, populate_by_name=True)
+D = TypeVar("D", bound="Document")
 _SHOWABLE = re.compile(r"[^\x00-\x1f\x7f]*")
 
 
@@ -125,10 +127,14 @@ class Document(Part):
 
     kind: ClassVar[str]
 
+    @classmethod
+    def schema_name(cls) -> str:
+        """Return what the member ``schema`` says in such a document."""
+        return f"enclave-connectors workflow {cls.kind} 1"
+
     def members(self) -> dict[str, Any]:
         """Return its members as JSON has them; those that are null are left out."""
-        schema = f"enclave-connectors workflow {self.kind} 1"
-        return {"schema": schema, **self.model_dump(mode="json", by_alias=True, exclude_none=True)}
+        return {"schema": self.schema_name(), **self.model_dump(mode="json", by_alias=True, exclude_none=True)}
 
     def to_bytes(self) -> bytes:
         """Return its canonical bytes."""
@@ -137,7 +143,19 @@ class Document(Part):
     @property
     def digest(self) -> str:
         """Its name: the SHA-256 of its bytes."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:  # pydantic takes what is kept under another name for a member
         return digest_of(self.to_bytes())
+
+    def __copy__(self) -> Self:
+        """Return a copy that reckons its digest itself: `model_copy` gives it other members."""
+        return _without_cached(super().__copy__())
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Return a copy of all of it, as above."""
+        return _without_cached(super().__deepcopy__(memo))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -173,7 +191,7 @@ class Document(Part):
         Raises:
             InvalidDocument: they break a rule, each of which the message names with its member.
         """
-        expected = f"enclave-connectors workflow {cls.kind} 1"
+        expected = cls.schema_name()
         rest = {name: value for name, value in members.items() if name != "schema"}
         if members.get("schema") != expected:
             message = f"this is no {cls.kind}: its schema is not {expected!r}"
@@ -184,6 +202,12 @@ class Document(Part):
             message = f"the {cls.kind} is not written as it would be written here; write it anew"
             raise InvalidDocument(message)
         return made
+
+
+def _without_cached(made: D) -> D:
+    for name in set(made.__dict__) - set(type(made).model_fields):
+        del made.__dict__[name]
+    return made
 
 
 def _problems(error: ValidationError) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, TypeVar
 
@@ -169,15 +170,18 @@ class Graph:
 
     def owners(self) -> set[str]:
         """Return the digests of the parties that own something in it, or for whom a place is reserved."""
-        found = set()
-        for node in self.nodes.values():
-            if isinstance(node, Placeholder):
-                found.add(node.reserved_for)
-            else:
-                found.add(node.owner)
-            if isinstance(node, AppConfig):
-                found.add(self.application(node).owner)
-        return found
+        return {digest for name in self.nodes for digest in self.owners_of(name)}
+
+    def owners_of(self, name: str) -> tuple[str, ...]:
+        """Return the digests of an object's owner, or whom it waits for, and of its application's."""
+        node = self.nodes[name]
+        if isinstance(node, Placeholder):
+            return (node.reserved_for,)
+        return (node.owner, self.application(node).owner) if isinstance(node, AppConfig) else (node.owner,)
+
+    def party(self, digest: str) -> Party:
+        """Return one of its parties."""
+        return find(self.documents, digest, Party, f"the workflow {self.workflow.name!r}")
 
     def unfilled(self) -> dict[str, Placeholder]:
         """Return the places that are still to be filled, by id."""
@@ -192,6 +196,19 @@ class Graph:
         found |= {node.build.application for node in self.nodes.values() if isinstance(node, AppConfig)}
         return found
 
+    @cached_property
+    def _connected(self) -> dict[str, list[tuple[str, str, bool]]]:
+        found: dict[str, list[tuple[str, str, bool]]] = {name: [] for name in self.nodes}
+        for edge in self.workflow.edges:
+            for here, there, reads in ((edge.target, edge.source, True), (edge.source, edge.target, False)):
+                if here.port is not None:
+                    found[here.id].append((here.port, there.id, reads))
+        return found
+
+    def connected(self, name: str) -> list[tuple[str, str, bool]]:
+        """Return what is connected to an application: its port, the other object, and whether it reads from that."""
+        return self._connected[name]
+
     def reach(self) -> list[Reach]:
         """Return what reaches whom, from the connections alone: all that is written may hold all that was read."""
         onward: dict[str, set[str]] = {name: set() for name in self.nodes}
@@ -199,15 +216,25 @@ class Graph:
         for edge in self.workflow.edges:
             onward[edge.source.id].add(edge.target.id)
             back[edge.target.id].add(edge.source.id)
+        # Applications are bits: which are both behind one object and ahead of another is then asked at no cost, as
+        # often as there are pairs, and pairs with the same way between them share it.
+        apps = sorted(filter(self.is_app, self.nodes))
+        bits = {name: 1 << place for place, name in enumerate(apps)}
+        ways: dict[int, tuple[str, ...]] = {}
+        behind: dict[str, int] = {}
         found = []
         for source in self.nodes:
-            if self.is_app(source):
+            if source in bits:
                 continue
             ahead = _closure(source, onward)
+            passed = _joined(ahead, bits)
             for target in sorted(ahead - {source}):
-                behind = _closure(target, back)
-                through = sorted(name for name in ahead & behind if self.is_app(name) and name != target)
-                found.append(Reach(source, target, tuple(through)))
+                if target not in behind:
+                    behind[target] = _joined(_closure(target, back), bits)
+                way = passed & behind[target] & ~bits.get(target, 0)
+                if way not in ways:
+                    ways[way] = _names(way, apps)
+                found.append(Reach(source, target, ways[way]))
         return found
 
 
@@ -220,6 +247,23 @@ def _closure(start: str, following: Mapping[str, set[str]]) -> set[str]:
         seen |= ahead
         waiting.extend(ahead)
     return seen
+
+
+def _joined(names: set[str], bits: Mapping[str, int]) -> int:
+    joined = 0
+    for name in names & bits.keys():
+        joined |= bits[name]
+    return joined
+
+
+def _names(joined: int, names: list[str]) -> tuple[str, ...]:
+    """Return the names whose bits are set, in their order."""
+    found = []
+    while joined:
+        lowest = joined & -joined
+        found.append(names[lowest.bit_length() - 1])
+        joined ^= lowest
+    return tuple(found)
 
 
 def _shown(edge: Edge) -> str:

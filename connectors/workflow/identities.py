@@ -15,7 +15,6 @@ Nothing in it belongs into a store.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -29,8 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from connectors.errors import ConfigError, InvalidDocument, ObjectExists
-from connectors.workflow.canonical import canonical_bytes
-from connectors.workflow.commitment import commit, matches, new_salt
+from connectors.workflow.commitment import OpenedCredentials, matches
 from connectors.workflow.documents import Party, PublicKey
 from connectors.workflow.files import PRIVATE, locked, read, replace, write_once
 from connectors.workflow.private_keys import decrypted, encrypted
@@ -48,7 +46,6 @@ VARIABLE = "CONNECTORS_IDENTITIES"
 DEFAULT = os.path.join("~", ".config", "connectors", "identities")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TRUSTED = "enclave-connectors workflow trusted parties 1"
-_KEPT = "enclave-connectors workflow kept credentials 1"
 _SIGNER = "enclave-connectors workflow signer 1"
 
 
@@ -106,25 +103,26 @@ class Identity:
 
     def keep_credentials(self, document: Mapping[str, Any]) -> str:
         """Keep credentials here, with a new salt, and return the commitment to them."""
-        salt = new_salt()
-        commitment = commit(document, salt)
-        members = {"schema": _KEPT, "salt": base64.b64encode(salt).decode(), "document": dict(document)}
-        write_once(self._credentials_path(commitment), canonical_bytes(members), PRIVATE)
-        return commitment
+        opened = OpenedCredentials(dict(document))
+        write_once(self._credentials_path(opened.digest), opened.to_bytes(), PRIVATE)
+        return opened.digest
 
-    def credentials(self, commitment: str) -> tuple[dict[str, Any], bytes]:
+    def credentials(self, commitment: str) -> OpenedCredentials:
         """Return the credentials, and their salt, that a commitment is to.
 
         Raises:
             ConfigError: they are not kept here, or are others than those.
         """
         path = self._credentials_path(commitment)
-        members = _members(path, _KEPT, "salt", "document")
-        salt, document = base64.b64decode(members["salt"]), members["document"]
-        if not matches(document, salt, commitment):
+        data = read(path)
+        if data is None:
+            message = f"there is no {path}"
+            raise ConfigError(message)
+        opened = OpenedCredentials.from_bytes(data)
+        if not matches(opened, commitment):
             message = f"{path!r} holds other credentials than those that its name is a commitment to"
             raise ConfigError(message)
-        return document, salt
+        return opened
 
     def _path(self, name: str) -> str:
         return os.path.join(self.folder, name)

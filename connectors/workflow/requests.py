@@ -78,7 +78,7 @@ class Request(Document):
         """
         return parse_documents(self.documents)
 
-    @property
+    @cached_property
     def graph(self) -> Graph:
         """The workflow with its documents.
 

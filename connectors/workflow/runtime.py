@@ -24,6 +24,7 @@ from connectors.workflow.documents import (
 if TYPE_CHECKING:
     from typing import Self
 
+    from connectors.workflow.graph import Graph
     from connectors.workflow.requests import Request
 
 __all__ = ["Peer", "RuntimeConfig", "RuntimeDataset", "runtime_config", "runtime_configs"]
@@ -110,24 +111,10 @@ def runtime_config(request: Request, name: str) -> RuntimeConfig:
         message = f"the workflow has no application {name!r}; it has {known}"
         raise InvalidDocument(message)
     ports: dict[str, dict[str, Connection]] = {port: {} for port in app.ports}
-    for edge in graph.workflow.edges:
-        for here, there, reads in ((edge.target, edge.source, True), (edge.source, edge.target, False)):
-            if here.id == name and here.port is not None:
-                node = graph.nodes[there.id]
-                if isinstance(node, Dataset):
-                    use = RuntimeDataset(
-                        document=node.digest,
-                        reads=reads,
-                        writes=not reads,
-                        location=node.location,
-                        credentials_digest=node.credentials_digest,
-                        encryption=node.encryption,
-                        pin=node.pin,
-                    )
-                    ports[here.port][there.id] = Connection(dataset=use)
-                elif isinstance(node, AppConfig):
-                    peer = Peer(app_config=node.digest, measurement=node.build.measurement)
-                    ports[here.port][there.id] = Connection(application=peer)
+    for port, there, reads in graph.connected(name):
+        connection = _connection(graph, there, reads=reads)
+        if connection is not None:
+            ports[port][there] = connection
     builds = graph.application(app).builds
     return RuntimeConfig(
         request=request.digest,
@@ -139,6 +126,24 @@ def runtime_config(request: Request, name: str) -> RuntimeConfig:
         build=next(build for build in builds if build.measurement == app.build.measurement),
         ports=ports,
     )
+
+
+def _connection(graph: Graph, name: str, *, reads: bool) -> Connection | None:
+    node = graph.nodes[name]
+    if isinstance(node, Dataset):
+        use = RuntimeDataset(
+            document=node.digest,
+            reads=reads,
+            writes=not reads,
+            location=node.location,
+            credentials_digest=node.credentials_digest,
+            encryption=node.encryption,
+            pin=node.pin,
+        )
+        return Connection(dataset=use)
+    if isinstance(node, AppConfig):
+        return Connection(application=Peer(app_config=node.digest, measurement=node.build.measurement))
+    return None
 
 
 def runtime_configs(request: Request) -> dict[str, RuntimeConfig]:

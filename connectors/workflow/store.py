@@ -46,7 +46,7 @@ __all__ = ["Store", "check_said", "is_draft_name", "name_of", "references"]
 D = TypeVar("D", bound=Document)
 S = TypeVar("S", Decision, Revocation)
 
-_KINDS: dict[str, type[Document]] = {**KINDS, "enclave-connectors workflow request 1": Request}
+_KINDS: dict[str, type[Document]] = {**KINDS, Request.schema_name(): Request}
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PREFIX = re.compile(r"[0-9a-f]{8,64}")
 _FILE = re.compile(r"([0-9a-f]{64})\.json")

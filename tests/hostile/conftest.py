@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import proxies
 import pytest
+import routes
+from botocore.retries.standard import ExponentialBackoff
 from servers import ServerUnavailable
+
+import connectors_azure.clients
+import connectors_https.client
+import connectors_https.filesystem
+from connectors.streams.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from servers import AzureServer, S3Server
+
+SLOW = pytest.param("Azure, SAS URL", marks=pytest.mark.slow)
+"""A way that needs no more of this package than another one, and so not at every run."""
 
 
 @contextmanager
@@ -37,3 +48,33 @@ def azure_proxy(azure: AzureServer, tmp_path_factory: pytest.TempPathFactory) ->
     """A proxy in front of the Azure server, one for the whole session; its URL is that of no account yet."""
     with _in_front_of(azure.endpoint.rpartition("/")[0], tmp_path_factory) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="session", params=["S3", "S3, presigned URL", "Azure", SLOW])
+def route(request: pytest.FixtureRequest) -> routes.Route:
+    """Each of the ways to sealed objects on real servers that lead through a proxy."""
+    return _route(request)
+
+
+@pytest.fixture(scope="session", params=["S3", "Azure"])
+def folders(request: pytest.FixtureRequest) -> routes.Route:
+    """Those of them that lead to whole folders."""
+    return _route(request)
+
+
+def _route(request: pytest.FixtureRequest) -> routes.Route:
+    kind = "s3" if request.param.startswith("S3") else "azure"
+    make = {"s3": routes.s3_routes, "azure": routes.azure_routes}[kind]
+    ways = make(request.getfixturevalue(kind), request.getfixturevalue(f"{kind}_proxy"))
+    (one,) = (way for way in ways if way.name == request.param)
+    return one
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries follow each other at once."""
+    quick = functools.partial(connectors_https.client.Limits, backoff=0.001, longest_pause=0.01)
+    monkeypatch.setattr(connectors_https.filesystem, "Limits", quick)
+    monkeypatch.setattr(Patience, "first_pause", 0.001)
+    monkeypatch.setattr(connectors_azure.clients, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.0)

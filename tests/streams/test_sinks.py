@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -20,6 +22,7 @@ from connectors.errors import (
     AccessDenied,
     ConfigError,
     ConnectorError,
+    MachineFailed,
     NotAnObject,
     NotSupported,
     ObjectExists,
@@ -49,9 +52,30 @@ class TestPath:
         with connectors.open_writer(path, KEY) as writer:
             writer.write(plain_bytes(3 << 20))
             assert path.read_bytes() == b"what stood there"
-            staged = [name for name in names(path.parent) if name != path.name]
-            assert len(staged) == 1
-            assert stat.S_IMODE((path.parent / staged[0]).stat().st_mode) == 0o600
+            assert stat.S_IMODE(os.fstat(writer._sink._staged.file.fileno()).st_mode) == 0o600
+            assert names(path.parent) == [path.name]  # on Linux what is staged has no name
+        assert names(path.parent) == [path.name]
+        assert COBBLESTONE.unseal(path) == plain_bytes(3 << 20)
+
+    @pytest.mark.parametrize("exclusive", [False, True])
+    def test_where_files_have_names_it_is_staged_under_a_hidden_one(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, exclusive: bool
+    ) -> None:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+        with SealedWriter(PathSink(path, exclusive=exclusive), COBBLESTONE.codec()) as writer:
+            writer.write(plain_bytes(3 << 20))
+            (staged,) = names(path.parent)
+            assert re.fullmatch(r"\.conditions\.sealed\.\w+\.part", staged)
+            assert stat.S_IMODE((path.parent / staged).stat().st_mode) == 0o600
+        assert names(path.parent) == [path.name]
+        assert COBBLESTONE.unseal(path) == plain_bytes(3 << 20)
+
+    def test_without_proc_it_is_staged_under_a_hidden_name(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = os.path.exists
+        monkeypatch.setattr(os.path, "exists", lambda one: not str(one).startswith("/proc/") and real(one))
+        with connectors.open_writer(path, KEY) as writer:
+            writer.write(plain_bytes(3 << 20))
+            assert len(names(path.parent)) == 1
         assert names(path.parent) == [path.name]
         assert COBBLESTONE.unseal(path) == plain_bytes(3 << 20)
 
@@ -137,10 +161,34 @@ class TestPath:
     def test_a_full_disk(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path.write_bytes(b"what stood there")
         monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(MachineFailed, match="cannot be written; make room there, .*: No space") as caught:
             write(PathSink(path))
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
         assert path.read_bytes() == b"what stood there"
         assert names(path.parent) == [path.name]
+
+    @pytest.mark.parametrize("named", [False, True])
+    def test_a_folder_that_has_taken_its_place_stands(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+    ) -> None:
+        if named:
+            monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+        with pytest.raises(NotAnObject, match="a folder stands there: Is a directory") as caught:
+            with SealedWriter(PathSink(path), COBBLESTONE.codec()) as writer:
+                writer.write(b"plain")
+                path.mkdir()
+        assert (caught.value.errno, caught.value.filename) == (errno.EISDIR, str(path))
+        assert names(path.parent) == [path.name]
+        assert path.is_dir()
+
+    def test_a_folder_that_is_gone_meanwhile(self, path: Path) -> None:
+        folder = path.parent / "folder"
+        folder.mkdir()
+        with pytest.raises(ObjectNotFound, match="the folder it was to stand in is gone") as caught:
+            with SealedWriter(PathSink(folder / "x"), COBBLESTONE.codec()) as writer:
+                writer.write(b"plain")
+                folder.rmdir()
+        assert caught.value.errno == errno.ENOENT
 
 
 class TestRefusedPaths:

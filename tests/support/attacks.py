@@ -22,7 +22,7 @@ from connectors.errors import ConnectorError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["PAGE", "RIGHT", "Row", "Tally", "read_rows", "tally"]
+__all__ = ["AREAS", "PAGE", "RIGHT", "ROOT", "Row", "Tally", "exists", "read_rows", "tally"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "attacks.md"
@@ -131,7 +131,7 @@ def _write(row: Row) -> None:
     """Put a row into the page, in the place of the one about the same thing; other tests may do so too just now."""
     with PAGE.open("r+") as page:
         fcntl.flock(page, fcntl.LOCK_EX)
-        rows = {(one.attack, one.against): one for one in [*read_rows(), row] if _exists(one.test)}
+        rows = {(one.attack, one.against): one for one in [*read_rows(), row] if exists(one.test)}
         text = page.read().split(MARK)[0] + MARK + "\n"
         for area, title in AREAS.items():
             lines = sorted((one for one in rows.values() if one.area == area), key=lambda one: (one.test, *one))
@@ -143,7 +143,8 @@ def _write(row: Row) -> None:
         page.truncate()
 
 
-def _exists(test: str) -> bool:
+def exists(test: str) -> bool:
+    """Tell whether there is a test of that name: a file, and what is after it joined by two colons."""
     path, *names = test.split("::")
     file = ROOT / path
     return file.is_file() and all(re.search(rf"\b{name}\b", file.read_text()) for name in names)

@@ -55,6 +55,9 @@ def hostile_server(respond: Callable[[Request], Answer]) -> Iterator[tuple[str, 
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
+            if self.headers.get("Expect", "").lower() == "100-continue":  # else the client waits with its body
+                self.send_response_only(100)
+                self.end_headers()
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
             request = Request(len(seen), self.command, self.path, headers, body)

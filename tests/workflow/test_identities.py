@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from parties import decided, person, requested
 
 from connectors.errors import ConfigError, InvalidDocument, NotApproved, ObjectExists
-from connectors.workflow.commitment import commit, matches, new_salt
+from connectors.workflow.canonical import canonical_bytes
+from connectors.workflow.commitment import OpenedCredentials, commit, matches
 from connectors.workflow.identities import Identities
 from connectors.workflow.private_keys import decrypted, encrypted
 from connectors.workflow.signing import sign
@@ -242,15 +243,10 @@ def test_commitment_is_to_one_document_with_one_salt():
     salt = bytes(range(32))
     text = b'{"encryption":{"key":"5EC2E7' + b"0" * 58 + b'"},"query_string":"c2lnPTEyMw=="}'
     expected = sha256(b"enclave-connectors credentials commitment 1\x00" + salt + text).hexdigest()
-    assert commit(DOCUMENT, salt) == expected
-    assert commit(dict(reversed(DOCUMENT.items())), salt) == expected
-    assert matches(DOCUMENT, salt, expected)
-    assert not matches(DOCUMENT, bytes(32), expected)
-    assert not matches({**DOCUMENT, "type": "https"}, salt, expected)
-    assert new_salt() != new_salt()
-    for odd in (b"", bytes(31), bytes(33)):
-        with pytest.raises(ConfigError, match="a salt has 32 bytes"):
-            commit(DOCUMENT, odd)
+    assert commit(DOCUMENT, salt) == commit(dict(reversed(DOCUMENT.items())), salt) == expected
+    assert matches(OpenedCredentials(DOCUMENT, salt), expected)
+    assert not matches(OpenedCredentials(DOCUMENT, bytes(32)), expected)
+    assert not matches(OpenedCredentials({**DOCUMENT, "type": "https"}, salt), expected)
 
 
 def test_credentials_stay_with_their_owner_and_each_commitment_is_another(known):
@@ -258,17 +254,17 @@ def test_credentials_stay_with_their_owner_and_each_commitment_is_another(known)
     first, second = made.keep_credentials(DOCUMENT), made.keep_credentials(DOCUMENT)
     assert first != second
     for commitment in (first, second):
-        document, salt = made.credentials(commitment)
-        assert document == DOCUMENT
-        assert matches(document, salt, commitment)
+        opened = made.credentials(commitment)
+        assert opened.credentials == DOCUMENT
+        assert matches(opened, commitment)
         path = os.path.join(made.folder, "credentials", f"{commitment}.json")
         assert mode(path) == 0o600
     assert mode(os.path.dirname(path)) == 0o700
     with pytest.raises(ConfigError, match="there is no "):
         made.credentials("00" * 32)
     members = json.loads(Path(path).read_bytes())
-    members["document"]["query_string"] = "c2lnPTQ1Ng=="
-    Path(path).write_text(json.dumps(members))
+    members["credentials"]["query_string"] = "c2lnPTQ1Ng=="
+    Path(path).write_bytes(canonical_bytes(members))
     with pytest.raises(ConfigError, match="holds other credentials") as caught:
         made.credentials(second)
     assert "5EC2E7" not in str(caught.value)

@@ -5,16 +5,24 @@ from __future__ import annotations
 import logging
 import random
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
 from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import RequestsTransport
+from azure.core.rest import HttpResponse
 from azure.storage.blob import BlobServiceClient, ExponentialRetry
+from requests.exceptions import RequestException
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from connectors.streams.steady import SteadyConnection
 from connectors_azure.identity import Tokens, open_identity
 
 if TYPE_CHECKING:
+    from requests import Response
+
     from connectors_azure.account import Account
     from connectors_azure.credentials import AzureCredentials
 
@@ -32,7 +40,11 @@ CONNECTIONS = 32
 """Connections that are kept."""
 MAX_PUT_SIZE = 5000 << 20
 """Bytes of the largest blob that one Put Blob makes: Azure Storage, "Scalability targets for Blob storage"."""
-
+MOST_TOLD = 64 << 20
+"""Bytes in the largest answer that is no blob's: a page of a listing tells of 5,000 blobs with 8 KiB of metadata; and
+MOST_SAID, of one that is an error."""
+MOST_SAID = 1 << 20
+_PIECE = 1 << 16
 
 _NUMBERS = {
     "Content-Length": re.compile(r"[0-9]{1,18}"),
@@ -40,19 +52,77 @@ _NUMBERS = {
 }
 
 
-class _Transport(RequestsTransport):  # type: ignore[misc]  # azure.core gives it without its type
-    """Sends requests, and lets go at once of answers whose numbers are none: what comes after would trip over them."""
+class _Connection(SteadyConnection, HTTPConnection):
+    # http.client prints every request, signature and all, while its debug level is up, and a level set on its class is
+    # everybody's.
+    debuglevel = 0
 
-    def send(self, request: Any, **kwargs: Any) -> Any:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.silence = READ_TIMEOUT
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class TooManyRequests(ServiceResponseError):
+    """A status that is worth another try, and that the client's own retries do not know."""
+
+
+class _Transport(RequestsTransport):  # type: ignore[misc]  # azure.core gives it without its type
+    """Sends requests, and lets go at once of answers whose numbers are none: what comes after would trip over them.
+
+    Of an answer that is no blob's bytes only so much is read as a sensible one has.
+    """
+
+    def send(self, request: Any, *, stream: bool = False, **kwargs: Any) -> Any:
         """Return the answer to a request."""
-        answer = super().send(request, **kwargs)
+        answer = super().send(request, stream=True, **kwargs)
         for name, form in _NUMBERS.items():
             text = answer.headers.get(name)
             if text is not None and not form.fullmatch(text):
                 answer.internal_response.close()
                 message = f"an answer with a {name} that is none"
                 raise ServiceResponseError(message)
+        if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            answer.internal_response.close()
+            message = "too many requests"
+            raise TooManyRequests(message)
+        if not stream or answer.status_code not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+            _read(answer.internal_response)
+            if isinstance(answer, HttpResponse):
+                answer.read()
+        elif answer.headers.get("Content-Length") and answer.headers.get("Transfer-Encoding"):
+            # The second would win, and end nowhere near the first.
+            answer.internal_response.close()
+            message = "an answer with two lengths"
+            raise ServiceResponseError(message)
         return answer
+
+
+def _read(answer: Response) -> None:
+    """Read an answer's body, as the client asks for it later."""
+    body, most = bytearray(), MOST_TOLD if answer.status_code < HTTPStatus.MULTIPLE_CHOICES else MOST_SAID
+    try:
+        for piece in answer.iter_content(_PIECE):
+            body += piece
+            if len(body) > most:
+                answer.close()
+                body.clear()  # the error holds on to what is here until all tries have failed
+                message = "an answer without end"
+                raise ServiceResponseError(message)
+    except RequestException as error:
+        raise ServiceResponseError(error, error=error) from error
+    answer._content = bytes(body)  # noqa: SLF001 - where requests itself keeps it
 
 
 class _Patience(ExponentialRetry):
@@ -84,7 +154,9 @@ def open_service(account: Account, credentials: AzureCredentials) -> BlobService
     transport.open()
     session: Any = transport.session  # requests has no types
     for prefix in ("https://", "http://"):
-        session.get_adapter(prefix).init_poolmanager(connections=CONNECTIONS, maxsize=CONNECTIONS)
+        adapter = session.get_adapter(prefix)
+        adapter.init_poolmanager(connections=CONNECTIONS, maxsize=CONNECTIONS)
+        adapter.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
     return BlobServiceClient(
         account.endpoint,
         credential=_credential(account, credentials),
@@ -120,7 +192,13 @@ class _Withhold(logging.Filter):
 _WITHHELD = _Withhold()
 
 
+def _without_answers(record: logging.LogRecord) -> bool:
+    """Let requests pass, whose signatures azure.core takes out, and no answers, which may repeat them."""
+    return record.getMessage().startswith("Request ")
+
+
 def _withhold_signatures() -> None:
     """Keep signed URLs out of the logs: urllib3 writes each request's down at DEBUG, and at WARNING if it fails."""
     for name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
         logging.getLogger(name).addFilter(_WITHHELD)  # adding it again changes nothing
+    logging.getLogger("azure.core.pipeline.policies.http_logging_policy").addFilter(_without_answers)

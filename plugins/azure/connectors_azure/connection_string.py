@@ -103,6 +103,11 @@ def key_problem(key: SecretText) -> str | None:
         fine = bool(base64.b64decode(key.reveal(), validate=True))
     except (binascii.Error, ValueError):
         fine = False
+    text = key.reveal()
+    if not fine and "AccountKey=" in text:
+        return "this is a connection string, which goes into connection_string"
+    if not fine and "sig=" in text:
+        return "this is a shared access signature, which goes into sas_token"
     return None if fine else "not an account's key: base64, whole, without white space"
 
 

@@ -81,7 +81,7 @@ class AzureCredentials(Credentials):
     def _check_account(cls, value: str | None) -> str | None:
         # It becomes part of a host name, so it decides who is sent the requests.
         if value is not None and not _ACCOUNT.fullmatch(value):
-            message = "not the name of a storage account: 3 to 24 small letters and digits"
+            message = "not the name of a storage account: 3 to 24 small letters and digits, and no host behind it"
             raise ValueError(message)
         return value
 

@@ -22,19 +22,23 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
+from connectors.storage import is_of_library
 from connectors_azure.location import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BEYOND_END", "FOREIGN", "Action", "attempt", "code_of", "storage_error"]
+__all__ = ["BEYOND_END", "FOREIGN", "Action", "attempt", "code_of", "is_bug", "storage_error"]
 
 Action = Literal["read", "write", "list", "remove", "copy"]
 
 T = TypeVar("T")
 
-FOREIGN = (AzureError, OSError, ValueError, SyntaxError)
-"""What the libraries below raise when a request fails; what is no XML, number or date in an answer included."""
+_NONSENSE = (ValueError, SyntaxError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What Azure's libraries trip over in an answer that is none: no XML, no number, date or policy, a missing element."""
+
+FOREIGN = (AzureError, OSError, *_NONSENSE)
+"""What the libraries below raise when a request fails."""
 
 BEYOND_END = ("InvalidRange", "416")
 """What Azure answers to a range that starts where the blob has ended."""
@@ -201,9 +205,15 @@ def storage_error(error: BaseException, path: str, action: Action, ends: datetim
 def _without_code(error: BaseException, where: str) -> ConnectorError:
     """Return our error for one in which no server's answer is, or no sensible one."""
     what = type(error).__name__
-    if isinstance(error, (ValueError, SyntaxError)):
+    if isinstance(error, _NONSENSE):
         return StorageUnavailable(f"Azure's answer for {where} makes no sense ({what}); try again later")
     return StorageUnavailable(f"Azure cannot be reached for {where} ({what}); try again later")
+
+
+def is_bug(error: Exception) -> bool:
+    """Tell whether one of `FOREIGN` is a bug of ours, which is nothing that an answer does: no library raised it."""
+    slips = (TypeError, LookupError, AttributeError, ArithmeticError)
+    return isinstance(error, slips) and not is_of_library(error, "azure", "requests")
 
 
 def attempt(path: str, action: Action, call: Callable[[], T], ends: datetime | None = None) -> T:
@@ -217,5 +227,7 @@ def attempt(path: str, action: Action, call: Callable[[], T], ends: datetime | N
     except ConnectorError:
         raise
     except FOREIGN as error:
+        if is_bug(error):
+            raise
         ours = storage_error(error, path, action, ends)
     raise ours

@@ -136,13 +136,13 @@ class AzureFileSystem(Guarded, ListedFileSystem):
         """Return an object's sealed bytes, or a range of them, as of Python's slices."""
         source = self.open_source(path)
         if end is not None and end >= 0 and (start or 0) >= 0:
-            return source.read_range(start or 0, end)
+            return bytes(source.read_range(start or 0, end))
         # The first answer tells the size as well, so that a small object takes one request.
-        head = source.read_range(0, _HEAD_SIZE) if not start else b""
+        head = bytes(source.read_range(0, _HEAD_SIZE)) if not start else b""
         whole = range(source.size)[start:end]
         if len(head) >= len(whole):
             return head[: len(whole)]
-        return head + source.read_range(whole.start + len(head), whole.stop)
+        return b"".join((head, source.read_range(whole.start + len(head), whole.stop)))
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
         """Write an object, whole; only where there is none with the mode "create"."""

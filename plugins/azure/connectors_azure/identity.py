@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Tokens", "check_identity", "open_identity"]
 
+STORAGE_SCOPE = "https://storage.azure.com/.default"
+"""What tokens for Azure Storage are for, in every cloud: "Authorize access to blobs using Microsoft Entra ID"."""
 _CODE = re.compile(r"\bAADSTS[0-9]{4,8}\b")
 _EXPIRED = frozenset({"AADSTS7000222"})
 """Microsoft Entra's code for a client secret whose time is over: "Microsoft Entra authentication error codes"."""
@@ -37,12 +39,18 @@ class Tokens:
         self._whose = whose
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """Return a token.
+        """Return a token for Azure Storage, and for nothing else.
+
+        A storage that does not accept a token may say for which resource it wants one, and its client asks for that:
+        so one for a key vault, or for the whole subscription, would go to whoever answers in the storage's place.
 
         Raises:
             AccessDenied, CredentialsExpired: there is none to be had.
             StorageUnavailable: whoever gives them cannot be reached.
         """
+        if scopes != (STORAGE_SCOPE,):
+            message = f"the storage asks {self._whose} for a token of another service, which it is not given"
+            raise AccessDenied(message)
         try:
             token: AccessToken = self._inner.get_token(*scopes, **options)
         except (AzureError, OSError, ValueError) as error:

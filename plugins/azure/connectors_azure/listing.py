@@ -10,7 +10,8 @@ from azure.storage.blob import BlobPrefix
 
 from connectors.errors import AccessDenied, ObjectNotFound
 from connectors.fsspec_types import AbstractFileSystem
-from connectors_azure.location import SCHEMES, split_path
+from connectors.pages import Pages
+from connectors_azure.location import SCHEMES, shown, split_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -149,7 +150,7 @@ class ListedFileSystem(AbstractFileSystem):
             return
         folders = set()
         found = self._container(container).walk_blobs(name_starts_with=prefix or None, include=["metadata"])
-        for one in found:
+        for one in _paged(found, f"{container}/{prefix}"):
             _check_below(one.name, prefix)
             folder = isinstance(one, BlobPrefix)
             entry = _folder(f"{container}/{one.name[:-1]}") if folder else _entry(container, one)
@@ -201,7 +202,8 @@ class ListedFileSystem(AbstractFileSystem):
             if not flat:
                 return [("", entry) for entry in self._listed(container, prefix)]
             found = self._container(container).list_blobs(name_starts_with=prefix or None, include=["metadata"])
-            return [(_check_below(one.name, prefix), _entry(container, one)) for one in found]
+            blobs = _paged(found, f"{container}/{prefix}")
+            return [(_check_below(one.name, prefix), _entry(container, one)) for one in blobs]
 
         try:
             return self.attempt(path, "list", listed)
@@ -217,13 +219,29 @@ class ListedFileSystem(AbstractFileSystem):
         return self.info(path)["last_modified"]
 
 
+def _paged(found: Any, path: str) -> Iterator[Any]:
+    """Yield what a listing finds, as long as its pages lead somewhere."""
+    watched, pages = Pages(shown(path)), found.by_page()
+    while True:
+        try:
+            page = next(pages, None)
+        except AttributeError as error:  # Azure's client takes no answer for an answer
+            message = "the storage answers a question for a listing with nothing"
+            raise ValueError(message) from error
+        if page is None:
+            return
+        entries = list(page)
+        watched.turned(entries[0].name if entries else None, pages.continuation_token)
+        yield from entries
+
+
 def _check_below(name: str, prefix: str) -> str:
     """Return a listed name: what is removed or copied with a folder is nothing but what lies in it.
 
     Raises:
         ValueError: it does not lie there.
     """
-    if not name.startswith(prefix):
+    if not isinstance(name, str) or not name.startswith(prefix):
         message = "the storage lists what was not asked for"
         raise ValueError(message)
     return name
@@ -234,11 +252,21 @@ def _folder(name: str) -> dict[str, Any]:
 
 
 def _entry(container: str, blob: Any) -> dict[str, Any]:
-    """Return what fsspec wants to know of a blob's properties."""
+    """Return what fsspec wants to know of a blob's properties.
+
+    Raises:
+        ValueError: they make no sense.
+    """
     metadata = blob.metadata or {}
+    if not isinstance(blob.name, str) or type(blob.size) is not int or blob.size < 0:
+        message = "a blob without a name or a size"
+        raise ValueError(message)
     name = f"{container}/{blob.name}"
     if name.endswith("/") or any(metadata.get(mark) == "true" for mark in _FOLDER_MARKS):
         return _folder(name.rstrip("/"))
+    if type(blob.size) is not int or blob.size < 0:
+        message = "the storage tells of a blob without a size"
+        raise ValueError(message)
     return {
         "name": name,
         "type": "file",

@@ -94,12 +94,19 @@ def split_location(location: str) -> Place:
     problem = None
     if not separator or scheme.lower() not in SCHEMES:
         problem = f"it does not start with {', '.join(f'{one}://' for one in SCHEMES[:-1])} or {SCHEMES[-1]}://"
-    elif not _CONTAINER.fullmatch(container):
+    elif ACCOUNT_HOST.fullmatch(container.lower()):
+        problem = (
+            "it has the account's host where the container belongs; leave the host out, and name the account in the "
+            "credentials' account_name"
+        )
+    elif not container:
         problem = "it does not name a container"
+    elif not _CONTAINER.fullmatch(container):
+        problem = "it does not name a container, which has 3 to 63 small letters, digits and hyphens"
     elif at and not account:
         problem = "what stands after the @ is not the host of an account, as in account.dfs.core.windows.net"
     elif not name:
-        problem = None if slash else "it does not name a blob"
+        problem = None if slash else "it does not name a blob; for all of the container, put a slash at the end"
     else:
         problem = name_problem(name)
     if problem:

@@ -5,22 +5,28 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError
+from urllib3.exceptions import HTTPError
 
-from connectors.errors import NotAnObject, ObjectChanged, StorageUnavailable
-from connectors_azure.faults import BEYOND_END, code_of
+from connectors.errors import ConnectorError, NotAnObject, ObjectChanged, StorageUnavailable
+from connectors.streams.patience import Arriving
+from connectors_azure.faults import BEYOND_END, FOREIGN, code_of, storage_error
 from connectors_azure.location import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from azure.storage.blob import BlobClient
 
     from connectors_azure.filesystem import AzureFileSystem
 
 __all__ = ["AzureSource"]
 
+PIECE = 1 << 16
+"""Bytes of an answer that are taken from the socket at once: what is lost at most where a connection breaks."""
 # Where nothing is left, the last byte may be said to be the one before the first.
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,16})-(-1|[0-9]{1,16})/([0-9]{1,16})")
 
@@ -54,77 +60,113 @@ class AzureSource:
     @property
     def size(self) -> int:
         """The blob's size in bytes, as Azure says."""
-        return self._first(0, 1)[0].size
+        return self._first(Arriving(0, 1)).size
 
-    def read_range(self, start: int, stop: int) -> bytes:
+    def read_range(self, start: int, stop: int) -> memoryview:
         """Return the bytes from `start` to `stop`.
 
         Raises:
             ObjectNotFound, AccessDenied, CredentialsExpired, StorageUnavailable: Azure does not give them.
             ObjectChanged: another blob has taken this one's place.
         """
-        pin, data = self._first(start, stop)
-        stop = min(stop, pin.size)
-        if data is not None or start >= stop:
-            return data or b""
-        return self._fs.attempt(self._path, "read", lambda: self._get(start, stop, pin)[1])
+        return self._read(Arriving(start, stop))
 
-    def _first(self, start: int, stop: int) -> tuple[_Pin, bytes | None]:
-        """Return what the blob is pinned to, and the range if it had to be asked for to learn that."""
+    def read_into(self, start: int, buffer: memoryview) -> int:
+        """Put the bytes from `start` on into `buffer`; return how many: fewer only where the blob ends.
+
+        Raises:
+            StorageError: as `read_range` does.
+        """
+        return len(self._read(Arriving(start, start + len(buffer), buffer)))
+
+    def _read(self, arriving: Arriving) -> memoryview:
+        if not arriving.complete:
+            pin = self._first(arriving)
+            arriving.room(pin.size)
+            self._fs.attempt(self._path, "read", lambda: self._get(arriving, pin))
+        return arriving.data
+
+    def _first(self, arriving: Arriving) -> _Pin:
+        """Return what the blob is pinned to; a range that has to be asked for to learn that arrives by it."""
         with self._lock:
-            if self._pin is not None:
-                return self._pin, None
-            at = start if start < stop else 0
-            pin, data = self._fs.attempt(self._path, "read", lambda: self._get_unpinned(at, max(stop, at + 1)))
-            self._pin = pin
-            return pin, data if start < stop else b""
+            if self._pin is None:
+                self._pin = self._fs.attempt(self._path, "read", lambda: self._get(arriving, None))
+            return self._pin
 
     def _blob(self) -> BlobClient:
         return self._fs.service().get_blob_client(self._container, self._name)
 
-    def _get_unpinned(self, start: int, stop: int) -> tuple[_Pin, bytes]:
-        try:
-            return self._get(start, stop, None)
-        except HttpResponseError as error:
-            if code_of(error) not in BEYOND_END:
+    def _get(self, arriving: Arriving, pin: _Pin | None) -> _Pin:
+        """Ask for a range, and for the rest of it where an answer breaks off; return the blob's pin."""
+        while pin is None or not arriving.complete:
+            came, failure = 0, None
+            broken: ConnectorError = StorageUnavailable(f"Azure broke off its answer, reading {shown(self._path)}")
+            try:
+                pin, came = self._ask(arriving, pin)
+            except ConnectorError:
                 raise
-        # It starts beyond the end, which in an empty blob is everywhere: only the properties tell version and size.
+            except FOREIGN as error:
+                failure = error
+            if failure is not None and pin is None and code_of(failure) in BEYOND_END:
+                pin = self._beyond_end(arriving)
+                continue
+            if failure is not None:
+                broken = storage_error(failure, self._path, "read")
+                if not isinstance(broken, StorageUnavailable):
+                    raise failure
+            arriving.came(came, broken)
+        return pin
+
+    def _beyond_end(self, arriving: Arriving) -> _Pin:
+        """Pin a blob whose first range starts beyond its end, which in an empty one is everywhere."""
         found = self._blob().get_blob_properties()
-        pin = _Pin(str(found.etag), int(found.size))
-        stop = min(stop, pin.size)
+        if type(found.size) is not int:
+            message = f"Azure does not say how large {shown(self._path)} is; try again later"
+            raise StorageUnavailable(message)
+        pin = _Pin(str(found.etag), found.size)
         # Another blob may have come in between, in which the range is no longer beyond the end.
-        return self._get(start, stop, pin) if start < stop else (pin, b"")
+        arriving.room(pin.size)
+        return pin
 
-    def _get(self, start: int, stop: int, pin: _Pin | None) -> tuple[_Pin, bytes]:
-        """Ask for a range. The client asks again where the answer breaks off, three times at most."""
-        found = pin
+    def _ask(self, arriving: Arriving, pin: _Pin | None) -> tuple[_Pin, int]:
+        """Ask for what is missing of a range, once; return the blob's pin, and how many bytes came.
 
-        def look(answer: Any) -> None:
-            # Before the body is read, of which a server that ignores the range would send all.
-            nonlocal found
+        The client's own repetitions are left out: it asks for all of a range again whose answer breaks off, and forgets
+        the hook by which that is looked at. So the body is read here, and the client is shown none.
+        """
+        found, came = pin, 0
+
+        def take(answer: Any) -> None:
+            nonlocal found, came
             response = answer.http_response
             if response.status_code in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+                body = response.internal_response
                 try:
-                    found = self._check(response, start, stop, found)
-                except Exception:
-                    response.internal_response.close()
+                    found = self._check(response, arriving.position, arriving.stop, pin)
+                    room = arriving.room(found.size)
+                    came = _fill(body.raw, room)
+                    if came < len(room):
+                        body.close()
+                except BaseException:
+                    body.close()
                     raise
+                response.stream_download = _Emptied(response.headers)
 
         condition: dict[str, Any] = {"etag": pin.etag, "match_condition": MatchConditions.IfNotModified} if pin else {}
-        stream: Any = self._blob().download_blob(
-            offset=start,
-            length=stop - start,
+        self._blob().download_blob(
+            offset=arriving.position,
+            length=arriving.stop - arriving.position,
             max_concurrency=1,
             # What a blob claims to be encoded in is not for this side to undo: the bytes are read as they lie there.
             decompress=False,
-            raw_response_hook=look,
+            raw_response_hook=take,
+            retry_total=0,
             **condition,
         )
-        data: bytes = stream.readall()
-        if found is None or len(data) != min(stop, found.size) - start:
-            message = f"Azure gave another number of bytes than it said, reading {shown(self._path)}; try again later"
+        if found is None:
+            message = f"Azure answered with nothing that tells of {shown(self._path)}; try again later"
             raise StorageUnavailable(message)
-        return found, data
+        return found, came
 
     def _check(self, response: Any, start: int, stop: int, pin: _Pin | None) -> _Pin:
         """Hold an answer's headers against the question, whatever the server made of it."""
@@ -146,3 +188,32 @@ class AzureSource:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {shown(self._path)}>"
+
+
+class _Emptied:
+    """What the client is shown in the stead of a body that has been read already."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self.response = SimpleNamespace(headers=headers)
+        self.content_length = int(headers["Content-Length"])
+
+    def __call__(self, *_: Any, **__: Any) -> Self:
+        """Return itself: the client asks the answer for its body's stream."""
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give nothing."""
+        return iter(())
+
+
+def _fill(body: Any, room: memoryview) -> int:
+    """Read an answer's body into `room`, as far as it comes; return how far."""
+    came = 0
+    try:
+        while came < len(room) and (piece := body.read(min(PIECE, len(room) - came), decode_content=False)):
+            room[came : came + len(piece)] = piece
+            came += len(piece)
+    except (HTTPError, *FOREIGN):
+        # What is broken is this one answer; the next may not be.
+        return came
+    return came

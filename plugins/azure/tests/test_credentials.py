@@ -119,7 +119,7 @@ def test_complete_documents_are_taken(members: dict[str, Any]) -> None:
         ({**NAMED, **PRINCIPAL, "client_id": ""}, "credentials.client_id: empty"),
         ({**NAMED, "anonymous": "true"}, "credentials.anonymous"),
         ({**NAMED, "managed_identity": 1}, "credentials.managed_identity"),
-        ({**KEYED, "acount_key": SECRET}, "credentials.acount_key: unknown member; known are"),
+        ({**KEYED, "acount_key": SECRET}, "credentials.acount_key: unknown member; did you mean account_key"),
     ],
 )
 def test_broken_rule_is_named_and_no_value_shown(members: dict[str, Any], rule: str) -> None:

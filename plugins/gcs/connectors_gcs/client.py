@@ -9,13 +9,12 @@ import importlib.metadata
 import io
 import json
 import os
-import random
-import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from connectors.errors import ConnectorError, StorageUnavailable
+from connectors.streams.patience import Patience
 from connectors_gcs.faults import Endless, Failure, broken, refusal
 from connectors_gcs.identity import identity
 from connectors_gcs.location import split_path
@@ -37,6 +36,10 @@ MAX_PAGE = 1 << 25
 """Bytes in the largest answer that is no object's; a page of a listing tells of 1,000."""
 
 
+PIECE = 1 << 16
+"""Bytes of an answer that are taken from the socket at once: what is lost at most where a connection breaks."""
+
+
 class Answer(NamedTuple):
     """A server's answer.
 
@@ -45,12 +48,14 @@ class Answer(NamedTuple):
         headers: by name, in any case.
         body: all of it.
         again: how many requests without an answer came before it.
+        broken: why the body has not come to its end.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     again: int = 0
+    broken: Exception | None = None
 
     def members(self) -> dict[str, Any] | None:
         """Return the body as a JSON object, or None where it is none."""
@@ -131,26 +136,26 @@ class Client:
         Raises:
             StorageError: there is no such answer.
         """
-        again = 0
+        again, patience = 0, self.patience()
         while isinstance(outcome := self.send(method, target, path, action, accept=accept, **options), Failure):
-            again = self.bear(outcome, again)
+            self.bear(outcome, patience)
+            again += 1
         return outcome._replace(again=again)
 
-    def bear(self, failure: Failure, again: int) -> int:
-        """Pause before the next request, and return which repetition that is.
+    def patience(self) -> Patience:
+        """Return what decides how often a request is made."""
+        return Patience(attempts=self.attempts, first_pause=self.first_pause, longest_pause=self.longest_pause)
 
-        Args:
-            failure: what came of the last one.
-            again: how many repetitions there were.
+    @staticmethod
+    def bear(failure: Failure, patience: Patience) -> None:
+        """Pause before the next request.
 
         Raises:
-            ConnectorError: the failure's own, where it is final or there were too many.
+            ConnectorError: the failure's own, where it is final or it is enough.
         """
-        if not failure.transient or again + 1 >= self.attempts:
+        if not failure.transient:
             raise failure.error
-        # Full jitter, so that the workers of one job do not all come back at once.
-        time.sleep(random.uniform(0, min(self.longest_pause, self.first_pause * 2**again)))  # noqa: S311 - no secret
-        return again + 1
+        patience.bear(failure.error)
 
     def send(
         self,
@@ -164,6 +169,7 @@ class Client:
         body: bytes = b"",
         authorized: bool = True,
         limit: int = MAX_PAGE,
+        partly: bool = False,
     ) -> Answer | Failure:
         """Send one request, and return its answer if its status is one of `accept`, else what went wrong.
 
@@ -173,6 +179,7 @@ class Client:
             body: what is sent.
             authorized: False leaves the token out, where knowing the target is enough.
             limit: bytes that the answer may have.
+            partly: return an answer that breaks off, too: what there is of it is worth something.
         """
         renewed = False
         while True:
@@ -183,6 +190,8 @@ class Client:
             outcome = self._exchange(method, target, {**self._headers, **own, **(headers or {})}, body, limit)
             if isinstance(outcome, Exception):
                 return broken(outcome, path)
+            if outcome.broken is not None and not partly:
+                return broken(outcome.broken, path)
             if outcome.status in accept:
                 return outcome
             if renewed or not own or outcome.status != HTTPStatus.UNAUTHORIZED or not self._identity.renew():
@@ -204,18 +213,21 @@ class Client:
                 preload_content=False,
                 decode_content=False,
             )
-            pieces, room = [], limit + 1
-            # Until there is nothing more: only an empty piece has urllib3 look whether that was all that was promised.
-            while room and (piece := response.read(room, decode_content=False)):
-                pieces.append(piece)
-                room -= len(piece)
-            if room:
-                response.release_conn()
-            else:
-                response.close()  # its connection too, with whatever else would come
         except BROKEN as error:
             return error
-        return Answer(response.status, response.headers, b"".join(pieces)) if room else Endless()
+        pieces: list[bytes] = []
+        try:
+            # Until there is nothing more: only an empty piece has urllib3 look whether that was all that was promised.
+            while limit >= 0 and (piece := response.read(min(PIECE, limit + 1), decode_content=False)):
+                pieces.append(piece)
+                limit -= len(piece)
+        except BROKEN as error:
+            return Answer(response.status, response.headers, b"".join(pieces), broken=error)
+        if limit < 0:
+            response.close()  # its connection too, with whatever else would come
+            return Endless()
+        response.release_conn()
+        return Answer(response.status, response.headers, b"".join(pieces))
 
     def _pool(self) -> HTTPConnectionPool:
         pid = os.getpid()

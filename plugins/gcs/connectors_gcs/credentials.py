@@ -80,7 +80,13 @@ class ServiceAccount(BaseModel):
     def _check_key(cls, value: SecretText) -> SecretText:
         key = load_key(value)
         if key is None:
-            message = "not an RSA private key in PEM, as Google writes it, with its line ends"
+            text = value.reveal()
+            if "PUBLIC KEY" in text:
+                message = "this is a public key; Google's file has the private one"
+            elif "\\n" in text:
+                message = "its line ends are escaped twice: in JSON a line end is \\n, with one backslash"
+            else:
+                message = "not an RSA private key in PEM, as Google writes it, whole, from BEGIN to END"
             raise ValueError(message)
         if key.key_size < MIN_KEY_BITS:
             message = f"an RSA key has {MIN_KEY_BITS} bits at least; this one has {key.key_size}"
@@ -124,6 +130,9 @@ class GcsCredentials(Credentials):
     @classmethod
     def _check_token(cls, value: SecretText | None) -> SecretText | None:
         text = None if value is None else value.reveal()
+        if text is not None and text[:7].lower() == "bearer ":
+            message = "leave out the word Bearer in front of the token, and the white space"
+            raise ValueError(message)
         if text is not None and (not text or not text.isprintable() or not text.isascii() or " " in text):
             message = "empty, or with white space or other characters in it that no token has"
             raise ValueError(message)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from connectors.errors import AccessDenied, StorageUnavailable
+from connectors.secrets import Hidden
 from connectors_gcs.transport import BROKEN, open_pool
 
 if TYPE_CHECKING:
@@ -61,14 +62,15 @@ class _Google:
 
     def __init__(self, account: ServiceAccount | None) -> None:
         self._account = account
-        self._current: Any = None  # google-auth has no types that it promises
+        # Hidden: google-auth keeps token and key in attributes, where a debugger shows them.
+        self._current: Hidden | None = None
 
     def headers(self) -> dict[str, str]:
         current = self._current
-        if current is None or not current.valid:
-            current = self._fresh()
+        if current is None or not current.reveal().valid:
+            current = Hidden(self._fresh())
             self._current = current
-        return {"Authorization": f"Bearer {current.token}"}
+        return {"Authorization": f"Bearer {current.reveal().token}"}
 
     def renew(self) -> bool:
         self._current = None
@@ -83,7 +85,8 @@ class _Google:
             credentials.refresh(_request)
         except GoogleAuthError as error:
             unreachable = bool(error.retryable) and self._account is not None
-        except (OSError, ValueError, TypeError, LookupError):
+        except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
+            # What is no token, or no time that it ends at, in an answer.
             unreachable = False
         else:
             if _is_token(credentials.token):

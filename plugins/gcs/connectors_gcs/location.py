@@ -15,7 +15,7 @@ MAX_KEY_SIZE = 1024
 # Cloud Storage documentation, "Buckets", "Bucket name requirements"; a name with dots may have 222 characters.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SCHEME = re.compile(r"gc?s://")
+_SCHEME = re.compile(r"\Agc?s://")
 
 
 def shown(path: str) -> str:
@@ -24,7 +24,11 @@ def shown(path: str) -> str:
 
 
 def split_path(path: str) -> tuple[str, str]:
-    """Return the bucket and the key of ``bucket/key``; the key may be empty, and is taken literally."""
+    """Return the bucket and the key of ``bucket/key``; the key may be empty, and is taken literally.
+
+    >>> split_path("clinic/mirrors/gs://other/one")
+    ('clinic', 'mirrors/gs://other/one')
+    """
     bucket, _, key = _SCHEME.sub("", path, count=1).lstrip("/").partition("/")
     return bucket, key
 
@@ -49,8 +53,12 @@ def split_location(location: str) -> tuple[str, str]:
         problem = "it does not start with gs://"
     elif "@" in bucket:
         problem = "it has user information in it; credentials go into the credentials document"
-    elif not _BUCKET.fullmatch(bucket):
+    elif bucket == "storage.googleapis.com":
+        problem = "it has a host where the bucket belongs; the bucket is what follows it"
+    elif not bucket:
         problem = "it does not name a bucket"
+    elif not _BUCKET.fullmatch(bucket):
+        problem = "it does not name a bucket, which has small letters, digits, dots, hyphens and underscores"
     else:
         problem = _key_problem(key, whole_bucket=rest == f"{bucket}/")
     if problem:
@@ -63,7 +71,7 @@ def split_location(location: str) -> tuple[str, str]:
 
 def _key_problem(key: str, *, whole_bucket: bool) -> str | None:
     if not key:
-        return None if whole_bucket else "it does not name a key"
+        return None if whole_bucket else "it does not name a key; for all of the bucket, put a slash at the end"
     if _CONTROL.search(key):
         return "its key has control characters in it"
     # HTTP clients, proxies and file-based stores resolve these, and some resolve them out of the bucket.

@@ -6,12 +6,14 @@ the folder of that name, as the console makes one.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from connectors.errors import ObjectNotFound, StorageUnavailable
 from connectors.fsspec_types import AbstractFileSystem
+from connectors.pages import Pages
 from connectors_gcs.location import shown, split_path
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ FIELDS = "name,size,generation,md5Hash,timeCreated,updated"
 """What is asked of each object."""
 PAGE = 1_000
 """Names in one answer: Cloud Storage JSON API reference, "Objects: list"."""
+
+_SIZE = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 class Names(AbstractFileSystem):
@@ -152,7 +156,7 @@ class Names(AbstractFileSystem):
 
     def _items(self, path: str, delimiter: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield what is told of each object below a folder; with a delimiter, of those directly in it, and prefixes."""
-        token = None
+        token, pages = None, Pages(shown(path))
         while True:
             target = self._client.target(
                 split_path(path)[0],
@@ -166,6 +170,8 @@ class Names(AbstractFileSystem):
             items, prefixes, token = page.get("items", []), page.get("prefixes", []), page.get("nextPageToken")
             if not isinstance(items, list) or not isinstance(prefixes, list):
                 raise self._nonsense(path)
+            names = (one["name"] for one in items if isinstance(one, dict) and isinstance(one.get("name"), str))
+            pages.turned(next(names, None) or next(map(str, prefixes), None), str(token or ""))
             yield from items
             yield from ({"name": prefix} for prefix in prefixes)
             if not token:
@@ -192,20 +198,26 @@ class Names(AbstractFileSystem):
 def _entry(bucket: str, item: Any) -> dict[str, Any] | None:
     """Return the entry for what is told of an object, or None where that makes no sense."""
     try:
-        name = f"{bucket}/{item['name']}"
+        told, size = item["name"], item.get("size", "")
+        if not isinstance(told, str) or not told:
+            return None
+        name = f"{bucket}/{told}"
         name.encode()  # half of a surrogate pair has no UTF-8 form, and no place in a URL
         if name.endswith("/"):
             return _folder(name.rstrip("/"))
+        # JSON's own numbers may have no end, or be less than nothing: sizes come as text.
+        if not _SIZE.fullmatch(str(size)):
+            return None
         return {
             "name": name,
-            "size": int(item["size"]),
+            "size": int(size),
             "type": "file",
             "created": item["timeCreated"],
             "modified": item["updated"],
             "generation": item["generation"],
             "md5Hash": item.get("md5Hash"),
         }
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 

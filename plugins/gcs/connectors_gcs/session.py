@@ -80,11 +80,11 @@ class Session:
             StorageUnavailable: the bytes did not arrive.
         """
         start, end = self._sent, self._sent + len(chunk)
-        position, again, asking = start, 0, False
+        position, asking, patience = start, False, self._client.patience()
         while True:
             outcome = self._put(position, b"" if asking else chunk[position - start :], end, digest)
             if isinstance(outcome, Failure):
-                again = self._client.bear(outcome, again)
+                self._client.bear(outcome, patience)
                 asking = True  # how far did it get?
                 continue
             if outcome.status != UNFINISHED:
@@ -98,7 +98,8 @@ class Session:
                 return outcome
             if arrived <= position and not asking:
                 message = f"Google Cloud Storage takes nothing more of {shown(self._path)}; try again later"
-                again = self._client.bear(Failure(StorageUnavailable(message), transient=True), again)
+                patience.bear(StorageUnavailable(message))
+            patience.arrived(max(0, arrived - position))
             position, asking = arrived, False
 
     def _put(self, position: int, data: bytes, end: int, digest: str | None) -> Answer | Failure:

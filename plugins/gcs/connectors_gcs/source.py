@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from connectors.errors import NotAnObject, ObjectChanged, StorageUnavailable
+from connectors.streams.patience import Arriving
 from connectors_gcs.location import shown, split_path
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ ERROR_PAGE = 1 << 16
 
 _ANSWERS = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})")
+_LENGTH = re.compile(r"[0-9]{1,15}")
 _GENERATION = re.compile(r"[0-9]{1,20}")
 
 
@@ -48,25 +50,40 @@ class GcsSource:
     def size(self) -> int:
         """The object's size in bytes, as Google Cloud Storage says. Costs a request before the first read."""
         pin = self._pins.get("")
-        return pin.size if pin else self._get(0, 1, None)[0].size
+        return (pin or self._get(Arriving(0, 1, patience=self._client.patience()), None)).size
 
-    def read_range(self, start: int, stop: int) -> bytes:
+    def read_range(self, start: int, stop: int) -> memoryview:
         """Return the bytes from `start` to `stop`.
 
         Raises:
             ObjectNotFound, AccessDenied, CredentialsExpired, StorageUnavailable: they are not given.
             ObjectChanged: another object has taken this one's place.
         """
-        pin = self._pins.get("")
+        arriving, pin = Arriving(start, stop, patience=self._client.patience()), self._pins.get("")
         if pin is not None:
-            stop = min(stop, pin.size)
-        if start >= stop:
-            return b""
-        return self._get(start, stop, pin)[1]
+            arriving.room(pin.size)
+        if not arriving.complete:
+            self._get(arriving, pin)
+        return arriving.data
 
-    def _get(self, start: int, stop: int, pin: _Pin | None) -> tuple[_Pin, bytes]:
-        """Return what the object is pinned to, and a range of it that has bytes."""
-        answer = self._client.request(
+    def _get(self, arriving: Arriving, pin: _Pin | None) -> _Pin:
+        """Ask for a range, and for the rest of it where an answer breaks off; return the object's pin."""
+        while pin is None or not arriving.complete:
+            answer = self._ask(arriving.position, arriving.stop, pin)
+            if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                pin = self._beyond_end(arriving, pin)
+                continue
+            pin = self._check(answer, arriving.position, arriving.stop)
+            if self._pins.setdefault("", pin) != pin:
+                message = f"{shown(self._path)} was exchanged while it was being read; open it again"
+                raise ObjectChanged(message)
+            arriving.room(pin.size)[: len(answer.body)] = answer.body
+            message = f"Google Cloud Storage broke off its answer, reading {shown(self._path)}"
+            arriving.came(len(answer.body), StorageUnavailable(message))
+        return pin
+
+    def _ask(self, start: int, stop: int, pin: _Pin | None) -> Answer:
+        return self._client.request(
             "GET",
             self._client.target(self._path, alt="media", ifGenerationMatch=pin.generation if pin else None),
             self._path,
@@ -75,36 +92,33 @@ class GcsSource:
             # An object that is stored as gzip is unpacked on the way, ranges or not, for those who do not take gzip.
             headers={"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "gzip"},
             limit=stop - start + ERROR_PAGE,
+            partly=True,
         )
-        if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return self._beyond_end(start, stop, pin)
-        found = self._check(answer, start, stop)
-        if self._pins.setdefault("", found) != found:
-            message = f"{shown(self._path)} was exchanged while it was being read; open it again"
-            raise ObjectChanged(message)
-        return found, answer.body
 
-    def _beyond_end(self, start: int, stop: int, pin: _Pin | None) -> tuple[_Pin, bytes]:
+    def _beyond_end(self, arriving: Arriving, pin: _Pin | None) -> _Pin:
         """Pin an object whose first range starts beyond its end."""
         if pin is not None:
             message = f"{shown(self._path)} became shorter while it was being read; open it again"
             raise ObjectChanged(message)
-        if start == 0:
-            return self._pins.setdefault("", _Pin("", 0)), b""  # an empty object has no range at all
-        pin, _ = self._get(0, 1, None)
-        return pin, b"" if start >= pin.size else self._get(start, min(stop, pin.size), pin)[1]
+        if arriving.position == 0:
+            pin = self._pins.setdefault("", _Pin("", 0))  # an empty object has no range at all
+        else:
+            pin = self._get(Arriving(0, 1, patience=self._client.patience()), None)
+        arriving.room(pin.size)
+        return pin
 
     def _check(self, answer: Answer, start: int, stop: int) -> _Pin:
         """Hold an answer's headers and length against the question, whatever the server made of it."""
         headers = answer.headers
         generation = headers.get("x-goog-generation", "")
+        length = headers.get("Content-Length", "") if answer.broken else str(len(answer.body))
         first, last, size = -1, -1, 0
         if match := _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "")):
             first, last, size = map(int, match.groups())
-        elif answer.status == HTTPStatus.OK:
+        elif answer.status == HTTPStatus.OK and _LENGTH.fullmatch(length):
             # A server that ignores ranges sends everything; that is an answer only if everything was asked for.
-            first, last, size = 0, len(answer.body) - 1, len(answer.body)
-        whole = first == start and last == min(stop, size) - 1 and len(answer.body) == last - first + 1
+            first, last, size = 0, int(length) - 1, int(length)
+        whole = first == start and last == min(stop, size) - 1 and length == str(last - first + 1)
         as_stored = headers.get("Content-Encoding", "identity") == headers.get(
             "x-goog-stored-content-encoding", "identity"
         )

@@ -15,6 +15,8 @@ import urllib3.exceptions
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from connectors.streams.steady import SteadyConnection
+
 __all__ = ["BROKEN", "open_pool"]
 
 CONNECT_TIMEOUT = 10.0
@@ -30,25 +32,11 @@ BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 """What a connection raises when it fails; timeouts are among them as OSError."""
 
 
-class _Connection(HTTPConnection):
+class _Connection(SteadyConnection, HTTPConnection):
     # http.client prints every request, token and all, while its debug level is up, and a level set on its class is
     # everybody's.
     debuglevel = 0
-
-    def connect(self) -> None:
-        """Connect; from then on only silence counts, not the time a connection may take."""
-        super().connect()
-        self._be_patient()
-
-    def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:  # noqa: FBT001, FBT002 - urllib3's signature
-        """Start a request."""
-        self._be_patient()
-        super().putrequest(method, url, skip_host, skip_accept_encoding)
-
-    def _be_patient(self) -> None:
-        # urllib3 sends bodies under the connect timeout, which is no time for a slow line to take a piece of one.
-        if self.sock is not None:
-            self.sock.settimeout(READ_TIMEOUT)
+    silence = READ_TIMEOUT
 
 
 class _TlsConnection(_Connection, HTTPSConnection):

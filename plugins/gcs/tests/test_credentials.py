@@ -92,7 +92,7 @@ def test_complete_documents_are_taken(members: dict[str, Any], account: dict[str
         ({"token": TOKEN, "endpoint_url": ""}, "credentials.endpoint_url"),
         ({"token": TOKEN, "allow_http": 1}, "credentials.allow_http"),
         ({"ambient": "true"}, "credentials.ambient"),
-        ({"tokne": TOKEN}, "credentials.tokne: unknown member; known are"),
+        ({"tokne": TOKEN}, "credentials.tokne: unknown member; did you mean token"),
         ({"service_account": {"type": "authorized_user"}}, "credentials.service_account.type: .*'service_account'"),
         ({"service_account": {"client_email": "a@b\n"}}, "credentials.service_account.client_email: not the name"),
         ({"service_account": {"client_email": "a/b@c"}}, "credentials.service_account.client_email: not the name"),

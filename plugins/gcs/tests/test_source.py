@@ -224,21 +224,26 @@ def test_object_that_became_shorter_is_another_one(size: int, ranged: Ranged) ->
             source.read_range(10, 20)
 
 
-def test_answer_that_breaks_off_is_asked_for_again(ranged: Ranged) -> None:
+def broken_off(whole: Answer) -> Answer:
+    return Answer(206, {**whole.headers, "Content-Length": str(len(whole.body))}, whole.body[: len(whole.body) // 2])
+
+
+def test_answer_that_breaks_off_is_kept_and_its_rest_is_asked_for(ranged: Ranged) -> None:
     def respond(request: Request) -> Answer:
-        whole = ranged(request)
-        if request.number >= 2:
-            return whole
-        return Answer(206, {**whole.headers, "Content-Length": str(len(whole.body))}, whole.body[:-1])
+        return ranged(request) if request.number >= 2 else broken_off(ranged(request))
 
     with hostile_server(respond) as (url, seen):
         assert against(url).read_range(100, 200) == DATA[100:200]
-    assert [request.headers["range"] for request in seen] == ["bytes=100-199"] * 3
+    assert [request.headers["range"] for request in seen] == ["bytes=100-199", "bytes=150-199", "bytes=175-199"]
+    assert ["ifGenerationMatch=7" in request.target for request in seen] == [False, True, True]
 
 
-def test_answers_that_keep_breaking_off_are_an_error() -> None:
-    with hostile_server(lambda _: Answer(206, {"Content-Length": "100"}, b"part")) as (url, seen):
-        with pytest.raises(StorageUnavailable, match="cannot be reached"):
+def test_answers_that_bring_nothing_are_an_error(ranged: Ranged) -> None:
+    def respond(request: Request) -> Answer:
+        return Answer(206, {**ranged(request).headers, "Content-Length": "100"}, b"")
+
+    with hostile_server(respond) as (url, seen):
+        with pytest.raises(StorageUnavailable, match="broke off its answer"):
             against(url).read_range(100, 200)
     assert len(seen) == Client.attempts
 

@@ -44,6 +44,7 @@ _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _XML_CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>")
 _CODE = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII)
 _EXPIRED_CODES = frozenset({"ExpiredToken", "RequestExpired", "ExpiredPresignRequest", "TokenRefreshRequired"})
+_SKEWED = frozenset({"RequestTimeTooSkewed", "RequestInTheFuture"})
 _NO_CONTAINER = frozenset({"NoSuchBucket", "ContainerNotFound"})
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]{1,260}", re.ASCII)
@@ -96,6 +97,8 @@ def refusal(
         return Failure(ObjectExists(f"something is stored at {location} already ({said}), and it was to be created"))
     error: StorageError
     match status:
+        case 403 if code in _SKEWED:
+            error = AccessDenied(f"the server refuses a {method} of {location}: this machine's clock is wrong ({said})")
         case 401 | 403:
             error = AccessDenied(_denied(location, said, method))
         case 404 | 410 if code in _NO_CONTAINER:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import http.client
 import importlib.metadata
 import os
-import random
 import ssl
 import time
 from dataclasses import dataclass
@@ -22,6 +21,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from connectors.errors import NotSupported, StorageUnavailable
 from connectors.secrets import SecretText
+from connectors.streams import patience as streams
+from connectors.streams.steady import SteadyConnection
 from connectors_https.answers import SKEW, Failure, expired, refusal
 from connectors_https.signature import Signature
 
@@ -43,6 +44,7 @@ _BLOCK = 1 << 17
 """Bytes of a request's body that are handed to the socket at once."""
 _PIECE = 1 << 18
 """Bytes of an answer that are taken from the socket at once: what is lost at most where a connection breaks."""
+_AGENT = f"enclave-connectors-https/{importlib.metadata.version('enclave-connectors-https')}"
 _CAUGHT = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 
 
@@ -54,7 +56,6 @@ class Limits:
         connect_timeout: seconds until a connection stands.
         read_timeout: seconds of silence until a connection counts as broken.
         attempts: requests in a row that bring nothing until we give up.
-        requests: requests in all for one range or one object written, however much they bring.
         backoff: seconds that the first pause lasts at most; it doubles with each one that follows.
         longest_pause: seconds that any pause lasts at most, also one that the server asks for.
     """
@@ -62,56 +63,28 @@ class Limits:
     connect_timeout: float = CONNECT_TIMEOUT
     read_timeout: float = READ_TIMEOUT
     attempts: int = 5
-    requests: int = 100
     backoff: float = 0.5
     longest_pause: float = 30.0
 
 
-class Patience:
+class Patience(streams.Patience):
     """Counts the requests made for one purpose, and pauses between them."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._barren = 0
-        self._requests = 0
+        super().__init__(attempts=limits.attempts, first_pause=limits.backoff, longest_pause=limits.longest_pause)
 
-    def count(self) -> None:
-        """Note that a request is about to be made.
-
-        Raises:
-            StorageUnavailable: there were too many, even if each of them brought a little.
-        """
-        self._requests += 1
-        if self._requests > self._limits.requests:
-            message = f"the server brings too little at a time: gave up after {self._limits.requests} requests"
-            raise StorageUnavailable(message)
-
-    def progressed(self) -> None:
-        """Note that the last request brought something."""
-        self._barren = 0
-
-    def bear(self, failure: Failure) -> None:
+    def endure(self, failure: Failure) -> None:
         """Pause before the next request.
 
         Raises:
-            ConnectorError: the failure's own, where it is final or there were too many.
+            ConnectorError: the failure's own, where it is final or it is enough.
         """
         if not failure.transient:
             raise failure.error
-        self._barren += 1
-        limits = self._limits
-        if self._barren >= limits.attempts:
-            message = f"{failure.error} (gave up after {self._barren} requests in a row that brought nothing)"
-            raise StorageUnavailable(message)
-        # Full jitter, so that the workers of one job do not all come back at once.
-        ceiling = min(limits.longest_pause, limits.backoff * 2 ** (self._barren - 1))
-        pause = random.uniform(0, ceiling)  # noqa: S311 - nothing secret hangs on it
-        if failure.pause is not None:
-            pause = max(pause, min(failure.pause, limits.longest_pause))
-        time.sleep(pause)
+        self.bear(failure.error, failure.pause)
 
 
-class _Connection(HTTPConnection):
+class _Connection(SteadyConnection, HTTPConnection):
     """A connection that asks for one target, whatever it is told to ask for."""
 
     # http.client prints every request while its debug level is up, and a level set on its class is everybody's.
@@ -120,27 +93,38 @@ class _Connection(HTTPConnection):
     def __init__(self, host: str, port: int | None = None, *, target: SecretText, silence: float, **kw: Any) -> None:
         super().__init__(host, port, **kw)
         self._target = target
-        self._silence = silence
+        self.silence = silence
+        self._holding = False
+        self._head = b""
 
     def response_class(self, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:  # type: ignore[override]
         """Make an answer, as `http.client` calls it, and remember it: urllib3's own has no way to fill a buffer."""
-        self.answer = http.client.HTTPResponse(*args, **kwargs)
+        self.answer = super().response_class(*args, **kwargs)
         return self.answer
-
-    def connect(self) -> None:
-        """Connect; from then on only silence counts, not the time a connection may take."""
-        super().connect()
-        self._be_patient()
 
     def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - urllib3's signature
         """Write the request line with the real target."""
-        self._be_patient()
         super().putrequest(method, self._target.reveal(), skip_host, skip_accept_encoding)
 
-    def _be_patient(self) -> None:
-        # urllib3 sends bodies under the connect timeout, which is no time for a slow line to take a piece of one.
-        if self.sock is not None:
-            self.sock.settimeout(self._silence)
+    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
+        """Send a request, its head together with the first bytes of its body.
+
+        There are servers that take a request whose sender dies between the two for one with an empty body, and store
+        that in the place of an object.
+        """
+        self._holding, self._head = body is not None, b""
+        super().request(method, url, body, headers, **options)
+        self._holding = False
+        if self._head:  # there was no body
+            self.send(b"")
+
+    def send(self, data: Any) -> None:
+        """Send bytes; the first ones of a request with a body wait for the next."""
+        if self._holding:
+            self._holding, self._head = False, bytes(data)
+            return
+        head, self._head = self._head, b""
+        super().send(head + data if head else data)
 
 
 class _TlsConnection(_Connection, HTTPSConnection):
@@ -173,7 +157,7 @@ class Client:
         self._target = SecretText(place.path if query is None else f"{place.path}?{query.reveal()}")
         self._headers = {
             "Accept-Encoding": "identity",
-            "User-Agent": f"enclave-connectors-https/{importlib.metadata.version('enclave-connectors-https')}",
+            "User-Agent": _AGENT,
         }
         # One pool for each process: setdefault makes two first threads agree on one, without a lock that a fork could
         # leave held. A child does not touch its parent's pool, whose queue has such a lock.
@@ -333,6 +317,9 @@ def finish(response: BaseHTTPResponse) -> None:
     """Let an answer go: its connection is kept if all of the answer was read, else closed."""
     answer = _answer(response)
     if answer is not None:
+        # Its headers are the server's, which may repeat the query: they are not to stay with the connection.
+        connection: Any = response.connection
+        connection.answer = None
         if not answer.isclosed():
             response.close()
         response.release_conn()

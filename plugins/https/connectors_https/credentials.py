@@ -90,21 +90,42 @@ def _decode(value: SecretText) -> tuple[SecretText | None, str | None]:
 def _looks_like_no_base64(text: str) -> str | None:
     if not text:
         return "is empty; leave it out, or null, where the URL has no query"
+    if re.match(r"https?://", text, re.IGNORECASE):
+        return "must be the URL's query alone, in base64; this is the whole URL"
     if "&" in text or "=" in text or "%" in text:
         return "must be the URL's query in base64; this looks like the query itself"
+    if re.fullmatch(r"[A-Za-z0-9_-]+", text) and re.search("[_-]", text):
+        return "must be the URL's query in base64; put + and / for the - and _ that stand in it"
     if not re.fullmatch(r"[A-Za-z0-9+/]+", text):
         return "must be the URL's query in base64; there are characters in it that base64 does not have"
     return None
 
 
+_OTHER_THAN_A_QUERY = (
+    (r"\?", "must be the base64 of what follows the '?', without the '?' itself"),
+    (r"(?i)https?://", "must be the base64 of the URL's query alone; the rest of the URL belongs to the location"),
+    (r"[\"'].*[\"']\Z", "must be the base64 of a URL's query, without the quotation marks around it"),
+    (r".*&amp;", "must be the base64 of a URL's query; it was copied from HTML, with &amp; where & belongs"),
+)
+
+
 def _looks_like_no_query(query: str) -> str | None:
-    if query.startswith("?"):
-        return "must be the base64 of what follows the '?', without the '?' itself"
-    if re.match(r"https?://", query, re.IGNORECASE):
-        return "must be the base64 of the URL's query alone; the rest of the URL belongs to the location"
+    for form, problem in _OTHER_THAN_A_QUERY:
+        if re.match(form, query):
+            return problem
+    if _is_query_in_base64(query):
+        return "must be the URL's query in base64; it is in base64 twice"
     if not _QUERY.fullmatch(query) or "#" in query:
         return (
             "must be the base64 of a URL's query: printable ASCII without white space and '#'; "
             "what it decodes to is something else"
         )
     return None
+
+
+def _is_query_in_base64(text: str) -> bool:
+    try:
+        inner = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return b"=" in inner and b"&" in inner

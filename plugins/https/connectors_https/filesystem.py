@@ -176,7 +176,7 @@ class PresignedFileSystem(Guarded, AbstractFileSystem):
         text = self.info(path)["LastModified"]
         try:
             return email.utils.parsedate_to_datetime(text or "")
-        except ValueError:
+        except (ValueError, OverflowError):
             message = f"the server of {self.path} does not say when it was last written"
         raise NotSupported(message)
 

@@ -17,6 +17,7 @@ __all__ = ["Place"]
 _PATH_CHARACTERS = "/:@!$&'()*+,;=-._~%"
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 
 
@@ -56,6 +57,9 @@ class Place:
             message = f"the location {shown!r} {problem}"
             raise InvalidLocation(message)
         host = parts.netloc.removesuffix(f":{parts.port}").removesuffix(":")
+        if not host:
+            message = f"the location {shown!r} names no host; one is expected after the two slashes"
+            raise InvalidLocation(message)
         if not _HOST.fullmatch(host):
             message = f"the location {shown!r} has a host that cannot be looked up; write it in ASCII, as DNS has it"
             raise InvalidLocation(message)
@@ -74,6 +78,10 @@ def _split(location: str) -> tuple[SplitResult, None] | tuple[None, str]:
     """Return the parts, or what is wrong with the location: without the parts, which may be secret."""
     if _CONTROL.search(location):
         return None, "holds a control character or a line break"
+    if _HALF_CHARACTER.search(location):
+        return None, "holds half of a character, which has no bytes to be sent"
+    if location != location.strip():
+        return None, "has white space at its end"
     try:
         parts = urlsplit(location)
         _ = parts.port

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import tempfile
 from typing import TYPE_CHECKING
 
-from connectors.errors import NotSupported, ObjectExists
+from connectors.errors import NotSupported, ObjectExists, StorageUnavailable
+from connectors.streams.machine import spooled
 from connectors_https.answers import Failure, excerpt
 from connectors_https.client import Patience, finish, known_headers
 
@@ -21,6 +24,8 @@ MAX_OBJECT: dict[Flavour, int] = {"s3": 5 << 30, "gcs": 5 << 30, "azure": 5000 <
 _IN_MEMORY = 1 << 24
 """Bytes held in memory until the rest goes to an unnamed temporary file."""
 _DONE = frozenset({200, 201, 204})
+_ERROR = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?<Error[\s>]")
+"""What S3 and Azure begin an error with: S3 has been known to send one under the status of a success."""
 _KNOWN_HEADERS = {
     # Sent by every PUT anyway, with the object's size: whoever signed one either knew it, or the server will say so.
     "content-length": "",
@@ -55,7 +60,9 @@ class PresignedSink:
         self._headers = self._choose_headers()
         self._size = 0
         client.check_expiry()
-        self._spool = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - commit or discard closes it
+        self._spool = spooled(
+            lambda: tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - commit or discard closes it
+        )
 
     def _choose_headers(self) -> dict[str, str]:
         signature, location = self._client.signature, self._client.place.location
@@ -85,6 +92,7 @@ class PresignedSink:
 
         Raises:
             NotSupported: the object grows larger than one PUT may be.
+            MachineFailed: there is no room for it in ``$TMPDIR``.
         """
         self._size += len(data)
         limit = MAX_OBJECT.get(self._client.signature.flavour)
@@ -94,7 +102,7 @@ class PresignedSink:
                 "may hold; write several objects, or use the storage's own backend"
             )
             raise NotSupported(message)
-        self._spool.write(data)
+        spooled(lambda: self._spool.write(data))
 
     def commit(self) -> None:
         """Send the object.
@@ -105,12 +113,12 @@ class PresignedSink:
             StorageUnavailable: the server cannot be reached, or fails, also after several tries. Then the object may
                 have been written nevertheless: whole, or not at all.
         """
+        spooled(self._spool.flush)
         patience = Patience(self._client.limits)
         headers = {**self._headers, "Content-Length": str(self._size)}
         unsure = False
         while True:
             self._spool.seek(0, os.SEEK_SET)
-            patience.count()
             answer = self._client.request("PUT", headers, accept=_DONE, body=self._spool, exclusive=self._exclusive)
             if not isinstance(answer, Failure):
                 break
@@ -121,11 +129,18 @@ class PresignedSink:
                 )
                 raise ObjectExists(message)
             unsure = unsure or answer.transient
-            patience.bear(answer)
-        excerpt(answer)  # so that the connection can be kept
+            patience.endure(answer)
+        said = excerpt(answer)  # so that the connection can be kept, too
         finish(answer)
         self._spool.close()
+        if _ERROR.match(said):
+            message = (
+                f"the server of {self._client.place.location} answered {answer.status} to the PUT, and an error below "
+                "it: the object was not written, or not surely; read it to find out, or write it again"
+            )
+            raise StorageUnavailable(message)
 
     def discard(self) -> None:
         """Drop what was written."""
-        self._spool.close()
+        with contextlib.suppress(OSError):  # it would write the rest to a full disk first
+            self._spool.close()

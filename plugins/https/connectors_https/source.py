@@ -110,9 +110,9 @@ class PresignedSource:
         """
         patience = Patience(self._client.limits)
         while (version := self._known()) is None:
-            answer = self._ask(0, 1, patience)
+            answer = self._ask(0, 1)
             if isinstance(answer, Failure):
-                patience.bear(answer)
+                patience.endure(answer)
             elif answer is not None and answer.whole:
                 self._keep(answer)
             elif answer is not None:
@@ -146,18 +146,17 @@ class PresignedSource:
         position = start
         patience = Patience(self._client.limits)
         while position < self._end(stop):
-            stream = self._kept(position) or self._ask(position, stop, patience)
+            stream = self._kept(position) or self._ask(position, stop)
             if isinstance(stream, Failure):
-                patience.bear(stream)
+                patience.endure(stream)
             elif stream is not None:
                 if out is None:
-                    out = memoryview(bytearray(self._end(stop) - start))
+                    out = memoryview(bytearray(max(0, self._end(stop) - start)))  # it may end before
                 came, failure = self._drain(stream, position, out[position - start :])
                 position += came
-                if came:
-                    patience.progressed()
-                if failure is not None:
-                    patience.bear(failure)
+                patience.arrived(came)
+                if position < self._end(stop):
+                    patience.endure(failure or self._less())
         return max(0, position - start), memoryview(b"") if out is None else out
 
     def _known(self) -> Version | None:
@@ -168,7 +167,7 @@ class PresignedSource:
         version = self._known()
         return stop if version is None else min(stop, version.size)
 
-    def _ask(self, position: int, stop: int | None, patience: Patience) -> _Stream | Failure | None:
+    def _ask(self, position: int, stop: int | None) -> _Stream | Failure | None:
         """Ask for a range, or for everything where `stop` is None.
 
         Returns:
@@ -180,29 +179,26 @@ class PresignedSource:
             headers["Range"] = f"bytes={position}-{self._end(stop) - 1}"
         if version is not None and version.etag is not None:
             headers["If-Match"] = version.etag
-        patience.count()
         response = self._client.request("GET", headers, accept=_ANSWERS)
         if isinstance(response, Failure):
             return response
         answer: _Stream | Failure | None = None
         try:
-            answer = self._take(response, position, stop, patience)
+            answer = self._take(response, position, stop)
         finally:
             if not isinstance(answer, _Stream):
                 finish(response)
         return answer
 
-    def _take(
-        self, response: BaseHTTPResponse, position: int, stop: int | None, patience: Patience
-    ) -> _Stream | Failure | None:
+    def _take(self, response: BaseHTTPResponse, position: int, stop: int | None) -> _Stream | Failure | None:
         if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return self._beyond(response, position, stop, patience)
+            return self._beyond(response, position, stop)
         if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
             return self._nonsense("sends the object in a content encoding nobody asked for; store it without one")
         if response.status == HTTPStatus.PARTIAL_CONTENT:
             if position == response.length_remaining == 0 and stop is not None and self._known() is None:
                 # A part with nothing in it, of an object that may be empty: Azurite's "bytes 0--1/0" is no range.
-                return self._ask(0, None, patience)
+                return self._ask(0, None)
             return self._partial(response, position, stop)
         return self._whole(response)
 
@@ -224,9 +220,7 @@ class PresignedSource:
             return self._nonsense("neither serves ranges nor says how long the object is")
         return self._pin(Version.of(size, response)) or _Stream(response, 0, size, whole=True)
 
-    def _beyond(
-        self, response: BaseHTTPResponse, position: int, stop: int | None, patience: Patience
-    ) -> _Stream | Failure | None:
+    def _beyond(self, response: BaseHTTPResponse, position: int, stop: int | None) -> _Stream | Failure | None:
         """Take a 416: nothing at `position`."""
         if self._known() is not None:
             message = f"{self._client.place.location} became shorter while it was being read; open it again"
@@ -239,7 +233,7 @@ class PresignedSource:
             return None
         if _actual_size(response) == 0:
             return self._pin(Version(0, "", None, ""))
-        return self._ask(0, None, patience)
+        return self._ask(0, None)
 
     def _pin(self, version: Version) -> Failure | None:
         """Hold the object to the version it showed first."""
@@ -250,6 +244,10 @@ class PresignedSource:
 
     def _nonsense(self, what: str) -> Failure:
         return Failure(StorageUnavailable(f"the server of {self._client.place.location} {what}"))
+
+    def _less(self) -> Failure:
+        message = f"the server of {self._client.place.location} sent less than it promised"
+        return Failure(StorageUnavailable(message), transient=True)
 
     def _drain(self, stream: _Stream, position: int, out: memoryview) -> tuple[int, Failure | None]:
         """Read a stream into `out` from the object's `position` on, as far as either goes.
@@ -267,8 +265,7 @@ class PresignedSource:
                 if isinstance(size, Failure):
                     failure = size
                 elif not size:
-                    message = f"the server of {self._client.place.location} sent less than it promised"
-                    failure = Failure(StorageUnavailable(message), transient=True)
+                    failure = self._less()
                 else:
                     stream.position += size
                     if not skip:

@@ -20,7 +20,7 @@ from connectors_https.location import Place
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-QUICK = Limits(connect_timeout=5.0, read_timeout=5.0, attempts=4, requests=40, backoff=0.001, longest_pause=0.01)
+QUICK = Limits(connect_timeout=5.0, read_timeout=5.0, attempts=4, backoff=0.001, longest_pause=0.01)
 """Waits for nothing: only what fails is tried again, at once."""
 
 

@@ -58,7 +58,7 @@ def test_a_query_comes_out_as_it_went_in(query):
         ("", "is empty"),
         ("\n", "is empty"),
         ("====", "is empty"),
-        ("Zm9v-", "characters in it that base64 does not have"),
+        ("Zm9v-", "put . and / for the - and _"),
         ("Zm9vä", "characters in it that base64 does not have"),
         ("Zm9vZ", "some of it seems to be missing"),
         (base64.b64encode(b"?a=b").decode(), r"without the '\?' itself"),
@@ -69,7 +69,7 @@ def test_a_query_comes_out_as_it_went_in(query):
         (base64.b64encode(b"a=\x00").decode(), "something else"),
         (base64.b64encode("a=ä".encode()).decode(), "something else"),
         (base64.b64encode(b"\n").decode(), "something else"),
-        (17, "string"),
+        (17, "text in quotation marks"),
     ],
 )
 def test_what_is_no_query_is_refused_without_showing_it(text, rule):

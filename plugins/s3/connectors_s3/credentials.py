@@ -23,6 +23,13 @@ __all__ = ["S3Credentials"]
 _REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
+_ZONE = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9][a-z]")
+"""AWS's availability zones, eu-west-1a for one: Amazon EC2 User Guide, "Regions and Zones"."""
+_KEY_ID = re.compile(r"A[KS]IA[A-Z0-9]{16}")
+"""Ids of AWS's access keys: AWS Identity and Access Management User Guide, "Unique identifiers"."""
+_QUOTES = "\"'“”„‘’"  # noqa: RUF001 - those are what editors put there
+
+
 class S3Credentials(Credentials):
     """What gives access to an object in S3: keys, or nothing at all for a public one, or what the machine offers."""
 
@@ -69,9 +76,9 @@ class S3Credentials(Credentials):
     @classmethod
     def _check_text(cls, value: str | SecretText | None) -> str | SecretText | None:
         text = value.reveal() if isinstance(value, SecretText) else value
-        if text is not None and (not text or not text.isprintable() or not text.isascii() or " " in text):
-            message = "empty, or with white space or other characters in it that no such value has"
-            raise ValueError(message)
+        problem = None if text is None else _text_problem(text)
+        if problem:
+            raise ValueError(problem)
         return value
 
     @field_validator("region")
@@ -111,16 +118,27 @@ class S3Credentials(Credentials):
         if ways > 1:
             return "give either access_key_id and secret_access_key, or anonymous, or ambient; not two of them"
         if keyed and (self.access_key_id is None or self.secret_access_key is None):
-            return "access_key_id and secret_access_key go together; one of them is missing"
+            missing = "access_key_id" if self.access_key_id is None else "secret_access_key"
+            return f"access_key_id and secret_access_key go together; {missing} is missing"
         if self.session_token is not None and not keyed:
             return "session_token goes with access_key_id and secret_access_key"
         if self.profile is not None and not self.ambient:
             return 'profile names credentials of this machine, so it needs "ambient": true'
+        return self._key_problem()
+
+    def _key_problem(self) -> str | None:
+        """Return what can be told from the looks of AWS's keys."""
+        if self.secret_access_key is not None and _KEY_ID.fullmatch(self.secret_access_key.reveal()):
+            return "access_key_id and secret_access_key are exchanged: the id is the one that begins with AKIA or ASIA"
+        if (self.access_key_id or "").startswith("ASIA") and self.session_token is None and self.endpoint_url is None:
+            return "session_token is missing, without which an access_key_id that begins with ASIA is not taken"
         return None
 
     def _transport_problem(self) -> str | None:
         if self.kms_key_id is not None and not (self.server_side_encryption or "").startswith("aws:kms"):
             return 'kms_key_id goes with "server_side_encryption": "aws:kms"'
+        if self.endpoint_url is None and self.region and _ZONE.fullmatch(self.region):
+            return "region: this is one of its zones; leave out the letter at the end"
         if self.endpoint_url and self.endpoint_url.lower().startswith("http://"):
             host = urlsplit(self.endpoint_url).hostname or ""
             if not (self.allow_http or _is_loopback(host)):
@@ -141,6 +159,17 @@ class S3Credentials(Credentials):
             return "path"
         # On AWS, "auto" is the virtual host, but for bucket names with dots, which no certificate covers.
         return "virtual" if host else "auto"
+
+
+def _text_problem(text: str) -> str | None:
+    """Return what is wrong with an id, a key or a token, without quoting any of it."""
+    if not text:
+        return "empty; leave it out where there is none"
+    if text[0] in _QUOTES or text[-1] in _QUOTES:
+        return "quotation marks stand around it, inside of those of JSON; leave them out"
+    if not text.isprintable() or not text.isascii() or " " in text:
+        return "white space or other characters are in it that no such value has"
+    return None
 
 
 def _endpoint_problem(url: str) -> str | None:

@@ -18,6 +18,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
 )
+from botocore.parsers import ResponseParserError
 
 from connectors.errors import (
     AccessDenied,
@@ -30,23 +31,25 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
+from connectors.storage import is_of_library
 from connectors_s3.location import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FOREIGN", "UPLOAD_GONE", "Action", "attempt", "code_of", "storage_error"]
+__all__ = ["FOREIGN", "UPLOAD_GONE", "Action", "attempt", "code_of", "is_bug", "storage_error"]
 
 Action = Literal["read", "write", "list"]
 
 T = TypeVar("T")
 
-FOREIGN = (BotoCoreError, ClientError, HttpError, OSError, RecursionError)
-"""What the libraries below raise when a request fails; timeouts are among them as OSError.
+_NONSENSE = (ResponseParserError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+"""What botocore and s3fs trip over in an answer that is none: no XML, a number or time that cannot be read, a missing
+member."""
 
-RecursionError: botocore answers a redirect to another region by asking which one it is, and a store that redirects
-that question too has it ask for ever.
-"""
+
+FOREIGN = (BotoCoreError, ClientError, HttpError, OSError, *_NONSENSE)
+"""What the libraries below raise when a request fails; timeouts are among them as OSError."""
 
 UPLOAD_GONE = "NoSuchUpload"
 """The code that S3 answers to requests for a multipart upload which it does not, or no longer, know."""
@@ -108,7 +111,10 @@ _MEANINGS: tuple[tuple[frozenset[str], type[StorageError], str], ...] = (
                 "Redirect",
                 "TemporaryRedirect",
                 "301",
+                "302",
+                "303",
                 "307",
+                "308",
             }
         ),
         StorageError,
@@ -170,7 +176,7 @@ def storage_error(error: BaseException, path: str, action: Action) -> ConnectorE
         path: ``bucket/key``.
         action: what was being done; a condition that does not hold means another thing to a reader than to a writer.
     """
-    code = "PermanentRedirect" if isinstance(error, RecursionError) else code_of(error)
+    code = code_of(error)
     where = shown(path)
     if code is None:
         return _without_code(error, where)
@@ -193,7 +199,16 @@ def _without_code(error: BaseException, where: str) -> ConnectorError:
     for builtin, kind, message in _BUILTIN:
         if isinstance(error, builtin):
             return kind(message.format(where=where))
-    return StorageUnavailable(f"S3 cannot be reached for {where} ({type(error).__name__}); try again later")
+    what = type(error).__name__
+    if isinstance(error, _NONSENSE) and not isinstance(error, (BotoCoreError, HttpError, OSError)):
+        return StorageUnavailable(f"S3's answer for {where} makes no sense ({what}); try again later")
+    return StorageUnavailable(f"S3 cannot be reached for {where} ({what}); try again later")
+
+
+def is_bug(error: Exception) -> bool:
+    """Tell whether one of `FOREIGN` is a bug of ours, which is nothing that an answer does: no library raised it."""
+    slips = (TypeError, LookupError, AttributeError, ArithmeticError)
+    return isinstance(error, slips) and not is_of_library(error, "aiobotocore", "botocore", "s3fs", "aiohttp")
 
 
 def attempt(path: str, action: Action, call: Callable[[], T]) -> T:
@@ -207,5 +222,7 @@ def attempt(path: str, action: Action, call: Callable[[], T]) -> T:
     except ConnectorError:
         raise
     except FOREIGN as error:
+        if is_bug(error):
+            raise
         ours = storage_error(error, path, action)
     raise ours

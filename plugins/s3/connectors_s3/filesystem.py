@@ -2,42 +2,71 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from connectors.errors import ConfigError, ConnectorError
+from connectors.errors import ConfigError, ConnectorError, MachineFailed, NotAnObject, StorageUnavailable
 from connectors.guarded import Guarded
-from connectors_s3.faults import FOREIGN, Action, storage_error
-from connectors_s3.location import split_path
-from connectors_s3.s3fs_types import AioSession, S3FileSystem
-from connectors_s3.sessions import client_config, open_session, region
+from connectors.pages import Pages
+from connectors_s3.faults import FOREIGN, Action, is_bug, storage_error
+from connectors_s3.location import shown, split_path
+from connectors_s3.s3fs_types import AioSession, S3FileSystem, iothread, reset_lock, sync_wrapper
+from connectors_s3.sessions import LONGEST, client_config, open_session, region
 from connectors_s3.sink import MIN_PART_SIZE, PART_SIZE, S3Sink
 from connectors_s3.source import S3Source
+from connectors_s3.transport import Transport
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
     from connectors_s3.credentials import S3Credentials
 
 __all__ = ["S3"]
 
+_LISTED = ("Contents", "CommonPrefixes")
+
 
 def _translated(name: str, action: Action) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Return s3fs's coroutine method `name` with our errors in the place of its own."""
+    """Return s3fs's coroutine method `name` with our errors in the place of its own.
+
+    What a listing lists lies where it was asked for, or it is an error: with a folder, nothing else is to be removed,
+    copied or read.
+    """
     method = getattr(S3FileSystem, name)
 
     @functools.wraps(method)
-    async def translated(self: S3, path: str, *args: Any, **kwargs: Any) -> Any:
+    async def translated(self: S3, path: Any, *args: Any, **kwargs: Any) -> Any:
         try:
-            return await method(self, path, *args, **kwargs)
+            found = await method(self, path, *args, **kwargs)
+            if action == "list":
+                _check_below(self._strip_protocol(path), found)
         except ConnectorError:
             raise
         except FOREIGN as error:
-            ours = storage_error(error, self._strip_protocol(path), action)
+            if is_bug(error):
+                raise
+            where = self._strip_protocol(path)
+            ours = storage_error(error, ", ".join(where) if isinstance(where, list) else where, action)
+        else:
+            return found
         raise ours
 
     return translated
+
+
+def _check_below(path: str, found: Iterable[Any]) -> None:
+    """Check what is listed at a path: names, or what is told of each.
+
+    Raises:
+        StorageUnavailable: it lies elsewhere.
+    """
+    for one in found if path else ():
+        name = one if isinstance(one, str) else one["name"]
+        if not f"{name}/".startswith(f"{path}/"):
+            message = f"S3 lists what was not asked for, in {shown(path)}"
+            raise StorageUnavailable(message)
 
 
 class S3(Guarded, S3FileSystem):
@@ -52,6 +81,7 @@ class S3(Guarded, S3FileSystem):
 
     Raises:
         ConfigError: parts of this size are not allowed.
+        MachineFailed: there is no thread for its requests.
     """
 
     # fsspec fills in a constructor's arguments from FSSPEC_S3_* variables and ~/.config/fsspec by the class's
@@ -74,16 +104,59 @@ class S3(Guarded, S3FileSystem):
         self.protocol = ("s3",)  # type: ignore[misc]  # fsspec lets an instance have its own
         self._part_size = part_size
         self._object_options = credentials.object_options
-        super().__init__(
-            anon=credentials.anonymous,
-            endpoint_url=credentials.endpoint_url,
-            client_kwargs={"region_name": region(credentials)},
-            config_kwargs=client_config(credentials),
-            session=open_session(AioSession, credentials),
-            use_listings_cache=False,
-            asynchronous=asynchronous,
-            loop=loop,
-        )
+        try:
+            super().__init__(
+                anon=credentials.anonymous,
+                endpoint_url=credentials.endpoint_url,
+                client_kwargs={"region_name": region(credentials)},
+                config_kwargs={**client_config(credentials), "http_session_cls": Transport},
+                session=open_session(AioSession, credentials),
+                use_listings_cache=False,
+                asynchronous=asynchronous,
+                loop=loop,
+            )
+        except RuntimeError:
+            if asynchronous or loop is not None or iothread[0] is not None:
+                raise
+            # fsspec would keep its event loop, which no thread runs, and whoever asked it would wait for ever.
+            reset_lock()
+        else:
+            return
+        message = "there is no thread for the requests to S3: end some, or raise the limit (ulimit -u)"
+        raise MachineFailed(message)
+
+    @property
+    def loop(self) -> Any:
+        """The event loop that runs the requests.
+
+        Raises:
+            StorageUnavailable: this is a forked child, in which no thread runs it.
+        """
+        if self._pid != os.getpid():
+            message = "this was opened by the process that this one was forked from, and is its alone; open it here"
+            raise StorageUnavailable(message)
+        return self._loop
+
+    async def _call_s3(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Make a request, and give it up when nothing comes of it: aiohttp waits for ever until a body is taken.
+
+        Raises:
+            TimeoutError: for `LONGEST` seconds there was no answer, and no more of the body was taken.
+        """
+        body: Any = kwargs.get("Body")
+        position = None
+        request = asyncio.ensure_future(super()._call_s3(method, *args, **kwargs))
+        try:
+            while not (await asyncio.wait({request}, timeout=LONGEST))[0]:
+                before, position = position, body.tell() if body is not None else None
+                if position == before:
+                    message = "nothing came of a request"
+                    raise TimeoutError(message)
+            return request.result()
+        finally:
+            request.cancel()
+
+    call_s3 = sync_wrapper(_call_s3)
 
     def open_source(self, path: str) -> S3Source:
         """Return the sealed bytes at ``bucket/key``, to be read by ranges; no request is made yet."""
@@ -104,7 +177,38 @@ class S3(Guarded, S3FileSystem):
     _find = _translated("_find", "list")
     _cat_file = _translated("_cat_file", "read")
     _cp_file = _translated("_cp_file", "write")
+    _rm = _translated("_rm", "write")
     _rm_file = _translated("_rm_file", "write")
+    _isdir = _translated("_isdir", "read")
+    _mkdir = _translated("_mkdir", "write")
+    _makedirs = _translated("_makedirs", "write")
+    _rmdir = _translated("_rmdir", "write")
+    # s3fs has made these of its own coroutines, once for all of its subclasses.
+    find = sync_wrapper(_find)
+    exists = sync_wrapper(_exists)
+    isdir = sync_wrapper(_isdir)
+    mkdir = sync_wrapper(_mkdir)
+    makedirs = sync_wrapper(_makedirs)
+    rmdir = sync_wrapper(_rmdir)
+
+    async def _list_pages(self, method: str, **kwargs: Any) -> AsyncIterator[dict[str, Any]]:
+        pages = Pages(shown("/".join([kwargs["Bucket"], kwargs.get("Prefix", "")])))
+        async for page in super()._list_pages(method, **kwargs):
+            names = (one.get("Key") or one.get("Prefix") for kind in _LISTED for one in page.get(kind, ()))
+            pages.turned(next(names, None), page.get("NextContinuationToken"))
+            yield page
+
+    def modified(self, path: str, **kwargs: Any) -> Any:
+        """Return when an object was last written, as S3 says.
+
+        Raises:
+            NotAnObject: it is a folder or a bucket, of which S3 does not say.
+        """
+        found = self.info(path, **kwargs)
+        if found["type"] != "file":
+            message = f"{shown(self._strip_protocol(path))} is a folder, which has no time; name an object in it"
+            raise NotAnObject(message)
+        return found["LastModified"]
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:

@@ -49,8 +49,12 @@ def split_location(location: str) -> tuple[str, str]:
         problem = "it has user information in it; credentials go into the credentials document"
     elif bucket.startswith("arn:"):
         problem = "it names an access point by its ARN; use the access point's alias, which goes where a bucket goes"
-    elif not _BUCKET.fullmatch(bucket):
+    elif bucket.endswith(".amazonaws.com"):
+        problem = "it has a host where the bucket belongs; the bucket's name alone goes there"
+    elif not bucket:
         problem = "it does not name a bucket"
+    elif not _BUCKET.fullmatch(bucket):
+        problem = "it does not name a bucket, which has letters, digits, dots, hyphens and underscores"
     else:
         problem = _key_problem(key, whole_bucket=rest == f"{bucket}/")
     if problem:
@@ -61,7 +65,7 @@ def split_location(location: str) -> tuple[str, str]:
 
 def _key_problem(key: str, *, whole_bucket: bool) -> str | None:
     if not key:
-        return None if whole_bucket else "it does not name a key"
+        return None if whole_bucket else "it does not name a key; for all of the bucket, put a slash at the end"
     if _CONTROL.search(key):
         return "its key has control characters in it"
     # HTTP clients, proxies and file-based stores resolve these, and some resolve them out of the bucket.

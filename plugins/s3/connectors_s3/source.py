@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-import time
 from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connectors.errors import NotAnObject, ObjectChanged, StorageUnavailable
+from connectors.streams.patience import PROGRESS, Arriving
 from connectors_s3.faults import FOREIGN, attempt, code_of
 from connectors_s3.location import shown
 from connectors_s3.s3fs_types import sync
+from connectors_s3.sessions import READ_TIMEOUT
 
 if TYPE_CHECKING:
     from connectors_s3.filesystem import S3
 
 __all__ = ["S3Source"]
-
-BODY_ATTEMPTS = 4
-"""How often a range is asked for whose answer breaks off: botocore repeats only requests that were never answered."""
-FIRST_PAUSE = 0.1
-"""Seconds before the second attempt; doubled before each further one."""
 
 _BEYOND_END = ("InvalidRange", "416")
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})")
@@ -53,65 +50,70 @@ class S3Source:
     @property
     def size(self) -> int:
         """The object's size in bytes, as S3 says."""
-        return self._first(0, 1)[0].size
+        return self._first(Arriving(0, 1)).size
 
-    def read_range(self, start: int, stop: int) -> bytes:
+    def read_range(self, start: int, stop: int) -> memoryview:
         """Return the bytes from `start` to `stop`.
 
         Raises:
             ObjectNotFound, AccessDenied, CredentialsExpired, StorageUnavailable: S3 does not give them.
             ObjectChanged: another object has taken this one's place.
         """
-        pin, data = self._first(start, stop)
-        stop = min(stop, pin.size)
-        if data is not None or start >= stop:
-            return data or b""
-        return attempt(self._path, "read", lambda: self._get(start, stop, pin)[1])
+        return self._read(Arriving(start, stop))
 
-    def _first(self, start: int, stop: int) -> tuple[_Pin, bytes | None]:
-        """Return what the object is pinned to, and the range if it had to be asked for to learn that."""
+    def read_into(self, start: int, buffer: memoryview) -> int:
+        """Put the bytes from `start` on into `buffer`; return how many: fewer only where the object ends.
+
+        Raises:
+            StorageError: as `read_range` does.
+        """
+        return len(self._read(Arriving(start, start + len(buffer), buffer)))
+
+    def _read(self, arriving: Arriving) -> memoryview:
+        if not arriving.complete:
+            pin = self._first(arriving)
+            arriving.room(pin.size)
+            attempt(self._path, "read", lambda: self._get(arriving, pin))
+        return arriving.data
+
+    def _first(self, arriving: Arriving) -> _Pin:
+        """Return what the object is pinned to; a range that has to be asked for to learn that arrives by it."""
         with self._lock:
-            if self._pin is not None:
-                return self._pin, None
-            at = start if start < stop else 0
-            pin, data = attempt(self._path, "read", lambda: self._get(at, max(stop, at + 1), None))
-            self._pin = pin
-            return pin, data if start < stop else b""
+            if self._pin is None:
+                self._pin = attempt(self._path, "read", lambda: self._get(arriving, None))
+            return self._pin
 
-    def _get(self, start: int, stop: int, pin: _Pin | None) -> tuple[_Pin, bytes]:
-        """Ask for a range until its answer arrives whole."""
-        for again in range(BODY_ATTEMPTS):
-            if again:
-                time.sleep(FIRST_PAUSE * 2 ** (again - 1))
-            try:
-                answer = self._ask(start, stop, pin)
-            except FOREIGN as error:
-                if pin is not None or code_of(error) not in _BEYOND_END:
-                    raise
-                answer = None
+    def _get(self, arriving: Arriving, pin: _Pin | None) -> _Pin:
+        """Ask for a range, and for the rest of it where an answer breaks off; return the object's pin."""
+        while pin is None or not arriving.complete:
+            answer = self._ask(arriving.position, arriving.stop, pin)
             if answer is None:
-                return self._beyond_end(start, stop)
-            found = self._check(answer, start, stop, pin)
-            try:
-                return found, self._body(answer, min(stop, found.size) - start)
-            except FOREIGN:
-                # What is broken is this one answer; the next may not be. After the last the loop ends below.
+                pin = self._beyond_end(arriving)
                 continue
-        message = f"S3 broke off its answer {BODY_ATTEMPTS} times, reading {shown(self._path)}; try again later"
-        raise StorageUnavailable(message)
+            pin = self._check(answer, arriving.position, arriving.stop, pin)
+            came = sync(self._fs.loop, _fill, answer["Body"], arriving.room(pin.size))
+            arriving.came(came, StorageUnavailable(f"S3 broke off its answer, reading {shown(self._path)}"))
+        return pin
 
-    def _ask(self, start: int, stop: int, pin: _Pin | None) -> dict[str, Any]:
+    def _ask(self, start: int, stop: int, pin: _Pin | None) -> dict[str, Any] | None:
+        """Return the answer to a question for a range, its body unread; None if an unknown object ends before that."""
         condition = {"IfMatch": pin.etag} if pin else {}
-        return self._fs.call_s3(
-            "get_object", Bucket=self._bucket, Key=self._key, Range=f"bytes={start}-{stop - 1}", **condition
-        )
+        try:
+            return self._fs.call_s3(
+                "get_object", Bucket=self._bucket, Key=self._key, Range=f"bytes={start}-{stop - 1}", **condition
+            )
+        except FOREIGN as error:
+            if pin is not None or code_of(error) not in _BEYOND_END:
+                raise
+        return None
 
-    def _beyond_end(self, start: int, stop: int) -> tuple[_Pin, bytes]:
+    def _beyond_end(self, arriving: Arriving) -> _Pin:
         """Pin an object whose first range starts beyond its end."""
-        if start == 0:
-            return _Pin("", 0), b""  # an empty object has no range at all
-        pin, _ = self._get(0, 1, None)
-        return pin, b"" if start >= pin.size else self._get(start, min(stop, pin.size), pin)[1]
+        first = Arriving(0, 1)
+        # An empty object has no range at all.
+        pin = self._get(first, None) if arriving.position else _Pin("", 0)
+        arriving.room(pin.size)
+        return pin
 
     def _check(self, answer: dict[str, Any], start: int, stop: int, pin: _Pin | None) -> _Pin:
         """Hold an answer's headers against the question, whatever the server made of it."""
@@ -136,13 +138,6 @@ class S3Source:
             raise StorageUnavailable(message)
         return found
 
-    def _body(self, answer: dict[str, Any], size: int) -> bytes:
-        data = sync(self._fs.loop, _read, answer["Body"])
-        if len(data) != size:
-            message = "the answer broke off"
-            raise ConnectionError(message)
-        return data
-
     def _drop(self, answer: dict[str, Any]) -> None:
         sync(self._fs.loop, _close, answer["Body"])
 
@@ -153,10 +148,35 @@ class S3Source:
         return f"<{type(self).__name__} {shown(self._path)}>"
 
 
-async def _read(body: Any) -> bytes:
-    async with body as stream:
-        data: bytes = await stream.read()
-        return data
+async def _fill(body: Any, room: memoryview) -> int:
+    """Read an answer's body into `room`, as far as it comes; return how far.
+
+    Bytes that drip end as silence does: `PROGRESS` of them must come in the time that nothing may come.
+    """
+    came = mark = 0
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(READ_TIMEOUT) as limit, body as stream:
+            while came < len(room) and (piece := await stream.read(len(room) - came)):
+                room[came : came + len(piece)] = piece
+                came += len(piece)
+                if came - mark >= PROGRESS:
+                    mark = came
+                    limit.reschedule(loop.time() + READ_TIMEOUT)
+    except FOREIGN:
+        # What is broken is this one answer; the next may not be.
+        piece = _rest(body)[: len(room) - came]
+        room[came : came + len(piece)] = piece
+        came += len(piece)
+    return came
+
+
+def _rest(body: Any) -> bytes:
+    """Return what came of a body before it broke: aiohttp gives none of that any more, once it knows."""
+    content = body.raw_stream.content
+    content.set_exception(None)
+    rest: bytes = content.read_nowait(-1)
+    return rest
 
 
 async def _close(body: Any) -> None:

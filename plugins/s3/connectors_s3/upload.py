@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import weakref
 from typing import TYPE_CHECKING, Any
 
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, StorageUnavailable
 from connectors.streams.parts import PartsInFlight
 from connectors_s3.faults import FOREIGN, UPLOAD_GONE, code_of
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["Upload"]
 
 _LOG = logging.getLogger(__name__)
+
+# What was registered last is called first when the interpreter ends. With this, uploads are aborted after whatever
+# a program registers from now on, such as the `close` of a file that it has opened.
+weakref.finalize(_LOG, int)
 
 
 class Upload:
@@ -41,16 +46,27 @@ class Upload:
         self._process = os.getpid()
         self._completed = False
         self.parts: PartsInFlight[dict[str, Any]] = PartsInFlight(self._send)
-        self.id = str(calls("create_multipart_upload", **options)["UploadId"])
+        self.id = str(self._told("create_multipart_upload", "UploadId", **options))
 
     def _send(self, number: int, part: BytesIO) -> dict[str, Any]:
-        answer = self._calls("upload_part", UploadId=self.id, PartNumber=number, Body=part)
-        return {"PartNumber": number, "ETag": answer["ETag"]}
+        etag = self._told("upload_part", "ETag", UploadId=self.id, PartNumber=number, Body=part)
+        return {"PartNumber": number, "ETag": etag}
+
+    def _told(self, method: str, member: str, **arguments: Any) -> Any:
+        """Return what the answer to a request must tell."""
+        told = self._calls(method, **arguments).get(member)
+        if not told:
+            message = (
+                f"S3's answer to an upload has no {member}; the object was not written, or not surely: write it again"
+            )
+            raise StorageUnavailable(message)
+        return told
 
     def complete(self, **condition: Any) -> None:
         """Wait for the parts, and make the object of them."""
         parts = {"Parts": self.parts.finish()}
-        self._calls("complete_multipart_upload", UploadId=self.id, MultipartUpload=parts, **condition)
+        # An answer without it is a success by its status alone, which is sent before S3 knows.
+        self._told("complete_multipart_upload", "ETag", UploadId=self.id, MultipartUpload=parts, **condition)
         self._completed = True
 
     def abort(self) -> None:

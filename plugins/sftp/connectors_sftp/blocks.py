@@ -10,11 +10,12 @@ import asyncssh
 from connectors_sftp.sessions import SILENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from connectors.streams.patience import Patience
     from connectors_sftp.sessions import Session
 
-__all__ = ["WINDOW", "patiently", "read_range", "write_at"]
+__all__ = ["WINDOW", "Missing", "patiently", "write_at"]
 
 T = TypeVar("T")
 
@@ -34,30 +35,53 @@ async def patiently(request: Awaitable[T], limit: float | None = None) -> T:
         return await request
 
 
-async def read_range(session: Session, file: asyncssh.SFTPClientFile, start: int, stop: int) -> bytearray:
-    """Return the bytes from `start` to `stop`; fewer where the server says that the file ends before.
+class Missing:
+    """A range of a file, and what is still to be read of it: also what a connection that broke has left.
 
-    Raises:
-        asyncssh.Error, OSError: the session broke, or gives something else than was asked for.
+    Args:
+        start: where it starts.
+        stop: where it stops, no later than the file.
+        patience: is told of what arrives.
+
+    Attributes:
+        data: what is there of it, in its place.
     """
-    out = bytearray(stop - start)
-    ends = stop
 
-    async def read(at: int, until: int) -> None:
-        nonlocal ends
-        while at < min(until, ends):
-            data: bytes = await file.read(until - at, at)
-            if len(data) > until - at:
-                message = "more bytes than were asked for"
-                raise asyncssh.SFTPBadMessage(message)
-            if not data:
-                ends = min(ends, at)
-            out[at - start : at - start + len(data)] = data
-            at += len(data)
+    def __init__(self, start: int, stop: int, patience: Patience) -> None:
+        self.data = bytearray(stop - start)
+        self._start = start
+        self._spans = {start: stop}
+        self._patience = patience
 
-    await _side_by_side(start, stop, session.read_block, read)
-    del out[ends - start :]
-    return out
+    async def read(self, session: Session, file: asyncssh.SFTPClientFile) -> bool:
+        """Read what is missing, and return whether that was all there should be.
+
+        Raises:
+            asyncssh.Error, OSError: the session broke, or gives something else than was asked for.
+        """
+        block = session.read_block
+        places = [
+            (at, min(at + block, stop)) for start, stop in self._spans.items() for at in range(start, stop, block)
+        ]
+        self._spans = dict(places)
+
+        async def read(at: int, until: int) -> None:
+            while at < until:
+                data: bytes = await file.read(until - at, at)
+                if len(data) > until - at:
+                    message = "more bytes than were asked for"
+                    raise asyncssh.SFTPBadMessage(message)
+                if not data:
+                    return  # the file ends before: another request would not change that
+                self.data[at - self._start : at - self._start + len(data)] = data
+                del self._spans[at]
+                at += len(data)
+                if at < until:
+                    self._spans[at] = until
+                self._patience.arrived(len(data))
+
+        await _side_by_side(places, block, read)
+        return not self._spans
 
 
 async def write_at(session: Session, file: asyncssh.SFTPClientFile, data: memoryview, offset: int) -> None:
@@ -70,25 +94,29 @@ async def write_at(session: Session, file: asyncssh.SFTPClientFile, data: memory
     async def write(at: int, until: int) -> None:
         await file.write(bytes(data[at:until]), offset + at)
 
-    await _side_by_side(0, len(data), session.write_block, write)
+    block = session.write_block
+    places = [(at, min(at + block, len(data))) for at in range(0, len(data), block)]
+    await _side_by_side(places, block, write)
 
 
-async def _side_by_side(start: int, stop: int, block: int, work: Callable[[int, int], Awaitable[None]]) -> None:
-    """Do `work` on each block between `start` and `stop`.
+async def _side_by_side(
+    places: Sequence[tuple[int, int]], block: int, work: Callable[[int, int], Awaitable[None]]
+) -> None:
+    """Do `work` on each place, which has `block` bytes at most.
 
     Raises:
         TimeoutError: no block was done for `SILENCE` seconds.
     """
-    places = iter(range(start, stop, block))
+    waiting = iter(places)
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(SILENCE) as limit:
 
         async def worker() -> None:
-            for at in places:
-                await work(at, min(at + block, stop))
+            for at, until in waiting:
+                await work(at, until)
                 limit.reschedule(loop.time() + SILENCE)
 
-        width = min(max(WINDOW // block, 1), MAX_REQUESTS, -(-(stop - start) // block))
+        width = min(max(WINDOW // block, 1), MAX_REQUESTS, len(places))
         workers = [asyncio.ensure_future(worker()) for _ in range(width)]
         try:
             await asyncio.gather(*workers)

@@ -41,8 +41,12 @@ def identity(credentials: SFTPCredentials) -> asyncssh.SSHKey | None:
         return asyncssh.import_private_key(f"{credentials.private_key.reveal().strip()}\n", passphrase)
     except asyncssh.KeyEncryptionError:
         problem = "credentials.passphrase: the private key does not open with it"
-    except (asyncssh.KeyImportError, ValueError):
-        problem = "credentials.private_key: it cannot be read; give it as ssh-keygen wrote it, and its own passphrase"
+    except (asyncssh.KeyImportError, ValueError) as error:
+        # Its text is asyncssh's own, and for this case the only sign.
+        if passphrase is None and "assphrase" in str(error):
+            problem = "credentials.passphrase: missing, and the private key is encrypted"
+        else:
+            problem = "credentials.private_key: it cannot be read; give it as ssh-keygen wrote it, all of it"
     raise InvalidCredentials(problem)
 
 

@@ -78,10 +78,17 @@ class SFTPCredentials(Credentials):
     @classmethod
     def _check_private_key(cls, value: SecretText | None) -> SecretText | None:
         if value is not None:
-            first = value.reveal().lstrip().partition("\n")[0]
-            if not (first.startswith("-----BEGIN ") and "PRIVATE KEY" in first):
-                message = "not the text of a private key's file in OpenSSH's format or PEM, all its lines of it"
-                raise ValueError(message)
+            problem = _private_key_problem(value.reveal().strip())
+            if problem:
+                raise ValueError(problem)
+        return value
+
+    @field_validator("host_key", mode="before")
+    @classmethod
+    def _check_kind(cls, value: object) -> object:
+        if not (isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))):
+            message = "text in quotation marks is expected, or a list of such"
+            raise ValueError(message)
         return value
 
     @field_validator("host_key")
@@ -95,8 +102,7 @@ class SFTPCredentials(Credentials):
             if _parse_host_key(key) is None:
                 message = (
                     "a host key is a public key as in known_hosts, without the host's name, as in "
-                    '"ssh-ed25519 AAAA…", or its fingerprint, as in "SHA256:…"; known are '
-                    f"{', '.join(_KINDS)}"
+                    f'"ssh-ed25519 AAAA…", or its fingerprint, as in "SHA256:…"; {_unlike_a_host_key(key.strip())}'
                 )
                 raise ValueError(message)
         return value
@@ -141,6 +147,43 @@ class SFTPCredentials(Credentials):
         given = {kind if kind != _RSA else KEY_FAMILIES[2][0] for kind in kinds}
         wanted = [one for family in KEY_FAMILIES for one in family if one in given]
         return [(*wanted, KEY_FAMILIES[2][1]) if KEY_FAMILIES[2][0] in wanted else tuple(wanted)]
+
+
+def _private_key_problem(text: str) -> str | None:
+    """Return what a text is that is no private key's, or None: without quoting any of it."""
+    first = text.partition("\n")[0].rstrip()
+    if re.match("-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----", first):
+        whole = first.endswith("-----") and first != text
+        return None if whole else "its line ends are lost: in JSON each of them is \\n, with one backslash"
+    known = (what for form, what in _NO_PRIVATE_KEYS if re.match(form, text))
+    return next(known, "not the text of a private key's file in OpenSSH's format or PEM, all its lines of it")
+
+
+_NO_PRIVATE_KEYS = (
+    (rf"({'|'.join(_KINDS)}) |.*PUBLIC KEY", "this is a public key; the private one's file has its name without .pub"),
+    (r"PuTTY-User-Key-File", "this is a key in PuTTY's format; have PuTTYgen export it as an OpenSSH key"),
+    (r"[~.]?/|[A-Za-z]:\\", "this looks like a file's name; give what is in the file, its line ends as \\n"),
+)
+
+
+def _unlike_a_host_key(text: str) -> str:
+    """Return what a text is instead of a host key, or which kinds there are."""
+    known = (what for form, what in _NO_HOST_KEYS if re.search(form, text))
+    return next(known, f"known are {', '.join(_KINDS)}")
+
+
+_NO_HOST_KEYS = (
+    (r"PRIVATE KEY", "this is a private key, which is nobody's but the server's"),
+    (r"^#", "this is a comment of ssh-keyscan's; the key is in the next line"),
+    (rf"^[^\n]+ ({'|'.join(_KINDS)}) ", "leave out what stands before the kind of the key"),
+    (rf"^({'|'.join(_KINDS)}) [^\n]+\n", "these are several; give a list of them"),
+    (rf"^({'|'.join(_KINDS)}) ", "this one is damaged, or not all of it is there"),
+    (r"^AAAA", "its kind is missing in front of it"),
+    (r"^(MD5:)?([0-9a-fA-F]{2}:){15}[0-9a-fA-F]{2}$", "this is an MD5 fingerprint; `ssh-keygen -l` shows the other"),
+    (r"^[A-Za-z0-9+/]{43}=?$", "SHA256: is missing in front of it"),
+    (r"(?i)SHA256:", "SHA256:… stands alone, in capitals"),
+    (r"^([~.]?/|[A-Za-z]:\\)|\.pub$", "this looks like a file's name; give the line that is in it"),
+)
 
 
 def fingerprint(key: bytes) -> str:

@@ -204,7 +204,7 @@ class SFTP(Guarded, AbstractFileSystem):
         source = self.open_source(path)
         try:
             first, last, _step = slice(start, end).indices(source.size)
-            return source.read_range(first, last)
+            return bytes(source.read_range(first, last))
         finally:
             source.close()
 

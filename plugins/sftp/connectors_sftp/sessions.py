@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from connectors.errors import ConnectorError, StorageUnavailable
+from connectors.streams.patience import Patience
 from connectors_sftp.connecting import identity, open_connection
 from connectors_sftp.faults import FOREIGN, Action, storage_error
 from connectors_sftp.loop import post
@@ -27,9 +27,9 @@ __all__ = ["ATTEMPTS", "SILENCE", "Session", "Sessions"]
 T = TypeVar("T")
 
 ATTEMPTS = 5
-"""How often a request is made at most whose connection breaks, or that finds no connection."""
-FIRST_PAUSE = 0.1
-"""Seconds, about, before the second attempt; doubled before each further one."""
+"""How often a request is made in a row whose connection breaks, or that finds no connection."""
+FIRST_PAUSE = 0.2
+"""Seconds, at most, before the second attempt; doubled before each further one."""
 SILENCE = 60.0
 """Seconds without an answer until a session is given up."""
 MAX_BLOCK = 1 << 18
@@ -98,8 +98,19 @@ class Sessions:
         # Not at the process's end: the loop is closed then, and everything in it.
         weakref.finalize(self, _hang_up, self._held).atexit = False
 
+    @staticmethod
+    def patience() -> Patience:
+        """Return what decides how often something is done."""
+        return Patience(attempts=ATTEMPTS, first_pause=FIRST_PAUSE)
+
     async def attempt(
-        self, path: str, action: Action, call: Callable[[Session], Awaitable[T]], *, again: bool = True
+        self,
+        path: str,
+        action: Action,
+        call: Callable[[Session], Awaitable[T]],
+        *,
+        again: bool = True,
+        patience: Patience | None = None,
     ) -> T:
         """Return what `call` does in a session, and raise its failures as ours.
 
@@ -109,12 +120,13 @@ class Sessions:
             call: what to do.
             again: do it again when its connection breaks. Not for what cannot be done twice: the first request may
                 have been carried out, though its answer was lost.
+            patience: decides how often, if `call` tells it of what arrives.
 
         Raises:
             ConnectorError: the last failure.
         """
-        pause = FIRST_PAUSE
-        for remaining in reversed(range(ATTEMPTS)):
+        patience = patience or self.patience()
+        while True:
             session = None
             try:
                 session = await self._session()
@@ -123,16 +135,14 @@ class Sessions:
                 if isinstance(error, ConnectorError):
                     raise
                 ours = storage_error(error, self.endpoint.shown(path), action)
+            # What follows is done outside the handler: a library's error must not travel along.
             if not isinstance(ours, StorageUnavailable):
-                break
+                raise ours
             if session is not None:
                 session.give_up()
-            if not remaining or (session is not None and not again):
-                break
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
-            pause *= 2
-        # Raised outside the handler: a library's error must not travel along.
-        raise ours
+                if not again:
+                    raise ours
+            await asyncio.sleep(patience.pause(ours))
 
     async def _session(self) -> Session:
         held = self._held.setdefault(os.getpid(), _Held())

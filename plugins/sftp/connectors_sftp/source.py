@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import asyncssh
 
-from connectors.errors import NotAnObject, NotSupported, ObjectChanged, StorageUnavailable
-from connectors_sftp.blocks import patiently, read_range
+from connectors.errors import ConnectorError, NotAnObject, NotSupported, ObjectChanged, StorageUnavailable
+from connectors_sftp.blocks import Missing, patiently
 from connectors_sftp.faults import FOREIGN
 from connectors_sftp.loop import post, run
 from connectors_sftp.paths import encoded
@@ -58,7 +58,7 @@ class SFTPSource:
         """The file's size in bytes, as the server says."""
         return self._pin.size if self._pin else 0
 
-    def read_range(self, start: int, stop: int) -> bytes:
+    def read_range(self, start: int, stop: int) -> memoryview:
         """Return the bytes from `start` to `stop`.
 
         Raises:
@@ -70,17 +70,19 @@ class SFTPSource:
             raise ValueError(message)
         stop = min(stop, self.size)
         if start >= stop:
-            return b""
-        return run(self._sessions.attempt(self._path, "read", lambda session: self._read(session, start, stop)))
+            return memoryview(b"")
+        patience = self._sessions.patience()
+        missing = Missing(start, stop, patience)
+        run(self._sessions.attempt(self._path, "read", lambda session: self._read(session, missing), patience=patience))
+        return memoryview(missing.data)
 
-    async def _read(self, session: Session, start: int, stop: int) -> bytes:
+    async def _read(self, session: Session, missing: Missing) -> None:
         file = await self.file_in(session)
-        data = await read_range(session, file, start, stop)
+        whole = await missing.read(session, file)
         await self.check(file)
-        if len(data) < stop - start:
+        if not whole:
             message = f"the server gives fewer bytes of {self._shown} than it says there are"
             raise StorageUnavailable(message)
-        return bytes(data)
 
     async def check(self, file: File) -> None:
         """Check that the file is still what it was: asked after its bytes came, so that a change cannot slip between.
@@ -151,5 +153,5 @@ async def _close(session: Session, opening: asyncio.Task[File]) -> None:
         file = await opening
         if session.alive:
             await patiently(file.close())
-    except FOREIGN:
+    except (*FOREIGN, ConnectorError):
         return  # then there is nothing to be closed

@@ -9,10 +9,13 @@ from typing import Any
 
 import asyncssh
 import pytest
+from relay import relay
 
+from connectors.credentials import validate
 from connectors.errors import AccessDenied, NotAnObject, NotSupported, ObjectChanged, ObjectNotFound, StorageUnavailable
-from connectors_sftp import sessions
+from connectors_sftp import SFTPCredentials, sessions
 from connectors_sftp.filesystem import SFTP
+from connectors_sftp.location import Endpoint
 
 MIB = 1 << 20
 Server = Any  # tests/conftest.py's SSHServer, which no test can import
@@ -121,6 +124,16 @@ def test_connection_that_breaks_in_the_midst_of_a_range_is_made_again(own: Serve
     source = own.filesystem().open_source(at(own, data))
     assert source.read_range(0, 3 * MIB) == data
     assert own.made == 2
+
+
+def test_range_arrives_in_as_many_connections_as_it_takes(own: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "ATTEMPTS", 2)
+    data = os.urandom(6 * MIB)
+    path = at(own, data)
+    with relay(own.port, after=2 * MIB) as cutting:
+        fs = SFTP(Endpoint("127.0.0.1", cutting.port), validate(SFTPCredentials, own.document()))
+        assert fs.open_source(path).read_range(0, len(data)) == data
+        assert len(cutting.passed) > sessions.ATTEMPTS
 
 
 def test_file_that_was_exchanged_while_the_connection_was_broken_is_noticed(own: Server) -> None:

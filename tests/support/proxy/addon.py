@@ -2,12 +2,13 @@
 
 This runs in mitmproxy's own environment, not in that of the tests; they talk to it over `CONTROL`, a path of its own.
 A rule is a class of one of the modules beside this one, made by its name and arguments; its methods are mitmproxy's
-hooks, `request`, `responseheaders` and `response`, those of them that it has.
+hooks, `request`, `responseheaders` and `response`, those of them that it has. They may be coroutines, as mitmproxy's.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -34,37 +35,39 @@ class Addon:
         self.rule: Any = None
         self.log: list[dict[str, Any]] = []
 
-    def requestheaders(self, flow: http.HTTPFlow) -> None:
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Let the rule see the request before its body comes."""
         if flow.request.path != CONTROL:
             self.log.append(
                 {"method": flow.request.method, "target": flow.request.path, "headers": dict(flow.request.headers)}
             )
             flow.metadata["entry"] = self.log[-1]
-            self._ask("requestheaders", flow)
+            await self._ask("requestheaders", flow)
 
-    def request(self, flow: http.HTTPFlow) -> None:
+    async def request(self, flow: http.HTTPFlow) -> None:
         """Obey the tests, or let the rule see the request."""
         if flow.request.path == CONTROL:
             flow.response = http.Response.make(200, self._obey(json.loads(flow.request.content or b"{}")))
         else:
-            self._ask("request", flow)
+            await self._ask("request", flow)
 
-    def responseheaders(self, flow: http.HTTPFlow) -> None:
+    async def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Let the rule see the answer before its body comes."""
         if "entry" in flow.metadata and flow.response is not None:
             flow.metadata["entry"]["status"] = flow.response.status_code
             flow.metadata["entry"]["length"] = flow.response.headers.get("content-length")
-            self._ask("responseheaders", flow)
+            await self._ask("responseheaders", flow)
 
-    def response(self, flow: http.HTTPFlow) -> None:
+    async def response(self, flow: http.HTTPFlow) -> None:
         """Let the rule see the answer."""
         if "entry" in flow.metadata:
-            self._ask("response", flow)
+            await self._ask("response", flow)
 
-    def _ask(self, hook: str, flow: http.HTTPFlow) -> None:
+    async def _ask(self, hook: str, flow: http.HTTPFlow) -> None:
         if hasattr(self.rule, hook):
-            getattr(self.rule, hook)(flow)
+            asked = getattr(self.rule, hook)(flow)
+            if inspect.isawaitable(asked):
+                await asked
 
     def _obey(self, order: dict[str, Any]) -> bytes:
         if "rule" in order:

@@ -1,0 +1,117 @@
+"""Workflows that grow: how long asking, passing on, verifying and showing them takes, by their size.
+
+A ratio is objects in a second, over those of the smallest workflow: about 1 where the work grows with the size alone.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from large_workflows import approved_by_all, large
+from parties import MEASUREMENT, NOW
+
+from benchmarks.bench import Bench, Contender
+from connectors.workflow.difference import compare
+from connectors.workflow.documents import Workflow
+from connectors.workflow.graph import Graph
+from connectors.workflow.picture import draw
+from connectors.workflow.requests import make_request
+from connectors.workflow.runtime import runtime_configs
+from connectors.workflow.verification import Bundle, standing, verify
+from connectors.workflow.wording import in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.bench import Row, Run
+
+PARTIES = 50
+
+
+class _Case:
+    """A workflow in all its forms; each job begins with what somebody has who has to do it."""
+
+    def __init__(self, applications: int) -> None:
+        self.applications = applications
+        self.workflow, self.documents, people = large(applications, PARTIES)
+        self.requester = people[0].party
+        bundle, self.trusted = approved_by_all(applications, PARTIES)
+        self.bundle = bundle.to_bytes()
+        self.identifier = runtime_configs(bundle.request)["app-0000"].identifier
+
+    @property
+    def name(self) -> str:
+        return f"{5 * self.applications:,} datasets, {self.applications:,} applications"
+
+    @cached_property
+    def moved(self) -> Graph:
+        """The next version, in which half of the datasets are connected with nothing."""
+        edges = tuple(edge for edge in self.workflow.edges if not edge.source.id.endswith(("0", "2")))
+        workflow = Workflow(name=self.workflow.name, version=2, objects=self.workflow.objects, edges=edges)
+        return Graph(workflow, self.documents)
+
+    @property
+    def graph(self) -> Graph:
+        return Graph(self.workflow, self.documents)
+
+    def ask(self) -> None:
+        """Documents that are made anew reckon their digests anew."""
+        documents = {digest: one.model_copy() for digest, one in self.documents.items()}
+        make_request(self.workflow.model_copy(), documents, self.requester, created=NOW)
+
+    def write(self) -> None:
+        assert Bundle.from_bytes(self.bundle).to_bytes() == self.bundle
+
+    def read(self) -> None:
+        assert Bundle.from_bytes(self.bundle).request.graph
+
+    def stand(self) -> None:
+        assert standing(Bundle.from_bytes(self.bundle), self.trusted, NOW).state == "approved"
+
+    def verify(self) -> None:
+        assert verify(Bundle.from_bytes(self.bundle), self.trusted, self.identifier, MEASUREMENT, now=NOW)
+
+    def share(self) -> None:
+        assert len(runtime_configs(Bundle.from_bytes(self.bundle).request)) == self.applications
+
+    def reach(self) -> None:
+        assert len(self.graph.reach()) > self.applications
+
+    def diff(self) -> None:
+        graph = self.graph
+        assert in_words(compare(graph, self.moved), graph, self.moved)
+
+    def draw(self) -> None:
+        assert draw(self.graph).endswith("</svg>\n")
+
+
+JOBS: dict[str, Callable[[_Case], None]] = {
+    "ask: make a request": _Case.ask,
+    "read a bundle": _Case.read,
+    "read and write it": _Case.write,
+    "read it, how it stands": _Case.stand,
+    "read it, all shares": _Case.share,
+    "read it, verify one share": _Case.verify,
+    "what reaches whom": _Case.reach,
+    "what has changed, in words": _Case.diff,
+    "picture": _Case.draw,
+}
+
+
+def run(bench: Bench) -> Iterator[Row]:
+    cases = [_Case(applications) for applications in bench.scale.workflows]
+    for operation, job in JOBS.items():
+        rows = bench.race(operation, [_contender(case, job, cases[0]) for case in cases])
+        for row in rows:
+            if row["reference"] and row["seconds"] and rows[0]["seconds"]:
+                row["ratio"] = round(row["items_per_second"] / rows[0]["items_per_second"], 4)
+        yield from rows
+
+
+def _contender(case: _Case, job: Callable[[_Case], None], smallest: _Case) -> Contender:
+    def setup() -> Run:
+        return lambda _: job(case)
+
+    reference = None if case is smallest else smallest.name
+    return Contender(case.name, setup, items=6 * case.applications, reference=reference)

@@ -1,0 +1,176 @@
+"""``connectors workflow diff``, ``picture`` and ``reach``: what those who approve a workflow look at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from connectors.cli import console
+from connectors.cli.documents import write_private
+from connectors.cli.failures import UsageMistake, one_line
+from connectors.cli.options import AsJson, Force, example
+from connectors.errors import ConfigError, InvalidDocument, ObjectNotFound
+
+if TYPE_CHECKING:
+    from connectors.workflow.graph import Graph
+    from connectors.workflow.verification import Bundle
+
+__all__ = ["read_bundle", "register"]
+
+SHOWN = 100
+"""Sentences under one title: nobody reads thousands, and what matters more than they stands before them."""
+
+_File = Annotated[str, typer.Argument(metavar="BUNDLE", help="A request with its decisions; - for standard input.")]
+
+
+def register(group: typer.Typer) -> None:
+    """Add the three verbs to the group ``workflow``."""
+    group.command("diff", epilog=example("workflow diff approved.bundle asked.bundle"))(diff)
+    commands = ("workflow picture asked.bundle --out asked.svg", "workflow picture asked.bundle > asked.svg")
+    group.command("picture", epilog=example(*commands))(picture)
+    group.command("reach", epilog=example("workflow reach asked.bundle"))(reach)
+
+
+def diff(
+    before: Annotated[str, typer.Argument(metavar="OLD", help="The version that was, a bundle; - for stdin.")],
+    after: Annotated[str, typer.Argument(metavar="NEW", help="The version that is, the same.")],
+    *,
+    everything: Annotated[bool, typer.Option("--all", help=f"Show more than {SHOWN} lines of a kind.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is different between two versions: new reach first, then owners, builds, locations and the rest.
+
+    Objects are matched by their ids. Signatures are not looked at.
+    """
+    if before == after == "-":
+        message = "only one of the two versions can come from standard input"
+        raise UsageMistake(message)
+    old, new = read_bundle(before), read_bundle(after)
+    from connectors.workflow.difference import compare  # noqa: PLC0415 - loads pydantic
+    from connectors.workflow.wording import in_words  # noqa: PLC0415
+
+    was, now = old.request.graph, new.request.graph
+    found = compare(was, now)
+    if as_json:
+        console.say_json(found.members())
+        return
+    if not found:
+        same = "The workflow is the same" + ("" if old.request.digest == new.request.digest else "; it is asked anew")
+        console.say(f"{same}.")
+        return
+    for number, (title, sentences) in enumerate(in_words(found, was, now).items()):
+        console.say(f"{'' if number == 0 else chr(10)}{title}")
+        for sentence in sentences if everything else sentences[:SHOWN]:
+            console.say(f"  {sentence}")
+        if len(sentences) > SHOWN and not everything:
+            console.say(f"  … and {len(sentences) - SHOWN:,} more; --all shows them")
+
+
+def picture(
+    bundle: _File,
+    *,
+    out: Annotated[str, typer.Option("--out", metavar="FILE", help="Where to; standard output if not given.")] = "-",
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Draw the workflow as an SVG, with who has approved.
+
+    Signatures are verified, but not whether the keys are those of whom they say.
+    """
+    found = read_bundle(bundle)
+    from connectors.workflow.picture import draw  # noqa: PLC0415 - loads pydantic
+    from connectors.workflow.verification import standing  # noqa: PLC0415
+
+    graph = found.request.graph
+    drawn = draw(graph, standing(found, found.request.documents))
+    if out == "-":
+        if force:
+            message = "--force replaces a file, and none is named: --out FILE"
+            raise UsageMistake(message)
+        if as_json:
+            console.say_json({"svg": drawn})
+        else:
+            console.say(drawn, end="")
+        return
+    write_private(out, drawn.encode(), force=force)
+    if as_json:
+        console.say_json({"file": out})
+
+
+def reach(bundle: _File, *, as_json: AsJson = False) -> None:
+    """List what reaches whom: each dataset that is read, and all that may then hold what is in it."""
+    graph = read_bundle(bundle).request.graph
+    pairs = graph.reach()
+    if as_json:
+        console.say_json(
+            [
+                {
+                    "source": _as_json(graph, one.source),
+                    "target": _as_json(graph, one.target),
+                    "through": list(one.through),
+                }
+                for one in pairs
+            ]
+        )
+        return
+    rows = [
+        (one.source, _owners(graph, one.source), one.target, _owners(graph, one.target), ", ".join(one.through) or "-")
+        for one in pairs
+    ]
+    console.table(("SOURCE", "OF", "REACHES", "OF", "THROUGH"), rows)
+
+
+def read_bundle(path: str) -> Bundle:
+    """Return what is in a bundle's file, or on standard input where `path` is ``-``.
+
+    Raises:
+        ObjectNotFound: there is no such file.
+        ConfigError: it cannot be read, or workflows are not installed.
+        InvalidDocument: it is no bundle, or what is in it does not hold together.
+    """
+    try:
+        from connectors.workflow.canonical import MAX_SIZE  # noqa: PLC0415 - loads pydantic
+        from connectors.workflow.verification import Bundle  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        message = f"workflows need {error.name}: pip install 'enclave-connectors[workflow]'"
+        raise ConfigError(message) from None
+    problem = None
+    try:
+        if path == "-":
+            data = console.stdin().read(MAX_SIZE + 1)
+        else:
+            with open(path, "rb") as file:
+                data = file.read(MAX_SIZE + 1)
+    except FileNotFoundError:
+        message = f"there is no file {path!r}"
+        raise ObjectNotFound(message) from None
+    except (OSError, ValueError) as error:
+        problem = f"{path!r} is no file that can be read ({getattr(error, 'strerror', None) or 'its name is none'})"
+    if problem is not None:
+        raise ConfigError(problem)
+    try:
+        # Editors and shells end a file with a new line, which no canonical form has.
+        bundle = Bundle.from_bytes(data.rstrip(b"\r\n"))
+        _ = bundle.request.graph
+    except InvalidDocument as error:
+        problem = f"{'standard input' if path == '-' else repr(path)}: {error}"
+    else:
+        return bundle
+    raise InvalidDocument(problem)
+
+
+def _owners(graph: Graph, name: str) -> str:
+    names = dict.fromkeys(graph.party(digest).name for digest in graph.owners_of(name))
+    return one_line(", ".join(names))
+
+
+def _as_json(graph: Graph, name: str) -> dict[str, object]:
+    node = graph.nodes[name]
+    owners = [{"name": graph.party(digest).name, "digest": digest} for digest in graph.owners_of(name)]
+    return {
+        "id": name,
+        "kind": "app" if graph.is_app(name) else "dataset",
+        "name": getattr(node, "name", None),
+        "owners": owners,
+    }

@@ -1,0 +1,138 @@
+"""The text of a credentials document: JSON, read with errors for people who have written it in an editor.
+
+The errors name the place and what to do about it, never any of the text, which JSON's own errors hold.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from connectors.errors import InvalidCredentials
+from connectors.secrets import Hidden
+
+__all__ = ["parse_document", "printable_name"]
+
+_SHOWABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,29}")
+"""What the name of a member looks like: a secret that was put where a name belongs is longer, or looks otherwise."""
+
+
+def printable_name(name: str) -> str:
+    """Return a name that was found in a document as messages show it: not at all, if it may be something else.
+
+    >>> printable_name("acess_key_id"), printable_name("5EC2E7" * 10)
+    ('acess_key_id', '…')
+    """
+    return name if _SHOWABLE_NAME.fullmatch(name) else "…"
+
+
+def parse_document(data: bytes | str | Mapping[str, Any] | Hidden) -> dict[str, Any]:
+    """Return a credentials document as a dictionary, not yet held against any backend's rules.
+
+    Raises:
+        InvalidCredentials: it is not UTF-8, not JSON, not an object, or names a member twice.
+    """
+    data = Hidden(data)
+    members, problem = _members(data.reveal())
+    if problem is not None:
+        message = f"the credentials are not a document we can read: {problem}"
+        raise InvalidCredentials(message)
+    return members
+
+
+def _members(data: object) -> tuple[dict[str, Any], str | None]:
+    """Return the members of a document, or what is wrong with it."""
+    problem = None
+    if isinstance(data, (bytes, bytearray, str)):
+        data, problem = _parse_json(data)
+    if problem is None and isinstance(data, Mapping):
+        return dict(data), None
+    return {}, problem or f"a JSON object, in braces, is expected, not {_json_type(data)}"
+
+
+def _parse_json(data: bytes | bytearray | str) -> tuple[Any, str | None]:
+    """Return the parsed document, or what is wrong with it: without the text, which JSON's own errors hold."""
+    twice: list[str] = []
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        counted = Counter(name for name, _ in pairs)
+        twice.extend(name for name, count in counted.items() if count > 1)
+        return dict(pairs)
+
+    try:
+        text = (data if isinstance(data, str) else data.decode()).removeprefix("\ufeff")
+        parsed = json.loads(text, object_pairs_hook=unique)
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except UnicodeDecodeError:
+        utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+        problem = f"they are {'UTF-16' if utf16 else 'not UTF-8'} text; have the editor save them as UTF-8"
+    except UnicodeEncodeError:
+        problem = "half of a character stands in them, as an escape from \\ud800 to \\udfff"
+    except json.JSONDecodeError as error:
+        problem = _json_problem(error)
+    except RecursionError:
+        problem = "they are nested too deeply"
+    except ValueError:  # Python's limit on the digits of a number
+        problem = "a number in them is too long"
+    else:
+        return parsed, f"a member stands in them twice: {printable_name(twice[0])}" if twice else None
+    return None, problem
+
+
+_JSON_PROBLEMS = (
+    # What stands where JSON expected something else, after what, and what that means.
+    (r"[}\]]", r",", "a comma stands before a closing brace; leave it out"),
+    (r",\s*[}\]]", r"", "a comma stands before a closing brace; leave it out"),
+    (r"[“”„‘’«»]", r"", "these quotation marks are an editor's; JSON has \" alone"),  # noqa: RUF001
+    (r"'", r"", "names and text stand in double quotation marks, not in single ones"),
+    (r"/|#", r"", "JSON has no comments; leave them out"),
+    (r"(?i:none|true|false|null)", r"", "null, true and false are written so, in small letters"),
+    (r"[A-Za-z]", r"[:\[,]\s*-?[0-9]+", "text stands in double quotation marks"),
+    (r"\xa0", r"", "a no-break space stands there; put a plain one"),
+)
+
+
+def _json_problem(error: json.JSONDecodeError) -> str:
+    """Return what is wrong with a text that is no JSON, and where: the same with every version of Python."""
+    text, place = error.doc, error.pos
+    if not text.strip():
+        return "they are empty"
+    if not text.lstrip().startswith(("{", "[")):
+        return "they are not JSON, which begins with a brace: {"
+    before = text[:place].rstrip()
+    reason = next(
+        (
+            what
+            for here, after, what in _JSON_PROBLEMS
+            if re.match(here, text[place:]) and re.search(f"(?:{after})$", before)
+        ),
+        "",
+    )
+    if reason.startswith("a comma") and before.endswith(","):
+        place = len(before) - 1
+    reason = reason or _plain_reason(error.msg, at_end=not text[place:].strip())
+    line, column = text.count("\n", 0, place) + 1, place - text.rfind("\n", 0, place)
+    return f"not JSON at line {line}, column {column}: {reason}"
+
+
+def _plain_reason(message: str, *, at_end: bool) -> str:
+    told = {
+        "Expecting ',' delimiter": "a comma is missing",
+        "Expecting ':' delimiter": "a colon is missing",
+        "Expecting property name enclosed in double quotes": "a name in double quotation marks is expected",
+        "Extra data": "something stands behind the last brace",
+        "Invalid \\escape": "a backslash in a text is written twice",
+        "Invalid control character at": "a line break or a tab stands in a text; write \\n or \\t",
+        "Unterminated string starting at": "this text has no quotation mark at its end",
+    }
+    for beginning, reason in told.items():
+        if message.startswith(beginning) and not (at_end and beginning.startswith("Expecting")):
+            return reason
+    return "the end is missing" if at_end else "text in quotation marks, a number, null, true or false is expected"
+
+
+def _json_type(value: object) -> str:
+    return {list: "an array", str: "a string", type(None): "null", bool: "true or false"}.get(type(value), "a number")

@@ -1,0 +1,60 @@
+"""Listings that come page by page, from a storage that may always have one more."""
+
+from __future__ import annotations
+
+from connectors.errors import StorageUnavailable
+
+__all__ = ["Pages"]
+
+MOST_PAGES = 10_000
+"""Pages of one listing: with 1,000 objects on each, as S3 has them, ten million objects."""
+MOST_BARREN = 1_000
+"""Pages in a row with nothing on them that was not on an earlier one: some storages do have pages with nothing."""
+
+
+class Pages:
+    """Watches over the pages of one listing.
+
+    Args:
+        where: what is listed, for messages.
+
+    >>> pages = Pages("s3://clinic/wards")
+    >>> pages.turned("wards/north.csv", "page-2")
+    >>> pages.turned("wards/south.csv", "page-2")
+    Traceback (most recent call last):
+    connectors.errors.StorageUnavailable: the storage lists s3://clinic/wards in circles; do not trust the listing
+    """
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._tokens: set[str] = set()
+        self._firsts: set[str] = set()
+        self._pages = self._barren = 0
+
+    def turned(self, first: str | None, token: str | None) -> None:
+        """Take note of a page.
+
+        Args:
+            first: the name of the first object or folder on it; None if there is none.
+            token: what leads to the next page; None or nothing if this is the last.
+
+        Raises:
+            StorageUnavailable: this leads nowhere.
+        """
+        if not token:
+            return
+        if token in self._tokens:
+            message = f"the storage lists {self._where} in circles; do not trust the listing"
+            raise StorageUnavailable(message)
+        self._tokens.add(token)
+        self._pages += 1
+        self._barren += 1
+        if first is not None and first not in self._firsts:
+            self._firsts.add(first)
+            self._barren = 0
+        if self._pages > MOST_PAGES or self._barren > MOST_BARREN:
+            message = (
+                f"the storage's listing of {self._where} has no end: gave up after {self._pages} pages; "
+                "list a folder further down"
+            )
+            raise StorageUnavailable(message)

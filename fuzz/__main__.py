@@ -1,0 +1,100 @@
+"""Fuzz one target: ``python -m fuzz TARGET``, or see what a single input comes to: ``python -m fuzz TARGET FILE``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+from fuzz.targets import NAMES
+
+CORPUS = Path(__file__).parent / "corpus"
+PACKAGES = [
+    "connectors",
+    "connectors_azure",
+    "connectors_gcs",
+    "connectors_https",
+    "connectors_s3",
+    "connectors_sftp",
+]
+"""What tells the fuzzer where its inputs lead: this project's own packages, and none of those below them."""
+
+
+def main() -> None:
+    """Read the command line, and do what it says."""
+    parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
+    parser.add_argument("target", choices=NAMES)
+    parser.add_argument("inputs", nargs="*", type=Path, help="inputs to try, once each, instead of fuzzing")
+    parser.add_argument("--seconds", type=int, default=0, help="how long; for ever if not given")
+    parser.add_argument("--runs", type=int, default=-1, help="how many inputs, those of the corpus included")
+    parser.add_argument("--seed", type=int, default=1, help="where chance starts")
+    parser.add_argument(
+        "--found", type=Path, help="a folder for new inputs that reach something new; else none is kept"
+    )
+    parser.add_argument("--seeds", action="store_true", help="write the inputs to begin with into the corpus")
+    parser.add_argument(
+        "--keep", type=Path, help="copy inputs of a folder into the corpus, if they reach something new"
+    )
+    arguments = parser.parse_args()
+    kept = CORPUS / arguments.target
+    if arguments.seeds:
+        _write_seeds(arguments.target, kept)
+        return
+    target = importlib.import_module(f"fuzz.targets.{arguments.target}") if arguments.keep or arguments.inputs else None
+    if arguments.keep and target:
+        from fuzz.keeping import keep  # noqa: PLC0415 - imports what is to be instrumented when fuzzing
+
+        print(f"{keep(target.check, arguments.keep.iterdir(), kept)} more inputs are kept")
+    elif target:
+        for path in arguments.inputs:
+            print(f"{path}: {target.check(path.read_bytes())}")
+    else:
+        _fuzz(arguments, kept)
+
+
+def _write_seeds(name: str, kept: Path) -> None:
+    kept.mkdir(parents=True, exist_ok=True)
+    for label, data in importlib.import_module(f"fuzz.targets.{name}").seeds().items():
+        (kept / label).write_bytes(data)
+
+
+def _fuzz(arguments: argparse.Namespace, kept: Path) -> None:
+    import atheris  # noqa: PLC0415 - trying single inputs does without
+
+    with atheris.instrument_imports(include=PACKAGES):
+        target = importlib.import_module(f"fuzz.targets.{arguments.target}")
+    # Libraries tell their logs of each answer that they cannot read.
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
+        found = str(arguments.found or os.path.join(scratch, "found"))
+        os.makedirs(found, exist_ok=True)
+        words = os.path.join(scratch, "words")
+        with open(words, "w", encoding="ascii") as file:
+            file.writelines(f'"{_escaped(word)}"\n' for word in getattr(target, "WORDS", (b"\xff",)))
+        options = [
+            f"-dict={words}",
+            f"-seed={arguments.seed}",
+            f"-runs={arguments.runs}",
+            f"-max_total_time={arguments.seconds}",
+            f"-artifact_prefix={os.path.join(found, '')}",
+            "-max_len=4096",
+            "-timeout=30",
+            "-rss_limit_mb=4096",
+            "-print_final_stats=1",
+        ]
+        atheris.Setup([sys.argv[0], *options, found, str(kept)], target.check)
+        atheris.Fuzz()
+
+
+def _escaped(word: bytes) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in word)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,283 @@
+"""What servers behind presigned URLs, and Google Cloud Storage, answer: whole HTTP answers, as they come over the wire.
+
+The first byte chooses what is asked; the rest is the answers, one after the other, with `NEXT` between them.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from connectors.secrets import SecretText
+from connectors_gcs.client import Client
+from connectors_gcs.credentials import GcsCredentials
+from connectors_gcs.filesystem import Gcs
+from connectors_gcs.identity import _Google
+from connectors_gcs.session import Session
+from connectors_https.client import Limits
+from connectors_https.filesystem import PresignedFileSystem
+from connectors_https.location import Place
+from fuzz.checks import MARK, attempt, hold
+from fuzz.wire import answering
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["NEXT", "QUESTIONS", "WORDS", "check", "seeds"]
+
+NEXT = b"\n~next~\n"
+WORDS = (
+    *(b"HTTP/1.1 ", b"200", b"206", b"307", b"308", b"401", b"403", b"404", b"409", b"412", b"416", b"429", b"503"),
+    *(b"Content-Length: ", b"Content-Range: bytes ", b"bytes */0", b"Range: bytes=0-", b"ETag: ", b"Retry-After: "),
+    *(
+        b"Location: ",
+        b"Last-Modified: ",
+        b"Content-Encoding: gzip",
+        b"Transfer-Encoding: chunked",
+        b"Connection: close",
+    ),
+    *(
+        b"x-ms-error-code: ",
+        b"x-goog-generation: ",
+        b"<Code>",
+        b"</Code>",
+        b"<ActualObjectSize>",
+        b"Infinity",
+        b"1e999",
+    ),
+    *(b'"items": ', b'"prefixes": ', b'"nextPageToken": ', b'"name": ', b'"size": ', b'"generation": ', b'"updated": '),
+    *(b'"timeCreated": ', b'"done": true', b'"rewriteToken": ', b'"access_token": ', b'"expires_in": ', b'"reason": '),
+    *(NEXT, b"\r\n", b"null", b"true", b"[]", b"{}", b"-1", b"\\ud800", b"99999999999999999999"),
+)
+"""What the fuzzer puts in, besides bytes."""
+START, STOP = 3, 40
+"""The range that is asked for."""
+
+_LIMITS = Limits(connect_timeout=5, read_timeout=5, attempts=2, backoff=0, longest_pause=0)
+_PLACE = Place.of("http://127.0.0.1:9/ward/one")
+
+
+def _https() -> PresignedFileSystem:
+    return PresignedFileSystem(_PLACE, SecretText(f"X-Amz-Signature={MARK}"), _LIMITS)
+
+
+def _https_range() -> None:
+    source = _https().open_source(_PLACE.location)
+    try:
+        data = bytes(source.read_range(START, STOP))
+        hold(len(data) == max(0, min(STOP, source.size) - START), "a range of another size than was asked for")
+    finally:
+        source.close()
+
+
+def _https_info() -> None:
+    info = _https().info(_PLACE.location)
+    hold(type(info["size"]) is int and info["size"] >= 0, "no size")
+
+
+def _https_modified() -> None:
+    _https().modified(_PLACE.location)
+
+
+def _https_put() -> None:
+    with _https().open(_PLACE.location, "xb") as file:
+        file.write(b"37.2")
+
+
+def _gcs() -> Gcs:
+    fs = Gcs(GcsCredentials(token=MARK, endpoint_url="http://127.0.0.1:9", encryption=None))
+    fs._client.attempts = 2
+    return fs
+
+
+def _gcs_range() -> None:
+    source = _gcs().open_source("clinic/ward/one")
+    data = source.read_range(START, STOP)
+    hold(len(data) == max(0, min(STOP, source.size) - START), "a range of another size than was asked for")
+
+
+def _gcs_info() -> None:
+    _check_entry(_gcs().info("clinic/ward/one"), "clinic/ward/one")
+
+
+def _gcs_listing() -> None:
+    for entry in _gcs().ls("clinic/ward", detail=True):
+        _check_entry(entry, "clinic/ward")
+
+
+def _gcs_find() -> None:
+    for name, entry in _gcs().find("clinic/ward", detail=True, withdirs=True).items():
+        hold(name == entry["name"], "two names for one entry")
+        _check_entry(entry, "clinic/ward")
+
+
+def _gcs_times() -> None:
+    fs = _gcs()
+    hold(fs.modified("clinic/ward/one").year, "no time")
+    hold(fs.created("clinic/ward/one").year, "no time")
+
+
+def _gcs_copy() -> None:
+    _gcs().cp_file("clinic/ward/one", "clinic/ward/two")
+
+
+def _gcs_session() -> None:
+    client = _gcs()._client
+    session = Session(client, "clinic/ward/one", 0)
+    try:
+        session.send(b"37.2")
+        session.send(b"38.9", "digest")
+    finally:
+        session.cancel()
+
+
+def _gcs_put() -> None:
+    with _gcs().open("clinic/ward/one", "wb") as file:
+        file.write(b"37.2")
+
+
+def _gcs_remove() -> None:
+    _gcs().rm("clinic/ward", recursive=True)
+
+
+def _gcs_token() -> None:
+    client = Client(_account())
+    hold(isinstance(client._identity, _Google), "no account")
+    token = client._identity.headers()["Authorization"].removeprefix("Bearer ")
+    hold(token and token.isascii() and token.isprintable(), "no header holds such a token")
+
+
+@functools.cache
+def _account() -> GcsCredentials:
+    from fuzz.targets.credentials import private_key  # noqa: PLC0415 - making it takes a while
+
+    account = {
+        "type": "service_account",
+        "client_email": "reader@project.iam.gserviceaccount.com",
+        "private_key": private_key(),
+        "token_uri": "http://127.0.0.1:9/token",
+    }
+    return GcsCredentials.model_validate(
+        {"service_account": account, "endpoint_url": "http://127.0.0.1:9", "encryption": None}
+    )
+
+
+def _check_entry(entry: dict[str, Any], below: str) -> None:
+    hold(entry["type"] in ("file", "directory"), "neither file nor folder")
+    hold(type(entry["size"]) is int and entry["size"] >= 0, "no size")
+    hold(isinstance(entry["name"], str) and f"{entry['name']}/".startswith(f"{below}/"), "it lies elsewhere")
+    entry["name"].encode()
+
+
+QUESTIONS: tuple[Callable[[], None], ...] = (
+    _https_range,
+    _https_info,
+    _https_modified,
+    _https_put,
+    _gcs_range,
+    _gcs_info,
+    _gcs_listing,
+    _gcs_find,
+    _gcs_times,
+    _gcs_copy,
+    _gcs_session,
+    _gcs_put,
+    _gcs_remove,
+    _gcs_token,
+)
+
+
+def check(data: bytes) -> str:
+    """Ask a server that answers so."""
+    question = QUESTIONS[(data[0] if data else 0) % len(QUESTIONS)]
+    # An error quotes a redirect's host, so only what the client sends is secret where the server says the same.
+    hidden = MARK.encode() not in data
+    with answering(*data[1:].split(NEXT)):
+        return attempt(question, hidden=hidden)
+
+
+def answer(status: str, body: bytes = b"", *headers: str) -> bytes:
+    """Return an HTTP answer."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def seeds() -> dict[str, bytes]:
+    """Return the inputs to begin with."""
+    item = (
+        b'{"name": "ward/one", "size": "64", "generation": "17", "md5Hash": "a=", '
+        b'"timeCreated": "2026-01-02T03:04:05.678Z", "updated": "2026-01-02T03:04:05.678Z"}'
+    )
+    error = b"<?xml version='1.0'?><Error><Code>%s</Code><Message>no</Message></Error>"
+    reason = b'{"error": {"errors": [{"reason": "rateLimitExceeded"}], "code": 403}}'
+    page = b'{"items": [' + item + b'], "prefixes": ["ward/north/"], "nextPageToken": "2"}'
+    last = b'{"items": [{"name": "ward/", "size": "0"}]}'
+    part = answer("206 Partial Content", bytes(37), "Content-Range: bytes 3-39/64", 'ETag: "a"')
+    object_part = answer("206 Partial Content", bytes(37), "Content-Range: bytes 3-39/64", "x-goog-generation: 17")
+    first = answer(
+        "206 Partial Content", b"a", "Content-Range: bytes 0-0/64", "Last-Modified: Mon, 05 Jan 2026 03:04:05 GMT"
+    )
+    opened = answer("200 OK", b"", "Location: http://127.0.0.1:9/upload/storage/v1/b/clinic/o?upload_id=1")
+    found = {
+        _https_range: [
+            part,
+            answer("200 OK", bytes(64), "Last-Modified: Mon, 05 Jan 2026 03:04:05 GMT"),
+            answer("416 Range Not Satisfiable", b"", "Content-Range: bytes */2"),
+            answer("416 X", b"<ActualObjectSize>0</ActualObjectSize>"),
+            answer("403 Forbidden", error % b"ExpiredToken"),
+            answer("503 Slow Down", error % b"SlowDown", "Retry-After: 3") + NEXT + part,
+            answer("503 Slow Down", b"", "Retry-After: Mon, 05 Jan 2026 03:04:05 GMT"),
+            answer("307 Temporary Redirect", b"", "Location: https://elsewhere.example/x"),
+            answer("404 Not Found", error % b"NoSuchBucket", "x-ms-error-code: ContainerNotFound"),
+        ],
+        _https_info: [
+            first,
+            answer("206 Partial Content", b"", "Content-Range: bytes 0--1/0") + NEXT + answer("200 OK"),
+        ],
+        _https_modified: [first],
+        _https_put: [
+            answer("200 OK", b"", 'ETag: "a"'),
+            answer("412 X", error % b"PreconditionFailed"),
+            answer("409 X", error % b"ConditionalRequestConflict"),
+        ],
+        _gcs_range: [
+            object_part,
+            answer("200 OK", bytes(64), "x-goog-generation: 17"),
+            answer("416 X"),
+            answer("403 X", reason),
+            answer(
+                "206 X", bytes(37), "Content-Range: bytes 3-39/64", "x-goog-generation: 17", "Content-Encoding: gzip"
+            ),
+        ],
+        _gcs_info: [answer("200 OK", item), answer("404 X") + NEXT + answer("200 OK", last), answer("401 X", reason)],
+        _gcs_listing: [answer("200 OK", page) + NEXT + answer("200 OK", last), answer("200 OK", b"{}")],
+        _gcs_find: [answer("200 OK", page) + NEXT + answer("200 OK", last)],
+        _gcs_times: [answer("200 OK", item)],
+        _gcs_copy: [
+            answer("200 OK", b'{"done": false, "rewriteToken": "t"}') + NEXT + answer("200 OK", b'{"done": true}')
+        ],
+        _gcs_session: [
+            opened
+            + NEXT
+            + answer("308 Resume Incomplete", b"", "Range: bytes=0-3")
+            + NEXT
+            + answer("200 OK", item)
+            + NEXT
+            + answer("499 X"),
+            opened + NEXT + answer("308 X", b"", "Range: bytes=0-1") + NEXT + answer("503 X"),
+        ],
+        _gcs_put: [answer("200 OK", item), answer("412 X", reason)],
+        _gcs_remove: [
+            answer("200 OK", page.replace(b'"2"', b"null")) + NEXT + answer("204 No Content") + NEXT + answer("404 X")
+        ],
+        _gcs_token: [
+            answer("200 OK", b'{"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}'),
+            answer("400 X", b'{"error": "invalid_grant", "error_description": "d"}'),
+            answer("200 OK", b'{"access_token": "t", "expires_in": "60"}'),
+        ],
+    }
+    return {
+        f"{question.__name__[1:]}-{number}": bytes([QUESTIONS.index(question)]) + data
+        for question, listed in found.items()
+        for number, data in enumerate(listed)
+    }

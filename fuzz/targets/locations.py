@@ -1,0 +1,270 @@
+"""Locations, and what people paste from portals: signed queries, connection strings, endpoints.
+
+The first byte chooses the parser, the rest is its text.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from connectors.backend import scheme_of
+from connectors.local import FileBackend, FileCredentials, MemoryBackend, MemoryCredentials
+from connectors.secrets import SecretText, redact_url
+from connectors_azure import connection_string as azure_text
+from connectors_azure import location as azure
+from connectors_gcs import location as gcs
+from connectors_https.location import Place
+from connectors_https.signature import Signature
+from connectors_s3 import location as s3
+from connectors_sftp import location as sftp
+from fuzz.checks import ACCEPTED, MARK, attempt, hold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["PARSERS", "WORDS", "check", "seeds"]
+
+WORDS = (
+    *(b"s3://", b"gs://", b"az://", b"abfss://", b"sftp://", b"ssh://", b"https://", b"http://", b"file:///", b"://"),
+    *(b"hunter2", b"user:hunter2@", b"?hunter2", b"#hunter2", b"[::1]", b"127.0.0.1", b"localhost", b":0", b":65536"),
+    *(b".blob.core.windows.net", b"/../", b"/./", b"//", b"%2F", b"%00", b"%ff", b"\\", b"\xc2\xa0", b"\xed\xa0\x80"),
+    *(b"X-Amz-Date=", b"X-Amz-Expires=", b"X-Amz-Signature=", b"X-Amz-SignedHeaders=", b"20260102T030405Z", b"&sig="),
+    *(
+        b"&se=",
+        b"&ske=",
+        b"X-Goog-Date=",
+        b"GoogleAccessId=",
+        b"Expires=",
+        b"99999999999",
+        b"9999-12-31T23:59:59-23:59",
+    ),
+    *(
+        b"AccountName=",
+        b"AccountKey=",
+        b"BlobEndpoint=",
+        b"SharedAccessSignature=",
+        b"EndpointSuffix=",
+        b";",
+        b"0001-01-01",
+    ),
+)
+"""What the fuzzer puts in, besides bytes."""
+
+_SCHEME = re.compile(r"[A-Za-z0-9+-]+")
+
+
+def _scheme(text: str) -> str:
+    def parse() -> None:
+        scheme = scheme_of(text)
+        hold(scheme == scheme.lower() and text.lower().startswith(f"{scheme}://"), "another scheme than is written")
+
+    return attempt(parse, hidden=_is_secret(text))
+
+
+def _redact(text: str) -> str:
+    shown = redact_url(text)
+    if _is_secret(text):
+        hold(MARK not in shown, "a secret of a URL is shown")
+    hold(redact_url(shown) == shown or "?" in shown, "what is shown would not be shown so")
+    return ACCEPTED
+
+
+def _s3(text: str) -> str:
+    def parse() -> None:
+        bucket, key = s3.split_location(text)
+        hold(text.partition("://")[2] == f"{bucket}/{key}", "a location of S3 does not read back")
+        hold(s3.split_path(f"{bucket}/{key}") == (bucket, key), "a path of S3 does not read back")
+        _check_name(key)
+
+    return attempt(parse, hidden=_is_secret(text))
+
+
+def _gcs(text: str) -> str:
+    def parse() -> None:
+        bucket, key = gcs.split_location(text)
+        hold(text.partition("://")[2] == f"{bucket}/{key}", "a location of Google's does not read back")
+        hold(gcs.split_path(f"{bucket}/{key}") == (bucket, key), "a path of Google's does not read back")
+        _check_name(key)
+
+    return attempt(parse, hidden=_is_secret(text))
+
+
+def _azure(text: str) -> str:
+    def parse() -> None:
+        place = azure.split_location(text)
+        hold(text.endswith(f"/{place.name}"), "a location in Azure does not read back")
+        hold(azure.split_path(place.path) == (place.container, place.name), "a path in Azure does not read back")
+        _check_name(place.name)
+
+    return attempt(parse, hidden=_is_secret(text))
+
+
+def _azure_path(text: str) -> str:
+    def parse() -> None:
+        container, name = azure.split_path(text)
+        hold(text in (container, f"{container}/{name}"), "a path in Azure does not read back")
+
+    return attempt(parse)
+
+
+def _sftp(text: str) -> str:
+    def parse() -> None:
+        endpoint, path = sftp.split_location(text)
+        hold(text.endswith(path) and path.startswith("/"), "a location on an SFTP server does not read back")
+        hold(0 < endpoint.port < 1 << 16, "no port")
+        again = sftp.split_location(f"sftp://{endpoint}{path}")
+        hold(again == (endpoint, path), "an SFTP server is shown as another one")
+        _check_name(path[1:])
+
+    return attempt(parse, hidden=_is_secret(text))
+
+
+def _https(text: str) -> str:
+    def parse() -> None:
+        place = Place.of(text)
+        hold(place.path.isascii() and place.path.isprintable() and " " not in place.path, "no request line holds that")
+        hold(place.path.startswith("/") and not {"?", "#"} & set(place.path), "it is no path")
+        hold(place.host.isascii() and "@" not in place.host, "it is no host")
+        written = f"{place.scheme}://{place.host}{'' if place.port is None else f':{place.port}'}{place.path}"
+        again = Place.of(written)
+        hold((again.host, again.port, again.path) == (place.host, place.port, place.path), "a URL does not read back")
+
+    return attempt(parse, hidden=_is_secret(text))
+
+
+def _local(text: str) -> str:
+    def parse() -> None:
+        _, path = FileBackend().connect(text, FileCredentials(encryption=None))
+        hold(path.startswith("/") and "\0" not in path, "no file has such a path")
+        os.fsencode(path)
+
+    return attempt(parse, hidden=_is_secret(text))
+
+
+def _memory(text: str) -> str:
+    return attempt(lambda: MemoryBackend().connect(text, MemoryCredentials(encryption=None)))
+
+
+def _signature(text: str) -> str:
+    found = Signature.of(text)
+    hold(MARK not in str(found.expires_at), "a secret is shown as a time")
+    hold(all(re.fullmatch(r"[a-z0-9-]+", name) for name in found.signed_headers), "no header has such a name")
+    if found.expires_at is not None:
+        hold(found.expires_at.utcoffset() is not None, "a moment without a zone")
+        f"{found.expires_at:%Y-%m-%d %H:%M:%S} {found.expires_at.timestamp()}"
+    return found.flavour
+
+
+def _connection(text: str) -> str:
+    connection, problem = azure_text.parse_connection_string(SecretText(text))
+    hold((connection is None) != (problem is None), "either a connection or a problem")
+    if connection is None:
+        hold(MARK not in (problem or ""), "a secret is shown")
+        return "a problem"
+    hold((connection.key is None) != (connection.sas is None), "either a key or a signature")
+    hold(azure_text.endpoint_problem(connection.endpoint) is None, "it is no endpoint")
+    hold(re.fullmatch("[a-z0-9]{3,24}", connection.account), "it is no account")
+    hold(MARK not in f"{connection!r} {connection}", "a secret is shown")
+    if connection.sas:
+        azure_text.sas_expiry(connection.sas)
+    return ACCEPTED
+
+
+def _pasted(text: str) -> str:
+    secret = SecretText(text)
+    problems = [azure_text.sas_problem(secret), azure_text.key_problem(secret), azure_text.endpoint_problem(text)]
+    hold(not any(MARK in problem for problem in problems if problem), "a secret is shown")
+    azure_text.sas_expiry(secret)
+    if problems[2] is None:
+        azure_text.sends_in_the_clear(text)
+        hold(urlsplit(text).hostname, "an endpoint without a host")
+    return ACCEPTED if None in problems else "a problem"
+
+
+def _check_name(name: str) -> None:
+    hold(not {".", ".."} & set(name.split("/")), "a name leads elsewhere")
+    hold(not any(character < " " or character == "\x7f" for character in name), "control characters in a name")
+    name.encode("utf-8")
+
+
+def _is_secret(text: str) -> bool:
+    """Tell whether `MARK` stands only where a URL has its secrets: user information, query and fragment."""
+    start = min((place for place in map(text.find, "?#") if place >= 0), default=len(text))
+    before = text[:start]
+    scheme, separator, rest = before.partition("://")
+    authority, slash, path = rest.partition("/")
+    if separator and _SCHEME.fullmatch(scheme):
+        before = f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+    return MARK in text and MARK not in before
+
+
+PARSERS: tuple[Callable[[str], str], ...] = (
+    _scheme,
+    _redact,
+    _s3,
+    _gcs,
+    _azure,
+    _azure_path,
+    _sftp,
+    _https,
+    _local,
+    _memory,
+    _signature,
+    _connection,
+    _pasted,
+)
+
+
+def check(data: bytes) -> str:
+    """Give a parser its text."""
+    # Half characters too: a program may hand in what it got from a file's name.
+    text = data[1:].decode("utf-8", "surrogateescape")
+    return PARSERS[(data[0] if data else 0) % len(PARSERS)](text)
+
+
+def seeds() -> dict[str, bytes]:
+    """Return the inputs to begin with."""
+    texts: dict[Callable[[str], str], list[str]] = {
+        _scheme: ["s3://clinic/ward", "az+x://a", "nothing"],
+        _redact: [f"https://user:{MARK}@host:8443/bucket/key?X-Amz-Signature={MARK}#x", f"not a url?{MARK}"],
+        _s3: ["s3://clinic/2026/50% of patients?.csv", "s3://clinic/", f"s3://{MARK}@clinic/a", "s3://arn:aws:s3:x/y"],
+        _gcs: ["gs://clinic/2026/50% of patients?.csv", "gcs://clinic.example/folder/", f"gs://a:{MARK}@b/c"],
+        _azure: [
+            "az://clinic/2026/50% of patients?.csv",
+            "abfss://clinic@account.dfs.core.windows.net/name",
+            "az://$root/x",
+            f"az://clinic@{MARK}/x",
+        ],
+        _azure_path: ["clinic/name", "clinic", "$web/index.html"],
+        _sftp: ["sftp://files.clinic.example:2222/2026/a b?.csv", "ssh://[::1]:22/x/", f"sftp://u:{MARK}@h/p"],
+        _https: [
+            "https://bucket.s3.eu-west-1.amazonaws.com/ward/a%20b.csv",
+            "http://127.0.0.1:9000/b/k",
+            "http://[::1]:80/x%zz",
+            f"https://host/x?sig={MARK}",
+            f"https://u:{MARK}@host/x",
+        ],
+        _local: ["file:///data/conditions.csv.sealed", "file://localhost/a%3Fb", f"file:///x?{MARK}", "file://[x/y"],
+        _memory: ["memory://bucket/key"],
+        _signature: [
+            f"X-Amz-Date=20260102T030405Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host%3Brange&X-Amz-Signature={MARK}",
+            f"sv=2024-11-04&se=2026-01-02T03%3A04Z&ske=2026-01-02T03%3A04%3A05%2B01%3A00&sig={MARK}",
+            f"X-Goog-Date=20260102T030405Z&X-Goog-Expires=60&X-Goog-Signature={MARK}",
+            f"GoogleAccessId=a&Expires=1767322800&Signature={MARK}",
+            f"AWSAccessKeyId=a&Expires=1767322800&Signature={MARK}",
+        ],
+        _connection: [
+            f"DefaultEndpointsProtocol=https;AccountName=clinic;AccountKey={MARK}A=;EndpointSuffix=core.windows.net",
+            f"BlobEndpoint=https://clinic.blob.core.windows.net/;SharedAccessSignature=sv=1&se=2026-01-02&sig={MARK}",
+            f"AccountName=clinic;AccountKey={MARK}A=;BlobEndpoint=http://127.0.0.1:10000/clinic",
+        ],
+        _pasted: [f"?sv=1&sig={MARK}", "https://clinic.blob.core.windows.net", "http://[::1]:1/a", f"{MARK}A="],
+    }
+    return {
+        f"{parser.__name__[1:]}-{number}": bytes([PARSERS.index(parser)]) + text.encode()
+        for parser, listed in texts.items()
+        for number, text in enumerate(listed)
+    }

@@ -1,0 +1,155 @@
+"""Servers that say whatever bytes they are given: what connects to one finds its answer there already.
+
+The clients are the plugins' own, down to their HTTP libraries and the socket, whose other end this is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import aiohttp.connector
+import asyncssh
+import urllib3.connection
+from asyncssh.sftp import SFTPClientHandler
+
+from connectors_sftp.sessions import Session, Sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["ScriptedSessions", "answering", "replace"]
+
+MOST = 12
+"""Connections until nobody answers any more: a server that always has one more page must not keep a test for ever."""
+
+
+class _Wire:
+    """The answers for the connections of one test, the last of them for all that follow."""
+
+    def __init__(self, answers: Sequence[bytes]) -> None:
+        self._answers = answers
+        self._ends: deque[socket.socket] = deque()
+        self.made = 0
+
+    def connect(self) -> socket.socket:
+        """Return a connected socket, whose other end has answered and says no more."""
+        if self.made == MOST:
+            message = "no more connections"
+            raise ConnectionRefusedError(message)
+        answer = self._answers[min(self.made, len(self._answers) - 1)]
+        self.made += 1
+        ours, theirs = socket.socketpair()
+        theirs.sendall(answer)
+        theirs.shutdown(socket.SHUT_WR)
+        self._ends.append(theirs)  # closed, it would refuse the request
+        return ours
+
+    def close(self) -> None:
+        for one in self._ends:
+            one.close()
+
+
+@contextlib.contextmanager
+def answering(*answers: bytes) -> Iterator[_Wire]:
+    """Let every connection of an HTTP client be answered with bytes, for the block; and no pause be made in it.
+
+    Args:
+        answers: of the first connection, the second, and so on; the last one is given to all that follow.
+    """
+    wire = _Wire(answers)
+
+    async def start_connection(*_: Any, **__: Any) -> socket.socket:
+        ours = wire.connect()
+        ours.settimeout(0)
+        return ours
+
+    rest = asyncio.sleep
+
+    with contextlib.ExitStack() as undone:
+        replace(undone, urllib3.connection.HTTPConnection, "_new_conn", lambda _: wire.connect())
+        replace(undone, aiohttp.connector.aiohappyeyeballs, "start_connection", start_connection)
+        replace(undone, time, "sleep", lambda _: None)
+        replace(undone, asyncio, "sleep", lambda _, result=None: rest(0, result))
+        undone.callback(wire.close)
+        yield wire
+
+
+def replace(undone: contextlib.ExitStack, owner: Any, name: str, value: Any) -> None:
+    """Set an attribute until a stack is left."""
+    undone.callback(setattr, owner, name, getattr(owner, name))
+    setattr(owner, name, value)
+
+
+class ScriptedSessions(Sessions):
+    """Sessions with an SFTP server that answers each request with the next packet of a script.
+
+    Args:
+        endpoint: what errors call it.
+        credentials: as for any.
+        packets: a type's byte and what follows the request's number, for each answer; the connection ends after them.
+    """
+
+    def __init__(self, endpoint: Any, credentials: Any, packets: Sequence[bytes]) -> None:
+        super().__init__(endpoint, credentials)
+        self._packets = packets
+
+    async def _open(self) -> Session:
+        channel = _Channel(self._packets)
+        reader: Any = channel
+        handler = SFTPClientHandler(asyncio.get_running_loop(), "strict", reader, reader, 3)
+        await handler.start()
+        connection: Any = channel
+        channel.receiving = asyncio.ensure_future(handler.recv_packets())
+        await handler.request_limits()
+        return Session(connection, asyncssh.SFTPClient(handler, None, "strict"))
+
+
+class _Channel:
+    """An SSH channel and connection, as far as asyncssh's SFTP client looks at them."""
+
+    def __init__(self, packets: Sequence[bytes]) -> None:
+        self._script = list(packets)
+        self._incoming = asyncio.StreamReader()
+        self._closed = False
+        self.logger = asyncssh.logging.logger
+        self.channel = self
+        self.receiving: asyncio.Future[None] | None = None
+
+    def write(self, data: bytes) -> None:
+        """Answer a request: its type and number come after its length."""
+        kind = data[4]
+        if self._closed or not self._script:
+            self._incoming.feed_eof()
+            return
+        packet = self._script.pop(0)
+        payload = packet if kind == asyncssh.sftp.FXP_INIT else packet[:1] + data[5:9] + packet[1:]
+        self._incoming.feed_data(struct.pack(">I", len(payload)) + payload)
+
+    async def readexactly(self, size: int) -> bytes:
+        """Return the next bytes."""
+        return await self._incoming.readexactly(size)
+
+    def get_extra_info(self, _: str, default: Any = None) -> Any:
+        """Know nothing about the server."""
+        return default
+
+    def is_closing(self) -> bool:
+        """Tell whether it is closed."""
+        return self._closed
+
+    def is_closed(self) -> bool:
+        """Tell whether it is closed."""
+        return self._closed
+
+    def close(self) -> None:
+        """Close it."""
+        self._closed = True
+        self._incoming.feed_eof()
+
+    abort = close

@@ -1,0 +1,96 @@
+"""Credentials that end in the middle of a read: it goes on if the app config has new ones by then."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import network
+import pytest
+from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+
+import connectors
+from connectors.errors import CredentialsExpired
+
+PLAIN = bytes(range(250)) * 2000
+KEY = {"encryption": {"key": network.KEY}}
+
+
+def lay_down(root, location, document):
+    folder = root / "input" / "conditions" / "dataset"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "location.txt").write_text(location)
+    (folder / "credentials.bin").write_text(json.dumps({**document, **KEY}))
+
+
+def read_on(root, end, renew):
+    """Read a part, let the credentials end, and read the rest, which is on its way to be asked for."""
+    with connectors.load(root)["input"]["conditions"].open() as file:
+        first = file.read(1000)
+        with end():
+            renew()
+            return first + file.read()
+
+
+def test_s3_session_that_ends(request, s3, tmp_path, monkeypatch, tally):
+    network.impatient(monkeypatch)
+    storage = network.storage_at("S3", request)
+    storage.write("ending", PLAIN)
+    location, document = storage.locate("ending", False)
+    # What tells two documents apart for the proxy: the region stands in each signature.
+    old, new = {**document, "region": "us-east-1"}, {**document, "region": "eu-west-1"}
+    ended = lambda: storage.proxy.rule("faults.Expired", text="/us-east-1/")  # noqa: E731
+    with tally("the session's token expires in mid-read, with and without new credentials", "S3") as cases:
+        lay_down(tmp_path, location, old)
+        renewed = cases.read(lambda: read_on(tmp_path, ended, lambda: lay_down(tmp_path, location, new)), PLAIN)
+        lay_down(tmp_path, location, old)
+        cases.refused(lambda: read_on(tmp_path, ended, lambda: None), CredentialsExpired)
+    assert renewed == "the right bytes"
+
+
+@pytest.mark.timeout(120)
+def test_azure_sas_that_ends(request, azure, tmp_path, monkeypatch, tally):
+    network.impatient(monkeypatch)
+    storage = network.storage_at("Azure", request)
+    storage.write("ending", PLAIN)
+    location, document = storage.locate("ending", False)
+
+    def signed(seconds):
+        ends = datetime.now(UTC) + timedelta(seconds=seconds)
+        permission = ContainerSasPermissions(read=True)
+        token = generate_container_sas(
+            azure.account, network.CONTAINER, account_key=azure.key, permission=permission, expiry=ends
+        )
+        return {**{name: document[name] for name in ("account_name", "endpoint_url")}, "sas_token": token}
+
+    def ended():
+        time.sleep(3.1)  # it is the storage that says so, and it counts in whole seconds
+        return storage.proxy.rule(None)
+
+    with tally("the shared access signature expires in mid-read, with and without a new one", "Azure") as cases:
+        lay_down(tmp_path, location, signed(2))
+        renewed = cases.read(lambda: read_on(tmp_path, ended, lambda: lay_down(tmp_path, location, signed(600))), PLAIN)
+        lay_down(tmp_path, location, signed(2))
+        cases.refused(lambda: read_on(tmp_path, ended, lambda: None), CredentialsExpired)
+    assert renewed == "the right bytes"
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", ["S3 over presigned URLs", "Azure over SAS URLs"])
+def test_signed_url_whose_session_ends(name, request, tmp_path, monkeypatch, tally):
+    network.impatient(monkeypatch)
+    storage = network.storage_at(name, request)
+    storage.write("ending", PLAIN)
+    location, old = storage.locate("ending", False)
+    time.sleep(1.1)  # so that the next one is signed in another second, and is another one
+    _, new = storage.locate("ending", False)
+    signature = network.signature(old["query_string"])
+    ended = lambda: storage.proxy.rule("faults.Expired", target=signature)  # noqa: E731
+    with tally("a signed URL expires in mid-read, with and without a new one", name) as cases:
+        lay_down(tmp_path, location, old)
+        renewed = cases.read(lambda: read_on(tmp_path, ended, lambda: lay_down(tmp_path, location, new)), PLAIN)
+        lay_down(tmp_path, location, old)
+        error = cases.refused(lambda: read_on(tmp_path, ended, lambda: None), CredentialsExpired)
+    assert renewed == "the right bytes"
+    assert signature not in str(error)

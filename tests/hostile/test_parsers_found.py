@@ -1,0 +1,166 @@
+"""What fuzzing has found, case by case: each of these once raised another error than ours, or did worse."""
+
+from __future__ import annotations
+
+import gc
+import os
+
+import pytest
+
+import connectors
+from connectors.errors import ConfigError, InvalidLocation, StorageUnavailable, UnknownDataset
+from connectors.filesystem import EncryptedFileSystem
+from connectors.fsspec_types import AbstractFileSystem
+from connectors_gcs.location import split_path
+from connectors_https.location import Place
+from fuzz.checks import attempt
+from fuzz.targets import answers, clouds
+from fuzz.targets.answers import NEXT, answer
+
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def no_connection_is_left_behind():
+    """Have those that a client has dropped collected here, and not in the next test."""
+    yield
+    gc.collect()
+
+
+KEY = "5a" * 32
+DATED = ("Last-Modified: Mon, 05 Jan 2026 03:04:05 GMT", 'ETag: "a"')
+LISTED = b"<ListBucketResult><IsTruncated>false</IsTruncated><Contents>%s</Contents></ListBucketResult>"
+BLOBS = b'<?xml version="1.0"?><EnumerationResults ContainerName="clinic"><Blobs><Blob>%s</Blob></Blobs></EnumerationResults>'
+ITEM = b'{"name": "ward/one", "size": %s, "generation": "1", "timeCreated": "", "updated": ""}'
+TOKEN = b'{"access_token": "t", "expires_in": 1e999}'
+
+ANSWERS = {
+    "a server without ranges, whose object ends before the range": ("https_range", answer("200 OK", b"ab")),
+    "a time that is too far away": (
+        "https_modified",
+        answer(
+            "206 X", b"a", "Content-Range: bytes 0-0/1", "Last-Modified: Mon, 05 Jan 99999999999999999999 03:04:05 GMT"
+        ),
+    ),
+    "a size without end": ("gcs_listing", answer("200 OK", b'{"items": [%s]}' % (ITEM % b"Infinity"))),
+    "a size less than nothing": ("gcs_info", answer("200 OK", ITEM % b'"-64"')),
+    "a token that lasts without end": ("gcs_token", answer("200 OK", TOKEN)),
+}
+CLOUDS = {
+    "a time that is none": ("s3", "info", answer("200 OK", b"", "Last-Modified: yesterday")),
+    "no XML": ("s3", "listing", answer("201 X", b"<?xml nonsense'?><")),
+    "a listing that fails, from outside an event loop": ("s3", "find", answer("500 X")),
+    "a size that is none": ("s3", "find", answer("200 OK", LISTED % b"<Key>ward/one</Key><Size>many</Size>")),
+    "an object without a name": ("s3", "listing", answer("200 OK", LISTED % b"<Size>1</Size>")),
+    "an object of another folder": ("s3", "find", answer("200 OK", LISTED % b"<Key>elsewhere</Key><Size>1</Size>")),
+    "a blob without a name": ("azure", "listing", answer("200 OK", BLOBS % b"<Properties/>", "Content-Type: application/xml")),
+    "a range beyond the end of a blob of an unknown size": ("azure", "range", answer("416 X", b"", "x-ms-error-code: InvalidRange") + NEXT + answer("200 OK", b"", *DATED).replace(b"Content-Length: 0\r\n", b"")),
+    "a blob of an unknown size": ("azure", "info", answer("200 OK", b"", *DATED, "x-ms-blob-type: BlockBlob").replace(b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n") + b"0\r\n\r\n"),
+}  # fmt: skip
+
+
+def test_answers_that_made_no_sense(tally):
+    questions = {question.__name__[1:]: number for number, question in enumerate(answers.QUESTIONS)}
+    stores = {(store[0], question.__name__[1:]): number for number, (store, question) in enumerate(clouds.QUESTIONS)}
+    told = {"https_range": "accepted", "https_modified": "NotSupported", "gcs_token": "AccessDenied"}
+    with tally("answers that once raised another error, or worse", "all plugins that speak HTTP") as cases:
+        for name, (question, data) in ANSWERS.items():
+            outcome = answers.check(bytes([questions[question]]) + data)
+            assert outcome == told.get(question, "StorageUnavailable"), name
+            cases.count(outcome if outcome != "accepted" else "nothing, where there is nothing")
+        for name, (store, question, data) in CLOUDS.items():
+            outcome = clouds.check(bytes([stores[store, question]]) + data)
+            assert outcome == "StorageUnavailable", name
+            cases.count(outcome)
+
+
+def test_a_copy_that_is_told_nonsense_ends():
+    number = next(n for n, question in enumerate(answers.QUESTIONS) if question.__name__ == "_gcs_copy")
+    data = (
+        answer("200 OK", b'{"done": false, "rewriteToken": "t"}')
+        + NEXT
+        + answer("200 OK", b'{"done": false, "rewriteToken": 1}')
+    )
+    assert answers.check(bytes([number]) + data) == "StorageUnavailable"
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["file://[x/y", "file:///a\tb", "file:///a%00b", "file:///\ud800", "file:///x?sig=hunter2", "file://u:hunter2@h/x"],
+)
+def test_a_location_of_no_file_is_refused_without_being_quoted(location):
+    with pytest.raises(InvalidLocation) as caught:
+        connectors.Dataset(location, {"encryption": None}).read_bytes()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_name_of_a_file_may_be_bytes_that_are_no_text(tmp_path):
+    path = os.fsencode(tmp_path) + b"/n\xffrth"
+    dataset = connectors.Dataset(f"file://{tmp_path}/n%FFrth", {"encryption": {"key": KEY}})
+    dataset.write_bytes(b"37.2")
+    assert os.path.exists(path)
+    assert dataset.read_bytes() == b"37.2"
+
+
+def test_a_key_with_a_scheme_in_it_is_another_key():
+    assert split_path("clinic/mirror/gs://other/one") == ("clinic", "mirror/gs://other/one")
+    assert split_path("gs://clinic/gcs://x") == ("clinic", "gcs://x")
+
+
+def test_half_a_character_in_a_url_is_refused():
+    with pytest.raises(InvalidLocation, match="half of a character"):
+        Place.of("https://host.example/\ud800")
+
+
+class Untold(AbstractFileSystem):
+    """A storage that tells of an object, and not how large it is."""
+
+    protocol = "untold"
+
+    def info(self, path, **_):
+        return {"name": path, "type": "file", "size": None}
+
+    def ls(self, path, detail=True, **_):
+        return [self.info(f"{path}/one"), {"name": f"{path}/two", "type": "file", "size": -1}]
+
+
+def test_an_object_of_unknown_size_is_an_error_when_asked_for_and_shown_in_a_listing():
+    fs = EncryptedFileSystem(fs=Untold(skip_instance_cache=True), key=KEY)
+    assert [entry["size"] for entry in fs.ls("/ward")] == [None, None]
+    for question in (fs.info, fs.cat_file):
+        with pytest.raises(StorageUnavailable, match="how large"):
+            question("/ward/one")
+
+
+@pytest.fixture
+def app(tmp_path):
+    dataset = tmp_path / "input" / "conditions" / "dataset"
+    dataset.mkdir(parents=True)
+    (dataset / "location.txt").write_text("memory://clinic/x")
+    return connectors.load(tmp_path)
+
+
+def test_links_in_a_circle_hide_nothing_else_of_an_app_config(app, tmp_path):
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "input" / "circle").symlink_to("circle")
+    assert list(app) == ["input"]
+    assert list(app["input"]) == ["conditions"]
+
+
+def test_half_a_character_names_no_port(app):
+    assert "\ud800" not in app
+    with pytest.raises(UnknownDataset):
+        app["input"]["\ud800"]
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_in_an_app_config_keeps_nobody_waiting(app, tmp_path):
+    os.mkfifo(tmp_path / "input" / "conditions" / "dataset" / "credentials.bin")
+    with pytest.raises(ConfigError, match=r"credentials.bin is no file"):
+        app["input"]["conditions"].read_bytes()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_a_folder_that_cannot_be_listed_is_an_error_of_ours(app, tmp_path):
+    (tmp_path / "input").chmod(0)
+    assert attempt(lambda: list(app)) == "ConfigError"

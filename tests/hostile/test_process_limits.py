@@ -1,0 +1,242 @@
+"""No more descriptors, no more threads: the right bytes or an error of ours, no wrong byte, no half object, no hang."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from dying import content
+from places import KEY, SOME, Place, place_on
+from starving import few_descriptors, few_threads
+
+import connectors
+from connectors import runner
+from connectors.errors import ConnectorError, MachineFailed
+from connectors.testing.tools import in_child
+
+SIZE = 9 << 20
+OLD = b"what stood there"
+
+
+def read_in_pieces(dataset: connectors.Dataset) -> bytes:
+    with dataset.open("rb") as file:
+        pieces = [file.read(1 << 20)]
+        while piece := file.read(3 << 20):
+            pieces.append(piece)
+    return b"".join(pieces)
+
+
+def ranges(dataset: connectors.Dataset) -> bytes:
+    fs, path = dataset.filesystem()
+    starts = range(0, SIZE, 1 << 20)
+    return b"".join(
+        fs.cat_ranges([path] * len(starts), list(starts), [start + (1 << 20) for start in starts], on_error="raise")
+    )
+
+
+READS = {"in pieces": read_in_pieces, "by ranges": ranges}
+
+
+def place_of(kind: str, fixture, name: str) -> Place:
+    if kind != "memory":
+        return place_on(kind, fixture, name)
+    at = f"memory://limits/{name}", {"encryption": {"key": KEY}}
+    return Place(*at, at, list, lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def loaded(monkeypatch):
+    """What is imported, or made once, at its first use needs descriptors too, and is no part of what is tried."""
+    tempfile.gettempdir()
+    monkeypatch.setattr("connectors_s3.sessions.TOTAL_ATTEMPTS", 2)  # what is refused here is so at each attempt
+    monkeypatch.setattr("connectors_azure.clients.FIRST_PAUSE", 0.001)
+    dataset = connectors.Dataset("memory://limits/loaded", {"encryption": {"key": KEY}})
+    dataset.write_bytes(b"37.2")
+    dataset.read_bytes()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", [*SOME, "memory"])
+def test_no_more_descriptors_to_read_with(kind, request, tally):
+    place = place_of(kind, request.getfixturevalue, "starved-reader")
+    plain = content(SIZE, 3)
+    place.writer().write_bytes(plain)
+    assert place.reader().read_bytes() == plain
+    with tally(
+        "no more files can be opened, while reading", kind, outcome="the right bytes, or an error of ours"
+    ) as cases:
+        for read in READS.values():
+            for count in (0, 1, 2, 4):
+                dataset = place.reader()
+                with few_descriptors(count):
+                    cases.read(lambda dataset=dataset, read=read: read(dataset), plain)
+                assert dataset.read_bytes() == plain  # as soon as there are some
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", [*SOME, "memory"])
+def test_no_more_descriptors_to_write_with(kind, request, tally):
+    place = place_of(kind, request.getfixturevalue, "starved-writer")
+    place.writer().write_bytes(OLD)
+    with tally(
+        "no more files can be opened, while writing",
+        kind,
+        outcome="the new object, or an error of ours and the old one",
+    ) as cases:
+        for size in (1000, SIZE):
+            for count in (0, 1, 2, 4):
+                dataset, plain = place.writer(), content(size, count)
+                try:
+                    with few_descriptors(count):
+                        dataset.write_bytes(plain)
+                except ConnectorError as error:
+                    assert place.reader().read_bytes() == OLD
+                    cases.count(type(error).__name__)
+                else:
+                    assert place.reader().read_bytes() == plain
+                    cases.count("written")
+                dataset.write_bytes(OLD)
+                assert place.left() == [] or kind == "Azure"  # which drops blocks of no blob by itself, after a week
+
+
+def first_of_all(location: str, document: dict) -> str:
+    """Use S3 for the first time in this process: while there are no threads, and then when there are."""
+    try:
+        with few_threads(lambda _: False):
+            connectors.Dataset(location, document).read_bytes()
+    except MachineFailed:
+        return "refused, then " + connectors.Dataset(location, document).read_bytes().decode()
+    return "read without a thread"
+
+
+@pytest.mark.timeout(120)
+def test_no_thread_for_the_first_request_to_s3(request, tally):
+    place = place_on("S3", request.getfixturevalue, "starved-first")
+    place.writer().write_bytes(OLD)
+    with tally("no more threads can be started", "S3, before its first request") as cases:
+        assert in_child("fork", first_of_all, *place.reads) == f"refused, then {OLD.decode()}"
+        cases.count("MachineFailed, until there are some")
+
+
+def wired(folder: Path) -> connectors.AppConfig:
+    """Return an app config with an input and an output in local files."""
+    connectors.encrypt(io.BytesIO(content(1 << 20, 1)), folder / "in", KEY)
+    connectors.encrypt(io.BytesIO(OLD), folder / "out", KEY)
+    for port, name in (("input", "in"), ("output", "out")):
+        place = folder / "app" / port / name / "dataset"
+        place.mkdir(parents=True)
+        (place / "location.txt").write_text((folder / name).as_uri())
+        (place / "credentials.bin").write_text(json.dumps({"encryption": {"key": KEY}}))
+    return connectors.load(folder / "app")
+
+
+def stands(folder: Path) -> bytes:
+    with connectors.open_reader(folder / "out", KEY) as file:
+        return file.read()
+
+
+COMMAND = [sys.executable, "-S", "-c", "print('x' * 100000)"]
+
+
+@pytest.mark.timeout(300)
+def test_no_more_descriptors_for_a_run(tmp_path, tally):
+    app = wired(tmp_path)
+    runner.run(app, COMMAND)
+    with tally(
+        "no more files can be opened", "a run of a command", outcome="a result, or an error of ours and the old one"
+    ) as cases:
+        for count in range(24):
+            connectors.encrypt(io.BytesIO(OLD), tmp_path / "out", KEY)
+            try:
+                with few_descriptors(count):
+                    runner.run(app, COMMAND)
+            except ConnectorError as error:
+                assert stands(tmp_path) == OLD
+                cases.count(type(error).__name__)
+            else:
+                assert runner.read_result(io.BytesIO(stands(tmp_path))).stdout == b"x" * 100_000 + b"\n"
+                cases.count("a result")
+        assert cases.outcomes["a result"]
+        assert cases.outcomes["MachineFailed"]
+
+
+THREADS: dict[str, Callable[[int], bool]] = {
+    "none": lambda _: False,
+    "all but the first": lambda asked: asked > 0,
+    "one": lambda asked: asked < 1,
+    "every other one": lambda asked: asked % 2 == 1,
+    "three": lambda asked: asked < 3,
+}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", [*SOME, "memory"])
+def test_no_more_threads(kind, request, tmp_path, tally):
+    place = place_of(kind, request.getfixturevalue, "starved-threads")
+    place.writer().write_bytes(OLD)  # with which the client of S3 has begun the thread that it cannot do without
+    place.reader().read_bytes()
+    plain = content(SIZE, 4)
+    with tally(
+        "no more threads can be started", kind, outcome="the right bytes, written and read without them"
+    ) as cases:
+        for allows in list(THREADS.values())[: 2 if kind == "S3" else None]:
+            with few_threads(allows) as asked:
+                with place.writer().open("wb") as file:
+                    for start in range(0, SIZE, 700_000):
+                        file.write(plain[start : start + 700_000])
+                for read in READS.values():
+                    assert cases.read(lambda read=read: read(place.reader()), plain) == "the right bytes"
+            assert asked, "no thread was asked for"
+            assert place.reader().read_bytes() == plain
+            place.writer().write_bytes(OLD)
+    place.tidy()
+
+
+@pytest.mark.timeout(300)
+def test_no_more_threads_for_files_and_folders(tmp_path, tally):
+    plain = content(SIZE, 6)
+    (tmp_path / "plain").write_bytes(plain)
+    folder = connectors.Dataset(f"{(tmp_path / 'folder').as_uri()}/", {"encryption": {"key": KEY, "manifest": True}})
+    (tmp_path / "folder").mkdir()
+    with tally(
+        "no more threads can be started", "encrypt, decrypt, a folder", outcome="the right bytes, without them"
+    ) as cases:
+        for allows in THREADS.values():
+            with few_threads(allows):
+                connectors.encrypt(tmp_path / "plain", tmp_path / "sealed", KEY)
+                connectors.decrypt(tmp_path / "sealed", tmp_path / "opened", KEY)
+                fs, path = folder.filesystem()
+                with fs.transaction:
+                    for number in range(3):
+                        fs.pipe_file(f"{path}/{number}", plain[number : number + 200_000])
+                assert folder.write_manifest() == 3
+                assert [fs.cat_file(f"{path}/{number}") for number in range(3)] == [
+                    plain[number : number + 200_000] for number in range(3)
+                ]
+            assert (tmp_path / "opened").read_bytes() == plain
+            cases.count("the right bytes")
+
+
+@pytest.mark.timeout(300)
+def test_no_more_threads_for_a_run(tmp_path, tally):
+    app = wired(tmp_path)
+    with tally(
+        "no more threads can be started", "a run of a command", outcome="a result, or an error of ours and the old one"
+    ) as cases:
+        for number, allows in enumerate([*THREADS.values(), lambda asked: asked < 2, lambda _: True]):
+            connectors.encrypt(io.BytesIO(OLD), tmp_path / "out", KEY)
+            try:
+                with few_threads(allows):
+                    runner.run(app, COMMAND)
+            except ConnectorError as error:
+                assert stands(tmp_path) == OLD
+                cases.count(type(error).__name__)
+            else:
+                assert number >= len(THREADS) - 1
+                assert runner.read_result(io.BytesIO(stands(tmp_path))).stdout == b"x" * 100_000 + b"\n"
+                cases.count("a result")

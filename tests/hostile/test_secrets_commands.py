@@ -1,0 +1,159 @@
+"""Marked secrets, and everything that the commands let others see: what they print and log, start, and leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import marked
+import pytest
+import watching
+from canaries import Canaries
+from command_line import COMMAND, environment
+from marked import Way
+
+import connectors
+
+ONLOOKER = Path(marked.__file__).parent / "onlooker"
+WAYS = (
+    "local files",
+    "presigned URLs, S3",
+    "SAS URLs, Azure",
+    "S3, access key",
+    "Azure, account key",
+    "Google Cloud Storage, service account",
+    "SFTP, private key",
+)
+PLAIN = bytes(range(256)) * 150
+NOTHING = "none is seen"
+SPY = """
+import os, sys
+print(sys.argv, dict(os.environ), os.listdir("."), [os.readlink(f"/proc/self/fd/{n}") for n in range(20)
+      if os.path.exists(f"/proc/self/fd/{n}")])
+process = os.getpid()
+while process > 1:  # what everybody on this machine may see of those that started it
+    print(open(f"/proc/{process}/cmdline").read(), open(f"/proc/{process}/comm").read())
+    process = int(open(f"/proc/{process}/stat").read().rpartition(")")[2].split()[1])
+for folder, _, names in os.walk(os.path.dirname(os.environ["CONNECTORS_INPUTS"])):
+    print(folder, names)
+"""
+"""What `connectors run` starts: it prints all that it was given, and all that it finds around it."""
+
+
+@pytest.fixture(scope="module")
+def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Google Cloud Storage emulator with a bucket called ``marked``."""
+    with marked.gcs_emulator(tmp_path_factory) as url:
+        yield url
+
+
+class Desk:
+    """A folder that commands run in, with somebody who looks on.
+
+    Attributes:
+        here: the folder.
+        asked: what was asked for to be written there, secrets and all.
+        shown: by scenario, what was printed, logged and started.
+    """
+
+    def __init__(self, folder: Path, marks: Canaries) -> None:
+        self.here, self.tmp, self.notes = (folder / name for name in ("here", "tmp", "notes"))
+        for one in (self.here, self.tmp, self.notes):
+            one.mkdir()
+        self.asked: set[str] = set()
+        self.marks = marks
+        self.scenarios = 0
+
+    def run(self, *words: str, code: int) -> None:
+        """Run a command, and look for marks in all that can be seen of it."""
+        given = environment(
+            TMPDIR=str(self.tmp),
+            ONLOOKER=str(self.notes),
+            PYTHONPATH=os.pathsep.join([str(ONLOOKER), os.environ.get("PYTHONPATH", "")]),
+            CONNECTORS_APP_CONFIG="app",
+            CONNECTORS_DEBUG="1",
+        )
+        # Warnings are shown, and not made errors of.
+        command = [COMMAND[0], "-W", "always", *COMMAND[3:], *words]
+        done = subprocess.run(command, cwd=self.here, env=given, capture_output=True, check=False, timeout=100)
+        assert done.returncode == code, (words, done.stderr)
+        self.marks.check(f"what {words} prints", [done.stdout, done.stderr])
+        self.marks.check(f"what can be seen of {words}", watching.files_below(self.notes).values())
+        left = {path: data for path, data in watching.files_below(self.tmp, self.here).items() if not self._may(path)}
+        self.marks.check(f"files that {words} leaves", left.values())
+        assert os.listdir(self.tmp) == []
+        self.scenarios += 1
+
+    def _may(self, path: str) -> bool:
+        return str(Path(path).relative_to(self.here)).split("/")[0] in self.asked
+
+    def connect(self, port: str, name: str, location: str, document: dict[str, Any]) -> None:
+        """Lay a dataset down in the app config."""
+        folder = self.here / "app" / port / name / "dataset"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "location.txt").write_text(location)
+        (folder / "credentials.bin").write_text(json.dumps(document))
+        self.asked.add("app")
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("name", WAYS)
+def test_no_mark_is_seen(name, request, tmp_path, tally):
+    with (
+        marked.open_way(name, request, tmp_path) as way,
+        tally("marked secrets, in all that commands do", name) as cases,
+    ):
+        desk = Desk(tmp_path, Canaries(way.marks))
+        _use(desk, way)
+        cases.count(NOTHING, desk.scenarios)
+
+
+def _use(desk: Desk, way: Way) -> None:
+    key = way.marks["key"]
+    assert isinstance(key, bytes)
+    encryption = {"key": key.hex()}
+    reads = {**way.reads, "encryption": encryption}
+    connectors.Dataset(way.location, {**way.writes, "encryption": encryption}).write_bytes(PLAIN)
+    desk.connect("input", "one", way.location, reads)
+    desk.connect("output", "result", f"file://{desk.here}/result", {"encryption": encryption})
+    desk.asked.update(("key.hex", "credentials.json", "signed.json"))
+    (desk.here / "key.hex").write_text(key.hex())
+    (desk.here / "credentials.json").write_text(json.dumps(reads))
+    (desk.here / "spy.py").write_text(SPY)
+
+    desk.run("dataset", "check", "--online", "dataset://input/one", code=0)
+    desk.run("run", "--", sys.executable, "spy.py", code=0)
+    desk.run("result", "-K", "key.hex", "result", code=0)
+    desk.run("cp", "dataset://input/one", "copy", code=0)
+    if way.presigns:
+        options = ("--credentials", "credentials.json", "-K", "key.hex", "--out", "signed.json")
+        desk.run("presign", way.location, *options, code=0)
+    if name_of(way) == "local":
+        desk.run("keygen", "key.hex", code=2)
+        desk.run("encrypt", "-K", "key.hex", "copy", "sealed", code=0)
+        desk.run("decrypt", "-K", "key.hex", "sealed", "again", code=0)
+        desk.run("decrypt", "-K", "spy.py", "sealed", "no", code=2)
+
+    if way.wrong is not None:
+        location, members = way.wrong
+        desk.connect("input", "one", location, {**members, "encryption": encryption})
+        desk.run("cat", "dataset://input/one", code=2)
+    desk.connect("input", "one", way.location, {**reads, "encryption": {"key": secrets.token_hex(32)}})
+    desk.run("run", "--", sys.executable, "spy.py", code=3)
+    desk.connect("input", "one", way.location, {**reads, "encryption": {**encryption, "kye": key.hex()}})
+    desk.run("dataset", "check", code=2)
+    if way.elsewhere is not None:
+        with marked.echo(403) as (url, _):
+            location, members = way.elsewhere(url)
+            desk.connect("input", "one", location, {**members, "encryption": encryption})
+            desk.run("cp", "dataset://input/one", "no", code=2)
+
+
+def name_of(way: Way) -> str:
+    return way.name.partition(" ")[0]

@@ -1,0 +1,106 @@
+"""Marked secrets, and a search for them in whatever is produced: in every spelling that would give them away.
+
+A mark is a secret's value, or the part of it that is secret. It is found as it is, in hexadecimal, in hex dumps, in base64 (also where
+it stands in the middle of what was encoded), percent-encoded, as JSON and as Python write it, and as numbers; and so is
+any part of it that has twelve characters.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+__all__ = ["PART", "Canaries", "spellings"]
+
+PART = 12
+"""Characters of a mark that give it away. Of spellings that take several for a byte, as many as eight bytes take."""
+
+Mark = str | bytes
+
+
+def spellings(mark: Mark) -> Iterator[tuple[str, bytes, int]]:
+    """Yield every spelling of a mark: its name, its bytes, and how many of them in a row give it away."""
+    raw = mark.encode() if isinstance(mark, str) else mark
+    text = mark if isinstance(mark, str) else mark.decode("latin-1")
+    many = isinstance(mark, bytes)  # several characters for each byte, then
+    yield "as it is", raw, PART
+    yield "in hexadecimal", raw.hex().encode(), PART
+    yield "in hexadecimal", raw.hex().upper().encode(), PART
+    yield "in a hex dump", raw.hex(" ").encode(), 23
+    yield "in a hex dump", raw.hex(" ").upper().encode(), 23
+    for shift in range(3):
+        yield "in base64", _base64(raw, shift), PART
+        yield "in base64", _base64(raw, shift).translate(bytes.maketrans(b"+/", b"-_")), PART
+    for safe in ("", "/"):
+        escaped = quote(raw, safe=safe)
+        yield "percent-encoded", escaped.encode(), 24 if many else PART
+        yield "percent-encoded", re.sub("%..", lambda one: one[0].lower(), escaped).encode(), 24 if many else PART
+        yield "percent-encoded", quote(escaped, safe=safe).encode(), 40 if many else PART
+    for ascii_only in (True, False):
+        yield "in JSON", json.dumps(text, ensure_ascii=ascii_only)[1:-1].encode(), 48 if many else PART
+    yield "as Python writes it", repr(raw)[2:-1].encode(), 32 if many else PART
+    yield "as Python writes it", repr(text)[1:-1].encode(), 32 if many else PART
+    yield "as numbers", ", ".join(map(str, raw)).encode(), 36
+    yield "as a number", str(int.from_bytes(raw, "big")).encode(), PART
+
+
+def _base64(raw: bytes, shift: int) -> bytes:
+    """Return what base64 makes of `raw` after `shift` other bytes: the characters that it alone decides."""
+    encoded = base64.b64encode(bytes(shift) + raw)
+    return encoded[(0, 2, 3)[shift] :][: (len(raw) * 8 - (0, 4, 2)[shift]) // 6]
+
+
+class Canaries:
+    """Finds marks.
+
+    Args:
+        marks: the marks by what they are called: "key".
+    """
+
+    def __init__(self, marks: Mapping[str, Mark]) -> None:
+        self._shorts: set[bytes] = set()
+        self._windows: list[tuple[bytes, str]] = []
+        self._clean: set[int] = set()
+        for name, mark in marks.items():
+            assert len(mark) >= PART, f"the mark {name} is too short to be told from chance"
+            for spelling, written, width in spellings(mark):
+                for start in range(max(1, len(written) - width + 1)):
+                    window = written[start : start + width]
+                    self._windows.append((window, f"{name}, {spelling}"))
+                    self._shorts.add(window[:PART])
+
+    def found_in(self, text: str | bytes) -> set[str]:
+        """Return which marks stand in a text, and how they are spelt there."""
+        data = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else bytes(text)
+        key = hash(data)
+        if key in self._clean:
+            return set()
+        parts = self._shorts.intersection(data[start : start + PART] for start in range(len(data) - PART + 1))
+        found = {name for window, name in self._windows if window[:PART] in parts and window in data}
+        if not found:
+            self._clean.add(key)
+        return found
+
+    def check(self, what: str, texts: Iterable[str | bytes]) -> None:
+        """Fail if a mark stands in one of the texts.
+
+        Args:
+            what: what the texts are, for the failure.
+            texts: the texts; only the neighbourhood of a mark is shown, so that a failure can be read.
+        """
+        for text in texts:
+            found = self.found_in(text)
+            if found:
+                raise AssertionError(f"{what} hold the {'; the '.join(sorted(found))}: {self._where(text)}")
+
+    def _where(self, text: str | bytes) -> str:
+        data = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else bytes(text)
+        starts = (data.find(window) for window, _ in self._windows)
+        start = min((start for start in starts if start >= 0), default=0)
+        return repr(data[max(0, start - 300) : start + 120])

@@ -1,0 +1,292 @@
+"""Commands, their options, and key files."""
+
+from __future__ import annotations
+
+import base64
+
+from mistakes import KEY, OTHER_KEY, Mistake, command, file
+
+MISTAKES: list[Mistake] = [
+    # key files
+    file("clinic.hex", f"{KEY}\n".encode(), None, "a key file with a line break at its end"),
+    file("clinic.hex", f"{KEY[:32]}\n{KEY[32:]}\n".encode(), None, "a key file in two lines, as xxd writes it"),
+    file("clinic.hex", f"\ufeff{KEY}\r\n".encode(), None, "a key file saved by Windows’ Notepad as UTF-8"),
+    file(
+        "clinic.hex",
+        KEY.encode("utf-16"),
+        "the key file 'clinic.hex': a key is 64 hexadecimal digits; this is text in UTF-16; have the editor save it as UTF-8",
+        "a key file saved by Windows’ Notepad as “Unicode”",
+    ),
+    file(
+        "clinic.hex",
+        f"0x{KEY}".encode(),
+        "the key file 'clinic.hex': a key is 64 hexadecimal digits; leave out the 0x in front of them",
+        "a key file with 0x in front of the key",
+    ),
+    file(
+        "clinic.hex",
+        f'"{KEY}"'.encode(),
+        "the key file 'clinic.hex': a key is 64 hexadecimal digits; leave out the quotation marks around them",
+        "a key file with quotation marks around the key",
+    ),
+    file(
+        "clinic.hex",
+        f"“{KEY}”".encode(),
+        "the key file 'clinic.hex': a key is 64 hexadecimal digits; leave out the quotation marks around them",
+        "a key file with an editor’s quotation marks",
+    ),
+    file(
+        "clinic.hex",
+        KEY[:-1].encode(),
+        "the key file 'clinic.hex': a key is 64 hexadecimal digits; this one has 63 characters",
+        "a key file with 63 digits",
+    ),
+    file(
+        "clinic.hex",
+        f"{KEY}{OTHER_KEY}".encode(),
+        "the key file 'clinic.hex': a key is 64 hexadecimal digits; this one has 128 characters",
+        "a key file with two keys",
+    ),
+    file(
+        "clinic.hex",
+        bytes.fromhex(KEY),
+        "the key file 'clinic.hex': a key is 64 hexadecimal digits; these are its raw bytes, which `xxd -p -c 64` turns into them",
+        "a key file with the raw bytes of the key",
+    ),
+    file(
+        "clinic.hex",
+        base64.b64encode(bytes.fromhex(KEY)),
+        "the key file 'clinic.hex': a key is 64 hexadecimal digits; this looks like base64, which `base64 -d | xxd -p -c 64` turns into them",
+        "a key file in base64",
+    ),
+    file(
+        "clinic.hex",
+        f"key={KEY}".encode(),
+        "the key file 'clinic.hex': a key is 64 hexadecimal digits; this one has 68 characters",
+        "a key file with a name before the key",
+    ),
+    file(
+        "clinic.hex",
+        b'{"encryption": {"key": "%s"}}' % KEY.encode(),
+        "the key file 'clinic.hex': a key is 64 hexadecimal digits; this one has 89 characters",
+        "a credentials document as key file",
+    ),
+    file(
+        "clinic.hex",
+        b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n",
+        "the key file 'clinic.hex': a key is 64 hexadecimal digits; this looks like a private key of another kind",
+        "a private key of another kind",
+    ),
+    file("clinic.hex", b"", "the key file 'clinic.hex' is empty", "an empty key file"),
+    # commands
+    command("encrypt plain sealed", "missing option '-K' / '--key-file' (see connectors encrypt --help)"),
+    command("encrypt -K clinic.key plain sealed", "there is no key file 'clinic.key'"),
+    command(
+        f"encrypt -K {KEY} plain sealed",
+        "name the file that holds the key, not the key itself: it is in this machine's process list and in your shell's history now, so make a new one (there is no such key file)",
+        secrets=(KEY,),
+    ),
+    command(
+        "encrypt -K key.hex plain",
+        "name the file to write: -out FILE, or - for standard output (see connectors encrypt --help)",
+    ),
+    command(
+        "encrypt -K key.hex -in plain",
+        "name the file to write: -out FILE, or - for standard output (see connectors encrypt --help)",
+    ),
+    command(
+        "encrypt -K key.hex plain sealed more",
+        "two files are expected, IN and OUT, not 3 (see connectors encrypt --help)",
+    ),
+    command(
+        "encrypt -K key.hex -in plain sealed",
+        "name the files with -in and -out, or as IN OUT, not in both ways (see connectors encrypt --help)",
+    ),
+    command("encrypt -K key.hex none sealed", "there is no file none"),
+    command(
+        "encrypt -K key.hex plain key.hex",
+        "-out is the key file, which would be lost; name another file (see connectors encrypt --help)",
+    ),
+    command("encrypt -K key.hex plain nowhere/sealed", "there is no folder /home/anna/nowhere to write sealed into"),
+    command(
+        "encrypt -K key.hex plain s3://clinic/x",
+        "s3://clinic/x is a URL, where a local file was expected; `connectors cp` copies datasets",
+    ),
+    command(
+        "encrypt -K key.hex plain sealed --format AES",
+        "unknown format 'AES'; known are auto, cobblestone-256, tink-gcm-hkdf, gcm",
+    ),
+    command(
+        "encrypt -K key.hex plain sealed --segment-size 1048576",
+        "--segment-size goes with --format tink-gcm-hkdf; cobblestone-256 has none to choose (see connectors encrypt --help)",
+    ),
+    command(
+        "encrypt -K key.hex plain sealed --format tink-gcm-hkdf --segment-size 1MB",
+        "invalid value for '--segment-size': a whole number is expected (see connectors encrypt --help)",
+    ),
+    command("encrypt -k key.hex plain sealed", "no such option: -k (see connectors encrypt --help)"),
+    command(
+        "encrpyt -K key.hex plain sealed",
+        "no such command 'encrpyt'. Did you mean 'encrypt', 'decrypt'? (see connectors --help)",
+    ),
+    command(
+        "decrypt -K key.hex plain copy --pin abc",
+        "a pin is 64 hexadecimal digits, as `connectors fingerprint` prints them",
+    ),
+    command("keygen key.hex", "'key.hex' exists already and stays as it is; --force replaces it"),
+    command("keygen nowhere/key.hex", "there is no folder '/home/anna/nowhere' to write 'key.hex' into"),
+    command("dataset check none.json", "there is no credentials document 'none.json'"),
+    command(
+        "dataset check dataset://input/symptoms", "the port 'input' has no dataset 'symptoms'; it has 'conditions'"
+    ),
+    command(
+        "dataset check dataset://inputs/conditions", "the app config has no port 'inputs'; it has 'input', 'output'"
+    ),
+    command(
+        "dataset check --location file:///data/x",
+        "--location goes with a credentials FILE; datasets of an app config have their own (see connectors dataset --help)",
+    ),
+    command(
+        "dataset check owner.json --online",
+        "--online needs to know where the dataset lies: --location URL (see connectors dataset --help)",
+    ),
+    command(
+        "dataset new app input conditions --location file:///data/x --credentials credentials.json",
+        "app/input/conditions/dataset exists already and stays as it is; --force replaces it",
+    ),
+    command(
+        "dataset new app input a/b --location file:///data/x --credentials credentials.json",
+        "a dataset cannot be called 'a/b': a name is visible, without slashes, and without dots in front or spaces around it",
+    ),
+    command(
+        "dataset new app .input x --location file:///data/x --credentials credentials.json",
+        "a port cannot be called '.input': a name is visible, without slashes, and without dots in front or spaces around it",
+    ),
+    command(
+        "dataset new app input x --location /data/x --credentials credentials.json",
+        "the location '/data/x' is not a URL; a file on this machine is written with its whole path, as in file:///data/conditions",
+    ),
+    command(
+        "dataset new app input x --location https://h.example/x?sig=5ec2e75ec2e7 --credentials credentials.json",
+        "the location 'https://h.example/x?…' has a query; leave only what stands before the '?', and put the rest, in base64, into the credentials' query_string",
+        secrets=("5ec2e75ec2e7",),
+    ),
+    command(
+        "dataset new app input x --location file:///data/x",
+        "missing option '--credentials' (see connectors dataset new --help)",
+    ),
+    command(
+        "dataset new app input x --location file:///data/x --credentials key.hex",
+        "the credentials are not a document we can read: they are not JSON, which begins with a brace: {",
+    ),
+    command("ls input", "'input' is no dataset; they are called dataset://PORT/NAME, and `connectors ls` lists them"),
+    command(
+        "ls dataset:/input",
+        "'dataset:/input' is no dataset; they are called dataset://PORT/NAME, and `connectors ls` lists them",
+    ),
+    command(
+        "ls dataset://inputs",
+        "there is no dataset://inputs; there are dataset://input/conditions, dataset://output/result",
+    ),
+    command(
+        "ls --app-config nowhere",
+        "there is no app config folder /home/anna/nowhere; name it in $CONNECTORS_APP_CONFIG, or pass it to connectors.load()",
+    ),
+    command(
+        "cat input/conditions",
+        "'input/conditions' is no dataset; they are called dataset://PORT/NAME, and `connectors ls` lists them",
+    ),
+    command("cat dataset://input", "dataset://input is a folder; name an object, as in dataset://port/object"),
+    command(
+        "cat dataset://input/condition",
+        "there is no dataset://input/condition; there are dataset://input/conditions, dataset://output/result",
+    ),
+    command("cat dataset://output/result", "output/result: there is no file /home/anna/result"),
+    command(
+        "cat dataset://input/conditions/2020",
+        "there is no dataset://input/conditions/2020: dataset://input/conditions is a single object",
+    ),
+    command(
+        "cp plain copy",
+        "one of SRC and DST is a dataset, dataset://PORT/NAME; for two local files there is `cp` (see connectors cp --help)",
+    ),
+    command(
+        "cp s3://clinic/x copy",
+        "one of SRC and DST is a dataset, dataset://PORT/NAME; make s3://clinic/x one: connectors dataset new (see connectors cp --help)",
+    ),
+    command(
+        "cp plain dataset:/output/result",
+        "a dataset is called dataset://PORT/NAME, with both slashes (see connectors cp --help)",
+    ),
+    command(
+        "cp plain dataset://output/results",
+        "there is no dataset://output/results; there are dataset://input/conditions, dataset://output/result",
+    ),
+    command(
+        "presign s3://clinic/x",
+        "say who signs: --credentials FILE, or --ambient for this machine's own (see connectors presign --help)",
+    ),
+    command(
+        "presign s3://clinic/x --credentials owner.json --ambient",
+        "--credentials and --ambient exclude each other (see connectors presign --help)",
+    ),
+    command(
+        "presign s3://clinic/x --credentials owner.json --method POST",
+        "--method is GET (or download) or PUT (or upload) (see connectors presign --help)",
+    ),
+    command(
+        "presign s3://clinic/x --credentials owner.json --expires 8d",
+        "invalid value for '--expires': a whole number is expected (see connectors presign --help)",
+    ),
+    command(
+        "presign s3://clinic/x --credentials owner.json --expires 1000000",
+        "a presigned URL lives 1 to 604800 seconds, not 1000000",
+    ),
+    command(
+        "presign s3://clinic/wards/ --credentials owner.json",
+        "s3://clinic/wards/ is a folder; a URL is presigned for one object",
+    ),
+    command(
+        "presign https://h.example/x --credentials owner.json",
+        "the credentials are for a location that begins with s3://, and this one is https://…; mend one of the two",
+    ),
+    command(
+        "presign s3://clinic/x --credentials owner.json --out out.json",
+        "--out writes a credentials document, which needs the key: -K FILE (see connectors presign --help)",
+    ),
+    command(
+        "presign s3:/clinic/x --credentials owner.json",
+        "the location 's3:/clinic/x' is not a URL; it begins with s3://, with both slashes",
+    ),
+    command(
+        "presign s3://clinic/x --credentials key.hex",
+        "the credentials are not a document we can read: they are not JSON, which begins with a brace: {",
+    ),
+    command("run", "missing argument '-- COMMAND...' (see connectors run --help)"),
+    command("run --input-port inputs -- true", "the app config has no port 'inputs'; it has 'input', 'output'"),
+    command(
+        "run --output result -- true",
+        "--output takes NAME=PATH, a dataset of the output port and a file, not 'result' (see connectors run --help)",
+    ),
+    command("run --output results=x -- true", "the port 'output' has no dataset 'results'; it has 'result'"),
+    command(
+        "run --app-config nowhere -- true",
+        "there is no app config folder /home/anna/nowhere; name it in $CONNECTORS_APP_CONFIG, or pass it to connectors.load()",
+    ),
+    command("result plain", "this is not the result of a command: a JSON object, in braces, is expected"),
+    command(
+        "fingerprint credentials.json", "name the key of the file: --key-file FILE (see connectors fingerprint --help)"
+    ),
+    command(
+        "fingerprint dataset://input/condition", "the port 'input' has no dataset 'condition'; it has 'conditions'"
+    ),
+    command(
+        "manifest dataset://input/conditions",
+        "input/conditions: a manifest is that of a folder whose objects' names are bound into them, which this is not",
+    ),
+    command(
+        "manifest input/wards",
+        "'input/wards' is no dataset; they are called dataset://PORT/NAME, and `connectors ls` lists them (see connectors manifest --help)",
+    ),
+    command("schema aws", "no backend 'aws' is installed; installed are azure, file, gcs, https, memory, s3, sftp"),
+]

@@ -1,0 +1,283 @@
+"""Google Cloud Storage."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from mistakes import ABSENT, KEY, Mistake, location, member
+
+_PRIVATE = generate_private_key(65537, 2048)
+PEM = _PRIVATE.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+PUBLIC = _PRIVATE.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def account(**changes: Any) -> dict[str, Any]:
+    whole = {
+        "type": "service_account",
+        "private_key": PEM,
+        "client_email": "reader@clinic.iam.gserviceaccount.com",
+        **changes,
+    }
+    return {name: value for name, value in whole.items() if value is not ABSENT}
+
+
+DOCUMENT = {"service_account": account(), "encryption": {"key": KEY}}
+PLACE = "gs://clinic/conditions.sealed"
+
+MISTAKES: list[Mistake] = [
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": account(private_key=PUBLIC)},
+        "credentials.service_account.private_key: this is a public key; Google's file has the private one",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": account(private_key=PEM.replace("\n", "\\n"))},
+        "credentials.service_account.private_key: its line ends are escaped twice: in JSON a line end is \\n, with one backslash",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": account(private_key="\n".join(PEM.split("\n")[1:-2]))},
+        "credentials.service_account.private_key: not an RSA private key in PEM, as Google writes it, whole, from BEGIN to END",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": account(private_key=PEM[:600])},
+        "credentials.service_account.private_key: not an RSA private key in PEM, as Google writes it, whole, from BEGIN to END",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": account(private_key="")},
+        "credentials.service_account.private_key: not an RSA private key in PEM, as Google writes it, whole, from BEGIN to END",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": account(private_key=ABSENT)},
+        "credentials.service_account.private_key: required",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": account(client_email="reader")},
+        "credentials.service_account.client_email: not the name of an account, as in reader@project.iam.gserviceaccount.com",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": account(client_email=ABSENT)},
+        "credentials.service_account.client_email: required",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": account(type="authorized_user")},
+        "credentials.service_account.type: 'service_account' is expected",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": account(token_uri="http://oauth2.googleapis.com/token")},
+        "credentials: service_account.token_uri: not https://oauth2.googleapis.com/token",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": account(clientEmail="x", client_email=ABSENT)},
+        "credentials.service_account: clientEmail is no member of a key file; Google writes auth_provider_x509_cert_url, auth_uri, client_email, client_id, client_x509_cert_url, private_key, private_key_id, project_id, token_uri, type, universe_domain",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": account(refresh_token="hushhush")},
+        "credentials.service_account: refresh_token is no member of a key file; Google writes auth_provider_x509_cert_url, auth_uri, client_email, client_id, client_x509_cert_url, private_key, private_key_id, project_id, token_uri, type, universe_domain",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": "/home/anna/key.json"},
+        "credentials.service_account: an object, in braces and without quotation marks around it, is expected",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": json.dumps(account())},
+        "credentials.service_account: an object, in braces and without quotation marks around it, is expected",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": ABSENT},
+        'credentials: service_account or token is missing; for a public object say "anonymous": true, for the credentials that this machine offers "ambient": true',
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_acount": account(), "service_account": ABSENT},
+        "credentials.service_acount: unknown member; did you mean service_account?",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": ABSENT, **account()},
+        "no installed backend serves the credentials type 'service_account'; installed are azure, file, gcs, https, memory, s3, sftp",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": ABSENT, "token": "Bearer ya29.hushhush"},
+        "credentials.token: leave out the word Bearer in front of the token, and the white space",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": ABSENT, "token": "ya29.hushhush\n"},
+        "credentials.token: empty, or with white space or other characters in it that no token has",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"service_account": ABSENT, "token": ""},
+        "credentials.token: empty, or with white space or other characters in it that no token has",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"token": "ya29.hushhush"},
+        "credentials: give one of service_account, token, anonymous and ambient; not two of them",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"access_token": "ya29.hushhush", "service_account": ABSENT},
+        "credentials.access_token: unknown member; known are allow_http, ambient, anonymous, encryption, endpoint_url, layout, project, requester_pays, service_account, token, type",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"api_key": "AIzahushhush", "service_account": ABSENT},
+        "credentials.api_key: unknown member; known are allow_http, ambient, anonymous, encryption, endpoint_url, layout, project, requester_pays, service_account, token, type",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"project": "Our Project"},
+        "credentials.project: not the id of a project, as in clinic-data-4711",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"endpoint_url": "storage.googleapis.com"},
+        "credentials.endpoint_url: an endpoint is a URL as in https://storage.example.org",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"endpoint_url": "http://store.internal"},
+        'credentials: endpoint_url: http:// hides nothing on the way; use https://, or say "allow_http": true',
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"endpoint_url": "https://storage.googleapis.com/storage/v1"},
+        "credentials.endpoint_url: an endpoint has no path: scheme, host and port are all",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"requester_pays": "yes"},
+        "credentials.requester_pays: true or false, without quotation marks, is expected",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"anonymous": True},
+        "credentials: give one of service_account, token, anonymous and ambient; not two of them",
+    ),
+    member(DOCUMENT, PLACE, {"type": "gs"}, "no installed backend serves the credentials type 'gs'; did you mean gcs?"),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"type": "google"},
+        "no installed backend serves the credentials type 'google'; installed are azure, file, gcs, https, memory, s3, sftp",
+    ),
+    location(DOCUMENT, "gs://", "the location 'gs://' is not a URL; name what lies there, as in s3://bucket/key"),
+    location(
+        DOCUMENT,
+        "gs://clinic",
+        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://clinic' is not: it does not name a key; for all of the bucket, put a slash at the end",
+    ),
+    location(
+        DOCUMENT,
+        "gs:///x",
+        "a location in Google Cloud Storage is gs://bucket/key, and 'gs:///x' is not: it does not name a bucket",
+    ),
+    location(
+        DOCUMENT, "gs:/clinic/x", "the location 'gs:/clinic/x' is not a URL; it begins with gs://, with both slashes"
+    ),
+    location(
+        DOCUMENT,
+        "gs://Clinic/x",
+        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://Clinic/x' is not: it does not name a bucket, which has small letters, digits, dots, hyphens and underscores",
+    ),
+    location(
+        DOCUMENT,
+        "gs://my bucket/x",
+        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://my bucket/x' is not: it does not name a bucket, which has small letters, digits, dots, hyphens and underscores",
+    ),
+    location(
+        DOCUMENT,
+        "gs://clinic/a/../x",
+        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://clinic/a/../x' is not: its key has a segment . or .. in it",
+    ),
+    location(
+        DOCUMENT,
+        "https://storage.googleapis.com/clinic/x",
+        "the credentials are for a location that begins with gs://, and this one is https://…; mend one of the two",
+    ),
+    location(
+        DOCUMENT,
+        "gs://storage.googleapis.com/clinic/x",
+        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://storage.googleapis.com/clinic/x' is not: it has a host where the bucket belongs; the bucket is what follows it",
+    ),
+    location(
+        DOCUMENT,
+        "google://clinic/x",
+        "no installed backend serves the scheme 'google'; installed are abfs, abfss, az, azure, file, gcs, gs, http, https, memory, s3, sftp, ssh",
+    ),
+    location(
+        DOCUMENT,
+        "gs://anna:hushhush@clinic/x",
+        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://clinic/x' is not: it has user information in it; credentials go into the credentials document",
+        secrets=("hushhush",),
+    ),
+]

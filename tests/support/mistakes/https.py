@@ -1,0 +1,260 @@
+"""Presigned URLs, SAS URLs and open ones."""
+
+from __future__ import annotations
+
+import base64
+
+from mistakes import ABSENT, KEY, Mistake, location, member
+
+QUERY = "X-Amz-Date=20990102T030405Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host&X-Amz-Signature=5ec2e75ec2e75ec2e7"
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+DOCUMENT = {"query_string": encoded(QUERY), "encryption": {"key": KEY}}
+PLACE = "https://clinic.example/conditions.sealed"
+
+MISTAKES: list[Mistake] = [
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": QUERY},
+        "credentials.query_string: must be the URL's query in base64; this looks like the query itself",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": f"?{QUERY}"},
+        "credentials.query_string: must be the URL's query in base64; this looks like the query itself",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": f"https://clinic.example/x?{QUERY}"},
+        "credentials.query_string: must be the URL's query alone, in base64; this is the whole URL",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": encoded(f"?{QUERY}")},
+        "credentials.query_string: must be the base64 of what follows the '?', without the '?' itself",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": encoded(f"https://clinic.example/x?{QUERY}")},
+        "credentials.query_string: must be the base64 of the URL's query alone; the rest of the URL belongs to the location",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": encoded(encoded(QUERY))},
+        "credentials.query_string: must be the URL's query in base64; it is in base64 twice",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": encoded(QUERY.replace("&", "&amp;"))},
+        "credentials.query_string: must be the base64 of a URL's query; it was copied from HTML, with &amp; where & belongs",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": encoded(f'"{QUERY}"')},
+        "credentials.query_string: must be the base64 of a URL's query, without the quotation marks around it",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": encoded(f" {QUERY}")},
+        "credentials.query_string: must be the base64 of a URL's query: printable ASCII without white space and '#'; what it decodes to is something else",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": encoded(QUERY)[:-3]},
+        "credentials.query_string: must be the URL's query in base64, whole; some of it seems to be missing",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": base64.urlsafe_b64encode(b"\xff\xfe>>>???" + QUERY.encode()).decode()},
+        "credentials.query_string: must be the URL's query in base64; put + and / for the - and _ that stand in it",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": ""},
+        "credentials.query_string: is empty; leave it out, or null, where the URL has no query",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": "<base64>"},
+        "credentials.query_string: must be the URL's query in base64; there are characters in it that base64 does not have",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": 7},
+        "credentials.query_string: text in quotation marks is expected",
+        secret=True,
+    ),
+    member(DOCUMENT, PLACE, {"query_string": f"{encoded(QUERY)}\n"}, None, secret=True),
+    member(DOCUMENT, PLACE, {"query_string": encoded(QUERY).rstrip("=")}, None, secret=True),
+    member(DOCUMENT, PLACE, {"query_string": encoded(f"{QUERY}\n")}, None, secret=True),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"querystring": encoded(QUERY), "query_string": ABSENT},
+        "credentials.querystring: unknown member; did you mean query_string?",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query": encoded(QUERY), "query_string": ABSENT},
+        "credentials.query: unknown member; known are allow_http, encryption, layout, query_string, type",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"url": "https://clinic.example/x"},
+        "credentials.url: unknown member; known are allow_http, encryption, layout, query_string, type",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"allow_http": "true"},
+        "credentials.allow_http: true or false, without quotation marks, is expected",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"type": "http"},
+        "no installed backend serves the credentials type 'http'; did you mean https?",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": ABSENT, "sas_token": "sv=2024-11-04&sig=hushhush"},
+        "the credentials are for a location that begins with az://, and this one is https://…; mend one of the two",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": ABSENT, "access_key_id": "AKIDEXAMPLE", "secret_access_key": "hushhush"},
+        "the credentials are for a location that begins with s3://, and this one is https://…; mend one of the two",
+        secret=True,
+    ),
+    location(
+        DOCUMENT,
+        "http://clinic.example/x",
+        'http://clinic.example/x would send the signed query in the clear; use https://, or say "allow_http": true in the credentials if that network really is private',
+    ),
+    location(
+        DOCUMENT,
+        f"https://clinic.example/x?{QUERY}",
+        "the location 'https://clinic.example/x?…' has a query; leave only what stands before the '?', and put the rest, in base64, into the credentials' query_string",
+        secrets=("5ec2e75ec2e7",),
+    ),
+    location(
+        DOCUMENT,
+        "https://clinic.example",
+        "the location 'https://clinic.example' names no object; a path is expected after the host",
+    ),
+    location(
+        DOCUMENT,
+        "https://clinic.example/wards/",
+        'https://clinic.example/wards/ is a folder, and a URL is for one object: use the storage\'s own backend, or, if an object is really called so, say "layout": "object" in the credentials',
+    ),
+    location(
+        DOCUMENT,
+        "clinic.example/x",
+        "the location 'clinic.example/x' is not a URL; write it with its scheme, as in s3://bucket/key",
+    ),
+    location(
+        DOCUMENT,
+        "www.clinic.example/x",
+        "the location 'www.clinic.example/x' is not a URL; write it with its scheme, as in s3://bucket/key",
+    ),
+    location(
+        DOCUMENT,
+        "https:/clinic.example/x",
+        "the location 'https:/clinic.example/x' is not a URL; it begins with https://, with both slashes",
+    ),
+    location(
+        DOCUMENT,
+        "https:///clinic.example/x",
+        "the location 'https:///clinic.example/x' names no host; one is expected after the two slashes",
+    ),
+    location(
+        DOCUMENT,
+        "https://anna:hunter2@clinic.example/x",
+        "the location 'https://clinic.example/x' has a user in it; only signed URLs and open ones are served",
+        secrets=("hunter2",),
+    ),
+    location(
+        DOCUMENT,
+        "https://clinic.example/a#b",
+        "the location 'https://clinic.example/a' has a fragment; a '#' that belongs to the object's name is written %23",
+    ),
+    location(
+        DOCUMENT,
+        "https://klinik-köln.example/x",
+        "the location 'https://klinik-köln.example/x' has a host that cannot be looked up; write it in ASCII, as DNS has it",
+    ),
+    location(
+        DOCUMENT,
+        "https://clinic.example:port/x",
+        "the location 'https://…' is not a URL; a host, perhaps a port, and a path are expected",
+    ),
+    location(
+        DOCUMENT,
+        "https://clinic.example:99999/x",
+        "the location 'https://clinic.example:99999/x' is not a URL; a host, perhaps a port, and a path are expected",
+    ),
+    location(
+        DOCUMENT,
+        " https://clinic.example/x",
+        "the location ' https://clinic.example/x' is not a URL; leave out the white space and the quotation marks around it",
+    ),
+    location(
+        DOCUMENT, "https://clinic.example/x ", "the location 'https://clinic.example/x ' has white space at its end"
+    ),
+    location(
+        DOCUMENT,
+        "https://clinic.example/x\n",
+        "the location 'https://clinic.example/x\\n' holds a control character or a line break",
+    ),
+    location(
+        DOCUMENT, "htttps://clinic.example/x", "no installed backend serves the scheme 'htttps'; did you mean https?"
+    ),
+    location(
+        DOCUMENT,
+        "https://clinic.example\\x",
+        "the location 'https://clinic.example\\\\x' names no object; a path is expected after the host",
+    ),
+    location(
+        DOCUMENT,
+        "s3://clinic/x",
+        "the credentials are for a location that begins with https://, and this one is s3://…; mend one of the two",
+    ),
+]

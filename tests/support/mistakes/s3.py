@@ -1,0 +1,309 @@
+"""S3, and what speaks its protocol."""
+
+from __future__ import annotations
+
+from mistakes import ABSENT, KEY, Mistake, location, member
+
+SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+DOCUMENT = {
+    "access_key_id": "AKIDEXAMPLE",
+    "secret_access_key": SECRET,
+    "region": "eu-west-1",
+    "encryption": {"key": KEY},
+}
+PLACE = "s3://clinic/conditions.sealed"
+
+MISTAKES: list[Mistake] = [
+    member(
+        DOCUMENT,
+        PLACE,
+        {"access_key_id": SECRET, "secret_access_key": "AKIAIOSFODNN7EXAMPLE"},
+        "credentials: access_key_id and secret_access_key are exchanged: the id is the one that begins with AKIA or ASIA",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"secret_access_key": f"{SECRET}\n"},
+        "credentials.secret_access_key: white space or other characters are in it that no such value has",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"secret_access_key": f" {SECRET}"},
+        "credentials.secret_access_key: white space or other characters are in it that no such value has",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"secret_access_key": f'"{SECRET}"'},
+        "credentials.secret_access_key: quotation marks stand around it, inside of those of JSON; leave them out",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"secret_access_key": ""},
+        "credentials.secret_access_key: empty; leave it out where there is none",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"secret_access_key": None},
+        "credentials: access_key_id and secret_access_key go together; secret_access_key is missing",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"secret_access_key": ABSENT},
+        "credentials: access_key_id and secret_access_key go together; secret_access_key is missing",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"access_key_id": ABSENT},
+        "credentials: access_key_id and secret_access_key go together; access_key_id is missing",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"access_key_id": ABSENT, "secret_access_key": ABSENT},
+        'credentials: access_key_id and secret_access_key are missing; for a public object say "anonymous": true, for the credentials that this machine offers "ambient": true',
+    ),
+    member(DOCUMENT, PLACE, {"access_key_id": ""}, "credentials.access_key_id: it is empty"),
+    member(DOCUMENT, PLACE, {"access_key_id": 7}, "credentials.access_key_id: text in quotation marks is expected"),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"access_key": "AKIDEXAMPLE", "access_key_id": ABSENT},
+        "credentials.access_key: unknown member; did you mean access_key_id?",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"aws_secret_access_key": SECRET, "secret_access_key": ABSENT},
+        "credentials.aws_secret_access_key: unknown member; did you mean secret_access_key?",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"secret_acess_key": SECRET, "secret_access_key": ABSENT},
+        "credentials.secret_acess_key: unknown member; did you mean secret_access_key?",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"SecretAccessKey": SECRET, "secret_access_key": ABSENT},
+        "credentials.SecretAccessKey: unknown member; did you mean secret_access_key?",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"access_key_id": "ASIAIOSFODNN7EXAMPLE"},
+        "credentials: session_token is missing, without which an access_key_id that begins with ASIA is not taken",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"session_token": "two words"},
+        "credentials.session_token: white space or other characters are in it that no such value has",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"session_token": "hushhush", "access_key_id": ABSENT, "secret_access_key": ABSENT},
+        'credentials: access_key_id and secret_access_key are missing; for a public object say "anonymous": true, for the credentials that this machine offers "ambient": true',
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"region": "eu-west-1a"},
+        "credentials: region: this is one of its zones; leave out the letter at the end",
+    ),
+    member(DOCUMENT, PLACE, {"region": "EU-West-1"}, "credentials.region: not the name of a region, as in eu-west-1"),
+    member(
+        DOCUMENT, PLACE, {"region": "Europe (Ireland)"}, "credentials.region: not the name of a region, as in eu-west-1"
+    ),
+    member(DOCUMENT, PLACE, {"region": "eu_west_1"}, "credentials.region: not the name of a region, as in eu-west-1"),
+    member(DOCUMENT, PLACE, {"region": ""}, "credentials.region: not the name of a region, as in eu-west-1"),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"region": "s3.eu-west-1.amazonaws.com"},
+        "credentials.region: not the name of a region, as in eu-west-1",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"endpoint_url": "s3.example.org"},
+        "credentials.endpoint_url: an endpoint is a URL as in https://s3.example.org",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"endpoint_url": "http://store.internal"},
+        'credentials: endpoint_url: http:// hides nothing on the way; use https://, or say "allow_http": true',
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"endpoint_url": "https://store.example/?x"},
+        "credentials.endpoint_url: an endpoint has no user information, query or fragment; credentials go into their own members",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"endpoint_url": "https://anna:hunter2hunter2@store.example"},
+        "credentials.endpoint_url: an endpoint has no user information, query or fragment; credentials go into their own members",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"endpoint_url": " https://store.example"},
+        "credentials.endpoint_url: not a URL: it has white space, backslashes or control characters in it",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"endpoint": "https://store.example"},
+        "credentials.endpoint: unknown member; did you mean endpoint_url?",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"path_style": "true"},
+        "credentials.path_style: true or false, without quotation marks, is expected",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"anonymous": "true", "access_key_id": ABSENT, "secret_access_key": ABSENT},
+        "credentials.anonymous: true or false, without quotation marks, is expected",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"anonymous": True},
+        "credentials: give either access_key_id and secret_access_key, or anonymous, or ambient; not two of them",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"ambient": True},
+        "credentials: give either access_key_id and secret_access_key, or anonymous, or ambient; not two of them",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"profile": "clinic"},
+        'credentials: profile names credentials of this machine, so it needs "ambient": true',
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"server_side_encryption": "AES-256"},
+        "credentials.server_side_encryption: 'AES256', 'aws:kms' or 'aws:kms:dsse' is expected",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"kms_key_id": "arn:aws:kms:…"},
+        'credentials: kms_key_id goes with "server_side_encryption": "aws:kms"',
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"bucket": "clinic"},
+        "credentials.bucket: unknown member; known are access_key_id, allow_http, ambient, anonymous, encryption, endpoint_url, kms_key_id, layout, path_style, profile, region, secret_access_key, server_side_encryption, session_token, type",
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"encryption": ABSENT},
+        'credentials.encryption: required; if the dataset really is not sealed, say so with "encryption": null',
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"type": "aws"},
+        "no installed backend serves the credentials type 'aws'; installed are azure, file, gcs, https, memory, s3, sftp",
+    ),
+    location(DOCUMENT, "s3://", "the location 's3://' is not a URL; name what lies there, as in s3://bucket/key"),
+    location(
+        DOCUMENT, "s3:///x", "a location in S3 is s3://bucket/key, and 's3:///x' is not: it does not name a bucket"
+    ),
+    location(
+        DOCUMENT,
+        "s3://clinic",
+        "a location in S3 is s3://bucket/key, and 's3://clinic' is not: it does not name a key; for all of the bucket, put a slash at the end",
+    ),
+    location(
+        DOCUMENT, "s3:/clinic/x", "the location 's3:/clinic/x' is not a URL; it begins with s3://, with both slashes"
+    ),
+    location(
+        DOCUMENT, "s3:clinic/x", "the location 's3:clinic/x' is not a URL; it begins with s3://, with both slashes"
+    ),
+    location(
+        DOCUMENT,
+        "s3://my bucket/x",
+        "a location in S3 is s3://bucket/key, and 's3://my bucket/x' is not: it does not name a bucket, which has letters, digits, dots, hyphens and underscores",
+    ),
+    location(
+        DOCUMENT,
+        "s3://clinic/a/../x",
+        "a location in S3 is s3://bucket/key, and 's3://clinic/a/../x' is not: its key has a segment . or .. in it",
+    ),
+    location(
+        DOCUMENT,
+        "s3://c/x",
+        "a location in S3 is s3://bucket/key, and 's3://c/x' is not: it does not name a bucket, which has letters, digits, dots, hyphens and underscores",
+    ),
+    location(
+        DOCUMENT,
+        "s3://clinic.s3.eu-west-1.amazonaws.com/x",
+        "a location in S3 is s3://bucket/key, and 's3://clinic.s3.eu-west-1.amazonaws.com/x' is not: it has a host where the bucket belongs; the bucket's name alone goes there",
+    ),
+    location(
+        DOCUMENT,
+        "https://clinic.s3.amazonaws.com/x",
+        "the credentials are for a location that begins with s3://, and this one is https://…; mend one of the two",
+    ),
+    location(
+        DOCUMENT,
+        "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/clinic/x",
+        "a location in S3 is s3://bucket/key, and 's3://…' is not: it names an access point by its ARN; use the access point's alias, which goes where a bucket goes",
+    ),
+    location(
+        DOCUMENT,
+        "arn:aws:s3:::clinic/x",
+        "the location 'arn:aws:s3:::clinic/x' is not a URL; write it with its scheme, as in s3://bucket/key",
+    ),
+    location(
+        DOCUMENT,
+        "s3://AKIDEXAMPLE:hushhush@clinic/x",
+        "a location in S3 is s3://bucket/key, and 's3://clinic/x' is not: it has user information in it; credentials go into the credentials document",
+        secrets=("hushhush",),
+    ),
+    location(DOCUMENT, "s3a://clinic/x", "no installed backend serves the scheme 's3a'; did you mean s3?"),
+    location(
+        DOCUMENT, "clinic/x", "the location 'clinic/x' is not a URL; write it with its scheme, as in s3://bucket/key"
+    ),
+    location(
+        DOCUMENT,
+        "s3://clinic\\x",
+        "a location in S3 is s3://bucket/key, and 's3://clinic\\\\x' is not: it does not name a bucket, which has letters, digits, dots, hyphens and underscores",
+    ),
+    location(
+        DOCUMENT,
+        "s3://clinic?x/y",
+        "a location in S3 is s3://bucket/key, and 's3://clinic?…' is not: it does not name a bucket, which has letters, digits, dots, hyphens and underscores",
+    ),
+]
