@@ -266,7 +266,7 @@ SEALING_MISTAKES = [
         "unknown format 'rot13'; known are auto, cobblestone-256, tink-gcm-hkdf, gcm",
     ),
     (["plain", "x", "--segment-size", "4096"], "--segment-size goes with --format tink-gcm-hkdf"),
-    (["plain", "x", "--segment-size", "many"], "valid integer"),
+    (["plain", "x", "--segment-size", "many"], "a whole number is expected"),
     (["plain", "x", "--format", "tink-gcm-hkdf", "--segment-size", "3"], "segment_size"),
     (["plain", "x", "--format", "gcm", "--context", "x"], "context"),
     (["s3://clinic/plain", "x"], "s3://clinic/plain is a URL, where a local file was expected"),

@@ -44,6 +44,8 @@ def place(tmp_path, monkeypatch):
     """A folder with conditions.csv, and an app config with that as input and one output."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONNECTORS_APP_CONFIG", str(tmp_path / "app-config"))
+    monkeypatch.setenv("CONNECTORS_STORE", "store")  # these two: relative, as each of several people has a folder
+    monkeypatch.setenv("CONNECTORS_IDENTITIES", "identities")
     monkeypatch.setenv("PATH", os.path.dirname(sys.executable), prepend=os.pathsep)
     Path("conditions.csv").write_text(CSV)
     for port, name in (("input", "conditions"), ("output", "summary")):
@@ -73,8 +75,9 @@ def test_python_examples_run(page, folders):
 
 def run_console(block: str) -> None:
     """Run each command of a block in a shell, and hold what it prints against what the block shows."""
-    for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
-        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    for line, expected in re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+        command = line.replace("\\\n> ", "")  # as a shell shows that a line goes on
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=180, check=False)
         assert done.returncode == 0, (command, done.stderr)
         pattern = ".*".join(map(re.escape, expected.strip().split("…")))
         assert re.fullmatch(pattern, done.stdout.strip(), re.DOTALL), (command, done.stdout)

@@ -20,31 +20,32 @@ LIMIT = 1 << 20
 _HEX = re.compile(r"\s*[0-9A-Fa-f]{48,}\s*")
 
 
-def read_private(path: str, what: str) -> bytes:
+def read_private(path: str, what: str, *, limit: int = LIMIT) -> bytes:
     """Return what a small file holds, or standard input where `path` is ``-``.
 
     Args:
         path: the file's name.
         what: what errors call it: "key file".
+        limit: bytes that it may have.
 
     Raises:
-        ConfigError: there is no such file, it is a folder, cannot be read, is empty, or larger than `LIMIT`.
+        ConfigError: there is no such file, it is a folder, cannot be read, is empty, or larger than the limit.
     """
-    data, problem = _read(path, what)
+    data, problem = _read(path, what, limit)
     if problem:
         raise ConfigError(problem)
     return data
 
 
-def _read(path: str, what: str) -> tuple[bytes, str]:
+def _read(path: str, what: str, limit: int) -> tuple[bytes, str]:
     shown = f"the {what} {path!r}"
     try:
         if path == "-":
             shown = f"the {what} on standard input"
-            data = console.stdin().read(LIMIT + 1)
+            data = console.stdin().read(limit + 1)
         else:
             with open(path, "rb") as file:
-                data = file.read(LIMIT + 1)
+                data = file.read(limit + 1)
     except FileNotFoundError:
         return b"", _missing(path, what)
     except IsADirectoryError:
@@ -53,8 +54,8 @@ def _read(path: str, what: str) -> tuple[bytes, str]:
         return b"", f"{_missing(path, what)} that can be read ({error.strerror})"
     except ValueError:  # a name with a null character
         return b"", _missing(path, what)
-    if len(data) > LIMIT:
-        return b"", f"{shown} is larger than {LIMIT} bytes, so it is something else"
+    if len(data) > limit:
+        return b"", f"{shown} is larger than {limit} bytes, so it is something else"
     return data, "" if data.strip() else f"{shown} is empty"
 
 

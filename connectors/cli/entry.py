@@ -22,12 +22,14 @@ from connectors.cli import (
     datasets,
     demo,
     failures,
+    identity,
     keys,
     objects,
     pins,
     presigning,
     running,
     skeletons,
+    workflow,
 )
 
 if TYPE_CHECKING:
@@ -42,8 +44,12 @@ PROGRAM = "connectors"
 COMPLETION_VARIABLE = "_CONNECTORS_COMPLETE"
 
 
-def application() -> typer.Typer:
-    """Return the command with all its verbs."""
+def application(words: Sequence[str] | None = None) -> typer.Typer:
+    """Return the command with its verbs.
+
+    Args:
+        words: the command line. The verbs of a large group are left out if the group's name is not on it; None: all.
+    """
     app = typer.Typer(
         name=PROGRAM,
         # Plain help starts in half the time, and can be copied from. No pretty exceptions: they show variables.
@@ -52,7 +58,10 @@ def application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.callback()(_program)
-    for group in (keys, crypt, pins, presigning, datasets, objects, running, backends, skeletons, benching, demo):
+    for group in (keys, crypt, pins, presigning, datasets, objects, running, identity):
+        group.register(app)
+    workflow.register(app, verbs=words is None or "workflow" in words)
+    for group in (backends, skeletons, benching, demo):
         group.register(app)
     return app
 
@@ -108,7 +117,7 @@ def _open_missing_streams() -> None:
 
 
 def _invoke(words: list[str]) -> int:
-    command = typer.main.get_command(application())
+    command = typer.main.get_command(application(None if COMPLETION_VARIABLE in os.environ else words))
     if COMPLETION_VARIABLE in os.environ:
         command.main(args=words, prog_name=PROGRAM)
     # Not `command.main`: that takes any broken pipe, also one to a storage, for the end of our standard output.

@@ -20,7 +20,7 @@ from typing import Final
 
 import typer
 
-from connectors.errors import ConnectorError, IntegrityError, MachineFailed
+from connectors.errors import ConnectorError, IntegrityError, InvalidDocument, MachineFailed, NotApproved
 
 __all__ = [
     "CHECK_FAILED",
@@ -53,6 +53,7 @@ _SECRETS = (
     (re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://[^\s?'\"]*)\?[^\s'\"…]+"), r"\1?…"),
     (re.compile(r"(?i)\b((?:X-(?:Amz|Goog)-[A-Za-z-]+|AWSAccessKeyId|Signature|sig|se|sp|sv)=)[^\s&'\"]+"), r"\1…"),
 )
+_DIGEST = re.compile(r"(?<![0-9A-Za-z])([0-9a-f]{12})[0-9a-f]{52,}(?![0-9A-Za-z])")
 
 
 class OutputClosed(Exception):
@@ -111,7 +112,7 @@ def describe(error: BaseException) -> tuple[int, str | None]:
         case IntegrityError():
             answer = TAMPERED, str(error)
         case ConnectorError():
-            answer = FAILED if isinstance(error, MachineFailed) else CHECK_FAILED, str(error)
+            answer = FAILED if isinstance(error, MachineFailed) else CHECK_FAILED, _message(error)
         case OSError():
             answer = FAILED, _system_message(error)
         case MemoryError():
@@ -123,6 +124,12 @@ def describe(error: BaseException) -> tuple[int, str | None]:
             kind = type(error).__name__
             answer = FAILED, f"an unexpected {kind}, which is a defect; `connectors --debug …` shows where"
     return answer
+
+
+def _message(error: ConnectorError) -> str:
+    # What these are about is named by digests, which look like keys and would be masked: their beginnings stay.
+    named_by_digest = isinstance(error, (InvalidDocument, NotApproved))
+    return _DIGEST.sub(r"\1…", str(error)) if named_by_digest else str(error)
 
 
 def _system_message(error: OSError) -> str:

@@ -18,7 +18,7 @@ import binascii
 import re
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -26,6 +26,9 @@ from connectors.errors import InvalidDocument
 from connectors.formats import FormatName  # noqa: TC001 - pydantic reads the annotations
 from connectors.names import is_name
 from connectors.workflow.canonical import canonical_bytes, digest_of, parse_canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "AppConfig",
@@ -164,6 +167,24 @@ class Document(Part):
         return cls.from_members(parse_canonical(data))
 
     @classmethod
+    def make(cls, **members: Any) -> Self:
+        """Return a new document with these members, as Python has them.
+
+        Raises:
+            InvalidDocument: they break a rule, each of which the message names with its member.
+        """
+        return cls._checked(lambda: cls(**members))
+
+    @classmethod
+    def _checked(cls, build: Callable[[], Self]) -> Self:
+        try:
+            return build()
+        except ValidationError as error:
+            problems = "; ".join(_problems(error))
+        message = f"the {cls.kind} breaks rules: {problems}"
+        raise InvalidDocument(message)
+
+    @classmethod
     def from_members(cls, members: dict[str, Any]) -> Self:
         """Return the document with these members, as JSON has them.
 
@@ -175,14 +196,7 @@ class Document(Part):
         if members.get("schema") != expected:
             message = f"this is no {cls.kind}: its schema is not {expected!r}"
             raise InvalidDocument(message)
-        problems = None
-        try:
-            made = cls.model_validate_json(canonical_bytes(rest))
-        except ValidationError as error:
-            problems = "; ".join(_problems(error))
-        if problems is not None:
-            message = f"the {cls.kind} breaks rules: {problems}"
-            raise InvalidDocument(message)
+        made = cls._checked(lambda: cls.model_validate_json(canonical_bytes(rest)))
         if made.members() != members:
             # A null that could be left out, for one: two forms of one document.
             message = f"the {cls.kind} is not written as it would be written here; write it anew"
@@ -239,7 +253,7 @@ class Dataset(Document):
     Attributes:
         location: a URL, without a query.
         direction: whether applications read it, write it, or both.
-        credentials_digest: a salted commitment to the credentials; see `deploy`.
+        credentials_digest: a salted commitment to the credentials; see `commitment`.
         encryption: the format it is sealed in; None if it is not sealed.
         pin: the one sealing that is approved; None approves any.
     """
@@ -363,6 +377,11 @@ class Placeholder(Part):
     reserved_for: Digest
     wanted: Literal["dataset", "app"]
     purpose: Line | None = None
+
+    @property
+    def what(self) -> str:
+        """What it is to be, in words."""
+        return "an app" if self.wanted == "app" else "a dataset"
 
 
 class End(Part):

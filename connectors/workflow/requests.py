@@ -31,11 +31,12 @@ from connectors.workflow.graph import Graph, find
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Request", "make_request"]
+__all__ = ["KINDS", "Request", "make_request", "parse_documents"]
 
 KINDS: dict[str, type[Document]] = {
     f"enclave-connectors workflow {kind.kind} 1": kind for kind in (Party, Dataset, Application, AppConfig, Workflow)
 }
+"""What a request holds, by the schema."""
 
 
 class Request(Document):
@@ -75,14 +76,7 @@ class Request(Document):
         Raises:
             InvalidDocument: one of them breaks a rule.
         """
-        parsed: dict[str, Document] = {}
-        for digest, members in self.documents.items():
-            kind = KINDS.get(str(members.get("schema")))
-            if kind is None:
-                message = f"the request holds {digest}, which is no document that a workflow refers to"
-                raise InvalidDocument(message)
-            parsed[digest] = kind.from_members(members)
-        return parsed
+        return parse_documents(self.documents)
 
     @cached_property
     def graph(self) -> Graph:
@@ -95,7 +89,7 @@ class Request(Document):
         unfilled = graph.unfilled()
         if unfilled:
             waiting = "; ".join(
-                f"{name!r} is a {place.wanted} that {_name_of(self.parsed, place.reserved_for)} has not given yet"
+                f"{name!r} is {place.what} that {_name_of(self.parsed, place.reserved_for)} has not given yet"
                 for name, place in unfilled.items()
             )
             message = f"places in the workflow are still to be filled: {waiting}"
@@ -113,6 +107,25 @@ class Request(Document):
     def party(self, digest: str) -> Party:
         """Return one of its parties."""
         return find(self.parsed, digest, Party, "the request")
+
+
+def parse_documents(documents: Mapping[str, dict[str, Any]]) -> dict[str, Document]:
+    """Return documents from their members, by digest.
+
+    Raises:
+        InvalidDocument: one of them breaks a rule, or has another digest than it is called by.
+    """
+    parsed: dict[str, Document] = {}
+    for digest, members in documents.items():
+        kind = KINDS.get(str(members.get("schema")))
+        if kind is None:
+            message = f"{digest} is no document that a workflow refers to"
+            raise InvalidDocument(message)
+        parsed[digest] = kind.from_members(members)
+        if parsed[digest].digest != digest:
+            message = f"what is called {digest} has another digest: {parsed[digest].digest}"
+            raise InvalidDocument(message)
+    return parsed
 
 
 def make_request(

@@ -1,5 +1,8 @@
 """Signatures: who says what a document says. DSSE envelopes, with securesystemslib's signers and keys.
 
+securesystemslib loads the clients of all key services that are installed (boto3, azure-identity), which takes a second:
+so it is loaded where something is signed or verified, and not by whoever reads documents alone.
+
 Source: https://github.com/secure-systems-lab/dsse
 """
 
@@ -9,16 +12,13 @@ import base64
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import Field, ValidationError
-from securesystemslib.dsse import Envelope as Dsse
-from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
-from securesystemslib.signer import Signature, SSlibKey  # type: ignore[attr-defined]  # it has no __all__
 
 from connectors.errors import InvalidDocument, NotApproved
 from connectors.workflow.canonical import canonical_bytes, parse_canonical
 from connectors.workflow.documents import Base64, Digest, Document, Part, PublicKey
 
 if TYPE_CHECKING:
-    from securesystemslib.signer import Signer  # type: ignore[attr-defined]
+    from securesystemslib.signer import Signer, SSlibKey  # type: ignore[attr-defined]  # it has no __all__
 
     from connectors.workflow.documents import Party
 
@@ -85,6 +85,10 @@ class Envelope(Part):
         Raises:
             NotApproved: none has.
         """
+        from securesystemslib.dsse import Envelope as Dsse  # noqa: PLC0415 - see above
+        from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError  # noqa: PLC0415
+        from securesystemslib.signer import Signature  # type: ignore[attr-defined]  # noqa: PLC0415
+
         (signature,) = self.signatures
         known = [key for key in party.keys if key.keyid == signature.keyid]
         verified = False
@@ -105,6 +109,8 @@ class Envelope(Part):
 
 def as_sslib(key: PublicKey) -> SSlibKey:
     """Return a key as securesystemslib has it."""
+    from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # noqa: PLC0415 - see above
+
     return SSlibKey(key.keyid, key.keytype, key.scheme, {"public": key.public})
 
 
@@ -125,6 +131,8 @@ def public_key_of(signer: Signer) -> PublicKey:
 
 def sign(document: Document, signer: Signer) -> Envelope:
     """Return a document in an envelope that `signer` has signed."""
+    from securesystemslib.dsse import Envelope as Dsse  # noqa: PLC0415 - see above
+
     dsse = Dsse(document.to_bytes(), payload_type(type(document)), {})
     made = signer.sign(dsse.pae())
     return Envelope(

@@ -20,7 +20,7 @@ from connectors.workflow.signing import Envelope
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["Bundle", "Standing", "standing", "trust_digest", "verify"]
+__all__ = ["Bundle", "Standing", "describe", "standing", "trust_digest", "verify"]
 
 State = Literal["pending", "approved", "declined", "expired", "revoked"]
 _SCHEMA = "enclave-connectors workflow bundle 1"
@@ -186,7 +186,7 @@ def verify(
     """
     found = standing(bundle, trusted, now)
     if found.state != "approved":
-        raise NotApproved(_told(bundle.request, found))
+        raise NotApproved(describe(bundle.request, found))
     shares = runtime_configs(bundle.request)
     share = next((one for one in shares.values() if one.identifier == identifier), None)
     if share is None:
@@ -202,15 +202,24 @@ def verify(
     return share
 
 
-def _told(request: Request, found: Standing) -> str:
+def describe(request: Request, found: Standing) -> str:
+    """Return how a request stands in words: who and what keeps it from being relied on, if anything does."""
+
     def names(digests: Iterable[str]) -> str:
         return ", ".join(sorted(repr(request.party(digest).name) for digest in digests))
 
     reasons = "; ".join(f"{names([digest])}: {reason}" for digest, reason in sorted(found.against.items()))
     match found.state:
+        case "approved":
+            return f"the request is approved by {names(found.approved)}"
         case "pending":
-            return f"the request is not approved yet: {names(found.missing)} has not decided"
+            return f"the request is not approved yet: {names(found.missing)} {_have(found.missing)} not decided"
         case "expired":
-            return f"the request expired on {request.expires} before all had approved it; ask again with a new one"
+            who = f"{names(found.missing)} had" if found.missing else "all had"
+            return f"the request expired on {request.expires} before {who} approved it; ask again with a new one"
         case _:
             return f"the request was {found.state}: {reasons}"
+
+
+def _have(digests: Collection[str]) -> str:
+    return "has" if len(digests) == 1 else "have"

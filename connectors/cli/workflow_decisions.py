@@ -1,0 +1,171 @@
+"""``connectors workflow approve``, ``decline`` and ``revoke``: what a party signs, once it has been shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from connectors.cli import console
+from connectors.cli.options import AsJson, example
+from connectors.cli.workflow_common import (
+    Acting,
+    Asked,
+    PassphraseFile,
+    StoreFolder,
+    Yes,
+    confirm,
+    identities,
+    open_store,
+    say_lines,
+    secrets_of,
+    standing_of,
+)
+from connectors.errors import ConfigError, NotApproved
+
+if TYPE_CHECKING:
+    from connectors.workflow.documents import Document
+    from connectors.workflow.identities import Identity
+    from connectors.workflow.requests import Request
+    from connectors.workflow.store import Store
+    from connectors.workflow.verification import Standing
+
+__all__ = ["register"]
+
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; the others read it.")]
+
+
+def register(group: typer.Typer) -> None:
+    """Add the verbs."""
+    group.command("approve", epilog=example("workflow approve 1f0c9a41"))(approve)
+    group.command("decline", epilog=example("workflow decline 1f0c9a41 --reason 'the purpose is not ours'"))(decline)
+    group.command("revoke", epilog=example("workflow revoke 1f0c9a41 --reason 'patients have withdrawn'"))(revoke)
+
+
+def approve(
+    what: Asked,
+    *,
+    yes: Yes = False,
+    store: StoreFolder = None,
+    acting: Acting = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Approve a request: sign its bytes, which are shown first."""
+    matter = _matter(what, store, acting)
+    found = matter.expect("pending", "nothing was signed")
+    if matter.identity.party.digest in found.approved:
+        message = f"{matter.identity.party.name!r} has approved it already; nothing was signed"
+        raise ConfigError(message)
+    decision = matter.decision("approve", None)
+    matter.sign(decision, "approves", passphrase_file, yes=yes, as_json=as_json)
+
+
+def decline(
+    what: Asked,
+    *,
+    reason: Reason,
+    yes: Yes = False,
+    store: StoreFolder = None,
+    acting: Acting = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decline a request, which ends it; for that, you need not trust whoever else is in it."""
+    matter = _matter(what, store, acting)
+    matter.expect("pending", "nothing was signed", with_strangers=True)
+    decision = matter.decision("decline", reason)
+    matter.sign(decision, f"declines ({reason})", passphrase_file, yes=yes, as_json=as_json)
+
+
+def revoke(
+    what: Asked,
+    *,
+    reason: Reason,
+    yes: Yes = False,
+    store: StoreFolder = None,
+    acting: Acting = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take back what was approved: from now on, nobody who knows of it relies on the request."""
+    matter = _matter(what, store, acting)
+    matter.expect("approved", "only what is approved can be revoked, and nothing was signed")
+    from connectors.workflow.documents import Revocation, moment_text  # noqa: PLC0415 - the extra
+
+    when = moment_text(datetime.now(UTC))
+    party = matter.identity.party.digest
+    revocation = Revocation.make(request=matter.request.digest, party=party, reason=reason, when=when)
+    matter.sign(revocation, f"revokes ({reason})", passphrase_file, yes=yes, as_json=as_json)
+
+
+def _matter(what: str, folder: str | None, acting: str | None) -> _Matter:
+    """Return a request that somebody can say something to, and as whom.
+
+    Raises:
+        ConfigError: nothing in it is theirs.
+    """
+    kept, known = open_store(folder), identities()
+    from connectors.workflow.requests import Request  # noqa: PLC0415 - the extra
+
+    request = kept.find(what, Request)
+    identity = known.choose(acting)
+    if identity.party.digest not in request.approvers:
+        asked = ", ".join(repr(request.party(digest).name) for digest in request.approvers)
+        message = f"{identity.party.name!r} is not asked: nothing in the workflow is theirs; asked are {asked}"
+        raise ConfigError(message)
+    return _Matter(kept, identity, request)
+
+
+@dataclass(frozen=True)
+class _Matter:
+    """A request, and who is about to say something to it."""
+
+    store: Store
+    identity: Identity
+    request: Request
+
+    def expect(self, state: str, otherwise: str, *, with_strangers: bool = False) -> Standing:
+        """Return how the request stands.
+
+        Raises:
+            NotApproved: otherwise than expected; or one of its parties is not trusted, and it matters.
+        """
+        from connectors.workflow.verification import describe, standing  # noqa: PLC0415 - the extra
+
+        bundle = self.store.bundle(self.request)
+        if with_strangers:
+            found = standing(bundle, {self.request.requester, *self.request.approvers})
+        else:
+            found = standing_of(bundle, identities())
+        if found.state != state:
+            message = f"{describe(self.request, found)}; {otherwise}"
+            raise NotApproved(message)
+        return found
+
+    def decision(self, verdict: str, reason: str | None) -> Document:
+        from connectors.workflow.documents import Decision, moment_text  # noqa: PLC0415 - the extra
+
+        when = moment_text(datetime.now(UTC))
+        party = self.identity.party.digest
+        return Decision.make(request=self.request.digest, party=party, verdict=verdict, reason=reason, when=when)
+
+    def sign(self, document: Document, doing: str, passphrase_file: str | None, *, yes: bool, as_json: bool) -> None:
+        """Show what a signature will be over, ask, sign, and keep what was signed."""
+        from connectors.cli.workflow_shown import request_lines, standing_json  # noqa: PLC0415 - the extra
+        from connectors.workflow.signing import sign  # noqa: PLC0415 - the extra
+        from connectors.workflow.verification import standing  # noqa: PLC0415 - the extra
+
+        name = self.identity.party.name
+        if not as_json:
+            say_lines([f"{name} {doing}:", *request_lines(self.request)])
+        confirm(f"Sign this as {name}?", yes=yes)
+        self.store.say(self.request, sign(document, self.identity.signer(secrets_of(passphrase_file))))
+        if as_json:
+            bundle = self.store.bundle(self.request)
+            found = standing(bundle, {self.request.requester, *self.request.approvers})
+            console.say_json(standing_json(bundle, found))
+        else:
+            console.note("Signed. Export the request to give your answer to the others.")

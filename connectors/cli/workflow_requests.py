@@ -1,0 +1,244 @@
+"""``connectors workflow submit``, and what people ask about requests: what waits for them, how one stands."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from connectors.cli import console
+from connectors.cli.options import AsJson, example
+from connectors.cli.workflow_common import (
+    Acting,
+    Asked,
+    StoreFolder,
+    find_anything,
+    identities,
+    open_draft,
+    open_store,
+    say_lines,
+    standing_of,
+)
+from connectors.errors import NotApproved
+
+if TYPE_CHECKING:
+    from connectors.workflow.identities import Identities
+    from connectors.workflow.requests import Request
+    from connectors.workflow.store import Store
+
+__all__ = ["register"]
+
+
+def register(group: typer.Typer) -> None:
+    """Add the verbs."""
+    group.command("submit", epilog=example("workflow submit 'Patient conditions'"))(submit)
+    group.command("tasks")(tasks)
+    group.command("show", epilog=example("workflow show 'Patient conditions'"))(show)
+    group.command("status", epilog=example("workflow status 1f0c9a41"))(status)
+    group.command("identifiers", epilog=example("workflow identifiers 1f0c9a41"))(identifiers)
+
+
+def submit(
+    name: Annotated[str, typer.Argument(metavar="DRAFT", help="The draft, by its name.")],
+    *,
+    expires_in: Annotated[
+        int,
+        typer.Option("--expires-in", metavar="SECONDS", min=1, help="How long the parties have; 30 days if not given."),
+    ] = 30 * 24 * 3600,
+    store: StoreFolder = None,
+    acting: Acting = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask all who own something in a workflow to approve it, as it is now.
+
+    What was asked about cannot be changed any more: `clone` begins the next version, which is asked about anew.
+    """
+    kept, requester = open_store(store), identities().choose(acting)
+    draft = open_draft(kept, name)
+    from connectors.workflow.requests import make_request  # noqa: PLC0415 - the extra
+
+    documents = {**kept.closure(draft), requester.party.digest: requester.party}
+    request = make_request(draft.workflow, documents, requester.party, lifetime=timedelta(seconds=expires_in))
+    for document in request.parsed.values():
+        kept.add(document)
+    kept.add(request)
+    kept.drop_draft(name, draft)
+    asked = ", ".join(request.party(digest).name for digest in request.approvers)
+    console.note(f"Asked {asked}. Export the request to give it to them: connectors workflow export {name!r}")
+    if as_json:
+        members = request.model_dump(mode="json", exclude={"documents"})
+        console.say_json({"request": request.digest, "name": name, **members})
+    else:
+        console.say(request.digest)
+
+
+def tasks(
+    *,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show all requests, also those that wait for others.")
+    ] = False,
+    store: StoreFolder = None,
+    acting: Acting = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what waits for you: requests to decide, and places in drafts to fill."""
+    kept, known = open_store(store), identities()
+    own = {one.party.digest: one.name for one in known.all().values() if acting in (None, one.name)}
+    if acting is not None:
+        known.choose(acting)
+    found = [*_requests(kept, known, own, everything=everything), *_places(kept, own)]
+    if as_json:
+        console.say_json(found)
+    elif not found:
+        console.note("Nothing waits for you.")
+    else:
+        rows = [[task[member] for member in ("task", "what", "name", "for", "state", "expires")] for task in found]
+        console.table(("TASK", "REQUEST OR PLACE", "WORKFLOW", "FOR", "STATE", "EXPIRES"), rows)
+
+
+def _requests(store: Store, known: Identities, own: dict[str, str], *, everything: bool) -> list[dict[str, Any]]:
+    from connectors.workflow.documents import Decision  # noqa: PLC0415 - the extra
+    from connectors.workflow.requests import Request  # noqa: PLC0415 - the extra
+
+    found = []
+    for request in store.documents(Request):
+        bundle = store.bundle(request)
+        decided = {envelope.document(Decision).party for envelope in bundle.decisions}
+        mine = [own[digest] for digest in request.approvers if digest in own and digest not in decided]
+        try:
+            state: str = standing_of(bundle, known).state
+        except NotApproved:
+            state = "with a party that you do not trust"
+        waits = bool(mine) and state not in ("declined", "expired", "revoked")
+        if waits or everything:
+            workflow = request.graph.workflow
+            found.append(
+                {
+                    "task": "decide" if waits else "-",
+                    "what": request.digest,
+                    "name": workflow.name,
+                    "version": workflow.version,
+                    "for": ", ".join(mine) if waits else "-",
+                    "requester": request.party(request.requester).name,
+                    "state": state,
+                    "expires": request.expires,
+                }
+            )
+    return found
+
+
+def _places(store: Store, own: dict[str, str]) -> list[dict[str, Any]]:
+    from connectors.workflow.documents import Placeholder  # noqa: PLC0415 - the extra
+
+    return [
+        {
+            "task": "fill",
+            "what": place,
+            "name": name,
+            "version": draft.workflow.version,
+            "for": own[one.reserved_for],
+            "wanted": one.wanted,
+            "state": "draft",
+            "expires": "-",
+        }
+        for name, draft in store.drafts().items()
+        for place, one in draft.workflow.objects.items()
+        if isinstance(one, Placeholder) and one.reserved_for in own
+    ]
+
+
+def show(
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help="A draft, a request or another document: name, or digits of a digest.")
+    ],
+    *,
+    draft: Annotated[bool, typer.Option("--draft", help="The draft, where a request has its name too.")] = False,
+    store: StoreFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a workflow: its objects and their owners, what reaches whom, and who has approved it.
+
+    Of any other document, show what it says.
+    """
+    kept = open_store(store)
+    found = find_anything(kept, what, draft=draft)
+    from connectors.cli import workflow_shown  # noqa: PLC0415 - the extra
+    from connectors.workflow.requests import Request  # noqa: PLC0415 - the extra
+
+    if isinstance(found, tuple):
+        name, drafted = found
+        graph = kept.graph(drafted.workflow)
+        if as_json:
+            console.say_json({"draft": name, "revision": drafted.revision, **workflow_shown.graph_json(graph)})
+        else:
+            workflow = drafted.workflow
+            head = f"{workflow.name}, version {workflow.version}, a draft at revision {drafted.revision}"
+            say_lines([head, *workflow_shown.graph_lines(graph)])
+    elif isinstance(found, Request):
+        _show_request(kept, found, as_json=as_json)
+    elif as_json:
+        console.say_json({"digest": found.digest, **found.members()})
+    else:
+        say_lines(workflow_shown.document_lines(found))
+
+
+def _show_request(store: Store, request: Request, *, as_json: bool) -> None:
+    from connectors.cli import workflow_shown  # noqa: PLC0415 - the extra
+
+    bundle = store.bundle(request)
+    problem = None
+    try:
+        standing = standing_of(bundle, identities())
+    except NotApproved as error:
+        problem = str(error)
+        standing = None
+    if as_json:
+        stands = (
+            {"state": None, "problem": problem} if standing is None else workflow_shown.standing_json(bundle, standing)
+        )
+        console.say_json({"request": request.digest, **workflow_shown.graph_json(request.graph), **stands})
+        return
+    say_lines(workflow_shown.request_lines(request))
+    if standing is None:
+        say_lines([f"approvals: they say nothing yet: {problem}"])
+    else:
+        say_lines(workflow_shown.standing_lines(bundle, standing))
+
+
+def status(what: Asked, *, store: StoreFolder = None, as_json: AsJson = False) -> None:
+    """Tell how a request stands: pending, approved, declined, expired or revoked, and by whom."""
+    kept = open_store(store)
+    from connectors.cli.workflow_shown import standing_json, standing_lines  # noqa: PLC0415 - the extra
+    from connectors.workflow.requests import Request  # noqa: PLC0415 - the extra
+    from connectors.workflow.verification import describe  # noqa: PLC0415 - the extra
+
+    bundle = kept.bundle(kept.find(what, Request))
+    found = standing_of(bundle, identities())
+    if as_json:
+        console.say_json(standing_json(bundle, found))
+    else:
+        say_lines([f"{found.state}: {describe(bundle.request, found)}", *standing_lines(bundle, found)[1:]])
+
+
+def identifiers(what: Asked, *, store: StoreFolder = None, as_json: AsJson = False) -> None:
+    """Print the identifier of each application of an approved request.
+
+    It is the digest of what the application runs on, and is bound into its attestation. Everybody who has approved gets
+    the same.
+    """
+    kept = open_store(store)
+    from connectors.cli import workflow_shown  # noqa: PLC0415 - the extra
+    from connectors.workflow.requests import Request  # noqa: PLC0415 - the extra
+    from connectors.workflow.verification import describe  # noqa: PLC0415 - the extra
+
+    request = kept.find(what, Request)
+    found = standing_of(kept.bundle(request), identities())
+    if found.state != "approved":
+        raise NotApproved(describe(request, found))
+    shares = workflow_shown.identifiers(request)
+    if as_json:
+        console.say_json(shares)
+    else:
+        for name, identifier in shares.items():
+            say_lines([f"{identifier}  {name}"])
