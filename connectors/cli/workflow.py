@@ -19,6 +19,7 @@ def register(app: typer.Typer, *, verbs: bool = True) -> None:
     if verbs:
         from connectors.cli import (  # noqa: PLC0415 - only where they are wanted
             workflow_decisions,
+            workflow_deploy,
             workflow_drafts,
             workflow_objects,
             workflow_passing,
@@ -33,6 +34,7 @@ def register(app: typer.Typer, *, verbs: bool = True) -> None:
             workflow_decisions,
             workflow_passing,
             workflow_views,
+            workflow_deploy,
         ):
             part.register(group)
     app.add_typer(group, name="workflow")

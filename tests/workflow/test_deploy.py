@@ -9,6 +9,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+from command_line import connectors as command
 from parties import MEASUREMENT, NOW, decided, edge, story
 
 import connectors
@@ -156,6 +157,42 @@ def test_nothing_leads_out_of_the_folder(tmp_path):
         with pytest.raises(InvalidDocument, match="leads out"):
             write_folder(str(tmp_path / "rw"), {"a/b": b"", path: b""})
         assert not list(tmp_path.iterdir())
+
+
+class TestCommand:
+    @pytest.fixture
+    def given(self, deployment, tmp_path) -> list[str]:
+        """What the command is given, by somebody who trusts nobody but those that are named."""
+        (tmp_path / "bundle.json").write_bytes(deployment.bundle.to_bytes())
+        arguments = ["bundle.json", "rw", "--identifier", deployment.identifier, "--measurement", MEASUREMENT]
+        for digest in deployment.trusted:
+            arguments += ["--trust", digest]
+        for number, opened in enumerate(deployment.opened.values()):
+            (tmp_path / f"{number}.json").write_bytes(opened.to_bytes())
+            arguments += ["--credentials", f"{number}.json"]
+        return arguments
+
+    def test_lays_the_folder_down_for_connectors_run(self, deployment, given, tmp_path):
+        home = {"CONNECTORS_IDENTITIES": str(tmp_path / "identities")}
+        connectors.Dataset(f"file://{tmp_path}/conditions.sealed", {"encryption": {"key": KEY}}).write_bytes(b"38.9")
+        told = json.loads(command("workflow", "deploy", *given, "--json", cwd=tmp_path, **home).text)
+        assert told["ports"] == {"input": ["conditions"], "output": ["result"]}
+        assert command("run", "--app-config", "rw", "--", "cat", cwd=tmp_path).code == 0
+        document = {"encryption": {"key": KEY}}
+        result = json.loads(connectors.Dataset(f"file://{tmp_path}/result.sealed", document).read_bytes())
+        assert base64.b64decode(result["stdout"]) == b"38.9"
+
+    def test_says_what_is_amiss_and_leaves_nothing(self, given, tmp_path):
+        home = {"CONNECTORS_IDENTITIES": str(tmp_path / "identities")}
+        for change, message in (
+            (given[:-2], "its owner has not given its credentials"),
+            (["bundle.json", "rw", *given[2:6]], "not among the trusted parties"),
+            (["bundle.json", "rw", "--identifier", "00" * 32, *given[4:]], "has no application"),
+        ):
+            told = command("workflow", "deploy", *change, cwd=tmp_path, **home)
+            assert message in told.err
+            assert told.code != 0
+            assert not (tmp_path / "rw").exists()
 
 
 class TestCommitment:
