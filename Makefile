@@ -11,6 +11,8 @@ OURS := enclave-connectors $(PLUGINS:%=enclave-connectors-%)
 WHEELS := .venv-wheels
 SHIPPED := .venv-shipped
 EDITABLE := $(PLUGINS:%=-e plugins/%)
+# Tests wait for servers, and for broken networks, half of their time.
+WORKERS ?= 4
 GROUPS := test fuzz lint bench ecosystem
 LOCKED := $(GROUPS) supply
 FUZZ_TARGETS := formats credentials locations documents answers clouds
@@ -31,10 +33,10 @@ demo: $(STAMPS)/demo  ## Seal patient data, run an application on it, open its s
 
 test: $(STAMPS)/test $(STAMPS)/servers  ## Run all tests against real servers on this machine.
 	@echo "· testing with coverage of branches; slow tests are left to make test-slow"
-	@$(BIN)/pytest -n auto -m "not slow" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(WORKERS) -m "not slow" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 attacks: $(STAMPS)/test $(STAMPS)/servers  ## Try all attacks and faults, and write what came of them to docs/attacks.md.
-	@CONNECTORS_WRITE_ATTACKS=1 $(BIN)/pytest -n auto tests/hostile $(PYTEST_ARGS)
+	@CONNECTORS_WRITE_ATTACKS=1 $(BIN)/pytest -n $(WORKERS) tests/hostile $(PYTEST_ARGS)
 
 test-slow: $(STAMPS)/test $(STAMPS)/servers  ## Run the tests that take minutes or gigabytes.
 	@$(BIN)/pytest -m slow $(PYTEST_ARGS)
@@ -89,7 +91,7 @@ define on_wheels
 @$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(WHEELS)
 @$(BIN)/uv pip install --quiet --python $(WHEELS) --constraint $(1) \
   dist/*.whl --group test --group lint flask flask-cors 'moto[s3]' pandas
-@$(WHEELS)/bin/pytest -n auto -m "not slow" --ignore=tests/ecosystem --ignore=tests/test_benchmarks.py \
+@$(WHEELS)/bin/pytest -n $(WORKERS) -m "not slow" --ignore=tests/ecosystem --ignore=tests/test_benchmarks.py \
   tests plugins $(PYTEST_ARGS)
 endef
 

@@ -178,7 +178,7 @@ def validate(model: type[C], document: Mapping[str, Any] | Hidden) -> C:
     >>> validate(Mine, {"encryption": {"key": "secret"}, "tpye": "mine"})
     Traceback (most recent call last):
     connectors.errors.InvalidCredentials: credentials.encryption.key: a key is 64 hexadecimal digits; this one has \
-6 characters; credentials.tpye: unknown member; known are encryption, layout, type
+6 characters; credentials.tpye: unknown member; did you mean type?
     """
     document = Hidden(document)
     problems: list[str] = []
@@ -194,7 +194,7 @@ def validate(model: type[C], document: Mapping[str, Any] | Hidden) -> C:
 
 def _problems(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
     details = error.errors(include_url=False, include_context=False, include_input=False)
-    missing = [str(detail["loc"][-1]) for detail in details if detail["type"] == "missing"]
+    missing = [detail["loc"] for detail in details if detail["type"] == "missing"]
     strange = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
     meant = {place: _meant(place, model, missing) for place in strange}
     misspelt = {(*place[:-1], name) for place, name in meant.items()}
@@ -220,13 +220,17 @@ def _problems(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
         yield f"{member}: {rule}"
 
 
-def _meant(place: tuple[int | str, ...], model: type[BaseModel], missing: Iterable[str]) -> str | None:
+def _meant(
+    place: tuple[int | str, ...], model: type[BaseModel], missing: Iterable[tuple[int | str, ...]]
+) -> str | None:
     """Return the member that is likely to be meant by one that is not known."""
     *parents, name = map(str, place)
+    sound = _plain(name)
     known = {_plain(one): one for one in _owner(model, parents).model_fields}
-    sure = [one for one in known if sorted(one) == sorted(_plain(name))]
-    sure += [one for one in missing if one.startswith(_plain(name))]
-    close = sure or difflib.get_close_matches(_plain(name), known, n=1, cutoff=0.75)
+    sure = [one for one in known if sorted(one) == sorted(sound)]
+    beside = [_plain(str(one[-1])) for one in missing if one[:-1] == place[:-1]]
+    sure += [one for one in beside if sound and one.startswith(sound)]
+    close = [one for one in sure if one in known] or difflib.get_close_matches(sound, known, n=1, cutoff=0.75)
     return known[close[0]] if close else None
 
 

@@ -351,7 +351,7 @@ class TestDocument:
             ("memory://x/", {"bind": "none"}, "manifest: it needs the objects' names bound; leave out"),
             ("memory://x", {}, "manifest: only a folder has one, and this dataset is a single object"),
             ("memory://x/", {"manifest": False, "pin": "0" * 64}, 'pin: .* this dataset is a folder; "manifest": true'),
-            ("memory://x/", {"manifest": "yes"}, "manifest: .*boolean"),
+            ("memory://x/", {"manifest": "yes"}, "manifest: true or false, without quotation marks, is expected"),
         ],
     )
     def test_that_contradicts_itself(self, location, encryption, message):

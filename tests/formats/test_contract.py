@@ -35,7 +35,7 @@ class TestSelect:
             (bytes(33), "32 bytes; this one has 33"),
             (bytes(16), "32 bytes; this one has 16"),
             (bytearray(64), "32 bytes; this one has 64"),
-            ("", "64 hexadecimal digits; this one has 0 characters"),
+            ("", "64 hexadecimal digits; this one is empty"),
             ("0" * 63, "64 hexadecimal digits; this one has 63 characters"),
             ("0" * 65, "64 hexadecimal digits; this one has 65 characters"),
             ("g" * 64, "other characters among them"),

@@ -81,11 +81,12 @@ def test_truncated_object(route, tally):
 
 @pytest.mark.usefixtures("no_pauses")
 def test_truncated_answers(route, tally):
+    plain = PLAIN[:20_000]  # reading goes on where an answer ends, some bytes at a time
     with tally("each answer ends early, and its length says otherwise", f"every format, {route}") as cases:
-        for format, dataset, sealed in stored(route, PLAIN):
-            for cut in {0, HEADERS[format], starts(format, len(sealed))[-1], len(sealed) - 1}:
+        for format, dataset, sealed in stored(route, plain):
+            for cut in (0, HEADERS[format], starts(format, len(sealed))[-1], len(sealed) - 1):
                 with route.proxy.rule("lies.Answer", keep=(0, cut), fits=False):
-                    cases.read(dataset.read_bytes, PLAIN)
+                    cases.read(dataset.read_bytes, plain)
 
 
 def test_extended_object(route, tally):

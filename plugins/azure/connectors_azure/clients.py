@@ -153,6 +153,8 @@ def open_service(account: Account, credentials: AzureCredentials) -> BlobService
     )
     transport.open()
     session: Any = transport.session  # requests has no types
+    # It would look at where a redirect leads though it is not to follow it, and trip over what is no place.
+    session.get_redirect_target = lambda _: None
     for prefix in ("https://", "http://"):
         adapter = session.get_adapter(prefix)
         adapter.init_poolmanager(connections=CONNECTIONS, maxsize=CONNECTIONS)

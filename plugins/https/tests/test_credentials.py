@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from connectors.backend import backends, resolve
@@ -43,8 +43,9 @@ def test_a_query_in_base64_is_taken_as_people_write_it(text):
 
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="#?"), min_size=1))
 def test_a_query_comes_out_as_it_went_in(query):
-    if query.lower().startswith(("http://", "https://")):
-        return
+    # What looks like another thing that somebody meant to copy is refused.
+    assume(not query.lower().startswith(("http://", "https://")))
+    assume(query[0] not in "\"'" and "&amp;" not in query)
     encoded = base64.b64encode(query.encode()).decode()
     given = credentials(query_string=encoded)
     assert given.query().reveal() == query

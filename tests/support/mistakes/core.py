@@ -401,17 +401,17 @@ MISTAKES: list[Mistake] = [
     location(
         FILE,
         "file://data/conditions",
-        "a file location has an absolute path, as in file:///data/conditions, not 'file://data/conditions'",
+        "a file location has an absolute path, as in file:///data/conditions: 'file://data/conditions'",
     ),
     location(
         FILE,
         "file:///data/conditions?",
-        "a file location has no query or fragment: write ? as %3F and # as %23 in 'file:///data/conditions?'",
+        "a file location has no query or fragment; write ? as %3F and # as %23: 'file:///data/conditions?…'",
     ),
     location(
         FILE,
         "file:///data/a#1",
-        "a file location has no query or fragment: write ? as %3F and # as %23 in 'file:///data/a#1'",
+        "a file location has no query or fragment; write ? as %3F and # as %23: 'file:///data/a'",
     ),
     location(
         FILE,
