@@ -141,7 +141,7 @@ READS = {"a reader is open", "atexit reads", "a daemon thread reads"}
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", [pytest.param(one, marks=[pytest.mark.slow] * (one == "S3")) for one in SOME])
+@pytest.mark.parametrize("kind", SOME)
 def test_end_of_the_program(parent, kind, request, tmp_path, tally):
     plain, old = content(SIZE, 9), b"what stood there"
     with tally(
