@@ -71,7 +71,7 @@ test-wheels: dist $(STAMPS)/servers  ## Run the tests on the wheels, as users in
 	$(call on_wheels,constraints.txt)
 
 test-lowest: dist $(STAMPS)/servers  ## Run the tests on the wheels, with the lowest versions that they allow.
-	@$(BIN)/uv pip compile $(PROJECTS) --extra demo --extra all --resolution lowest-direct --python-version 3.11 --quiet \
+	@$(BIN)/uv pip compile $(PROJECTS) --extra demo --extra all --extra workflow --resolution lowest-direct --python-version 3.11 --quiet \
 	  --no-emit-index-url --no-annotate --no-header $(OURS:%=--no-emit-package %) --output-file dist/lowest.txt > /dev/null
 	$(call on_wheels,dist/lowest.txt)
 
@@ -90,7 +90,7 @@ define on_wheels
 @echo "· installing the wheels into $(WHEELS), with the versions of $(1)"
 @$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(WHEELS)
 @$(BIN)/uv pip install --quiet --python $(WHEELS) --constraint $(1) \
-  dist/*.whl --group test --group lint flask flask-cors 'moto[s3]' pandas
+  dist/*.whl --group test --group lint flask flask-cors 'moto[s3]' pandas rfc8785 'securesystemslib[crypto]'
 @$(WHEELS)/bin/pytest -n $(WORKERS) -m "not slow" --ignore=tests/ecosystem --ignore=tests/test_benchmarks.py \
   tests plugins $(PYTEST_ARGS)
 endef
