@@ -156,8 +156,8 @@ async def _fill(body: Any, room: memoryview) -> int:
     came = mark = 0
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(READ_TIMEOUT) as limit, body as stream:
-            while came < len(room) and (piece := await stream.read(len(room) - came)):
+        async with asyncio.timeout(READ_TIMEOUT) as limit, body:
+            while came < len(room) and (piece := await body.read(len(room) - came)):
                 room[came : came + len(piece)] = piece
                 came += len(piece)
                 if came - mark >= PROGRESS:
@@ -173,7 +173,7 @@ async def _fill(body: Any, room: memoryview) -> int:
 
 def _rest(body: Any) -> bytes:
     """Return what came of a body before it broke: aiohttp gives none of that any more, once it knows."""
-    content = body.raw_stream.content
+    content = getattr(body, "raw_stream", body).content  # which it passed on to by itself before aiobotocore 3.8
     content.set_exception(None)
     rest: bytes = content.read_nowait(-1)
     return rest
