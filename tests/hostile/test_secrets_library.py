@@ -189,7 +189,7 @@ class Use:
     def read_what_was_tampered_with(self) -> None:
         plain = {**self.way.writes, "encryption": None}
         sealed = connectors.Dataset(self.way.location, {**self.way.reads, "encryption": None}).read_bytes()
-        for data in (sealed[:-1], sealed[:30_000] + bytes(1) + sealed[30_001:], sealed[1:], b""):
+        for data in (sealed[:-1], sealed[:30_000] + bytes([sealed[30_000] ^ 1]) + sealed[30_001:], sealed[1:], b""):
             connectors.Dataset(self.way.location, plain).write_bytes(data)
             self.fails(self.dataset(self.way.reads).read_bytes)
         connectors.Dataset(self.way.location, plain).write_bytes(sealed)
