@@ -86,9 +86,11 @@ def renamed(members: Any) -> Any:
     return json.loads(text)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-@given(st.data())
-def test_nor_where_all_digests_are_made_to_fit(data):
+FORGING = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+
+
+def forge(data: st.DataObject) -> None:
+    """Change one thing in a document, and all digests so that they fit again."""
     path = data.draw(
         st.sampled_from([path for path in PLACES if path[:2] == ("request", "documents") and len(path) > 3])
     )
@@ -104,3 +106,16 @@ def test_nor_where_all_digests_are_made_to_fit(data):
     for _ in range(4):  # references are several documents deep
         members = renamed(members)
     refused(members)
+
+
+@settings(FORGING, max_examples=300)
+@given(st.data())
+def test_nor_where_all_digests_are_made_to_fit(data):
+    forge(data)
+
+
+@pytest.mark.slow
+@settings(FORGING, max_examples=5_000)
+@given(st.data())
+def test_nor_in_thousands_of_ways(data):
+    forge(data)
