@@ -136,7 +136,7 @@ $(STAMPS)/servers: $(STAMPS)/uv
 	@$(BIN)/uv pip install --quiet --python .servers/mitmproxy mitmproxy==11.0.2
 	@if command -v npm > /dev/null; then \
 	  echo "· installing Azurite into .servers"; \
-	  npm install --silent --no-fund --no-audit --no-package-lock --prefix .servers azurite@3.37.0; \
+	  npm install --loglevel=error --no-fund --no-audit --no-package-lock --prefix .servers azurite@3.37.0; \
 	else echo "· npm is not installed: tests against Azurite will be skipped"; fi
 	@touch $@
 
