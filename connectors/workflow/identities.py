@@ -95,14 +95,9 @@ class Identity:
         raise ConfigError(problem)
 
     def _device(self, own: PublicKey, secret: Callable[[str], str]) -> Signer:
-        from securesystemslib.signer import (  # type: ignore[attr-defined]  # noqa: PLC0415 - see `signing`
-            SIGNER_FOR_URI_SCHEME,
-            Signer,
-        )
+        from securesystemslib.signer import Signer  # type: ignore[attr-defined]  # noqa: PLC0415 - see `signing`
 
-        from connectors.workflow.agent import SCHEME, AgentSigner  # noqa: PLC0415 - the same
-
-        SIGNER_FOR_URI_SCHEME.setdefault(SCHEME, AgentSigner)
+        _ = _schemes()
         uri = _members(self._path("signer.json"), _SIGNER, "uri").get("uri")
         problem = None
         try:
@@ -189,6 +184,10 @@ class Identities:
 
         if uri.partition(":")[0] == "gnupg":
             message = "GnuPG signs in a form of its own (OpenPGP), which is not taken; use a key of another kind"
+            raise ConfigError(message)
+        if uri.partition(":")[0] not in _schemes():
+            listed = ", ".join(f"{scheme}:" for scheme in sorted(_schemes() - {"gnupg"}))
+            message = f"the signer {uri!r} is none of {listed}"
             raise ConfigError(message)
         key = None
         try:
@@ -317,6 +316,16 @@ class Identities:
 
 def _json(schema: str, **members: object) -> bytes:
     return json.dumps({"schema": schema, **members}, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _schemes() -> set[str]:
+    """Return what the URIs of signers begin with; the SSH agent's is among them from now on."""
+    from securesystemslib.signer import SIGNER_FOR_URI_SCHEME  # type: ignore[attr-defined]  # noqa: PLC0415
+
+    from connectors.workflow.agent import SCHEME, AgentSigner  # noqa: PLC0415 - needs securesystemslib too
+
+    SIGNER_FOR_URI_SCHEME.setdefault(SCHEME, AgentSigner)
+    return set(SIGNER_FOR_URI_SCHEME)
 
 
 def _members(path: str, schema: str, *expected: str) -> dict[str, Any]:

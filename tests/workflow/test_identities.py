@@ -227,6 +227,8 @@ def test_keys_that_could_not_be_verified_are_refused(known):
             known.with_signer("clinic", "c", "hsm:", given)
     with pytest.raises(ConfigError, match="GnuPG signs in a form of its own"):
         known.with_signer("clinic", "c", "gnupg:", public)
+    with pytest.raises(ConfigError, match="the signer 'id_ed25519' is none of .*file2:, .*hsm:, .*ssh-agent:"):
+        known.with_signer("clinic", "c", "id_ed25519", public)
     assert known.all() == {}
 
 
