@@ -6,7 +6,7 @@ one another by these names alone::
     Party  <-- Dataset, Application, AppConfig --> Application
     Workflow --> Dataset, AppConfig, Party (who a placeholder waits for), its parent
     Request --> Workflow, and holds all that it refers to
-    Decision, Revocation --> Request
+    Submission, Decision, Revocation --> Request
 
 What refers to what, and whether it fits, is `graph`'s business; who signed, `signing`'s.
 """
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "SAID",
     "AppConfig",
     "Application",
     "Build",
@@ -47,6 +48,8 @@ __all__ = [
     "Placeholder",
     "PublicKey",
     "Revocation",
+    "Said",
+    "Submission",
     "Workflow",
     "moment_of",
     "moment_text",
@@ -427,23 +430,37 @@ class Workflow(Document):
         return self
 
 
-class Decision(Document):
+class Said(Document):
     """What one party says to a request; it counts when that party has signed it.
 
     Attributes:
         request: the request's digest.
         party: the party's digest.
-        reason: why, in words; of one who declines.
         when: the party's own clock.
+    """
+
+    request: Digest
+    party: Digest
+    when: Moment
+
+
+class Submission(Said):
+    """What the requester says: that it is they who ask. Without it, anybody could ask in their name."""
+
+    kind = "submission"
+
+
+class Decision(Said):
+    """What one of those who are asked says.
+
+    Attributes:
+        reason: why, in words; of one who declines.
     """
 
     kind = "decision"
 
-    request: Digest
-    party: Digest
     verdict: Literal["approve", "decline"]
     reason: Text | None = None
-    when: Moment
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -453,12 +470,13 @@ class Decision(Document):
         return self
 
 
-class Revocation(Document):
-    """What one party says when an approved request is not to be relied on any more."""
+class Revocation(Said):
+    """What one of those who were asked says when an approved request is not to be relied on any more."""
 
     kind = "revocation"
 
-    request: Digest
-    party: Digest
     reason: Text
-    when: Moment
+
+
+SAID: tuple[type[Said], ...] = (Submission, Decision, Revocation)
+"""All that can be said to a request."""
