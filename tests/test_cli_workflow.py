@@ -532,7 +532,7 @@ def test_dataset_tells_what_it_is_and_takes_what_a_person_wrote_of_it(people):
         (["--direction", "sideways"], "direction: Input should be 'input', 'output' or 'both'"),
         (["--label", "x"], "--label takes NAME=VALUE, each name once"),
         (["--label", "x=1", "--label", "x=2"], "--label takes NAME=VALUE, each name once"),
-        (["--long-description", "https://x.example/about.md"], "a URL is not fetched"),
+        (["--long-description", "http://x.example/about.md"], "that needs https://"),
         (["--long-description", "nowhere.md"], "there is no long description 'nowhere.md'"),
         (["--credentials", "nowhere.json"], "there is no credentials document"),
         (["--location", "https://clinic.example/c?sig=5EC2E7"], "location"),
