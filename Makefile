@@ -21,7 +21,7 @@ FUZZ_SECONDS ?= 600
 INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow attacks fuzz lint format bench docs dist test-wheels test-lowest sbom audit
+.PHONY: help demo demo-workflow test test-slow attacks fuzz lint format bench docs dist test-wheels test-lowest sbom audit
 .PHONY: constraints clean
 
 help:  ## Show this.
@@ -30,6 +30,9 @@ help:  ## Show this.
 
 demo: $(STAMPS)/demo  ## Seal patient data, run an application on it, open its sealed result.
 	@$(BIN)/connectors demo
+
+demo-workflow: $(STAMPS)/demo  ## The same among three parties, who all sign before anything runs.
+	@$(BIN)/connectors demo --workflow
 
 test: $(STAMPS)/test $(STAMPS)/servers  ## Run all tests against real servers on this machine.
 	@echo "· testing with coverage of branches; slow tests are left to make test-slow"

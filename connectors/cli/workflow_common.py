@@ -40,6 +40,7 @@ __all__ = [
     "confirm",
     "find_anything",
     "give_out",
+    "has_store",
     "identities",
     "new_passphrase",
     "open_draft",
@@ -87,11 +88,20 @@ def open_store(folder: str | None) -> Store:
     _require_extra()
     from connectors.workflow.store import Store  # noqa: PLC0415 - the extra
 
-    chosen = folder or os.environ.get(STORE_VARIABLE)
+    chosen = _chosen(folder)
     if not chosen:
         message = f"name the folder of documents: --store DIR, or ${STORE_VARIABLE}; it is made if it is not there"
         raise ConfigError(message)
     return Store(os.path.expanduser(chosen))
+
+
+def has_store(folder: str | None) -> bool:
+    """Tell whether a store is named."""
+    return bool(_chosen(folder))
+
+
+def _chosen(folder: str | None) -> str | None:
+    return folder or os.environ.get(STORE_VARIABLE)
 
 
 def identities() -> Identities:
@@ -293,8 +303,9 @@ def read_passed(path: str) -> bytes:
     """Return what a file from somebody else holds.
 
     Raises:
-        ConfigError: it cannot be read.
+        ConfigError: it cannot be read, or the extra is not installed.
     """
+    _require_extra()
     from connectors.workflow.canonical import MAX_SIZE  # noqa: PLC0415 - the extra
 
     # Editors and shells end a file with a new line, which no canonical form has.

@@ -16,9 +16,11 @@ from typer.testing import CliRunner
 
 from connectors.cli import workflow_views
 from connectors.cli.failures import UsageMistake
-from connectors.errors import ConfigError, InvalidDocument, NotApproved, ObjectExists, ObjectNotFound
+from connectors.errors import ConfigError, InvalidDocument, NotApproved, ObjectExists
 from connectors.workflow.documents import Connected, Dataset, Workflow
+from connectors.workflow.passing import receive
 from connectors.workflow.requests import make_request
+from connectors.workflow.store import Store
 
 if TYPE_CHECKING:
     from connectors.workflow.verification import Bundle
@@ -129,14 +131,31 @@ def test_picture_is_written_once(files, tmp_path):
 def test_what_cannot_be_read_is_named(files, tmp_path):
     (tmp_path / "odd").write_bytes(b"{}")
     for words, error, message in (
-        (("reach", tmp_path / "none"), ObjectNotFound, "there is no file '.*none'"),
-        (("reach", tmp_path), ConfigError, "is no file that can be read"),
+        (("reach", tmp_path / "none"), ConfigError, "there is no file '.*none'"),
+        (("reach", tmp_path), ConfigError, "is a folder where the file was expected"),
         (("reach", tmp_path / "odd"), InvalidDocument, "odd': this is no bundle"),
         (("diff", "-", "-"), UsageMistake, "only one"),
         (("picture", files / "old", "--force"), UsageMistake, "none is named"),
     ):
         with pytest.raises(error, match=message):
             run(*words)
+
+
+def test_request_in_the_store_is_found_by_its_name(files, tmp_path, monkeypatch):
+    monkeypatch.delenv("CONNECTORS_STORE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    store = Store(str(tmp_path / "store"))
+    receive(store, (files / "old").read_bytes())
+    digest = approved()[1].request.digest
+    for what in ("Patient conditions", digest[:8]):
+        assert run("reach", what, "--store", "store") == run("reach", files / "old")
+        assert run("picture", what, "--store", "store") == run("picture", files / "old")
+    assert run("diff", digest[:8], files / "new", "--store", "store") == run("diff", files / "old", files / "new")
+    with pytest.raises(ConfigError, match="the store has no request 'Other'"):
+        run("reach", "Other", "--store", "store")
+    # A file comes before what is called the same.
+    (tmp_path / "Patient conditions").write_bytes((files / "new").read_bytes())
+    assert run("diff", "Patient conditions", files / "new", "--store", "store") == "The workflow is the same.\n"
 
 
 def test_a_forged_approval_is_not_drawn(tmp_path):
