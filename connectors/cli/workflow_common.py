@@ -20,9 +20,10 @@ from connectors.errors import ConfigError, NotApproved
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from connectors.workflow.documents import Document, Said
+    from connectors.workflow.documents import Said
     from connectors.workflow.drafts import Draft
     from connectors.workflow.identities import Identities, Identity
+    from connectors.workflow.model import Document
     from connectors.workflow.requests import Request
     from connectors.workflow.signing import Envelope
     from connectors.workflow.store import Store

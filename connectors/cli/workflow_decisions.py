@@ -91,7 +91,8 @@ def revoke(
     """Take back what was approved: from now on, nobody who knows of it relies on the request."""
     matter = _matter(what, store, acting)
     matter.expect("approved", "only what is approved can be revoked, and nothing was signed")
-    from connectors.workflow.documents import Revocation, moment_text  # noqa: PLC0415 - the extra
+    from connectors.workflow.documents import Revocation  # noqa: PLC0415 - the extra
+    from connectors.workflow.model import moment_text  # noqa: PLC0415 - the extra
 
     when = moment_text(datetime.now(UTC))
     party = matter.identity.party.digest
@@ -144,7 +145,8 @@ class _Matter:
         return found
 
     def decision(self, verdict: str, reason: str | None) -> Decision:
-        from connectors.workflow.documents import Decision, moment_text  # noqa: PLC0415 - the extra
+        from connectors.workflow.documents import Decision  # noqa: PLC0415 - the extra
+        from connectors.workflow.model import moment_text  # noqa: PLC0415 - the extra
 
         when = moment_text(datetime.now(UTC))
         party = self.identity.party.digest

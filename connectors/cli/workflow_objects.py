@@ -15,8 +15,9 @@ from connectors.cli.workflow_common import Acting, Labels, StoreFolder, identiti
 from connectors.errors import ConfigError
 
 if TYPE_CHECKING:
-    from connectors.workflow.documents import Application, Document
+    from connectors.workflow.documents import Application
     from connectors.workflow.identities import Identity
+    from connectors.workflow.model import Document
     from connectors.workflow.store import Store
 
 __all__ = ["register"]

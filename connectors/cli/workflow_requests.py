@@ -63,7 +63,8 @@ def submit(
     """
     kept, requester = open_store(store), identities().choose(acting)
     draft = open_draft(kept, name)
-    from connectors.workflow.documents import Submission, moment_text  # noqa: PLC0415 - the extra
+    from connectors.workflow.documents import Submission  # noqa: PLC0415 - the extra
+    from connectors.workflow.model import moment_text  # noqa: PLC0415 - the extra
     from connectors.workflow.requests import make_request  # noqa: PLC0415 - the extra
     from connectors.workflow.verification import Bundle  # noqa: PLC0415 - the extra
 

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.cli.inspection import moment
 from connectors.cli.workflow_common import columns
-from connectors.workflow.documents import AppConfig, Dataset, Decision, Party, Placeholder, moment_of
+from connectors.workflow.documents import AppConfig, Dataset, Decision, Party, Placeholder
 from connectors.workflow.graph import find
+from connectors.workflow.model import moment_of
 from connectors.workflow.runtime import runtime_configs
 from connectors.workflow.store import name_of
 
 if TYPE_CHECKING:
-    from connectors.workflow.documents import Document, End
+    from connectors.workflow.documents import End
     from connectors.workflow.graph import Graph
+    from connectors.workflow.model import Document
     from connectors.workflow.requests import Request
     from connectors.workflow.verification import Bundle, Standing
 

@@ -18,7 +18,7 @@ from connectors.workflow.requests import KINDS, parse_documents
 from connectors.workflow.verification import Bundle
 
 if TYPE_CHECKING:
-    from connectors.workflow.documents import Document
+    from connectors.workflow.model import Document
     from connectors.workflow.requests import Request
     from connectors.workflow.store import Store
 

@@ -15,7 +15,8 @@ from pydantic import Field, ValidationError
 
 from connectors.errors import InvalidDocument, NotApproved
 from connectors.workflow.canonical import canonical_bytes, digest_of, parse_canonical
-from connectors.workflow.documents import Base64, Digest, Document, Part, PublicKey
+from connectors.workflow.documents import PublicKey
+from connectors.workflow.model import Base64, Digest, Document, Part
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer, SSlibKey  # type: ignore[attr-defined]  # it has no __all__

@@ -27,7 +27,6 @@ from connectors.workflow.documents import (
     Application,
     Dataset,
     Decision,
-    Document,
     Placeholder,
     Revocation,
     Said,
@@ -37,6 +36,7 @@ from connectors.workflow.documents import (
 from connectors.workflow.drafts import Draft
 from connectors.workflow.files import locked, read, replace, write_once
 from connectors.workflow.graph import Graph
+from connectors.workflow.model import Document
 from connectors.workflow.requests import KINDS, Request
 from connectors.workflow.signing import Envelope, payload_type
 from connectors.workflow.verification import Bundle, standing, verified

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from connectors.errors import InvalidDocument, NotApproved
 from connectors.workflow.canonical import canonical_bytes, digest_of, parse_canonical
-from connectors.workflow.documents import Decision, Revocation, Said, Submission, moment_of
+from connectors.workflow.documents import Decision, Revocation, Said, Submission
+from connectors.workflow.model import moment_of
 from connectors.workflow.requests import Request
 from connectors.workflow.runtime import RuntimeConfig, runtime_configs
 from connectors.workflow.signing import Envelope

@@ -23,7 +23,7 @@ from connectors.workflow.requests import Request, make_request
 if TYPE_CHECKING:
     from parties import Person
 
-    from connectors.workflow.documents import Document
+    from connectors.workflow.model import Document
     from connectors.workflow.verification import Bundle
 
 __all__ = ["approved_by_all", "in_order", "large", "owners_of", "request_of"]

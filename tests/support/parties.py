@@ -17,14 +17,13 @@ from connectors.workflow.documents import (
     Connected,
     Dataset,
     Decision,
-    Document,
     Edge,
     End,
     Party,
     Submission,
     Workflow,
-    moment_text,
 )
+from connectors.workflow.model import Document, moment_text
 from connectors.workflow.requests import Request, make_request
 from connectors.workflow.signing import Envelope, public_key_of, sign
 from connectors.workflow.verification import Bundle

@@ -10,7 +10,8 @@ from parties import MEASUREMENT, NOW, approved, bundle_of, decided, person, stor
 
 from connectors.errors import InvalidDocument, NotApproved
 from connectors.workflow.canonical import canonical_bytes
-from connectors.workflow.documents import Placeholder, Revocation, Workflow, moment_text
+from connectors.workflow.documents import Placeholder, Revocation, Workflow
+from connectors.workflow.model import moment_text
 from connectors.workflow.requests import make_request
 from connectors.workflow.runtime import runtime_configs
 from connectors.workflow.signing import sign

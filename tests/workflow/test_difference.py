@@ -22,13 +22,13 @@ from connectors.workflow.documents import (
     BuildReference,
     Connected,
     Dataset,
-    Document,
     Item,
     Party,
     Placeholder,
     Workflow,
 )
 from connectors.workflow.graph import Graph, Reach
+from connectors.workflow.model import Document
 from connectors.workflow.wording import in_words, listed
 
 NOTHING = Difference((), (), (), (), ())

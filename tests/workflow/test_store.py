@@ -16,8 +16,9 @@ from parties import NOW, Story, bundle_of, decided, edge, person, requested, sto
 
 from connectors.errors import ConfigError, InvalidDocument, NotApproved, ObjectChanged, ObjectExists
 from connectors.workflow.canonical import canonical_bytes, digest_of
-from connectors.workflow.documents import Dataset, Party, Revocation, Workflow, moment_text
+from connectors.workflow.documents import Dataset, Party, Revocation, Workflow
 from connectors.workflow.drafts import Draft
+from connectors.workflow.model import moment_text
 from connectors.workflow.requests import Request, make_request
 from connectors.workflow.signing import Envelope, sign
 from connectors.workflow.store import Store, name_of
