@@ -214,7 +214,7 @@ def test_who_asks_is_shown_what_they_sign_and_has_not_approved_it_by_that(filled
     lab = filled["lab"]
     lines = lab.run("workflow", "submit", NAME, "--yes").splitlines()
     request = lab.json("workflow", "status", NAME)
-    assert lines[:2] == ["Lab B asks for:", "Patient conditions, version 1"]
+    assert lines[:2] == ["Lab B asks for:", "'Patient conditions', version 1"]
     assert f"  request    {request['request']}" in lines
     assert lines[-2:] == asked_to_approve(filled)
     assert {party["name"]: party["says"] for party in request["parties"]}["Lab B"] == "has not decided"
@@ -233,15 +233,22 @@ def test_people_are_shown_who_reaches_whom_before_they_sign(asked):
     text = asked["clinic"].run("workflow", "approve", NAME, "--yes")
     request = asked["clinic"].json("workflow", "status", NAME)["request"]
     lines = text.splitlines()
-    assert lines[:2] == ["Clinic A approves:", "Patient conditions, version 1"]
+    assert lines[:2] == ["Clinic A approves:", "'Patient conditions', version 1"]
     assert f"  request    {request}" in lines
-    assert "  asked by   Lab B <lab@x.example>" in lines
+    assert "  asked by   'Lab B', 'lab@x.example'" in lines
     assert any(line.startswith("  expires    ") and line.endswith("in 30 days") for line in lines)
     start = lines.index("what reaches whom")
-    through = "Describe conditions (Lab B, measured abababababab…)"
+    source, application = (
+        "'conditions' (the dataset 'Conditions Data' of 'Clinic A')",
+        "'Describe conditions' of 'Lab B'",
+    )
     assert lines[start + 1 :] == [
-        f"  Conditions Data (Clinic A) reaches the application {through}",
-        f"  Conditions Data (Clinic A) reaches Conditions processing output (Registry C) through {through}",
+        f"  {source} reaches 'describe' (the application {application}, measured abababababab…)",
+        f"  {source} reaches 'result' (the dataset 'Conditions processing output' of 'Registry C') through 'describe'",
+    ]
+    assert lines[lines.index("connections") + 1 : start] == [
+        "  'describe' reads 'conditions', on its port 'input'",
+        "  'describe' writes 'result', on its port 'output'",
     ]
     assert MEASUREMENT in text
     assert "https://clinic.example/conditions.sealed" in text
@@ -261,7 +268,11 @@ def test_status_says_who_has_said_what(asked):
     asked["lab"].run("workflow", "approve", NAME, "--yes")
     first, *rest = asked["lab"].run("workflow", "status", NAME).splitlines()
     assert first == "pending: the request is not approved yet: 'Clinic A', 'Registry C' have not decided"
-    assert sorted(rest) == ["  Clinic A    has not decided", "  Lab B       approved", "  Registry C  has not decided"]
+    assert sorted(rest) == [
+        "  'Clinic A'    has not decided",
+        "  'Lab B'       approved",
+        "  'Registry C'  has not decided",
+    ]
     found = asked["lab"].json("workflow", "status", NAME)
     assert {party["name"]: party["says"] for party in found["parties"]} == {
         "Clinic A": "has not decided",
@@ -453,8 +464,8 @@ def test_it_stops_where_a_place_is_not_filled(drafted):
     assert (task["task"], task["what"], task["name"], task["wanted"]) == ("fill", "result", NAME, "dataset")
     assert drafted["clinic"].json("workflow", "tasks") == []
     lines = drafted["lab"].run("workflow", "show", NAME).splitlines()
-    assert lines[0] == "Patient conditions, version 1, a draft at revision 6"
-    assert any("a dataset that Registry C is to give: the most common conditions" in line for line in lines)
+    assert lines[0] == "'Patient conditions', version 1, a draft at revision 6"
+    assert any("a dataset that 'Registry C' is to give: 'the most common conditions'" in line for line in lines)
     message = drafted["lab"].mistake("workflow", "add", NAME, "result", "Conditions Data")
     assert "waits for what another party owns" in message
 

@@ -186,8 +186,7 @@ def show(
         if as_json:
             console.say_json({"draft": name, "revision": drafted.revision, **workflow_shown.graph_json(graph)})
         else:
-            workflow = drafted.workflow
-            head = f"{workflow.name}, version {workflow.version}, a draft at revision {drafted.revision}"
+            head = f"{workflow_shown.title(graph)}, a draft at revision {drafted.revision}"
             say_lines([head, *workflow_shown.graph_lines(graph)])
     elif isinstance(found, Request):
         _show_request(kept, found, as_json=as_json)
