@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -273,3 +274,9 @@ def test_numbers_in_paths_are_numbers():
     workflow, documents, _ = large(4, parties=2)
     for path in parsed(draw(Graph(workflow, documents))).iter(f"{SVG}path"):
         assert re.fullmatch(r"[MmLlCchvz0-9 .-]+", path.get("d")), path.get("d")
+
+
+def test_picture_in_the_documentation_is_what_is_drawn():
+    _, bundle, trusted = approved()
+    shown = Path(__file__).parents[2] / "docs" / "pictures" / "patient-conditions.svg"
+    assert shown.read_text() == draw(bundle.request.graph, standing(bundle, trusted, NOW))
