@@ -20,9 +20,12 @@ from connectors.errors import ConfigError, NotApproved
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from connectors.workflow.documents import Document
+    from connectors.workflow.documents import Said
     from connectors.workflow.drafts import Draft
-    from connectors.workflow.identities import Identities
+    from connectors.workflow.identities import Identities, Identity
+    from connectors.workflow.model import Document
+    from connectors.workflow.requests import Request
+    from connectors.workflow.signing import Envelope
     from connectors.workflow.store import Store
     from connectors.workflow.verification import Bundle, Standing
 
@@ -46,7 +49,7 @@ __all__ = [
     "pairs",
     "read_passed",
     "say_lines",
-    "secrets_of",
+    "signed",
     "standing_of",
 ]
 
@@ -167,7 +170,7 @@ def _is(document: Document, text: str) -> bool:
     return name_of(document) == text
 
 
-def secrets_of(file: str | None) -> Callable[[str], str]:
+def _secrets_of(file: str | None) -> Callable[[str], str]:
     """Return what gives a passphrase or a PIN when it is needed: from a file, or from whoever sits at the terminal."""
 
     def secret(what: str) -> str:
@@ -228,6 +231,37 @@ def confirm(question: str, *, yes: bool) -> None:
     if not typer.confirm(question, default=False, err=True):
         message = "the answer was no; nothing was done"
         raise ConfigError(message)
+
+
+def signed(
+    said: Said,
+    request: Request,
+    identity: Identity,
+    doing: str,
+    passphrase_file: str | None,
+    *,
+    yes: bool,
+    as_json: bool,
+) -> Envelope:
+    """Show what a signature will be over, ask, and sign.
+
+    Args:
+        said: what is said to the request.
+        request: what it is said to.
+        identity: whose key signs.
+        doing: what they do by it: "approves".
+        passphrase_file: where the passphrase is; None asks for it.
+        yes: do not ask whether to sign.
+        as_json: do not show it.
+    """
+    from connectors.cli.workflow_shown import request_lines  # noqa: PLC0415 - the extra
+    from connectors.workflow.signing import sign  # noqa: PLC0415 - the extra
+
+    name = identity.party.name
+    if not as_json:
+        say_lines([f"{name} {doing}:", *request_lines(request)])
+    confirm(f"Sign this as {name}?", yes=yes)
+    return sign(said, identity.signer(_secrets_of(passphrase_file)))
 
 
 def standing_of(bundle: Bundle, known: Identities) -> Standing:

@@ -9,7 +9,7 @@ import typer
 
 from connectors.cli import console
 from connectors.cli.documents import write_private
-from connectors.cli.failures import UsageMistake, one_line
+from connectors.cli.failures import UsageMistake
 from connectors.cli.options import AsJson, Force, example
 from connectors.cli.workflow_common import StoreFolder, has_store, open_store, read_passed
 from connectors.errors import InvalidDocument
@@ -122,9 +122,12 @@ def reach(what: _Request, *, store: StoreFolder = None, as_json: AsJson = False)
             ]
         )
         return
+    from connectors.workflow.naming import Names  # noqa: PLC0415 - loads pydantic
+
+    names = Names(graph)
+    owners = {name: ", ".join(dict.fromkeys(names.owners(name, graph))) for name in graph.nodes}
     rows = [
-        (one.source, _owners(graph, one.source), one.target, _owners(graph, one.target), ", ".join(one.through) or "-")
-        for one in pairs
+        (one.source, owners[one.source], one.target, owners[one.target], ", ".join(one.through) or "-") for one in pairs
     ]
     console.table(("SOURCE", "OF", "REACHES", "OF", "THROUGH"), rows)
 
@@ -156,11 +159,6 @@ def find_bundle(text: str, folder: str | None) -> Bundle:
     else:
         return bundle
     raise InvalidDocument(problem)
-
-
-def _owners(graph: Graph, name: str) -> str:
-    names = dict.fromkeys(graph.party(digest).name for digest in graph.owners_of(name))
-    return one_line(", ".join(names))
 
 
 def _as_json(graph: Graph, name: str) -> dict[str, object]:

@@ -90,7 +90,7 @@ class Story:
 
     def ask(self, *options: object) -> str:
         """Submit the draft; return the digest of the request, which all have now."""
-        digest = self.lab.json("workflow", "submit", NAME, *options)["request"]
+        digest = self.lab.json("workflow", "submit", NAME, *PASSPHRASE, "--yes", *options)["request"]
         self.lab.run("workflow", "export", digest, "--out", "../request.json", "--force")
         for desk in (self.clinic, self.registry):
             desk.run("workflow", "import", "../request.json")
@@ -197,7 +197,7 @@ def nobody_gets_further_without_all(story: Story) -> str:
 def all_approve(story: Story, request: str) -> str:
     """Let all of them approve, and return the identifier that all of them see."""
     for desk in story.people:
-        assert "reaches the application" in desk.run("workflow", "approve", request, *PASSPHRASE, "--yes")
+        assert "reaches 'describe' (the application " in desk.run("workflow", "approve", request, *PASSPHRASE, "--yes")
     message = story.lab.mistake("workflow", "identifiers", request)
     assert "'Clinic A', 'Registry C' have not decided" in message
     story.exchange(request)

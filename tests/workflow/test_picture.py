@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from large_workflows import in_order, large
-from parties import NOW, approved, decided, edge, story
+from parties import NOW, approved, bundle_of, decided, edge, story
 
 from connectors.workflow.documents import (
     AppConfig,
@@ -26,7 +26,7 @@ from connectors.workflow.documents import (
 from connectors.workflow.graph import Graph
 from connectors.workflow.layout import COLUMN_GAP, arrange
 from connectors.workflow.picture import draw
-from connectors.workflow.verification import Bundle, standing
+from connectors.workflow.verification import standing
 
 SVG = "{http://www.w3.org/2000/svg}"
 ATTRIBUTES = {
@@ -202,7 +202,7 @@ def test_places_are_dashed():
 def test_who_has_approved_has_a_tick():
     told, bundle, trusted = approved()
     decisions = (bundle.decisions[0], decided(bundle.request, told.receiver, "decline"))
-    found = standing(Bundle(bundle.request, decisions), trusted, NOW)
+    found = standing(bundle_of(bundle.request, *decisions), trusted, NOW)
     root = parsed(draw(bundle.request.graph, found))
     marks = {kind: texts(root, kind) for kind in ("approved", "missing", "against")}
     assert marks == {"approved": ["\u2713"], "missing": ["\u25cb"], "against": ["\u2717"]}
