@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import pty
@@ -10,16 +9,13 @@ import shutil
 import subprocess
 import sys
 import time
-import types
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from command_line import COMMAND, KEY, environment
+from desks import PATHS, Desk
 
-from connectors.cli import main
 from connectors.workflow.documents import Dataset
 from connectors.workflow.identities import Identities
 from connectors.workflow.runtime import runtime_configs
@@ -31,50 +27,7 @@ if TYPE_CHECKING:
 
 NAME = "Patient conditions"
 MEASUREMENT = "ab" * 32
-PATHS = {"CONNECTORS_STORE": "store", "CONNECTORS_IDENTITIES": "identities"}
 PEOPLE = {"clinic": "Clinic A", "lab": "Lab B", "registry": "Registry C"}
-
-
-@dataclass
-class Desk:
-    """One person's folder, with their store and their identities in it."""
-
-    folder: Path
-    call: Callable[..., types.SimpleNamespace]
-
-    def run(self, *words: object, code: int = 0) -> str:
-        """Run the command there, and return what it prints."""
-        done = self.call(self.folder, *words, code=code)
-        assert done.err == ""
-        return done.out
-
-    def json(self, *words: object) -> object:
-        return json.loads(self.run(*words, "--json"))
-
-    def mistake(self, *words: object, code: int = 2) -> str:
-        """Run the command there, and return its error message, which is all that it prints."""
-        done = self.call(self.folder, *words, code=code)
-        assert done.out == ""
-        assert done.err.startswith("connectors: error: ")
-        assert done.err.count("\n") == 1
-        return done.err.removeprefix("connectors: error: ").rstrip()
-
-    def read(self, name: str) -> bytes:
-        return (self.folder / name).read_bytes()
-
-
-def quietly(folder: Path, *words: object, code: int = 0) -> types.SimpleNamespace:
-    """Run the command in this process, in a folder, with the store and the identities that lie there."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.chdir(folder)
-        patch.delenv("CONNECTORS_DEBUG", raising=False)
-        for name, value in PATHS.items():
-            if os.environ.get(name) != "":
-                patch.setenv(name, value)
-        done = main([str(word) for word in words])
-    assert done == code, err.getvalue()
-    return types.SimpleNamespace(out=out.getvalue(), err=err.getvalue())
 
 
 def meet(clinic: Desk, lab: Desk, registry: Desk) -> None:
@@ -170,7 +123,7 @@ def stage(tmp_path_factory) -> Callable[[str], Path]:
             names = list(STAGES)
             if name != names[0]:
                 shutil.copytree(made(names[names.index(name) - 1]), folder)
-            STAGES[name](*(Desk(folder / person, quietly) for person in PEOPLE))
+            STAGES[name](*(Desk(folder / person) for person in PEOPLE))
         return folder
 
     return made
@@ -180,7 +133,7 @@ def desks_after(name: str) -> Callable[..., dict[str, Desk]]:
     @pytest.fixture(name=name)
     def desks(stage, tmp_path) -> dict[str, Desk]:
         shutil.copytree(stage(name), tmp_path / "story")
-        return {person: Desk(tmp_path / "story" / person, quietly) for person in PEOPLE}
+        return {person: Desk(tmp_path / "story" / person) for person in PEOPLE}
 
     return desks
 
@@ -432,14 +385,14 @@ def test_request_without_its_submission_is_named_and_keeps_nobody_from_the_other
         assert clinic.mistake("workflow", verb[0], second, *verb[1:], *yes).startswith(problem)
     assert "they say nothing yet: store/documents/" in clinic.run("workflow", "show", second)
     assert clinic.json("workflow", "show", second)["state"] is None
-    done = clinic.call(clinic.folder, "workflow", "tasks", "--json")
+    done = clinic.call("workflow", "tasks", "--json")
     (task,) = json.loads(done.out)
     assert (task["task"], task["name"]) == ("decide", NAME)
     assert done.err.startswith(f"connectors: warning: {problem}")
     assert done.err.count("\n") == 1
     clinic.run("workflow", "approve", task["what"], "--yes")
     submission.write_bytes(b"{}")
-    done = clinic.call(clinic.folder, "workflow", "tasks")
+    done = clinic.call("workflow", "tasks")
     assert done.err.startswith("connectors: warning: store/said/")
     (clinic.folder / "away.json").replace(submission)
     clinic.run("workflow", "approve", second, "--yes")
@@ -492,7 +445,7 @@ def test_people_who_are_not_trusted_are_not_signed_with(asked):
 
 
 def test_who_owns_nothing_in_it_has_nothing_to_say(asked):
-    eve = Desk(asked["lab"].folder.parent / "eve", quietly)
+    eve = Desk(asked["lab"].folder.parent / "eve")
     eve.folder.mkdir()
     eve.run("identity", "new", "eve", "--contact", "eve@x.example", "--unencrypted")
     eve.run("workflow", "import", "../request.json")
@@ -732,9 +685,7 @@ def test_party_is_trusted_by_a_file_or_its_whole_digest(people):
     digest = people["lab"].json("identity", "show")["digest"]
     assert "there is no file" in clinic.mistake("identity", "trust", digest[:12], "--yes")
     assert [one["new"] for one in clinic.json("identity", "trust", digest, "../lab.json", "--yes")] == [False, False]
-    assert (
-        "there is no terminal to ask on; --yes" in clinic.call(clinic.folder, "identity", "trust", digest, code=2).err
-    )
+    assert "there is no terminal to ask on; --yes" in clinic.call("identity", "trust", digest).err
     (clinic.folder / "no-party.json").write_text("{}")
     assert "this is no party" in clinic.mistake("identity", "trust", "no-party.json", "--yes")
 
@@ -748,7 +699,7 @@ def test_as_names_one_of_several_identities(asked):
 
 
 def test_signing_takes_the_passphrase_from_a_file(tmp_path):
-    desk = Desk(tmp_path / "other", quietly)
+    desk = Desk(tmp_path / "other")
     desk.folder.mkdir()
     (desk.folder / "passphrase").write_text("correct horse 5EC2E7\n")
     (desk.folder / "wrong").write_text("wrong 5EC2E7\n")
@@ -834,7 +785,7 @@ def test_what_is_signed_is_confirmed_and_anything_but_yes_signs_nothing(asked):
     assert code == 0, shown
     (said,) = [one for one in clinic.json("workflow", "status", NAME)["parties"] if one["name"] == "Clinic A"]
     assert said["says"] == "approved"
-    done = clinic.call(asked["lab"].folder, "workflow", "approve", NAME, code=2)
+    done = asked["lab"].call("workflow", "approve", NAME)
     assert (
         done.err
         == "connectors: error: there is no terminal to ask on; --yes goes on without asking (see connectors workflow --help)\n"
@@ -850,7 +801,7 @@ def test_who_asks_confirms_it_and_anything_but_yes_leaves_the_draft(filled):
     assert shown.index("Lab B asks for:") < shown.index("what reaches whom") < shown.index("Sign this as Lab B? [y/N]")
     assert "the answer was no; nothing was done" in shown
     assert files(lab) == before
-    assert "there is no terminal to ask on" in lab.call(lab.folder, "workflow", "submit", NAME, code=2).err
+    assert "there is no terminal to ask on" in lab.call("workflow", "submit", NAME).err
     assert files(lab) == before
     code, shown = at_terminal(lab.folder, ["y"], "workflow", "submit", NAME)
     assert code == 0, shown

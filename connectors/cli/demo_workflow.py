@@ -116,7 +116,7 @@ def _approve(stage: Stage, people: _People) -> None:
     clinic, lab, registry = people
     stage.say("The lab asks everybody who owns something in it")
     lab.run("workflow", "import", "../draft.json", quiet=True)
-    lab.run("workflow", "submit", NAME, quiet=True)
+    lab.run("workflow", "submit", NAME, "--yes", quiet=True)
     lab.run("workflow", "export", NAME, "--out", "../request.json")
 
     stage.say("Everybody is shown what reaches whom, before they sign")

@@ -8,14 +8,23 @@ import os
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from connectors.cli import main
 
-__all__ = ["Desk"]
+__all__ = ["PATHS", "Desk", "Told"]
 
 PATHS = {"CONNECTORS_STORE": "store", "CONNECTORS_IDENTITIES": "identities"}
+
+
+class Told(NamedTuple):
+    """A command that has ended: its exit code, and what it printed."""
+
+    code: int
+    out: str
+    err: str
 
 
 @dataclass(frozen=True)
@@ -26,9 +35,9 @@ class Desk:
 
     def run(self, *words: object) -> str:
         """Run a command, and return what it prints."""
-        code, out, err = self._call(words)
-        assert (code, err) == (0, "")
-        return out
+        told = self.call(*words)
+        assert (told.code, told.err) == (0, "")
+        return told.out
 
     def json(self, *words: object) -> object:
         """Run a command, and return what it prints as JSON."""
@@ -36,13 +45,18 @@ class Desk:
 
     def mistake(self, *words: object, code: int = 2) -> str:
         """Run a command, and return its error message, which is all that it prints."""
-        ended, out, err = self._call(words)
-        assert (ended, out) == (code, ""), err
-        assert err.startswith("connectors: error: ")
-        assert err.count("\n") == 1
-        return err.removeprefix("connectors: error: ").rstrip()
+        told = self.call(*words)
+        assert (told.code, told.out) == (code, ""), told.err
+        assert told.err.startswith("connectors: error: ")
+        assert told.err.count("\n") == 1
+        return told.err.removeprefix("connectors: error: ").rstrip()
 
-    def _call(self, words: tuple[object, ...]) -> tuple[int, str, str]:
+    def read(self, name: str) -> bytes:
+        """Return what a file holds."""
+        return (self.folder / name).read_bytes()
+
+    def call(self, *words: object) -> Told:
+        """Run a command, whatever comes of it."""
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.chdir(self.folder)
@@ -51,4 +65,4 @@ class Desk:
                 if os.environ.get(name) != "":
                     patch.setenv(name, value)
             code = main([str(word) for word in words])
-        return code, out.getvalue(), err.getvalue()
+        return Told(code, out.getvalue(), err.getvalue())
