@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from http.client import HTTPException, HTTPResponse
 from threading import Thread
 from typing import IO, TYPE_CHECKING
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from connectors.cli.documents import LIMIT
+from connectors.endpoints import is_loopback
 from connectors.errors import ConfigError
 from connectors.secrets import redact_url
 
@@ -64,18 +64,11 @@ def _refused(url: str) -> str:
         return "is not a URL"
     if not parts.hostname or "@" in parts.netloc:
         return "is not fetched; a host is expected after the two slashes, without a user"
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname)):
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
         return "is not fetched; that needs https:// (http:// only from this machine itself)"
     if not url.isascii() or not url.isprintable() or " " in url:
         return "is not a URL; letters that it cannot have are written as %20 is for a space"
     return ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class _Near(HTTPRedirectHandler):
