@@ -17,9 +17,7 @@ from azure.core import MatchConditions
 from fsspec.core import has_magic
 
 from connectors.errors import ConfigError, NotSupported, ObjectNotFound, StorageError
-from connectors.formats import Plain
-from connectors.guarded import Guarded
-from connectors.streams import SealedWriter, buffered
+from connectors.objects import ObjectFileSystem
 from connectors_azure.clients import open_service
 from connectors_azure.faults import FOREIGN, Action, attempt
 from connectors_azure.identity import check_identity
@@ -29,7 +27,6 @@ from connectors_azure.sink import BLOCK_SIZE, MAX_BLOCK_SIZE, AzureSink
 from connectors_azure.source import AzureSource
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Callable, Iterable
 
     from azure.storage.blob import BlobClient, BlobServiceClient
@@ -41,13 +38,11 @@ __all__ = ["AzureFileSystem"]
 
 T = TypeVar("T")
 
-_HEAD_SIZE = 1 << 20
-"""Bytes that are asked for before an object's size is known."""
 _LONGEST_PAUSE = 5.0
 """Seconds between two looks at a copy that takes its time."""
 
 
-class AzureFileSystem(Guarded, ListedFileSystem):
+class AzureFileSystem(ObjectFileSystem, ListedFileSystem):
     """The sealed objects of a storage account, as one owner of credentials sees them.
 
     Paths are ``container/name``, with the name as it is. Containers are neither made nor removed.
@@ -114,41 +109,6 @@ class AzureFileSystem(Guarded, ListedFileSystem):
             NotAnObject: the path names a container or a folder.
         """
         return AzureSink(self, path, exclusive=exclusive, block_size=self._block_size)
-
-    def _open(
-        self,
-        path: str,
-        mode: str = "rb",
-        block_size: int | None = None,  # noqa: ARG002 - the buffers are the streams'
-        autocommit: bool = True,  # noqa: FBT001, FBT002 - fsspec's signature
-        cache_options: dict[str, Any] | None = None,  # noqa: ARG002
-        **_: Any,
-    ) -> io.BufferedIOBase:
-        """Open an object's bytes as they lie there. What is written appears when it is closed in good order."""
-        if mode == "rb":
-            return buffered(self.open_source(path), Plain())
-        if mode in ("wb", "xb"):
-            return SealedWriter(self.open_sink(path, exclusive=mode == "xb"), Plain(), autocommit=autocommit)
-        message = f"a blob opens in mode 'rb', 'wb' or 'xb', not {mode!r}"
-        raise NotSupported(message)
-
-    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
-        """Return an object's sealed bytes, or a range of them, as of Python's slices."""
-        source = self.open_source(path)
-        if end is not None and end >= 0 and (start or 0) >= 0:
-            return bytes(source.read_range(start or 0, end))
-        # The first answer tells the size as well, so that a small object takes one request.
-        head = bytes(source.read_range(0, _HEAD_SIZE)) if not start else b""
-        whole = range(source.size)[start:end]
-        if len(head) >= len(whole):
-            return head[: len(whole)]
-        return b"".join((head, source.read_range(whole.start + len(head), whole.stop)))
-
-    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
-        """Write an object, whole; only where there is none with the mode "create"."""
-        sink = self.open_sink(self._strip_protocol(path), exclusive=mode == "create")
-        sink.write(memoryview(value))
-        sink.commit()
 
     def rm_file(self, path: str) -> None:
         """Remove an object.

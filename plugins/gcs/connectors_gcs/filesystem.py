@@ -9,12 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from connectors.errors import ConfigError, NotAnObject, NotSupported, ObjectNotFound
-from connectors.formats import Plain
-from connectors.fsspec_types import DEFAULT_CALLBACK
-from connectors.guarded import Guarded
+from connectors.errors import ConfigError, NotAnObject, ObjectNotFound
+from connectors.objects import ObjectFileSystem
 from connectors.storage import translated
-from connectors.streams import SealedWriter, buffered
 from connectors_gcs.client import Client
 from connectors_gcs.location import shown, split_path
 from connectors_gcs.names import Names
@@ -22,18 +19,15 @@ from connectors_gcs.sink import CHUNK_SIZE, CHUNK_UNIT, GcsSink
 from connectors_gcs.source import GcsSource
 
 if TYPE_CHECKING:
-    from connectors.fsspec_types import Callback
     from connectors_gcs.credentials import GcsCredentials
 
 __all__ = ["Gcs"]
 
-READ_SIZE = 1 << 24
-"""Bytes of an object that is read whole which are asked for at once."""
 REMOVERS = 8
 """Objects of a folder that are removed at the same time."""
 
 
-class Gcs(Guarded, Names):
+class Gcs(ObjectFileSystem, Names):
     """The sealed objects of Google Cloud Storage, as one account sees them.
 
     The secrets are in a client of its own, never among the storage options, which fsspec hashes, compares, prints,
@@ -74,45 +68,6 @@ class Gcs(Guarded, Names):
             NotAnObject: the path names a bucket or a folder.
         """
         return GcsSink(self._client, path, exclusive=exclusive, chunk_size=self._chunk_size)
-
-    def _open(self, path: str, mode: str = "rb", *, autocommit: bool = True, **_: Any) -> Any:
-        if mode == "rb":
-            return buffered(self.open_source(path), Plain())
-        if mode not in ("wb", "xb"):
-            message = f"objects of Google Cloud Storage are opened with rb, wb or xb, not {mode}"
-            raise NotSupported(message)
-        return SealedWriter(self.open_sink(path, exclusive=mode == "xb"), Plain(), autocommit=autocommit)
-
-    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
-        """Return an object's bytes, or those of a range, whose ends may be counted from the object's end."""
-        source = self.open_source(path)
-        at, stop = start or 0, end
-        if at < 0 or (stop is not None and stop < 0):
-            size = source.size
-            at = max(0, size + at) if at < 0 else at
-            stop = size + stop if stop is not None and stop < 0 else stop
-        pieces = []
-        while stop is None or at < stop:
-            pieces.append(source.read_range(at, at + READ_SIZE if stop is None else min(at + READ_SIZE, stop)))
-            at += READ_SIZE
-            stop = source.size if stop is None else min(stop, source.size)  # known by now
-        return b"".join(pieces)
-
-    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
-        """Store bytes."""
-        with self.open(path, "xb" if mode == "create" else "wb") as file:
-            file.write(value)
-
-    def put_file(
-        self, lpath: str, rpath: str, callback: Callback = DEFAULT_CALLBACK, mode: str = "overwrite", **_: Any
-    ) -> None:
-        """Store a local file's bytes."""
-        with open(lpath, "rb") as source, self.open(rpath, "xb" if mode == "create" else "wb") as file:
-            callback.set_size(source.seek(0, 2))
-            source.seek(0)
-            while data := source.read(1 << 20):
-                file.write(data)
-                callback.relative_update(len(data))
 
     def cp_file(self, path1: str, path2: str, **_: Any) -> None:
         """Copy an object inside of the storage.

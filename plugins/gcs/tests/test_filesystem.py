@@ -367,10 +367,12 @@ def test_large_object_is_read_whole_in_pieces(
     data = os.urandom(100_001)
     fs.pipe_file(path, data)
     calls.clear()
-    monkeypatch.setattr("connectors_gcs.filesystem.READ_SIZE", 50_000)
+    monkeypatch.setattr("connectors.objects._FIRST", 1_000)
+    monkeypatch.setattr("connectors.objects._PIECE", 50_000)
     assert fs.cat_file(path) == data
     assert fs.cat_file(path, 10, 10**15) == data[10:]
-    assert calls == ["GET media"] * 5
+    assert fs.cat_file(path, -50_000) == data[-50_000:]
+    assert calls == ["GET media"] * 9  # of which one asks for the size
     fs.pipe_file(path, b"")
     assert fs.cat_file(path) == b""
 
@@ -390,7 +392,7 @@ def test_files_of_the_filesystem_appear_whole_or_not_at_all(fs: Gcs, path: str, 
         fs.open(path, "xb")
     with pytest.raises(ObjectExists):
         fs.pipe_file(path, b"new", mode="create")
-    with pytest.raises(NotSupported, match="rb, wb or xb, not ab"):
+    with pytest.raises(NotSupported, match="'rb', 'wb' or 'xb', not 'ab'"):
         fs.open(path, "ab")
 
 

@@ -7,17 +7,13 @@ import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from connectors.errors import NotSupported, ObjectExists, ObjectNotFound, StorageError
-from connectors.formats import Plain
-from connectors.fsspec_types import AbstractFileSystem
-from connectors.guarded import Guarded
+from connectors.objects import ObjectFileSystem
 from connectors.secrets import SecretText, redact_url
-from connectors.streams import SealedWriter, buffered
 from connectors_https.client import Client, Limits
 from connectors_https.sink import PresignedSink
 from connectors_https.source import PresignedSource
 
 if TYPE_CHECKING:
-    import io
     from datetime import datetime
 
     from connectors_https.location import Place
@@ -25,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["PresignedFileSystem"]
 
 
-class PresignedFileSystem(Guarded, AbstractFileSystem):
+class PresignedFileSystem(ObjectFileSystem):
     """One object behind a URL; its path is the URL without the query.
 
     It never follows redirects, never asks for anything but its object, and keeps its query to itself: it is not in
@@ -118,23 +114,6 @@ class PresignedFileSystem(Guarded, AbstractFileSystem):
         if path != self.path:
             message = f"{redact_url(path)} is not here: this filesystem holds {self.path} and nothing else"
             raise ObjectNotFound(message)
-
-    def _open(
-        self,
-        path: str,
-        mode: str = "rb",
-        block_size: int | None = None,  # noqa: ARG002 - the buffers are the streams'
-        autocommit: bool = True,  # noqa: FBT001, FBT002 - fsspec's signature
-        cache_options: dict[str, Any] | None = None,  # noqa: ARG002
-        **_: Any,
-    ) -> io.BufferedIOBase:
-        """Open the object's bytes as they lie there. What is written is sent when it is closed in good order."""
-        if mode == "rb":
-            return buffered(self.open_source(path), Plain())
-        if mode in ("wb", "xb"):
-            return SealedWriter(self.open_sink(path, exclusive=mode == "xb"), Plain(), autocommit=autocommit)
-        message = f"an object behind a URL opens in mode 'rb', 'wb' or 'xb', not {mode!r}"
-        raise NotSupported(message)
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Return the object's name, type and size, and what else the server says; costs a GET of one byte.

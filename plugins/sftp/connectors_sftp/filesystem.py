@@ -6,10 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectors.errors import NotSupported, ObjectNotFound
-from connectors.formats import Plain
-from connectors.fsspec_types import AbstractFileSystem
-from connectors.guarded import Guarded
-from connectors.streams import SealedWriter, buffered
+from connectors.objects import ObjectFileSystem
 from connectors_sftp.blocks import patiently
 from connectors_sftp.loop import run
 from connectors_sftp.naming import make_folder, remove, replace
@@ -41,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["SFTP"]
 
 
-class SFTP(Guarded, AbstractFileSystem):
+class SFTP(ObjectFileSystem):
     """The sealed files of an SFTP server, as one user sees them; paths are absolute.
 
     Files in the making are not listed. A link is taken for the file that it leads to; one that leads to a folder is
@@ -82,14 +79,6 @@ class SFTP(Guarded, AbstractFileSystem):
             NotAnObject, AccessDenied: it cannot be written there.
         """
         return SFTPSink(self._sessions, self._strip_protocol(path), exclusive=exclusive)
-
-    def _open(self, path: str, mode: str = "rb", *, autocommit: bool = True, **_: Any) -> Any:
-        if mode == "rb":
-            return buffered(self.open_source(path), Plain())
-        if mode not in ("wb", "xb"):
-            message = f"files on an SFTP server are read or written whole, not opened with mode {mode!r}"
-            raise NotSupported(message)
-        return SealedWriter(self.open_sink(path, exclusive=mode == "xb"), Plain(), autocommit=autocommit)
 
     def _do(self, path: str, action: Action, call: Callable[[Session], Awaitable[Any]], *, again: bool = True) -> Any:
         return run(self._sessions.attempt(path, action, call, again=again))
@@ -216,15 +205,6 @@ class SFTP(Guarded, AbstractFileSystem):
         raise NotSupported(message)
 
     # Bytes.
-
-    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
-        """Return a file's sealed bytes, or a range of them, with offsets as those of a slice."""
-        source = self.open_source(path)
-        try:
-            first, last, _step = slice(start, end).indices(source.size)
-            return bytes(source.read_range(first, last))
-        finally:
-            source.close()
 
     def cp_file(self, path1: str, path2: str, **_: Any) -> None:
         """Copy a file: inside the server where it can, and whole or not at all."""
