@@ -91,7 +91,17 @@ def _envelopes(members: dict[str, Any], name: str) -> tuple[Envelope, ...]:
     if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
         message = f"the bundle's {name} are a list of envelopes"
         raise InvalidDocument(message)
-    return tuple(Envelope.from_bytes(canonical_bytes(one)) for one in given)
+    found = []
+    for place, one in enumerate(given):
+        try:
+            found.append(Envelope.from_bytes(canonical_bytes(one)))
+        except InvalidDocument as error:
+            problem = str(error)
+        else:
+            continue
+        message = f"{name}.{place}: {problem}"
+        raise InvalidDocument(message)
+    return tuple(found)
 
 
 def trust_digest(parties: Collection[str]) -> str:
