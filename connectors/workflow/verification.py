@@ -35,12 +35,14 @@ class Standing:
         approved: the parties that have approved, by digest.
         missing: those that are still to decide.
         against: who has declined or revoked, and why.
+        late: those that have approved after it had expired.
     """
 
     state: State
     approved: frozenset[str]
     missing: frozenset[str]
     against: dict[str, str] = field(default_factory=dict)
+    late: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ def standing(bundle: Bundle, trusted: Collection[str], now: datetime | None = No
     state: State
     approved = frozenset(name for name, one in decisions.items() if one.verdict == "approve")
     missing = frozenset(request.approvers) - decisions.keys()
-    late = [name for name in approved if moment_of(decisions[name].when) > moment_of(request.expires)]
+    late = frozenset(name for name in approved if moment_of(decisions[name].when) > moment_of(request.expires))
     if against:
         state = "revoked"
     elif len(approved) < len(decisions):
@@ -145,7 +147,7 @@ def standing(bundle: Bundle, trusted: Collection[str], now: datetime | None = No
         state = "approved"
     else:
         state = "expired" if (now or datetime.now(UTC)) > moment_of(request.expires) else "pending"
-    return Standing(state, approved, missing, against)
+    return Standing(state, approved, missing, against, late)
 
 
 def _said(request: Request, envelopes: Iterable[Envelope], kind: type[Any]) -> dict[str, Any]:
@@ -225,8 +227,8 @@ def describe(request: Request, found: Standing) -> str:
         case "pending":
             return f"the request is not approved yet: {names(found.missing)} {_have(found.missing)} not decided"
         case "expired":
-            who = f"{names(found.missing)} had" if found.missing else "all had"
-            return f"the request expired on {request.expires} before {who} approved it; ask again with a new one"
+            who = names(found.missing | found.late)
+            return f"the request expired on {request.expires} before {who} had approved it; ask again with a new one"
         case _:
             return f"the request was {found.state}: {reasons}"
 

@@ -68,6 +68,10 @@ def test_states():
             lambda told, bundle: [*bundle.decisions[:2], decided(bundle.request, told.receiver, request="00" * 32)],
             "is about the request 0000",
         ),
+        (
+            lambda told, bundle: [*bundle.decisions[:2], decided(bundle.request, told.receiver, when="2026-05-01T00:00:00Z")],
+            "the request expired on 2026-03-31T12:00:00Z before 'Registry C' had approved it",
+        ),
     ],
 )  # fmt: skip
 def test_whatever_is_amiss_stops_it_and_says_who(change, message):
