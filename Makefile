@@ -21,7 +21,7 @@ FUZZ_SECONDS ?= 600
 INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow attacks fuzz lint format bench docs dist test-wheels test-lowest sbom audit
+.PHONY: help demo demo-workflow test test-slow attacks fuzz lint format bench docs dist test-wheels test-lowest sbom audit
 .PHONY: constraints clean
 
 help:  ## Show this.
@@ -30,6 +30,9 @@ help:  ## Show this.
 
 demo: $(STAMPS)/demo  ## Seal patient data, run an application on it, open its sealed result.
 	@$(BIN)/connectors demo
+
+demo-workflow: $(STAMPS)/demo  ## The same among three parties, who all sign before anything runs.
+	@$(BIN)/connectors demo --workflow
 
 test: $(STAMPS)/test $(STAMPS)/servers  ## Run all tests against real servers on this machine.
 	@echo "· testing with coverage of branches; slow tests are left to make test-slow"
@@ -71,7 +74,7 @@ test-wheels: dist $(STAMPS)/servers  ## Run the tests on the wheels, as users in
 	$(call on_wheels,constraints.txt)
 
 test-lowest: dist $(STAMPS)/servers  ## Run the tests on the wheels, with the lowest versions that they allow.
-	@$(BIN)/uv pip compile $(PROJECTS) --extra demo --extra all --extra workflow --resolution lowest-direct --python-version 3.11 --quiet \
+	@$(BIN)/uv pip compile $(PROJECTS) --extra demo --extra all --extra ssh-agent --resolution lowest-direct --python-version 3.11 --quiet \
 	  --no-emit-index-url --no-annotate --no-header $(OURS:%=--no-emit-package %) --output-file dist/lowest.txt > /dev/null
 	$(call on_wheels,dist/lowest.txt)
 
@@ -90,7 +93,7 @@ define on_wheels
 @echo "· installing the wheels into $(WHEELS), with the versions of $(1)"
 @$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(WHEELS)
 @$(BIN)/uv pip install --quiet --python $(WHEELS) --constraint $(1) \
-  dist/*.whl --group test --group lint flask flask-cors 'moto[s3]' pandas rfc8785 'securesystemslib[crypto]'
+  dist/*.whl --group test --group lint flask flask-cors 'moto[s3]' pandas paramiko rfc8785 'securesystemslib[crypto]'
 @$(WHEELS)/bin/pytest -n $(WORKERS) -m "not slow" --ignore=tests/ecosystem --ignore=tests/test_benchmarks.py \
   tests plugins $(PYTEST_ARGS)
 endef
@@ -126,7 +129,7 @@ $(STAMPS)/demo: $(STAMPS)/uv $(PROJECTS)
 
 $(STAMPS)/test: $(STAMPS)/uv $(PROJECTS)
 	@echo "· installing the SDK, its plugins, the test servers and tools"
-	@$(INSTALL) -e ".[demo,workflow]" $(EDITABLE) $(GROUPS:%=--group %)
+	@$(INSTALL) -e ".[demo,ssh-agent]" $(EDITABLE) $(GROUPS:%=--group %)
 	@touch $@
 
 # mitmproxy needs an older cryptography than this package: it has an environment of its own.

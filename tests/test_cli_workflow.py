@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import pty
@@ -10,16 +9,13 @@ import shutil
 import subprocess
 import sys
 import time
-import types
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from command_line import COMMAND, KEY, environment
+from desks import PATHS, Desk
 
-from connectors.cli import main
 from connectors.workflow.documents import Dataset
 from connectors.workflow.identities import Identities
 from connectors.workflow.runtime import runtime_configs
@@ -31,50 +27,7 @@ if TYPE_CHECKING:
 
 NAME = "Patient conditions"
 MEASUREMENT = "ab" * 32
-PATHS = {"CONNECTORS_STORE": "store", "CONNECTORS_IDENTITIES": "identities"}
 PEOPLE = {"clinic": "Clinic A", "lab": "Lab B", "registry": "Registry C"}
-
-
-@dataclass
-class Desk:
-    """One person's folder, with their store and their identities in it."""
-
-    folder: Path
-    call: Callable[..., types.SimpleNamespace]
-
-    def run(self, *words: object, code: int = 0) -> str:
-        """Run the command there, and return what it prints."""
-        done = self.call(self.folder, *words, code=code)
-        assert done.err == ""
-        return done.out
-
-    def json(self, *words: object) -> object:
-        return json.loads(self.run(*words, "--json"))
-
-    def mistake(self, *words: object, code: int = 2) -> str:
-        """Run the command there, and return its error message, which is all that it prints."""
-        done = self.call(self.folder, *words, code=code)
-        assert done.out == ""
-        assert done.err.startswith("connectors: error: ")
-        assert done.err.count("\n") == 1
-        return done.err.removeprefix("connectors: error: ").rstrip()
-
-    def read(self, name: str) -> bytes:
-        return (self.folder / name).read_bytes()
-
-
-def quietly(folder: Path, *words: object, code: int = 0) -> types.SimpleNamespace:
-    """Run the command in this process, in a folder, with the store and the identities that lie there."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.chdir(folder)
-        patch.delenv("CONNECTORS_DEBUG", raising=False)
-        for name, value in PATHS.items():
-            if os.environ.get(name) != "":
-                patch.setenv(name, value)
-        done = main([str(word) for word in words])
-    assert done == code, err.getvalue()
-    return types.SimpleNamespace(out=out.getvalue(), err=err.getvalue())
 
 
 def meet(clinic: Desk, lab: Desk, registry: Desk) -> None:
@@ -128,7 +81,7 @@ def fill(_: Desk, lab: Desk, registry: Desk) -> None:
 
 def ask(clinic: Desk, lab: Desk, registry: Desk, *options: object) -> None:
     """The lab asks all of them, who get the request."""
-    lab.run("workflow", "submit", NAME, *options)
+    lab.run("workflow", "submit", NAME, "--yes", *options)
     lab.run("workflow", "export", NAME, "--out", "../request.json", "--force")
     for desk in (clinic, lab, registry):
         desk.run("workflow", "import", "../request.json")
@@ -150,6 +103,12 @@ def exchange(*desks: Desk) -> None:
     desks[0].run("workflow", "export", NAME, "--out", "../all-said.json", "--force")
 
 
+def files(desk: Desk) -> dict[str, bytes]:
+    """All that is in a person's store."""
+    store = desk.folder / "store"
+    return {str(path.relative_to(store)): path.read_bytes() for path in store.rglob("*") if path.is_file()}
+
+
 STAGES = {"people": meet, "drafted": draft, "filled": fill, "asked": ask, "approved": approve}
 
 
@@ -164,7 +123,7 @@ def stage(tmp_path_factory) -> Callable[[str], Path]:
             names = list(STAGES)
             if name != names[0]:
                 shutil.copytree(made(names[names.index(name) - 1]), folder)
-            STAGES[name](*(Desk(folder / person, quietly) for person in PEOPLE))
+            STAGES[name](*(Desk(folder / person) for person in PEOPLE))
         return folder
 
     return made
@@ -174,7 +133,7 @@ def desks_after(name: str) -> Callable[..., dict[str, Desk]]:
     @pytest.fixture(name=name)
     def desks(stage, tmp_path) -> dict[str, Desk]:
         shutil.copytree(stage(name), tmp_path / "story")
-        return {person: Desk(tmp_path / "story" / person, quietly) for person in PEOPLE}
+        return {person: Desk(tmp_path / "story" / person) for person in PEOPLE}
 
     return desks
 
@@ -204,19 +163,45 @@ def test_three_people_in_three_folders_come_to_the_same_identifier(approved):
     assert len(trust_digest(trusted)) == 64
 
 
+def test_who_asks_is_shown_what_they_sign_and_has_not_approved_it_by_that(filled):
+    lab = filled["lab"]
+    lines = lab.run("workflow", "submit", NAME, "--yes").splitlines()
+    request = lab.json("workflow", "status", NAME)
+    assert lines[:2] == ["Lab B asks for:", "'Patient conditions', version 1"]
+    assert f"  request    {request['request']}" in lines
+    assert lines[-2:] == asked_to_approve(filled)
+    assert {party["name"]: party["says"] for party in request["parties"]}["Lab B"] == "has not decided"
+    (task,) = lab.json("workflow", "tasks")
+    assert (task["task"], task["state"]) == ("decide", "pending")
+
+
+def asked_to_approve(desks: dict[str, Desk]) -> list[str]:
+    """What reaches whom, as the clinic is shown it when it approves."""
+    desks["lab"].run("workflow", "export", NAME, "--out", "../request.json")
+    desks["clinic"].run("workflow", "import", "../request.json")
+    return desks["clinic"].run("workflow", "approve", NAME, "--yes").splitlines()[-2:]
+
+
 def test_people_are_shown_who_reaches_whom_before_they_sign(asked):
     text = asked["clinic"].run("workflow", "approve", NAME, "--yes")
     request = asked["clinic"].json("workflow", "status", NAME)["request"]
     lines = text.splitlines()
-    assert lines[:2] == ["Clinic A approves:", "Patient conditions, version 1"]
+    assert lines[:2] == ["Clinic A approves:", "'Patient conditions', version 1"]
     assert f"  request    {request}" in lines
-    assert "  asked by   Lab B <lab@x.example>" in lines
+    assert "  asked by   'Lab B', 'lab@x.example'" in lines
     assert any(line.startswith("  expires    ") and line.endswith("in 30 days") for line in lines)
     start = lines.index("what reaches whom")
-    through = "Describe conditions (Lab B, measured abababababab…)"
+    source, application = (
+        "'conditions' (the dataset 'Conditions Data' of 'Clinic A')",
+        "'Describe conditions' of 'Lab B'",
+    )
     assert lines[start + 1 :] == [
-        f"  Conditions Data (Clinic A) reaches the application {through}",
-        f"  Conditions Data (Clinic A) reaches Conditions processing output (Registry C) through {through}",
+        f"  {source} reaches 'describe' (the application {application}, measured abababababab…)",
+        f"  {source} reaches 'result' (the dataset 'Conditions processing output' of 'Registry C') through 'describe'",
+    ]
+    assert lines[lines.index("connections") + 1 : start] == [
+        "  'describe' reads 'conditions', on its port 'input'",
+        "  'describe' writes 'result', on its port 'output'",
     ]
     assert MEASUREMENT in text
     assert "https://clinic.example/conditions.sealed" in text
@@ -236,7 +221,11 @@ def test_status_says_who_has_said_what(asked):
     asked["lab"].run("workflow", "approve", NAME, "--yes")
     first, *rest = asked["lab"].run("workflow", "status", NAME).splitlines()
     assert first == "pending: the request is not approved yet: 'Clinic A', 'Registry C' have not decided"
-    assert sorted(rest) == ["  Clinic A    has not decided", "  Lab B       approved", "  Registry C  has not decided"]
+    assert sorted(rest) == [
+        "  'Clinic A'    has not decided",
+        "  'Lab B'       approved",
+        "  'Registry C'  has not decided",
+    ]
     found = asked["lab"].json("workflow", "status", NAME)
     assert {party["name"]: party["says"] for party in found["parties"]} == {
         "Clinic A": "has not decided",
@@ -329,7 +318,7 @@ def test_what_was_asked_about_is_not_edited_but_asked_about_anew(approved):
         {"conditions", "describe", "result"},
     )
     lab.run("workflow", "disconnect", "Second", "describe:output", "result")
-    lab.run("workflow", "submit", "Second")
+    lab.run("workflow", "submit", "Second", "--yes")
     # What was said to the first version says nothing of the second.
     assert "'Clinic A', 'Lab B', 'Registry C' have not decided" in lab.mistake("workflow", "identifiers", "Second")
     assert lab.run("workflow", "identifiers", first)
@@ -357,6 +346,58 @@ def test_approval_of_another_request_or_by_another_key_is_not_taken(approved):
     assert "it is signed with a key that is not theirs" in message
 
 
+def test_request_in_the_name_of_somebody_who_has_not_asked_is_not_taken(asked):
+    """The clinic has all that the lab has signed, and asks for what the lab has not asked for."""
+    clinic = asked["clinic"]
+    clinic.run("workflow", "clone", NAME, "Again")
+    clinic.run("workflow", "disconnect", "Again", "describe:output", "result")
+    clinic.run("workflow", "submit", "Again", "--yes")
+    clinic.run("workflow", "export", "Again", "--out", "own.json")
+    ours, theirs = (json.loads(clinic.read(name)) for name in ("own.json", "../request.json"))
+    lab = theirs["request"]["requester"]
+    in_their_name = {**ours["request"], "requester": lab}
+    in_their_name["documents"] = {**ours["request"]["documents"], lab: theirs["request"]["documents"][lab]}
+    for request, submission, message in (
+        (ours["request"], theirs["submission"], "a submission is about the request"),
+        (in_their_name, theirs["submission"], "a submission is about the request"),
+        (in_their_name, ours["submission"], "a submission is about the request"),
+    ):
+        members = {**ours, "request": request, "submission": submission}
+        (clinic.folder / "forged.json").write_text(json.dumps(members, separators=(",", ":"), sort_keys=True))
+        before = files(asked["registry"])
+        assert message in asked["registry"].mistake("workflow", "import", "../clinic/forged.json")
+        assert files(asked["registry"]) == before
+    members = {name: one for name, one in ours.items() if name != "submission"}
+    (clinic.folder / "forged.json").write_text(json.dumps(members, separators=(",", ":"), sort_keys=True))
+    assert "whose members are schema, request, submission" in clinic.mistake("workflow", "import", "forged.json")
+
+
+def test_request_without_its_submission_is_named_and_keeps_nobody_from_the_others(asked):
+    clinic = asked["clinic"]
+    clinic.run("workflow", "clone", NAME, "Again")
+    second = clinic.json("workflow", "submit", "Again", "--yes")["request"]
+    (submission,) = (clinic.folder / "store" / "said" / second).iterdir()
+    submission.rename(clinic.folder / "away.json")
+    path = f"store/documents/{second[:2]}/{second[:12]}….json"
+    problem = f"{path}: it says that 'Clinic A' asks, who has not signed that here; import what they have exported"
+    for verb in (("approve",), ("decline", "--reason", "x"), ("status",), ("identifiers",), ("export",)):
+        yes = ["--yes"] if verb[0] in ("approve", "decline") else []
+        assert clinic.mistake("workflow", verb[0], second, *verb[1:], *yes).startswith(problem)
+    assert "they say nothing yet: store/documents/" in clinic.run("workflow", "show", second)
+    assert clinic.json("workflow", "show", second)["state"] is None
+    done = clinic.call("workflow", "tasks", "--json")
+    (task,) = json.loads(done.out)
+    assert (task["task"], task["name"]) == ("decide", NAME)
+    assert done.err.startswith(f"connectors: warning: {problem}")
+    assert done.err.count("\n") == 1
+    clinic.run("workflow", "approve", task["what"], "--yes")
+    submission.write_bytes(b"{}")
+    done = clinic.call("workflow", "tasks")
+    assert done.err.startswith("connectors: warning: store/said/")
+    (clinic.folder / "away.json").replace(submission)
+    clinic.run("workflow", "approve", second, "--yes")
+
+
 def test_file_that_was_changed_in_the_store_is_named(approved):
     request = approved["lab"].json("workflow", "status", NAME)["request"]
     (path,) = (approved["lab"].folder / "store" / "documents").rglob(f"{request}.json")
@@ -376,8 +417,8 @@ def test_it_stops_where_a_place_is_not_filled(drafted):
     assert (task["task"], task["what"], task["name"], task["wanted"]) == ("fill", "result", NAME, "dataset")
     assert drafted["clinic"].json("workflow", "tasks") == []
     lines = drafted["lab"].run("workflow", "show", NAME).splitlines()
-    assert lines[0] == "Patient conditions, version 1, a draft at revision 6"
-    assert any("a dataset that Registry C is to give: the most common conditions" in line for line in lines)
+    assert lines[0] == "'Patient conditions', version 1, a draft at revision 6"
+    assert any("a dataset that 'Registry C' is to give: 'the most common conditions'" in line for line in lines)
     message = drafted["lab"].mistake("workflow", "add", NAME, "result", "Conditions Data")
     assert "waits for what another party owns" in message
 
@@ -404,7 +445,7 @@ def test_people_who_are_not_trusted_are_not_signed_with(asked):
 
 
 def test_who_owns_nothing_in_it_has_nothing_to_say(asked):
-    eve = Desk(asked["lab"].folder.parent / "eve", quietly)
+    eve = Desk(asked["lab"].folder.parent / "eve")
     eve.folder.mkdir()
     eve.run("identity", "new", "eve", "--contact", "eve@x.example", "--unencrypted")
     eve.run("workflow", "import", "../request.json")
@@ -455,7 +496,7 @@ def test_dataset_tells_what_it_is_and_takes_what_a_person_wrote_of_it(people):
         (["--direction", "sideways"], "direction: Input should be 'input', 'output' or 'both'"),
         (["--label", "x"], "--label takes NAME=VALUE, each name once"),
         (["--label", "x=1", "--label", "x=2"], "--label takes NAME=VALUE, each name once"),
-        (["--long-description", "https://x.example/about.md"], "a URL is not fetched"),
+        (["--long-description", "http://x.example/about.md"], "that needs https://"),
         (["--long-description", "nowhere.md"], "there is no long description 'nowhere.md'"),
         (["--credentials", "nowhere.json"], "there is no credentials document"),
         (["--location", "https://clinic.example/c?sig=5EC2E7"], "location"),
@@ -568,7 +609,7 @@ def test_draft_and_request_of_one_name_are_told_apart(approved):
         assert "--draft for the one" in lab.mistake("workflow", verb, NAME)
     assert lab.json("workflow", "show", NAME, "--draft")["version"] == 2
     assert lab.json("workflow", "status", NAME)["version"] == 1
-    lab.run("workflow", "submit", NAME)
+    lab.run("workflow", "submit", NAME, "--yes")
     message = lab.mistake("workflow", "status", NAME)
     assert message.startswith("there is more than one request 'Patient conditions'; give the first digits of one: ")
 
@@ -580,7 +621,7 @@ def test_importing_twice_changes_nothing_and_says_so(approved):
     for desk in approved.values():
         assert desk.run("workflow", "import", "../all-said.json") == "../all-said.json: nothing new\n"
         (told,) = desk.json("workflow", "import", "../all-said.json")
-        assert (told["said"], told["said_new"], any(one["new"] for one in told["documents"])) == (3, 0, False)
+        assert (told["said"], told["said_new"], any(one["new"] for one in told["documents"])) == (4, 0, False)
 
 
 def test_export_goes_to_standard_output_and_import_comes_from_standard_input(asked, tmp_path):
@@ -644,9 +685,7 @@ def test_party_is_trusted_by_a_file_or_its_whole_digest(people):
     digest = people["lab"].json("identity", "show")["digest"]
     assert "there is no file" in clinic.mistake("identity", "trust", digest[:12], "--yes")
     assert [one["new"] for one in clinic.json("identity", "trust", digest, "../lab.json", "--yes")] == [False, False]
-    assert (
-        "there is no terminal to ask on; --yes" in clinic.call(clinic.folder, "identity", "trust", digest, code=2).err
-    )
+    assert "there is no terminal to ask on; --yes" in clinic.call("identity", "trust", digest).err
     (clinic.folder / "no-party.json").write_text("{}")
     assert "this is no party" in clinic.mistake("identity", "trust", "no-party.json", "--yes")
 
@@ -660,7 +699,7 @@ def test_as_names_one_of_several_identities(asked):
 
 
 def test_signing_takes_the_passphrase_from_a_file(tmp_path):
-    desk = Desk(tmp_path / "other", quietly)
+    desk = Desk(tmp_path / "other")
     desk.folder.mkdir()
     (desk.folder / "passphrase").write_text("correct horse 5EC2E7\n")
     (desk.folder / "wrong").write_text("wrong 5EC2E7\n")
@@ -670,10 +709,17 @@ def test_signing_takes_the_passphrase_from_a_file(tmp_path):
     desk.run("workflow", "app-config", "d", "--application", "Describe", "--port", "input")
     desk.run("workflow", "new", "w")
     desk.run("workflow", "add", "w", "d", "d")
-    desk.run("workflow", "submit", "w")
+    before = files(desk)
+    asking = ("workflow", "submit", "w", "--yes", "--json", "--passphrase-file")
+    message = desk.mistake(*asking, "wrong")
+    assert message == "the passphrase does not open the private key, or the file is damaged"
+    assert "there is no terminal to ask for the passphrase of me on" in desk.mistake(*asking[:-1])
+    assert files(desk) == before
+    assert json.loads(desk.run(*asking, "passphrase"))["request"] == desk.json("workflow", "status", "w")["request"]
     words = ("workflow", "approve", "w", "--yes", "--json", "--passphrase-file")
     message = desk.mistake(*words, "wrong")
     assert message == "the passphrase does not open the private key, or the file is damaged"
+    assert desk.json("workflow", "status", "w")["state"] == "pending"
     assert json.loads(desk.run(*words, "passphrase"))["state"] == "approved"
 
 
@@ -739,11 +785,29 @@ def test_what_is_signed_is_confirmed_and_anything_but_yes_signs_nothing(asked):
     assert code == 0, shown
     (said,) = [one for one in clinic.json("workflow", "status", NAME)["parties"] if one["name"] == "Clinic A"]
     assert said["says"] == "approved"
-    done = clinic.call(asked["lab"].folder, "workflow", "approve", NAME, code=2)
+    done = asked["lab"].call("workflow", "approve", NAME)
     assert (
         done.err
         == "connectors: error: there is no terminal to ask on; --yes goes on without asking (see connectors workflow --help)\n"
     )
+
+
+@pytest.mark.timeout(120)
+def test_who_asks_confirms_it_and_anything_but_yes_leaves_the_draft(filled):
+    lab = filled["lab"]
+    before = files(lab)
+    code, shown = at_terminal(lab.folder, ["n"], "workflow", "submit", NAME)
+    assert code == 2
+    assert shown.index("Lab B asks for:") < shown.index("what reaches whom") < shown.index("Sign this as Lab B? [y/N]")
+    assert "the answer was no; nothing was done" in shown
+    assert files(lab) == before
+    assert "there is no terminal to ask on" in lab.call("workflow", "submit", NAME).err
+    assert files(lab) == before
+    code, shown = at_terminal(lab.folder, ["y"], "workflow", "submit", NAME)
+    assert code == 0, shown
+    assert "Signed. Asked are " in shown
+    assert "You are among them, and have not approved yet. Give them the request: " in shown
+    assert lab.json("workflow", "status", NAME)["state"] == "pending"
 
 
 # What is missing

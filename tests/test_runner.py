@@ -24,6 +24,7 @@ import connectors
 from connectors import errors, runner
 from connectors.fsspec_types import Callback
 from connectors.runner import command as command_module
+from connectors.runner import folder as folder_module
 from connectors.runner import job
 from connectors.runner.stops import Stops
 
@@ -943,7 +944,7 @@ def test_folders_that_the_command_closed_to_itself_are_removed_by_an_ordinary_us
     os.chmod(outside, 0o755)
     os.seteuid(65534)
     try:
-        with job._PrivateFolder() as folder:
+        with folder_module.PrivateFolder() as folder:
             path = folder.make("outputs")
             os.makedirs(f"{path}/deep/er")
             Path(f"{path}/deep/er/file").touch()
@@ -957,14 +958,102 @@ def test_folders_that_the_command_closed_to_itself_are_removed_by_an_ordinary_us
     os.rmdir(outside)
 
 
+def killed_run(lab) -> Path:
+    """Kill a run while its command is at work; return the folder that it leaves."""
+    code = f"""
+        import sys
+        import connectors
+        from connectors import runner
+        app = connectors.load({str(lab.root)!r})
+        command = [sys.executable, "-c", "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"]
+        runner.run(app, command)
+    """
+    before = set(lab.private.iterdir())
+    done = subprocess.run(python(code), env={**os.environ, "TMPDIR": str(lab.private)}, check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = set(lab.private.iterdir()) - before
+    return left
+
+
+def test_what_a_killed_run_leaves_is_removed_by_the_next(wired, caplog):
+    left = killed_run(wired)
+    assert any(path.is_file() for path in left.rglob("*"))
+    (left / "inputs").chmod(0)
+    runner.run(wired.app, python("pass"))
+    assert wired.left() == []
+    assert caplog.messages == [f"removed {left}, with the plain files of a run that was killed"]
+
+
+def test_runs_leave_one_another_alone(wired):
+    code = "import sys, time, os; time.sleep(1); print(os.listdir(os.environ['CONNECTORS_INPUTS']))"
+    outcomes = []
+
+    def one() -> None:
+        outcomes.append(runner.run(wired.app, python(code)).returncode)
+
+    threads = [threading.Thread(target=one) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes == [0, 0, 0]
+    assert wired.left() == []
+
+
+def test_only_what_a_run_of_this_user_left_is_removed(wired, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").touch()
+    (wired.private / "connectors-run-link").symlink_to(outside)
+    (wired.private / "connectors-run-file").touch()
+    (wired.private / "others").mkdir()
+    if os.geteuid() == 0:
+        (wired.private / "connectors-run-other").mkdir()
+        os.chown(wired.private / "connectors-run-other", 65534, 65534)
+    before = sorted(wired.left())
+    runner.run(wired.app, python("pass"))
+    assert sorted(wired.left()) == before
+    assert (outside / "kept").exists()
+    for path in wired.private.iterdir():
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def test_a_folder_that_another_run_takes_for_abandoned_is_made_anew(wired, monkeypatch):
+    real, taken = tempfile.mkdtemp, []
+
+    def swept(**options):
+        path = real(**options)
+        if len(taken) < 2:  # once removed before it is opened, once before it is locked
+            taken.append(path)
+            os.rmdir(path)
+            if len(taken) == 2:
+                monkeypatch.setattr(folder_module, "_open", opened_late)
+        return path
+
+    def opened_late(path):
+        if path == taken[1]:
+            os.mkdir(path)
+            descriptor = real_open(path)
+            os.rmdir(path)
+            return descriptor
+        return real_open(path)
+
+    real_open = folder_module._open
+    monkeypatch.setattr(tempfile, "mkdtemp", swept)
+    with folder_module.PrivateFolder() as folder:
+        assert folder.path not in taken
+        assert os.listdir(folder.path) == []
+    assert wired.left() == []
+
+
 def test_a_folder_that_cannot_be_removed_is_an_error(wired, monkeypatch):
-    real = job._remove
+    real = folder_module.remove
 
     def stuck(folder):
         real(folder)
         raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
-    monkeypatch.setattr(job, "_remove", stuck)
+    monkeypatch.setattr(folder_module, "remove", stuck)
     with pytest.raises(errors.ConnectorError, match=r"plain data is left in .*connectors-run-.*busy.*: remove it"):
         runner.run(wired.app, python("pass"))
     assert wired.result().returncode == 0
@@ -979,7 +1068,7 @@ def test_a_folder_that_cannot_be_removed_is_told_beside_another_error(wired, mon
 
     wired.put("later").unlink()
     (wired.store / "input-0.sealed").unlink()
-    monkeypatch.setattr(job, "_remove", stuck)
+    monkeypatch.setattr(folder_module, "remove", stuck)
     with pytest.raises(errors.ObjectNotFound) as caught:
         runner.run(wired.app, python("pass"))
     assert "plain data is left in" in caught.value.__notes__[0]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO
 from connectors.cli.failures import OutputClosed, one_line, printable, scrub
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from connectors.fsspec_types import Callback
 
@@ -68,10 +68,10 @@ def error(message: str, *, kind: str = "error") -> None:
     write_error(f"connectors: {kind}: {scrub(one_line(message))}\n")
 
 
-def note(message: str) -> None:
-    """Tell somebody who sits at a terminal; scripts have asked for nothing but results."""
+def note(message: str, lines: Iterable[str] = ()) -> None:
+    """Tell somebody who sits at a terminal, and show them lines; scripts have asked for nothing but results."""
     if sys.stderr.isatty():
-        write_error(f"{one_line(message)}\n")
+        write_error("".join(f"{line}\n" for line in (one_line(message), *(f"  {printable(line)}" for line in lines))))
 
 
 def write_error(text: str) -> None:

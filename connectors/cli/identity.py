@@ -40,7 +40,10 @@ def register(app: typer.Typer) -> None:
     """Add the group of verbs."""
     group = typer.Typer(rich_markup_mode=None)
     group.callback()(_group)
-    making = example("identity new clinic --party-name 'Clinic A' --contact data@clinic.example")
+    making = example(
+        "identity new clinic --party-name 'Clinic A' --contact data@clinic.example",
+        "identity new clinic --contact data@clinic.example --signer ssh-agent: --public-key ~/.ssh/id_ed25519.pub",
+    )
     group.command("new", epilog=making)(new)
     group.command("list")(list_)
     group.command("show")(show)
@@ -67,10 +70,11 @@ def new(
         bool, typer.Option("--unencrypted", help="Leave the key in the clear: for tests and demos alone.")
     ] = False,
     signer: Annotated[
-        str | None, typer.Option("--signer", metavar="URI", help="The key is elsewhere: hsm:… of securesystemslib.")
+        str | None, typer.Option("--signer", metavar="URI", help="The key is elsewhere: ssh-agent: or hsm:, for two.")
     ] = None,
     public_key: Annotated[
-        str | None, typer.Option("--public-key", metavar="FILE", help="With --signer: the public key, in PEM.")
+        str | None,
+        typer.Option("--public-key", metavar="FILE", help="With --signer: the public key, PEM or OpenSSH's."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

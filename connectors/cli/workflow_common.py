@@ -20,9 +20,12 @@ from connectors.errors import ConfigError, NotApproved
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from connectors.workflow.documents import Document
+    from connectors.workflow.documents import Said
     from connectors.workflow.drafts import Draft
-    from connectors.workflow.identities import Identities
+    from connectors.workflow.identities import Identities, Identity
+    from connectors.workflow.model import Document
+    from connectors.workflow.requests import Request
+    from connectors.workflow.signing import Envelope
     from connectors.workflow.store import Store
     from connectors.workflow.verification import Bundle, Standing
 
@@ -38,6 +41,7 @@ __all__ = [
     "confirm",
     "find_anything",
     "give_out",
+    "has_store",
     "identities",
     "new_passphrase",
     "open_draft",
@@ -45,7 +49,7 @@ __all__ = [
     "pairs",
     "read_passed",
     "say_lines",
-    "secrets_of",
+    "signed",
     "standing_of",
 ]
 
@@ -85,11 +89,20 @@ def open_store(folder: str | None) -> Store:
     _require_extra()
     from connectors.workflow.store import Store  # noqa: PLC0415 - the extra
 
-    chosen = folder or os.environ.get(STORE_VARIABLE)
+    chosen = _chosen(folder)
     if not chosen:
         message = f"name the folder of documents: --store DIR, or ${STORE_VARIABLE}; it is made if it is not there"
         raise ConfigError(message)
     return Store(os.path.expanduser(chosen))
+
+
+def has_store(folder: str | None) -> bool:
+    """Tell whether a store is named."""
+    return bool(_chosen(folder))
+
+
+def _chosen(folder: str | None) -> str | None:
+    return folder or os.environ.get(STORE_VARIABLE)
 
 
 def identities() -> Identities:
@@ -157,7 +170,7 @@ def _is(document: Document, text: str) -> bool:
     return name_of(document) == text
 
 
-def secrets_of(file: str | None) -> Callable[[str], str]:
+def _secrets_of(file: str | None) -> Callable[[str], str]:
     """Return what gives a passphrase or a PIN when it is needed: from a file, or from whoever sits at the terminal."""
 
     def secret(what: str) -> str:
@@ -220,6 +233,37 @@ def confirm(question: str, *, yes: bool) -> None:
         raise ConfigError(message)
 
 
+def signed(
+    said: Said,
+    request: Request,
+    identity: Identity,
+    doing: str,
+    passphrase_file: str | None,
+    *,
+    yes: bool,
+    as_json: bool,
+) -> Envelope:
+    """Show what a signature will be over, ask, and sign.
+
+    Args:
+        said: what is said to the request.
+        request: what it is said to.
+        identity: whose key signs.
+        doing: what they do by it: "approves".
+        passphrase_file: where the passphrase is; None asks for it.
+        yes: do not ask whether to sign.
+        as_json: do not show it.
+    """
+    from connectors.cli.workflow_shown import request_lines  # noqa: PLC0415 - the extra
+    from connectors.workflow.signing import sign  # noqa: PLC0415 - the extra
+
+    name = identity.party.name
+    if not as_json:
+        say_lines([f"{name} {doing}:", *request_lines(request)])
+    confirm(f"Sign this as {name}?", yes=yes)
+    return sign(said, identity.signer(_secrets_of(passphrase_file)))
+
+
 def standing_of(bundle: Bundle, known: Identities) -> Standing:
     """Return how a request stands, for somebody who trusts all of its parties.
 
@@ -260,8 +304,9 @@ def read_passed(path: str) -> bytes:
     """Return what a file from somebody else holds.
 
     Raises:
-        ConfigError: it cannot be read.
+        ConfigError: it cannot be read, or the extra is not installed.
     """
+    _require_extra()
     from connectors.workflow.canonical import MAX_SIZE  # noqa: PLC0415 - the extra
 
     # Editors and shells end a file with a new line, which no canonical form has.

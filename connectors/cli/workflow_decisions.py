@@ -16,17 +16,15 @@ from connectors.cli.workflow_common import (
     PassphraseFile,
     StoreFolder,
     Yes,
-    confirm,
     identities,
     open_store,
-    say_lines,
-    secrets_of,
+    signed,
     standing_of,
 )
 from connectors.errors import ConfigError, NotApproved
 
 if TYPE_CHECKING:
-    from connectors.workflow.documents import Document
+    from connectors.workflow.documents import Decision, Said
     from connectors.workflow.identities import Identity
     from connectors.workflow.requests import Request
     from connectors.workflow.store import Store
@@ -93,7 +91,8 @@ def revoke(
     """Take back what was approved: from now on, nobody who knows of it relies on the request."""
     matter = _matter(what, store, acting)
     matter.expect("approved", "only what is approved can be revoked, and nothing was signed")
-    from connectors.workflow.documents import Revocation, moment_text  # noqa: PLC0415 - the extra
+    from connectors.workflow.documents import Revocation  # noqa: PLC0415 - the extra
+    from connectors.workflow.model import moment_text  # noqa: PLC0415 - the extra
 
     when = moment_text(datetime.now(UTC))
     party = matter.identity.party.digest
@@ -145,24 +144,21 @@ class _Matter:
             raise NotApproved(message)
         return found
 
-    def decision(self, verdict: str, reason: str | None) -> Document:
-        from connectors.workflow.documents import Decision, moment_text  # noqa: PLC0415 - the extra
+    def decision(self, verdict: str, reason: str | None) -> Decision:
+        from connectors.workflow.documents import Decision  # noqa: PLC0415 - the extra
+        from connectors.workflow.model import moment_text  # noqa: PLC0415 - the extra
 
         when = moment_text(datetime.now(UTC))
         party = self.identity.party.digest
         return Decision.make(request=self.request.digest, party=party, verdict=verdict, reason=reason, when=when)
 
-    def sign(self, document: Document, doing: str, passphrase_file: str | None, *, yes: bool, as_json: bool) -> None:
+    def sign(self, said: Said, doing: str, passphrase_file: str | None, *, yes: bool, as_json: bool) -> None:
         """Show what a signature will be over, ask, sign, and keep what was signed."""
-        from connectors.cli.workflow_shown import request_lines, standing_json  # noqa: PLC0415 - the extra
-        from connectors.workflow.signing import sign  # noqa: PLC0415 - the extra
+        from connectors.cli.workflow_shown import standing_json  # noqa: PLC0415 - the extra
         from connectors.workflow.verification import standing  # noqa: PLC0415 - the extra
 
-        name = self.identity.party.name
-        if not as_json:
-            say_lines([f"{name} {doing}:", *request_lines(self.request)])
-        confirm(f"Sign this as {name}?", yes=yes)
-        self.store.say(self.request, sign(document, self.identity.signer(secrets_of(passphrase_file))))
+        envelope = signed(said, self.request, self.identity, doing, passphrase_file, yes=yes, as_json=as_json)
+        self.store.say(self.request, envelope)
         if as_json:
             bundle = self.store.bundle(self.request)
             found = standing(bundle, {self.request.requester, *self.request.approvers})

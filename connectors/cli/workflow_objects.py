@@ -15,8 +15,9 @@ from connectors.cli.workflow_common import Acting, Labels, StoreFolder, identiti
 from connectors.errors import ConfigError
 
 if TYPE_CHECKING:
-    from connectors.workflow.documents import Application, Document
+    from connectors.workflow.documents import Application
     from connectors.workflow.identities import Identity
+    from connectors.workflow.model import Document
     from connectors.workflow.store import Store
 
 __all__ = ["register"]
@@ -51,7 +52,10 @@ def dataset(
     ],
     description: Description = None,
     long_description: Annotated[
-        str | None, typer.Option("--long-description", metavar="FILE", help="More about it, in Markdown.")
+        str | None,
+        typer.Option(
+            "--long-description", metavar="FILE", help="More about it, in Markdown; or https://…, which is read now."
+        ),
     ] = None,
     label: Labels = None,
     group: Group = None,
@@ -76,12 +80,13 @@ def dataset(
             console.error(f"{found.name}: {problem}")
         raise typer.Exit(CHECK_FAILED)
     document = parse_document(data)
+    text = None if long_description is None else _text(long_description)
 
     def defined(commitment: str) -> Dataset:
         return Dataset.make(
             name=name,
             description=description,
-            long_description=None if long_description is None else _text(long_description),
+            long_description=text,
             labels=pairs(label, "--label"),
             group=group,
             owner=owner.party.digest,
@@ -197,8 +202,11 @@ def _chosen(program: Application, measurement: str | None) -> str:
 
 def _text(path: str) -> str:
     if "://" in path:
-        message = "--long-description takes a file; a URL is not fetched, so download it first, and read it"
-        raise UsageMistake(message)
+        from connectors.cli.fetching import fetch_text  # noqa: PLC0415 - loads urllib
+
+        text = fetch_text(path, "long description")
+        console.note("This was read, is part of the document, and is not read again:", text.splitlines())
+        return text
     try:
         return read_private(path, "long description").decode()
     except UnicodeDecodeError:

@@ -65,16 +65,16 @@ def import_(
     told: list[dict[str, Any]] = []
     for file in files:
         passed = receive(kept, read_passed(file))
-        added = set(passed.added)
+        added, bundle = set(passed.added), passed.bundle
         told.append(
             {
                 "file": file,
-                "request": None if passed.request is None else passed.request.digest,
+                "request": None if bundle is None else bundle.request.digest,
                 "documents": [
                     {"digest": digest, "kind": document.kind, "name": name_of(document), "new": digest in added}
                     for digest, document in passed.documents.items()
                 ],
-                "said": len(passed.said),
+                "said": 0 if bundle is None else len(bundle.said),
                 "said_new": len(added - passed.documents.keys()),
                 "drafts": [
                     {"name": name, "revision": draft.revision, "new": name in passed.drafts_changed}

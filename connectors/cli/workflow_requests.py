@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from connectors.cli import console
+from connectors.cli.failures import describe
 from connectors.cli.options import AsJson, example
 from connectors.cli.workflow_common import (
     Acting,
     Asked,
+    PassphraseFile,
     StoreFolder,
+    Yes,
     find_anything,
     identities,
     open_draft,
     open_store,
     say_lines,
+    signed,
     standing_of,
 )
-from connectors.errors import NotApproved
+from connectors.errors import InvalidDocument, NotApproved
 
 if TYPE_CHECKING:
     from connectors.workflow.identities import Identities
@@ -46,31 +50,36 @@ def submit(
         int,
         typer.Option("--expires-in", metavar="SECONDS", min=1, help="How long the parties have; 30 days if not given."),
     ] = 30 * 24 * 3600,
+    yes: Yes = False,
     store: StoreFolder = None,
     acting: Acting = None,
+    passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask all who own something in a workflow to approve it, as it is now.
+    """Ask all who own something in a workflow to approve it, as it is now: sign the request, which is shown first.
 
-    What was asked about cannot be changed any more: `clone` begins the next version, which is asked about anew.
+    Asking is not approving: if something in it is yours, approve it too. What was asked about cannot be changed any
+    more: `clone` begins the next version, which is asked about anew.
     """
     kept, requester = open_store(store), identities().choose(acting)
     draft = open_draft(kept, name)
+    from connectors.workflow.documents import Submission  # noqa: PLC0415 - the extra
+    from connectors.workflow.model import moment_text  # noqa: PLC0415 - the extra
     from connectors.workflow.requests import make_request  # noqa: PLC0415 - the extra
+    from connectors.workflow.verification import Bundle  # noqa: PLC0415 - the extra
 
     documents = {**kept.closure(draft), requester.party.digest: requester.party}
     request = make_request(draft.workflow, documents, requester.party, lifetime=timedelta(seconds=expires_in))
-    for document in request.parsed.values():
-        kept.add(document)
-    kept.add(request)
-    kept.drop_draft(name, draft)
+    when = moment_text(datetime.now(UTC))
+    submission = Submission.make(request=request.digest, party=requester.party.digest, when=when)
+    envelope = signed(submission, request, requester, "asks for", passphrase_file, yes=yes, as_json=as_json)
+    kept.submit(Bundle(request, envelope), name, draft)
     asked = ", ".join(request.party(digest).name for digest in request.approvers)
-    console.note(f"Asked {asked}. Export the request to give it to them: connectors workflow export {name!r}")
+    too = " You are among them, and have not approved yet." if requester.party.digest in request.approvers else ""
+    console.note(f"Signed. Asked are {asked}.{too} Give them the request: connectors workflow export {name!r}")
     if as_json:
         members = request.model_dump(mode="json", exclude={"documents"})
         console.say_json({"request": request.digest, "name": name, **members})
-    else:
-        console.say(request.digest)
 
 
 def tasks(
@@ -103,7 +112,12 @@ def _requests(store: Store, known: Identities, own: dict[str, str], *, everythin
 
     found = []
     for request in store.documents(Request):
-        bundle = store.bundle(request)
+        try:
+            bundle = store.bundle(request)
+        except (InvalidDocument, NotApproved) as error:
+            # Whoever has put something false there, or taken something away, keeps nobody from the other requests.
+            console.error(describe(error)[1] or "", kind="warning")
+            continue
         decided = {envelope.document(Decision).party for envelope in bundle.decisions}
         mine = [own[digest] for digest in request.approvers if digest in own and digest not in decided]
         try:
@@ -172,8 +186,7 @@ def show(
         if as_json:
             console.say_json({"draft": name, "revision": drafted.revision, **workflow_shown.graph_json(graph)})
         else:
-            workflow = drafted.workflow
-            head = f"{workflow.name}, version {workflow.version}, a draft at revision {drafted.revision}"
+            head = f"{workflow_shown.title(graph)}, a draft at revision {drafted.revision}"
             say_lines([head, *workflow_shown.graph_lines(graph)])
     elif isinstance(found, Request):
         _show_request(kept, found, as_json=as_json)
@@ -186,24 +199,20 @@ def show(
 def _show_request(store: Store, request: Request, *, as_json: bool) -> None:
     from connectors.cli import workflow_shown  # noqa: PLC0415 - the extra
 
-    bundle = store.bundle(request)
-    problem = None
+    stands: dict[str, Any]
     try:
-        standing = standing_of(bundle, identities())
+        bundle = store.bundle(request)
+        found = standing_of(bundle, identities())
     except NotApproved as error:
-        problem = str(error)
-        standing = None
-    if as_json:
-        stands = (
-            {"state": None, "problem": problem} if standing is None else workflow_shown.standing_json(bundle, standing)
-        )
-        console.say_json({"request": request.digest, **workflow_shown.graph_json(request.graph), **stands})
-        return
-    say_lines(workflow_shown.request_lines(request))
-    if standing is None:
-        say_lines([f"approvals: they say nothing yet: {problem}"])
+        stands = {"state": None, "problem": str(error)}
+        lines = [f"approvals: they say nothing yet: {error}"]
     else:
-        say_lines(workflow_shown.standing_lines(bundle, standing))
+        stands = workflow_shown.standing_json(bundle, found)
+        lines = workflow_shown.standing_lines(bundle, found)
+    if as_json:
+        console.say_json({"request": request.digest, **workflow_shown.graph_json(request.graph), **stands})
+    else:
+        say_lines([*workflow_shown.request_lines(request), *lines])
 
 
 def status(what: Asked, *, store: StoreFolder = None, as_json: AsJson = False) -> None:

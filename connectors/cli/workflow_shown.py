@@ -1,6 +1,7 @@
-"""What people are shown of workflows and requests, in words and as JSON: nothing in it comes from anything unsigned.
+"""What people are shown of workflows and requests, in lines and as JSON: nothing in it comes from anything unsigned.
 
-What reaches whom is worked out from the connections alone, and every party is named by what it owns.
+What reaches whom is worked out from the connections alone. What strangers have written stands in quotes (see
+`connectors.workflow.naming`), so that nobody signs what is only a name.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.cli.inspection import moment
 from connectors.cli.workflow_common import columns
-from connectors.workflow.documents import AppConfig, Dataset, Decision, Party, Placeholder, moment_of
-from connectors.workflow.graph import find
+from connectors.workflow.documents import AppConfig, Dataset, Decision, Placeholder
+from connectors.workflow.model import moment_of
+from connectors.workflow.naming import Names, connected
 from connectors.workflow.runtime import runtime_configs
 from connectors.workflow.store import name_of
 
 if TYPE_CHECKING:
-    from connectors.workflow.documents import Document, End
+    from connectors.workflow.documents import End
     from connectors.workflow.graph import Graph
+    from connectors.workflow.model import Document
     from connectors.workflow.requests import Request
     from connectors.workflow.verification import Bundle, Standing
 
@@ -27,70 +30,49 @@ __all__ = [
     "request_lines",
     "standing_json",
     "standing_lines",
+    "title",
 ]
 
 
-def graph_lines(graph: Graph) -> list[str]:
-    """Return a workflow's objects, its connections, and what reaches whom."""
-    lines = ["objects", *columns([_object_row(graph, name) for name in graph.nodes] or [("none",)])]
-    lines += ["connections", *_edge_lines(graph)]
-    lines += ["what reaches whom", *([f"  {line}" for line in reach_lines(graph)] or ["  nothing reaches anybody"])]
-    return lines
+def graph_lines(graph: Graph, names: Names | None = None) -> list[str]:
+    """Return a workflow's objects, its connections, and all that reaches whom; `names` are its own if not given."""
+    names = names or Names(graph)
+    ends = [(*_end(one.source), *_end(one.target)) for one in graph.workflow.edges]
+    # A line for each, however many there are: who signs looks for their own.
+    reach = [line for one in graph.reach() for line in names.reach([one], graph, most=len(graph.nodes))]
+    return [
+        "objects",
+        *columns([_object_row(graph, names, name) for name in graph.nodes] or [("none",)]),
+        "connections",
+        *([f"  {connected(*both)}" for both in ends] or ["  none"]),
+        "what reaches whom",
+        *([f"  {line}" for line in reach] or ["  nothing reaches anybody"]),
+    ]
 
 
-def _object_row(graph: Graph, name: str) -> tuple[str, ...]:
-    node = graph.nodes[name]
+def _end(end: End) -> tuple[str, str]:
+    return end.id, end.port or ""
+
+
+def _object_row(graph: Graph, names: Names, name: str) -> tuple[str, ...]:
+    node, owners = graph.nodes[name], names.owners(name, graph)
     if isinstance(node, Placeholder):
-        purpose = f": {node.purpose}" if node.purpose else ""
-        return name, "place", f"{node.what} that {_party(graph, node.reserved_for)} is to give{purpose}", "", ""
+        purpose = f": {node.purpose!r}" if node.purpose else ""
+        return repr(name), "place", f"{node.what} that {owners[0]} is to give{purpose}", "", ""
     if isinstance(node, Dataset):
         pinned = f", only the sealing {node.pin}" if node.pin else ""
-        sealed = node.encryption or "not sealed"
-        what = f"{node.direction}, {node.location}, {sealed}{pinned}"
-        return name, "dataset", node.name, _party(graph, node.owner), what
-    return name, "application", node.name, _party(graph, node.owner), _measured(graph, node)
+        what = f"{node.direction}, {node.location!r}, {node.encryption or 'not sealed'}{pinned}"
+        return repr(name), "dataset", repr(node.name), owners[0], what
+    return repr(name), "application", repr(node.name), owners[0], _measured(graph, node, owners)
 
 
-def _measured(graph: Graph, app: AppConfig) -> str:
+def _measured(graph: Graph, app: AppConfig, owners: list[str]) -> str:
     program = graph.application(app)
     build = next(build for build in program.builds if build.measurement == app.build.measurement)
     warning = ", which protects nothing" if build.platform == "simulated" else ""
     warning += ", a debug build, which whoever runs the machine can look into" if build.debug else ""
-    by = "" if program.owner == app.owner else f" by {_party(graph, program.owner)}"
-    return f"{program.name}{by}, {build.platform}{warning}, measured {build.measurement}"
-
-
-def _edge_lines(graph: Graph) -> list[str]:
-    edges = graph.workflow.edges
-    return [f"  {_end(edge.source)} -> {_end(edge.target)}" for edge in edges] or ["  none"]
-
-
-def _end(end: End) -> str:
-    return end.id if end.port is None else f"{end.id}:{end.port}"
-
-
-def reach_lines(graph: Graph) -> list[str]:
-    """Return what reaches whom, a sentence each."""
-    lines = []
-    for one in graph.reach():
-        through = ", ".join(_called(graph, name) for name in one.through)
-        target = f"the application {_called(graph, one.target)}" if graph.is_app(one.target) else ""
-        way = f" through {through}" if through else ""
-        lines.append(f"{_called(graph, one.source)} reaches {target or _called(graph, one.target)}{way}")
-    return lines
-
-
-def _called(graph: Graph, name: str) -> str:
-    """Return an object as people know it: its name, whose it is, and what an application is measured as."""
-    node = graph.nodes[name]
-    if isinstance(node, Placeholder):
-        return f"{name} (of {_party(graph, node.reserved_for)}, not given yet)"
-    measured = f", measured {node.build.measurement[:12]}…" if isinstance(node, AppConfig) else ""
-    return f"{node.name} ({_party(graph, node.owner)}{measured})"
-
-
-def _party(graph: Graph, digest: str) -> str:
-    return find(graph.documents, digest, Party, "the workflow").name
+    by = f" of {owners[1]}" if owners[1] != owners[0] else ""
+    return f"{program.name!r}{by}, {build.platform}{warning}, measured {build.measurement}"
 
 
 def graph_json(graph: Graph) -> dict[str, Any]:
@@ -104,7 +86,7 @@ def graph_json(graph: Graph) -> dict[str, Any]:
                 "kind": "dataset" if isinstance(node, Dataset) else "application",
                 "digest": node.digest,
                 "name": node.name,
-                "owner": {"digest": node.owner, "name": _party(graph, node.owner)},
+                "owner": {"digest": node.owner, "name": graph.party(node.owner).name},
                 **({"build": node.build.model_dump(mode="json")} if isinstance(node, AppConfig) else {}),
             }
     return {
@@ -119,21 +101,32 @@ def graph_json(graph: Graph) -> dict[str, Any]:
 
 def request_lines(request: Request) -> list[str]:
     """Return all that a signature under a request is over."""
-    graph = request.graph
+    graph, requester = request.graph, request.party(request.requester)
+    names = Names(graph, more=[requester])
+    approvers = [request.party(digest) for digest in request.approvers]
     rows = [
         ("request", request.digest),
-        ("asked by", f"{request.party(request.requester).name} <{request.party(request.requester).contact}>"),
+        ("asked by", f"{names.party(requester)}, {requester.contact!r}"),
         ("created", request.created),
         ("expires", moment(moment_of(request.expires))),
-        ("approvers", ", ".join(f"{request.party(one).name} ({one[:12]}…)" for one in request.approvers)),
+        ("approvers", ", ".join(f"{one.name!r} ({one.digest[:12]}…)" for one in approvers)),
     ]
     rows += [("version of", graph.workflow.parent)] if graph.workflow.parent else []
-    return [f"{graph.workflow.name}, version {graph.workflow.version}", *columns(rows), *graph_lines(graph)]
+    return [title(graph), *columns(rows), *graph_lines(graph, names)]
+
+
+def title(graph: Graph) -> str:
+    """Return what a workflow is called."""
+    return f"{graph.workflow.name!r}, version {graph.workflow.version}"
 
 
 def standing_lines(bundle: Bundle, found: Standing) -> list[str]:
     """Return who has said what."""
-    rows = [(row["name"], row["says"], row.get("reason", "")) for row in _said(bundle, found)]
+    names = Names(bundle.request.graph)
+    rows = [
+        (names.party(bundle.request.party(row["digest"])), row["says"], repr(row["reason"]) if "reason" in row else "")
+        for row in _said(bundle, found)
+    ]
     return [f"approvals: {found.state}", *columns(rows)]
 
 

@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from connectors.cli import console
 from connectors.cli.documents import write_private
-from connectors.cli.failures import UsageMistake, one_line
+from connectors.cli.failures import UsageMistake
 from connectors.cli.options import AsJson, Force, example
-from connectors.errors import ConfigError, InvalidDocument, ObjectNotFound
+from connectors.cli.workflow_common import StoreFolder, has_store, open_store, read_passed
+from connectors.errors import InvalidDocument
 
 if TYPE_CHECKING:
     from connectors.workflow.graph import Graph
     from connectors.workflow.verification import Bundle
 
-__all__ = ["read_bundle", "register"]
+__all__ = ["register"]
 
 SHOWN = 100
 """Sentences under one title: nobody reads thousands, and what matters more than they stands before them."""
 
-_File = Annotated[str, typer.Argument(metavar="BUNDLE", help="A request with its decisions; - for standard input.")]
+_Request = Annotated[
+    str, typer.Argument(metavar="REQUEST", help="A request: a file, - for stdin, or its name or digits in the store.")
+]
 
 
 def register(group: typer.Typer) -> None:
     """Add the three verbs to the group ``workflow``."""
-    group.command("diff", epilog=example("workflow diff approved.bundle asked.bundle"))(diff)
-    commands = ("workflow picture asked.bundle --out asked.svg", "workflow picture asked.bundle > asked.svg")
+    group.command("diff", epilog=example("workflow diff approved.json asked.json"))(diff)
+    commands = ("workflow picture asked.json --out asked.svg", "workflow picture 'Patient conditions' > asked.svg")
     group.command("picture", epilog=example(*commands))(picture)
-    group.command("reach", epilog=example("workflow reach asked.bundle"))(reach)
+    group.command("reach", epilog=example("workflow reach asked.json", "workflow reach 'Patient conditions'"))(reach)
 
 
 def diff(
-    before: Annotated[str, typer.Argument(metavar="OLD", help="The version that was, a bundle; - for stdin.")],
-    after: Annotated[str, typer.Argument(metavar="NEW", help="The version that is, the same.")],
+    before: Annotated[
+        str, typer.Argument(metavar="OLD", help="What was: a file, - for stdin, or a request's name or digits.")
+    ],
+    after: Annotated[str, typer.Argument(metavar="NEW", help="What is, the same.")],
     *,
+    store: StoreFolder = None,
     everything: Annotated[bool, typer.Option("--all", help=f"Show more than {SHOWN} lines of a kind.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -46,7 +53,7 @@ def diff(
     if before == after == "-":
         message = "only one of the two versions can come from standard input"
         raise UsageMistake(message)
-    old, new = read_bundle(before), read_bundle(after)
+    old, new = find_bundle(before, store), find_bundle(after, store)
     from connectors.workflow.difference import compare  # noqa: PLC0415 - loads pydantic
     from connectors.workflow.wording import in_words  # noqa: PLC0415
 
@@ -68,8 +75,9 @@ def diff(
 
 
 def picture(
-    bundle: _File,
+    what: _Request,
     *,
+    store: StoreFolder = None,
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="Where to; standard output if not given.")] = "-",
     force: Force = False,
     as_json: AsJson = False,
@@ -78,7 +86,7 @@ def picture(
 
     Signatures are verified, but not whether the keys are those of whom they say.
     """
-    found = read_bundle(bundle)
+    found = find_bundle(what, store)
     from connectors.workflow.picture import draw  # noqa: PLC0415 - loads pydantic
     from connectors.workflow.verification import standing  # noqa: PLC0415
 
@@ -98,9 +106,9 @@ def picture(
         console.say_json({"file": out})
 
 
-def reach(bundle: _File, *, as_json: AsJson = False) -> None:
+def reach(what: _Request, *, store: StoreFolder = None, as_json: AsJson = False) -> None:
     """List what reaches whom: each dataset that is read, and all that may then hold what is in it."""
-    graph = read_bundle(bundle).request.graph
+    graph = find_bundle(what, store).request.graph
     pairs = graph.reach()
     if as_json:
         console.say_json(
@@ -114,55 +122,43 @@ def reach(bundle: _File, *, as_json: AsJson = False) -> None:
             ]
         )
         return
+    from connectors.workflow.naming import Names  # noqa: PLC0415 - loads pydantic
+
+    names = Names(graph)
+    owners = {name: ", ".join(dict.fromkeys(names.owners(name, graph))) for name in graph.nodes}
     rows = [
-        (one.source, _owners(graph, one.source), one.target, _owners(graph, one.target), ", ".join(one.through) or "-")
-        for one in pairs
+        (one.source, owners[one.source], one.target, owners[one.target], ", ".join(one.through) or "-") for one in pairs
     ]
     console.table(("SOURCE", "OF", "REACHES", "OF", "THROUGH"), rows)
 
 
-def read_bundle(path: str) -> Bundle:
-    """Return what is in a bundle's file, or on standard input where `path` is ``-``.
+def find_bundle(text: str, folder: str | None) -> Bundle:
+    """Return the request that is meant, with what was said to it.
+
+    Args:
+        text: a file, ``-`` for standard input, or a request's name or digits in the store.
+        folder: the store's, if one is named.
 
     Raises:
-        ObjectNotFound: there is no such file.
-        ConfigError: it cannot be read, or workflows are not installed.
+        ConfigError: there is no such file and no such request, or it cannot be read.
         InvalidDocument: it is no bundle, or what is in it does not hold together.
     """
+    if text != "-" and not os.path.exists(text) and has_store(folder):
+        store = open_store(folder)
+        from connectors.workflow.requests import Request  # noqa: PLC0415 - loads pydantic
+
+        return store.bundle(store.find(text, Request))
+    data = read_passed(text)
+    from connectors.workflow.verification import Bundle  # noqa: PLC0415
+
     try:
-        from connectors.workflow.canonical import MAX_SIZE  # noqa: PLC0415 - loads pydantic
-        from connectors.workflow.verification import Bundle  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        message = f"workflows need {error.name}: pip install 'enclave-connectors[workflow]'"
-        raise ConfigError(message) from None
-    problem = None
-    try:
-        if path == "-":
-            data = console.stdin().read(MAX_SIZE + 1)
-        else:
-            with open(path, "rb") as file:
-                data = file.read(MAX_SIZE + 1)
-    except FileNotFoundError:
-        message = f"there is no file {path!r}"
-        raise ObjectNotFound(message) from None
-    except (OSError, ValueError) as error:
-        problem = f"{path!r} is no file that can be read ({getattr(error, 'strerror', None) or 'its name is none'})"
-    if problem is not None:
-        raise ConfigError(problem)
-    try:
-        # Editors and shells end a file with a new line, which no canonical form has.
-        bundle = Bundle.from_bytes(data.rstrip(b"\r\n"))
+        bundle = Bundle.from_bytes(data)
         _ = bundle.request.graph
     except InvalidDocument as error:
-        problem = f"{'standard input' if path == '-' else repr(path)}: {error}"
+        problem = f"{'standard input' if text == '-' else repr(text)}: {error}"
     else:
         return bundle
     raise InvalidDocument(problem)
-
-
-def _owners(graph: Graph, name: str) -> str:
-    names = dict.fromkeys(graph.party(digest).name for digest in graph.owners_of(name))
-    return one_line(", ".join(names))
 
 
 def _as_json(graph: Graph, name: str) -> dict[str, object]:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import errno
-import logging
 import os
-import shutil
 import stat
-import tempfile
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from connectors.errors import ConfigError, ConnectorError, CredentialsExpired, MachineFailed, naming
+from connectors.errors import ConfigError, ConnectorError, CredentialsExpired, naming
 from connectors.fsspec_types import DEFAULT_CALLBACK
 from connectors.runner.command import Capture, check_command, execute
+from connectors.runner.folder import PrivateFolder, keeping
 from connectors.runner.result import result_pieces, result_size
 from connectors.runner.stops import Stops
 from connectors.streams import pump
-from connectors.streams.machine import OF_THIS_MACHINE, numbered, reason_of
 from connectors.streams.sources import as_path, open_local
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from types import TracebackType
 
     from connectors.app import AppConfig
     from connectors.dataset import Dataset
@@ -44,13 +39,6 @@ OUTPUTS_VARIABLE = "CONNECTORS_OUTPUTS"
 
 RESULT_NAME = "result.json"
 """What the result is called in an output that is a folder."""
-
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOENT})
-
-_SPARE = 8
-"""Descriptors that are kept for removing the private folder, should there be no others by then."""
-
-_log = logging.getLogger(__name__)
 
 
 class NotPublished(ConnectorError):
@@ -139,11 +127,11 @@ def run(
     with Stops() as stops:
         with stops.interrupting():
             plan.rehearse()
-        with _PrivateFolder() as folder, ExitStack() as captured:
+        with PrivateFolder() as folder, ExitStack() as captured:
             inputs, results = folder.make("inputs"), folder.make("outputs")
             with stops.interrupting():
                 paths = _download(plan.inputs, inputs, progress)
-            with _kept():
+            with keeping():
                 shown = captured.enter_context(closing(Capture(folder.path, stdout, "standard output")))
                 captures = (shown, captured.enter_context(closing(Capture(folder.path, stderr, "standard error"))))
             before = plan.stand()
@@ -238,78 +226,6 @@ def _identity(path: str) -> tuple[int, ...] | None:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-class _PrivateFolder:
-    """A folder for plain files that nobody else can enter, gone at the end of the block."""
-
-    def __init__(self) -> None:
-        self._spare: list[int] = []
-        try:
-            with _kept():
-                self._spare += (os.open(os.devnull, os.O_RDONLY) for _ in range(_SPARE))
-                self.path = tempfile.mkdtemp(prefix="connectors-run-")
-        except BaseException:
-            self._release()
-            raise
-
-    def _release(self) -> None:
-        while self._spare:
-            os.close(self._spare.pop())
-
-    def make(self, name: str) -> str:
-        """Make a folder in it and return its path."""
-        path = os.path.join(self.path, name)
-        with _kept():
-            os.mkdir(path, 0o700)
-        return path
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._release()
-        try:
-            _remove(self.path)
-        except OSError as problem:
-            message = f"plain data is left in {self.path}, which cannot be removed ({problem.strerror}): remove it"
-        else:
-            return
-        if error is None:
-            raise ConnectorError(message)
-        error.add_note(message)
-        _log.error(message)
-
-
-def _remove(folder: str) -> None:
-    try:
-        shutil.rmtree(folder)
-    except PermissionError:
-        # The command may have closed folders to itself, which are ours to open again. Links lead elsewhere.
-        os.chmod(folder, 0o700)
-        for parent, names, _ in os.walk(folder):
-            for path in (os.path.join(parent, name) for name in names):
-                if not os.path.islink(path):
-                    os.chmod(path, 0o700)
-        shutil.rmtree(folder)
-
-
-@contextmanager
-def _kept() -> Iterator[None]:
-    """Say what to do where there is no room for plain files."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, ConnectorError) or error.errno not in _NO_ROOM | OF_THIS_MACHINE:
-            raise
-        advice = "set it to a folder that can hold them" if error.errno in _NO_ROOM else "raise this limit"
-        message = f"plain files cannot be kept in $TMPDIR ({reason_of(error)}): {advice}"
-        told = numbered(MachineFailed(message), error, "$TMPDIR")
-    else:
-        return
-    raise told
-
-
 def _download(inputs: Mapping[str, Dataset], folder: str, progress: Progress) -> list[str]:
     """Write each input to a file that only its user can read, and return their paths."""
     paths = []
@@ -330,7 +246,7 @@ def _download(inputs: Mapping[str, Dataset], folder: str, progress: Progress) ->
 
 
 def _download_one(fs: EncryptedFileSystem, path: str, local: str, progress: AbstractContextManager[Callback]) -> None:
-    with progress as callback, fs.open(path, "rb") as source, _kept(), open(local, "xb", opener=_private) as target:
+    with progress as callback, fs.open(path, "rb") as source, keeping(), open(local, "xb", opener=_private) as target:
         pump(source, target, callback)
 
 

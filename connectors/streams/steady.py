@@ -12,7 +12,10 @@ from connectors.streams.patience import PROGRESS
 if TYPE_CHECKING:
     import socket
 
-__all__ = ["SteadyConnection", "SteadyFile"]
+__all__ = ["MOST_HEADS", "SteadyConnection", "SteadyFile"]
+
+MOST_HEADS = 100
+"""Heads of one answer: a server may say ``100 Continue`` before it answers, and could say nothing else for ever."""
 
 
 class SteadyFile(io.RawIOBase):
@@ -68,21 +71,29 @@ class SteadyFile(io.RawIOBase):
 
 
 class _Lines(io.BufferedReader):
-    """A buffered file whose lines end.
+    """A buffered file whose lines end, and whose heads do.
 
     `http.client` takes the end of a connection for that of a head, and what a cut has left of ``Content-Length: 4096``
-    for what the server said.
+    for what the server said; and it waits for an answer through any number of ``100 Continue``.
     """
+
+    def __init__(self, raw: SteadyFile) -> None:
+        super().__init__(raw)
+        self._heads = 0
 
     def readline(self, size: int | None = -1) -> bytes:
         """Return the next line.
 
         Raises:
-            RemoteDisconnected: the connection ends before the line does.
+            RemoteDisconnected: the connection ends before the line does, or the answer never gets to its own head.
         """
         line = super().readline(size)
         if not line.endswith(b"\n") and len(line) != size:
             message = "the connection ended in the head of an answer"
+            raise http.client.RemoteDisconnected(message)
+        self._heads += line.startswith(b"HTTP/")
+        if self._heads > MOST_HEADS:
+            message = "an answer that only ever begins"
             raise http.client.RemoteDisconnected(message)
         return line
 

@@ -14,21 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.errors import InvalidDocument
 from connectors.workflow.canonical import canonical_bytes
-from connectors.workflow.documents import (
-    AppConfig,
-    Application,
-    Dataset,
-    Document,
-    Party,
-    Placeholder,
-    Workflow,
-)
+from connectors.workflow.documents import AppConfig, Application, Dataset, Party, Placeholder, Workflow
 from connectors.workflow.graph import Graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from connectors.workflow.graph import Reach
+    from connectors.workflow.model import Document
 
 __all__ = ["Change", "Difference", "Membership", "Path", "apply", "compare", "keys_of", "same_party"]
 

@@ -10,17 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.errors import InvalidDocument
 from connectors.workflow.canonical import canonical_bytes
-from connectors.workflow.documents import (
-    AppConfig,
-    Connected,
-    Dataset,
-    Digest,
-    Document,
-    Edge,
-    End,
-    Placeholder,
-    Workflow,
-)
+from connectors.workflow.documents import AppConfig, Connected, Dataset, Edge, End, Placeholder, Workflow
+from connectors.workflow.model import Digest, Document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

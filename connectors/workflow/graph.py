@@ -8,16 +8,8 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, TypeVar
 
 from connectors.errors import InvalidDocument
-from connectors.workflow.documents import (
-    AppConfig,
-    Application,
-    Connected,
-    Dataset,
-    Document,
-    Party,
-    Placeholder,
-    Workflow,
-)
+from connectors.workflow.documents import AppConfig, Application, Connected, Dataset, Party, Placeholder, Workflow
+from connectors.workflow.model import Document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,7 +7,7 @@
         clinic/                          one identity
             party.json                   the party's document, which others are given
             key.pem                      its private key, encrypted under a passphrase (see `private_keys`), or
-            signer.json                  where the key is instead: a URI of securesystemslib, such as hsm:
+            signer.json                  where the key is instead: ssh-agent:, hsm: or another URI of a signer's
             credentials/<digest>.json    credentials of a dataset and their salt, called by the commitment to them
 
 Nothing in it belongs into a store.
@@ -24,8 +24,10 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key, load_ssh_public_key
 
 from connectors.errors import ConfigError, InvalidDocument, ObjectExists
 from connectors.workflow.commitment import OpenedCredentials, matches
@@ -47,6 +49,8 @@ DEFAULT = os.path.join("~", ".config", "connectors", "identities")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TRUSTED = "enclave-connectors workflow trusted parties 1"
 _SIGNER = "enclave-connectors workflow signer 1"
+_OPENSSH = (b"ssh-", b"ecdsa-", b"sk-")
+_AGENT = "ssh-agent:"
 
 
 @dataclass(frozen=True)
@@ -93,10 +97,13 @@ class Identity:
     def _device(self, own: PublicKey, secret: Callable[[str], str]) -> Signer:
         from securesystemslib.signer import Signer  # type: ignore[attr-defined]  # noqa: PLC0415 - see `signing`
 
+        _ = _schemes()
         uri = _members(self._path("signer.json"), _SIGNER, "uri").get("uri")
         problem = None
         try:
             return Signer.from_priv_key_uri(str(uri), as_sslib(own), secret)
+        except ConfigError:
+            raise
         except Exception as error:  # noqa: BLE001 - each kind of signer has errors of its own
             problem = f"the signer {uri!r} of {self.name!r} cannot be used: {type(error).__name__}"
         raise ConfigError(problem)
@@ -165,8 +172,8 @@ class Identities:
         Args:
             name: what to call it here.
             contact: how others reach it.
-            uri: where the key is, as securesystemslib writes it.
-            public: its public key, in PEM.
+            uri: where the key is, as securesystemslib writes it; or ``ssh-agent:``.
+            public: its public key, in PEM or as OpenSSH writes it.
             members: ``party_name``, else the name; ``group``.
 
         Raises:
@@ -178,14 +185,21 @@ class Identities:
         if uri.partition(":")[0] == "gnupg":
             message = "GnuPG signs in a form of its own (OpenPGP), which is not taken; use a key of another kind"
             raise ConfigError(message)
+        if uri.partition(":")[0] not in _schemes():
+            listed = ", ".join(f"{scheme}:" for scheme in sorted(_schemes() - {"gnupg"}))
+            message = f"the signer {uri!r} is none of {listed}"
+            raise ConfigError(message)
         key = None
         try:
-            known = SSlibKey.from_crypto(load_pem_public_key(public))
+            public_key = load_ssh_public_key(public) if public.startswith(_OPENSSH) else load_pem_public_key(public)
+            # An agent signs with RSA in the one way that SSH has.
+            scheme = "rsa-pkcs1v15-sha256" if uri.startswith(_AGENT) and isinstance(public_key, RSAPublicKey) else None
+            known = SSlibKey.from_crypto(public_key, scheme=scheme)
             key = PublicKey.model_validate(
                 {"keytype": known.keytype, "scheme": known.scheme, "public": known.keyval["public"]}
             )
-        except ValueError:
-            message = "the public key is expected in PEM, of an ed25519, ecdsa or rsa key"
+        except (ValueError, UnsupportedAlgorithm):
+            message = "the public key is expected in PEM, or as OpenSSH writes it, of an ed25519, ecdsa or rsa key"
         if key is None:
             raise ConfigError(message)
         return self._make(name, key, contact, {"signer.json": _json(_SIGNER, uri=uri)}, **members)
@@ -302,6 +316,16 @@ class Identities:
 
 def _json(schema: str, **members: object) -> bytes:
     return json.dumps({"schema": schema, **members}, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _schemes() -> set[str]:
+    """Return what the URIs of signers begin with; the SSH agent's is among them from now on."""
+    from securesystemslib.signer import SIGNER_FOR_URI_SCHEME  # type: ignore[attr-defined]  # noqa: PLC0415
+
+    from connectors.workflow.agent import SCHEME, AgentSigner  # noqa: PLC0415 - needs securesystemslib too
+
+    SIGNER_FOR_URI_SCHEME.setdefault(SCHEME, AgentSigner)
+    return set(SIGNER_FOR_URI_SCHEME)
 
 
 def _members(path: str, schema: str, *expected: str) -> dict[str, Any]:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from connectors.errors import InvalidDocument, ObjectChanged
 from connectors.workflow.canonical import canonical_bytes, parse_canonical
 from connectors.workflow.drafts import Draft
-from connectors.workflow.requests import KINDS, Request, parse_documents
-from connectors.workflow.store import Store, check_said, is_draft_name
+from connectors.workflow.requests import KINDS, parse_documents
+from connectors.workflow.store import is_draft_name
 from connectors.workflow.verification import Bundle
 
 if TYPE_CHECKING:
-    from connectors.workflow.documents import Document
-    from connectors.workflow.signing import Envelope
+    from connectors.workflow.model import Document
+    from connectors.workflow.requests import Request
+    from connectors.workflow.store import Store
 
 __all__ = ["Passed", "export_documents", "export_draft", "export_request", "receive"]
 
@@ -33,16 +34,14 @@ class Passed:
 
     Attributes:
         documents: by digest.
-        request: the request, where the file is a bundle.
-        said: the signed decisions and revocations of a bundle.
+        bundle: the request and what was said to it, where the file is a bundle.
         drafts: by name.
         added: the digests of the documents and envelopes that were not here before.
         drafts_changed: the names of the drafts that are new here, or a later revision than the one that was here.
     """
 
     documents: dict[str, Document] = field(default_factory=dict)
-    request: Request | None = None
-    said: tuple[Envelope, ...] = ()
+    bundle: Bundle | None = None
     drafts: dict[str, Draft] = field(default_factory=dict)
     added: list[str] = field(default_factory=list)
     drafts_changed: list[str] = field(default_factory=list)
@@ -88,12 +87,14 @@ def receive(store: Store, data: bytes) -> Passed:
     passed = _parse(data)
     for name, draft in passed.drafts.items():
         _ = _before(store, name, draft)
+    if passed.bundle is not None:
+        passed.added = store.keep(passed.bundle)
+        _drop_submitted(store, passed.bundle.request)
+        return passed
     for digest, document in passed.documents.items():
         if store.get(digest) is None:
             passed.added.append(digest)
         store.add(document)
-    if passed.request is not None:
-        _keep_said(store, passed, passed.request)
     for name, draft in passed.drafts.items():
         was, newer = _before(store, name, draft)
         if newer:
@@ -102,13 +103,8 @@ def receive(store: Store, data: bytes) -> Passed:
     return passed
 
 
-def _keep_said(store: Store, passed: Passed, request: Request) -> None:
-    known = {envelope.to_bytes() for envelope in store.said(request)}
-    for envelope in passed.said:
-        digest = store.say(request, envelope)
-        if envelope.to_bytes() not in known:
-            passed.added.append(digest)
-    # Where somebody else has submitted a draft that is here too, it is one no more.
+def _drop_submitted(store: Store, request: Request) -> None:
+    """Drop a draft that somebody else has submitted: it is one no more."""
     for name, draft in store.drafts().items():
         if draft.workflow.digest == request.workflow:
             store.drop_draft(name, draft)
@@ -126,11 +122,7 @@ def _parse(data: bytes) -> Passed:
         message = "this is neither a bundle, nor a parcel, nor a document of a workflow"
         raise InvalidDocument(message)
     bundle = Bundle.from_bytes(data)
-    _ = bundle.request.graph
-    for envelope in (*bundle.decisions, *bundle.revocations):
-        check_said(bundle.request, envelope)
-    documents = {**bundle.request.parsed, bundle.request.digest: bundle.request}
-    return Passed(documents, bundle.request, (*bundle.decisions, *bundle.revocations))
+    return Passed({**bundle.request.parsed, bundle.request.digest: bundle.request}, bundle)
 
 
 def _parse_parcel(members: dict[str, Any]) -> Passed:

@@ -14,19 +14,9 @@ from pydantic import Field, model_validator
 
 from connectors.errors import InvalidDocument
 from connectors.workflow.canonical import canonical_bytes, digest_of
-from connectors.workflow.documents import (
-    AppConfig,
-    Application,
-    Dataset,
-    Digest,
-    Document,
-    Moment,
-    Party,
-    Workflow,
-    moment_of,
-    moment_text,
-)
+from connectors.workflow.documents import AppConfig, Application, Dataset, Party, Workflow
 from connectors.workflow.graph import Graph, find
+from connectors.workflow.model import Digest, Document, Moment, moment_of, moment_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

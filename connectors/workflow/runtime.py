@@ -8,18 +8,8 @@ from pydantic import Field, model_validator
 
 from connectors.errors import InvalidDocument
 from connectors.formats import FormatName  # noqa: TC001 - pydantic reads the annotations
-from connectors.workflow.documents import (
-    AppConfig,
-    Build,
-    Dataset,
-    Digest,
-    Document,
-    Item,
-    Labels,
-    Line,
-    Name,
-    Part,
-)
+from connectors.workflow.documents import AppConfig, Build, Dataset, Item
+from connectors.workflow.model import Digest, Document, Labels, Line, Name, Part
 
 if TYPE_CHECKING:
     from typing import Self

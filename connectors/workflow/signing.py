@@ -9,13 +9,14 @@ Source: https://github.com/secure-systems-lab/dsse
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
 
 from connectors.errors import InvalidDocument, NotApproved
-from connectors.workflow.canonical import canonical_bytes, parse_canonical
-from connectors.workflow.documents import Base64, Digest, Document, Part, PublicKey, problems_of
+from connectors.workflow.canonical import canonical_bytes, digest_of, parse_canonical
+from connectors.workflow.documents import PublicKey
+from connectors.workflow.model import Base64, Digest, Document, Part, problems_of
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer, SSlibKey  # type: ignore[attr-defined]  # it has no __all__
@@ -50,9 +51,18 @@ class Envelope(Part):
     payload_type: Annotated[str, Field(alias="payloadType", max_length=200)]
     signatures: Annotated[tuple[_Signature, ...], Field(min_length=1, max_length=1)]
 
+    def members(self) -> dict[str, Any]:
+        """Return its members as JSON has them."""
+        return self.model_dump(mode="json", by_alias=True)
+
     def to_bytes(self) -> bytes:
         """Return its canonical bytes."""
-        return canonical_bytes(self.model_dump(mode="json", by_alias=True))
+        return canonical_bytes(self.members())
+
+    @property
+    def digest(self) -> str:
+        """Its name: the SHA-256 of its bytes."""
+        return digest_of(self.to_bytes())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Envelope:
@@ -74,15 +84,20 @@ class Envelope(Part):
             )
         raise InvalidDocument(message)
 
-    def document(self, kind: type[D]) -> D:
-        """Return what is in it, whoever signed it.
+    def document(self, *kinds: type[D]) -> D:
+        """Return what is in it, which is of one of these kinds, whoever signed it.
 
         Raises:
             InvalidDocument: it is no such document.
         """
-        if self.payload_type != payload_type(kind):
-            message = f"the envelope's payloadType is {self.payload_type!r}, and a {kind.kind} was expected"
-            raise InvalidDocument(message)
+        for kind in kinds:
+            if self.payload_type == payload_type(kind):
+                return self._document(kind)
+        expected = " or ".join(kind.kind for kind in kinds)
+        message = f"the envelope's payloadType is {self.payload_type!r}, and a {expected} was expected"
+        raise InvalidDocument(message)
+
+    def _document(self, kind: type[D]) -> D:
         try:
             return kind.from_bytes(base64.b64decode(self.payload))
         except InvalidDocument as error:

@@ -3,7 +3,7 @@
 ::
 
     documents/1f/1f0c….json      a document, in its canonical bytes
-    said/<request>/9a41….json    a signed decision or revocation, called by the digest of its envelope
+    said/<request>/9a41….json    a signed submission, decision or revocation, called by the digest of its envelope
     drafts/<name>.json           a workflow that is still being put together
 
 All but drafts are written once and never changed, so two copies of the folder are merged by taking the files of both.
@@ -22,29 +22,31 @@ from connectors.errors import ConfigError, InvalidDocument, NotApproved, ObjectC
 from connectors.names import is_name
 from connectors.workflow.canonical import digest_of, parse_canonical
 from connectors.workflow.documents import (
+    SAID,
     AppConfig,
     Application,
     Dataset,
     Decision,
-    Document,
     Placeholder,
     Revocation,
+    Said,
+    Submission,
     Workflow,
 )
 from connectors.workflow.drafts import Draft
 from connectors.workflow.files import locked, read, replace, write_once
 from connectors.workflow.graph import Graph
+from connectors.workflow.model import Document
 from connectors.workflow.requests import KINDS, Request
 from connectors.workflow.signing import Envelope, payload_type
-from connectors.workflow.verification import Bundle
+from connectors.workflow.verification import Bundle, standing, verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Store", "check_said", "is_draft_name", "name_of", "references"]
+__all__ = ["Store", "is_draft_name", "name_of", "references"]
 
 D = TypeVar("D", bound=Document)
-S = TypeVar("S", Decision, Revocation)
 
 _KINDS: dict[str, type[Document]] = {**KINDS, Request.schema_name(): Request}
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -97,19 +99,22 @@ class Store:
     # Documents
 
     def add(self, document: Document) -> str:
-        """Keep a document, and return its digest.
+        """Keep a document, and return its digest; a request is kept with what was said to it, see `keep`.
 
         Raises:
             InvalidDocument: something else stands in its place.
         """
         digest = document.digest
-        self._keep(self._path(digest), document.to_bytes())
+        self._write(self._path(digest), document.to_bytes())
         return digest
 
-    def _keep(self, path: str, data: bytes) -> None:
-        if not write_once(path, data) and read(path) != data:
+    def _write(self, path: str, data: bytes) -> bool:
+        """Write a file unless it is there, and tell whether it is new."""
+        new = write_once(path, data)
+        if not new and read(path) != data:
             message = f"{path} is not what its name says: it was changed, or not written whole; move it away"
             raise InvalidDocument(message)
+        return new
 
     def get(self, digest: str) -> Document | None:
         """Return a document, or None if it is not there.
@@ -202,19 +207,46 @@ class Store:
         root = os.path.join(self.folder, "documents")
         return sorted(digest for part in _listed(root) for digest in _digests_in(os.path.join(root, part)))
 
-    # What was said to requests
+    # Requests, and what was said to them
+
+    def keep(self, bundle: Bundle) -> list[str]:
+        """Keep a request with what was said to it, once all of it is verified; return the digests of what is new here.
+
+        The request is written last: wherever one lies, who asks has signed it, and that lies there too.
+
+        Raises:
+            InvalidDocument, NotApproved: as `standing` says, whoever is trusted.
+            InvalidDocument: something else stands in the place of a document.
+        """
+        request = bundle.request
+        standing(bundle, request.documents)
+        files: list[tuple[str, Envelope | Document]] = [
+            *((self._said_path(request, one.digest), one) for one in bundle.said),
+            *((self._path(one.digest), one) for one in (*request.parsed.values(), request)),
+        ]
+        return [one.digest for path, one in files if self._write(path, one.to_bytes())]
+
+    def submit(self, bundle: Bundle, name: str, was: Draft) -> None:
+        """Keep a request in the place of the draft that it was made from.
+
+        Raises:
+            ObjectChanged: the draft is not any more what it was; nothing is kept.
+            InvalidDocument, NotApproved: as `keep` says.
+        """
+        with locked(self._drafts):
+            self._expect(name, was)
+            self.keep(bundle)
+            os.unlink(self._draft_path(name))
 
     def say(self, request: Request, envelope: Envelope) -> str:
-        """Keep a signed decision or revocation, once its signature is verified; return the digest of the envelope.
+        """Keep what a party has signed, once that is verified; return the digest of the envelope.
 
         Raises:
             InvalidDocument, NotApproved: it is not about the request, or not by who is named in it.
         """
-        check_said(request, envelope)
-        data = envelope.to_bytes()
-        digest = digest_of(data)
-        self._keep(os.path.join(self.folder, "said", request.digest, f"{digest}.json"), data)
-        return digest
+        verified(request, envelope, *SAID)
+        self._write(self._said_path(request, envelope.digest), envelope.to_bytes())
+        return envelope.digest
 
     def said(self, request: Request) -> list[Envelope]:
         """Return all that was said to a request, each verified, in the order of the envelopes' digests.
@@ -222,28 +254,40 @@ class Store:
         Raises:
             InvalidDocument: a file is not what it is called, or was not said by who is named in it.
         """
-        folder = os.path.join(self.folder, "said", request.digest)
         found = []
-        for digest in _digests_in(folder):
-            path = os.path.join(folder, f"{digest}.json")
+        for digest in _digests_in(os.path.join(self.folder, "said", request.digest)):
+            path = self._said_path(request, digest)
             with _naming(path):
                 data = read(path)
                 if data is not None:
                     _check_digest(data, digest)
                     envelope = Envelope.from_bytes(data)
-                    check_said(request, envelope)
+                    verified(request, envelope, *SAID)
                     found.append(envelope)
         return found
 
     def bundle(self, request: Request) -> Bundle:
-        """Return a request with what was said to it: of each party one decision and one revocation at most.
+        """Return a request with what was said to it: one submission, and of each party one decision and one revocation.
 
         Of somebody who has said more, on two machines perhaps, a decline counts before an approval, and the earlier one
         before the later. So it does not matter in which order copies of the store are merged.
+
+        Raises:
+            InvalidDocument: as `said` says.
+            NotApproved: the requester has not signed that they ask, as far as is known here.
         """
         said = self.said(request)
-        decisions = _first(said, Decision)
-        return Bundle(request, decisions, _first(said, Revocation))
+        submissions = _first(said, Submission)
+        if not submissions:
+            message = (
+                f"{self._path(request.digest)}: it says that {request.party(request.requester).name!r} asks, who has "
+                "not signed that here; import what they have exported, or move the file away"
+            )
+            raise NotApproved(message)
+        return Bundle(request, submissions[0], _first(said, Decision), _first(said, Revocation))
+
+    def _said_path(self, request: Request, digest: str) -> str:
+        return os.path.join(self.folder, "said", request.digest, f"{digest}.json")
 
     # Drafts
 
@@ -352,25 +396,7 @@ def _check_digest(data: bytes, digest: str) -> None:
         raise InvalidDocument(message)
 
 
-def check_said(request: Request, envelope: Envelope) -> None:
-    """Make sure that an envelope is about a request, and signed by who is named in it.
-
-    Raises:
-        InvalidDocument: it holds no decision and no revocation.
-        NotApproved: it is about another request, or by somebody else.
-    """
-    kind: type[Decision | Revocation] = Revocation if envelope.payload_type == payload_type(Revocation) else Decision
-    one = envelope.document(kind)
-    if one.request != request.digest:
-        message = f"a {kind.kind} is about the request {one.request}, and this is {request.digest}"
-        raise NotApproved(message)
-    if one.party not in request.approvers:
-        message = f"a {kind.kind} comes from {one.party}, who is not asked: nothing in the workflow is theirs"
-        raise NotApproved(message)
-    envelope.verify(request.party(one.party))
-
-
-def _first(said: list[Envelope], kind: type[S]) -> tuple[Envelope, ...]:
+def _first(said: list[Envelope], kind: type[Said]) -> tuple[Envelope, ...]:
     ordered = []
     for envelope in said:
         if envelope.payload_type == payload_type(kind):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from connectors.errors import InvalidDocument, NotApproved
 from connectors.workflow.canonical import canonical_bytes, digest_of, parse_canonical
-from connectors.workflow.documents import Decision, Revocation, moment_of
+from connectors.workflow.documents import Decision, Revocation, Said, Submission
+from connectors.workflow.model import moment_of
 from connectors.workflow.requests import Request
 from connectors.workflow.runtime import RuntimeConfig, runtime_configs
 from connectors.workflow.signing import Envelope
@@ -20,10 +21,12 @@ from connectors.workflow.signing import Envelope
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["Bundle", "Standing", "describe", "standing", "trust_digest", "verify"]
+__all__ = ["Bundle", "Standing", "describe", "standing", "trust_digest", "verified", "verify"]
 
 State = Literal["pending", "approved", "declined", "expired", "revoked"]
+S = TypeVar("S", bound=Said)
 _SCHEMA = "enclave-connectors workflow bundle 1"
+_MEMBERS = ("schema", "request", "submission", "decisions", "revocations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +54,20 @@ class Bundle:
 
     Attributes:
         request: the request.
+        submission: who asks, signed.
         decisions: signed decisions.
         revocations: signed revocations.
     """
 
     request: Request
+    submission: Envelope
     decisions: tuple[Envelope, ...] = ()
     revocations: tuple[Envelope, ...] = ()
+
+    @property
+    def said(self) -> tuple[Envelope, ...]:
+        """All that was said to the request, the submission first."""
+        return (self.submission, *self.decisions, *self.revocations)
 
     def to_bytes(self) -> bytes:
         """Return its canonical bytes."""
@@ -65,8 +75,9 @@ class Bundle:
             {
                 "schema": _SCHEMA,
                 "request": self.request.members(),
-                "decisions": [one.model_dump(mode="json", by_alias=True) for one in self.decisions],
-                "revocations": [one.model_dump(mode="json", by_alias=True) for one in self.revocations],
+                "submission": self.submission.members(),
+                "decisions": [one.members() for one in self.decisions],
+                "revocations": [one.members() for one in self.revocations],
             }
         )
 
@@ -78,32 +89,35 @@ class Bundle:
             InvalidDocument: they are not the canonical bytes of one.
         """
         members = parse_canonical(data)
-        if set(members) != {"schema", "request", "decisions", "revocations"} or members["schema"] != _SCHEMA:
-            message = f"this is no bundle: it has the members schema ({_SCHEMA!r}), request, decisions and revocations"
+        if set(members) != set(_MEMBERS) or members["schema"] != _SCHEMA:
+            message = f"this is no bundle ({_SCHEMA!r}), whose members are {', '.join(_MEMBERS)}"
             raise InvalidDocument(message)
         if not isinstance(members["request"], dict):
             message = "the bundle's request is no document"
             raise InvalidDocument(message)
         request = Request.from_members(members["request"])
-        return cls(request, _envelopes(members, "decisions"), _envelopes(members, "revocations"))
+        submission = _envelope(members["submission"], "submission")
+        return cls(request, submission, _envelopes(members, "decisions"), _envelopes(members, "revocations"))
 
 
 def _envelopes(members: dict[str, Any], name: str) -> tuple[Envelope, ...]:
     given = members[name]
-    if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+    if not isinstance(given, list):
         message = f"the bundle's {name} are a list of envelopes"
         raise InvalidDocument(message)
-    found = []
-    for place, one in enumerate(given):
-        try:
-            found.append(Envelope.from_bytes(canonical_bytes(one)))
-        except InvalidDocument as error:
-            problem = str(error)
-        else:
-            continue
-        message = f"{name}.{place}: {problem}"
+    return tuple(_envelope(one, f"{name}.{place}") for place, one in enumerate(given))
+
+
+def _envelope(given: object, name: str) -> Envelope:
+    if not isinstance(given, dict):
+        message = f"what stands in the bundle's {name} is no envelope"
         raise InvalidDocument(message)
-    return tuple(found)
+    try:
+        return Envelope.from_bytes(canonical_bytes(given))
+    except InvalidDocument as error:
+        problem = str(error)
+    message = f"{name}: {problem}"
+    raise InvalidDocument(message)
 
 
 def trust_digest(parties: Collection[str]) -> str:
@@ -122,6 +136,7 @@ def standing(bundle: Bundle, trusted: Collection[str], now: datetime | None = No
     Raises:
         InvalidDocument: a document does not hold together.
         NotApproved: a party is not trusted, or what is said to come from one does not, or is about another request.
+            So whoever is named as the requester does ask.
     """
     request = bundle.request
     _ = request.graph
@@ -129,8 +144,9 @@ def standing(bundle: Bundle, trusted: Collection[str], now: datetime | None = No
         if digest not in trusted:
             message = f"{request.party(digest).name!r} ({digest}) is not among the trusted parties"
             raise NotApproved(message)
-    decisions = _said(bundle.request, bundle.decisions, Decision)
-    revocations = _said(bundle.request, bundle.revocations, Revocation)
+    verified(request, bundle.submission, Submission)
+    decisions = _said(request, bundle.decisions, Decision)
+    revocations = _said(request, bundle.revocations, Revocation)
     against = {name: one.reason for name, one in revocations.items()}
     state: State
     approved = frozenset(name for name, one in decisions.items() if one.verdict == "approve")
@@ -150,28 +166,42 @@ def standing(bundle: Bundle, trusted: Collection[str], now: datetime | None = No
     return Standing(state, approved, missing, against, late)
 
 
-def _said(request: Request, envelopes: Iterable[Envelope], kind: type[Any]) -> dict[str, Any]:
+def _said(request: Request, envelopes: Iterable[Envelope], kind: type[S]) -> dict[str, S]:
     """Return what the parties have said, by their digests, each verified.
 
     Raises:
         NotApproved, InvalidDocument: something was not said by who is named, or twice, or to another request.
     """
-    said: dict[str, Any] = {}
+    said: dict[str, S] = {}
     for envelope in envelopes:
-        one = envelope.document(kind)
-        if one.request != request.digest:
-            message = f"a {kind.kind} is about the request {one.request}, and this is {request.digest}"
-            raise NotApproved(message)
-        if one.party not in request.approvers:
-            message = f"a {kind.kind} comes from {one.party}, who is not asked: nothing in the workflow is theirs"
-            raise NotApproved(message)
-        party = request.party(one.party)
-        envelope.verify(party)
+        one = verified(request, envelope, kind)
         if one.party in said:
-            message = f"{party.name!r} has two {kind.kind}s in the bundle; take one of them out"
+            message = f"{request.party(one.party).name!r} has two {kind.kind}s in the bundle; take one of them out"
             raise NotApproved(message)
         said[one.party] = one
     return said
+
+
+def verified(request: Request, envelope: Envelope, *kinds: type[S]) -> S:
+    """Return what an envelope says to a request, once it is verified that who is named in it says so, and may.
+
+    Raises:
+        InvalidDocument: it says nothing of these kinds.
+        NotApproved: it is about another request, comes from somebody whom it is not up to, or was signed by another.
+    """
+    one = envelope.document(*kinds)
+    if one.request != request.digest:
+        message = f"a {one.kind} is about the request {one.request}, and this is {request.digest}"
+        raise NotApproved(message)
+    if isinstance(one, Submission) and one.party != request.requester:
+        name = request.party(request.requester).name
+        message = f"a {one.kind} comes from {one.party}, and who asks is {name!r} ({request.requester})"
+        raise NotApproved(message)
+    if not isinstance(one, Submission) and one.party not in request.approvers:
+        message = f"a {one.kind} comes from {one.party}, who is not asked: nothing in the workflow is theirs"
+        raise NotApproved(message)
+    envelope.verify(request.party(one.party))
+    return one
 
 
 def verify(

@@ -1,7 +1,6 @@
 """A `Difference` in words that somebody who approves a workflow understands, what matters most first.
 
-Names come from strangers. They stand in quotes, written as Python writes them, so that none can pass for a sentence of
-ours, and none holds what a terminal would obey. Where two parties have one name, the digest of each stands beside it.
+What strangers have written stands in quotes, as their names do (see `naming`).
 """
 
 from __future__ import annotations
@@ -11,19 +10,18 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from connectors.workflow.canonical import canonical_bytes
-from connectors.workflow.difference import keys_of, same_party
+from connectors.workflow.difference import keys_of
 from connectors.workflow.documents import AppConfig, Dataset, Party
+from connectors.workflow.naming import Names, connected, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from connectors.workflow.difference import Change, Difference, Membership, Path
-    from connectors.workflow.graph import Graph, Reach
+    from connectors.workflow.graph import Graph
 
-__all__ = ["in_words", "listed"]
+__all__ = ["in_words"]
 
-SHOWN = 6
-"""Names that one sentence lists; how many more there are, it says."""
 SHORT = 200
 """Letters of a text that are shown; of a longer one its size is."""
 
@@ -56,10 +54,11 @@ def in_words(difference: Difference, before: Graph, after: Graph) -> dict[str, l
         before: the version that was.
         after: the version that is.
     """
-    words = _Words(before, after)
+    names = Names(before, after)
+    words = _Words(before, after, names)
     parts: dict[str, list[str]] = {
-        "What reaches whom now, and did not": list(words.reach(difference.gained, after, "reaches", "reach")),
-        "What does not reach whom any more": list(words.reach(difference.lost, before, "reached", "reached")),
+        "What reaches whom now, and did not": list(names.reach(difference.gained, after)),
+        "What does not reach whom any more": list(names.reach(difference.lost, before, "reached", "reached")),
         "Who has joined and left": [
             *(words.membership(one, before, "has joined as owner of") for one in difference.joined),
             *(words.membership(one, after, "has left; it owned") for one in difference.left),
@@ -68,18 +67,6 @@ def in_words(difference: Difference, before: Graph, after: Graph) -> dict[str, l
     for change, subjects in _grouped(difference.changes):
         parts.setdefault(_TITLES[change.rank], []).extend(words.change(change, subjects))
     return {title: sentences for title, sentences in parts.items() if sentences}
-
-
-def listed(names: Sequence[str], most: int = SHOWN) -> str:
-    """Return names as a sentence lists them.
-
-    >>> listed(["a", "b", "c"])
-    "'a', 'b' and 'c'"
-    """
-    shown = [repr(name) for name in names[:most]]
-    if len(names) > most:
-        shown.append(f"{len(names) - most:,} more")
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
 def _grouped(changes: Sequence[Change]) -> Iterator[tuple[Change, list[str]]]:
@@ -96,55 +83,22 @@ def _grouped(changes: Sequence[Change]) -> Iterator[tuple[Change, list[str]]]:
 
 
 class _Words:
-    def __init__(self, before: Graph, after: Graph) -> None:
+    def __init__(self, before: Graph, after: Graph, names: Names) -> None:
         self._before = before
         self._after = after
-        self._called: dict[str, list[Party]] = {}
-        for party in {digest: graph.party(digest) for graph in (before, after) for digest in graph.owners()}.values():
-            known = self._called.setdefault(party.name, [])
-            if not any(same_party(party, one) for one in known):
-                known.append(party)
-
-    def reach(self, pairs: Sequence[Reach], graph: Graph, one: str, many: str) -> Iterator[str]:
-        """Yield what reaches whom; what goes the same way to the same place in one sentence."""
-        ways: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-        for pair in pairs:
-            ways.setdefault((pair.target, pair.through), []).append(pair.source)
-        for (target, through), sources in ways.items():
-            passing = f" through {listed(through)}" if through else ""
-            shown = [self.object(source, graph) for source in sources[:SHOWN]]
-            if len(sources) > SHOWN:
-                shown.append(f"{len(sources) - SHOWN:,} more")
-            verb = one if len(sources) == 1 else many
-            yield f"{', '.join(shown)} {verb} {self.object(target, graph)}{passing}"
+        self._names = names
 
     def membership(self, one: Membership, other: Graph, verb: str) -> str:
         """Say that a party is in one version alone."""
-        sentence = f"{self.party(one.party)} {verb} {listed(one.objects)}"
+        sentence = f"{self._names.party(one.party)} {verb} {listed(one.objects)}"
         others = [other.party(digest) for digest in sorted(other.owners())]
         partners = [party for party in others if keys_of(party) & keys_of(one.party)]
         if partners:
-            return (
-                f"{sentence}; it has some keys in common with {' and '.join(map(self.party, partners))}, and some not"
-            )
+            shared = " and ".join(map(self._names.party, partners))
+            return f"{sentence}; it has some keys in common with {shared}, and some not"
         if any(party.name == one.party.name for party in others):
             return f"{sentence}; it has the name of another party, and none of its keys"
         return sentence
-
-    def party(self, party: Party) -> str:
-        """Return what a party is called: what nobody else is called here."""
-        return f"{party.name!r} ({party.digest[:16]})" if len(self._called[party.name]) > 1 else repr(party.name)
-
-    def object(self, name: str, graph: Graph) -> str:
-        """Return an object's id, its name, and whose it is."""
-        node, parties = graph.nodes[name], [self.party(graph.party(digest)) for digest in graph.owners_of(name)]
-        if isinstance(node, AppConfig):
-            program = graph.application(node)
-            by = f", which runs {program.name!r} of {parties[1]}" if parties[1] != parties[0] else ""
-            return f"{name!r} (the application {node.name!r} of {parties[0]}{by})"
-        if isinstance(node, Dataset):
-            return f"{name!r} (the dataset {node.name!r} of {parties[0]})"
-        return f"{name!r} (a place for {'an' if node.wanted == 'app' else 'a'} {node.wanted} of {parties[0]})"
 
     def change(self, change: Change, subjects: list[str]) -> Iterator[str]:
         """Say what one member was and is."""
@@ -163,7 +117,8 @@ class _Words:
             case ("objects", _, *rest):
                 yield from self._member(self._about(subjects), tuple(rest), change)
             case ("edges", *ends):
-                yield _edge(ends, new=change.after is not None)
+                source, out, target, into = ends
+                yield connected(source, out, target, into, longer="" if change.after is not None else "no longer ")
             case path:
                 yield from self._member("the workflow", path, change)
 
@@ -176,8 +131,8 @@ class _Words:
 
     def _whole(self, change: Change, name: str) -> str:
         if change.after is None:
-            return f"{self.object(name, self._before)} is gone"
-        now = self.object(name, self._after)
+            return f"{self._names.object(name, self._before)} is gone"
+        now = self._names.object(name, self._after)
         node = self._after.nodes[name]
         if isinstance(node, Dataset):
             sealed = f"sealed as {node.encryption!r}" if node.encryption else "not sealed"
@@ -189,7 +144,7 @@ class _Words:
         return (
             f"{now} is new{more}"
             if change.before is None
-            else f"{now} is in the place of {self.object(name, self._before)}{more}"
+            else f"{now} is in the place of {self._names.object(name, self._before)}{more}"
         )
 
     def _member(self, about: str, path: Path, change: Change) -> Iterator[str]:
@@ -217,7 +172,7 @@ class _Words:
     def _owner(self, role: str, was: Party, now: Party) -> str:
         title = "owner" if role == "owner" else "party it is reserved for"
         if not keys_of(was) & keys_of(now):
-            return f"{title} was {self.party(was)}, is {self.party(now)}"
+            return f"{title} was {self._names.party(was)}, is {self._names.party(now)}"
         found = [
             _was_is(name, _text(getattr(was, name)), _text(getattr(now, name)))
             for name in ("name", "contact", "group")
@@ -228,21 +183,11 @@ class _Words:
         found += [f"the key {key} is gone" for key in before if key not in after]
         if not found:
             found.append("its keys are in another order")
-        return f"of its {title} {self.party(now)}, {'; '.join(found)}"
+        return f"of its {title} {self._names.party(now)}, {'; '.join(found)}"
 
 
 def _keys(members: dict[str, Any]) -> dict[str, Any]:
     return {**members, "keys": tuple(members["keys"])}
-
-
-def _edge(ends: Sequence[str], *, new: bool) -> str:
-    source, out, target, into = ends
-    no_longer = "" if new else "no longer "
-    if not out:
-        return f"{target!r} {no_longer}reads {source!r}, on its port {into!r}"
-    if not into:
-        return f"{source!r} {no_longer}writes {target!r}, on its port {out!r}"
-    return f"{source!r} (port {out!r}) {no_longer}hands on to {target!r} (port {into!r})"
 
 
 def _listed_changes(change: Change, show: Any) -> Iterator[str]:

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from connectors import endpoints
 from connectors.backend import scheme_of
 from connectors.local import FileBackend, FileCredentials, MemoryBackend, MemoryCredentials
 from connectors.secrets import SecretText, redact_url
@@ -165,7 +166,7 @@ def _connection(text: str) -> str:
         hold(MARK not in (problem or ""), "a secret is shown")
         return "a problem"
     hold((connection.key is None) != (connection.sas is None), "either a key or a signature")
-    hold(azure_text.endpoint_problem(connection.endpoint) is None, "it is no endpoint")
+    hold(azure_text.url_problem(connection.endpoint) is None, "it is no endpoint")
     hold(re.fullmatch("[a-z0-9]{3,24}", connection.account), "it is no account")
     hold(MARK not in f"{connection!r} {connection}", "a secret is shown")
     if connection.sas:
@@ -175,11 +176,11 @@ def _connection(text: str) -> str:
 
 def _pasted(text: str) -> str:
     secret = SecretText(text)
-    problems = [azure_text.sas_problem(secret), azure_text.key_problem(secret), azure_text.endpoint_problem(text)]
+    problems = [azure_text.sas_problem(secret), azure_text.key_problem(secret), azure_text.url_problem(text)]
     hold(not any(MARK in problem for problem in problems if problem), "a secret is shown")
     azure_text.sas_expiry(secret)
     if problems[2] is None:
-        azure_text.sends_in_the_clear(text)
+        endpoints.sends_in_the_clear(text)
         hold(urlsplit(text).hostname, "an endpoint without a host")
     return ACCEPTED if None in problems else "a problem"
 

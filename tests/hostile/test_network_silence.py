@@ -23,6 +23,17 @@ def test_server_that_neither_listens_nor_speaks_is_given_up(kind, monkeypatch, t
             cases.refused(lambda: dataset.write_bytes(bytes(7 << 20)), StorageUnavailable)
 
 
+@pytest.mark.parametrize("kind", network.ENDPOINTS)
+@pytest.mark.timeout(120)
+def test_server_that_says_continue_and_nothing_else_is_given_up(kind, monkeypatch, tally):
+    network.impatient(monkeypatch)
+    with network.eager_server() as url:
+        dataset = network.dataset_at(kind, url)
+        with tally("100 Continue for ever, and never an answer", kind) as cases:
+            cases.refused(dataset.read_bytes, StorageUnavailable)
+            cases.refused(lambda: dataset.write_bytes(PLAIN), StorageUnavailable)
+
+
 @pytest.mark.parametrize("name", network.STORAGES)
 @pytest.mark.timeout(120)
 def test_answer_that_stops_or_drips_is_given_up(name, request, monkeypatch, tally):

@@ -1,15 +1,17 @@
-"""No more descriptors, no more threads: the right bytes or an error of ours, no wrong byte, no half object, no hang."""
+"""No more descriptors, no more threads, no more memory: the right bytes or an error of ours, no wrong byte, no half object, no hang."""
 
 from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import COMMAND as COMMAND_LINE
 from dying import content
 from places import KEY, SOME, Place, place_on
 from starving import few_descriptors, few_threads
@@ -240,3 +242,32 @@ def test_no_more_threads_for_a_run(tmp_path, tally):
                 assert number >= len(THREADS) - 1
                 assert runner.read_result(io.BytesIO(stands(tmp_path))).stdout == b"x" * 100_000 + b"\n"
                 cases.count("a result")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(sys.platform != "linux", reason="what a program takes to start with is known for Linux")
+@pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
+def test_no_more_memory(verb, tmp_path, tally):
+    plain = content(SIZE, 5)
+    (tmp_path / "key").write_text(KEY)
+    (tmp_path / "plain").write_bytes(plain)
+    connectors.encrypt(tmp_path / "plain", tmp_path / "sealed", KEY)
+    source = {"encrypt": "plain", "decrypt": "sealed"}[verb]
+    words = [*COMMAND_LINE, verb, "-K", "key", "-in", source, "-out", "out"]
+    outcome = "the whole file, or an error and none"
+    with tally("there is no more memory", f"local files, `connectors {verb}`", outcome=outcome) as cases:
+        for limit in range(40, 160, 10):  # MiB, from too few to start with, to enough
+            limited = ["sh", "-c", f'ulimit -v {limit << 10}; exec "$@"', "sh", *words]
+            done = subprocess.run(limited, cwd=tmp_path, capture_output=True, timeout=60, check=False)
+            if done.returncode == 0:
+                if verb == "encrypt":
+                    assert connectors.open_reader(tmp_path / "out", KEY).read() == plain
+                else:
+                    assert (tmp_path / "out").read_bytes() == plain
+                (tmp_path / "out").unlink()
+                cases.count("written")
+            else:
+                cases.count("no memory")
+            assert sorted(path.name for path in tmp_path.iterdir()) == ["key", "plain", "sealed"]
+        assert cases.outcomes["written"]
+        assert cases.outcomes["no memory"]

@@ -19,7 +19,8 @@ from securesystemslib.dsse import Envelope as Dsse
 
 from connectors.errors import InvalidDocument
 from connectors.workflow.canonical import canonical_bytes, digest_of
-from connectors.workflow.documents import Decision, Revocation, moment_text
+from connectors.workflow.documents import Decision, Revocation
+from connectors.workflow.model import moment_text
 from connectors.workflow.runtime import RuntimeConfig, runtime_configs
 from connectors.workflow.signing import public_key_of, sign
 from connectors.workflow.verification import Bundle
@@ -27,7 +28,7 @@ from connectors.workflow.verification import Bundle
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from connectors.workflow.documents import Document
+    from connectors.workflow.model import Document
 
 __all__ = ["EFFORTS", "LATER", "MALLORY", "Forger", "key_of", "sealed"]
 

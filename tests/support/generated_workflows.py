@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 from large_workflows import in_order
-from parties import NOW, Person, decided, person
+from parties import NOW, Person, bundle_of, decided, person, submitted
 
 from connectors.formats import NAMES as FORMATS
 from connectors.names import is_name
@@ -27,7 +27,6 @@ from connectors.workflow.documents import (
     BuildReference,
     Connected,
     Dataset,
-    Document,
     Edge,
     End,
     Item,
@@ -35,6 +34,7 @@ from connectors.workflow.documents import (
     Workflow,
 )
 from connectors.workflow.graph import Graph
+from connectors.workflow.model import Document
 from connectors.workflow.requests import Request, make_request
 from connectors.workflow.runtime import RuntimeConfig, runtime_configs
 from connectors.workflow.verification import Bundle
@@ -42,9 +42,8 @@ from connectors.workflow.verification import Bundle
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from connectors.workflow.signing import Envelope
 
-__all__ = ["Agreed", "agreed", "bundle_of", "graphs", "keyring", "lines", "parties"]
+__all__ = ["Agreed", "agreed", "graphs", "keyring", "lines", "parties"]
 
 Draw = Any
 """What a composite strategy draws with."""
@@ -259,13 +258,6 @@ class Agreed:
         return json.loads(self.bundle.to_bytes())
 
 
-def bundle_of(
-    request: Request, requester: Person, decisions: Iterable[Envelope], revocations: Iterable[Envelope] = ()
-) -> Bundle:
-    """Return a bundle. All that is made up here comes from here, with whatever else a bundle holds."""
-    return Bundle(request, tuple(decisions), tuple(revocations))
-
-
 @st.composite
 def agreed(draw: Draw, people: tuple[Person, ...] | None = None) -> Agreed:
     """A workflow that all whose it is have approved.
@@ -283,4 +275,4 @@ def agreed(draw: Draw, people: tuple[Person, ...] | None = None) -> Agreed:
         decided(request, by_digest[digest], reason=draw(optional(LINES)))
         for digest in draw(st.permutations(request.approvers))
     ]
-    return Agreed(by_digest, requester, bundle_of(request, requester, decisions))
+    return Agreed(by_digest, requester, bundle_of(request, *decisions, submission=submitted(request, requester)))

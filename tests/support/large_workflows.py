@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parties import MEASUREMENT, NOW, decided, person
+from parties import MEASUREMENT, NOW, bundle_of, decided, person
 
 from connectors.workflow.canonical import canonical_bytes
 from connectors.workflow.documents import (
@@ -19,12 +19,12 @@ from connectors.workflow.documents import (
     Workflow,
 )
 from connectors.workflow.requests import Request, make_request
-from connectors.workflow.verification import Bundle
 
 if TYPE_CHECKING:
     from parties import Person
 
-    from connectors.workflow.documents import Document
+    from connectors.workflow.model import Document
+    from connectors.workflow.verification import Bundle
 
 __all__ = ["approved_by_all", "in_order", "large", "owners_of", "request_of"]
 
@@ -107,4 +107,4 @@ def request_of(applications: int, parties: int = 50) -> tuple[Request, list[Pers
 def approved_by_all(applications: int, parties: int = 50) -> tuple[Bundle, set[str]]:
     """Return a large workflow that all have approved, and the digests of them."""
     request, people = request_of(applications, parties)
-    return Bundle(request, tuple(decided(request, one) for one in people)), {one.party.digest for one in people}
+    return bundle_of(request, *(decided(request, one) for one in people)), {one.party.digest for one in people}

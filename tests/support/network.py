@@ -39,6 +39,7 @@ __all__ = [
     "dataset_at",
     "deaf_server",
     "digest",
+    "eager_server",
     "impatient",
     "now",
     "plain_file",
@@ -209,6 +210,32 @@ def deaf_server() -> Iterator[str]:
             thread.join()
             for connection in taken:
                 connection.close()
+
+
+@contextmanager
+def eager_server() -> Iterator[str]:
+    """Tell clients on loopback to continue, again and again, and nothing else; give the URL."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        thread = threading.Thread(target=lambda: _encourage(listener))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def _encourage(listener: socket.socket) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:  # the end
+            return
+        with connection, suppress(OSError):
+            connection.settimeout(10)
+            connection.recv(1 << 16)
+            while True:
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
 
 
 def _take(listener: socket.socket, taken: list[socket.socket]) -> None:

@@ -19,13 +19,13 @@ from connectors.workflow.documents import (
     Connected,
     Dataset,
     Decision,
-    Document,
     Edge,
     End,
     Party,
+    Submission,
     Workflow,
-    moment_text,
 )
+from connectors.workflow.model import Document, moment_text
 from connectors.workflow.requests import Request, make_request
 from connectors.workflow.signing import Envelope, public_key_of, sign
 from connectors.workflow.verification import Bundle
@@ -33,7 +33,20 @@ from connectors.workflow.verification import Bundle
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
 
-__all__ = ["MEASUREMENT", "NOW", "Person", "Story", "approved", "decided", "edge", "person", "requested", "story"]
+__all__ = [
+    "MEASUREMENT",
+    "NOW",
+    "Person",
+    "Story",
+    "approved",
+    "bundle_of",
+    "decided",
+    "edge",
+    "person",
+    "requested",
+    "story",
+    "submitted",
+]
 
 MEASUREMENT = "ab" * 32
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -140,9 +153,22 @@ def decided(asked: Request, who: Person, verdict: str = "approve", **members: An
     return sign(decision, signer)
 
 
+def submitted(asked: Request, who: Person | None = None, **members: Any) -> Envelope:
+    """Return that somebody asks for a request, signed: the requester, if nobody is named."""
+    asking = who or person(asked.party(asked.requester).name)
+    given = {"request": asked.digest, "when": moment_text(NOW), **members}
+    signer = given.pop("signer", asking.signer)
+    return sign(Submission(party=asking.party.digest, **given), signer)
+
+
+def bundle_of(asked: Request, *decisions: Envelope, **members: Any) -> Bundle:
+    """Return a request that its requester has signed, with what was said to it."""
+    return Bundle(asked, **{"submission": submitted(asked), "decisions": decisions, **members})
+
+
 def approved() -> tuple[Story, Bundle, set[str]]:
     """Return the story, a bundle in which all approve, and the digests of all of them."""
     told, request = requested()
     parties = (told.clinic, told.lab, told.receiver)
-    bundle = Bundle(request, tuple(decided(request, who) for who in parties))
+    bundle = bundle_of(request, *(decided(request, who) for who in parties))
     return told, bundle, {who.party.digest for who in parties}

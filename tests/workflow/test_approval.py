@@ -6,11 +6,12 @@ import json
 from datetime import timedelta
 
 import pytest
-from parties import MEASUREMENT, NOW, approved, decided, person, story
+from parties import MEASUREMENT, NOW, approved, bundle_of, decided, person, story, submitted
 
 from connectors.errors import InvalidDocument, NotApproved
 from connectors.workflow.canonical import canonical_bytes
-from connectors.workflow.documents import Placeholder, Revocation, Workflow, moment_text
+from connectors.workflow.documents import Placeholder, Revocation, Workflow
+from connectors.workflow.model import moment_text
 from connectors.workflow.requests import Request, make_request
 from connectors.workflow.runtime import runtime_configs
 from connectors.workflow.signing import sign
@@ -33,7 +34,7 @@ def test_states():
     later = NOW + timedelta(days=31)
 
     def state(*decisions, revocations=(), now=NOW):
-        return standing(Bundle(request, decisions, revocations), trusted, now).state
+        return standing(bundle_of(request, *decisions, revocations=revocations), trusted, now).state
 
     assert state() == "pending"
     assert state(*envelopes[:2]) == "pending"
@@ -77,9 +78,91 @@ def test_states():
 def test_whatever_is_amiss_stops_it_and_says_who(change, message):
     told, bundle, trusted = approved()
     (share,) = runtime_configs(bundle.request).values()
-    changed = Bundle(bundle.request, tuple(change(told, bundle)))
+    changed = bundle_of(bundle.request, *change(told, bundle))
     with pytest.raises(NotApproved, match=message):
         verify(changed, trusted, share.identifier, MEASUREMENT, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (
+            lambda told, bundle: submitted(bundle.request, request="00" * 32),
+            NotApproved,
+            "a submission is about the request 0000",
+        ),
+        (
+            lambda told, bundle: submitted(bundle.request, told.clinic),
+            NotApproved,
+            r"a submission comes from [0-9a-f]{64}, and who asks is 'Lab B'",
+        ),
+        (
+            lambda told, bundle: submitted(bundle.request, person("Dr. Eve")),
+            NotApproved,
+            r"a submission comes from [0-9a-f]{64}, and who asks is 'Lab B'",
+        ),
+        (
+            lambda told, bundle: submitted(bundle.request, signer=told.clinic.signer),
+            NotApproved,
+            "what is said to come from 'Lab B' does not: it is signed with a key that is not theirs",
+        ),
+        (
+            lambda told, bundle: submitted(bundle.request).model_copy(
+                update={"signatures": submitted(bundle.request, when="2026-03-02T00:00:00Z").signatures}
+            ),
+            NotApproved,
+            "what is said to come from 'Lab B' does not: the signature is not over these bytes",
+        ),
+        (
+            lambda told, bundle: decided(bundle.request, told.lab),
+            InvalidDocument,
+            "payloadType is 'application/vnd.enclave-connectors.decision.v1.json', and a submission was expected",
+        ),
+    ],
+    ids=["another request", "another party", "a stranger", "another's key", "another signature", "an approval"],
+)
+def test_nobody_asks_in_the_name_of_another(change, error, message):
+    told, bundle, trusted = approved()
+    (share,) = runtime_configs(bundle.request).values()
+    forged = Bundle(bundle.request, change(told, bundle), bundle.decisions)
+    for check in (
+        lambda: verify(forged, trusted, share.identifier, MEASUREMENT, now=NOW),
+        lambda: standing(forged, trusted, NOW),
+    ):
+        with pytest.raises(error, match=message):
+            check()
+
+
+def test_bundle_that_nobody_has_signed_is_none():
+    _, bundle, _ = approved()
+    members = json.loads(bundle.to_bytes())
+    for change in (
+        lambda: members.update(submission=None),
+        lambda: members.update(submission=[members["decisions"][0]]),
+        lambda: members.pop("submission"),
+    ):
+        change()
+        with pytest.raises(InvalidDocument, match="submission"):
+            Bundle.from_bytes(canonical_bytes(members))
+
+
+def test_asking_is_not_approving():
+    told, bundle, trusted = approved()
+    others = (decided(bundle.request, told.clinic), decided(bundle.request, told.receiver))
+    found = standing(bundle_of(bundle.request, *others), trusted, NOW)
+    assert (found.state, found.missing) == ("pending", {told.lab.party.digest})
+
+
+def test_who_asks_need_own_nothing_in_it():
+    told, workflow = story()
+    eve = person("Dr. Eve")
+    request = make_request(workflow, told.documents, eve.party, created=NOW)
+    people = (told.clinic, told.lab, told.receiver)
+    trusted = {who.party.digest for who in (*people, eve)}
+    decisions = [decided(request, who) for who in people]
+    assert standing(bundle_of(request, *decisions), trusted, NOW).state == "approved"
+    with pytest.raises(NotApproved, match="who is not asked: nothing in the workflow is theirs"):
+        standing(bundle_of(request, *decisions, decided(request, eve)), trusted, NOW)
 
 
 def test_another_identifier_measurement_or_party_is_refused():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from command_line import connectors as command
-from parties import MEASUREMENT, NOW, decided, edge, story
+from parties import MEASUREMENT, NOW, bundle_of, decided, edge, story, submitted
 
 import connectors
 from connectors.errors import InvalidDocument, NotApproved, ObjectExists, ObjectNotFound
@@ -20,7 +20,6 @@ from connectors.workflow.deploy import deploy, folder_files, write_folder
 from connectors.workflow.documents import Connected, Item, Workflow
 from connectors.workflow.requests import make_request
 from connectors.workflow.runtime import RuntimeConfig, runtime_config
-from connectors.workflow.verification import Bundle
 
 KEY = "5a" * 32
 
@@ -47,7 +46,7 @@ class Deployment:
         self.workflow = Workflow(name="Here", objects=objects, edges=workflow.edges)
         self.request = make_request(self.workflow, self.told.documents, self.told.lab.party, created=NOW)
         people = (self.told.clinic, self.told.lab, self.told.receiver)
-        self.bundle = Bundle(self.request, tuple(decided(self.request, who) for who in people))
+        self.bundle = bundle_of(self.request, *(decided(self.request, who) for who in people))
         self.trusted = {who.party.digest for who in people}
         self.identifier = runtime_config(self.request, "describe").identifier
 
@@ -104,8 +103,14 @@ class TestStops:
         def release(_):
             raise AssertionError("credentials were released")
 
-        one_missing = Bundle(deployment.request, deployment.bundle.decisions[1:])
+        one_missing = bundle_of(deployment.request, *deployment.bundle.decisions[1:])
         self.stops(deployment, "'Clinic A' has not decided", bundle=one_missing, release=release)
+        asked_by_another = bundle_of(
+            deployment.request,
+            *deployment.bundle.decisions,
+            submission=submitted(deployment.request, deployment.told.clinic),
+        )
+        self.stops(deployment, "and who asks is 'Lab B'", bundle=asked_by_another, release=release)
         self.stops(deployment, "is measured as", measurement="00" * 32, release=release)
         self.stops(deployment, "has no application", identifier="00" * 32, release=release)
         self.stops(deployment, "not among the trusted", trusted=set(), release=release)
@@ -140,7 +145,7 @@ class TestStops:
             self.stops(
                 other,
                 "say otherwise than what was approved",
-                bundle=Bundle(request, tuple(decided(request, who) for who in people)),
+                bundle=bundle_of(request, *(decided(request, who) for who in people)),
                 identifier=runtime_config(request, "describe").identifier,
                 release=lambda _, given={**other.opened, lying.digest: opened}: given,
             )

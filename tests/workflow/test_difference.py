@@ -23,14 +23,15 @@ from connectors.workflow.documents import (
     BuildReference,
     Connected,
     Dataset,
-    Document,
     Item,
     Party,
     Placeholder,
     Workflow,
 )
 from connectors.workflow.graph import Graph, Reach
-from connectors.workflow.wording import in_words, listed
+from connectors.workflow.model import Document
+from connectors.workflow.naming import listed
+from connectors.workflow.wording import in_words
 
 NOTHING = Difference((), (), (), (), ())
 OTHER = "ef" * 32
@@ -141,9 +142,9 @@ def second_reader(version: Version) -> None:
          ["'conditions' (the dataset 'Conditions Data' of 'Clinic A') reached 'result' (the dataset 'Conditions processing output' of 'Registry C') through 'describe'",
           "'describe' no longer writes 'result', on its port 'output'"]),
         (second_reader,
-         ["'conditions' (the dataset 'Conditions Data' of 'Clinic A') reaches 'copy' (the application 'Copy' of 'Hospital D', which runs 'Describe' of 'Lab B')",
+         ["'conditions' (the dataset 'Conditions Data' of 'Clinic A') reaches 'copy' (the application 'Copy' of 'Hospital D', which runs 'Describe' of 'Lab B', measured abababababab…)",
           "'Hospital D' has joined as owner of 'copy'",
-          f"'copy' (the application 'Copy' of 'Hospital D', which runs 'Describe' of 'Lab B') is new, of which the build is measured as {MEASUREMENT}",
+          f"'copy' (the application 'Copy' of 'Hospital D', which runs 'Describe' of 'Lab B', measured abababababab…) is new, of which the build is measured as {MEASUREMENT}",
           "'copy' reads 'conditions', on its port 'input'"]),
         (lambda v: v.change("result", owner=owner("Hospital D", v)),
          ["'conditions' (the dataset 'Conditions Data' of 'Clinic A') reaches 'result' (the dataset 'Conditions processing output' of 'Hospital D') through 'describe'",

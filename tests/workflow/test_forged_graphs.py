@@ -33,7 +33,7 @@ TRYING = settings(
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
 )
-NAMED = re.compile(r"[0-9a-f]{64}|'[^']+'|[a-z_]+(\.[^ :]+)*: ")
+NAMED = re.compile(r"[0-9a-f]{64}|'[^']+'|[a-z_]+(\.[^ :]+)*: |the bundle's [a-z]+")
 """A digest, a name, or a member."""
 
 
@@ -80,7 +80,7 @@ def hold(forger: Forger, what: str, counted: Counter) -> None:
 def forge(data: st.DataObject, counted: Counter) -> None:
     """Tell a lie about a workflow, and make some effort for it to be believed."""
     forger = Forger(data.draw, data.draw(agreed()))
-    what, effort = data.draw(some(*LIES)), data.draw(some(*EFFORTS))
+    what, effort = data.draw(some(*LIES)), data.draw(some(*EFFORTS[:1] * 3, *EFFORTS))
     if what == ANYWHERE:  # of which there may be too little left to make fit
         effort = EFFORTS[0]
     LIES[what](forger)

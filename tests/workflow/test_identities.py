@@ -8,6 +8,9 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
+import tempfile
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -150,14 +153,82 @@ def test_key_that_lies_elsewhere_signs_by_its_uri(known, tmp_path, kind):
         made.signer(never)
 
 
+@pytest.fixture
+def agent(tmp_path, monkeypatch):
+    """An SSH agent that holds nothing yet; returns what makes a key, adds it, and tells its public half."""
+    if not all(map(shutil.which, ("ssh-agent", "ssh-add", "ssh-keygen"))):
+        pytest.skip("OpenSSH is not installed")
+    with tempfile.TemporaryDirectory() as short:  # a socket's name has some hundred bytes at most
+        path = os.path.join(short, "agent")
+        process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
+        monkeypatch.setenv("SSH_AUTH_SOCK", path)
+        end = time.monotonic() + 30
+        while not os.path.exists(path) and time.monotonic() < end:
+            time.sleep(0.01)
+
+        def add(kind: str, *options: str) -> bytes:
+            key = tmp_path / kind
+            subprocess.run(
+                ["ssh-keygen", "-q", "-N", "", "-t", kind.partition("-")[0], "-f", key, *options], check=True
+            )
+            subprocess.run(["ssh-add", "-q", key], check=True, stderr=subprocess.DEVNULL)
+            return key.with_suffix(".pub").read_bytes()
+
+        yield add
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    ("kind", "bits"),
+    [("ed25519", ()), ("ecdsa", ("-b", "256")), ("ecdsa-p384", ("-b", "384")), ("rsa", ("-b", "2048"))],
+)
+def test_key_that_an_agent_holds_signs_as_any_other(known, agent, kind, bits):
+    agent("ed25519", "-C", "another one") if kind != "ed25519" else None
+    made = known.with_signer("clinic", "c", "ssh-agent:", agent(kind, *bits))
+    assert sorted(os.listdir(made.folder)) == ["party.json", "signer.json"]
+    _, request = requested()
+    envelope = sign(request, known.choose("clinic").signer(never))
+    envelope.verify(made.party)
+    forged = envelope.model_copy(update={"payload": base64.b64encode(b"{}").decode()})
+    with pytest.raises(NotApproved):
+        forged.verify(made.party)
+
+
+def test_agent_that_does_not_sign_is_told(known, agent, monkeypatch):
+    made = known.with_signer("clinic", "c", "ssh-agent:", agent("ed25519"))
+    _, request = requested()
+    subprocess.run(["ssh-add", "-q", "-D"], check=True, stderr=subprocess.DEVNULL)
+    with pytest.raises(
+        ConfigError, match="the SSH agent does not hold the key, or none is there; start one, then: ssh"
+    ):
+        sign(request, made.signer(never))
+    monkeypatch.delenv("SSH_AUTH_SOCK")
+    with pytest.raises(ConfigError, match="the SSH agent does not hold the key, or none is there"):
+        sign(request, made.signer(never))
+    other = known.with_signer("lab", "l", "ssh-agent:/run/agent", agent_key())
+    with pytest.raises(ConfigError, match="SSH_AUTH_SOCK says where the agent is"):
+        other.signer(never)
+    monkeypatch.setitem(sys.modules, "paramiko", None)
+    with pytest.raises(ConfigError, match=r"pip install 'enclave-connectors\[ssh-agent\]'"):
+        made.signer(never)
+
+
+def agent_key() -> bytes:
+    return ed25519.Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+
+
 def test_keys_that_could_not_be_verified_are_refused(known):
     odd = x25519.X25519PrivateKey.generate().public_key()
     public = odd.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    for given in (public, b"", b"not a key"):
+    token = b"sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t"
+    for given in (public, b"", b"not a key", b"ssh-ed25519 AAAA", token):
         with pytest.raises(ConfigError, match="the public key is expected in PEM"):
             known.with_signer("clinic", "c", "hsm:", given)
     with pytest.raises(ConfigError, match="GnuPG signs in a form of its own"):
         known.with_signer("clinic", "c", "gnupg:", public)
+    with pytest.raises(ConfigError, match="the signer 'id_ed25519' is none of .*file2:, .*hsm:, .*ssh-agent:"):
+        known.with_signer("clinic", "c", "id_ed25519", public)
     assert known.all() == {}
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from parties import decided, edge, person, requested, story
+from parties import bundle_of, decided, edge, person, requested, story
 
 from connectors.errors import InvalidDocument, NotApproved, ObjectChanged
 from connectors.workflow.canonical import canonical_bytes
@@ -15,7 +15,6 @@ from connectors.workflow.drafts import Draft
 from connectors.workflow.passing import export_documents, export_draft, export_request, receive
 from connectors.workflow.requests import make_request
 from connectors.workflow.store import Store
-from connectors.workflow.verification import Bundle
 
 
 def a_store(folder: Path) -> Store:
@@ -38,12 +37,11 @@ def everything(store: Store) -> set[str]:
 
 def test_request_arrives_with_what_was_said_to_it_and_arrives_once(here, there):
     told, request = requested()
-    here.add(request)
-    here.say(request, decided(request, told.clinic))
+    here.keep(bundle_of(request, decided(request, told.clinic)))
     data = export_request(here, request)
     first = receive(there, data)
-    assert first.request == request
-    assert len(first.added) == len(request.documents) + 2
+    assert first.bundle.request == request
+    assert len(first.added) == len(request.documents) + 3
     kept = everything(there)
     again = receive(there, data)
     assert (again.added, again.drafts_changed) == ([], [])
@@ -54,14 +52,13 @@ def test_request_arrives_with_what_was_said_to_it_and_arrives_once(here, there):
 def test_what_two_people_said_apart_from_each_other_comes_together(here, there, tmp_path):
     told, request = requested()
     for store, who in ((here, told.clinic), (there, told.lab)):
-        store.add(request)
-        store.say(request, decided(request, who))
+        store.keep(bundle_of(request, decided(request, who)))
     third = a_store(tmp_path / "third")
     receive(third, export_request(here, request))
     receive(third, export_request(there, request))
     receive(here, export_request(there, request))
     assert third.bundle(request) == here.bundle(request)
-    assert len(third.said(request)) == 2
+    assert len(third.said(request)) == 3
 
 
 @pytest.mark.parametrize(
@@ -71,22 +68,24 @@ def test_what_two_people_said_apart_from_each_other_comes_together(here, there, 
         (lambda members: members["request"].update(expires="2099-01-01T00:00:00Z"), NotApproved),
         (lambda members: members["decisions"][0].update(payload="e30="), InvalidDocument),
         (lambda members: members["decisions"][0]["signatures"][0].update(sig="AAAA"), NotApproved),
-        (lambda members: members.update(revocations=members["decisions"]), None),
+        (lambda members: members["decisions"].append(members["decisions"][0]), NotApproved),
+        (lambda members: members.update(revocations=members["decisions"]), InvalidDocument),
+        (lambda members: members.update(submission=members["decisions"][0]), InvalidDocument),
+        (lambda members: members["submission"].update(signatures=members["decisions"][0]["signatures"]), NotApproved),
+        (lambda members: members.pop("submission"), InvalidDocument),
         (lambda members: members.update(schema="x"), InvalidDocument),
         (lambda members: members.update(more=1), InvalidDocument),
     ],
-    ids=["a document less", "another date", "another decision", "another signature", "another list", "schema", "more"],
+    ids=[
+        *("a document less", "another date", "another decision", "another signature", "one twice", "another list"),
+        *("an approval for a submission", "a submission by another", "no submission", "schema", "more"),
+    ],
 )
 def test_nothing_is_kept_of_a_bundle_that_was_changed(here, there, change, error):
     told, request = requested()
-    here.add(request)
-    here.say(request, decided(request, told.clinic))
+    here.keep(bundle_of(request, decided(request, told.clinic)))
     members = json.loads(export_request(here, request))
     change(members)
-    if error is None:  # what was said is what is signed, whatever list it stands in
-        assert len(receive(there, canonical_bytes(members)).said) == 2
-        assert len(there.said(request)) == 1
-        return
     with pytest.raises(error):
         receive(there, canonical_bytes(members))
     assert everything(there) == set()
@@ -171,7 +170,7 @@ def test_draft_that_was_submitted_elsewhere_is_one_no_more(here, there):
     there.save_draft("x", Draft(workflow=workflow), None)
     there.save_draft("y", Draft(workflow=Workflow(name="y", objects={})), None)
     request = make_request(workflow, told.documents, told.lab.party)
-    receive(there, Bundle(request).to_bytes())
+    receive(there, bundle_of(request).to_bytes())
     assert set(there.drafts()) == {"y"}
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from large_workflows import in_order, large
-from parties import NOW, approved, decided, edge, story
+from parties import NOW, approved, bundle_of, decided, edge, story
 
 from connectors.workflow.documents import (
     AppConfig,
@@ -25,7 +26,7 @@ from connectors.workflow.documents import (
 from connectors.workflow.graph import Graph
 from connectors.workflow.layout import COLUMN_GAP, arrange
 from connectors.workflow.picture import draw
-from connectors.workflow.verification import Bundle, standing
+from connectors.workflow.verification import standing
 
 SVG = "{http://www.w3.org/2000/svg}"
 ATTRIBUTES = {
@@ -201,7 +202,7 @@ def test_places_are_dashed():
 def test_who_has_approved_has_a_tick():
     told, bundle, trusted = approved()
     decisions = (bundle.decisions[0], decided(bundle.request, told.receiver, "decline"))
-    found = standing(Bundle(bundle.request, decisions), trusted, NOW)
+    found = standing(bundle_of(bundle.request, *decisions), trusted, NOW)
     root = parsed(draw(bundle.request.graph, found))
     marks = {kind: texts(root, kind) for kind in ("approved", "missing", "against")}
     assert marks == {"approved": ["\u2713"], "missing": ["\u25cb"], "against": ["\u2717"]}
@@ -273,3 +274,9 @@ def test_numbers_in_paths_are_numbers():
     workflow, documents, _ = large(4, parties=2)
     for path in parsed(draw(Graph(workflow, documents))).iter(f"{SVG}path"):
         assert re.fullmatch(r"[MmLlCchvz0-9 .-]+", path.get("d")), path.get("d")
+
+
+def test_picture_in_the_documentation_is_what_is_drawn():
+    _, bundle, trusted = approved()
+    shown = Path(__file__).parents[2] / "docs" / "pictures" / "patient-conditions.svg"
+    assert shown.read_text() == draw(bundle.request.graph, standing(bundle, trusted, NOW))

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 import rfc8785
 from large_workflows import approved_by_all, large, request_of
-from parties import MEASUREMENT, NOW, decided
+from parties import MEASUREMENT, NOW, bundle_of, decided
 
 from connectors.workflow.difference import apply, compare
 from connectors.workflow.documents import Connected, Dataset, Workflow
@@ -130,7 +130,7 @@ def test_work_doubles_with_the_size(work, cases, written):
 def test_a_request_is_written_down_once_however_many_approve_it(written):
     request, people = request_of(20, parties=20)
     assert len(people) == 20
-    bundle = Bundle(request, tuple(decided(request, one) for one in people))
+    bundle = bundle_of(request, *(decided(request, one) for one in people))
     again = Bundle.from_bytes(bundle.to_bytes())
     whole = len(again.request.to_bytes())
     written.clear()

@@ -12,13 +12,14 @@ import time
 from pathlib import Path
 
 import pytest
-from parties import NOW, Story, decided, edge, person, requested, story
+from parties import NOW, Story, bundle_of, decided, edge, person, requested, story, submitted
 
 from connectors.errors import ConfigError, InvalidDocument, NotApproved, ObjectChanged, ObjectExists
 from connectors.workflow.canonical import canonical_bytes, digest_of
-from connectors.workflow.documents import Dataset, Party, Revocation, Workflow, moment_text
+from connectors.workflow.documents import Dataset, Party, Revocation, Workflow
 from connectors.workflow.drafts import Draft
-from connectors.workflow.requests import Request
+from connectors.workflow.model import moment_text
+from connectors.workflow.requests import Request, make_request
 from connectors.workflow.signing import Envelope, sign
 from connectors.workflow.store import Store, name_of
 from connectors.workflow.verification import standing
@@ -33,10 +34,9 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def filled(store: Store) -> tuple[Store, Story, Request]:
-    """A store with a request and all that it holds."""
+    """A store with a request and all that it holds, as its requester has signed it."""
     told, request = requested()
-    for document in (*request.parsed.values(), request):
-        store.add(document)
+    store.keep(bundle_of(request))
     return store, told, request
 
 
@@ -107,7 +107,7 @@ def test_seven_digits_are_not_enough(filled):
 
 def test_documents_are_single_lines_of_text_without_anything_around_them(filled):
     store, _, request = filled
-    assert len(files(store.folder)) == len(request.documents) + 1
+    assert len(files(store.folder)) == len(request.documents) + 2
     for path in Path(store.folder).rglob("*.json"):
         assert canonical_bytes(json.loads(path.read_bytes())) == path.read_bytes()
         assert b"\n" not in path.read_bytes()
@@ -326,7 +326,7 @@ def test_what_was_said_comes_back_verified(filled):
     assert standing(store.bundle(request), trusted, NOW).state == "approved"
     store.say(request, revoked(request, told.lab))
     assert standing(store.bundle(request), trusted, NOW).against == {told.lab.party.digest: "moved"}
-    assert len(store.said(request)) == 4
+    assert len(store.said(request)) == 5
 
 
 def forgeries(told: Story, request: Request) -> dict[str, Envelope]:
@@ -335,6 +335,10 @@ def forgeries(told: Story, request: Request) -> dict[str, Envelope]:
         "by a stranger": decided(request, person("Dr. Eve")),
         "to another request": decided(request, told.clinic, request="00" * 32),
         "of another kind": sign(told.clinic.party, told.clinic.signer),
+        "asked by another": submitted(request, told.clinic),
+        "asked with another's key": submitted(request, signer=told.clinic.signer),
+        "asked by a stranger": submitted(request, person("Dr. Eve")),
+        "asked of another request": submitted(request, request="00" * 32),
     }
 
 
@@ -344,10 +348,9 @@ def test_what_nobody_has_said_is_neither_kept_nor_believed(filled, how):
     forged = forgeries(told, request)[how]
     with pytest.raises((NotApproved, InvalidDocument)):
         store.say(request, forged)
-    assert store.said(request) == []
+    assert store.said(request) == [submitted(request)]
     digest = digest_of(forged.to_bytes())
     path = Path(store.folder, "said", request.digest, f"{digest}.json")
-    path.parent.mkdir(parents=True)
     path.write_bytes(forged.to_bytes())
     with pytest.raises(InvalidDocument) as caught:
         store.bundle(request)
@@ -375,6 +378,117 @@ def test_of_somebody_who_said_two_things_a_decline_counts_and_else_the_earlier_o
     assert envelope == decided(request, told.clinic, "decline", reason="no", when=LATER)
     trusted = {who.party.digest for who in (told.clinic, told.lab, told.receiver)}
     assert standing(store.bundle(request), trusted, NOW).state == "declined"
+
+
+# Who asks
+
+
+def put(store: Store, request: Request) -> Path:
+    """Lay a request down without its submission, as somebody might who can write to the folder."""
+    for document in (*request.parsed.values(), request):
+        store.add(document)
+    return Path(store.folder, "documents", request.digest[:2], f"{request.digest}.json")
+
+
+def test_request_that_nobody_has_signed_is_an_error_that_names_the_file_and_leaves_others_alone(filled):
+    store, told, request = filled
+    other = make_request(request.graph.workflow, told.documents, told.clinic.party, created=NOW)
+    path = put(store, other)
+    with pytest.raises(NotApproved, match="it says that 'Clinic A' asks, who has not signed that here") as caught:
+        store.bundle(other)
+    assert str(caught.value).startswith(str(path))
+    assert "or move the file away" in str(caught.value)
+    assert store.bundle(request) == bundle_of(request)
+    store.say(other, decided(other, told.clinic))
+    with pytest.raises(NotApproved, match="has not signed that here"):
+        store.bundle(other)
+    assert store.keep(bundle_of(other)) == [digest_of(submitted(other).to_bytes())]
+    assert store.bundle(other) == bundle_of(other, decided(other, told.clinic))
+
+
+def test_who_has_asked_twice_has_asked_at_the_earlier_time(filled):
+    store, _, request = filled
+    store.say(request, submitted(request, when=LATER))
+    assert store.bundle(request) == bundle_of(request)
+    store.say(request, submitted(request, when="2026-02-01T00:00:00Z"))
+    assert store.bundle(request).submission == submitted(request, when="2026-02-01T00:00:00Z")
+    assert len(store.said(request)) == 3
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        lambda told, request: {"submission": submitted(request, told.clinic)},
+        lambda told, request: {"submission": submitted(request, signer=told.clinic.signer)},
+        lambda told, request: {"decisions": (decided(request, told.clinic, signer=told.lab.signer),)},
+        lambda told, request: {"decisions": (decided(request, told.clinic),) * 2},
+        lambda told, request: {"revocations": (decided(request, told.clinic),)},
+    ],
+    ids=["asked by another", "asked with another's key", "with another's key", "one twice", "another list"],
+)
+def test_nothing_is_kept_of_a_request_in_which_something_is_not_said_by_who_is_named(store, forged):
+    told, request = requested()
+    with pytest.raises((NotApproved, InvalidDocument)):
+        store.keep(bundle_of(request, **forged(told, request)))
+    assert not Path(store.folder).exists()
+
+
+def test_request_takes_the_place_of_its_draft_and_of_no_later_one(store):
+    _, request = requested()
+    draft = Draft(workflow=request.graph.workflow)
+    later = draft.without_object("result")
+    store.save_draft("x", draft, None)
+    store.save_draft("x", later, draft)
+    before = files(store.folder)
+    with pytest.raises(ObjectChanged, match="nothing was written"):
+        store.submit(bundle_of(request), "x", draft)
+    assert files(store.folder) == before
+    store.save_draft("y", draft, None)
+    store.submit(bundle_of(request), "y", draft)
+    assert set(store.drafts()) == {"x"}
+    assert store.bundle(request) == bundle_of(request)
+
+
+KILLED = """
+import os, signal, sys
+from connectors.workflow import store as module
+from connectors.workflow.store import Store
+from connectors.workflow.verification import Bundle
+
+with open(sys.argv[2], "rb") as file:
+    bundle = Bundle.from_bytes(file.read())
+last, write_once = int(sys.argv[3]), module.write_once
+
+def counting(path, data):
+    global last
+    if last == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    last -= 1
+    return write_once(path, data)
+
+module.write_once = counting
+store = Store(sys.argv[1])
+store.submit(bundle, "x", store.draft("x"))
+"""
+
+
+def test_requester_who_is_killed_at_any_write_leaves_no_request_that_is_not_signed(tmp_path):
+    _, request = requested()
+    (tmp_path / "bundle.json").write_bytes(bundle_of(request).to_bytes())
+    draft = Draft(workflow=request.graph.workflow)
+    count = len(request.documents) + 2
+    for written in (0, 1, count - 1):
+        store = Store(str(tmp_path / str(written)))
+        store.save_draft("x", draft, None)
+        process = script(KILLED, store.folder, tmp_path / "bundle.json", written)
+        process.communicate(timeout=120)
+        assert process.returncode == -signal.SIGKILL
+        assert len(files(store.folder)) == 1 + written
+        assert list(store.documents(Request)) == []
+        assert store.drafts() == {"x": draft}
+        store.submit(bundle_of(request), "x", draft)
+        assert store.bundle(request) == bundle_of(request)
+        assert store.drafts() == {}
 
 
 # Git
@@ -431,7 +545,7 @@ def test_two_clones_are_merged_by_taking_the_files_of_both(clones):
     assert standing(one.bundle(request), trusted, NOW).state == "approved"
     assert one.find("Dr. Eve", Party)
     assert one.draft("next").revision == 2
-    assert len(one.said(request)) == 3
+    assert len(one.said(request)) == 4
 
 
 def test_draft_that_both_have_changed_is_a_conflict_which_nobody_overlooks(clones):

@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
 import typer
 from large_workflows import large, request_of
-from parties import NOW, approved, decided, story
+from parties import NOW, approved, bundle_of, decided, story
 from typer.testing import CliRunner
 
 from connectors.cli import workflow_views
 from connectors.cli.failures import UsageMistake
-from connectors.errors import ConfigError, InvalidDocument, NotApproved, ObjectExists, ObjectNotFound
+from connectors.errors import ConfigError, InvalidDocument, NotApproved, ObjectExists
 from connectors.workflow.documents import Connected, Dataset, Workflow
+from connectors.workflow.passing import receive
 from connectors.workflow.requests import make_request
-from connectors.workflow.verification import Bundle
+from connectors.workflow.store import Store
+
+if TYPE_CHECKING:
+    from connectors.workflow.verification import Bundle
 
 
 def run(*arguments, stdin: bytes = b"") -> str:
@@ -39,7 +44,7 @@ def moved() -> Bundle:
     told.add(other)
     objects = {**workflow.objects, "result": Connected(dataset=other.digest)}
     version = Workflow(name=workflow.name, version=2, parent=workflow.digest, objects=objects, edges=workflow.edges)
-    return Bundle(make_request(version, told.documents, told.lab.party, created=NOW))
+    return bundle_of(make_request(version, told.documents, told.lab.party, created=NOW))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +75,7 @@ def test_diff_shows_as_much_as_anybody_reads(tmp_path, monkeypatch):
     apart = Workflow(name=workflow.name, objects=workflow.objects)
     other = make_request(apart, documents, people[0].party, created=NOW)
     for name, one in (("old", request), ("new", other)):
-        (tmp_path / name).write_bytes(Bundle(one).to_bytes())
+        (tmp_path / name).write_bytes(bundle_of(one).to_bytes())
     told = run("diff", tmp_path / "old", tmp_path / "new").splitlines()
     assert told[0] == "What does not reach whom any more"
     monkeypatch.setattr(workflow_views, "SHOWN", 10)
@@ -85,7 +90,7 @@ def test_diff_of_one_workflow(files, tmp_path):
     assert run("diff", files / "old", files / "old") == "The workflow is the same.\n"
     told, workflow = story()
     request = make_request(workflow, told.documents, told.clinic.party, created=NOW)
-    (tmp_path / "again").write_bytes(Bundle(request).to_bytes())
+    (tmp_path / "again").write_bytes(bundle_of(request).to_bytes())
     assert run("diff", files / "old", tmp_path / "again") == "The workflow is the same; it is asked anew.\n"
     assert json.loads(run("diff", files / "old", files / "old", "--json"))["changes"] == []
 
@@ -94,8 +99,8 @@ def test_reach_is_a_table(files):
     lines = [line.split() for line in run("reach", files / "old").splitlines()]
     assert lines == [
         ["SOURCE", "OF", "REACHES", "OF", "THROUGH"],
-        ["conditions", "Clinic", "A", "describe", "Lab", "B", "-"],
-        ["conditions", "Clinic", "A", "result", "Registry", "C", "describe"],
+        ["conditions", "'Clinic", "A'", "describe", "'Lab", "B'", "-"],
+        ["conditions", "'Clinic", "A'", "result", "'Registry", "C'", "describe"],
     ]
     (first, second) = json.loads(run("reach", files / "old", "--json"))
     assert first["through"] == []
@@ -126,8 +131,8 @@ def test_picture_is_written_once(files, tmp_path):
 def test_what_cannot_be_read_is_named(files, tmp_path):
     (tmp_path / "odd").write_bytes(b"{}")
     for words, error, message in (
-        (("reach", tmp_path / "none"), ObjectNotFound, "there is no file '.*none'"),
-        (("reach", tmp_path), ConfigError, "is no file that can be read"),
+        (("reach", tmp_path / "none"), ConfigError, "there is no file '.*none'"),
+        (("reach", tmp_path), ConfigError, "is a folder where the file was expected"),
         (("reach", tmp_path / "odd"), InvalidDocument, "odd': this is no bundle"),
         (("diff", "-", "-"), UsageMistake, "only one"),
         (("picture", files / "old", "--force"), UsageMistake, "none is named"),
@@ -136,10 +141,27 @@ def test_what_cannot_be_read_is_named(files, tmp_path):
             run(*words)
 
 
+def test_request_in_the_store_is_found_by_its_name(files, tmp_path, monkeypatch):
+    monkeypatch.delenv("CONNECTORS_STORE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    store = Store(str(tmp_path / "store"))
+    receive(store, (files / "old").read_bytes())
+    digest = approved()[1].request.digest
+    for what in ("Patient conditions", digest[:8]):
+        assert run("reach", what, "--store", "store") == run("reach", files / "old")
+        assert run("picture", what, "--store", "store") == run("picture", files / "old")
+    assert run("diff", digest[:8], files / "new", "--store", "store") == run("diff", files / "old", files / "new")
+    with pytest.raises(ConfigError, match="the store has no request 'Other'"):
+        run("reach", "Other", "--store", "store")
+    # A file comes before what is called the same.
+    (tmp_path / "Patient conditions").write_bytes((files / "new").read_bytes())
+    assert run("diff", "Patient conditions", files / "new", "--store", "store") == "The workflow is the same.\n"
+
+
 def test_a_forged_approval_is_not_drawn(tmp_path):
     told, bundle, _ = approved()
     forged = decided(bundle.request, told.receiver, signer=told.lab.signer)
-    (tmp_path / "forged").write_bytes(Bundle(bundle.request, (forged,)).to_bytes())
+    (tmp_path / "forged").write_bytes(bundle_of(bundle.request, forged).to_bytes())
     with pytest.raises(NotApproved, match="what is said to come from 'Registry C' does not"):
         run("picture", tmp_path / "forged")
 

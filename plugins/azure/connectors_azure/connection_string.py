@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
+from connectors.endpoints import endpoint_problem
 from connectors.secrets import SecretText
 
 __all__ = [
     "Connection",
-    "endpoint_problem",
     "key_problem",
     "parse_connection_string",
     "sas_expiry",
     "sas_problem",
-    "sends_in_the_clear",
+    "url_problem",
 ]
 
 _SAS = re.compile(r"[!-~]+")
@@ -86,14 +85,14 @@ def _where(members: dict[str, str]) -> tuple[str, str, str | None]:
     suffix = members.get("endpointsuffix", "core.windows.net").lower()
     account = members.get("accountname")
     endpoint = members.get("blobendpoint", f"{protocol}://{account}.blob.{suffix}").rstrip("/")
-    if account is None and "blobendpoint" in members and not endpoint_problem(endpoint):
+    if account is None and "blobendpoint" in members and not url_problem(endpoint):
         # The portal's strings with a SAS have no AccountName.
         account = (urlsplit(endpoint).hostname or "").partition(".blob.")[0]
     if account is None or not _ACCOUNT.fullmatch(account):
         return "", "", "it names no storage account; give it an AccountName"
     if not _HOST_NAME.fullmatch(suffix):
         return "", "", "its EndpointSuffix is not the end of a host name"
-    problem = endpoint_problem(endpoint)
+    problem = url_problem(endpoint)
     return endpoint, account, f"its blob service is {problem}" if problem else None
 
 
@@ -141,32 +140,9 @@ def _moment(text: str | None) -> datetime | None:
         return None
 
 
-def endpoint_problem(url: str) -> str | None:
+def url_problem(url: str) -> str | None:
     """Return what is wrong with an endpoint's URL, without quoting any of it, or None."""
-    if not url.isprintable() or " " in url or "\\" in url:
-        return "not a URL: it has white space, backslashes or control characters in it"
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return "not a URL: its host or port cannot be read"
-    if parts.scheme not in ("http", "https") or not host:
-        return "not a URL as in https://clinic.blob.core.windows.net"
-    if "@" in parts.netloc or "?" in url or "#" in url:
-        return "a URL with user information, query or fragment; credentials go into their own members"
-    if {".", ".."} & set(parts.path.split("/")):
-        return "a URL with a segment . or .. in it"
-    return None
-
-
-def sends_in_the_clear(url: str) -> bool:
-    """Tell whether requests to `url` leave this machine unencrypted."""
-    parts = urlsplit(url)
-    return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    problem = endpoint_problem(url, example="https://clinic.blob.core.windows.net")
+    if problem is None and {".", ".."} & set(urlsplit(url).path.split("/")):
+        return "an endpoint has no segment . or .. in it"
+    return problem

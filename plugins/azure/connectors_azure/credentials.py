@@ -13,13 +13,13 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from connectors.credentials import Credentials
+from connectors.endpoints import HIDES_NOTHING, sends_in_the_clear
 from connectors.secrets import SecretText
 from connectors_azure.connection_string import (
-    endpoint_problem,
     key_problem,
     parse_connection_string,
     sas_problem,
-    sends_in_the_clear,
+    url_problem,
 )
 
 __all__ = ["AzureCredentials"]
@@ -115,7 +115,7 @@ class AzureCredentials(Credentials):
     @classmethod
     def _check_endpoint(cls, value: str | None) -> str | None:
         if value is not None:
-            problem = endpoint_problem(value)
+            problem = url_problem(value)
             if problem:
                 raise ValueError(problem)
         return value
@@ -178,7 +178,7 @@ class AzureCredentials(Credentials):
         if self.logs_in:
             return f"{member}: tokens of Microsoft Entra's go over https:// only"
         if sends_in_the_clear(url) and not self.allow_http:
-            return f'{member}: http:// hides nothing on the way; use https://, or say "allow_http": true'
+            return f"{member}: {HIDES_NOTHING}"
         return None
 
 

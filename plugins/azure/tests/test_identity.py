@@ -183,16 +183,22 @@ def serving(certificate: Certificate) -> Iterator[Login]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with over_tls(certificate, Handler) as login.url:
+        yield login
+
+
+@contextmanager
+def over_tls(certificate: Certificate, handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve HTTPS on loopback; yield the URL."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.path, certificate.key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    login.url = f"https://127.0.0.1:{server.server_address[1]}"
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield login
+        yield f"https://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()
@@ -248,6 +254,37 @@ def test_refused_principal_is_told_without_its_secret(
         assert ("AADSTS" in problem) == (problem in str(caught.value))
         assert caught.value.__context__ is None
         assert SECRET not in f"{caught.value} {caught.getrepr()} {caplog.text}"
+
+
+@pytest.mark.parametrize("resource", ["https://vault.azure.net", "https://management.azure.com"])
+def test_storage_gets_no_token_of_another_service(certificate: Certificate, login: Login, resource: str) -> None:
+    class Greedy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            given.append(self.headers["Authorization"])
+            self.send_response(401)
+            challenge = f"Bearer authorization_uri={login.url}/{TENANT}/oauth2/authorize resource_id={resource}"
+            self.send_header("WWW-Authenticate", challenge)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    given: list[str] = []
+    with over_tls(certificate, Greedy) as url:
+        document = {
+            "account_name": "clinic",
+            "endpoint_url": f"{url}/clinic",
+            "authority_url": login.url,
+            "tenant_id": TENANT,
+            "client_id": CLIENT,
+            "client_secret": SECRET,
+            "encryption": {"key": KEY},
+        }
+        with pytest.raises(AccessDenied, match="the storage asks .* for a token of another service"):
+            connectors.Dataset("az://ward/greedy", document).read_bytes()
+    assert len(given) == 1  # with a token for storages, which one of them may see
+    assert {form["scope"][0].split()[0] for form in login.asked} == {"https://storage.azure.com/.default"}
 
 
 def test_tokens_and_secrets_are_not_logged_or_kept_in_sight(

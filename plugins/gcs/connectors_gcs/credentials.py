@@ -8,7 +8,6 @@ For example::
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from connectors.credentials import Credentials
+from connectors.endpoints import HIDES_NOTHING, endpoint_problem, sends_in_the_clear
 from connectors.secrets import SecretText  # noqa: TC001 - pydantic reads the annotations
 
 __all__ = ["DEFAULT_TOKEN_URI", "GcsCredentials", "ServiceAccount", "load_key"]
@@ -28,6 +28,7 @@ DEFAULT_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - where 
 MIN_KEY_BITS = 2048
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,128}@[A-Za-z0-9.-]{1,253}")
+_EXAMPLE = "https://storage.example.org"
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9.:-]{0,99}")
 _SHOWABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
@@ -178,22 +179,19 @@ class GcsCredentials(Credentials):
         return None
 
     def _transport_problem(self) -> str | None:
-        if self.endpoint_url and not self._may_be_plain(self.endpoint_url):
-            return 'endpoint_url: http:// hides nothing on the way; use https://, or say "allow_http": true'
+        if self.endpoint_url and sends_in_the_clear(self.endpoint_url) and not self.allow_http:
+            return f"endpoint_url: {HIDES_NOTHING}"
         uri = self.service_account.token_uri if self.service_account else DEFAULT_TOKEN_URI
+        problem = endpoint_problem(uri, example=_EXAMPLE)
         # It is sent an assertion, signed in the account's name, that is as good as a token.
         if self.endpoint_url is None:
-            genuine = uri.startswith("https://oauth2.googleapis.com/") and _url_problem(uri) is None
+            genuine = (
+                uri.startswith("https://oauth2.googleapis.com/") and endpoint_problem(uri, example=_EXAMPLE) is None
+            )
             return None if genuine else "service_account.token_uri: not https://oauth2.googleapis.com/token"
-        problem = _url_problem(uri)
-        if problem is None and not self._may_be_plain(uri):
-            problem = 'http:// hides nothing on the way; use https://, or say "allow_http": true'
+        if problem is None and sends_in_the_clear(uri) and not self.allow_http:
+            problem = HIDES_NOTHING
         return f"service_account.token_uri: {problem}" if problem else None
-
-    def _may_be_plain(self, url: str) -> bool:
-        """Tell whether a URL is not ``http://``, or allowed to be."""
-        parts = urlsplit(url)
-        return parts.scheme != "http" or self.allow_http or _is_loopback(parts.hostname or "")
 
     @property
     def billed_project(self) -> str | None:
@@ -212,33 +210,8 @@ def load_key(pem: SecretText) -> RSAPrivateKey | None:
     return key if isinstance(key, RSAPrivateKey) else None
 
 
-def _url_problem(url: str) -> str | None:
-    """Return what is wrong with a URL, without quoting any of it."""
-    if not url.isprintable() or not url.isascii() or " " in url or "\\" in url:
-        return "not a URL: it has white space, backslashes or other characters in it that no URL has"
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return "not a URL: its host or port cannot be read"
-    if parts.scheme not in ("http", "https") or not host:
-        return "an endpoint is a URL as in https://storage.example.org"
-    if "@" in parts.netloc or "?" in url or "#" in url:
-        return "an endpoint has no user information, query or fragment; credentials go into their own members"
-    return None
-
-
 def _endpoint_problem(url: str) -> str | None:
-    problem = _url_problem(url)
+    problem = endpoint_problem(url, example=_EXAMPLE)
     if problem is None and urlsplit(url).path.strip("/"):
         return "an endpoint has no path: scheme, host and port are all"
     return problem
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import SplitResult, quote, urlsplit
 
+from connectors.endpoints import is_loopback
 from connectors.errors import InvalidLocation
 from connectors.secrets import redact_url
 
@@ -64,7 +64,7 @@ class Place:
             message = f"the location {shown!r} has a host that cannot be looked up; write it in ASCII, as DNS has it"
             raise InvalidLocation(message)
         scheme: Literal["http", "https"] = "https" if parts.scheme == "https" else "http"
-        if scheme == "http" and not allow_http and not _is_loopback(host):
+        if scheme == "http" and not allow_http and not is_loopback(host):
             message = (
                 f"{shown} would send the signed query in the clear; use https://, or say "
                 '"allow_http": true in the credentials if that network really is private'
@@ -106,12 +106,3 @@ def _problem(location: str, parts: SplitResult) -> str | None:
     if not parts.path.strip("/"):
         return "names no object; a path is expected after the host"
     return None
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

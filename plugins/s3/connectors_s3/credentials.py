@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from connectors.credentials import Credentials
+from connectors.endpoints import HIDES_NOTHING, endpoint_problem, is_loopback, sends_in_the_clear
 from connectors.secrets import SecretText
 
 __all__ = ["S3Credentials"]
@@ -94,7 +95,7 @@ class S3Credentials(Credentials):
     @classmethod
     def _check_endpoint(cls, value: str | None) -> str | None:
         if value is not None:
-            problem = _endpoint_problem(value)
+            problem = endpoint_problem(value, example="https://s3.example.org")
             if problem:
                 raise ValueError(problem)
         return value
@@ -139,10 +140,8 @@ class S3Credentials(Credentials):
             return 'kms_key_id goes with "server_side_encryption": "aws:kms"'
         if self.endpoint_url is None and self.region and _ZONE.fullmatch(self.region):
             return "region: this is one of its zones; leave out the letter at the end"
-        if self.endpoint_url and self.endpoint_url.lower().startswith("http://"):
-            host = urlsplit(self.endpoint_url).hostname or ""
-            if not (self.allow_http or _is_loopback(host)):
-                return 'endpoint_url: http:// hides nothing on the way; use https://, or say "allow_http": true'
+        if self.endpoint_url and sends_in_the_clear(self.endpoint_url) and not self.allow_http:
+            return f"endpoint_url: {HIDES_NOTHING}"
         return None
 
     @property
@@ -155,7 +154,7 @@ class S3Credentials(Credentials):
     def addressing_style(self) -> Literal["path", "virtual", "auto"]:
         """How botocore is to put the bucket into URLs."""
         host = urlsplit(self.endpoint_url).hostname if self.endpoint_url else None
-        if self.path_style or (host and (_is_loopback(host) or _is_address(host))):
+        if self.path_style or (host and (is_loopback(host) or _is_address(host))):
             return "path"
         # On AWS, "auto" is the virtual host, but for bucket names with dots, which no certificate covers.
         return "virtual" if host else "auto"
@@ -172,29 +171,9 @@ def _text_problem(text: str) -> str | None:
     return None
 
 
-def _endpoint_problem(url: str) -> str | None:
-    """Return what is wrong with an endpoint's URL, without quoting any of it."""
-    if not url.isprintable() or " " in url or "\\" in url:
-        return "not a URL: it has white space, backslashes or control characters in it"
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return "not a URL: its host or port cannot be read"
-    if parts.scheme not in ("http", "https") or not host:
-        return "an endpoint is a URL as in https://s3.example.org"
-    if "@" in parts.netloc or "?" in url or "#" in url:
-        return "an endpoint has no user information, query or fragment; credentials go into their own members"
-    return None
-
-
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
         return False
     return True
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)

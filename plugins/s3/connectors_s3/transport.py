@@ -5,8 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import ClientPayloadError, ClientResponse
+from aiohttp import ClientPayloadError, ClientResponse, ServerDisconnectedError
 
+from connectors.streams.steady import MOST_HEADS
 from connectors_s3.s3fs_types import AIOHTTPSession
 
 if TYPE_CHECKING:
@@ -54,6 +55,17 @@ class _Unredirected:
 class _Answer(ClientResponse):
     """An answer that is read whole only if it is not too long: the bodies of objects are not read so."""
 
+    async def start(self, connection: Any) -> ClientResponse:
+        """Wait for the answer's head.
+
+        Raises:
+            ServerDisconnectedError: the server keeps saying ``100 Continue``; the connection is closed.
+        """
+        started = await super().start(_Counted(connection))  # type: ignore[arg-type]  # it does what a connection does
+        if self._connection is not None:  # an answer without a body has let it go by now
+            self._connection = connection
+        return started
+
     async def read(self) -> bytes:
         """Return the body.
 
@@ -77,3 +89,27 @@ class _Answer(ClientResponse):
                 message = "an answer without end"
                 raise ClientPayloadError(message)
         return bytes(body)
+
+
+class _Counted:
+    """A connection, or its protocol, that gives up when too many heads are read."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._heads = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    @property
+    def protocol(self) -> Any:
+        """The connection's protocol."""
+        return _Counted(self._inner.protocol)
+
+    async def read(self) -> Any:
+        """Read a head, and what is behind it."""
+        self._heads += 1
+        if self._heads > MOST_HEADS:
+            message = "an answer that only ever begins"
+            raise ServerDisconnectedError(message)
+        return await self._inner.read()

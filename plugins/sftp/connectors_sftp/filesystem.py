@@ -13,7 +13,17 @@ from connectors.streams import SealedWriter, buffered
 from connectors_sftp.blocks import patiently
 from connectors_sftp.loop import run
 from connectors_sftp.naming import make_folder, remove, replace
-from connectors_sftp.paths import STAGED, encoded, found_at, kind_of, make_folders, parent_of, scan
+from connectors_sftp.paths import (
+    MOST_OBJECTS,
+    STAGED,
+    encoded,
+    found_at,
+    kind_of,
+    make_folders,
+    parent_of,
+    scan,
+    without_end,
+)
 from connectors_sftp.sessions import Sessions
 from connectors_sftp.sink import SFTPSink
 from connectors_sftp.source import SFTPSource
@@ -162,14 +172,22 @@ class SFTP(Guarded, AbstractFileSystem):
         detail: bool = False,  # noqa: FBT001, FBT002
         **_: Any,
     ) -> Any:
-        """List all files below a folder; fsspec's own would leave out, and say nothing of, what cannot be listed."""
+        """List all files below a folder; fsspec's own would leave out, and say nothing of, what cannot be listed.
+
+        Raises:
+            StorageUnavailable: there is no end of them.
+        """
         path = self._strip_protocol(path)
         root = self._entry_or_none(path)
         found = {path: root} if root and (root["type"] != "directory" or withdirs) else {}
         level = [path] if root and root["type"] == "directory" else []
         depth = 0
         while level and (maxdepth is None or depth < maxdepth):
-            entries = [entry for folder in level for entry in self._inside(folder)]
+            entries: list[dict[str, Any]] = []
+            for folder in level:
+                entries += self._inside(folder)
+                if len(found) + len(entries) > MOST_OBJECTS:
+                    raise without_end(path, self._endpoint)
             level = [entry["name"] for entry in entries if entry["type"] == "directory"]
             found |= {entry["name"]: entry for entry in entries if withdirs or entry["type"] != "directory"}
             depth += 1

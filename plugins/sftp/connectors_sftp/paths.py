@@ -17,10 +17,28 @@ if TYPE_CHECKING:
     from connectors_sftp.location import Endpoint
     from connectors_sftp.sessions import Session
 
-__all__ = ["STAGED", "encoded", "found_at", "kind_of", "make_folders", "parent_of", "scan"]
+__all__ = [
+    "MOST_DEPTH",
+    "MOST_NAMES",
+    "MOST_OBJECTS",
+    "STAGED",
+    "encoded",
+    "found_at",
+    "kind_of",
+    "make_folders",
+    "parent_of",
+    "scan",
+    "without_end",
+]
 
 STAGED = re.compile(r"\..*\.[0-9a-f]{32}\.part")
 """The names of files in the making."""
+MOST_NAMES = 1_000_000
+"""Names in one folder."""
+MOST_OBJECTS = 10_000_000
+"""Files and folders below one folder, as many as of a bucket's listing."""
+MOST_DEPTH = 256
+"""Folders in folders."""
 
 ABSENT = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 
@@ -99,10 +117,12 @@ async def scan(session: Session, path: str, endpoint: Endpoint) -> list[tuple[st
     """Return the names in a folder, each with what the server says of it, links not followed.
 
     Raises:
-        StorageUnavailable: the server lists names that no file can have.
+        StorageUnavailable: the server lists names that no file can have, or has no end of them.
         asyncssh.Error, OSError: the folder cannot be listed.
     """
-    found = []
+    found: list[tuple[str, asyncssh.SFTPAttrs]] = []
+    if path.count("/") > MOST_DEPTH:
+        raise without_end(path, endpoint)
     entries: Any = session.sftp.scandir(encoded(path))
     async with contextlib.aclosing(entries):
         while (entry := await patiently(anext(entries, None))) is not None:
@@ -112,5 +132,13 @@ async def scan(session: Session, path: str, endpoint: Endpoint) -> list[tuple[st
             if not name or "/" in name or "\0" in name:
                 message = f"the server lists names in {endpoint.shown(path)} that no file can have; do not trust it"
                 raise StorageUnavailable(message)
+            if len(found) == MOST_NAMES:
+                raise without_end(path, endpoint)
             found.append((name, entry.attrs))
     return found
+
+
+def without_end(path: str, endpoint: Endpoint) -> StorageUnavailable:
+    """Return the error that tells of a listing that never ends."""
+    message = f"the server's listing of {endpoint.shown(path)} has no end; do not trust it"
+    return StorageUnavailable(message)

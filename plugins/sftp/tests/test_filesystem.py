@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
+from connectors_sftp import filesystem, paths
 from connectors_sftp.faults import storage_error
 from connectors_sftp.filesystem import SFTP
 
@@ -114,6 +117,40 @@ def test_names_that_lead_elsewhere_are_not_believed(own: Server) -> None:
     own.hooks["scandir"] = scandir
     with pytest.raises(StorageUnavailable, match="do not trust it"):
         own.filesystem().ls(str(own.root))
+
+
+def entry(name: str, kind: int) -> asyncssh.SFTPName:
+    return asyncssh.SFTPName(name.encode(), attrs=asyncssh.SFTPAttrs(permissions=kind | 0o700, size=1))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("what", ["names", "the same name", "folders in folders", "a tree"])
+def test_listing_without_end_is_given_up(own: Server, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    async def scandir(_real: Any, _path: bytes) -> Any:
+        match what:
+            case "names":
+                for number in itertools.count():
+                    yield entry(f"file-{number}", stat.S_IFREG)
+            case "the same name":
+                while True:
+                    yield entry("file", stat.S_IFREG)
+            case "folders in folders":
+                yield entry("deeper", stat.S_IFDIR)
+            case _:
+                for number in range(100):
+                    yield entry(f"folder-{number}", stat.S_IFDIR)
+
+    monkeypatch.setattr(paths, "MOST_NAMES", 5_000)
+    monkeypatch.setattr(filesystem, "MOST_OBJECTS", 5_000)
+    (own.root / "ward").mkdir()
+    own.hooks["scandir"] = scandir
+    fs = own.filesystem()
+    for ask in (fs.find, *((fs.ls,) if "name" in what else ())):
+        with pytest.raises(StorageUnavailable, match="has no end; do not trust it"):
+            ask(f"{own.root}/ward")
+    if "tree" not in what:
+        with pytest.raises(StorageUnavailable, match="has no end; do not trust it"):
+            fs.rm(f"{own.root}/ward", recursive=True)
 
 
 def test_ranges_are_those_of_a_slice(fs: SFTP, path: str) -> None:

@@ -237,7 +237,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"endpoint_url": "clinic.blob.core.windows.net"},
-        "credentials.endpoint_url: not a URL as in https://clinic.blob.core.windows.net",
+        "credentials.endpoint_url: an endpoint is a URL as in https://clinic.blob.core.windows.net",
     ),
     member(
         DOCUMENT,
@@ -249,7 +249,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"endpoint_url": f"https://clinic.blob.core.windows.net/?{SAS}"},
-        "credentials.endpoint_url: a URL with user information, query or fragment; credentials go into their own members",
+        "credentials.endpoint_url: an endpoint has no user information, query or fragment; credentials go into their own members",
         secret=True,
     ),
     member(

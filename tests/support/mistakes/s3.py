@@ -168,7 +168,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"endpoint_url": " https://store.example"},
-        "credentials.endpoint_url: not a URL: it has white space, backslashes or control characters in it",
+        "credentials.endpoint_url: not a URL: it has white space, backslashes or other characters in it that no URL has",
     ),
     member(
         DOCUMENT,

@@ -1,0 +1,233 @@
+"""Where the demos play: an object store on this machine, folders for people, commands as they would type them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import os
+import random
+import re
+import shlex
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rich.console import Console
+
+__all__ = ["APPLICATION", "Desk", "Stage", "object_store"]
+
+PATIENTS = 1200
+DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+
+CONDITIONS = {
+    "Viral sinusitis (disorder)": 30,
+    "Acute viral pharyngitis (disorder)": 17,
+    "Acute bronchitis (disorder)": 14,
+    "Normal pregnancy": 12,
+    "Body mass index 30+ - obesity (finding)": 11,
+    "Prediabetes": 9,
+    "Hypertension": 8,
+    "Anemia (disorder)": 8,
+    "Chronic sinusitis (disorder)": 6,
+    "Sprain of ankle": 4,
+}
+
+APPLICATION = """\
+import sys
+import pandas as pd
+
+for path in sys.argv[1:]:
+    print(pd.read_csv(path)["DESCRIPTION"].describe())
+"""
+
+
+@contextmanager
+def object_store() -> Iterator[str]:
+    """Run an S3 server in this process, on loopback; yield its URL."""
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - only the demo needs it
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What all that happens in a demo shares.
+
+    Attributes:
+        console: what it is told on.
+        folder: where the people's folders are.
+        endpoint: the object store's URL.
+    """
+
+    console: Console
+    folder: str
+    endpoint: str
+
+    def say(self, title: str, detail: str = "") -> None:
+        """Tell what comes next."""
+        self.console.print(f"\n[bold cyan]{title}[/]" + (f"\n[dim]{detail}[/]" if detail else ""))
+
+    def desk(self, name: str = "") -> Desk:
+        """Return a person's place, with a folder of that name; without one, the stage is theirs."""
+        folder = os.path.join(self.folder, name)
+        os.makedirs(folder, exist_ok=True)
+        return Desk(self, name, folder)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One person's place: a folder, and the commands that they type there."""
+
+    stage: Stage
+    name: str
+    folder: str
+
+    def run(self, *arguments: str, quiet: bool = False) -> str:
+        """Show a command and what it prints; return that."""
+        self._prompt(arguments)
+        printed = self.quietly(*arguments)
+        if printed and not quiet:
+            self._say(printed, "dim")
+        return printed
+
+    def is_refused(self, *arguments: str) -> None:
+        """Show a command that must fail, and why it does.
+
+        Raises:
+            Exit: it succeeds.
+        """
+        self._prompt(arguments)
+        done = self._call(arguments)
+        self._say(done.stderr or done.stdout, "yellow")
+        if not done.returncode:
+            raise typer.Exit(1)
+
+    def quietly(self, *arguments: str) -> str:
+        """Run a command, and return what it prints.
+
+        Raises:
+            Exit: it fails, which is shown.
+        """
+        done = self._call(arguments)
+        if done.returncode:
+            self._say(done.stderr, "red")
+            raise typer.Exit(done.returncode)
+        return done.stdout
+
+    def _prompt(self, arguments: Iterable[str]) -> None:
+        self.stage.console.print(f"{self.name}$", style="green", end=" ")
+        # Digests are for machines, and their first digits enough for people.
+        typed = DIGEST.sub(r"\1…", shlex.join(arguments))
+        self.stage.console.print(f"connectors {typed}", soft_wrap=True, markup=False)
+
+    def _say(self, text: str, style: str) -> None:
+        self.stage.console.print(text.rstrip(), style=style, markup=False, soft_wrap=True)
+
+    def _call(self, arguments: Iterable[str]) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {
+            "PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", ""),
+            "CONNECTORS_STORE": "store",
+            "CONNECTORS_IDENTITIES": "identities",
+        }
+        command = [sys.executable, "-m", "connectors", *arguments]
+        return subprocess.run(  # noqa: S603 - our own command
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
+
+    def path(self, name: str) -> str:
+        """Return a file's path."""
+        return os.path.join(self.folder, name)
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file."""
+        with open(self.path(name), "w") as file:
+            file.write(text)
+
+    def write_conditions(self, name: str) -> int:
+        """Write a table of made-up conditions, the same in every run; return how many."""
+        rows = _conditions()
+        with open(self.path(name), "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("START", "STOP", "PATIENT", "DESCRIPTION"))
+            writer.writerows(rows)
+        return len(rows)
+
+    def rent_bucket(self, bucket: str) -> None:
+        """Make a bucket, and ``owner.json``: the credentials document of whoever owns it."""
+        from botocore.session import Session  # noqa: PLC0415 - only the demo needs it
+
+        access, secret = bucket, os.urandom(8).hex()
+        client = Session().create_client(
+            "s3",
+            region_name="us-east-1",
+            endpoint_url=self.stage.endpoint,
+            aws_access_key_id=access,
+            aws_secret_access_key=secret,
+        )
+        client.create_bucket(Bucket=bucket)
+        account = {
+            "type": "s3",
+            "access_key_id": access,
+            "secret_access_key": secret,
+            "region": "us-east-1",
+            "endpoint_url": self.stage.endpoint,
+            "encryption": None,  # the files are sealed before they are uploaded
+        }
+        self.write("owner.json", json.dumps(account))
+
+    def own_object(self, name: str, bucket: str, key: str) -> None:
+        """Give the owner of a bucket a way to an object in it, as ``dataset://bucket/NAME`` of an app config."""
+        options = ("--location", f"s3://{bucket}/{key}", "--credentials", "owner.json")
+        self.quietly("dataset", "new", "owner", "bucket", name, *options)
+
+    def presign(self, method: str, bucket: str, key: str, secret: str, out: str) -> str:
+        """Presign a URL, as a credentials document; return the dataset's location."""
+        options = ("--method", method, "--expires", "3600", "--credentials", "owner.json")
+        self.run("presign", f"s3://{bucket}/{key}", *options, "-K", secret, "--out", out)
+        return f"{self.stage.endpoint}/{bucket}/{key}"
+
+    def show_answer(self, printed: str, sealed: Iterable[str]) -> None:
+        """Show the application's answer as a table, and what the storage saw of it all."""
+        from rich.table import Table  # noqa: PLC0415 - every verb would wait for it
+
+        answer = Table(title="What the result says", title_justify="left", show_header=False)
+        answer.add_column(style="bold")
+        answer.add_column(justify="right")
+        for line in printed.splitlines():
+            name, _, value = line.partition(" ")
+            if name in ("count", "unique", "top", "freq"):
+                answer.add_row(name, value.strip())
+        self.stage.console.print()
+        self.stage.console.print(answer)
+        seen = Table(title="All that the storage saw", title_justify="left", show_header=False)
+        for path in sealed:
+            with open(path, "rb") as file:
+                head = file.read(24).hex(" ")
+            seen.add_row(os.path.basename(path), f"{os.path.getsize(path):,} bytes", f"{head} …")
+        self.stage.console.print(seen)
+
+
+def _conditions() -> list[tuple[str, str, str, str]]:
+    chance = random.Random(2020)  # noqa: S311 - no secret depends on it
+    names, weights = list(CONDITIONS), list(CONDITIONS.values())
+    rows = []
+    for patient in range(PATIENTS):
+        for name in chance.choices(names, weights, k=chance.randint(1, 12)):
+            day = f"{chance.randint(1990, 2020)}-{chance.randint(1, 12):02}-{chance.randint(1, 28):02}"
+            rows.append((day, "", f"patient-{patient:05}", name))
+    return rows
