@@ -133,8 +133,8 @@ def named(members: Any, path: Path, people: dict[str, str]) -> set[str]:
     """
     if path[0] == "request":
         return {digest_of(canonical_bytes(members["request"]))}
-    if len(path) == 1:
-        return set()
+    if len(path) == 1:  # whoever is missing now, or says something twice
+        return {*people, *people.values()}
     envelope = at(members, path[:2]) if isinstance(path[1], int) else members[path[0]]
     found = {envelope["payload"][member] for member in ("party", "request") if member in envelope["payload"]}
     return found | {people[one] for one in found if one in people}
