@@ -91,7 +91,8 @@ def change(draw: Any, members: Any, inside: Callable[[Path], bool] = bool) -> tu
     # What was in it is missing now, or something is in it that was not.
     for one in (value, parent[last] if how in ("another", "another type") else None):
         concerned |= one.keys() if isinstance(one, dict) else set()
-    return path, concerned if len(path) == 1 else concerned - {"request", "documents"}
+    # Whatever is refused inside of a document is inside of these as well.
+    return path, concerned - {"request", "documents"} if len(path) > len(("request", "documents")) else concerned
 
 
 def _add(draw: Any, parent: Any, last: str | int) -> str:
