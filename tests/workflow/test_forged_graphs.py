@@ -1,8 +1,8 @@
 """Workflows that hypothesis makes up, and forgers that it makes up for them: nothing passes that not all have signed.
 
-To see how many forgeries of each kind there were, and what came of them::
+To see how many forgeries of each kind there were among the few hundred of every run, and what came of them::
 
-    pytest tests/workflow/test_forged_graphs.py -m slow --hypothesis-show-statistics
+    pytest tests/workflow/test_forged_graphs.py -m "not slow" --hypothesis-show-statistics
 """
 
 from __future__ import annotations
