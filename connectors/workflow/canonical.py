@@ -30,7 +30,8 @@ def canonical_bytes(value: Mapping[str, Any]) -> bytes:
     r"""Return the one form of a JSON object.
 
     Raises:
-        InvalidDocument: it holds what JSON cannot, or a number that not every reader reads alike.
+        InvalidDocument: it holds what JSON cannot, or a number that not every reader reads alike; or it is nested too
+            deeply.
 
     >>> canonical_bytes({"b": "é", "a": [1, True, None]})
     b'{"a":[1,true,null],"b":"\xc3\xa9"}'
@@ -39,6 +40,8 @@ def canonical_bytes(value: Mapping[str, Any]) -> bytes:
         return rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError):
         message = "a document holds a number beyond 2^53, or half of a character, which have no canonical form"
+    except RecursionError:
+        message = "a document is nested too deeply"
     raise InvalidDocument(message)
 
 

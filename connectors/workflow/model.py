@@ -37,6 +37,7 @@ __all__ = [
 
 _MODEL = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, populate_by_name=True)
 D = TypeVar("D", bound="Document")
+_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"  # \d has the digits of all scripts
 _SHOWABLE = re.compile(r"[^\x00-\x1f\x7f]*")
 
 
@@ -92,7 +93,7 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterVali
 """One line that people read."""
 Name = Annotated[str, AfterValidator(_check_name)]
 """A name that becomes a folder's."""
-Moment = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"), AfterValidator(_check_moment)]
+Moment = Annotated[str, StringConstraints(pattern=_MOMENT), AfterValidator(_check_moment)]
 """A time in UTC, to the second: 2026-01-02T03:04:05Z."""
 Base64 = Annotated[str, AfterValidator(_check_base64)]
 Text = Annotated[str, StringConstraints(max_length=1 << 20)]
@@ -163,7 +164,7 @@ class Document(Part):
         try:
             return build()
         except ValidationError as error:
-            problems = "; ".join(_problems(error))
+            problems = problems_of(error)
         message = f"the {cls.kind} breaks rules: {problems}"
         raise InvalidDocument(message)
 
@@ -180,9 +181,11 @@ class Document(Part):
             message = f"this is no {cls.kind}: its schema is not {expected!r}"
             raise InvalidDocument(message)
         made = cls._checked(lambda: cls.model_validate_json(canonical_bytes(rest)))
-        if made.members() != members:
+        again = made.members()
+        if again != members:
             # A null that could be left out, for one: two forms of one document.
-            message = f"the {cls.kind} is not written as it would be written here; write it anew"
+            odd = sorted(name for name in {**again, **members} if again.get(name, ...) != members.get(name, ...))
+            message = f"the {cls.kind} is not written as it would be written here: {', '.join(odd)}; write it anew"
             raise InvalidDocument(message)
         return made
 
@@ -193,8 +196,9 @@ def _without_cached(made: D) -> D:
     return made
 
 
-def _problems(error: ValidationError) -> list[str]:
-    return [
+def problems_of(error: ValidationError) -> str:
+    """Return which rules are broken, each with its member, and without what stands there."""
+    return "; ".join(
         f"{'.'.join(str(part) for part in detail['loc']) or 'it'}: {detail['msg'].removeprefix('Value error, ')}"
         for detail in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
+    )

@@ -15,6 +15,7 @@ from connectors.errors import InvalidDocument, ObjectChanged
 from connectors.workflow.canonical import canonical_bytes, parse_canonical
 from connectors.workflow.drafts import Draft
 from connectors.workflow.requests import KINDS, parse_documents
+from connectors.workflow.store import is_draft_name
 from connectors.workflow.verification import Bundle
 
 if TYPE_CHECKING:
@@ -129,6 +130,10 @@ def _parse_parcel(members: dict[str, Any]) -> Passed:
     if set(members) != {"schema", "documents", "drafts"} or not (_holds_objects(documents) and _holds_objects(drafts)):
         message = "the parcel has the members schema, documents and drafts, the latter two with documents by name"
         raise InvalidDocument(message)
+    for name in drafts or {}:
+        if not is_draft_name(name):
+            message = f"the parcel holds a draft that is called {name!r}, which no draft here can be called"
+            raise InvalidDocument(message)
     return Passed(
         parse_documents(documents or {}),
         drafts={name: Draft.from_members(one) for name, one in (drafts or {}).items()},

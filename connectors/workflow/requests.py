@@ -89,8 +89,12 @@ class Request(Document):
             odd = ", ".join(sorted(needed ^ set(self.documents)))
             message = f"the request holds other documents than its workflow refers to: {odd}"
             raise InvalidDocument(message)
-        if list(self.approvers) != sorted(graph.owners()):
-            message = "the request's approvers are not those who own something in its workflow, each once and sorted"
+        owners = graph.owners()
+        if list(self.approvers) != sorted(owners):
+            odd = ", ".join(sorted(owners ^ {*self.approvers})) or "they are the right ones in another order"
+            message = (
+                f"the request's approvers are not those who own something in its workflow, each once and sorted: {odd}"
+            )
             raise InvalidDocument(message)
         return graph
 

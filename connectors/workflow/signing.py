@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from connectors.errors import InvalidDocument, NotApproved
 from connectors.workflow.canonical import canonical_bytes, digest_of, parse_canonical
 from connectors.workflow.documents import PublicKey
-from connectors.workflow.model import Base64, Digest, Document, Part
+from connectors.workflow.model import Base64, Digest, Document, Part, problems_of
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer, SSlibKey  # type: ignore[attr-defined]  # it has no __all__
@@ -73,9 +73,15 @@ class Envelope(Part):
         """
         members = parse_canonical(data)
         try:
-            return cls.model_validate_json(canonical_bytes(members))
-        except ValidationError:
-            message = "this is no envelope with one signature (DSSE)"
+            made = cls.model_validate_json(data)
+        except ValidationError as error:
+            message = f"this is no envelope with one signature (DSSE): {problems_of(error)}"
+        else:
+            if made.to_bytes() == data:
+                return made
+            message = (
+                f"an envelope has the members payload, payloadType and signatures, and this one {', '.join(members)}"
+            )
         raise InvalidDocument(message)
 
     def document(self, *kinds: type[D]) -> D:
@@ -86,9 +92,17 @@ class Envelope(Part):
         """
         for kind in kinds:
             if self.payload_type == payload_type(kind):
-                return kind.from_bytes(base64.b64decode(self.payload))
+                return self._document(kind)
         expected = " or ".join(kind.kind for kind in kinds)
-        message = f"the envelope holds {self.payload_type!r}, and a {expected} was expected"
+        message = f"the envelope's payloadType is {self.payload_type!r}, and a {expected} was expected"
+        raise InvalidDocument(message)
+
+    def _document(self, kind: type[D]) -> D:
+        try:
+            return kind.from_bytes(base64.b64decode(self.payload))
+        except InvalidDocument as error:
+            problem = str(error)
+        message = f"the payload that the key {self.signatures[0].keyid} is said to have signed: {problem}"
         raise InvalidDocument(message)
 
     def verify(self, party: Party) -> None:

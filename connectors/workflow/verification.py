@@ -38,12 +38,14 @@ class Standing:
         approved: the parties that have approved, by digest.
         missing: those that are still to decide.
         against: who has declined or revoked, and why.
+        late: those that have approved after it had expired.
     """
 
     state: State
     approved: frozenset[str]
     missing: frozenset[str]
     against: dict[str, str] = field(default_factory=dict)
+    late: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +105,19 @@ def _envelopes(members: dict[str, Any], name: str) -> tuple[Envelope, ...]:
     if not isinstance(given, list):
         message = f"the bundle's {name} are a list of envelopes"
         raise InvalidDocument(message)
-    return tuple(_envelope(one, name) for one in given)
+    return tuple(_envelope(one, f"{name}.{place}") for place, one in enumerate(given))
 
 
 def _envelope(given: object, name: str) -> Envelope:
     if not isinstance(given, dict):
         message = f"what stands in the bundle's {name} is no envelope"
         raise InvalidDocument(message)
-    return Envelope.from_bytes(canonical_bytes(given))
+    try:
+        return Envelope.from_bytes(canonical_bytes(given))
+    except InvalidDocument as error:
+        problem = str(error)
+    message = f"{name}: {problem}"
+    raise InvalidDocument(message)
 
 
 def trust_digest(parties: Collection[str]) -> str:
@@ -144,7 +151,7 @@ def standing(bundle: Bundle, trusted: Collection[str], now: datetime | None = No
     state: State
     approved = frozenset(name for name, one in decisions.items() if one.verdict == "approve")
     missing = frozenset(request.approvers) - decisions.keys()
-    late = [name for name in approved if moment_of(decisions[name].when) > moment_of(request.expires)]
+    late = frozenset(name for name in approved if moment_of(decisions[name].when) > moment_of(request.expires))
     if against:
         state = "revoked"
     elif len(approved) < len(decisions):
@@ -156,7 +163,7 @@ def standing(bundle: Bundle, trusted: Collection[str], now: datetime | None = No
         state = "approved"
     else:
         state = "expired" if (now or datetime.now(UTC)) > moment_of(request.expires) else "pending"
-    return Standing(state, approved, missing, against)
+    return Standing(state, approved, missing, against, late)
 
 
 def _said(request: Request, envelopes: Iterable[Envelope], kind: type[S]) -> dict[str, S]:
@@ -250,8 +257,8 @@ def describe(request: Request, found: Standing) -> str:
         case "pending":
             return f"the request is not approved yet: {names(found.missing)} {_have(found.missing)} not decided"
         case "expired":
-            who = f"{names(found.missing)} had" if found.missing else "all had"
-            return f"the request expired on {request.expires} before {who} approved it; ask again with a new one"
+            who = names(found.missing | found.late)
+            return f"the request expired on {request.expires} before {who} had approved it; ask again with a new one"
         case _:
             return f"the request was {found.state}: {reasons}"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner
 
 from connectors.workflow.documents import (
@@ -60,8 +62,8 @@ class Person:
 
 @functools.cache
 def person(name: str) -> Person:
-    """Return a party with a fresh key; the same one each time."""
-    signer = CryptoSigner.generate_ed25519()
+    """Return a party with a key that comes from its name alone: digests are the same in every run."""
+    signer = CryptoSigner(Ed25519PrivateKey.from_private_bytes(sha256(name.encode()).digest()))
     contact = f"{name.split(maxsplit=1)[0].lower()}@example.org"
     return Person(Party(name=name, contact=contact, keys=(public_key_of(signer),)), signer)
 

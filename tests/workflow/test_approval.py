@@ -12,7 +12,7 @@ from connectors.errors import InvalidDocument, NotApproved
 from connectors.workflow.canonical import canonical_bytes
 from connectors.workflow.documents import Placeholder, Revocation, Workflow
 from connectors.workflow.model import moment_text
-from connectors.workflow.requests import make_request
+from connectors.workflow.requests import Request, make_request
 from connectors.workflow.runtime import runtime_configs
 from connectors.workflow.signing import sign
 from connectors.workflow.verification import Bundle, standing, verify
@@ -69,6 +69,10 @@ def test_states():
             lambda told, bundle: [*bundle.decisions[:2], decided(bundle.request, told.receiver, request="00" * 32)],
             "is about the request 0000",
         ),
+        (
+            lambda told, bundle: [*bundle.decisions[:2], decided(bundle.request, told.receiver, when="2026-05-01T00:00:00Z")],
+            "the request expired on 2026-03-31T12:00:00Z before 'Registry C' had approved it",
+        ),
     ],
 )  # fmt: skip
 def test_whatever_is_amiss_stops_it_and_says_who(change, message):
@@ -112,7 +116,7 @@ def test_whatever_is_amiss_stops_it_and_says_who(change, message):
         (
             lambda told, bundle: decided(bundle.request, told.lab),
             InvalidDocument,
-            "holds 'application/vnd.enclave-connectors.decision.v1.json', and a submission was expected",
+            "payloadType is 'application/vnd.enclave-connectors.decision.v1.json', and a submission was expected",
         ),
     ],
     ids=["another request", "another party", "a stranger", "another's key", "another signature", "an approval"],
@@ -171,6 +175,40 @@ def test_another_identifier_measurement_or_party_is_refused():
     for one in trusted:
         with pytest.raises(NotApproved, match="is not among the trusted parties"):
             verify(bundle, trusted - {one}, share.identifier, MEASUREMENT, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda one: one.update(payload="e30"), "decisions.1: .* payload: base64 with its padding is expected"),
+        (lambda one: one.update(payload="e30="), "the payload that the key {keyid} is said to have signed: this is no decision"),
+        (lambda one: one.update(payload="AAAA"), "the payload that the key {keyid} is said to have signed: a document is a JSON"),
+        (lambda one: one["signatures"][0].update(sig=""), "what is said to come from {name!r} does not"),
+        (lambda one: one["signatures"][0].pop("keyid"), r"decisions.1: .* signatures\.0\.keyid: Field required"),
+        (lambda one: one.update(payload_type=one.pop("payloadType")), "decisions.1: .* this one payload, payload_type, signatures"),
+        (lambda one: one.update(payloadType="text/plain"), "the envelope's payloadType is 'text/plain'"),
+    ],
+)  # fmt: skip
+def test_an_envelope_that_was_changed_is_named_with_its_member(change, message):
+    told, bundle, trusted = approved()
+    (share,) = runtime_configs(bundle.request).values()
+    members = json.loads(bundle.to_bytes())
+    keyid = members["decisions"][1]["signatures"][0]["keyid"]
+    change(members["decisions"][1])
+    with pytest.raises((InvalidDocument, NotApproved), match=message.format(keyid=keyid, name=told.lab.party.name)):
+        verify(Bundle.from_bytes(canonical_bytes(members)), trusted, share.identifier, MEASUREMENT, now=NOW)
+
+
+def test_who_is_asked_and_owns_nothing_is_named_and_who_is_not_asked():
+    told, bundle, _ = approved()
+    gone, added = told.clinic.party.digest, "00" * 32
+    approvers = sorted({*bundle.request.approvers, added} - {gone})
+    request = Request.from_members({**bundle.request.members(), "approvers": approvers})
+    with pytest.raises(InvalidDocument, match=f"approvers are not .*: {added}, {gone}"):
+        _ = request.graph
+    request = Request.from_members({**bundle.request.members(), "approvers": list(bundle.request.approvers[::-1])})
+    with pytest.raises(InvalidDocument, match="in another order"):
+        _ = request.graph
 
 
 def test_a_place_that_is_not_filled_cannot_be_asked_about():

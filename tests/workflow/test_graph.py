@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import generated_workflows
 import networkx as nx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from parties import MEASUREMENT, edge, person, story
 
@@ -150,12 +151,34 @@ def graphs(draw):
     return Graph(workflow, {one.digest: one for one in (owner, application, app, dataset)})
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-@given(graphs())
-def test_reach_is_what_another_library_finds(graph):
+def drawn(graph: Graph) -> nx.DiGraph:
+    """The same graph, in another library."""
     other = nx.DiGraph()
     other.add_nodes_from(graph.nodes)
     other.add_edges_from((one.source.id, one.target.id) for one in graph.workflow.edges)
+    return other
+
+
+@pytest.mark.parametrize("strategy", [graphs(), generated_workflows.graphs()], ids=["large", "all members"])
+def test_generated_graphs_have_circles_and_applications_that_hand_on(strategy):
+    trying = settings(max_examples=500, derandomize=True, database=None, phases=[Phase.generate])
+    circle = find(strategy, lambda graph: any(len(one) > 2 for one in nx.simple_cycles(drawn(graph))), settings=trying)
+    assert any(graph_is_both(circle, name) for name in circle.nodes)
+    assert find(strategy, lambda graph: any(hands_on(graph, edge) for edge in graph.workflow.edges), settings=trying)
+
+
+def graph_is_both(graph: Graph, name: str) -> bool:
+    return isinstance(graph.nodes[name], Dataset) and graph.nodes[name].direction == "both"
+
+
+def hands_on(graph: Graph, edge) -> bool:
+    return graph.is_app(edge.source.id) and graph.is_app(edge.target.id)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(graphs() | generated_workflows.graphs())
+def test_reach_is_what_another_library_finds(graph):
+    other = drawn(graph)
     expected = set()
     for source in graph.nodes:
         if not graph.is_app(source):

@@ -115,8 +115,9 @@ def test_documents_arrive_with_all_that_they_refer_to(here, there):
         lambda members: members.pop("drafts"),
         lambda members: members.update(more={}),
         lambda members: members["drafts"].update(x={}),
+        lambda members: members["drafts"].update({"../x": Draft(workflow=story()[1]).members()}),
     ],
-    ids=["name", "no document", "no digest", "documents", "without drafts", "more", "no draft"],
+    ids=["name", "no document", "no digest", "documents", "without drafts", "more", "no draft", "no draft's name"],
 )
 def test_nothing_is_kept_of_a_parcel_that_was_changed(here, there, change):
     told, _ = story()
