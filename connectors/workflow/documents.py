@@ -124,6 +124,13 @@ class Application(Document):
     image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$", max_length=1000)]
     builds: Annotated[tuple[Build, ...], Field(min_length=1)]
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len({build.measurement for build in self.builds}) < len(self.builds):
+            message = "builds: each has a measurement of its own, by which it is known"
+            raise ValueError(message)
+        return self
+
 
 class BuildReference(Part):
     """A build of an application."""

@@ -6,7 +6,7 @@ import pytest
 from parties import person, story
 
 from connectors.errors import InvalidDocument
-from connectors.workflow.documents import AppConfig, Dataset, Decision, Party, Workflow
+from connectors.workflow.documents import AppConfig, Application, Dataset, Decision, Party, Workflow
 
 
 def test_another_kind_and_other_members_are_refused():
@@ -61,6 +61,13 @@ def test_edges_are_sorted_and_each_once():
     for edges in (members["edges"][::-1], members["edges"] * 2):
         with pytest.raises(InvalidDocument, match="edges: sorted"):
             Workflow.from_members({**members, "edges": edges})
+
+
+def test_builds_are_known_by_their_measurements():
+    members = members_of(Application)
+    (build,) = members["builds"]
+    with pytest.raises(InvalidDocument, match="builds: each has a measurement of its own"):
+        Application.from_members({**members, "builds": [build, {**build, "debug": True}]})
 
 
 def test_who_declines_says_why():
