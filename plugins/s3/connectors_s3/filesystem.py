@@ -226,8 +226,8 @@ class S3(Guarded, S3FileSystem):
             NotSupported: other versions than the latest are asked for, or not all that there is.
             StorageUnavailable: the pages lead nowhere.
         """
-        if any(others.values()):
-            message = f"listings are of the latest versions, and whole; leave out {', '.join(others)}"
+        if unknown := [name for name, value in others.items() if value]:
+            message = f"listings are of the latest versions, and whole; leave out {', '.join(unknown)}"
             raise NotSupported(message)
         where, asked = shown(f"{bucket}/{prefix}"), {"Bucket": bucket, "Prefix": prefix, "Delimiter": delimiter}
         pages, more = Pages(where), True
