@@ -168,7 +168,7 @@ class FolderManifest:
         try:
             # Many a storage is asked only when something is read, so also that may find nothing.
             with buffered(self._open_source(), self._codec, name=self._dataset) as file:
-                members, pin = parse_manifest(file.read()), file.raw.pin  # type: ignore[attr-defined]  # a RawIOBase
+                members, pin = parse_manifest(file.read()), file.raw.pin
         except ObjectNotFound:
             self._is_new = self._is_empty()
         else:

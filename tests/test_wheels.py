@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 UV = Path(sys.executable).parent / "uv"
 PLUGINS = ["azure", "gcs", "https", "s3", "sftp"]
+ORIGIN = json.loads(distribution("enclave-connectors").read_text("direct_url.json") or "{}")
+"""Where this distribution was installed from: https://packaging.python.org/specifications/direct-url/"""
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +26,16 @@ def wheels(tmp_path_factory):
         command = [UV, "build", "--quiet", "--offline", "--wheel", "--no-build-isolation", "--out-dir", folder, place]
         subprocess.run([*command, "--python", sys.executable], check=True, capture_output=True)
     return {path.name.split("-")[0]: path for path in folder.glob("*.whl")}
+
+
+@pytest.mark.skipif("dir_info" in ORIGIN, reason="what is installed is this folder; `make test-wheels` installs wheels")
+def test_installed_wheels_are_what_is_tested():
+    names = ["connectors", *(f"connectors_{name}" for name in PLUGINS)]
+    program = f"import {', '.join(names)}, sys; print(*(sys.modules[name].__file__ for name in {names}), sep='\\n')"
+    imported = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=ROOT)
+    files = [one.__file__ for name, one in sys.modules.items() if name.partition(".")[0] in names]
+    for file in [*files, *imported.stdout.split()]:
+        assert Path(file).is_relative_to(sys.prefix), file
 
 
 def test_every_distribution_is_built(wheels):

@@ -41,9 +41,23 @@ BUFFER_SIZE = 1 << 12
 """Bytes buffered for lines and small reads: a page. A read that touches one chunk costs one; few pages touch two."""
 
 
-def buffered(source: Source, codec: Format, *, name: str | None = None) -> io.BufferedReader:
+class PlainFile(io.BufferedReader):
+    """A file of plain bytes that is read through a buffer.
+
+    It has a `size` as the files of fsspec's own filesystems have: fsspec's `tail` asks for it.
+    """
+
+    raw: SealedReader
+
+    @property
+    def size(self) -> int:
+        """The plain size in bytes, verified."""
+        return self.raw.size
+
+
+def buffered(source: Source, codec: Format, *, name: str | None = None) -> PlainFile:
     """Return a file of plain bytes over a source and a format that are chosen already."""
-    return io.BufferedReader(SealedReader(source, codec, name=name), BUFFER_SIZE)
+    return PlainFile(SealedReader(source, codec, name=name), BUFFER_SIZE)
 
 
 def open_reader(

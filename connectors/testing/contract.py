@@ -106,6 +106,9 @@ class BackendContract(Contract):
         assert fs.isfile(path)
         assert fs.exists(path)
         assert fs.cat_file(path, 100, 2 * CHUNK) == data[100 : 2 * CHUNK]
+        assert fs.head(path, 100) == data[:100]
+        assert fs.tail(path, CHUNK + 1) == data[-CHUNK - 1 :]
+        assert fs.tail(path, len(data) + 1) == data
         starts, ends = [0, 3 * CHUNK, -5], [10, 4 * CHUNK, None]
         assert fs.cat_ranges([path] * 3, starts, ends) == [data[a:b] for a, b in zip(starts, ends, strict=True)]
 

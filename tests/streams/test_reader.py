@@ -413,6 +413,10 @@ class TestManners:
         assert (len(file._opened), len(file._buffer), file._fetched, file._object) == (0, 0, None, None)
         assert repr(file) == "<SealedReader  closed>"
 
+    def test_its_buffer_knows_the_size_too_as_fsspecs_own_files_do(self) -> None:
+        with connectors.open_reader(io.BytesIO(COBBLESTONE.seal(plain_bytes(50_000))), KEY) as file:
+            assert file.size == 50_000
+
     @pytest.mark.parametrize("offset", [1.0, "1", None])
     def test_an_offset_is_a_whole_number(self, file: SealedReader, offset: Any) -> None:
         with pytest.raises(TypeError):

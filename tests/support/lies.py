@@ -88,6 +88,8 @@ def _(forger: Forger) -> None:
 def _(forger: Forger) -> None:
     others = forger.another()["decisions"]
     forger.names |= {one["payload"]["request"] for one in (*others, *forger.decisions)}
+    if len(forger.names) == 1:  # the other one happens to be the same, and somebody has said it twice
+        forger.names |= {one.party.name for one in forger.agreed.people.values()}
     chosen = forger.pick(others)
     place = forger.pick(range(len(forger.decisions)))
     if forger.draw(some(True, False)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import gc
 import http.client
+import importlib
 import io
 import json
 import logging
@@ -32,7 +33,11 @@ __all__ = ["everything_logged", "files_below", "frames_of", "reachable", "serial
 
 MOST = 15_000
 """Objects that are looked at, from one on."""
-_OURS = (f"{ROOT}/connectors/", *(f"{ROOT}/plugins/{name}/connectors_{name}/" for name in ("azure", "gcs", "https", "s3", "sftp")))  # fmt: skip
+_OURS = tuple(
+    f"{folder}/"  # of this project, or of the wheels that are tested
+    for name in ("connectors", *(f"connectors_{name}" for name in ("azure", "gcs", "https", "s3", "sftp")))
+    for folder in importlib.import_module(name).__path__
+)
 _LEAVES = (
     *(str, bytes, int, float, bool, type(None), type, types.ModuleType, types.FrameType, types.CodeType),
     # A function's variables are where secrets are kept: neither a debugger nor a traceback shows them.

@@ -150,12 +150,12 @@ def test_ambient_credentials_are_taken_when_they_are_asked_for(
 def test_token_of_the_machine_s_metadata_server_is_taken_when_that_is_asked_for(google: Any) -> None:
     google.objects["key"] = (7, b"sealed")
     headers = {"Metadata-Flavor": "Google", "Content-Type": "application/json"}
+    accounts = "/computeMetadata/v1/instance/service-accounts"
+    token = {"access_token": "ya29.meta", "expires_in": 3600}
     answers = {
-        "/computeMetadata/v1/instance/service-accounts/default/token": {
-            "access_token": "ya29.meta",
-            "expires_in": 3600,
-        },
-        "/computeMetadata/v1/instance/service-accounts/default/": {"email": "a@b.example", "scopes": [], "aliases": []},
+        f"{accounts}/default/": {"email": "a@b.example", "scopes": [], "aliases": []},
+        f"{accounts}/default/token": token,
+        f"{accounts}/a@b.example/token": token,  # where versions of google-auth ask that came before
     }
 
     def metadata(request: Request) -> Answer:

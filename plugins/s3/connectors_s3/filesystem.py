@@ -7,7 +7,14 @@ import functools
 import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from connectors.errors import ConfigError, ConnectorError, MachineFailed, NotAnObject, StorageUnavailable
+from connectors.errors import (
+    ConfigError,
+    ConnectorError,
+    MachineFailed,
+    NotAnObject,
+    NotSupported,
+    StorageUnavailable,
+)
 from connectors.guarded import Guarded
 from connectors.pages import Pages
 from connectors_s3.faults import FOREIGN, Action, is_bug, storage_error
@@ -24,8 +31,6 @@ if TYPE_CHECKING:
     from connectors_s3.credentials import S3Credentials
 
 __all__ = ["S3"]
-
-_LISTED = ("Contents", "CommonPrefixes")
 
 
 def _translated(name: str, action: Action) -> Callable[..., Coroutine[Any, Any, Any]]:
@@ -67,6 +72,24 @@ def _check_below(path: str, found: Iterable[Any]) -> None:
         if not f"{name}/".startswith(f"{path}/"):
             message = f"S3 lists what was not asked for, in {shown(path)}"
             raise StorageUnavailable(message)
+
+
+def _entries(page: dict[str, Any], bucket: str, where: str) -> list[dict[str, Any]]:
+    """Return what is told of the objects and folders on a page of a listing, as s3fs does.
+
+    Raises:
+        StorageUnavailable: a name or a size is not told.
+    """
+    folder = {"Size": 0, "StorageClass": "DIRECTORY", "type": "directory"}
+    try:
+        found = [
+            *({**folder, "Key": one["Prefix"][:-1]} for one in page.get("CommonPrefixes", ())),
+            *({**one, "type": "file"} for one in page.get("Contents", ())),
+        ]
+        return [{**one, "Key": (name := f"{bucket}/{one['Key']}"), "name": name, "size": one["Size"]} for one in found]
+    except KeyError:
+        message = f"S3 lists {where} without names or sizes"
+    raise StorageUnavailable(message)
 
 
 class S3(Guarded, S3FileSystem):
@@ -191,12 +214,34 @@ class S3(Guarded, S3FileSystem):
     makedirs = sync_wrapper(_makedirs)
     rmdir = sync_wrapper(_rmdir)
 
-    async def _list_pages(self, method: str, **kwargs: Any) -> AsyncIterator[dict[str, Any]]:
-        pages = Pages(shown("/".join([kwargs["Bucket"], kwargs.get("Prefix", "")])))
-        async for page in super()._list_pages(method, **kwargs):
-            names = (one.get("Key") or one.get("Prefix") for kind in _LISTED for one in page.get(kind, ()))
-            pages.turned(next(names, None), page.get("NextContinuationToken"))
-            yield page
+    async def _iterdir(
+        self, bucket: str, delimiter: str = "/", prefix: str = "", **others: Any
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield what is in a folder, in the place of s3fs's own.
+
+        Many a version of that goes through the pages with botocore's paginator, which goes on for as long as there are
+        more, and takes a page that does not say where the next one is for the last.
+
+        Raises:
+            NotSupported: other versions than the latest are asked for, or not all that there is.
+            StorageUnavailable: the pages lead nowhere.
+        """
+        if unknown := [name for name, value in others.items() if value]:
+            message = f"listings are of the latest versions, and whole; leave out {', '.join(unknown)}"
+            raise NotSupported(message)
+        where, asked = shown(f"{bucket}/{prefix}"), {"Bucket": bucket, "Prefix": prefix, "Delimiter": delimiter}
+        pages, more = Pages(where), True
+        while more:
+            page = await self._call_s3("list_objects_v2", **asked)
+            more, token = page.get("IsTruncated", False), page.get("NextContinuationToken")
+            if more and not token:
+                message = f"S3 says that its list of {where} goes on, and not where"
+                raise StorageUnavailable(message)
+            found = _entries(page, bucket, where)
+            pages.turned(found[0]["name"] if found else None, token if more else None)
+            asked["ContinuationToken"] = token
+            for entry in found:
+                yield entry
 
     def modified(self, path: str, **kwargs: Any) -> Any:
         """Return when an object was last written, as S3 says.

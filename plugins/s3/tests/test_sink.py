@@ -259,6 +259,7 @@ def test_parts_that_cannot_be_aborted_are_reported_and_hide_no_error(
 def test_discard_twice_does_nothing_more(fs: S3, path: str, calls: list[str]) -> None:
     sink = fs.open_sink(path)
     sink.write(memoryview(bytes(6 * MIB)))
+    arrived(sink)
     sink.discard()
     sink.discard()
     assert calls == ["create_multipart_upload", "upload_part", "abort_multipart_upload"]

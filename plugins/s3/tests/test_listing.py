@@ -1,0 +1,67 @@
+"""Listings of stores that do not say what there is, and pages of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hostile import Answer, hostile_server
+
+from connectors.credentials import validate
+from connectors.errors import NotSupported, StorageUnavailable
+from connectors_s3 import S3Credentials
+from connectors_s3.filesystem import S3
+
+ENTRY = "<Contents><Key>wards/{}.csv</Key><Size>{}</Size></Contents>"
+MORE = "<IsTruncated>true</IsTruncated><NextContinuationToken>page-2</NextContinuationToken>"
+
+
+def listing(content: str) -> Answer:
+    body = f'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{content}</ListBucketResult>'
+    return Answer(200, {"Content-Type": "application/xml"}, body.encode())
+
+
+def store(document: dict[str, Any], url: str) -> S3:
+    return S3(validate(S3Credentials, {**document, "endpoint_url": url}))
+
+
+def test_all_pages_are_listed(document: dict[str, Any]) -> None:
+    folder = "<CommonPrefixes><Prefix>wards/north/</Prefix></CommonPrefixes>"
+    pages = [f"{MORE}{ENTRY.format('east', 5)}{folder}", ENTRY.format("west", 7)]
+    with hostile_server(lambda request: listing(pages[request.number])) as (url, seen):
+        found = store(document, url).ls("clinic/wards", detail=True)
+    assert {one["name"]: (one["type"], one["size"]) for one in found} == {
+        "clinic/wards/east.csv": ("file", 5),
+        "clinic/wards/north": ("directory", 0),
+        "clinic/wards/west.csv": ("file", 7),
+    }
+    assert ["continuation-token=page-2" in request.target for request in seen] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("<IsTruncated>true</IsTruncated>" + ENTRY.format("east", 5), "goes on, and not where"),
+        ("<Contents><Key>wards/east.csv</Key></Contents>", "without names or sizes"),
+        ("<Contents><Size>5</Size></Contents>", "without names or sizes"),
+        ("<CommonPrefixes></CommonPrefixes>", "without names or sizes"),
+        (MORE + ENTRY.format("east", 5), "in circles"),
+    ],
+)
+@pytest.mark.parametrize("look", ["ls", "find"])
+def test_listing_that_leads_nowhere_is_an_error(
+    document: dict[str, Any], content: str, message: str, look: str
+) -> None:
+    with hostile_server(lambda _: listing(content)) as (url, _):
+        fs = store(document, url)
+        with pytest.raises(StorageUnavailable, match=f"s3://clinic/wards.*{message}"):
+            getattr(fs, look)("clinic/wards")
+
+
+@pytest.mark.parametrize("option", ["versions", "max_items"])
+def test_listing_of_less_or_more_than_there_is_now_is_refused(document: dict[str, Any], option: str) -> None:
+    with hostile_server(lambda _: listing("")) as (url, seen):
+        fs = store(document, url)
+        with pytest.raises(NotSupported, match=f"leave out {option}$"):
+            fs.find("clinic/wards", **{option: True})
+    assert seen == []
