@@ -174,7 +174,7 @@ def test_end_of_the_program(parent, kind, request, tmp_path, tally):
             if kind == "S3" and what in LATE and said:
                 # To connect, its client needs a pool of threads, and the interpreter has closed all of those by then.
                 # A daemon thread may come to its end in the middle of saying so.
-                assert "connectors.errors.StorageUnavailable: " in said or "daemon" in what, said
+                assert "connectors.errors.MachineFailed: " in said or "daemon" in what, said
                 assert found == (plain if what in READS else old)
                 cases.count("told")
                 continue

@@ -384,7 +384,7 @@ PAIRS = st.tuples(versions(), versions()) | generated_workflows.parties().flatma
 """Versions that are much alike, and others that have all members, circles and any names."""
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(PAIRS)
 def test_nothing_is_left_out(pair):
     before, after = pair

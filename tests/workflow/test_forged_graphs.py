@@ -88,7 +88,7 @@ def forge(data: st.DataObject, counted: Counter) -> None:
     hold(forger, f"{what}; {effort}", counted)
 
 
-@settings(TRYING, max_examples=400)
+@settings(TRYING, max_examples=250)
 @given(st.data())
 def test_no_forgery_passes(data):
     forge(data, Counter())

@@ -6,7 +6,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientPayloadError, ClientResponse, ServerDisconnectedError
+from botocore.exceptions import HTTPClientError
 
+from connectors.errors import MachineFailed
 from connectors.streams.steady import MOST_HEADS
 from connectors_s3.s3fs_types import AIOHTTPSession
 
@@ -18,6 +20,9 @@ __all__ = ["Transport"]
 _REDIRECTS = (301, 302, 307, 308)
 _REGION = "x-amz-bucket-region"
 """What S3 says with each redirect: where the bucket is."""
+
+_NO_THREAD = ("can't start new thread", "cannot schedule new futures")
+"""What Python says at the limit, and once the interpreter is ending."""
 
 MOST_TOLD = 16 << 20
 """Bytes in the largest answer that is no object's: a page of a listing tells of 1,000 keys of 1,024 bytes; and
@@ -31,6 +36,22 @@ class Transport(AIOHTTPSession):
     A redirect is not followed: it would hand the session's token, and what is written, to whomever it names. botocore
     has a way of its own to find a bucket that lies elsewhere, which signs anew and stays with AWS or the endpoint.
     """
+
+    async def send(self, request: Any) -> Any:
+        """Send a request.
+
+        Raises:
+            MachineFailed: to connect takes a thread, and there is none. botocore would try again, with pauses, and have a
+                program wait that is ending, in which there will be none.
+        """
+        try:
+            return await super().send(request)
+        except HTTPClientError as error:
+            cause = error.kwargs.get("error")
+            if not (isinstance(cause, RuntimeError) and str(cause).startswith(_NO_THREAD)):
+                raise
+        message = "there is no thread to connect to S3 with: the program is ending, or the limit is reached (ulimit -u)"
+        raise MachineFailed(message)
 
     async def _get_session(self, proxy_url: str | None) -> Any:
         session = await super()._get_session(proxy_url)
