@@ -41,8 +41,8 @@ class Transport(AIOHTTPSession):
         """Send a request.
 
         Raises:
-            MachineFailed: to connect takes a thread, and there is none. botocore would try again, with pauses, and have a
-                program wait that is ending, in which there will be none.
+            MachineFailed: to connect takes a thread, and there is none. botocore would try again, with pauses, and keep
+                a program waiting that is ending, in which there will be none.
         """
         try:
             return await super().send(request)
