@@ -298,6 +298,7 @@ def _(forger: Forger) -> None:
     other = forger.another()["request"]
     forger.names |= {forger.request["workflow"], other["workflow"], forger.agreed.request.digest}
     if forger.draw(some(True, False)):
+        forger.names |= {*forger.documents, *other["documents"]}  # those that neither needs are odd
         forger.documents.update(other["documents"])
         forger.request["workflow"] = other["workflow"]
     else:
