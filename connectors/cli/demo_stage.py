@@ -217,7 +217,7 @@ class Desk:
         seen = Table(title="All that the storage saw", title_justify="left", show_header=False)
         for path in sealed:
             with open(path, "rb") as file:
-                head = file.read(24).hex(" ")
+                head = file.read(10).hex(" ")
             seen.add_row(os.path.basename(path), f"{os.path.getsize(path):,} bytes", f"{head} …")
         self.stage.console.print(seen)
 
