@@ -9,12 +9,14 @@ Source: https://datatracker.ietf.org/doc/html/draft-miller-ssh-agent
 from __future__ import annotations
 
 import base64
+import struct
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
 from securesystemslib.signer import Signature, Signer  # type: ignore[attr-defined]  # it has no __all__
 
 from connectors.errors import ConfigError
@@ -65,7 +67,7 @@ class AgentSigner(Signer):
         """Return a signature.
 
         Raises:
-            ConfigError: no agent answers, it does not hold the key, or it does not sign.
+            ConfigError: no agent answers, it does not hold the key, or it does not sign, with that key.
         """
         paramiko = _paramiko()
         blob = _blob_of(self._public_key)
@@ -75,10 +77,14 @@ class AgentSigner(Signer):
                 held = [key for key in agent.get_keys() if key.asbytes() == blob]
                 if held:
                     answer = held[0].sign_ssh_data(payload, _ALGORITHMS.get(self._public_key.keytype))
-                    return Signature(self._public_key.keyid, _plain(paramiko.Message(answer)).hex())
+                    signature = Signature(self._public_key.keyid, _plain(paramiko.Message(answer)).hex())
+                    self._public_key.verify_signature(signature, payload)
+                    return signature
             problem = "the SSH agent does not hold the key, or none is there; start one, then: ssh-add FILE"
         except (paramiko.SSHException, OSError) as error:
             problem = f"the SSH agent did not sign: {error}"
+        except (UnverifiedSignatureError, VerificationError, ValueError, struct.error):
+            problem = "what the SSH agent has answered is no signature with this key"
         raise ConfigError(problem)
 
 

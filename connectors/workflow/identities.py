@@ -50,7 +50,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TRUSTED = "enclave-connectors workflow trusted parties 1"
 _SIGNER = "enclave-connectors workflow signer 1"
 _OPENSSH = (b"ssh-", b"ecdsa-", b"sk-")
-_AGENT = "ssh-agent:"
 
 
 @dataclass(frozen=True)
@@ -182,6 +181,8 @@ class Identities:
         """
         from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # noqa: PLC0415 - see `signing`
 
+        from connectors.workflow.agent import SCHEME  # noqa: PLC0415 - the same
+
         if uri.partition(":")[0] == "gnupg":
             message = "GnuPG signs in a form of its own (OpenPGP), which is not taken; use a key of another kind"
             raise ConfigError(message)
@@ -193,7 +194,8 @@ class Identities:
         try:
             public_key = load_ssh_public_key(public) if public.startswith(_OPENSSH) else load_pem_public_key(public)
             # An agent signs with RSA in the one way that SSH has.
-            scheme = "rsa-pkcs1v15-sha256" if uri.startswith(_AGENT) and isinstance(public_key, RSAPublicKey) else None
+            by_agent = uri.startswith(f"{SCHEME}:")
+            scheme = "rsa-pkcs1v15-sha256" if by_agent and isinstance(public_key, RSAPublicKey) else None
             known = SSlibKey.from_crypto(public_key, scheme=scheme)
             key = PublicKey.model_validate(
                 {"keytype": known.keytype, "scheme": known.scheme, "public": known.keyval["public"]}

@@ -10,7 +10,6 @@ import base64
 import json
 import sys
 import time
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +17,12 @@ from typing import TYPE_CHECKING
 import pytest
 from command_line import connectors
 from desks import Desk
+from patients import ANSWER, get, put, table
 
 if TYPE_CHECKING:
     from servers import S3Server
 
 DESCRIBE = Path(__file__).parents[2] / "examples" / "patient-conditions" / "describe.py"
-ANSWER = {"count": "8376", "unique": "129", "top": "Viral sinusitis (disorder)", "freq": "1248"}
 NAME = "Patient conditions"
 PEOPLE = {"clinic": "Clinic A", "lab": "Lab B", "registry": "Registry C"}
 MEASUREMENT = "ab" * 32
@@ -110,11 +109,6 @@ class Story:
     def bundle(self, request: str, name: str) -> Path:
         self.lab.run("workflow", "export", request, "--out", f"../{name}", "--force")
         return self.folder / name
-
-
-def table(printed: str) -> dict[str, str]:
-    pairs = (line.partition(" ")[::2] for line in printed.splitlines())
-    return {name: value.strip() for name, value in pairs if name in ANSWER}
 
 
 @pytest.mark.timeout(180)
@@ -217,14 +211,3 @@ def enclave_takes_nothing_else(enclave: Desk, approved: Path, declined: Path, op
         message = enclave.mistake("workflow", "deploy", bundle, "rw", *options, "--measurement", measurement)
         assert all(part in message for part in expected), message
         assert not (enclave.folder / "rw").exists()
-
-
-def put(url: str, data: bytes) -> None:
-    with urllib.request.urlopen(urllib.request.Request(url, data, method="PUT"), timeout=60) as answer:
-        assert answer.status == 200
-
-
-def get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=60) as answer:
-        data: bytes = answer.read()
-        return data

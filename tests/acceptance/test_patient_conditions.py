@@ -11,18 +11,17 @@ import json
 import os
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 from urllib.parse import quote
 
 import pandas as pd
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from patients import ANSWER, get, put, table
 
 import connectors
 
 DESCRIBE = Path(__file__).parents[2] / "examples" / "patient-conditions" / "describe.py"
-ANSWER = {"count": "8376", "unique": "129", "top": "Viral sinusitis (disorder)", "freq": "1248"}
 
 
 def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -45,22 +44,6 @@ def credentials(url: str, key_file: Path, path: Path) -> str:
     }
     path.write_text(json.dumps(document))
     return location
-
-
-def table(printed: str) -> dict[str, str]:
-    pairs = (line.partition(" ")[::2] for line in printed.splitlines())
-    return {name: value.strip() for name, value in pairs if name in ANSWER}
-
-
-def put(url: str, data: bytes) -> None:
-    with urllib.request.urlopen(urllib.request.Request(url, data, method="PUT"), timeout=60) as answer:
-        assert answer.status == 200
-
-
-def get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=60) as answer:
-        data: bytes = answer.read()
-        return data
 
 
 @pytest.mark.parametrize("sealed_as", ["gcm", "cobblestone-256"])

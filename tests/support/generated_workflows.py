@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from large_workflows import in_order
 from parties import NOW, Person, bundle_of, decided, person, submitted
@@ -43,8 +44,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-__all__ = ["Agreed", "agreed", "graphs", "keyring", "lines", "parties"]
+__all__ = ["TRYING", "Agreed", "agreed", "graphs", "keyring", "lines", "parties"]
 
+TRYING = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate, Phase.shrink],
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
+"""How often, and how, hypothesis tries: the same in every run, as far as that goes."""
 Draw = Any
 """What a composite strategy draws with."""
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from changes import change, envelopes, opened
 from forgeries import EFFORTS, Forger
-from generated_workflows import agreed, graphs, some
-from hypothesis import HealthCheck, Phase, given, settings
+from generated_workflows import TRYING, agreed, graphs, some
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lies import ANYWHERE, LIES
 from parties import person
@@ -23,14 +23,6 @@ from connectors.workflow.passing import export_draft, receive
 from connectors.workflow.requests import Request
 from connectors.workflow.store import Store
 
-TRYING = settings(
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.generate, Phase.shrink],
-    report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
-)
 Files = dict[str, bytes | None]
 
 

@@ -14,8 +14,8 @@ from collections import Counter
 import pytest
 from changes import closed
 from forgeries import EFFORTS, Forger
-from generated_workflows import Agreed, agreed, some
-from hypothesis import HealthCheck, Phase, event, given, settings
+from generated_workflows import TRYING, Agreed, agreed, some
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from lies import ANYWHERE, LIES
 from parties import NOW
@@ -25,14 +25,6 @@ from connectors.workflow.canonical import canonical_bytes
 from connectors.workflow.runtime import RuntimeConfig
 from connectors.workflow.verification import Bundle, verify
 
-TRYING = settings(
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.generate, Phase.shrink],
-    report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
-)
 NAMED = re.compile(r"[0-9a-f]{64}|'[^']+'|[a-z_]+(\.[^ :]+)*: |the bundle's [a-z]+")
 """A digest, a name, or a member."""
 

@@ -6,10 +6,12 @@ import base64
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from hashlib import sha256
 from pathlib import Path
@@ -212,6 +214,45 @@ def test_agent_that_does_not_sign_is_told(known, agent, monkeypatch):
     monkeypatch.setitem(sys.modules, "paramiko", None)
     with pytest.raises(ConfigError, match=r"pip install 'enclave-connectors\[ssh-agent\]'"):
         made.signer(never)
+
+
+def framed(data: bytes) -> bytes:
+    return len(data).to_bytes(4, "big") + data
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (b"\x05", "did not sign: key cannot be used for signing"),
+        (b"", "did not sign"),
+        (b"\x0e", "no signature with this key"),
+        (b"\x0e" + bytes.fromhex("0000001a0000000cb4ff"), "no signature with this key"),
+        (b"\x0e" + framed(framed(b"ssh-ed25519") + framed(bytes(64))), "no signature with this key"),
+    ],
+    ids=["refuses", "nothing", "empty", "garbage", "another signature"],
+)
+def test_agent_that_lies_is_told(known, monkeypatch, answer, problem):
+    line = agent_key()
+    held = b"\x0c" + (1).to_bytes(4, "big") + framed(base64.b64decode(line.split()[1])) + framed(b"")
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            for said in (held, answer):
+                connection.recv(1 << 16)
+                connection.sendall(framed(said))
+
+    with tempfile.TemporaryDirectory() as short, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{short}/agent")
+        listener.listen()
+        monkeypatch.setenv("SSH_AUTH_SOCK", f"{short}/agent")
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        made = known.with_signer("clinic", "c", "ssh-agent:", line)
+        _, request = requested()
+        with pytest.raises(ConfigError, match=problem):
+            sign(request, made.signer(never))
+        thread.join()
 
 
 def agent_key() -> bytes:

@@ -185,9 +185,7 @@ class GcsCredentials(Credentials):
         problem = endpoint_problem(uri, example=_EXAMPLE)
         # It is sent an assertion, signed in the account's name, that is as good as a token.
         if self.endpoint_url is None:
-            genuine = (
-                uri.startswith("https://oauth2.googleapis.com/") and endpoint_problem(uri, example=_EXAMPLE) is None
-            )
+            genuine = uri.startswith("https://oauth2.googleapis.com/") and problem is None
             return None if genuine else "service_account.token_uri: not https://oauth2.googleapis.com/token"
         if problem is None and sends_in_the_clear(uri) and not self.allow_http:
             problem = HIDES_NOTHING
