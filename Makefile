@@ -65,7 +65,7 @@ bench: $(STAMPS)/test  ## Measure speed, memory and requests beside peers and li
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 docs: $(STAMPS)/test  ## Run every example in README.md, docs/ and the docstrings.
-	@$(BIN)/pytest -q tests/test_docs.py connectors $(foreach plugin,$(PLUGINS),plugins/$(plugin)/connectors_$(plugin))
+	@$(BIN)/pytest -q tests/project/test_docs.py connectors $(foreach plugin,$(PLUGINS),plugins/$(plugin)/connectors_$(plugin))
 
 dist: $(STAMPS)/uv  ## Build the wheels of all distributions into dist/.
 	@rm -f dist/*.whl && $(BIN)/uv build --quiet --all-packages --wheel --out-dir dist && ls dist
@@ -97,7 +97,7 @@ define on_wheels
 @$(BIN)/uv pip install --quiet --python $(WHEELS) --constraint $(1) \
   dist/*.whl --group test --group lint --group ecosystem flask flask-cors 'moto[s3]' pandas paramiko rfc8785 'securesystemslib[crypto]'
 @PYTHONSAFEPATH=1 $(WHEELS)/bin/pytest -n $(WORKERS) -m "not slow" tests $(PLUGINS:%=plugins/%/tests) \
-  --ignore=tests/test_benchmarks.py --ignore=tests/test_memory.py $(PYTEST_ARGS)
+  --ignore=tests/project/test_benchmarks.py --ignore=tests/project/test_memory.py $(PYTEST_ARGS)
 @PYTHONSAFEPATH=1 $(WHEELS)/bin/pytest -q --pyargs connectors $(PLUGINS:%=connectors_%)  # the examples in docstrings
 endef
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from connectors import errors
-    from connectors.app import AppConfig, Port, load
-    from connectors.backend import Backend, backends
-    from connectors.credentials import Credentials, Encryption
-    from connectors.dataset import Dataset
-    from connectors.filesystem import EncryptedFileSystem
+    from connectors.app.config import AppConfig, Port, load
+    from connectors.app.dataset import Dataset
+    from connectors.credentials.model import Credentials, Encryption
+    from connectors.fs.encrypted import EncryptedFileSystem
     from connectors.secrets import SecretKey, SecretText
+    from connectors.storage.registry import Backend, backends
     from connectors.streams import decrypt, encrypt, fingerprint, open_reader, open_writer
 
 __all__ = [
@@ -40,20 +40,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AppConfig": "app",
-    "Backend": "backend",
+    "AppConfig": "app.config",
+    "Backend": "storage.registry",
     "Credentials": "credentials",
-    "Dataset": "dataset",
-    "EncryptedFileSystem": "filesystem",
+    "Dataset": "app.dataset",
+    "EncryptedFileSystem": "fs.encrypted",
     "Encryption": "credentials",
-    "Port": "app",
+    "Port": "app.config",
     "SecretKey": "secrets",
     "SecretText": "secrets",
-    "backends": "backend",
+    "backends": "storage.registry",
     "decrypt": "streams",
     "encrypt": "streams",
     "fingerprint": "streams",
-    "load": "app",
+    "load": "app.config",
     "open_reader": "streams",
     "open_writer": "streams",
 }

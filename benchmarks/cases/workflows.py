@@ -12,14 +12,14 @@ from large_workflows import approved_by_all, large
 from parties import MEASUREMENT, NOW
 
 from benchmarks.bench import Bench, Contender
-from connectors.workflow.difference import compare
-from connectors.workflow.documents import Workflow
-from connectors.workflow.graph import Graph
-from connectors.workflow.picture import draw
-from connectors.workflow.requests import make_request
-from connectors.workflow.runtime import runtime_configs
-from connectors.workflow.verification import Bundle, standing, verify
-from connectors.workflow.wording import in_words
+from connectors.workflow.documents.graph import Graph
+from connectors.workflow.documents.kinds import Workflow
+from connectors.workflow.documents.requests import make_request
+from connectors.workflow.documents.runtime import runtime_configs
+from connectors.workflow.review.difference import compare
+from connectors.workflow.review.picture import draw
+from connectors.workflow.review.wording import in_words
+from connectors.workflow.trust.verification import Bundle, standing, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

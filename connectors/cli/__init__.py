@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after ``connectors``; this process's own if not given.
     """
     try:
-        from connectors.cli.entry import run  # noqa: PLC0415 - takes long enough to be interrupted
+        from connectors.cli.command import run  # noqa: PLC0415 - takes long enough to be interrupted
     except KeyboardInterrupt:
         return 130
     return run(arguments)

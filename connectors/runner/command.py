@@ -24,7 +24,7 @@ from enum import Enum, auto
 from typing import IO, TYPE_CHECKING
 
 from connectors.errors import ConfigError, ConnectorError, MachineFailed
-from connectors.streams.machine import numbered, reason_of
+from connectors.streams.os_errors import numbered, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

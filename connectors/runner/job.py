@@ -8,8 +8,8 @@ from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from connectors._fsspec import DEFAULT_CALLBACK
 from connectors.errors import ConfigError, ConnectorError, CredentialsExpired, naming
-from connectors.fsspec_types import DEFAULT_CALLBACK
 from connectors.runner.command import Capture, check_command, execute
 from connectors.runner.folder import PrivateFolder, keeping
 from connectors.runner.result import result_pieces, result_size
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from connectors.app import AppConfig
-    from connectors.dataset import Dataset
-    from connectors.filesystem import EncryptedFileSystem
-    from connectors.fsspec_types import Callback
+    from connectors._fsspec import Callback
+    from connectors.app.config import AppConfig
+    from connectors.app.dataset import Dataset
+    from connectors.fs.encrypted import EncryptedFileSystem
     from connectors.streams import SealedWriter
     from connectors.streams.sources import BinaryFile, StrPath
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from connectors.streams.files import buffered, decrypt, encrypt, fingerprint, open_reader, open_writer, pump
+from connectors.streams.api import buffered, decrypt, encrypt, fingerprint, open_reader, open_writer, pump
+from connectors.streams.object import SealedObject
 from connectors.streams.ranges import MAX_GAP, read_ranges
 from connectors.streams.reader import SealedReader
-from connectors.streams.sealed import SealedObject
 from connectors.streams.sinks import FileSink, PathSink, Sink, as_sink
 from connectors.streams.sources import FileSource, Source, as_source
 from connectors.streams.writer import SealedText, SealedWriter

@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from connectors.streams.sealed import MAX_RUN
-from connectors.streams.workers import begin
+from connectors.streams.executor import begin
+from connectors.streams.object import MAX_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
     from connectors.formats import Layout
-    from connectors.streams.sealed import SealedObject
+    from connectors.streams.object import SealedObject
 
 __all__ = ["MAX_GAP", "read_ranges"]
 

@@ -14,8 +14,8 @@ import os
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from connectors.streams.ahead import ReadAhead, are_at_hand
-from connectors.streams.sealed import MAX_RUN, FetchedRun, SealedObject
+from connectors.streams.object import MAX_RUN, FetchedRun, SealedObject
+from connectors.streams.prefetch import ReadAhead, are_at_hand
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

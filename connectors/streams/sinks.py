@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from connectors.errors import AccessDenied, ConfigError, NotAnObject, NotSupported, ObjectExists, ObjectNotFound
-from connectors.streams.machine import on_this_machine, write_all
+from connectors.streams.os_errors import on_this_machine, write_all
 from connectors.streams.sources import BinaryFile, as_path, check_binary
 from connectors.streams.staging import StagedFile
 

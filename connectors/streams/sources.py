@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Protocol, runtime_checkable
 
 from connectors.errors import AccessDenied, ConfigError, NotAnObject, ObjectNotFound, TruncatedObject
 from connectors.secrets import redact_url
-from connectors.streams.machine import failure, spooled, write_all
+from connectors.streams.os_errors import failure, spooled, write_all
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, NoReturn, Self
 
 from connectors.errors import ConnectorError, naming
-from connectors.streams.behind import Behind
+from connectors.streams.background import Behind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import connectors
-from connectors.backend import resolve
 from connectors.errors import ConfigError, ConnectorError
+from connectors.storage.registry import resolve
 from connectors.testing.tools import CHUNK, KEY, Contract, leaks, plain, sealed
 
 if TYPE_CHECKING:

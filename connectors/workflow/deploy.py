@@ -21,18 +21,18 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from connectors.errors import InvalidDocument, NotApproved, ObjectExists, ObjectNotFound
-from connectors.workflow.canonical import canonical_bytes
-from connectors.workflow.commitment import matches
-from connectors.workflow.runtime import runtime_configs
-from connectors.workflow.verification import verify
+from connectors.workflow.documents.canonical import canonical_bytes
+from connectors.workflow.documents.commitment import matches
+from connectors.workflow.documents.runtime import runtime_configs
+from connectors.workflow.trust.verification import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
     from datetime import datetime
 
-    from connectors.workflow.commitment import OpenedCredentials
-    from connectors.workflow.runtime import RuntimeConfig, RuntimeDataset
-    from connectors.workflow.verification import Bundle
+    from connectors.workflow.documents.commitment import OpenedCredentials
+    from connectors.workflow.documents.runtime import RuntimeConfig, RuntimeDataset
+    from connectors.workflow.trust.verification import Bundle
 
     Release = Callable[[RuntimeConfig], Mapping[str, OpenedCredentials]]
     """Takes a verified runtime configuration; gives the credentials of its datasets, by their documents' digests."""

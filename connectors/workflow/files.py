@@ -10,7 +10,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from connectors.errors import InvalidDocument
-from connectors.workflow.canonical import MAX_SIZE
+from connectors.workflow.documents.canonical import MAX_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

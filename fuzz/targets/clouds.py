@@ -10,8 +10,8 @@ import functools
 import struct
 from typing import TYPE_CHECKING, Any
 
-from connectors.filesystem import EncryptedFileSystem
 from connectors.formats import Plain
+from connectors.fs.encrypted import EncryptedFileSystem
 from connectors_azure import clients
 from connectors_azure.account import account_of
 from connectors_azure.credentials import AzureCredentials

@@ -13,14 +13,14 @@ import asyncssh
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from connectors.backend import backends, resolve
-from connectors.cli.inspection import inspect_document
-from connectors.credentials import Encryption, parse_document, validate
+from connectors.cli.data.inspection import inspect_document
+from connectors.credentials.model import Encryption, parse_document, validate
 from connectors.errors import ConnectorError
+from connectors.storage.registry import backends, resolve
 from fuzz.checks import ACCEPTED, MARK, attempt, hold, is_hidden_value
 
 if TYPE_CHECKING:
-    from connectors.credentials import Credentials
+    from connectors.credentials.model import Credentials
 
 __all__ = ["WORDS", "check", "private_key", "seeds"]
 

@@ -12,8 +12,8 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import connectors
-from connectors.cli.documents import read_key
-from connectors.manifest import _as_bytes, parse_manifest
+from connectors.cli.common.private_files import read_key
+from connectors.fs.manifest import _as_bytes, parse_manifest
 from connectors.names import is_name
 from connectors.runner import read_result
 from fuzz.checks import MARK, attempt, hold

@@ -10,10 +10,10 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from connectors import endpoints
-from connectors.backend import scheme_of
-from connectors.local import FileBackend, FileCredentials, MemoryBackend, MemoryCredentials
 from connectors.secrets import SecretText, redact_url
+from connectors.storage import endpoints
+from connectors.storage.local import FileBackend, FileCredentials, MemoryBackend, MemoryCredentials
+from connectors.storage.registry import scheme_of
 from connectors_azure import connection_string as azure_text
 from connectors_azure import location as azure
 from connectors_gcs import location as gcs

@@ -15,7 +15,7 @@ from servers import ServerUnavailable
 import connectors_azure.clients
 import connectors_https.client
 import connectors_https.filesystem
-from connectors.streams.patience import Patience
+from connectors.storage.retry import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,9 @@ import os
 import pytest
 
 import connectors
+from connectors._fsspec import AbstractFileSystem
 from connectors.errors import ConfigError, InvalidLocation, StorageUnavailable, UnknownDataset
-from connectors.filesystem import EncryptedFileSystem
-from connectors.fsspec_types import AbstractFileSystem
+from connectors.fs.encrypted import EncryptedFileSystem
 from connectors_gcs.location import split_path
 from connectors_https.location import Place
 from fuzz.checks import attempt

@@ -25,8 +25,8 @@ from fsspec.implementations.local import LocalFileSystem
 from marked import NAMES, Way
 
 import connectors
+from connectors.app.protocol import DatasetFileSystem
 from connectors.errors import ConnectorError
-from connectors.protocol import DatasetFileSystem
 
 PLAIN = bytes(range(256)) * 150
 KNOWN_TO_HOLD = {"fsspec/spec.py:__call__"}

@@ -10,7 +10,7 @@ from routes import FORMATS, seal
 from sealing import plain_bytes
 
 from connectors.errors import IntegrityError, PinMismatch
-from connectors.manifest import MANIFEST_NAME
+from connectors.fs.manifest import MANIFEST_NAME
 
 ONE, OTHER = plain_bytes(50_000), plain_bytes(50_000, seed=1)
 NAMES = ["north.csv", "south.csv", "east/one.csv", "east/two.csv"]

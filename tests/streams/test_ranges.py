@@ -11,8 +11,8 @@ from sealing import CASES, COBBLESTONE, GCM, OTHER_KEY, TINK_1M, TINK_SMALL, Rec
 
 from connectors.errors import IntegrityError, StorageUnavailable, WrongKey
 from connectors.streams import SealedObject, read_ranges
+from connectors.streams.object import MAX_RUN
 from connectors.streams.ranges import MAX_GAP
-from connectors.streams.sealed import MAX_RUN
 
 CHUNK = 16384
 

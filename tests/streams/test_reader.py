@@ -32,11 +32,11 @@ from sealing import (
 )
 
 import connectors
+from connectors._fsspec import LocalFileSystem, MemoryFileSystem
 from connectors.errors import ConfigError, IntegrityError, NotAnObject, ObjectNotFound, TruncatedObject
 from connectors.formats import Plain
-from connectors.fsspec_types import LocalFileSystem, MemoryFileSystem
 from connectors.streams import FileSource, SealedReader, as_source
-from connectors.streams import sealed as sealed_module
+from connectors.streams import object as object_module
 
 MIB = 1 << 20
 SIZE = 200_000
@@ -197,10 +197,10 @@ class TestNoSources:
 LYING = [COBBLESTONE, AUTO, GCM, AUTO_GCM, TINK_TINY, TINK_SMALL, TINK_4K]
 
 
-@pytest.fixture(params=[sealed_module.HELD_SIZE, 0], ids=["held", "not-held"])
+@pytest.fixture(params=[object_module.HELD_SIZE, 0], ids=["held", "not-held"])
 def held(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Whether objects that are verified as a whole are held in memory, or read a second time."""
-    monkeypatch.setattr(sealed_module, "HELD_SIZE", request.param)
+    monkeypatch.setattr(object_module, "HELD_SIZE", request.param)
     return request.param
 
 
@@ -223,7 +223,7 @@ class TestLies:
     def test_with_empty_and_short_answers(self, case: Case) -> None:
         for size in (0, 10, SIZE):
             sealed = case.seal(plain_bytes(size))
-            for keep in {0, 1, 11, 20, 39, 55, min(len(sealed), sealed_module.HEAD_SIZE) - 1}:
+            for keep in {0, 1, 11, 20, 39, 55, min(len(sealed), object_module.HEAD_SIZE) - 1}:
                 if keep >= len(sealed):
                     continue
                 source = Recorded(sealed, change=lambda start, count, data, keep=keep: data[:keep])
@@ -300,7 +300,7 @@ def test_gcm_takes_no_byte_on_trust_on_its_second_pass(data: st.DataObject) -> N
         return bytes(changed)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sealed_module, "HELD_SIZE", 0)
+        patch.setattr(object_module, "HELD_SIZE", 0)
         source = Recorded(sealed, change=change)
         file = reading(AUTO_GCM, source)
     fetched["verified"] = True

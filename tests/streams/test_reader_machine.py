@@ -29,7 +29,7 @@ from sealing import (
 
 from connectors.formats import select
 from connectors.streams import SealedReader, as_source
-from connectors.streams import sealed as sealed_module
+from connectors.streams import object as object_module
 
 OFFSETS = st.integers(-(1 << 21), 1 << 21) | st.integers(-300, 300)
 COUNTS = st.integers(0, 300) | st.integers(0, 1 << 20) | st.sampled_from([16383, 16384, 16385, 1 << 22])
@@ -40,14 +40,14 @@ class Reading(RuleBasedStateMachine):
     """What buffered and raw readers share. `model` is the plain truth."""
 
     case: ClassVar[Case]
-    held_size: ClassVar[int] = sealed_module.HELD_SIZE
+    held_size: ClassVar[int] = object_module.HELD_SIZE
 
     @initialize(data=st.data())
     def open(self, data: st.DataObject) -> None:
         plain = plain_bytes(data.draw(st.sampled_from(boundary_sizes(self.case.layout)), label="size"))
         self.plain = plain
         self.model = io.BytesIO(plain)
-        with unittest.mock.patch.object(sealed_module, "HELD_SIZE", self.held_size):
+        with unittest.mock.patch.object(object_module, "HELD_SIZE", self.held_size):
             self.file: Any = self.make(self.case.seal(plain))
 
     def make(self, sealed: bytes) -> Any:
@@ -171,7 +171,7 @@ class RawReading(Reading):
             return
         assert self.file.size == len(self.plain)
         first, *others = self.source.ranges
-        assert first == (0, sealed_module.HEAD_SIZE)
+        assert first == (0, object_module.HEAD_SIZE)
         assert all(0 <= start < stop <= len(self.source.data) for start, stop in others)
 
 

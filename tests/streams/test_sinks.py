@@ -18,6 +18,7 @@ import pytest
 from sealing import COBBLESTONE, KEY, plain_bytes
 
 import connectors
+from connectors._fsspec import LocalFileSystem, MemoryFileSystem
 from connectors.errors import (
     AccessDenied,
     ConfigError,
@@ -28,7 +29,6 @@ from connectors.errors import (
     ObjectExists,
     ObjectNotFound,
 )
-from connectors.fsspec_types import LocalFileSystem, MemoryFileSystem
 from connectors.streams import FileSink, PathSink, SealedWriter, as_sink
 
 

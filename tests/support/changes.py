@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from generated_workflows import some
 
-from connectors.workflow.canonical import canonical_bytes, digest_of
+from connectors.workflow.documents.canonical import canonical_bytes, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import connectors
 import connectors.runner
-from connectors.cli import entry
+from connectors.cli import command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,7 +166,7 @@ def _command(arguments: dict[str, Any], say: Callable[[bytes], None]) -> None:
     """Run the command line; it is over when it has been left."""
     say(WRITING)
     say(CLOSING)
-    code = entry.run(arguments["words"])
+    code = command.run(arguments["words"])
     if code:
         sys.exit(code)
 

@@ -18,17 +18,17 @@ from parties import NOW, Person, person
 from securesystemslib.dsse import Envelope as Dsse
 
 from connectors.errors import InvalidDocument
-from connectors.workflow.canonical import canonical_bytes, digest_of
-from connectors.workflow.documents import Decision, Revocation
-from connectors.workflow.model import moment_text
-from connectors.workflow.runtime import RuntimeConfig, runtime_configs
-from connectors.workflow.signing import public_key_of, sign
-from connectors.workflow.verification import Bundle
+from connectors.workflow.documents.canonical import canonical_bytes, digest_of
+from connectors.workflow.documents.kinds import Decision, Revocation
+from connectors.workflow.documents.model import moment_text
+from connectors.workflow.documents.runtime import RuntimeConfig, runtime_configs
+from connectors.workflow.trust.signing import public_key_of, sign
+from connectors.workflow.trust.verification import Bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from connectors.workflow.model import Document
+    from connectors.workflow.documents.model import Document
 
 __all__ = ["EFFORTS", "LATER", "MALLORY", "Forger", "key_of", "sealed"]
 

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import connectors
-from connectors.cli import entry
-from connectors.fsspec_types import MemoryFileSystem
+from connectors._fsspec import MemoryFileSystem
+from connectors.cli import command
 
 __all__ = ["KEY", "OLD", "SIZE", "attempt", "commands", "prepare", "run", "spools", "targets"]
 
@@ -128,7 +128,7 @@ def run(words: list[str], temporary: Path) -> dict[str, object]:
     said = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
     tempfile.tempdir = str(temporary)
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())):
-        code = entry.run(words)
+        code = command.run(words)
     tempfile.tempdir = None
     return {"code": code, "said": said.buffer.getvalue().decode()}  # type: ignore[attr-defined]
 

@@ -21,7 +21,8 @@ from parties import NOW, Person, bundle_of, decided, person, submitted
 
 from connectors.formats import NAMES as FORMATS
 from connectors.names import is_name
-from connectors.workflow.documents import (
+from connectors.workflow.documents.graph import Graph
+from connectors.workflow.documents.kinds import (
     AppConfig,
     Application,
     Build,
@@ -34,11 +35,10 @@ from connectors.workflow.documents import (
     Party,
     Workflow,
 )
-from connectors.workflow.graph import Graph
-from connectors.workflow.model import Document
-from connectors.workflow.requests import Request, make_request
-from connectors.workflow.runtime import RuntimeConfig, runtime_configs
-from connectors.workflow.verification import Bundle
+from connectors.workflow.documents.model import Document
+from connectors.workflow.documents.requests import Request, make_request
+from connectors.workflow.documents.runtime import RuntimeConfig, runtime_configs
+from connectors.workflow.trust.verification import Bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from parties import MEASUREMENT, NOW, bundle_of, decided, person
 
-from connectors.workflow.canonical import canonical_bytes
-from connectors.workflow.documents import (
+from connectors.workflow.documents.canonical import canonical_bytes
+from connectors.workflow.documents.kinds import (
     AppConfig,
     Application,
     Build,
@@ -18,13 +18,13 @@ from connectors.workflow.documents import (
     End,
     Workflow,
 )
-from connectors.workflow.requests import Request, make_request
+from connectors.workflow.documents.requests import Request, make_request
 
 if TYPE_CHECKING:
     from parties import Person
 
-    from connectors.workflow.model import Document
-    from connectors.workflow.verification import Bundle
+    from connectors.workflow.documents.model import Document
+    from connectors.workflow.trust.verification import Bundle
 
 __all__ = ["approved_by_all", "in_order", "large", "owners_of", "request_of"]
 

@@ -9,8 +9,8 @@ from changes import Path, change, named, opened
 from forgeries import LATER, MALLORY, Forger, key_of, sealed
 from generated_workflows import DIGESTS, LOCATIONS, MEASUREMENTS, lines, some
 
-from connectors.workflow.canonical import canonical_bytes
-from connectors.workflow.documents import AppConfig, Application, Dataset, Party
+from connectors.workflow.documents.canonical import canonical_bytes
+from connectors.workflow.documents.kinds import AppConfig, Application, Dataset, Party
 
 if TYPE_CHECKING:
     from collections.abc import Callable

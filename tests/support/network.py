@@ -21,7 +21,7 @@ import connectors
 import connectors_azure.clients
 import connectors_https.filesystem
 from connectors.errors import ConnectorError
-from connectors.streams.patience import Patience
+from connectors.storage.retry import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner
 
-from connectors.workflow.documents import (
+from connectors.workflow.documents.kinds import (
     AppConfig,
     Application,
     Build,
@@ -25,10 +25,10 @@ from connectors.workflow.documents import (
     Submission,
     Workflow,
 )
-from connectors.workflow.model import Document, moment_text
-from connectors.workflow.requests import Request, make_request
-from connectors.workflow.signing import Envelope, public_key_of, sign
-from connectors.workflow.verification import Bundle
+from connectors.workflow.documents.model import Document, moment_text
+from connectors.workflow.documents.requests import Request, make_request
+from connectors.workflow.trust.signing import Envelope, public_key_of, sign
+from connectors.workflow.trust.verification import Bundle
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer

@@ -14,12 +14,12 @@ from parties import MEASUREMENT, NOW, bundle_of, decided, edge, story, submitted
 
 import connectors
 from connectors.errors import InvalidDocument, NotApproved, ObjectExists, ObjectNotFound
-from connectors.workflow.canonical import canonical_bytes
-from connectors.workflow.commitment import OpenedCredentials, commit, matches
 from connectors.workflow.deploy import deploy, folder_files, write_folder
-from connectors.workflow.documents import Connected, Item, Workflow
-from connectors.workflow.requests import make_request
-from connectors.workflow.runtime import RuntimeConfig, runtime_config
+from connectors.workflow.documents.canonical import canonical_bytes
+from connectors.workflow.documents.commitment import OpenedCredentials, commit, matches
+from connectors.workflow.documents.kinds import Connected, Item, Workflow
+from connectors.workflow.documents.requests import make_request
+from connectors.workflow.documents.runtime import RuntimeConfig, runtime_config
 
 KEY = "5a" * 32
 

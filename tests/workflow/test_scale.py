@@ -11,14 +11,14 @@ import rfc8785
 from large_workflows import approved_by_all, large, request_of
 from parties import MEASUREMENT, NOW, bundle_of, decided
 
-from connectors.workflow.difference import apply, compare
-from connectors.workflow.documents import Connected, Dataset, Workflow
-from connectors.workflow.graph import Graph
-from connectors.workflow.picture import draw
-from connectors.workflow.requests import Request, make_request
-from connectors.workflow.runtime import runtime_configs
-from connectors.workflow.verification import Bundle, standing, verify
-from connectors.workflow.wording import in_words
+from connectors.workflow.documents.graph import Graph
+from connectors.workflow.documents.kinds import Connected, Dataset, Workflow
+from connectors.workflow.documents.requests import Request, make_request
+from connectors.workflow.documents.runtime import runtime_configs
+from connectors.workflow.review.difference import apply, compare
+from connectors.workflow.review.picture import draw
+from connectors.workflow.review.wording import in_words
+from connectors.workflow.trust.verification import Bundle, standing, verify
 
 SIZES = (8, 16, 32)
 """Applications; there are five datasets for each."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connectors.backend import Backend
+from connectors.storage.registry import Backend
 from connectors_azure.account import account_of
 from connectors_azure.credentials import AzureCredentials
 from connectors_azure.location import SCHEMES, split_location

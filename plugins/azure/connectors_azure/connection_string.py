@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
-from connectors.endpoints import endpoint_problem
 from connectors.secrets import SecretText
+from connectors.storage.endpoints import endpoint_problem
 
 __all__ = [
     "Connection",

@@ -12,9 +12,9 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from connectors.credentials import Credentials
-from connectors.endpoints import HIDES_NOTHING, sends_in_the_clear
+from connectors.credentials.model import Credentials
 from connectors.secrets import SecretText
+from connectors.storage.endpoints import HIDES_NOTHING, sends_in_the_clear
 from connectors_azure.connection_string import (
     key_problem,
     parse_connection_string,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from azure.storage.blob import BlobPrefix
 
+from connectors._fsspec import AbstractFileSystem
 from connectors.errors import AccessDenied, ObjectNotFound
-from connectors.fsspec_types import AbstractFileSystem
-from connectors.pages import Pages
+from connectors.storage.listing import Pages
 from connectors_azure.location import SCHEMES, shown, split_path
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 from hostile import Answer, Request, hostile_server
 
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors_azure import AzureCredentials
 from connectors_azure.account import account_of
 from connectors_azure.filesystem import AzureFileSystem
@@ -156,4 +156,4 @@ def proxy(azure: servers.AzureServer, service: BlobServiceClient, document: dict
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries follow each other at once."""
     monkeypatch.setattr("connectors_azure.clients.FIRST_PAUSE", 0.001)
-    monkeypatch.setattr("connectors.streams.patience.Patience.first_pause", 0.001)
+    monkeypatch.setattr("connectors.storage.retry.Patience.first_pause", 0.001)

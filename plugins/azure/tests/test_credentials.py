@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import InvalidCredentials
 from connectors.secrets import SecretText
 from connectors_azure import AzureCredentials

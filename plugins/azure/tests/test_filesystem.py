@@ -17,7 +17,7 @@ from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, gener
 from hostile import Answer, Request, hostile_server
 
 import connectors
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import (
     AccessDenied,
     InvalidLocation,

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hostile import Answer, Request, hostile_server
 
 import connectors
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import AccessDenied, ConfigError, CredentialsExpired, StorageUnavailable
 from connectors_azure import AzureBackend, AzureCredentials
 

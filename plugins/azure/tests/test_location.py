@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from connectors.backend import resolve
 from connectors.errors import InvalidCredentials, InvalidLocation
+from connectors.storage.registry import resolve
 from connectors_azure import AzureBackend, AzureCredentials
 from connectors_azure.account import account_of
 from connectors_azure.location import split_location, split_path
@@ -135,7 +135,7 @@ def test_all_schemes_and_the_type_find_this_backend() -> None:
 def test_importing_the_plugin_loads_no_cloud_library() -> None:
     program = (
         "import sys, connectors_azure\n"
-        "from connectors.backend import backends, resolve\n"
+        "from connectors.storage.registry import backends, resolve\n"
         "resolve('az://ward/a', {'anonymous': True, 'account_name': 'clinic', 'encryption': None})\n"
         "loaded = [name for name in sys.modules if name.split('.')[0] in ('azure', 'requests', 'msal', 'adlfs')]\n"
         "sys.exit(f'loaded: {loaded}' if loaded else 0)"

@@ -13,7 +13,7 @@ import pytest
 import servers
 
 import connectors
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import AccessDenied, ConfigError, InvalidLocation, NotSupported, ObjectExists
 from connectors_azure import AzureBackend, AzureCredentials
 from connectors_azure.filesystem import AzureFileSystem

@@ -447,7 +447,7 @@ def test_forked_child_leaves_the_parent_s_sink_alone(fs: AzureFileSystem, path: 
 
 PROGRAM = """
 import atexit, json, os, sys
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.streams import SealedWriter
 from connectors_azure import AzureCredentials
 from connectors_azure.account import account_of

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from connectors.errors import ConnectorError, StorageUnavailable
-from connectors.streams.patience import Patience
+from connectors.storage.retry import Patience
 from connectors_gcs.faults import Endless, Failure, broken, refusal
 from connectors_gcs.identity import identity
 from connectors_gcs.location import split_path

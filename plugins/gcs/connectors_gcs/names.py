@@ -11,9 +11,9 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from connectors._fsspec import AbstractFileSystem
 from connectors.errors import ObjectNotFound, StorageUnavailable
-from connectors.fsspec_types import AbstractFileSystem
-from connectors.pages import Pages
+from connectors.storage.listing import Pages
 from connectors_gcs.location import shown, split_path
 
 if TYPE_CHECKING:

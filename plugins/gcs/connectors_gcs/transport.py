@@ -15,7 +15,7 @@ import urllib3.exceptions
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from connectors.streams.steady import SteadyConnection
+from connectors.storage.http import SteadyConnection
 
 __all__ = ["BROKEN", "open_pool"]
 

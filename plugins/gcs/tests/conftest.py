@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hostile import Answer, Request, hostile_server
 
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors_gcs import GcsCredentials
 from connectors_gcs.client import Client
 from connectors_gcs.filesystem import Gcs

@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from connectors.backend import resolve
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import InvalidCredentials
+from connectors.storage.registry import resolve
 from connectors_gcs import GcsCredentials
 from connectors_gcs.credentials import DEFAULT_TOKEN_URI
 

@@ -15,7 +15,7 @@ import pytest
 from hostile import Answer, hostile_server
 
 import connectors
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import AccessDenied, NotAnObject, NotSupported, ObjectExists, ObjectNotFound, StorageUnavailable
 from connectors_gcs import GcsBackend, GcsCredentials
 from connectors_gcs.filesystem import Gcs
@@ -367,8 +367,8 @@ def test_large_object_is_read_whole_in_pieces(
     data = os.urandom(100_001)
     fs.pipe_file(path, data)
     calls.clear()
-    monkeypatch.setattr("connectors.objects._FIRST", 1_000)
-    monkeypatch.setattr("connectors.objects._PIECE", 50_000)
+    monkeypatch.setattr("connectors.storage.filesystem._FIRST", 1_000)
+    monkeypatch.setattr("connectors.storage.filesystem._PIECE", 50_000)
     assert fs.cat_file(path) == data
     assert fs.cat_file(path, 10, 10**15) == data[10:]
     assert fs.cat_file(path, -50_000) == data[-50_000:]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hostile import Answer, Request, hostile_server
 
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import AccessDenied, CredentialsExpired, StorageUnavailable
 from connectors_gcs import GcsCredentials
 from connectors_gcs.filesystem import Gcs

@@ -81,7 +81,7 @@ def test_folder_s_path_has_no_slash_at_its_end(location: str, path: str) -> None
 def test_importing_the_plugin_loads_no_cloud_library() -> None:
     program = (
         "import sys, connectors_gcs\n"
-        "from connectors.backend import backends, resolve\n"
+        "from connectors.storage.registry import backends, resolve\n"
         "resolve('gs://clinic/key', {'anonymous': True, 'encryption': None})\n"
         "loaded = {'s3fs', 'botocore', 'aiobotocore', 'aiohttp'} & set(sys.modules)\n"
         "sys.exit(f'loaded: {loaded}' if loaded else 0)"

@@ -15,7 +15,7 @@ from google.cloud.storage._signing import generate_signed_url_v4
 from google.oauth2.service_account import Credentials
 
 import connectors
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import ConfigError, InvalidLocation, NotSupported
 from connectors_gcs import GcsBackend, GcsCredentials
 from connectors_gcs.credentials import DEFAULT_TOKEN_URI

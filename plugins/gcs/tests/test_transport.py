@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import StorageUnavailable
 from connectors_gcs import GcsCredentials
 from connectors_gcs.filesystem import Gcs

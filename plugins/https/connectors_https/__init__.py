@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from connectors.backend import Backend
 from connectors.errors import InvalidLocation
+from connectors.storage.registry import Backend
 from connectors_https.credentials import HttpsCredentials
 from connectors_https.signature import Flavour, Signature, expiry
 

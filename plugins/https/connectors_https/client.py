@@ -21,8 +21,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from connectors.errors import NotSupported, StorageUnavailable
 from connectors.secrets import SecretText
-from connectors.streams import patience as streams
-from connectors.streams.steady import SteadyConnection
+from connectors.storage import retry
+from connectors.storage.http import SteadyConnection
 from connectors_https.answers import SKEW, Failure, expired, refusal
 from connectors_https.signature import Signature
 
@@ -67,7 +67,7 @@ class Limits:
     longest_pause: float = 30.0
 
 
-class Patience(streams.Patience):
+class Patience(retry.Patience):
     """Counts the requests made for one purpose, and pauses between them."""
 
     def __init__(self, limits: Limits) -> None:

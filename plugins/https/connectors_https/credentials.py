@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
-from connectors.credentials import Credentials
+from connectors.credentials.model import Credentials
 from connectors.secrets import SecretText
 from connectors_https.signature import Signature
 

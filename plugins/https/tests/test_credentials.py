@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from connectors.backend import backends, resolve
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import InvalidCredentials, InvalidLocation
+from connectors.storage.registry import backends, resolve
 from connectors_https import HttpsBackend, HttpsCredentials, Signature, expiry
 from connectors_https.location import Place
 

@@ -173,7 +173,7 @@ def test_every_answer_that_brings_something_resets_the_count(origin, reply):
 
 
 def test_a_server_that_brings_a_little_for_ever_is_given_up(origin, reply, monkeypatch):
-    monkeypatch.setattr("connectors.streams.patience.Patience.longest_wait", 0.05)
+    monkeypatch.setattr("connectors.storage.retry.Patience.longest_wait", 0.05)
 
     def answer(request):
         start, _ = request.span(len(DATA))
@@ -246,7 +246,7 @@ def test_pauses_grow_and_stay_below_the_limit(origin, reply, monkeypatch):
         return high
 
     monkeypatch.setattr("connectors_https.client.time.sleep", pauses.append)
-    monkeypatch.setattr("connectors.streams.patience.random.uniform", highest)
+    monkeypatch.setattr("connectors.storage.retry.random.uniform", highest)
     origin.answer = lambda _: reply(503)
     fs = origin.fs(limits=Limits(attempts=6, backoff=0.5, longest_pause=3.0))
     with pytest.raises(StorageUnavailable, match="503"):

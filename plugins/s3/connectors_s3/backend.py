@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connectors.backend import Backend
+from connectors.storage.registry import Backend
 from connectors_s3.credentials import S3Credentials
 from connectors_s3.location import split_location
 

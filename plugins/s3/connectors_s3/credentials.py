@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from connectors.credentials import Credentials
-from connectors.endpoints import HIDES_NOTHING, endpoint_problem, is_loopback, sends_in_the_clear
+from connectors.credentials.model import Credentials
 from connectors.secrets import SecretText
+from connectors.storage.endpoints import HIDES_NOTHING, endpoint_problem, is_loopback, sends_in_the_clear
 
 __all__ = ["S3Credentials"]
 

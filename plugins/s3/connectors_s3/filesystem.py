@@ -15,8 +15,8 @@ from connectors.errors import (
     NotSupported,
     StorageUnavailable,
 )
-from connectors.guarded import Guarded
-from connectors.pages import Pages
+from connectors.storage.guard import Guarded
+from connectors.storage.listing import Pages
 from connectors_s3.faults import FOREIGN, Action, is_bug, storage_error
 from connectors_s3.location import shown, split_path
 from connectors_s3.s3fs_types import AioSession, S3FileSystem, iothread, reset_lock, sync_wrapper

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connectors.errors import NotAnObject, ObjectChanged, StorageUnavailable
-from connectors.streams.patience import PROGRESS, Arriving
+from connectors.storage.retry import PROGRESS, Arriving
 from connectors_s3.faults import FOREIGN, attempt, code_of
 from connectors_s3.location import shown
 from connectors_s3.s3fs_types import sync

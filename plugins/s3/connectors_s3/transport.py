@@ -9,7 +9,7 @@ from aiohttp import ClientPayloadError, ClientResponse, ServerDisconnectedError
 from botocore.exceptions import HTTPClientError
 
 from connectors.errors import MachineFailed
-from connectors.streams.steady import MOST_HEADS
+from connectors.storage.http import MOST_HEADS
 from connectors_s3.s3fs_types import AIOHTTPSession
 
 if TYPE_CHECKING:

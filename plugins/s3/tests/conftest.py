@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import servers
 
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors_s3 import S3Credentials
 from connectors_s3.filesystem import S3
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from connectors.backend import resolve
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import InvalidCredentials
+from connectors.storage.registry import resolve
 from connectors_s3 import S3Credentials
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCY+EXAMPLE"

@@ -14,7 +14,7 @@ import servers
 from hostile import Answer, Request, hostile_server
 
 import connectors
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import AccessDenied, CredentialsExpired, ObjectNotFound
 from connectors_s3 import S3Backend, S3Credentials
 from connectors_s3.filesystem import S3

@@ -62,7 +62,7 @@ def test_connect_refuses_what_is_no_location() -> None:
 def test_importing_the_plugin_loads_no_cloud_library() -> None:
     program = (
         "import sys, connectors_s3\n"
-        "from connectors.backend import backends, resolve\n"
+        "from connectors.storage.registry import backends, resolve\n"
         "resolve('s3://clinic/key', {'anonymous': True, 'encryption': None})\n"
         "loaded = {'s3fs', 'botocore', 'aiobotocore', 'aiohttp'} & set(sys.modules)\n"
         "sys.exit(f'loaded: {loaded}' if loaded else 0)"

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import ConfigError, InvalidLocation, NotSupported
 from connectors_s3 import S3Backend, S3Credentials
 

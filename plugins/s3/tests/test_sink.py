@@ -17,7 +17,7 @@ import servers
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 import connectors
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import (
     AccessDenied,
     ConfigError,
@@ -622,7 +622,7 @@ def test_sink_that_somebody_forgot_leaves_no_parts(fs: S3, path: str, uploads: U
 
 PROGRAM = """
 import atexit, json, os, sys, weakref
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.streams import SealedWriter
 from connectors_s3 import S3Credentials
 from connectors_s3.filesystem import S3

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hostile import Answer, Request, hostile_server
 
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import (
     AccessDenied,
     ConnectorError,
@@ -17,8 +17,8 @@ from connectors.errors import (
     ObjectNotFound,
     StorageUnavailable,
 )
+from connectors.storage.retry import Patience
 from connectors.streams import Source
-from connectors.streams.patience import Patience
 from connectors_s3 import S3Credentials
 from connectors_s3.filesystem import S3
 from connectors_s3.source import S3Source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connectors.backend import Backend
+from connectors.storage.registry import Backend
 from connectors_sftp.credentials import SFTPCredentials
 from connectors_sftp.location import split_location
 

@@ -12,7 +12,7 @@ from connectors_sftp.sessions import SILENCE
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from connectors.streams.patience import Patience
+    from connectors.storage.retry import Patience
     from connectors_sftp.sessions import Session
 
 __all__ = ["WINDOW", "Missing", "patiently", "write_at"]

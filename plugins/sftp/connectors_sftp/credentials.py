@@ -16,7 +16,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from connectors.credentials import Credentials
+from connectors.credentials.model import Credentials
 from connectors.secrets import SecretText  # noqa: TC001 - pydantic looks it up
 
 __all__ = ["KEY_FAMILIES", "SFTPCredentials", "fingerprint"]

@@ -12,7 +12,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors_sftp import SFTPCredentials
 from connectors_sftp.filesystem import SFTP
 from connectors_sftp.location import Endpoint

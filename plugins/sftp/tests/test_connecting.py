@@ -13,7 +13,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import AccessDenied, StorageError, StorageUnavailable
 from connectors.testing.tools import Heard, in_child
 from connectors_sftp import SFTPCredentials
@@ -219,7 +219,7 @@ def test_forked_child_connects_for_itself_and_leaves_the_parent_s_alone(own: Ser
 
 PROGRAM = """
 import sys
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors_sftp import SFTPCredentials
 from connectors_sftp import SFTPCredentials
 from connectors_sftp.filesystem import SFTP

@@ -6,7 +6,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import InvalidCredentials
 from connectors_sftp import SFTPBackend, SFTPCredentials
 from connectors_sftp.credentials import KEY_FAMILIES

@@ -78,7 +78,7 @@ def test_places_are_shown_as_locations(endpoint: Endpoint, shown: str) -> None:
 def test_importing_the_plugin_loads_no_ssh() -> None:
     program = (
         "import sys, connectors_sftp\n"
-        "from connectors.backend import backends, resolve\n"
+        "from connectors.storage.registry import backends, resolve\n"
         "key = 'SHA256:' + 'A' * 43\n"
         "for scheme in ('sftp', 'ssh'):\n"
         "    document = {'username': 'u', 'ambient': True, 'host_key': key, 'encryption': None}\n"

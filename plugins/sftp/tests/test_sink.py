@@ -341,7 +341,7 @@ def test_forked_child_leaves_the_parent_s_sink_alone(fs: SFTP, path: str) -> Non
 
 PROGRAM = """
 import json, os, signal, sys
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors_sftp import SFTPCredentials
 from connectors_sftp.filesystem import SFTP
 from connectors_sftp.location import Endpoint

@@ -11,7 +11,7 @@ import asyncssh
 import pytest
 from relay import relay
 
-from connectors.credentials import validate
+from connectors.credentials.model import validate
 from connectors.errors import AccessDenied, NotAnObject, NotSupported, ObjectChanged, ObjectNotFound, StorageUnavailable
 from connectors_sftp import SFTPCredentials, sessions
 from connectors_sftp.filesystem import SFTP

@@ -1,6 +1,6 @@
 """Likely mistakes of people who type locations, credentials, keys and commands, and what each of them is told.
 
-One module for each kind of field; each has a table of `Mistake`, made by the functions below. `tests/test_mistakes.py`
+One module for each kind of field; each has a table of `Mistake`, made by the functions below. `tests/project/test_mistakes.py`
 makes the mistakes and compares, to the letter; docs/mistakes.md shows them.
 """
 

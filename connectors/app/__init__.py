@@ -1,0 +1,1 @@
+"""The application's side: its app config folder, the datasets in it, and ``dataset://`` URLs."""

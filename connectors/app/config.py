@@ -1,0 +1,240 @@
+"""The app config folder, which tells an application its ports; and ``dataset://``, its fsspec protocol.
+
+::
+
+    <root>/<port>/<object>/dataset/location.txt         a URL
+    <root>/<port>/<object>/dataset/credentials.bin      a credentials document
+    <root>/<port>/<object>/application/location.txt     a connected application's domain
+
+Everything else below the root is the application's own. Nothing here knows who lays the folder down.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from connectors.app.dataset import Dataset
+from connectors.errors import (
+    ConfigError,
+    InvalidCredentials,
+    InvalidLocation,
+    UnknownDataset,
+)
+from connectors.names import is_name
+from connectors.secrets import Hidden
+from connectors.streams.os_errors import on_this_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from connectors.fs.encrypted import EncryptedFileSystem
+    from connectors.streams.sources import StrPath
+
+__all__ = ["DEFAULT_ROOT", "ROOT_VARIABLE", "AppConfig", "Port", "load"]
+
+DEFAULT_ROOT = "/opt/fortanix/enclave-os/app-config/rw"
+"""Where enclave platforms lay the folder down."""
+ROOT_VARIABLE = "CONNECTORS_APP_CONFIG"
+"""The environment variable that names another root."""
+
+LOCATION_LIMIT = 1 << 16
+CREDENTIALS_LIMIT = 1 << 20
+
+
+def load(root: StrPath | None = None) -> AppConfig:
+    """Return the app config of this application.
+
+    Args:
+        root: its folder; else what ``$CONNECTORS_APP_CONFIG`` names, else `DEFAULT_ROOT`.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    return AppConfig(root if root is not None else os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT)
+
+
+class AppConfig(Mapping[str, "Port"]):
+    """The ports of an application, by name.
+
+    Reading it is cheap and needs no credentials: a dataset's own documents are read when it is used.
+
+    Args:
+        root: the app config folder.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+
+    def __init__(self, root: StrPath) -> None:
+        self.root = os.path.abspath(os.fspath(root))
+        if not os.path.isdir(self.root):
+            message = (
+                f"there is no app config folder {self.root}; "
+                f"name it in ${ROOT_VARIABLE}, or pass it to connectors.load()"
+            )
+            raise ConfigError(message)
+
+    def __getitem__(self, name: str) -> Port:
+        if name not in self:
+            message = f"the app config has no port {name!r}; it has {_listed(self)}"
+            raise UnknownDataset(message)
+        return Port(self, name)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and is_name(name) and any(_connections(self, name, _KINDS))
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in _folders(self, "") if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"<AppConfig {self.root}: {_listed(self)}>"
+
+    def path_inside(self, *parts: str) -> str | None:
+        """Return a path below the root, or None where it leads out of it or to nothing."""
+        root = os.path.realpath(self.root)
+        try:
+            path = os.path.realpath(os.path.join(root, *parts))
+        except ValueError:  # half of a character, which no file's name has
+            return None
+        inside = path == root or path.startswith(root.rstrip(os.sep) + os.sep)
+        return path if inside and os.path.exists(path) else None
+
+    def read(self, limit: int, *parts: str) -> bytes:
+        """Return what a file below the root holds.
+
+        Raises:
+            ConfigError: it is missing, unreadable, outside the root, or larger than `limit` bytes.
+        """
+        shown = "/".join(parts)
+        path = self.path_inside(*parts)
+        if path is None:
+            message = f"the app config has no readable {shown}"
+            raise ConfigError(message)
+        try:
+            with open(path, "rb", opener=_open_at_once) as file:
+                data = file.read(limit + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+        except OSError as error:
+            message = f"the app config's {shown} cannot be read: {error.strerror}"
+            raise ConfigError(message) from None
+        if data is None:
+            message = f"the app config's {shown} is no file"
+            raise ConfigError(message)
+        if len(data) > limit:
+            del data  # a traceback that prints locals would print it
+            message = f"the app config's {shown} is larger than {limit} bytes"
+            raise ConfigError(message)
+        return data
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file, or a pipe without waiting for somebody to write into it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+_DATASET, _APPLICATION = "dataset", "application"
+_KINDS = (_DATASET, _APPLICATION)
+
+
+def _folders(app: AppConfig, *parts: str) -> list[str]:
+    """Return the folders below a path whose names can be names, in order.
+
+    Raises:
+        ConfigError: the path cannot be listed.
+    """
+    path = app.path_inside(*parts)
+    if path is None or not os.path.isdir(path):
+        return []
+    with on_this_machine(path, lambda: os.scandir(path), "cannot be read") as entries:
+        names = [entry.name for entry in entries]
+    # Links that lead in a circle are none.
+    return sorted(name for name in names if is_name(name) and os.path.isdir(os.path.join(path, name)))
+
+
+def _connections(app: AppConfig, port: str, kinds: tuple[str, ...]) -> Iterator[str]:
+    """Yield the objects of a port that are connected as one of `kinds`."""
+    for name in _folders(app, port):
+        if any(app.path_inside(port, name, kind, "location.txt") for kind in kinds):
+            yield name
+
+
+def _listed(names: Mapping[str, object]) -> str:
+    return ", ".join(repr(name) for name in names) or "none"
+
+
+class Port(Mapping[str, Dataset]):
+    """The datasets connected to one port, by object name."""
+
+    def __init__(self, app: AppConfig, name: str) -> None:
+        self._app = app
+        self.name = name
+
+    def __getitem__(self, name: str) -> Dataset:
+        if name not in self:
+            message = f"the port {self.name!r} has no dataset {name!r}; it has {_listed(self)}"
+            raise UnknownDataset(message)
+        return _ConnectedDataset(self._app.root, self.name, name)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and is_name(name) and name in _connections(self._app, self.name, (_DATASET,))
+
+    def __iter__(self) -> Iterator[str]:
+        return _connections(self._app, self.name, (_DATASET,))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"<Port {self.name}: {_listed(self)}>"
+
+    @property
+    def applications(self) -> dict[str, str]:
+        """The domains of the applications connected to this port, by object name."""
+        names = _connections(self._app, self.name, (_APPLICATION,))
+        return {name: _location(self._app, self.name, name, _APPLICATION) for name in names}
+
+
+def _location(app: AppConfig, port: str, name: str, kind: str) -> str:
+    data = app.read(LOCATION_LIMIT, port, name, kind, "location.txt")
+    try:
+        location = data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        location = ""
+    if not location or not location.isprintable():
+        message = "location.txt must hold one line of text, the URL"
+        raise InvalidLocation(message)
+    return location
+
+
+class _ConnectedDataset(Dataset):
+    """A dataset of an app config: read from there when it is used, and known by its name anywhere else."""
+
+    def __init__(self, root: str, port: str, name: str) -> None:
+        self._reference = (root, port, name)
+        self._setup(self._read_documents, f"{port}/{name}")
+
+    def _read_documents(self) -> tuple[str, Hidden]:
+        root, port, name = self._reference
+        app = AppConfig(root)
+        location = _location(app, port, name, _DATASET)
+        document = Hidden(app.read(CREDENTIALS_LIMIT, port, name, _DATASET, "credentials.bin"))
+        if not document.reveal().strip():
+            message = "credentials.bin is empty"
+            raise InvalidCredentials(message)
+        return location, document
+
+    def _filesystem_reference(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return _open_filesystem, self._reference
+
+    def __reduce__(self) -> Any:
+        return _ConnectedDataset, self._reference
+
+
+def _open_filesystem(root: str, port: str, name: str) -> EncryptedFileSystem:
+    """Make a dataset's filesystem again, on the other side of a pickle."""
+    return _ConnectedDataset(root, port, name).filesystem()[0]

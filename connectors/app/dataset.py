@@ -1,0 +1,278 @@
+"""A dataset: a location, its credentials and how its bytes are sealed; resolved and opened."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from threading import RLock
+from typing import IO, TYPE_CHECKING, Any
+
+from connectors._fsspec import DEFAULT_CALLBACK
+from connectors.credentials.model import Credentials
+from connectors.errors import NotAnObject, naming
+from connectors.formats import Plain
+from connectors.fs.encrypted import EncryptedFileSystem
+from connectors.secrets import Hidden, redact_url
+from connectors.storage.registry import resolve
+from connectors.streams import PathSink, SealedWriter, pump
+from connectors.streams.sources import open_local
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from connectors._fsspec import AbstractFileSystem, Callback
+    from connectors.storage.registry import Backend
+    from connectors.streams.sources import StrPath
+
+    Document = bytes | str | Mapping[str, Any] | Credentials
+
+__all__ = ["Dataset"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Resolved:
+    """What a dataset's documents came to, in one process."""
+
+    location: str
+    backend: Backend
+    credentials: Credentials
+    process: int
+
+    @property
+    def is_folder(self) -> bool:
+        return self.credentials.is_folder(self.location)
+
+
+class Dataset:
+    r"""One dataset, read and written as plain bytes.
+
+    Args:
+        location: a URL.
+        credentials: a credentials document, as JSON text, bytes or a mapping, or a backend's `Credentials`.
+        name: what errors call it.
+
+    Raises:
+        InvalidLocation, InvalidCredentials, BackendNotFound, BackendConflict: it cannot be resolved.
+
+    >>> dataset = Dataset("memory://clinic/temperatures", {"encryption": {"key": "00" * 32}})
+    >>> dataset.write_bytes(b"37.2\n38.9\n")
+    >>> with dataset.open("rt") as file:
+    ...     [float(line) for line in file]
+    [37.2, 38.9]
+    """
+
+    def __init__(self, location: str, credentials: Document, *, name: str | None = None) -> None:
+        document = credentials if isinstance(credentials, Credentials) else Hidden(credentials)
+        del credentials  # a traceback that prints locals would print it
+        self._setup(lambda: (location, document), name)
+        self._resolve()
+
+    def _setup(self, read: Callable[[], tuple[str, Credentials | Hidden]], name: str | None) -> None:
+        self._read = read
+        self._name = name
+        self._lock = RLock()
+        self._resolved: _Resolved | None = None
+        self._filesystem: tuple[EncryptedFileSystem, str] | None = None
+
+    @property
+    def name(self) -> str | None:
+        """``port/object``, or what its maker called it."""
+        return self._name
+
+    @property
+    def location(self) -> str:
+        """The URL of the sealed object, without credentials."""
+        return self._resolve().location
+
+    @property
+    def credentials(self) -> Credentials:
+        """The credentials, validated."""
+        return self._resolve().credentials
+
+    @property
+    def backend(self) -> Backend:
+        """The backend that serves it."""
+        return self._resolve().backend
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder of objects, to be used through `filesystem`, and not a single one."""
+        return self._resolve().is_folder
+
+    def _resolve(self) -> _Resolved:
+        with self._lock, naming(self._name):
+            # Connections, locks and event loops do not survive a fork: a child resolves anew.
+            if self._resolved is None or self._resolved.process != os.getpid():
+                location, document = self._read()
+                backend, credentials = resolve(location, document)
+                self._resolved = _Resolved(location, backend, credentials, os.getpid())
+                self._filesystem = None
+            return self._resolved
+
+    def filesystem(self) -> tuple[EncryptedFileSystem, str]:
+        """Return an fsspec filesystem in which the dataset is plain, and the dataset's path in it.
+
+        The path is a folder's where the dataset is one; its objects are ``f"{path}/{name}"``.
+        """
+        with self._lock, naming(self._name):
+            resolved = self._resolve()
+            if self._filesystem is None:
+                inner, path = resolved.backend.connect(resolved.location, resolved.credentials)
+                path = path.rstrip("/") if resolved.is_folder else path
+                view = EncryptedFileSystem(
+                    fs=inner,
+                    codec=resolved.credentials.codec(),
+                    root=path if resolved.credentials.binds_names(resolved.location) else None,
+                    manifest=resolved.credentials.has_manifest(resolved.location),
+                    dataset=self._name,
+                    reference=self._filesystem_reference(),
+                    renewed=self._renewed,
+                )
+                self._filesystem = view, path
+            return self._filesystem
+
+    def _renewed(self) -> AbstractFileSystem | None:
+        """Return the storage's filesystem with the credentials that the documents hold by now, if they are others."""
+        with self._lock, naming(self._name):
+            before = self._resolve()
+            location, document = self._read()
+            backend, credentials = resolve(location, document)
+            # Another place is another dataset, which a file that is open must not turn into.
+            if location != before.location or credentials == before.credentials:
+                return None
+            inner, _ = backend.connect(location, credentials)
+            self._resolved = _Resolved(location, backend, credentials, os.getpid())
+            return inner
+
+    def _filesystem_reference(self) -> tuple[Callable[..., object], tuple[object, ...]] | None:
+        return None
+
+    def refresh(self) -> None:
+        """Take renewed credentials: forget what was resolved, and read it again when it is next used.
+
+        A file that is being read does so by itself when its credentials expire, as long as only they have changed; so
+        does one that is being written, where the storage can go on with an upload.
+        """
+        with self._lock:
+            self._resolved = None
+            self._filesystem = None
+
+    def open(
+        self,
+        mode: str = "rb",
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> IO[Any]:
+        """Open the dataset as a file of plain bytes, or of text.
+
+        Args:
+            mode: "rb" (seekable, verified), "wb", "xb" (fails where something is stored), or "rt", "wt", "xt".
+            encoding: as for the built-in `open`; UTF-8 if not given.
+            errors: as for the built-in `open`.
+            newline: as for the built-in `open`.
+
+        Raises:
+            ObjectNotFound, AccessDenied, CredentialsExpired, StorageUnavailable: the storage refused or failed.
+            ObjectExists: exclusive creation, and something is stored there.
+            IntegrityError: the object is not what its owner sealed.
+            NotSupported: another mode.
+        """
+        with naming(self._name):
+            fs, path = self._single()
+            if "b" in mode:
+                return fs.open(path, mode)
+            return fs.open(path, mode, encoding=encoding or "utf-8", errors=errors, newline=newline)
+
+    def _single(self) -> tuple[EncryptedFileSystem, str]:
+        if self.is_folder:
+            shown = f"dataset://{self._name}/NAME" if self._name else "the filesystem and path of filesystem()"
+            message = f"this dataset is a folder of objects; open one of them, through {shown}"
+            raise NotAnObject(message)
+        return self.filesystem()
+
+    def fingerprint(self) -> str:
+        """Return what tells this sealing from all others: 64 hexadecimal digits, for ``encryption.pin``.
+
+        The end of the object is verified, a `gcm` object as a whole. A folder's is that of its manifest.
+
+        Raises:
+            NotSupported: the dataset is not sealed, or a folder without a manifest.
+        """
+        if self.is_folder:
+            return self.filesystem()[0].pin
+        opened: Any = self.open("rb")
+        with opened as file:
+            pin: str = file.raw.pin
+            return pin
+
+    def write_manifest(self, callback: Callback = DEFAULT_CALLBACK) -> int:
+        """Write the manifest of a folder anew, from what its storage has; return the number of objects.
+
+        Each object is opened, and its end verified. That none is missing, and none an older sealing, is taken on
+        trust: this is for whoever fills the folder, when nothing else is written to it.
+
+        Args:
+            callback: an `fsspec.Callback`, told the number of objects.
+
+        Raises:
+            NotSupported: the dataset is no folder with a manifest, or is pinned.
+            IntegrityError: an object is not one that was sealed for its place.
+        """
+        return self.filesystem()[0].write_manifest(callback)
+
+    def read_bytes(self) -> bytes:
+        """Return the whole dataset."""
+        with self.open("rb") as file:
+            data: bytes = file.read()
+            return data
+
+    def write_bytes(self, data: bytes) -> None:
+        """Replace the whole dataset."""
+        with self.open("wb") as file:
+            file.write(data)
+
+    def download(self, path: StrPath, callback: Callback = DEFAULT_CALLBACK) -> None:
+        """Write the dataset, plain, to a local file, which appears only when all of it has verified.
+
+        Args:
+            path: where to.
+            callback: an `fsspec.Callback`, told the plain size and bytes.
+
+        Raises:
+            NotAnObject: a folder stands there, or the dataset is one.
+        """
+        with naming(self._name):
+            fs, inner = self._single()
+            opened: Any = fs.open(inner, "rb")
+            # Not through its buffer: whole chunks are opened straight to where they are written from.
+            with opened as reader, SealedWriter(PathSink(path), Plain()) as writer:
+                pump(reader.raw, writer, callback)
+
+    def upload(self, path: StrPath, callback: Callback = DEFAULT_CALLBACK) -> None:
+        """Replace the dataset by what a local file holds, sealed on the way.
+
+        Args:
+            path: where from.
+            callback: an `fsspec.Callback`, told the plain size and bytes.
+
+        Raises:
+            ObjectNotFound, NotAnObject: there is no such file, or it is a folder.
+        """
+        with naming(self._name):
+            fs, inner = self._single()
+            with open_local(path) as source, fs.open(inner, "wb") as writer:
+                pump(source, writer, callback)
+
+    def __reduce__(self) -> Any:
+        message = (
+            "this dataset holds credentials and does not pickle; a dataset of an app config does, "
+            "by its name: connectors.load()[port][object]"
+        )
+        raise TypeError(message)
+
+    def __repr__(self) -> str:
+        if self._resolved is None:
+            return f"<Dataset {self._name or ''}>"
+        return f"<Dataset {self._name or ''} at {redact_url(self._resolved.location)}>"

@@ -1,0 +1,184 @@
+"""``dataset://port/object``: the datasets of an app config, for everything that takes fsspec URLs."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING, Any
+
+from connectors.app.config import AppConfig, load
+from connectors.errors import ConnectorError, NotAnObject, ObjectNotFound
+from connectors.fs.plain import PlainView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from connectors.app.dataset import Dataset
+    from connectors.fs.encrypted import EncryptedFileSystem
+    from connectors.streams import SealedObject
+    from connectors.streams.sources import StrPath
+
+__all__ = ["DatasetFileSystem"]
+
+
+class DatasetFileSystem(PlainView):
+    """The datasets of an app config: ``port/object``, and below that, where a dataset is a folder, its own objects.
+
+    Args:
+        app_config: the app config's folder, as for `load`.
+
+    Pickled, it travels by that argument: a worker on another machine reads the app config of its own.
+    """
+
+    protocol = "dataset"
+    root_marker = ""
+
+    def __init__(self, app_config: StrPath | None = None, **storage_options: Any) -> None:
+        super().__init__(**storage_options)
+        self._root = app_config
+        self._datasets: dict[str, Dataset] = {}
+
+    @property
+    def app(self) -> AppConfig:
+        """The app config."""
+        return load(self._root)
+
+    def _dataset(self, name: str) -> Dataset:
+        """Return the dataset called ``port/object``; the same one each time, with its connections."""
+        if name not in self._datasets:
+            port, _, object_name = name.partition("/")
+            app = self.app
+            if port not in app or object_name not in app[port]:
+                known = [f"dataset://{port}/{name}" for port in app for name in app[port]]
+                message = f"there is no dataset://{name}; there are {', '.join(known) or 'none'}"
+                raise ObjectNotFound(message)
+            self._datasets[name] = app[port][object_name]
+        return self._datasets[name]
+
+    def _locate(self, path: str) -> tuple[EncryptedFileSystem, str]:
+        """Return the filesystem in which a path's object lies, and its path there."""
+        path = self._strip_protocol(path)
+        port, _, rest = path.partition("/")
+        object_name, _, inside = rest.partition("/")
+        if not object_name:
+            message = f"dataset://{path} is a folder; name an object, as in dataset://port/object"
+            raise NotAnObject(message)
+        dataset = self._dataset(f"{port}/{object_name}")
+        fs, inner = dataset.filesystem()
+        if not inside:
+            return fs, inner
+        if not dataset.is_folder:
+            message = f"there is no dataset://{path}: dataset://{port}/{object_name} is a single object"
+            raise ObjectNotFound(message)
+        if {".", ".."} & set(inside.split("/")):
+            message = f"dataset://{path} is not a path: . and .. are no names"
+            raise ObjectNotFound(message)
+        return fs, f"{inner}/{inside}"
+
+    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
+        fs, inner = self._locate(path)
+        return fs._open(inner, mode, **kwargs)  # noqa: SLF001 - the same contract, one floor down
+
+    def _open_object(self, path: str) -> SealedObject:
+        fs, inner = self._locate(path)
+        return fs._open_object(inner)  # noqa: SLF001
+
+    def one_manifest(self) -> AbstractContextManager[Any]:
+        """Return a context at whose end the manifests of folder datasets are written, for all that has changed."""
+        held = ExitStack()
+        for dataset in self._datasets.values():
+            held.enter_context(dataset.filesystem()[0].one_manifest())
+        return held
+
+    def _is_port(self, path: str) -> bool:
+        return "/" not in path and (path == "" or path in self.app)
+
+    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+        """Return the name, type and plain size of a dataset, or of a folder of them."""
+        path = self._strip_protocol(path)
+        if self._is_port(path):
+            return {"name": path, "type": "directory", "size": 0}
+        fs, inner = self._locate(path)
+        return {**fs.info(inner, **kwargs), "name": path}
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
+        """List the ports, the datasets of one, or a folder dataset.
+
+        The sizes of datasets are None: they would cost a request each, and credentials.
+        """
+        path = self._strip_protocol(path)
+        if path == "":
+            entries = [{"name": port, "type": "directory", "size": 0} for port in self.app]
+        elif self._is_port(path):
+            entries = [self._entry(f"{path}/{name}") for name in self.app[path]]
+        else:
+            entries = self._inside(path, **kwargs)
+        return entries if detail else [entry["name"] for entry in entries]
+
+    def _entry(self, name: str) -> dict[str, Any]:
+        """Return what can be said of a dataset without asking its storage; a broken one is its own user's to find."""
+        try:
+            folder = self._dataset(name).is_folder
+        except ConnectorError:
+            folder = False
+        return {"name": name, "type": "directory" if folder else "file", "size": 0 if folder else None}
+
+    def _inside(self, path: str, **kwargs: Any) -> list[dict[str, Any]]:
+        port, separator, rest = path.partition("/")
+        dataset = self._dataset(f"{port}{separator}{rest.partition('/')[0]}")
+        fs, inner = self._locate(path)
+        if not dataset.is_folder:
+            return [{"name": path, "type": "file", "size": None}]
+        found: list[dict[str, Any]] = fs.ls(inner, detail=True, **kwargs)
+        return [{**entry, "name": path + entry["name"].removeprefix(inner)} for entry in found]
+
+    def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
+        """Copy an object: inside the storage where it can be, otherwise by opening it and sealing it again."""
+        (fs1, inner1), (fs2, inner2) = self._locate(path1), self._locate(path2)
+        if fs1 is fs2:
+            fs1.cp_file(inner1, inner2, **kwargs)
+        else:
+            super().cp_file(path1, path2)
+
+    def rm_file(self, path: str) -> None:
+        """Remove an object."""
+        fs, inner = self._locate(path)
+        fs.rm_file(inner)
+
+    def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # noqa: FBT001, FBT002
+        """Remove objects, and folders too where `recursive`."""
+        for one in [path] if isinstance(path, str) else path:
+            fs, inner = self._locate(one)
+            fs.rm(inner, recursive=recursive, maxdepth=maxdepth)
+
+    def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
+        """Make a folder in a folder dataset, where its storage has folders."""
+        if self._is_port(self._strip_protocol(path)):
+            return
+        fs, inner = self._locate(path)
+        fs.mkdir(inner, create_parents=create_parents, **kwargs)
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Make a folder, and those above it, in a folder dataset, where its storage has folders."""
+        if self._is_port(self._strip_protocol(path)):
+            return  # fsspec makes the folder of whatever it opens for writing
+        fs, inner = self._locate(path)
+        fs.makedirs(inner, exist_ok=exist_ok)
+
+    def rmdir(self, path: str) -> None:
+        """Remove an empty folder of a folder dataset."""
+        fs, inner = self._locate(path)
+        fs.rmdir(inner)
+
+    def created(self, path: str) -> Any:
+        """Return when the storage says the object was created."""
+        fs, inner = self._locate(path)
+        return fs.created(inner)
+
+    def modified(self, path: str) -> Any:
+        """Return when the storage says the object was last written."""
+        fs, inner = self._locate(path)
+        return fs.modified(inner)
+
+    def refresh(self) -> None:
+        """Forget the datasets' connections: renewed credentials are taken from the app config."""
+        self._datasets.clear()

@@ -1,0 +1,1 @@
+"""Verbs for data: keys, encryption, datasets, presigned URLs, runs."""

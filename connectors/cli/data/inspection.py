@@ -1,0 +1,187 @@
+"""What can be said of a dataset without showing any of its secrets: for people, and as JSON."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from connectors.credentials.model import Credentials, parse_document, printable_name, validate
+from connectors.errors import ConfigError, ConnectorError, IntegrityError
+from connectors.secrets import redact_url
+from connectors.storage.registry import backends, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from connectors.app.dataset import Dataset
+    from connectors.storage.registry import Backend
+
+__all__ = ["Finding", "inspect_dataset", "inspect_document", "measure", "moment", "parse_incomplete"]
+
+_PROBLEMS = re.compile(r"; (?=credentials\b)")
+
+
+@dataclass
+class Finding:
+    """What was found out about a dataset or a credentials document.
+
+    Attributes:
+        name: what it is called: a file's name or a dataset's URL.
+        backend: the backend that serves it, if one could be found.
+        location: where it lies, without any query, if that is known.
+        format: how it is sealed; "plain" where it is not.
+        context: whether it is bound to a context.
+        expires_at: when its credentials end, if they say so.
+        plain_size: bytes it holds, verified, if it was opened.
+        problems: one line for each thing that is wrong.
+        tampered: whether its bytes are not what their owner sealed.
+    """
+
+    name: str
+    backend: str | None = None
+    location: str | None = None
+    format: str | None = None
+    context: bool | None = None
+    expires_at: datetime | None = None
+    plain_size: int | None = None
+    problems: list[str] = field(default_factory=list)
+    tampered: bool = False
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            **asdict(self),
+            "good": self.good,
+            "expires_at": self.expires_at.isoformat() if self.expires_at else None,
+        }
+
+
+def moment(when: datetime) -> str:
+    """Return a time as people read it, with how far away it is.
+
+    >>> moment(datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC))
+    '2020-01-02 03:04:05 UTC, which is over'
+    """
+    left = when - datetime.now(UTC)
+    if left <= timedelta(0):
+        distance = "which is over"
+    elif left < timedelta(minutes=2):
+        distance = f"in {left.seconds} s"
+    elif left < timedelta(hours=2):
+        distance = f"in {round(left / timedelta(minutes=1))} minutes"
+    elif left < timedelta(days=2):
+        distance = f"in {round(left / timedelta(hours=1))} hours"
+    else:
+        distance = f"in {round(left / timedelta(days=1))} days"
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, {distance}"
+
+
+def inspect_document(name: str, data: bytes, location: str | None) -> Finding:
+    """Hold a credentials document against its rules, without any request.
+
+    Args:
+        name: what to call it.
+        data: the document.
+        location: the URL it is for, if that is known; else its members have to tell the backend.
+    """
+    found = Finding(name)
+    try:
+        backend, credentials = _resolve(parse_document(data), location, found)
+        _describe(found, backend, credentials)
+    except ConnectorError as error:
+        found.problems += _PROBLEMS.split(str(error))
+    return found
+
+
+def inspect_dataset(name: str, dataset: Dataset) -> Finding:
+    """Hold a dataset of an app config against the rules, without any request."""
+    found = Finding(name)
+    try:
+        found.location = redact_url(dataset.location)
+        dataset.filesystem()  # takes the location apart, and sends nothing
+        _describe(found, dataset.backend, dataset.credentials)
+    except ConnectorError as error:
+        error.dataset = None  # the finding is named already
+        found.problems += _PROBLEMS.split(str(error))
+    return found
+
+
+def measure(found: Finding, dataset: Dataset) -> None:
+    """Open a dataset, which verifies its end, and note its plain size, or what is wrong with it.
+
+    Of a folder every object is opened: its size is theirs together.
+    """
+    try:
+        fs, path = dataset.filesystem()
+        found.plain_size = 0
+        for name in fs.find(path) if dataset.is_folder else [path]:
+            with fs.open(name, "rb") as file:
+                found.plain_size += file.seek(0, os.SEEK_END)
+    except ConnectorError as error:
+        found.plain_size = None
+        error.dataset = None  # the finding is named already
+        found.problems.append(str(error))
+        found.tampered = isinstance(error, IntegrityError)
+
+
+def parse_incomplete(data: bytes) -> dict[str, Any]:
+    """Return a credentials document that may lack its `encryption`, where only access to the storage is wanted."""
+    return {"encryption": None, **parse_document(data)}
+
+
+def _describe(found: Finding, backend: Backend, credentials: Credentials) -> None:
+    encryption = credentials.encryption
+    found.backend = backend.name
+    found.format = encryption.format if encryption else "plain"
+    found.context = bool(encryption and encryption.context)
+    credentials.codec()  # what a format refuses: a context under gcm, for one
+    # Backends whose credentials end, and say when, have this method.
+    expires_at = getattr(credentials, "expires_at", None)
+    found.expires_at = expires_at() if callable(expires_at) else None
+    if found.expires_at is not None and found.expires_at <= datetime.now(UTC):
+        found.problems.append(f"the credentials expired: they ended {moment(found.expires_at)}; have them renewed")
+
+
+def _resolve(document: Mapping[str, Any], location: str | None, found: Finding) -> tuple[Backend, Credentials]:
+    if location is not None:
+        found.location = redact_url(location)
+        backend, credentials = resolve(location, document)
+        backend.connect(location, credentials)  # takes the location apart, and sends nothing
+        if credentials.binds_names(location):
+            credentials.codec().bound("")  # which a format may refuse
+        return backend, credentials
+    backend = _likely_backend(document)
+    return backend, validate(backend.Credentials, document)
+
+
+def _likely_backend(document: Mapping[str, Any]) -> Backend:
+    """Return the backend that a document without a location is for: by its type, else by the members it has."""
+    installed = {one.name: one.backend for one in backends() if one.backend is not None}
+    name = document.get("type")
+    if isinstance(name, str):
+        if name not in installed:
+            shown = printable_name(name)
+            message = f"credentials.type: no installed backend takes {shown!r}; installed are {', '.join(installed)}"
+            raise ConfigError(message)
+        return installed[name]()
+    common = set(Credentials.model_fields) | {"type"}
+    shares = {
+        name: len((set(document) - common) & set(one.Credentials.model_fields)) for name, one in installed.items()
+    }
+    most = max(shares.values())
+    likely = [name for name, share in shares.items() if share == most]
+    if most == 0 or len(likely) > 1:
+        message = (
+            "credentials.type: the document does not say which storage it is for; "
+            f"add it ({', '.join(installed)}), or say which URL it goes with: --location URL"
+        )
+        raise ConfigError(message)
+    return installed[likely[0]]()

@@ -1,0 +1,1 @@
+"""Verbs for developers and newcomers: backends, benchmarks, the demo."""

@@ -1,0 +1,66 @@
+"""``connectors new-backend``: the beginnings of a plugin, whose tests pass from the start."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from importlib.resources import files
+from string import Template
+from typing import Annotated
+
+import typer
+
+from connectors.cli.common import console
+from connectors.cli.common.options import example
+from connectors.errors import ConfigError, ObjectExists
+
+__all__ = ["register"]
+
+_NAME = re.compile(r"[a-z][a-z0-9]{0,30}")
+_FILES = {
+    "pyproject.toml": "pyproject.toml",
+    "README.md": "README.md",
+    "package/__init__.py": "connectors_{name}/__init__.py",
+    "tests/testing/test_contract.py": "tests/testing/test_contract.py",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("new-backend", epilog=example("new-backend shelf"))(new_backend)
+
+
+def new_backend(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, which is also the scheme of its locations.")],
+) -> None:
+    """Begin a plugin for another storage, in a new folder.
+
+    It works as it is, and its tests run the contract that every backend keeps: replace its parts by your storage's.
+    """
+    if not _NAME.fullmatch(name):
+        message = f"a backend's name has small letters and digits, a letter first, not {name!r}"
+        raise ConfigError(message)
+    folder = f"enclave-connectors-{name}"
+    if os.path.lexists(folder):
+        message = f"{folder} exists already and stays as it is"
+        raise ObjectExists(message)
+    staged = tempfile.mkdtemp(prefix=f".{folder}.", suffix=".part", dir=".")
+    try:
+        fresh = os.path.join(staged, folder)
+        _fill(fresh, name)
+        os.rename(fresh, folder)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    console.note(f"Wrote {folder}. Try it: cd {folder}; pip install -e . --group test; pytest")
+
+
+def _fill(folder: str, name: str) -> None:
+    skeleton = files("connectors.cli.dev").joinpath("skeleton")
+    for source, target in _FILES.items():
+        text = skeleton.joinpath(f"{source}.template").read_text("utf-8")
+        path = os.path.join(folder, target.format(name=name))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(Template(text).substitute(name=name, title=name.capitalize()))

@@ -1,0 +1,1 @@
+"""``connectors identity`` and ``connectors workflow``: they need the extra ``workflow``."""

@@ -1,0 +1,193 @@
+"""What people are shown of workflows and requests, in lines and as JSON: nothing in it comes from anything unsigned.
+
+What reaches whom is worked out from the connections alone. What strangers have written stands in quotes (see
+`connectors.workflow.review.naming`), so that nobody signs what is only a name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from connectors.cli.data.inspection import moment
+from connectors.cli.workflow.context import columns
+from connectors.workflow.documents.kinds import AppConfig, Dataset, Decision, Placeholder
+from connectors.workflow.documents.model import moment_of
+from connectors.workflow.documents.runtime import runtime_configs
+from connectors.workflow.review.naming import Names, connected
+from connectors.workflow.store.folder import name_of
+
+if TYPE_CHECKING:
+    from connectors.workflow.documents.graph import Graph
+    from connectors.workflow.documents.kinds import End
+    from connectors.workflow.documents.model import Document
+    from connectors.workflow.documents.requests import Request
+    from connectors.workflow.trust.verification import Bundle, Standing
+
+__all__ = [
+    "document_lines",
+    "graph_json",
+    "graph_lines",
+    "request_lines",
+    "standing_json",
+    "standing_lines",
+    "title",
+]
+
+
+def graph_lines(graph: Graph, names: Names | None = None) -> list[str]:
+    """Return a workflow's objects, its connections, and all that reaches whom; `names` are its own if not given."""
+    names = names or Names(graph)
+    ends = [(*_end(one.source), *_end(one.target)) for one in graph.workflow.edges]
+    # A line for each, however many there are: who signs looks for their own.
+    reach = [line for one in graph.reach() for line in names.reach([one], graph, most=len(graph.nodes))]
+    return [
+        "objects",
+        *columns([_object_row(graph, names, name) for name in graph.nodes] or [("none",)]),
+        "connections",
+        *([f"  {connected(*both)}" for both in ends] or ["  none"]),
+        "what reaches whom",
+        *([f"  {line}" for line in reach] or ["  nothing reaches anybody"]),
+    ]
+
+
+def _end(end: End) -> tuple[str, str]:
+    return end.id, end.port or ""
+
+
+def _object_row(graph: Graph, names: Names, name: str) -> tuple[str, ...]:
+    node, owners = graph.nodes[name], names.owners(name, graph)
+    if isinstance(node, Placeholder):
+        purpose = f": {node.purpose!r}" if node.purpose else ""
+        return repr(name), "place", f"{node.what} that {owners[0]} is to give{purpose}", "", ""
+    if isinstance(node, Dataset):
+        pinned = f", only the sealing {node.pin}" if node.pin else ""
+        what = f"{node.direction}, {node.location!r}, {node.encryption or 'not sealed'}{pinned}"
+        return repr(name), "dataset", repr(node.name), owners[0], what
+    return repr(name), "application", repr(node.name), owners[0], _measured(graph, node, owners)
+
+
+def _measured(graph: Graph, app: AppConfig, owners: list[str]) -> str:
+    program = graph.application(app)
+    build = next(build for build in program.builds if build.measurement == app.build.measurement)
+    warning = ", which protects nothing" if build.platform == "simulated" else ""
+    warning += ", a debug build, which whoever runs the machine can look into" if build.debug else ""
+    by = f" of {owners[1]}" if owners[1] != owners[0] else ""
+    return f"{program.name!r}{by}, {build.platform}{warning}, measured {build.measurement}"
+
+
+def graph_json(graph: Graph) -> dict[str, Any]:
+    """Return a workflow as JSON has it, with names beside the digests."""
+    objects = {}
+    for name, node in graph.nodes.items():
+        if isinstance(node, Placeholder):
+            objects[name] = {"kind": "place", **node.model_dump(mode="json", exclude_none=True)}
+        else:
+            objects[name] = {
+                "kind": "dataset" if isinstance(node, Dataset) else "application",
+                "digest": node.digest,
+                "name": node.name,
+                "owner": {"digest": node.owner, "name": graph.party(node.owner).name},
+                **({"build": node.build.model_dump(mode="json")} if isinstance(node, AppConfig) else {}),
+            }
+    return {
+        "name": graph.workflow.name,
+        "version": graph.workflow.version,
+        "workflow": graph.workflow.digest,
+        "objects": objects,
+        "edges": [edge.model_dump(mode="json", exclude_none=True) for edge in graph.workflow.edges],
+        "reach": [{"source": one.source, "target": one.target, "through": one.through} for one in graph.reach()],
+    }
+
+
+def request_lines(request: Request) -> list[str]:
+    """Return all that a signature under a request is over."""
+    graph, requester = request.graph, request.party(request.requester)
+    names = Names(graph, more=[requester])
+    approvers = [request.party(digest) for digest in request.approvers]
+    rows = [
+        ("request", request.digest),
+        ("asked by", f"{names.party(requester)}, {requester.contact!r}"),
+        ("created", request.created),
+        ("expires", moment(moment_of(request.expires))),
+        ("approvers", ", ".join(f"{one.name!r} ({one.digest[:12]}…)" for one in approvers)),
+    ]
+    rows += [("version of", graph.workflow.parent)] if graph.workflow.parent else []
+    return [title(graph), *columns(rows), *graph_lines(graph, names)]
+
+
+def title(graph: Graph) -> str:
+    """Return what a workflow is called."""
+    return f"{graph.workflow.name!r}, version {graph.workflow.version}"
+
+
+def standing_lines(bundle: Bundle, found: Standing) -> list[str]:
+    """Return who has said what."""
+    names = Names(bundle.request.graph)
+    rows = [
+        (names.party(bundle.request.party(row["digest"])), row["says"], repr(row["reason"]) if "reason" in row else "")
+        for row in _said(bundle, found)
+    ]
+    return [f"approvals: {found.state}", *columns(rows)]
+
+
+def standing_json(bundle: Bundle, found: Standing) -> dict[str, Any]:
+    """Return how a request stands, as JSON has it."""
+    request = bundle.request
+    workflow = request.graph.workflow
+    return {
+        "request": request.digest,
+        "name": workflow.name,
+        "version": workflow.version,
+        "requester": {"digest": request.requester, "name": request.party(request.requester).name},
+        "created": request.created,
+        "expires": request.expires,
+        "state": found.state,
+        "parties": _said(bundle, found),
+    }
+
+
+def _said(bundle: Bundle, found: Standing) -> list[dict[str, str]]:
+    when = {(one := envelope.document(Decision)).party: one.when for envelope in bundle.decisions}
+    rows = []
+    for digest in bundle.request.approvers:
+        row = {"digest": digest, "name": bundle.request.party(digest).name}
+        if digest in found.against:
+            row |= {"says": "revoked" if found.state == "revoked" else "declined", "reason": found.against[digest]}
+        elif digest in found.approved:
+            row["says"] = "approved"
+        else:
+            row["says"] = "has not decided" if digest in found.missing else "declined"
+        if digest in when:
+            row["when"] = when[digest]
+        rows.append(row)
+    return rows
+
+
+def identifiers(request: Request) -> dict[str, str]:
+    """Return the identifier of each application of a request, by its id."""
+    return {name: share.identifier for name, share in runtime_configs(request).items()}
+
+
+def document_lines(document: Document) -> list[str]:
+    """Return a document's members, one to a line."""
+    lines = [f"{name_of(document)}, {document.kind}", *columns([("digest", document.digest)])]
+    for name, value in document.members().items():
+        if name in ("schema", "name"):
+            continue
+        if name == "long_description":
+            lines += [f"  {name}", *(f"    {line}" for line in str(value).splitlines())]
+        elif isinstance(value, (dict, list)):
+            lines += [f"  {name}", *_nested(value, "    ")]
+        else:
+            lines.append(f"  {name}  {value}")
+    return lines
+
+
+def _nested(value: dict[str, Any] | list[Any], indent: str) -> list[str]:
+    lines = []
+    for name, one in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(one, (dict, list)):
+            lines += [f"{indent}{name}", *_nested(one, f"{indent}  ")]
+        else:
+            lines.append(f"{indent}{one}" if isinstance(value, list) else f"{indent}{name}  {one}")
+    return lines

@@ -1,0 +1,6 @@
+"""Credentials documents: what gives access to a dataset, and how its bytes are encrypted."""
+
+from connectors.credentials.model import Credentials, Encryption, validate
+from connectors.credentials.parsing import parse_document, printable_name
+
+__all__ = ["Credentials", "Encryption", "parse_document", "printable_name", "validate"]

@@ -1,0 +1,276 @@
+"""Credentials documents: what gives access to a dataset, and how its bytes are sealed.
+
+A document is a JSON object. `encryption` says how the dataset is sealed; the other members belong to the backend,
+which `type` names, or else the location's scheme does::
+
+    {"query_string": "<base64>", "encryption": {"key": "<64 hex digits>"}}
+    {"type": "s3", "access_key_id": "…", "secret_access_key": "…", "region": "eu-west-1", "encryption": {…}}
+
+Nothing here knows who wrote the document or how it got here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from connectors.credentials.parsing import parse_document, printable_name
+from connectors.errors import ConfigError, InvalidCredentials
+from connectors.formats import DEFAULT_SEGMENT_SIZE, Format, FormatName, Plain, check_pin, select
+from connectors.formats.tink import MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE
+from connectors.secrets import Hidden, SecretKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+__all__ = ["Credentials", "Encryption", "parse_document", "printable_name", "validate"]
+
+C = TypeVar("C", bound="Credentials")
+
+_MODEL = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, ser_json_inf_nan="strings")
+
+
+class _Model(BaseModel):
+    model_config = _MODEL
+
+    def __reduce__(self) -> NoReturn:
+        message = (
+            f"{type(self).__name__} holds secrets and does not pickle; "
+            "send the app config's location instead and load it on the other side"
+        )
+        raise TypeError(message)
+
+
+class Encryption(_Model):
+    """How a dataset is sealed."""
+
+    key: SecretKey = Field(description="The AES-256 key: 64 hexadecimal digits, in either case.")
+    format: FormatName = Field(
+        default="auto",
+        description=(
+            "The wire format. auto reads cobblestone-256 and gcm, told apart by what the key proves, and writes "
+            "cobblestone-256; tink-gcm-hkdf must be named."
+        ),
+    )
+    context: str | None = Field(
+        default=None,
+        description="Text that binds objects to a place or purpose, as UTF-8; Tink calls it associated data.",
+    )
+    segment_size: int = Field(
+        default=DEFAULT_SEGMENT_SIZE,
+        ge=MIN_SEGMENT_SIZE,
+        le=MAX_SEGMENT_SIZE,
+        strict=True,
+        description="Bytes in a sealed segment, tag included; tink-gcm-hkdf only.",
+    )
+    bind: Literal["path", "none"] = Field(
+        default="path",
+        description=(
+            "In a folder, what is bound into each object's context: its relative path, so that the storage cannot give "
+            "one object for another; or nothing, so that sealed objects can be copied and moved inside the storage."
+        ),
+    )
+    pin: str | None = Field(
+        default=None,
+        description=(
+            "The one sealing that is read, as `connectors fingerprint` prints it: an object that was rolled back, "
+            "exchanged or written anew is refused; of a folder, that of its manifest. null reads any."
+        ),
+    )
+
+    manifest: bool = Field(
+        default=False,
+        strict=True,
+        description=(
+            "A folder has a sealed manifest of its objects, and what is read is held against it: an object that was "
+            "removed, added, exchanged or rolled back is an error. It is written with every change."
+        ),
+    )
+
+    @field_validator("context")
+    @classmethod
+    def _refuse_half_characters(cls, value: str | None) -> str | None:
+        # Half of a surrogate pair has no UTF-8 form.
+        if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
+            message = "half of a character stands in it"
+            raise ValueError(message)
+        return value
+
+    @field_validator("pin")
+    @classmethod
+    def _check_pin(cls, value: str | None) -> str | None:
+        return None if value is None else check_pin(value)
+
+    def codec(self) -> Format:
+        """Return the format, with its key, that reads and writes such datasets."""
+        context = (self.context or "").encode()
+        return select(self.format, self.key, context=context, segment_size=self.segment_size, pin=self.pin)
+
+
+class Credentials(_Model):
+    """The base of every backend's credentials: subclass it with fields of your own.
+
+    A subclass gives `type` as a `Literal` of its backend's name, with that name as the default. `SecretText` is the
+    type for whatever must not be seen.
+    """
+
+    encryption: Encryption | None = Field(
+        description="How the dataset is sealed; null where it is plain, which must be said."
+    )
+
+    layout: Literal["object", "folder"] | None = Field(
+        default=None,
+        description="Whether the location is one object or a folder of them; null: a folder if it ends in a slash.",
+    )
+
+    def is_folder(self, location: str) -> bool:
+        """Tell whether a dataset with these credentials is a folder of objects."""
+        return location.endswith("/") if self.layout is None else self.layout == "folder"
+
+    def binds_names(self, location: str) -> bool:
+        """Tell whether each object of the dataset is sealed with its relative path in its context."""
+        return self.is_folder(location) and self.encryption is not None and self.encryption.bind == "path"
+
+    def has_manifest(self, location: str) -> bool:
+        """Tell whether the dataset is a folder with a manifest.
+
+        Raises:
+            InvalidCredentials: what they say of a manifest or a pin does not go with the dataset.
+        """
+        sealing = self.encryption
+        if sealing is None:
+            return False
+        problem = None
+        if not self.is_folder(location):
+            problem = (
+                "manifest: only a folder has one, and this dataset is a single object" if sealing.manifest else None
+            )
+        elif sealing.manifest and sealing.bind != "path":
+            problem = 'manifest: it needs the objects\' names bound; leave out "bind": "none"'
+        elif sealing.pin and not sealing.manifest:
+            problem = 'pin: it identifies one object, and this dataset is a folder; "manifest": true gives that a pin'
+        if problem is not None:
+            message = f"credentials.encryption.{problem}"
+            raise InvalidCredentials(message)
+        return sealing.manifest
+
+    def codec(self) -> Format:
+        """Return the format, with its key, that reads and writes the dataset."""
+        return self.encryption.codec() if self.encryption else Plain()
+
+    def document(self) -> dict[str, Any]:
+        """Return the document itself, secrets and all, to be written where only its owner reads it."""
+        return self.model_dump(mode="json", exclude_defaults=True, context={"reveal": True})
+
+
+def validate(model: type[C], document: Mapping[str, Any] | Hidden) -> C:
+    """Hold a document against a backend's model.
+
+    Raises:
+        InvalidCredentials: it breaks rules, each of which the message names with its member, and never with the
+            member's value.
+
+    >>> class Mine(Credentials):
+    ...     type: str = "mine"
+    >>> validate(Mine, {"encryption": {"key": "secret"}, "tpye": "mine"})
+    Traceback (most recent call last):
+    connectors.errors.InvalidCredentials: credentials.encryption.key: a key is 64 hexadecimal digits; this one has \
+6 characters; credentials.tpye: unknown member; did you mean type?
+    """
+    document = Hidden(document)
+    problems: list[str] = []
+    try:
+        return model.model_validate(dict(document.reveal()))
+    except ValidationError as error:
+        problems.extend(_problems(error, model))
+    except ConfigError as error:
+        problems.append(str(error))
+    # Raised outside the handler: pydantic's error holds the document, and must not travel along.
+    raise InvalidCredentials("; ".join(problems))
+
+
+def _problems(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    missing = [detail["loc"] for detail in details if detail["type"] == "missing"]
+    strange = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
+    meant = {place: _meant(place, model, missing) for place in strange}
+    misspelt = {(*place[:-1], name) for place, name in meant.items()}
+    for detail in details:
+        if detail["type"] == "missing" and detail["loc"] in misspelt:
+            continue  # it is there, under another name, which is told
+        # A rule about several members has no place of its own.
+        *parents, name = ["credentials", *(str(part) for part in detail["loc"])]
+        member = ".".join([*parents, printable_name(name)])
+        match detail["type"]:
+            case "missing" if name == "encryption":
+                rule = 'required; if the dataset really is not sealed, say so with "encryption": null'
+            case "missing":
+                rule = "required"
+            case "extra_forbidden":
+                rule = f"unknown member; {_advice(name, meant[detail['loc']], _owner(model, parents[1:]), model)}"
+            case "model_type" if name == "encryption":
+                rule = 'an object, as in {"key": "…"}, is expected, or null where the dataset is not sealed'
+            case "model_type":
+                rule = "an object, in braces and without quotation marks around it, is expected"
+            case _:
+                rule = _reworded(detail["msg"].removeprefix("Value error, "))
+        yield f"{member}: {rule}"
+
+
+def _meant(
+    place: tuple[int | str, ...], model: type[BaseModel], missing: Iterable[tuple[int | str, ...]]
+) -> str | None:
+    """Return the member that is likely to be meant by one that is not known."""
+    *parents, name = map(str, place)
+    sound = _plain(name)
+    known = {_plain(one): one for one in _owner(model, parents).model_fields}
+    sure = [one for one in known if sorted(one) == sorted(sound)]
+    beside = [_plain(str(one[-1])) for one in missing if one[:-1] == place[:-1]]
+    sure += [one for one in beside if sound and one.startswith(sound)]
+    close = [one for one in sure if one in known] or difflib.get_close_matches(sound, known, n=1, cutoff=0.75)
+    return known[close[0]] if close else None
+
+
+def _plain(name: str) -> str:
+    """Return a member's name as it sounds: accessKeyId and AWS_ACCESS_KEY_ID are access_key_id."""
+    return re.sub(r"[^a-z0-9]", "", name.lower()).removeprefix("aws").removeprefix("azure")
+
+
+def _advice(name: str, meant: str | None, owner: type[BaseModel], model: type[BaseModel]) -> str:
+    if meant is not None:
+        return f"did you mean {meant}?"
+    if owner is model and name in Encryption.model_fields:
+        return "it belongs into encryption"
+    if owner is not model and name in model.model_fields:
+        return "it belongs one level up"
+    return f"known are {', '.join(sorted(owner.model_fields))}"
+
+
+_WORDINGS = (
+    (r"^Input should be a valid string$", "text in quotation marks is expected"),
+    (r"^Input should be a valid integer.*", "a whole number, without quotation marks, is expected"),
+    (r"^Input should be a valid boolean$", "true or false, without quotation marks, is expected"),
+    (r"^Input should be greater than or equal to ([0-9]+)$", r"\1 is the least"),
+    (r"^Input should be less than or equal to ([0-9]+)$", r"\1 is the most"),
+    (r"^String should have at least 1 character$", "it is empty"),
+    (r"^Input should be ('.*)$", r"\1 is expected"),
+)
+
+
+def _reworded(message: str) -> str:
+    """Return what pydantic says in the words of somebody who has a document before them, and no model."""
+    for pattern, words in _WORDINGS:
+        message = re.sub(pattern, words, message)
+    return message
+
+
+def _owner(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
+    """Return the model of the object at a path of members, or the last one on the way that can be told."""
+    for name in path:
+        annotation = model.model_fields[name].annotation if name in model.model_fields else None
+        kinds = [annotation, *get_args(annotation)]
+        model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), model)
+    return model

@@ -1,0 +1,1 @@
+"""Filesystems of plain files over sealed objects."""

@@ -1,0 +1,453 @@
+"""EncryptedFileSystem: any fsspec filesystem of sealed objects, with plain sizes, ranges, listings and bytes."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from connectors._fsspec import DEFAULT_CALLBACK, AsyncFileSystem, LocalFileSystem
+from connectors.errors import (
+    ConfigError,
+    CredentialsExpired,
+    IntegrityError,
+    NotSupported,
+    ObjectNotFound,
+    TruncatedObject,
+    naming,
+)
+from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, select
+from connectors.fs.coroutines import in_thread
+from connectors.fs.folder import Folder, check_names
+from connectors.fs.plain import PlainView
+from connectors.secrets import Hidden
+from connectors.storage.adapters import RenewedSource, open_sink, open_source, said_size, translated
+from connectors.storage.guard import Guarded
+from connectors.streams import SealedObject, SealedWriter, buffered
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterable, Sequence
+
+    from connectors._fsspec import AbstractFileSystem, Callback
+    from connectors.formats import Format
+    from connectors.secrets import SecretKey
+    from connectors.streams import Sink, Source
+
+__all__ = ["AsyncEncryptedFileSystem", "EncryptedFileSystem"]
+
+T = TypeVar("T")
+
+
+class EncryptedFileSystem(Guarded, PlainView):
+    """Another fsspec filesystem, whose objects are sealed, with plain sizes, listings, ranges and bytes.
+
+    Sizes in `info` and `ls` are arithmetic on what the storage says; opening a file is what proves its size. Over an
+    asynchronous filesystem an instance is an `AsyncEncryptedFileSystem`, with fsspec's coroutines.
+
+    Args:
+        fs: the filesystem of sealed objects.
+        key: a `SecretKey`, 32 bytes, or 64 hexadecimal digits.
+        format: a name from `connectors.formats.NAMES`.
+        context: bytes that bind the objects to a place or purpose.
+        segment_size: bytes in a sealed segment; tink-gcm-hkdf only.
+        root: a folder, whose objects are all there is to be seen, each sealed with its path relative to the folder
+            bound into its context, so that the storage cannot give one for another. None binds nothing.
+        manifest: the folder has a sealed manifest, against which its objects and listings are held, and which is
+            written with every change; see `connectors.fs.manifest`. A pin of `codec` is the manifest's then.
+        asynchronous: fsspec's coroutines are called by somebody's own event loop.
+        loop: the event loop that fsspec's coroutines run in, if not fsspec's own.
+        codec: the format with its key, instead of the four arguments above.
+        dataset: what errors call the dataset.
+        reference: a function and its arguments that make this filesystem again, for pickling: an instance holds
+            secrets, which do not travel.
+        renewed: returns the filesystem with renewed credentials when those of `fs` have expired, or None if there are
+            none; then a file that is being read is read on, and `fs` is replaced.
+
+    Raises:
+        InvalidKey, ConfigError: the key or an option is wrong.
+        NotSupported: `asynchronous`, and `fs` has no coroutines.
+
+    >>> import fsspec
+    >>> fs = EncryptedFileSystem(fs=fsspec.filesystem("memory"), key="00" * 32)
+    >>> fs.pipe_file("/ward/one", b"temperature 37.2")
+    >>> fs.size("/ward/one"), fs.fs.size("/ward/one"), fs.cat_file("/ward/one", start=-4)
+    (16, 88, b'37.2')
+    """
+
+    def __new__(cls, fs: AbstractFileSystem, *_: Any, **__: Any) -> Self:
+        """Make the asynchronous kind over an asynchronous filesystem."""
+        kind: Any = AsyncEncryptedFileSystem if cls is EncryptedFileSystem and fs.async_impl else cls
+        made: Self = super().__new__(kind)
+        return made
+
+    def __init__(  # noqa: PLR0917 - fsspec's users pass options as they like
+        self,
+        fs: AbstractFileSystem,
+        key: SecretKey | bytes | str | None = None,
+        format: FormatName = "cobblestone-256",  # noqa: A002 - the word of the credentials document
+        context: bytes = b"",
+        segment_size: int = DEFAULT_SEGMENT_SIZE,
+        root: str | None = None,
+        manifest: bool = False,  # noqa: FBT001, FBT002
+        *,
+        asynchronous: bool = False,
+        loop: asyncio.AbstractEventLoop | None = None,
+        codec: Format | None = None,
+        dataset: str | None = None,
+        reference: tuple[Callable[..., object], tuple[object, ...]] | None = None,
+        renewed: Callable[[], AbstractFileSystem | None] | None = None,
+    ) -> None:
+        if codec is None:
+            if key is None:
+                message = "an EncryptedFileSystem needs a key"
+                raise ConfigError(message)
+            hidden, key = Hidden(key), None  # a traceback that prints locals would print it
+            codec = select(format, hidden, context=context, segment_size=segment_size)
+        if getattr(fs, "asynchronous", False):
+            message = "pass a filesystem that was made without asynchronous=True; the outer one is given that"
+            raise ConfigError(message)
+        if asynchronous and not self.async_impl:
+            message = f"{type(fs).__name__} has no coroutines, so nothing over it has; leave asynchronous out"
+            raise NotSupported(message)
+        super().__init__(**({"asynchronous": asynchronous, "loop": loop} if self.async_impl else {}))
+        self.fs = fs
+        self.dataset = dataset
+        self._codec = codec
+        self._folder: Folder | None = None
+        if root is not None:
+            self._folder = Folder(self, fs._strip_protocol(root).rstrip("/"), codec, manifest=manifest)  # noqa: SLF001
+        elif manifest:
+            message = "a manifest is a folder's, whose objects' names are bound into them; pass the folder as root"
+            raise ConfigError(message)
+        # All objects of a bound folder have one layout, even where auto alone would leave two.
+        self._layout = codec.layout if root is None else codec.bound("").layout
+        self._reference = reference
+        self._renewed = renewed
+        self._renewing = Lock()
+
+    def __reduce__(self) -> Any:
+        return super().__reduce__() if self._reference is None else self._reference
+
+    def __repr__(self) -> str:
+        if "_codec" not in vars(self):  # its constructor has failed, and a traceback prints it
+            return f"<{type(self).__name__}>"
+        return f"<{type(self).__name__} {self._codec.name} over {type(self.fs).__name__}>"
+
+    @property
+    def fsid(self) -> str:
+        """A name of this instance alone."""
+        return self._own_token()
+
+    @property
+    def root_marker(self) -> str:  # type: ignore[override]  # a class variable in fsspec
+        """The inner filesystem's."""
+        return self.fs.root_marker
+
+    def _strip_protocol(self, path: str) -> str:  # type: ignore[override]  # a class method in fsspec
+        return self.fs._strip_protocol(path)  # noqa: SLF001 - paths are the inner filesystem's
+
+    def _parent(self, path: str) -> str:  # type: ignore[override]
+        return self.fs._parent(path)  # noqa: SLF001
+
+    def _inner(self, path: str) -> str:
+        """Return a path of the inner filesystem, if it may be touched."""
+        if self._folder is not None:
+            self._folder.relative(path)
+        return self._strip_protocol(path)
+
+    def _open(self, path: str, mode: str = "rb", *, autocommit: bool = True, **_: Any) -> Any:
+        with naming(self.dataset):
+            if mode == "rb":
+                return self._opened(path, lambda source, codec: buffered(source, codec, name=self.dataset))
+            folder = self._folder
+            codec = self._codec if folder is None else folder.codec_for(path)
+            self._check_unpinned()
+            committed = None if folder is None else folder.committed(path)
+            sink = self.open_place(path, exclusive=mode == "xb")
+            return SealedWriter(sink, codec, name=self.dataset, autocommit=autocommit, committed=committed)
+
+    def _open_object(self, path: str) -> SealedObject:
+        with naming(self.dataset):
+            inner = self._strip_protocol(path)
+            return self._opened(inner, lambda source, codec: SealedObject(source, codec, name=self.dataset))
+
+    def _opened(self, path: str, opens: Callable[[Source, Format], T]) -> T:
+        return opens(self.open_sealed(path), self._codec) if self._folder is None else self._folder.opened(path, opens)
+
+    def _check_unpinned(self) -> None:
+        if self._codec.pin is not None:
+            message = "this dataset is pinned to one sealing, which writing would replace; take the pin out to write"
+            raise NotSupported(message)
+
+    def open_place(self, path: str, *, exclusive: bool) -> Sink:
+        """Return a place for the sealed bytes of a new object, as they are."""
+        sink = open_sink(self.fs, path, exclusive=exclusive)
+        if self._renewed is not None and hasattr(sink, "renew_by"):
+            sink.renew_by(self._renew)
+        return sink
+
+    def open_sealed(self, path: str) -> Source:
+        """Return the sealed bytes of an object, which are read on with renewed credentials when theirs expire."""
+        fs = self.fs
+        if self._renewed is None or isinstance(fs, LocalFileSystem):
+            return open_source(fs, path)  # files of this machine need no credentials
+
+        def renew() -> Source | None:
+            nonlocal fs
+            fs, before = self._renew(fs), fs
+            return None if fs is before else open_source(fs, path)
+
+        try:
+            source = open_source(fs, path)
+        except CredentialsExpired as error:
+            expired = error
+        else:
+            return RenewedSource(source, renew)
+        fs, before = self._renew(fs), fs
+        if fs is before:
+            raise expired
+        return RenewedSource(open_source(fs, path), renew)
+
+    def _renew(self, expired: AbstractFileSystem) -> AbstractFileSystem:
+        """Return the inner filesystem with renewed credentials; `expired` itself if there are none."""
+        with self._renewing:
+            fresh = self._renewed() if self.fs is expired and self._renewed is not None else None
+            if fresh is not None:
+                self.fs = fresh
+            return self.fs
+
+    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+        """Return what the inner filesystem says of `path`, with the plain `size` and the `sealed_size`.
+
+        Raises:
+            TruncatedObject, WrongKey: no object of this format and key has that size or header.
+        """
+        with naming(self.dataset):
+            inner = self._inner(path)
+            try:
+                return self._plain(translated(path, lambda: self.fs.info(inner, **kwargs)))
+            except ObjectNotFound as error:
+                found = error if self._folder is None else self._folder.is_missing(path) or error
+            raise found
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
+        """List a folder. The `size` of what cannot be an object of this format is None.
+
+        Raises:
+            IntegrityError: the storage lists a name that would lead out of the folder.
+        """
+        with naming(self.dataset):
+            inner = self._inner(path)
+            try:
+                entries = translated(path, lambda: self.fs.ls(inner, detail=True, **kwargs))
+            except ObjectNotFound:
+                if self._folder is None or self._folder.is_missing(path) is None:
+                    raise
+                entries = []  # which the manifest knows better
+            check_names(inner, (entry["name"] for entry in entries))
+            entries = entries if self._folder is None else self._folder.held(path, entries, 1, folders=True)
+            if not detail:
+                return [entry["name"] for entry in entries]
+            return [self._plain(entry, strict=False) for entry in entries]
+
+    def find(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        withdirs: bool = False,  # noqa: FBT001, FBT002 - fsspec's signature
+        detail: bool = False,  # noqa: FBT001, FBT002
+        **kwargs: Any,
+    ) -> Any:
+        """List everything below a folder, in as few requests as the inner filesystem needs.
+
+        Raises:
+            IntegrityError: the storage lists a name that would lead out of the folder.
+        """
+        with naming(self.dataset):
+            inner = self._inner(path)
+            options = {"maxdepth": maxdepth, "withdirs": withdirs, "detail": True, **kwargs}
+            entries: dict[str, dict[str, Any]] = translated(path, lambda: self.fs.find(inner, **options))
+            check_names(inner, entries)
+            held = list(entries.values())
+            if self._folder is not None:
+                held = self._folder.held(path, held, maxdepth, folders=withdirs)
+            if not detail:
+                return [entry["name"] for entry in held]
+            return {entry["name"]: self._plain(entry, strict=False) for entry in held}
+
+    def expand_path(self, path: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> list[str]:  # noqa: FBT001, FBT002
+        """Return the paths that a path, a pattern or a list of them stands for.
+
+        Raises:
+            ObjectNotFound: there is nothing.
+        """
+        expand: Any = super().expand_path  # type: ignore[misc]  # fsspec has no types
+        with naming(self.dataset):
+            return translated(str(path), lambda: expand(path, recursive=recursive, maxdepth=maxdepth, **kwargs))
+
+    def _plain(self, info: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:
+        if info["type"] != "file":
+            return info
+        listed = None if self._folder is None else self._folder.listed_size(info["name"])
+        sealed_size = said_size(info, strict=strict)
+        try:
+            size = None if sealed_size is None else self._plain_size(info["name"], sealed_size)
+        except TruncatedObject:
+            if strict:
+                raise
+            size = None
+        if listed is not None and listed != size:
+            message = f"{info['name']} has another size in the storage than in the folder's manifest; do not trust it"
+            raise IntegrityError(message)
+        return {**info, "size": size, "sealed_size": sealed_size}
+
+    def _plain_size(self, path: str, sealed_size: int) -> int:
+        if self._layout is not None:
+            return self._layout.plain_size(sealed_size)
+        source = open_source(self.fs, path)
+        try:
+            return self._codec.opener(bytes(source.read_range(0, self._codec.head_size)), sealed_size).plain_size
+        finally:
+            source.close()
+
+    def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
+        """Copy an object: inside the storage, sealed as it is, unless its name is bound into it."""
+        with naming(self.dataset):
+            if self._folder is not None:
+                super().cp_file(path1, path2)
+                return
+            self._check_unpinned()
+            inner1, inner2 = self._inner(path1), self._inner(path2)
+            translated(path1, lambda: self.fs.cp_file(inner1, inner2, **kwargs))
+
+    def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
+        """Move objects: inside the storage, sealed as they are, unless their names are bound into them."""
+        with naming(self.dataset):
+            self._check_unpinned()
+            if self._folder is not None:
+                with self._folder.one_manifest():
+                    super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
+                return
+            translated(path1, lambda: self.fs.mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs))
+
+    def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
+        """Make a folder, where the storage has folders."""
+        with naming(self.dataset):
+            inner = self._inner(path)
+            translated(path, lambda: self.fs.mkdir(inner, create_parents=create_parents, **kwargs))
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Make a folder and those above it, where the storage has folders."""
+        with naming(self.dataset):
+            inner = self._inner(path)
+            translated(path, lambda: self.fs.makedirs(inner, exist_ok=exist_ok))
+
+    def rmdir(self, path: str) -> None:
+        """Remove an empty folder."""
+        with naming(self.dataset):
+            inner = self._inner(path)
+            translated(path, lambda: self.fs.rmdir(inner))
+
+    def rm_file(self, path: str) -> None:
+        """Remove an object."""
+        with naming(self.dataset):
+            inner = self._inner(path)
+            self._remove([path], lambda: self.fs.rm_file(inner))
+
+    def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # noqa: FBT001, FBT002
+        """Remove objects, and folders too where `recursive`."""
+        with naming(self.dataset):
+            inner = [self._inner(one) for one in ([path] if isinstance(path, str) else path)]
+            self._remove(inner, lambda: self.fs.rm(inner, recursive=recursive, maxdepth=maxdepth))
+
+    def _remove(self, paths: Sequence[str], remove: Callable[[], object]) -> None:
+        self._check_unpinned()
+        if self._folder is None:
+            translated(", ".join(paths), remove)
+        else:
+            self._folder.remove(paths, remove)
+
+    @property
+    def pin(self) -> str:
+        """What tells this sealing of a folder with a manifest from all others, in 64 hexadecimal digits.
+
+        Raises:
+            NotSupported: it is no folder with a manifest.
+            IntegrityError: the manifest is not what was sealed as such.
+        """
+        with naming(self.dataset):
+            return self._bound_folder().needed_manifest().pin
+
+    def write_manifest(self, callback: Callback = DEFAULT_CALLBACK) -> int:
+        """Write the folder's manifest anew, from what the storage has in it; return the number of objects.
+
+        Each object is opened, and its end verified. That none is missing, and none an older sealing, is taken on trust.
+
+        Args:
+            callback: an `fsspec.Callback`, told the number of objects.
+
+        Raises:
+            NotSupported: it is no folder with a manifest, or is pinned.
+            IntegrityError: an object is not one that was sealed for its place.
+        """
+        with naming(self.dataset):
+            self._check_unpinned()
+            return self._bound_folder().write_manifest(callback)
+
+    def _bound_folder(self) -> Folder:
+        if self._folder is None:
+            message = "a manifest is that of a folder whose objects' names are bound into them, which this is not"
+            raise NotSupported(message)
+        return self._folder
+
+    def one_manifest(self) -> AbstractContextManager[None]:
+        """Return a context at whose end the manifest, if there is one, is written once for all that has changed."""
+        return nullcontext() if self._folder is None else self._folder.one_manifest()
+
+    def created(self, path: str) -> Any:
+        """Return when the storage says the object was created."""
+        return self.fs.created(self._inner(path))
+
+    def modified(self, path: str) -> Any:
+        """Return when the storage says the object was last written."""
+        return self.fs.modified(self._inner(path))
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        """Forget the inner filesystem's listings."""
+        self.fs.invalidate_cache(path)
+        if self._folder is not None and self._folder.manifest is not None:
+            self._folder.manifest.forget()
+
+
+class AsyncEncryptedFileSystem(EncryptedFileSystem, AsyncFileSystem):
+    """An `EncryptedFileSystem` over an asynchronous filesystem, with the coroutines that fsspec's others have."""
+
+    async_impl = True
+
+    _info = in_thread(EncryptedFileSystem.info)
+    _ls = in_thread(EncryptedFileSystem.ls)
+    _find = in_thread(EncryptedFileSystem.find)
+    _exists = in_thread(EncryptedFileSystem.exists)
+    _cat_file = in_thread(EncryptedFileSystem.cat_file)
+    _cat_ranges = in_thread(EncryptedFileSystem.cat_ranges)
+    _pipe_file = in_thread(EncryptedFileSystem.pipe_file)
+    _get_file = in_thread(EncryptedFileSystem.get_file)
+    _put_file = in_thread(EncryptedFileSystem.put_file)
+    _cp_file = in_thread(EncryptedFileSystem.cp_file)
+    _mkdir = in_thread(EncryptedFileSystem.mkdir)
+    _makedirs = in_thread(EncryptedFileSystem.makedirs)
+    _rm_file = in_thread(EncryptedFileSystem.rm_file)
+    _rm = in_thread(EncryptedFileSystem.rm)
+    _created = in_thread(EncryptedFileSystem.created)
+    _modified = in_thread(EncryptedFileSystem.modified)
+
+    async def _expand_path(self, path: Any, *args: Any, **kwargs: Any) -> list[str]:
+        try:
+            expanded: list[str] = await super()._expand_path(path, *args, **kwargs)  # type: ignore[misc]
+        except FileNotFoundError as error:
+            missing = error if isinstance(error, ObjectNotFound) else ObjectNotFound(f"nothing is stored at {path}")
+        else:
+            return expanded
+        with naming(self.dataset):
+            raise missing

@@ -1,0 +1,226 @@
+"""A folder of sealed objects, each bound to its name: what is inside, what opens it, and what its manifest says."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from connectors.errors import IntegrityError, NotSupported, ObjectNotFound, PinMismatch
+from connectors.fs.manifest import MANIFEST_NAME, FolderManifest, is_safe, survey
+from connectors.storage.adapters import translated
+from connectors.streams import SealedObject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from connectors._fsspec import AbstractFileSystem, Callback
+    from connectors.formats import Format
+    from connectors.streams import Sink, Source
+
+    Committed = Callable[[int, str], object]
+    Entry = dict[str, Any]
+
+__all__ = ["Folder", "check_names"]
+
+T = TypeVar("T")
+
+_DEEPEST = 512
+"""Folders in folders: names have 1,024 bytes at most in S3 and Google Cloud Storage, and fewer folders in Azure."""
+
+
+def check_names(folder: str, names: Iterable[str]) -> None:
+    """Refuse what a storage lists in a folder if a name of it would lead elsewhere.
+
+    Raises:
+        IntegrityError: one would.
+    """
+    # Some filesystems have a slash before each path.
+    root = f"{folder.strip('/')}/" if folder.strip("/") else ""
+    for name in names:
+        whole = f"{name.lstrip('/')}/"
+        inside = whole.removeprefix(root)
+        # What begins with a slash is a place of its own to whoever joins it to another.
+        outside = not whole.startswith(root) or inside.startswith("/") or not is_safe(inside)
+        if outside or inside.count("/") > _DEEPEST:
+            message = f"the storage lists an object in {folder} whose name would lead out of it; do not trust it"
+            raise IntegrityError(message)
+
+
+class _Store(Protocol):
+    """What a folder lies in: the filesystem of sealed objects, and how one of them is opened."""
+
+    fs: AbstractFileSystem
+    dataset: str | None
+
+    def _strip_protocol(self, path: str) -> str: ...
+    def open_sealed(self, path: str) -> Source: ...
+    def open_place(self, path: str, *, exclusive: bool) -> Sink: ...
+
+
+class Folder:
+    """A folder whose objects are sealed with their names.
+
+    Args:
+        store: the filesystem that shows it.
+        root: its path.
+        codec: the format of its objects, unbound; a pin of it is the manifest's.
+        manifest: whether it has one.
+
+    Attributes:
+        root: its path, without a slash at the end.
+        manifest: its manifest, or None if it has none.
+    """
+
+    def __init__(self, store: _Store, root: str, codec: Format, *, manifest: bool) -> None:
+        self.root = root
+        self._store = store
+        self._codec = codec
+        self.manifest: FolderManifest | None = None
+        if manifest:
+            bound, path = codec.bound(MANIFEST_NAME), f"{root}/{MANIFEST_NAME}"
+            bound.pin = codec.pin
+            self.manifest = FolderManifest(
+                bound,
+                lambda: store.open_sealed(path),
+                lambda: store.open_place(path, exclusive=False),
+                lambda: not self.stored(),
+                store.dataset,
+            )
+
+    def relative(self, path: str) -> str:
+        """Return a path relative to the folder, as it is bound.
+
+        Raises:
+            ObjectNotFound: it lies outside of it.
+        """
+        whole = self._store._strip_protocol(path)  # noqa: SLF001 - fsspec's name
+        # Some filesystems have a slash before each path, which is nothing that would be bound.
+        inside, root = f"{whole.lstrip('/')}/", f"{self.root.lstrip('/')}/" if self.root else ""
+        relative = inside.removeprefix(root).rstrip("/")
+        if not inside.startswith(root) or not is_safe(relative):
+            message = f"{path} is outside of the folder {self.root or '/'}, which is all that is to be seen here"
+            raise ObjectNotFound(message)
+        return relative
+
+    def codec_for(self, path: str) -> Format:
+        """Return the format that seals one object."""
+        return self._codec.bound(self._member(path))
+
+    def _member(self, path: str) -> str:
+        """Return a path relative to the folder, of an object that may be touched."""
+        name = self.relative(path)
+        if self.manifest is not None and name == MANIFEST_NAME:
+            message = f"{MANIFEST_NAME} is the folder's manifest, which is read and written by itself"
+            raise NotSupported(message)
+        return name
+
+    def opened(self, path: str, opens: Callable[[Source, Format], T]) -> T:
+        """Return what `opens` makes of an object's sealed bytes and its format: this sealing, where a manifest has it.
+
+        Raises:
+            IntegrityError: the manifest has it, and the storage has not: asked at once, or when `opens` reads.
+            PinMismatch: the storage has another sealing of it.
+        """
+        codec = self.codec_for(path)
+        if self.manifest is None:
+            return opens(self._store.open_sealed(path), codec)
+        name = self.relative(path)
+        codec.pin = self.manifest.member(name).pin
+        try:
+            return opens(self._store.open_sealed(path), codec)
+        except ObjectNotFound:
+            problem = self.manifest.missing(name)
+        except PinMismatch:
+            message = (
+                f"{name!r} is another sealing than the one in the folder's manifest: rolled back, exchanged, or "
+                "written anew by somebody who has not come to the manifest; do not trust it"
+            )
+            problem = PinMismatch(message)
+        raise problem
+
+    def committed(self, path: str) -> Committed | None:
+        """Return what is to be told of the object that is about to be written."""
+        if self.manifest is None:
+            return None
+        manifest, name = self.manifest, self.relative(path)
+        manifest.prepare()  # an error now, and not when the object stands
+        return lambda size, pin: manifest.written(name, size, pin)
+
+    def remove(self, paths: Sequence[str], remove: Callable[[], object]) -> None:
+        """Remove objects, and then from the manifest what the storage does not have any more."""
+        shown = ", ".join(paths)
+        if self.manifest is None:
+            translated(shown, remove)
+            return
+        names = {name for path in paths for name in self.manifest.at(self._member(path))}
+        try:
+            translated(shown, remove)
+        finally:
+            self.manifest.removed(names.difference(self.stored()))
+
+    def is_missing(self, path: str) -> IntegrityError | None:
+        """Return an error if the manifest has something at a path at which the storage has nothing."""
+        name = self.relative(path)
+        return self.manifest.missing(name) if self.manifest is not None and self.manifest.at(name) else None
+
+    def held(self, path: str, entries: Iterable[Entry], depth: int | None, *, folders: bool) -> list[Entry]:
+        """Return what the storage lists at a path, `depth` levels of it, held against the manifest.
+
+        Args:
+            path: a folder's path, or an object's.
+            entries: what is listed.
+            depth: how many levels; None for all.
+            folders: whether it would list folders, too.
+        """
+        if self.manifest is None:
+            return list(entries)
+        by_name = {self.relative(entry["name"]): entry for entry in entries}
+        files = {name for name, entry in by_name.items() if entry["type"] == "file" and not _is_ours(name)}
+        others = by_name.keys() - files if folders else None
+        self.manifest.check_listed(self.relative(path), files, others, depth)
+        # A folder with nothing in it is nothing that was sealed.
+        return [entry for name, entry in by_name.items() if name in files or self.manifest.within(name)]
+
+    def listed_size(self, path: str) -> int | None:
+        """Return the plain size of an object by its manifest; None if the folder has no manifest."""
+        return None if self.manifest is None else self.manifest.member(self.relative(path)).size
+
+    def one_manifest(self) -> AbstractContextManager[None]:
+        """Return a context at whose end the manifest is written, once, for all that has changed."""
+        return nullcontext() if self.manifest is None else self.manifest.held()
+
+    def needed_manifest(self) -> FolderManifest:
+        """Return the manifest.
+
+        Raises:
+            NotSupported: there is none.
+        """
+        if self.manifest is None:
+            message = 'only a folder with a manifest has one: "manifest": true in its encryption'
+            raise NotSupported(message)
+        return self.manifest
+
+    def write_manifest(self, callback: Callback) -> int:
+        """Write the manifest anew, from what is stored; return the number of objects."""
+        manifest = self.needed_manifest()
+
+        def open_object(name: str) -> SealedObject:
+            source = self._store.open_sealed(f"{self.root}/{name}")
+            return SealedObject(source, self._codec.bound(name), name=self._store.dataset)
+
+        members = survey(self.stored(), open_object, callback)
+        manifest.replace(members)
+        return len(members)
+
+    def stored(self) -> list[str]:
+        """Return the relative paths of the objects that the storage lists, without the manifest."""
+        found = translated(self.root, lambda: self._store.fs.find(self.root))
+        check_names(self.root, found)
+        return [name for name in map(self.relative, found) if not _is_ours(name)]
+
+
+def _is_ours(name: str) -> bool:
+    """Tell whether an object is the manifest, or what a writer stages beside its place."""
+    last = name.rpartition("/")[2]
+    return name == MANIFEST_NAME or (last.startswith(".") and last.endswith(".part"))

@@ -1,0 +1,335 @@
+"""A folder's manifest: which objects are in it, with the plain size and the pin of each, sealed as one of them.
+
+Whoever has the storage can take an object out of a folder, put one in, or put an older sealing back. Of a folder with a
+manifest, what is listed and opened is held against it, so that each of these is an error. The manifest is the last
+object that a change writes: until it stands, the folder is what it was, or an error. The adversary that puts back the
+whole folder, manifest and all, is found out by the pin of the manifest alone.
+
+The plain bytes are JSON::
+
+    {"schema": "enclave-connectors folder manifest 1",
+     "objects": {"north.csv": {"size": 2817, "pin": "<64 hexadecimal digits>"}, …}}
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import RLock
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from connectors._fsspec import DEFAULT_CALLBACK
+from connectors.errors import ConnectorError, IntegrityError, ObjectNotFound
+from connectors.streams import SealedWriter, buffered
+from connectors.streams.executor import begin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from connectors._fsspec import Callback
+    from connectors.formats import Format
+    from connectors.streams import SealedObject, Sink, Source
+
+__all__ = ["MANIFEST_NAME", "FolderManifest", "Member", "is_safe", "parse_manifest", "survey"]
+
+MANIFEST_NAME = "_manifest.sealed"
+"""What the manifest is called in its folder. Tools that read whole folders leave out what starts so."""
+_AT_ONCE = 8
+"""Objects that `survey` opens side by side."""
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class Member(BaseModel):
+    """What a manifest says of one object.
+
+    Attributes:
+        size: its plain bytes.
+        pin: what tells this sealing from all others, in 64 hexadecimal digits.
+    """
+
+    model_config = _STRICT
+
+    size: int = Field(ge=0)
+    pin: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class _Document(BaseModel):
+    model_config = _STRICT
+
+    schema_: Literal["enclave-connectors folder manifest 1"] = Field(
+        default="enclave-connectors folder manifest 1", alias="schema"
+    )
+    objects: dict[str, Member]
+
+
+def is_safe(relative: str) -> bool:
+    """Tell whether a relative path stays below where it starts, for every tool on the way."""
+    return "\0" not in relative and not {".", ".."} & set(relative.split("/"))
+
+
+def parse_manifest(data: bytes) -> dict[str, Member]:
+    r"""Return the objects that a manifest lists.
+
+    Raises:
+        IntegrityError: these are no manifest's plain bytes.
+
+    >>> parse_manifest(b'{"schema": "enclave-connectors folder manifest 1", "objects": {}}')
+    {}
+    """
+    try:
+        objects = _Document.model_validate_json(data).objects
+    except ValidationError:
+        objects = None
+    if objects is None or not all(is_safe(name) and all(name.split("/")) for name in objects):
+        message = f"what is sealed as {MANIFEST_NAME} is no manifest of a folder; have it written anew"
+        raise IntegrityError(message)
+    return objects
+
+
+def _as_bytes(members: Mapping[str, Member]) -> bytes:
+    document = {"schema": "enclave-connectors folder manifest 1"}
+    listed = {name: {"size": one.size, "pin": one.pin} for name, one in sorted(members.items())}
+    return json.dumps({**document, "objects": listed}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class FolderManifest:
+    """The manifest of one folder. It is read when it is first needed, and stays what it was then until it is forgotten.
+
+    Args:
+        codec: the format that reads and writes it, perhaps with a pin.
+        open_source: opens what is stored as the manifest.
+        open_sink: opens a place for a new one.
+        is_empty: tells whether the storage lists no object in the folder.
+        dataset: what errors call the dataset.
+    """
+
+    def __init__(
+        self,
+        codec: Format,
+        open_source: Callable[[], Source],
+        open_sink: Callable[[], Sink],
+        is_empty: Callable[[], bool],
+        dataset: str | None,
+    ) -> None:
+        self._codec = codec
+        self._open_source = open_source
+        self._open_sink = open_sink
+        self._is_empty = is_empty
+        self._dataset = dataset
+        self._lock = RLock()
+        self._pin: str | None = None
+        self._holding = 0
+        self._changed = False
+        self.forget()
+
+    def forget(self) -> None:
+        """Read it again when it is next needed, unless changes wait to be written."""
+        with self._lock:
+            if not self._changed:
+                self._members: dict[str, Member] | None = None
+                self._names: list[str] = []
+                self._is_new = False
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """The objects, by their paths relative to the folder.
+
+        Raises:
+            ObjectNotFound: there is no manifest, and nothing else in the folder: it is one to be.
+            IntegrityError: the manifest is not what was sealed as such, or is missing where there are objects.
+        """
+        return self._read(to_write=False)
+
+    @property
+    def pin(self) -> str:
+        """What tells this sealing of the folder from all others, in 64 hexadecimal digits."""
+        with self._lock:
+            _ = self.members
+            assert self._pin is not None  # noqa: S101 - where there are members, they were read or written
+            return self._pin
+
+    def _read(self, *, to_write: bool) -> Mapping[str, Member]:
+        with self._lock:
+            if self._members is None and not (to_write and self._is_new):
+                self._load()
+            if self._members is None and not to_write:
+                message = f"the folder has no {MANIFEST_NAME}, and nothing else in it"
+                raise ObjectNotFound(message)
+            return self._members or {}
+
+    def _load(self) -> None:
+        """Read it; that there is none is right only where there is nothing else."""
+        try:
+            # Many a storage is asked only when something is read, so also that may find nothing.
+            with buffered(self._open_source(), self._codec, name=self._dataset) as file:
+                members, pin = parse_manifest(file.read()), file.raw.pin
+        except ObjectNotFound:
+            self._is_new = self._is_empty()
+        else:
+            self._take(members)
+            self._pin = pin
+            return
+        if not self._is_new:
+            message = (
+                f"the folder has objects, and no {MANIFEST_NAME}: it was removed, or never written; "
+                "`connectors manifest` writes one, once you trust what is there"
+            )
+            raise IntegrityError(message)
+
+    def _take(self, members: dict[str, Member]) -> None:
+        self._members = members
+        self._names = sorted(members)
+
+    def prepare(self) -> None:
+        """Read it because an object is about to be written; a folder may be empty then."""
+        self._read(to_write=True)
+
+    def member(self, name: str) -> Member:
+        """Return what it says of an object.
+
+        Raises:
+            ObjectNotFound: it has none of that name.
+        """
+        found = self.members.get(name)
+        if found is None:
+            message = (
+                f"the folder's manifest has no {name!r}; if the storage shows one, it was added since, and not by "
+                "whoever writes the manifest"
+            )
+            raise ObjectNotFound(message)
+        return found
+
+    def missing(self, name: str) -> IntegrityError:
+        """Return the error for an object, or folder, that it has, and the storage has not."""
+        message = f"{name!r} is in the folder's manifest, and not in the storage: it was removed; do not trust the rest"
+        return IntegrityError(message)
+
+    def within(self, folder: str) -> list[str]:
+        """Return the paths of the objects in a folder, or below it: of all for the empty path."""
+        with self._lock:
+            self._read(to_write=True)
+            if not folder:
+                return self._names
+            start, stop = (bisect.bisect_left(self._names, folder + end) for end in ("/", "0"))  # 0 is what follows /
+            return self._names[start:stop]
+
+    def at(self, path: str) -> list[str]:
+        """Return the paths of what should be at `path`: the object itself, or those in the folder and below it."""
+        return [path] if path in self._read(to_write=True) else self.within(path)
+
+    def check_listed(
+        self, folder: str, objects: Collection[str], folders: Collection[str] | None, depth: int | None
+    ) -> None:
+        """Hold what the storage lists in a folder against what there should be.
+
+        Args:
+            folder: its path, or an object's.
+            objects: the paths of the objects that the storage lists.
+            folders: those of the folders; None where it was not asked for them.
+            depth: how many levels were listed; None for all of them.
+
+        Raises:
+            IntegrityError: something is missing, or was added.
+        """
+        levels = len(folder.split("/")) if folder else 0
+        expected, passed = set(), set()
+        for name in self.at(folder) if self.members else ():
+            parts = name.split("/")
+            if depth is None or len(parts) - levels <= depth:
+                expected.add(name)
+            else:
+                passed.add("/".join(parts[: levels + depth]))
+        for name in sorted(expected.difference(objects) | (set() if folders is None else passed.difference(folders))):
+            raise self.missing(name)
+        for name in sorted(set(objects) - expected):
+            message = (
+                f"the storage lists {name!r}, which the folder's manifest does not have: it was added, or its writer "
+                "has not come to the manifest yet; do not trust it"
+            )
+            raise IntegrityError(message)
+
+    def written(self, name: str, size: int, pin: str) -> None:
+        """Add an object that has appeared."""
+        with self._lock:
+            self._change({**self._read(to_write=True), name: Member(size=size, pin=pin)})
+
+    def removed(self, names: Iterable[str]) -> None:
+        """Take out objects that are gone."""
+        with self._lock:
+            gone = set(names)
+            if gone & self.members.keys():
+                self._change({name: one for name, one in self.members.items() if name not in gone})
+
+    def replace(self, members: dict[str, Member]) -> None:
+        """Write it anew, whatever it was."""
+        with self._lock:
+            self._change(members)
+
+    def _change(self, members: dict[str, Member]) -> None:
+        self._take(members)
+        self._changed = True
+        if not self._holding:
+            self._write()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Write it once, at the end of the block, for all that changes in it."""
+        with self._lock:
+            self._holding += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holding -= 1
+                if self._changed and not self._holding:
+                    self._write()
+
+    def _write(self) -> None:
+        try:
+            with SealedWriter(self._open_sink(), self._codec, name=self._dataset, committed=self._note_pin) as file:
+                file.write(_as_bytes(self._members or {}))
+        except ConnectorError as error:
+            error.add_note(
+                "The folder's objects have changed, and its manifest has not: whoever reads the folder will be told. "
+                "Write it anew: connectors manifest dataset://PORT/NAME."
+            )
+            raise
+        self._changed = False
+
+    def _note_pin(self, _: int, pin: str) -> None:
+        self._pin = pin
+
+
+def survey(
+    names: Collection[str], open_object: Callable[[str], SealedObject], callback: Callback = DEFAULT_CALLBACK
+) -> dict[str, Member]:
+    """Return what a manifest is to say of objects, each of which is opened for that, and its end verified.
+
+    Args:
+        names: their paths, relative to their folder.
+        open_object: opens one of them.
+        callback: an `fsspec.Callback`, told the number of objects.
+    """
+
+    def look(name: str) -> tuple[str, Member]:
+        opened = open_object(name)
+        try:
+            return name, Member(size=opened.size, pin=opened.pin)
+        finally:
+            opened.close()
+            callback.relative_update(1)
+
+    callback.set_size(len(names))
+    with ThreadPoolExecutor(min(_AT_ONCE, len(names) or 1), f"connectors-manifest-{os.getpid()}") as threads:
+        members = [begin(threads, look, name) for name in names]
+        try:
+            return dict(member.result() for member in members)
+        finally:
+            for member in members:
+                member.cancel()

@@ -1,0 +1,199 @@
+"""What filesystems of plain files have in common: files that commit on success, ranges, local copies."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import IO, TYPE_CHECKING, Any
+
+from connectors._fsspec import DEFAULT_CALLBACK, AbstractFileSystem, Transaction
+from connectors.errors import NotSupported
+from connectors.formats import Plain
+from connectors.streams import MAX_GAP, SealedText, SealedWriter, as_sink, pump, read_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from connectors._fsspec import Callback
+    from connectors.streams import SealedObject
+
+    Offsets = int | None | Sequence[int | None]
+
+__all__ = ["PlainTransaction", "PlainView"]
+
+
+class PlainTransaction(Transaction):
+    """fsspec's, at the end of which the manifests of folders are written: each once, after its last object."""
+
+    def complete(self, commit: bool = True) -> None:  # noqa: FBT001, FBT002 - fsspec's signature
+        """Commit or discard everything."""
+        with self.fs.one_manifest():
+            super().complete(commit)
+
+
+class PlainView(AbstractFileSystem):
+    """What filesystems of plain files share. A subclass has `_open`, `_open_object`, `info` and `ls`."""
+
+    cachable = False
+    transaction_type = PlainTransaction
+
+    def one_manifest(self) -> AbstractContextManager[Any]:
+        """Return a context at whose end the manifests of folders are written, for all that has changed."""
+        return nullcontext()
+
+    def _open_object(self, path: str) -> SealedObject:
+        """Open an object for reading by ranges."""
+        raise NotImplementedError
+
+    def open(  # fsspec has no types to keep to
+        self,
+        path: str,
+        mode: str = "rb",
+        *,
+        compression: str | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        **kwargs: Any,
+    ) -> IO[Any]:
+        """Open a file. The modes are rb, wb and xb, and rt, wt and xt for text.
+
+        What is written appears when the file is closed in good order, and not otherwise: see `SealedWriter`.
+
+        Raises:
+            NotSupported: another mode. Sealed objects have an authenticated end, so none can grow.
+        """
+        kind = mode.replace("b", "").replace("t", "")
+        if kind not in ("r", "w", "x"):
+            message = (
+                f"mode {mode!r} is not supported: the end of a sealed object is authenticated, so it cannot grow or "
+                "change in place; write it anew with 'wb', or 'xb' where there must be none yet"
+            )
+            raise NotSupported(message)
+        if compression is not None and kind != "r":
+            # fsspec would drop the file below the compressor unclosed, which here means: discard it.
+            message = "to write compressed, use fsspec.open(…, compression=…), or compress into the open file"
+            raise NotSupported(message)
+        file: Any = super().open(path, f"{kind}b", compression=compression, **kwargs)
+        if "b" in mode:
+            return file  # type: ignore[no-any-return]
+        text = io.TextIOWrapper if kind == "r" else SealedText
+        return text(file, encoding=encoding, errors=errors, newline=newline)
+
+    def exists(self, path: str, **kwargs: Any) -> bool:
+        """Tell whether there is something at `path`; what cannot be told is raised, not answered with False."""
+        try:
+            self.info(path, **kwargs)
+        except FileNotFoundError:
+            return False
+        return True
+
+    # Not fsspec's: over an asynchronous filesystem those would go round by its event loop, which need not be running.
+    def isdir(self, path: str) -> bool:
+        """Tell whether there is a folder at `path`."""
+        return self._kind(path) == "directory"
+
+    def isfile(self, path: str) -> bool:
+        """Tell whether there is a file at `path`."""
+        return self._kind(path) == "file"
+
+    def _kind(self, path: str) -> str | None:
+        try:
+            return str(self.info(path)["type"])
+        except FileNotFoundError:
+            return None
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
+        """Return the bytes of a file from `start` to `end`, both counted from the end where negative."""
+        (outcome,) = read_ranges([(functools.partial(self._open_object, path), [(start, end)])])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome[0]
+
+    def cat_ranges(
+        self,
+        paths: Sequence[str],
+        starts: Offsets,
+        ends: Offsets,
+        max_gap: int | None = None,
+        on_error: str = "return",
+        **_: Any,
+    ) -> list[bytes | Exception]:
+        """Return many ranges of many files.
+
+        Each file is opened once; its ranges that touch, or nearly do, share a request; requests go out side by side.
+
+        Args:
+            paths: a file for each range.
+            starts: plain offsets, or one for all; None is the start.
+            ends: plain offsets, or one for all; None is the end.
+            max_gap: bytes between two ranges up to which they are read in one; 64 KiB if not given.
+            on_error: "return" puts a file's error in the place of its ranges, "raise" raises the first one.
+        """
+        spans = list(zip(_each(starts, len(paths)), _each(ends, len(paths)), strict=True))
+        if len(spans) != len(paths):
+            message = f"there are {len(paths)} paths, and {len(spans)} ranges"
+            raise ValueError(message)
+        places: dict[str, list[int]] = {}
+        for place, path in enumerate(paths):
+            places.setdefault(path, []).append(place)
+        wanted = [
+            (functools.partial(self._open_object, path), [spans[place] for place in there])
+            for path, there in places.items()
+        ]
+        outcomes = read_ranges(wanted, MAX_GAP if max_gap is None else max_gap)
+        result: list[bytes | Exception] = [b""] * len(paths)
+        for there, outcome in zip(places.values(), outcomes, strict=True):
+            if isinstance(outcome, Exception) and on_error == "raise":
+                raise outcome
+            for position, place in enumerate(there):
+                result[place] = outcome if isinstance(outcome, Exception) else outcome[position]
+        return result
+
+    def get_file(
+        self, rpath: str, lpath: Any, callback: Callback = DEFAULT_CALLBACK, outfile: Any = None, **kwargs: Any
+    ) -> None:
+        """Copy a file to a local path, where it appears only when all of it has verified."""
+        target = outfile if outfile is not None else lpath
+        if isinstance(target, (str, os.PathLike)):
+            if self.isdir(rpath):
+                os.makedirs(target, exist_ok=True)
+                return
+            os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
+        with self._open(rpath, "rb", **kwargs) as reader, SealedWriter(as_sink(target), Plain()) as writer:
+            pump(reader.raw, writer, callback)
+
+    def put_file(
+        self,
+        lpath: str,
+        rpath: str,
+        callback: Callback = DEFAULT_CALLBACK,
+        mode: str = "overwrite",
+        **kwargs: Any,
+    ) -> None:
+        """Copy a local file in."""
+        if os.path.isdir(lpath):
+            self.makedirs(rpath, exist_ok=True)
+            return
+        exclusive = "xb" if mode == "create" else "wb"
+        with open(lpath, "rb", buffering=0) as source, self.open(rpath, exclusive, **kwargs) as writer:
+            pump(source, writer, callback)
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+        """Write a whole file; with the mode "create", fail where something is stored."""
+        with self.open(path, "xb" if mode == "create" else "wb", **kwargs) as file:
+            file.write(value)
+
+    def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
+        """Copy a file by opening it and sealing it again."""
+        if self.isdir(path1):
+            self.makedirs(path2, exist_ok=True)
+            return
+        with self._open(path1, "rb", **kwargs) as reader, self.open(path2, "wb") as writer:
+            pump(reader.raw, writer)
+
+
+def _each(offsets: Offsets, count: int) -> Sequence[int | None]:
+    return [offsets] * count if offsets is None or isinstance(offsets, int) else offsets

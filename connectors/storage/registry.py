@@ -1,0 +1,322 @@
+"""Backends: what turns a location and credentials into a filesystem; and which of them are installed.
+
+A backend is a class that a distribution registers under the entry-point group ``connectors.backends``::
+
+    [project.entry-points."connectors.backends"]
+    s3 = "connectors_s3:S3Backend"
+
+Importing its module should be cheap: keep the storage's own libraries for `Backend.connect`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib.metadata
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from connectors.credentials.model import Credentials, parse_document, printable_name, validate
+from connectors.errors import BackendConflict, BackendNotFound, InvalidLocation, NotSupported
+from connectors.secrets import Hidden, redact_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from connectors._fsspec import AbstractFileSystem
+
+__all__ = ["GROUP", "Backend", "InstalledBackend", "backends", "for_scheme", "resolve", "scheme_of"]
+
+GROUP = "connectors.backends"
+"""The entry-point group that backends register under."""
+
+_DISTRIBUTIONS = {
+    "http": "https",
+    "https": "https",
+    "s3": "s3",
+    "az": "azure",
+    "abfs": "azure",
+    "abfss": "azure",
+    "azure": "azure",
+    "gs": "gcs",
+    "gcs": "gcs",
+    "sftp": "sftp",
+    "ssh": "sftp",
+}
+
+
+class Backend(ABC):
+    """One kind of storage. Subclass it, with the three class variables, and register the class.
+
+    Attributes:
+        name: also the credentials' `type`.
+        schemes: the location schemes it serves.
+        Credentials: the model of its credentials documents.
+    """
+
+    name: ClassVar[str]
+    schemes: ClassVar[tuple[str, ...]]
+    Credentials: ClassVar[type[Credentials]]
+
+    @abstractmethod
+    def connect(self, location: str, credentials: Any) -> tuple[AbstractFileSystem, str]:
+        """Return a filesystem of sealed bytes, and the location's path in it.
+
+        The filesystem never has secrets among its fsspec storage options, and is not cached by fsspec
+        (``cachable = False``). Two methods are optional: ``open_source(path)`` returns a `Source`, where that reads
+        ranges better than a file of the filesystem's own; ``open_sink(path, exclusive=…)`` returns a `Sink`, where an
+        object can be staged in the storage itself.
+
+        Raises:
+            InvalidLocation: the location is none of this storage's.
+        """
+
+    def presign(self, location: str, credentials: Any, method: str, expires: int) -> str:  # noqa: ARG002
+        """Return a URL that needs no credentials to GET or PUT the object, for `expires` seconds.
+
+        Raises:
+            NotSupported: this storage signs no URLs.
+        """
+        message = f"the backend {self.name} does not presign URLs"
+        raise NotSupported(message)
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledBackend:
+    """A backend and the distribution it came with.
+
+    Attributes:
+        name: the backend's name, and its credentials' `type`.
+        schemes: the location schemes it serves.
+        distribution: name of the distribution that registered it.
+        version: version of that distribution.
+        problem: why it cannot be used, or None.
+    """
+
+    name: str
+    schemes: tuple[str, ...]
+    distribution: str
+    version: str
+    problem: str | None = None
+    backend: type[Backend] | None = None
+
+
+def backends() -> list[InstalledBackend]:
+    """Return the installed backends, by name, also those that cannot be loaded, with the reason.
+
+    >>> [backend.name for backend in backends() if backend.distribution == "enclave-connectors"]
+    ['file', 'memory']
+    """
+    return list(_installed())
+
+
+@functools.cache
+def _installed() -> tuple[InstalledBackend, ...]:
+    points = importlib.metadata.entry_points(group=GROUP)
+    return tuple(sorted(map(_load, points), key=lambda backend: (backend.name, backend.distribution)))
+
+
+def _load(point: importlib.metadata.EntryPoint) -> InstalledBackend:
+    distribution, version = _owner(point)
+    try:
+        backend = point.load()
+        problem = _incomplete(backend, point)
+    except Exception as error:  # noqa: BLE001 - one broken plugin must not take the others along; its reason is shown
+        problem = f"{type(error).__name__}: {error}"
+    if problem is not None:
+        return InstalledBackend(point.name, (), distribution, version, problem)
+    return InstalledBackend(backend.name, tuple(backend.schemes), distribution, version, backend=backend)
+
+
+def _owner(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
+    """Return name and version of the distribution that registered `point`, whose metadata may be damaged."""
+    if point.dist is None:
+        return "(unknown)", ""
+    try:
+        metadata = point.dist.metadata
+        return str(metadata["Name"] or "(unnamed)"), str(metadata["Version"] or "")
+    except (OSError, LookupError, TypeError, ValueError):
+        return "(damaged metadata)", ""
+
+
+def _incomplete(backend: object, point: importlib.metadata.EntryPoint) -> str | None:
+    """Return what a registered class lacks to be a backend, or None."""
+    if not (isinstance(backend, type) and issubclass(backend, Backend)):
+        return f"{point.value} is not a Backend called {point.name!r}"
+    if getattr(backend, "name", None) != point.name:
+        return f"{point.value} is not a Backend called {point.name!r}"
+    schemes = getattr(backend, "schemes", None)
+    if not isinstance(schemes, (tuple, list)) or not all(isinstance(one, str) for one in schemes):
+        return f"{point.value} has no tuple of schemes"
+    model = getattr(backend, "Credentials", None)
+    if not (isinstance(model, type) and issubclass(model, Credentials)):
+        return f"{point.value} has no Credentials model"
+    return None
+
+
+def _only(candidates: Iterable[InstalledBackend], claim: str) -> InstalledBackend | None:
+    found = list(candidates)
+    if len(found) > 1:
+        owners = " and ".join(sorted(f"{one.distribution} {one.version}" for one in found))
+        message = f"{owners} both claim the {claim}; uninstall one of them"
+        raise BackendConflict(message)
+    return found[0] if found else None
+
+
+def _usable(found: InstalledBackend | None, claim: str, hint: str | None, advice: str) -> Backend:
+    if found is not None and found.backend is not None:
+        return found.backend()
+    broken = [one for one in _installed() if one.problem and (one == found or one.name == hint)]
+    if broken:
+        message = f"{broken[0].distribution} is installed but cannot be used: {broken[0].problem}"
+    elif hint:
+        message = f"no installed backend serves the {claim}; install it with: pip install enclave-connectors-{hint}"
+    else:
+        message = f"no installed backend serves the {claim}; {advice}"
+    raise BackendNotFound(message)
+
+
+_MEANT = {"s3a": "s3", "s3n": "s3", "wasb": "abfs", "wasbs": "abfss", "blob": "az", "scp": "sftp"}
+"""Schemes and types that people know from elsewhere, and what serves the same here."""
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return which of the known names is meant by one that is not, or all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(_MEANT.get(name.lower(), name.lower()), names, n=1, cutoff=0.75)
+    return f"did you mean {close[0]}?" if close else f"installed are {', '.join(names)}"
+
+
+def scheme_of(location: str) -> str:
+    """Return a location's scheme, in lower case.
+
+    Raises:
+        InvalidLocation: it has none.
+    """
+    scheme, separator, rest = location.partition("://")
+    if not separator or not rest or not scheme.replace("+", "").replace("-", "").isalnum():
+        message = f"the location {redact_url(location)!r} is not a URL; {_as_url(location)}"
+        raise InvalidLocation(message)
+    return scheme.lower()
+
+
+_QUOTES = "\"'`“”„‘’«»<>"  # noqa: RUF001 - those are what editors and mails put there
+
+
+def _as_url(location: str) -> str:
+    """Return what to do about a location that is no URL."""
+    if location.strip(f" \t\r\n{_QUOTES}") != location:
+        return "leave out the white space and the quotation marks around it"
+    if location.endswith("://"):
+        return "name what lies there, as in s3://bucket/key"
+    one_slash = re.match(r"([a-z][a-z0-9]{1,9}):/?[^/\\]", location)
+    if one_slash and one_slash[1] in {scheme for one in _installed() for scheme in one.schemes}:
+        return f"it begins with {one_slash[1]}://, with both slashes"
+    known = (advice for form, advice in _NO_URLS if re.match(form, location))
+    return next(known, "write it with its scheme, as in s3://bucket/key")
+
+
+_NO_URLS = (
+    (r"[A-Za-z]:\\|\\\\", "this is a path on Windows; a file on this machine is written file:///data/conditions"),
+    (r"[~.]{0,2}/", "a file on this machine is written with its whole path, as in file:///data/conditions"),
+    (r"dataset:", "dataset:// names what is in an app config, and this is to be in one: give the storage's URL"),
+    (r"[A-Za-z0-9_.@-]+:[~./]", "a file on another machine is written sftp://host/path"),
+)
+
+
+def for_scheme(scheme: str) -> Backend:
+    """Return the backend that serves `scheme`.
+
+    Raises:
+        BackendNotFound: none does; the message names the plugin to install where one is known.
+        BackendConflict: two do.
+    """
+    claim = f"scheme {scheme!r}"
+    found = _only((one for one in _installed() if scheme in one.schemes), claim)
+    if scheme == "dataset":
+        message = (
+            "dataset:// names what is in an app config, and is no location of anything in one: give the storage's URL"
+        )
+        raise InvalidLocation(message)
+    known = {scheme for one in _installed() for scheme in one.schemes}
+    return _usable(found, claim, _DISTRIBUTIONS.get(scheme), _did_you_mean(scheme, known))
+
+
+def _for_type(name: str) -> Backend:
+    claim = f"credentials type {name!r}"
+    found = _only((one for one in _installed() if one.name == name), claim)
+    advice = _did_you_mean(_DISTRIBUTIONS.get(name.lower(), name), {one.name for one in _installed()})
+    return _usable(found, claim, name if name in _DISTRIBUTIONS.values() else None, advice)
+
+
+def resolve(
+    location: str, document: bytes | str | Mapping[str, Any] | Credentials | Hidden
+) -> tuple[Backend, Credentials]:
+    """Return the backend that `document` and `location` call for, and the document as its credentials.
+
+    Raises:
+        InvalidLocation: the location has no scheme, or one that the document's type does not serve.
+        InvalidCredentials: the document breaks a rule.
+        BackendNotFound, BackendConflict: no backend, or two, would serve it.
+    """
+    if not isinstance(document, Credentials):
+        document = Hidden(document)
+    scheme = scheme_of(location)
+    if isinstance(document, Credentials):
+        owners = [one.backend for one in _installed() if one.backend and one.backend.Credentials is type(document)]
+        if not owners:
+            message = f"no installed backend takes {type(document).__name__}"
+            raise BackendNotFound(message)
+        backend, credentials = owners[0](), document
+    else:
+        members = Hidden(parse_document(document))
+        name = _type_of(members.reveal())
+        backend = for_scheme(scheme) if name is None else _for_type(name)
+        others = _schemes_of_others(backend, members.reveal()) if name is None else ()
+        if others:
+            message = (
+                f"the credentials are for a location that begins with {others[0]}://, and this one is {scheme}://…; "
+                "mend one of the two"
+            )
+            raise InvalidLocation(message)
+        credentials = validate(backend.Credentials, members)
+    if scheme not in backend.schemes:
+        served = " or ".join(f"{one}://" for one in backend.schemes)
+        message = f"credentials of type {backend.name!r} go with {served} locations, not {scheme}://"
+        raise InvalidLocation(message)
+    credentials.has_manifest(location)  # which raises where they contradict each other
+    return backend, credentials
+
+
+def _schemes_of_others(backend: Backend, members: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the schemes of the only other backend that knows all the members, where this one does not."""
+    if members.keys() <= backend.Credentials.model_fields.keys():
+        return ()
+    owners = [
+        one.schemes
+        for one in _installed()
+        if one.backend is not None and members.keys() <= one.backend.Credentials.model_fields.keys()
+    ]
+    return owners[0] if len(owners) == 1 else ()
+
+
+def _type_of(members: Mapping[str, Any]) -> str | None:
+    """Return the type that a document names, as it may be shown."""
+    name = members.get("type")
+    return printable_name(name) if isinstance(name, str) else None
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of every credentials document the installed backends take."""
+    from pydantic.json_schema import models_json_schema  # noqa: PLC0415 - only `connectors schema` needs it
+
+    models = [one.backend.Credentials for one in _installed() if one.backend]
+    references, definitions = models_json_schema([(model, "validation") for model in models])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Credentials of a dataset",
+        "anyOf": [references[model, "validation"] for model in models],
+        **definitions,
+    }

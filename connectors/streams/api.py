@@ -1,0 +1,268 @@
+"""Sealed files from end to end: the functions behind `connectors.encrypt` and its three siblings."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, Plain, select
+from connectors.secrets import Hidden
+from connectors.streams.executor import begin
+from connectors.streams.object import SealedObject
+from connectors.streams.reader import SealedReader
+from connectors.streams.sinks import as_sink
+from connectors.streams.sources import BinaryFile, Source, StrPath, as_source, check_binary, open_local
+from connectors.streams.writer import RUN_SIZE, SealedWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Protocol
+
+    from connectors.formats import Format
+    from connectors.secrets import SecretKey
+    from connectors.streams.sinks import Sink
+
+    class Callback(Protocol):
+        """The part of `fsspec.Callback` that copying calls."""
+
+        def set_size(self, size: int | None, /) -> object: ...
+        def relative_update(self, inc: int = 1, /) -> object: ...
+
+
+__all__ = ["BUFFER_SIZE", "buffered", "decrypt", "encrypt", "fingerprint", "open_reader", "open_writer", "pump"]
+
+_PIECE = 1 << 22
+"""Bytes of a local file that are read at once, while those before are sealed."""
+BUFFER_SIZE = 1 << 12
+"""Bytes buffered for lines and small reads: a page. A read that touches one chunk costs one; few pages touch two."""
+
+
+class PlainFile(io.BufferedReader):
+    """A file of plain bytes that is read through a buffer.
+
+    It has a `size` as the files of fsspec's own filesystems have: fsspec's `tail` asks for it.
+    """
+
+    raw: SealedReader
+
+    @property
+    def size(self) -> int:
+        """The plain size in bytes, verified."""
+        return self.raw.size
+
+
+def buffered(source: Source, codec: Format, *, name: str | None = None) -> PlainFile:
+    """Return a file of plain bytes over a source and a format that are chosen already."""
+    return PlainFile(SealedReader(source, codec, name=name), BUFFER_SIZE)
+
+
+def open_reader(
+    file: StrPath | BinaryFile | Source,
+    key: SecretKey | bytes | str,
+    *,
+    format: FormatName = "auto",  # noqa: A002 - the word of the credentials document
+    context: bytes = b"",
+    segment_size: int = DEFAULT_SEGMENT_SIZE,
+    pin: str | None = None,
+) -> io.BufferedReader:
+    r"""Open a sealed object to read its plain bytes: seekable, verified, in bounded memory.
+
+    Args:
+        file: a path, a seekable binary file (which stays open), or a `Source` of byte ranges. A stream that
+            cannot seek is copied, sealed as it is, into a temporary file first.
+        key: a `SecretKey`, 32 bytes, or 64 hexadecimal digits.
+        format: a name from `connectors.formats.NAMES`.
+        context: the bytes it was sealed with.
+        segment_size: bytes in a sealed segment; tink-gcm-hkdf only.
+        pin: the `fingerprint` of the one sealing that is to be read; None reads any.
+
+    Raises:
+        InvalidKey, ConfigError: the key or an option is wrong.
+        ObjectNotFound: there is no such file.
+        PinMismatch: it is another sealing than the pinned one.
+        IntegrityError: the object is not what its owner sealed. Its end is verified before this returns, each chunk
+            before it is handed out, and a `gcm` object as a whole.
+
+    >>> import io
+    >>> sealed = io.BytesIO()
+    >>> with open_writer(sealed, "00" * 32) as file:
+    ...     _ = file.write(b"first line\nsecond line\n")
+    >>> with open_reader(sealed, "00" * 32) as file:
+    ...     file.readlines()[1]
+    b'second line\n'
+    """
+    hidden = Hidden(key)
+    del key  # so that a traceback that prints locals does not print it
+    codec = select(format, hidden, context=context, segment_size=segment_size, pin=pin)
+    return buffered(as_source(file), codec)
+
+
+def fingerprint(
+    file: StrPath | BinaryFile | Source,
+    key: SecretKey | bytes | str,
+    *,
+    format: FormatName = "auto",  # noqa: A002
+    context: bytes = b"",
+    segment_size: int = DEFAULT_SEGMENT_SIZE,
+) -> str:
+    """Return what tells one sealing from all others: 64 hexadecimal digits, to be given as `pin` when it is read.
+
+    The arguments and errors are those of `open_reader`. The object's end is verified, a `gcm` object as a whole.
+
+    >>> import io
+    >>> sealed = io.BytesIO()
+    >>> encrypt(io.BytesIO(b"37.2"), sealed, "00" * 32)
+    >>> pin = fingerprint(sealed, "00" * 32)
+    >>> open_reader(sealed, "00" * 32, pin=pin).read()
+    b'37.2'
+    """
+    hidden = Hidden(key)
+    del key  # so that a traceback that prints locals does not print it
+    codec = select(format, hidden, context=context, segment_size=segment_size)
+    with closing(SealedObject(as_source(file), codec)) as opened:
+        return opened.pin
+
+
+def open_writer(
+    file: StrPath | BinaryFile | Sink,
+    key: SecretKey | bytes | str,
+    *,
+    format: FormatName = "cobblestone-256",  # noqa: A002
+    context: bytes = b"",
+    segment_size: int = DEFAULT_SEGMENT_SIZE,
+) -> SealedWriter:
+    """Open a sealed object to write plain bytes into; it appears when it is closed in good order.
+
+    Args:
+        file: a path (staged beside it, then renamed), a binary file (written as it comes, left open), or a `Sink`.
+        key: a `SecretKey`, 32 bytes, or 64 hexadecimal digits.
+        format: a name from `connectors.formats.NAMES`; ``auto`` writes cobblestone-256.
+        context: bytes that bind the object to a place or purpose; the reader must give the same.
+        segment_size: bytes in a sealed segment; tink-gcm-hkdf only.
+
+    Raises:
+        InvalidKey, ConfigError: the key or an option is wrong.
+        NotAnObject, ObjectNotFound: a folder stands at the path, or there is no folder to put it into.
+    """
+    hidden = Hidden(key)
+    del key  # so that a traceback that prints locals does not print it
+    codec = select(format, hidden, context=context, segment_size=segment_size)
+    return SealedWriter(as_sink(file), codec)
+
+
+def encrypt(
+    src: StrPath | BinaryFile,
+    dst: StrPath | BinaryFile,
+    key: SecretKey | bytes | str,
+    *,
+    format: FormatName = "cobblestone-256",  # noqa: A002
+    context: bytes = b"",
+    segment_size: int = DEFAULT_SEGMENT_SIZE,
+    callback: Callback | None = None,
+) -> None:
+    """Seal everything in `src` into `dst`.
+
+    Both are paths or binary files; `src` need not seek. A path in `dst` is replaced only when all is sealed. The
+    other arguments are those of `open_writer`; `callback` is an `fsspec.Callback`, told plain bytes.
+    """
+    hidden = Hidden(key)
+    del key  # so that a traceback that prints locals does not print it
+    codec = select(format, hidden, context=context, segment_size=segment_size)
+    if isinstance(src, (str, os.PathLike)):
+        source: BinaryFile = open_local(src)
+    else:
+        check_binary(src)
+        source = src
+    try:
+        with SealedWriter(as_sink(dst), codec) as writer:
+            pump(source, writer, callback)
+    finally:
+        if source is not src:
+            source.close()
+
+
+def decrypt(
+    src: StrPath | BinaryFile,
+    dst: StrPath | BinaryFile,
+    key: SecretKey | bytes | str,
+    *,
+    format: FormatName = "auto",  # noqa: A002
+    context: bytes = b"",
+    segment_size: int = DEFAULT_SEGMENT_SIZE,
+    pin: str | None = None,
+    callback: Callback | None = None,
+) -> None:
+    """Open everything in `src` into `dst`.
+
+    Both are paths or binary files. A path in `dst` appears only when all of `src` has verified. The other arguments
+    are those of `open_reader`; `callback` is an `fsspec.Callback`, told plain bytes.
+    """
+    hidden = Hidden(key)
+    del key  # so that a traceback that prints locals does not print it
+    codec = select(format, hidden, context=context, segment_size=segment_size, pin=pin)
+    with SealedReader(as_source(src), codec) as reader, SealedWriter(as_sink(dst), Plain()) as writer:
+        pump(reader, writer, callback)
+
+
+def pump(source: BinaryFile, target: BinaryFile, callback: Callback | None = None) -> None:
+    """Copy the rest of one binary file into another, in bounded memory, telling `callback` how many bytes."""
+    if callback is not None:
+        callback.set_size(_rest(source))
+    for piece in _pieces_ahead(source) if _is_large(source) else _pieces(source):
+        target.write(piece)
+        if callback is not None:
+            callback.relative_update(len(piece))
+
+
+def _pieces(file: BinaryFile) -> Iterator[memoryview]:
+    buffer = memoryview(bytearray(RUN_SIZE))
+    while size := _read_into(file, buffer):
+        yield buffer[:size]
+
+
+def _pieces_ahead(file: BinaryFile) -> Iterator[memoryview]:
+    """Yield the rest of a file, of which the next piece is read by a thread while one is used."""
+    buffer, other = memoryview(bytearray(_PIECE)), memoryview(bytearray(_PIECE))
+    with ThreadPoolExecutor(1, "connectors-ahead") as thread:
+        size = _read_into(file, buffer)
+        while size:
+            coming = begin(thread, _read_into, file, other)
+            yield buffer[:size]
+            size = coming.result()
+            buffer, other = other, buffer
+
+
+def _is_large(file: BinaryFile) -> bool:
+    """Tell whether it is a large regular file. A pipe may keep a thread waiting for ever, and so whoever ends it."""
+    if type(file) is not io.FileIO:
+        return False
+    found = os.fstat(file.fileno())
+    return stat.S_ISREG(found.st_mode) and found.st_size > _PIECE
+
+
+def _rest(file: BinaryFile) -> int | None:
+    """Return how many bytes are left to read, where the file can tell."""
+    if not file.seekable():
+        return None
+    position = file.tell()
+    size = file.seek(0, os.SEEK_END) - position
+    file.seek(position)
+    return size
+
+
+def _read_into(file: BinaryFile, buffer: memoryview) -> int:
+    if isinstance(file, io.RawIOBase | io.BufferedIOBase):
+        size = file.readinto(buffer)
+    else:
+        data = file.read(len(buffer))
+        size = None if data is None else len(data)
+        buffer[: size or 0] = data or b""
+    if size is None:
+        # Not the end: taking it for one would publish half an object as a whole one.
+        message = "the source has nothing to read at the moment; open it in blocking mode"
+        raise BlockingIOError(message)
+    return size

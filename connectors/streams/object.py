@@ -1,0 +1,192 @@
+"""One sealed object whose end has been verified: what readers of every kind stand on."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from connectors.errors import PinMismatch, TruncatedObject, naming
+from connectors.streams.prefetch import AT_ONCE, fetch_in_order
+from connectors.streams.sources import FileSource, fill_exactly, read_exactly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from connectors.formats import Format, Opener
+    from connectors.streams.sources import Source
+
+__all__ = ["MAX_RUN", "FetchedRun", "SealedObject"]
+
+HEAD_SIZE = 1 << 16
+"""How much the first request asks for: small objects arrive whole, large ones with their header and size."""
+HELD_SIZE = 1 << 24
+"""Up to this size, an object whose format verifies all of it before any of it is fetched once and held, sealed."""
+MAX_RUN = 1 << 22
+"""Plain bytes in the longest run of chunks that is fetched and opened at once: what is larger is several of them."""
+_KEPT = 4
+"""Buffers that are kept to be used again: few, so that they stay in the processor's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedRun:
+    """A run of chunks as the storage gave them, not yet verified."""
+
+    first: int
+    count: int
+    sealed: memoryview
+
+    def holds(self, index: int) -> bool:
+        """Tell whether chunk `index` is one of them."""
+        return self.first <= index < self.first + self.count
+
+
+class SealedObject:
+    """A sealed object whose end has been verified: any run of its chunks, from any thread.
+
+    Args:
+        source: the sealed bytes. Closed with this, also if this raises.
+        codec: the format, with its key.
+        name: what errors call the object, ``port/object`` for one.
+
+    Attributes:
+        layout: where plain bytes lie in it.
+        size: the plain size in bytes, verified.
+
+    Raises:
+        WrongKey, TruncatedObject, IntegrityError: the object is not what its owner sealed.
+        PinMismatch: it is another sealing than the format's pin.
+    """
+
+    def __init__(self, source: Source, codec: Format, *, name: str | None = None) -> None:
+        self._source = source
+        self._name = name
+        self._head = memoryview(b"")
+        self._buffers = _Buffers()
+        try:
+            with naming(name):
+                self._opener = self._start(codec)
+        except BaseException:
+            source.close()
+            raise
+        self.layout = self._opener.layout
+        self.size = self._opener.plain_size
+
+    def _start(self, codec: Format) -> Opener:
+        """Read the head, learn the size, prove the end."""
+        head = self._source.read_range(0, HEAD_SIZE)
+        size = self._source.size
+        if len(head) < min(size, HEAD_SIZE):
+            message = f"the storage gave {len(head)} bytes of an object that it says has {size}"
+            raise TruncatedObject(message)
+        self._head = memoryview(head)[:size]
+        opener = codec.opener(bytes(self._head[: codec.head_size]), size)
+        if opener.reads_all and len(head) < size <= HELD_SIZE:
+            self._head = memoryview(b"".join((head, read_exactly(self._source, len(head), size))))
+        opener.authenticate(self._ranges)
+        if codec.pin is not None and opener.pin != codec.pin:
+            message = (
+                "this is another sealing than the one that is pinned: rolled back, exchanged or written anew in the "
+                "storage; do not trust it, or have the pin renewed by whoever set it"
+            )
+            raise PinMismatch(message)
+        return opener
+
+    def _ranges(self, spans: Iterable[tuple[int, int]]) -> Iterator[memoryview]:
+        """Yield ranges of the sealed bytes, of which the next ones are fetched while one is used."""
+        held = len(self._head) == self._source.size
+        for fetched in fetch_in_order(self._fetch, spans, 0 if held else 1 if self.is_local else AT_ONCE):
+            yield fetched
+            self.give(fetched)
+
+    @property
+    def pin(self) -> str:
+        """What tells this sealing from all others, in 64 hexadecimal digits.
+
+        Raises:
+            NotSupported: the object is not sealed.
+        """
+        with naming(self._name):
+            return self._opener.pin
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the sealed bytes are in a file of this machine, which a single thread reads as fast as there is."""
+        return isinstance(self._source, FileSource)
+
+    def fetch_run(self, first: int, count: int) -> FetchedRun:
+        """Fetch chunks `first` to `first + count`, sealed as they are, for `open_run`."""
+        with naming(self._name):
+            return FetchedRun(first, count, self._fetch(*self._opener.sealed_span(first, count)))
+
+    def plain_span(self, first: int, count: int) -> tuple[int, int]:
+        """Return from where to where chunks `first` to `first + count` lie in the plain bytes."""
+        return self._opener.plain_span(first, count)
+
+    def open_run(self, fetched: FetchedRun, first: int, count: int, out: memoryview) -> None:
+        """Open chunks `first` to `first + count`, of those that `fetch_run` returned, into `out`, which has their size.
+
+        Raises:
+            IntegrityError: they are not what their owner sealed; `out` is zeroed.
+        """
+        base, _ = self._opener.sealed_span(fetched.first, fetched.count)
+        start, stop = self._opener.sealed_span(first, count)
+        with naming(self._name):
+            self._opener.open_run(first, count, fetched.sealed[start - base : stop - base], out)
+
+    def read_run(self, first: int, count: int, out: memoryview) -> None:
+        """Fetch chunks `first` to `first + count` and open them into `out`, which has their plain size.
+
+        Raises:
+            IntegrityError, StorageError: they are not what their owner sealed, or cannot be had.
+        """
+        fetched = self.fetch_run(first, count)
+        try:
+            self.open_run(fetched, first, count, out)
+        finally:
+            self.give(fetched.sealed)
+
+    def _fetch(self, start: int, stop: int) -> memoryview:
+        if stop <= len(self._head):
+            return self._head[start:stop]
+        return fill_exactly(self._source, start, self._buffers.take(stop - start))
+
+    def take(self, size: int) -> memoryview:
+        """Return a buffer of `size` bytes, with anything in it, to be given back."""
+        return self._buffers.take(size)
+
+    def give(self, buffer: memoryview) -> None:
+        """Take back a buffer that nobody uses any more: the next run is put there."""
+        self._buffers.give(buffer)
+
+    def close(self) -> None:
+        """Let the source go."""
+        self._head = memoryview(b"")
+        self._source.close()
+
+
+class _Buffer(bytearray):
+    """A buffer that is ours to use again: what a source returned may be somebody else's still, such as the head."""
+
+
+class _Buffers:
+    """Buffers of one object that are used again: a new one of some MiB costs more than opening what it holds."""
+
+    def __init__(self) -> None:
+        # Its two operations are atomic: a lock would be one more thing that a fork can leave held.
+        self._free: deque[_Buffer] = deque(maxlen=_KEPT)
+
+    def take(self, size: int) -> memoryview:
+        """Return a buffer of `size` bytes, with anything in it."""
+        try:
+            buffer = self._free.pop()
+        except IndexError:
+            buffer = _Buffer()
+        if len(buffer) < size:
+            buffer = _Buffer(size)
+        return memoryview(buffer)[:size]
+
+    def give(self, buffer: memoryview) -> None:
+        """Take a buffer back, if it is one of these."""
+        if isinstance(buffer.obj, _Buffer):
+            self._free.append(buffer.obj)

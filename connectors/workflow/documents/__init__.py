@@ -1,0 +1,1 @@
+"""The documents of a workflow: models, canonical bytes, what follows from them."""

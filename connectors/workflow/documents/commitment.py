@@ -1,0 +1,88 @@
+"""Commitments: approvers bind the credentials of a dataset without seeing them.
+
+A digest alone would let whoever suspects the credentials test their guess; so a salt goes before them, which stays with
+them. Who opens the commitment shows both.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from connectors.errors import InvalidDocument
+from connectors.workflow.documents.canonical import canonical_bytes, parse_canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["SALT_SIZE", "OpenedCredentials", "commit", "matches"]
+
+SALT_SIZE = 32
+_LABEL = b"enclave-connectors credentials commitment 1\0"
+_SCHEMA = "enclave-connectors workflow credentials 1"
+
+
+def commit(credentials: Mapping[str, Any], salt: bytes) -> str:
+    """Return the commitment to a credentials document, in 64 hexadecimal digits.
+
+    Args:
+        credentials: the document.
+        salt: 32 random bytes, kept with it.
+    """
+    if len(salt) != SALT_SIZE:
+        message = f"a salt has {SALT_SIZE} bytes"
+        raise ValueError(message)
+    return sha256(_LABEL + salt + canonical_bytes(credentials)).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedCredentials:
+    """Credentials with their salt: what opens a commitment. All of it is secret.
+
+    Attributes:
+        credentials: the document.
+        salt: 32 bytes.
+    """
+
+    credentials: dict[str, Any] = field(repr=False)
+    salt: bytes = field(repr=False, default_factory=lambda: os.urandom(SALT_SIZE))
+
+    @property
+    def digest(self) -> str:
+        """The commitment."""
+        return commit(self.credentials, self.salt)
+
+    def to_bytes(self) -> bytes:
+        """Return it as a file has it, which its owner keeps private."""
+        return canonical_bytes({"schema": _SCHEMA, "salt": self.salt.hex(), "credentials": self.credentials})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> OpenedCredentials:
+        """Return what a file holds.
+
+        Raises:
+            InvalidDocument: it holds something else.
+        """
+        members = parse_canonical(data)
+        salt, credentials = members.get("salt"), members.get("credentials")
+        good = set(members) == {"schema", "salt", "credentials"} and members["schema"] == _SCHEMA
+        if not good or not isinstance(salt, str) or len(salt) != 2 * SALT_SIZE or not isinstance(credentials, dict):
+            message = "these are no credentials with their salt, as `connectors workflow dataset` keeps them"
+            raise InvalidDocument(message)
+        try:
+            return cls(credentials, bytes.fromhex(salt))
+        except ValueError:
+            message = "the salt of these credentials is not hexadecimal"
+        raise InvalidDocument(message)
+
+    def __reduce__(self) -> NoReturn:
+        message = "opened credentials do not pickle: they are secret"
+        raise TypeError(message)
+
+
+def matches(opened: OpenedCredentials, commitment: str) -> bool:
+    """Tell whether a commitment is one to these credentials."""
+    return hmac.compare_digest(opened.digest, commitment)

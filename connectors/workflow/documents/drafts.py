@@ -1,0 +1,142 @@
+"""Drafts: workflows that are still being put together. Each change makes a new revision, which knows those before it.
+
+A draft travels between the people who fill it. Because a revision names all that came before it, it can be told whether
+the one at hand continues the other, or both were changed apart from each other, and then neither is lost unseen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from connectors.errors import InvalidDocument
+from connectors.workflow.documents.canonical import canonical_bytes
+from connectors.workflow.documents.kinds import AppConfig, Connected, Dataset, Edge, End, Placeholder, Workflow
+from connectors.workflow.documents.model import Digest, Document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from connectors.workflow.documents.kinds import Party
+
+__all__ = ["Draft", "end_of"]
+
+
+class Draft(Document):
+    """A workflow that can still be changed.
+
+    Attributes:
+        workflow: as it is now.
+        history: the digests of all revisions of the draft before this one, the first one first.
+    """
+
+    kind = "draft"
+
+    workflow: Workflow
+    history: tuple[Digest, ...] = ()
+
+    @property
+    def revision(self) -> int:
+        """How often it was written: 1 for the first."""
+        return len(self.history) + 1
+
+    def continues(self, other: Draft) -> bool:
+        """Tell whether it is a later revision of the other one."""
+        return other.digest in self.history
+
+    def with_object(self, name: str, document: Dataset | AppConfig) -> Draft:
+        """Return the next revision, with an object more, or with a place filled.
+
+        Raises:
+            InvalidDocument: there is such an object already; or it is a place for something else, or for another party.
+        """
+        there = self.workflow.objects.get(name)
+        if isinstance(there, Connected):
+            message = f"the draft has an object {name!r} already; remove it first"
+            raise InvalidDocument(message)
+        wanted = "dataset" if isinstance(document, Dataset) else "app"
+        if isinstance(there, Placeholder):
+            if there.wanted != wanted:
+                message = f"the place {name!r} waits for {there.what}, and {document.name!r} is none"
+                raise InvalidDocument(message)
+            if there.reserved_for != document.owner:
+                message = f"the place {name!r} waits for what another party owns than the owner of {document.name!r}"
+                raise InvalidDocument(message)
+        return self._next(objects={**self.workflow.objects, name: Connected.model_validate({wanted: document.digest})})
+
+    def with_place(self, name: str, party: Party, wanted: str, purpose: str | None = None) -> Draft:
+        """Return the next revision, with a place that a party is to fill.
+
+        Raises:
+            InvalidDocument: there is such an object already.
+        """
+        if name in self.workflow.objects:
+            message = f"the draft has an object {name!r} already; remove it first"
+            raise InvalidDocument(message)
+        place = {"reserved_for": party.digest, "wanted": wanted, "purpose": purpose}
+        return self._next(objects={**self.workflow.objects, name: place})
+
+    def without_object(self, name: str) -> Draft:
+        """Return the next revision, without an object and its connections.
+
+        Raises:
+            InvalidDocument: there is no such object.
+        """
+        self._require(name)
+        rest = {other: one for other, one in self.workflow.objects.items() if other != name}
+        edges = [edge for edge in self.workflow.edges if name not in (edge.source.id, edge.target.id)]
+        return self._next(objects=rest, edges=edges)
+
+    def with_edge(self, edge: Edge) -> Draft:
+        """Return the next revision, with a connection more.
+
+        Raises:
+            InvalidDocument: it is there already, or one of its ends is not.
+        """
+        self._require(edge.source.id, edge.target.id)
+        if edge in self.workflow.edges:
+            message = "the draft has this connection already"
+            raise InvalidDocument(message)
+        return self._next(edges=[*self.workflow.edges, edge])
+
+    def without_edge(self, edge: Edge) -> Draft:
+        """Return the next revision, without a connection.
+
+        Raises:
+            InvalidDocument: there is no such connection.
+        """
+        if edge not in self.workflow.edges:
+            message = "the draft has no such connection; `connectors workflow show` lists them"
+            raise InvalidDocument(message)
+        return self._next(edges=[other for other in self.workflow.edges if other != edge])
+
+    def _require(self, *names: str) -> None:
+        for name in names:
+            if name not in self.workflow.objects:
+                known = ", ".join(sorted(self.workflow.objects)) or "none"
+                message = f"the draft has no object {name!r}; it has {known}"
+                raise InvalidDocument(message)
+
+    def _next(self, *, edges: Iterable[Edge] | None = None, objects: Mapping[str, Any] | None = None) -> Draft:
+        members = {name: getattr(self.workflow, name) for name in Workflow.model_fields}
+        if objects is not None:
+            members["objects"] = dict(objects)
+        if edges is not None:
+            members["edges"] = tuple(sorted(edges, key=_order))
+        return Draft(workflow=Workflow.make(**members), history=(*self.history, self.digest))
+
+
+def end_of(text: str, objects: Iterable[str]) -> End:
+    """Return one end of a connection from ``OBJECT`` or ``OBJECT:PORT``; an object's name may have colons itself."""
+    name, separator, port = text.rpartition(":")
+    if text in objects or not separator:
+        name, port = text, ""
+    problem = None
+    try:
+        return End(id=name, port=port or None)
+    except ValueError:
+        problem = f"{text!r} is no end of a connection; it is OBJECT or OBJECT:PORT"
+    raise InvalidDocument(problem)
+
+
+def _order(edge: Edge) -> bytes:
+    return canonical_bytes(edge.model_dump(exclude_none=True))

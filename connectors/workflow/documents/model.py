@@ -1,0 +1,204 @@
+"""What all documents of workflows have in common: the kinds of their members, one form of bytes, and a name.
+
+Each is a frozen pydantic model with one form of bytes (see `canonical`), whose digest is its name.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from connectors.errors import InvalidDocument
+from connectors.names import is_name
+from connectors.workflow.documents.canonical import canonical_bytes, digest_of, parse_canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "Base64",
+    "Digest",
+    "Document",
+    "Labels",
+    "Line",
+    "Moment",
+    "Name",
+    "Part",
+    "Text",
+    "moment_of",
+    "moment_text",
+]
+
+_MODEL = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, populate_by_name=True)
+D = TypeVar("D", bound="Document")
+_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"  # \d has the digits of all scripts
+_SHOWABLE = re.compile(r"[^\x00-\x1f\x7f]*")
+
+
+def _check_line(text: str) -> str:
+    if not _SHOWABLE.fullmatch(text) or text.strip() != text:
+        message = "one line of text is expected, without control characters or white space around it"
+        raise ValueError(message)
+    return text
+
+
+def _check_name(name: str) -> str:
+    if not is_name(name):
+        message = (
+            "it becomes a folder's name: no slashes, no control characters, no dot at its start, at most 255 characters"
+        )
+        raise ValueError(message)
+    return name
+
+
+def _check_moment(text: str) -> str:
+    moment_of(text)
+    return text
+
+
+def _check_base64(text: str) -> str:
+    try:
+        same = base64.b64encode(base64.b64decode(text, validate=True)).decode() == text
+    except binascii.Error:
+        same = False
+    if not same:  # some texts differ in bits that nobody looks at
+        message = "base64 with its padding is expected"
+        raise ValueError(message)
+    return text
+
+
+def moment_of(text: str) -> datetime:
+    """Return the time that a document's `Moment` is.
+
+    >>> moment_of("2026-01-02T03:04:05Z").year
+    2026
+    """
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def moment_text(when: datetime) -> str:
+    """Return a time as a document's `Moment`."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""SHA-256 in hexadecimal digits, in lower case."""
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_check_line)]
+"""One line that people read."""
+Name = Annotated[str, AfterValidator(_check_name)]
+"""A name that becomes a folder's."""
+Moment = Annotated[str, StringConstraints(pattern=_MOMENT), AfterValidator(_check_moment)]
+"""A time in UTC, to the second: 2026-01-02T03:04:05Z."""
+Base64 = Annotated[str, AfterValidator(_check_base64)]
+Text = Annotated[str, StringConstraints(max_length=1 << 20)]
+Labels = dict[Line, Annotated[str, StringConstraints(max_length=1000)]]
+
+
+class Part(BaseModel):
+    """A part of a document."""
+
+    model_config = _MODEL
+
+
+class Document(Part):
+    """A document: its members, its bytes and its name."""
+
+    kind: ClassVar[str]
+
+    @classmethod
+    def schema_name(cls) -> str:
+        """Return what the member ``schema`` says in such a document."""
+        return f"enclave-connectors workflow {cls.kind} 1"
+
+    def members(self) -> dict[str, Any]:
+        """Return its members as JSON has them; those that are null are left out."""
+        return {"schema": self.schema_name(), **self.model_dump(mode="json", by_alias=True, exclude_none=True)}
+
+    def to_bytes(self) -> bytes:
+        """Return its canonical bytes."""
+        return canonical_bytes(self.members())
+
+    @property
+    def digest(self) -> str:
+        """Its name: the SHA-256 of its bytes."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:  # pydantic takes what is kept under another name for a member
+        return digest_of(self.to_bytes())
+
+    def __copy__(self) -> Self:
+        """Return a copy that reckons its digest itself: `model_copy` gives it other members."""
+        return _without_cached(super().__copy__())
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Return a copy of all of it, as above."""
+        return _without_cached(super().__deepcopy__(memo))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Return the document whose bytes these are.
+
+        Raises:
+            InvalidDocument: they are not the canonical bytes of such a document.
+        """
+        return cls.from_members(parse_canonical(data))
+
+    @classmethod
+    def make(cls, **members: Any) -> Self:
+        """Return a new document with these members, as Python has them.
+
+        Raises:
+            InvalidDocument: they break a rule, each of which the message names with its member.
+        """
+        return cls._checked(lambda: cls(**members))
+
+    @classmethod
+    def _checked(cls, build: Callable[[], Self]) -> Self:
+        try:
+            return build()
+        except ValidationError as error:
+            problems = problems_of(error)
+        message = f"the {cls.kind} breaks rules: {problems}"
+        raise InvalidDocument(message)
+
+    @classmethod
+    def from_members(cls, members: dict[str, Any]) -> Self:
+        """Return the document with these members, as JSON has them.
+
+        Raises:
+            InvalidDocument: they break a rule, each of which the message names with its member.
+        """
+        expected = cls.schema_name()
+        rest = {name: value for name, value in members.items() if name != "schema"}
+        if members.get("schema") != expected:
+            message = f"this is no {cls.kind}: its schema is not {expected!r}"
+            raise InvalidDocument(message)
+        made = cls._checked(lambda: cls.model_validate_json(canonical_bytes(rest)))
+        again = made.members()
+        if again != members:
+            # A null that could be left out, for one: two forms of one document.
+            odd = sorted(name for name in {**again, **members} if again.get(name, ...) != members.get(name, ...))
+            message = f"the {cls.kind} is not written as it would be written here: {', '.join(odd)}; write it anew"
+            raise InvalidDocument(message)
+        return made
+
+
+def _without_cached(made: D) -> D:
+    for name in set(made.__dict__) - set(type(made).model_fields):
+        del made.__dict__[name]
+    return made
+
+
+def problems_of(error: ValidationError) -> str:
+    """Return which rules are broken, each with its member, and without what stands there."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in detail['loc']) or 'it'}: {detail['msg'].removeprefix('Value error, ')}"
+        for detail in error.errors(include_url=False, include_context=False, include_input=False)
+    )

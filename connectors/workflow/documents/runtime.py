@@ -1,0 +1,142 @@
+"""One application's share of an approved workflow: its runtime configuration, whose digest is what identifies it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field, model_validator
+
+from connectors.errors import InvalidDocument
+from connectors.formats import FormatName  # noqa: TC001 - pydantic reads the annotations
+from connectors.workflow.documents.kinds import AppConfig, Build, Dataset, Item
+from connectors.workflow.documents.model import Digest, Document, Labels, Line, Name, Part
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from connectors.workflow.documents.graph import Graph
+    from connectors.workflow.documents.requests import Request
+
+__all__ = ["Peer", "RuntimeConfig", "RuntimeDataset", "runtime_config", "runtime_configs"]
+
+
+class RuntimeDataset(Part):
+    """A dataset, as one application may use it.
+
+    Attributes:
+        document: what its owner says of it.
+        reads: whether the application reads it.
+        writes: whether the application writes it.
+        location: as in the document, with the three that follow.
+    """
+
+    document: Digest
+    reads: bool
+    writes: bool
+    location: str
+    credentials_digest: Digest
+    encryption: FormatName | None = None
+    pin: Digest | None = None
+
+
+class Peer(Part):
+    """An application that is connected: which build of it, and where in the workflow."""
+
+    app_config: Digest
+    measurement: str
+
+
+class Connection(Part):
+    """What is on a port under one name."""
+
+    dataset: RuntimeDataset | None = None
+    application: Peer | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.dataset is None) == (self.application is None):
+            message = "a connection is a dataset or an application, one of them"
+            raise ValueError(message)
+        return self
+
+
+class RuntimeConfig(Document):
+    """What one application of a workflow runs on. Its digest is the application's identifier.
+
+    Attributes:
+        request: what was approved.
+        object: which of its applications this is for.
+        app_config: the app config, of which name, labels and items follow.
+        build: what the application is measured as.
+        ports: what is connected to each of its ports, by name.
+    """
+
+    kind = "runtime config"
+
+    request: Digest
+    object: Name
+    app_config: Digest
+    name: Line
+    labels: Labels = Field(default_factory=dict)
+    items: dict[str, Item] = Field(default_factory=dict)
+    build: Build
+    ports: dict[Name, dict[Name, Connection]]
+
+    @property
+    def identifier(self) -> str:
+        """What identifies the application: this document's digest, to be bound into its attestation."""
+        return self.digest
+
+
+def runtime_config(request: Request, name: str) -> RuntimeConfig:
+    """Return the share of one application of a request's workflow.
+
+    Raises:
+        InvalidDocument: the workflow does not hold together, or has no such application.
+    """
+    graph = request.graph
+    app = graph.nodes.get(name)
+    if not isinstance(app, AppConfig):
+        known = ", ".join(repr(one) for one in graph.nodes if graph.is_app(one)) or "none"
+        message = f"the workflow has no application {name!r}; it has {known}"
+        raise InvalidDocument(message)
+    ports: dict[str, dict[str, Connection]] = {port: {} for port in app.ports}
+    for port, there, reads in graph.connected(name):
+        connection = _connection(graph, there, reads=reads)
+        if connection is not None:
+            ports[port][there] = connection
+    builds = graph.application(app).builds
+    return RuntimeConfig(
+        request=request.digest,
+        object=name,
+        app_config=app.digest,
+        name=app.name,
+        labels=app.labels,
+        items=app.items,
+        build=next(build for build in builds if build.measurement == app.build.measurement),
+        ports=ports,
+    )
+
+
+def _connection(graph: Graph, name: str, *, reads: bool) -> Connection | None:
+    node = graph.nodes[name]
+    if isinstance(node, Dataset):
+        use = RuntimeDataset(
+            document=node.digest,
+            reads=reads,
+            writes=not reads,
+            location=node.location,
+            credentials_digest=node.credentials_digest,
+            encryption=node.encryption,
+            pin=node.pin,
+        )
+        return Connection(dataset=use)
+    if isinstance(node, AppConfig):
+        return Connection(application=Peer(app_config=node.digest, measurement=node.build.measurement))
+    return None
+
+
+def runtime_configs(request: Request) -> dict[str, RuntimeConfig]:
+    """Return the shares of all applications of a request's workflow, by their ids in it."""
+    graph = request.graph
+    return {name: runtime_config(request, name) for name in graph.nodes if graph.is_app(name)}

@@ -1,0 +1,1 @@
+"""What people see before they sign: wording, differences, pictures."""

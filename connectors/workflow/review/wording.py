@@ -1,0 +1,244 @@
+"""A `Difference` in words that somebody who approves a workflow understands, what matters most first.
+
+What strangers have written stands in quotes, as their names do (see `naming`).
+"""
+
+from __future__ import annotations
+
+import base64
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from connectors.workflow.documents.canonical import canonical_bytes
+from connectors.workflow.documents.kinds import AppConfig, Dataset, Party
+from connectors.workflow.review.difference import keys_of
+from connectors.workflow.review.naming import Names, connected, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from connectors.workflow.documents.graph import Graph
+    from connectors.workflow.review.difference import Change, Difference, Membership, Path
+
+__all__ = ["in_words"]
+
+SHORT = 200
+"""Letters of a text that are shown; of a longer one its size is."""
+
+_TITLES = {
+    1: "Objects",
+    2: "Owners",
+    3: "Builds and measurements",
+    4: "Where data lies, and how it is protected",
+    5: "Ports and connections",
+    6: "Files that applications are given",
+    7: "Labels",
+    9: "Descriptions",
+}
+_WORDS = {
+    "credentials_digest": "commitment to its credentials",
+    "long_description": "long description",
+    "image": "image",
+    "measurement": "measurement",
+    "parent": "parent version",
+    "builds": "list of builds",
+    "wanted": "kind of object",
+}
+
+
+def in_words(difference: Difference, before: Graph, after: Graph) -> dict[str, list[str]]:
+    """Return the sentences that say what is different, by the titles that they belong under.
+
+    Args:
+        difference: what `compare` has returned of the two.
+        before: the version that was.
+        after: the version that is.
+    """
+    names = Names(before, after)
+    words = _Words(before, after, names)
+    parts: dict[str, list[str]] = {
+        "What reaches whom now, and did not": list(names.reach(difference.gained, after)),
+        "What does not reach whom any more": list(names.reach(difference.lost, before, "reached", "reached")),
+        "Who has joined and left": [
+            *(words.membership(one, before, "has joined as owner of") for one in difference.joined),
+            *(words.membership(one, after, "has left; it owned") for one in difference.left),
+        ],
+    }
+    for change, subjects in _grouped(difference.changes):
+        parts.setdefault(_TITLES[change.rank], []).extend(words.change(change, subjects))
+    return {title: sentences for title, sentences in parts.items() if sentences}
+
+
+def _grouped(changes: Sequence[Change]) -> Iterator[tuple[Change, list[str]]]:
+    """Yield changes with the ids of all objects that have them alike: a new key of a party that owns many, for one."""
+    found: dict[tuple[Path, bytes], tuple[Change, list[str]]] = {}
+    for change in changes:
+        match change.path:
+            case ("objects", name, first, *rest):
+                key = (first, *rest), canonical_bytes({"before": change.before, "after": change.after})
+                found.setdefault(key, (change, []))[1].append(name)
+            case path:
+                found[("", *path), b""] = change, []
+    yield from found.values()
+
+
+class _Words:
+    def __init__(self, before: Graph, after: Graph, names: Names) -> None:
+        self._before = before
+        self._after = after
+        self._names = names
+
+    def membership(self, one: Membership, other: Graph, verb: str) -> str:
+        """Say that a party is in one version alone."""
+        sentence = f"{self._names.party(one.party)} {verb} {listed(one.objects)}"
+        others = [other.party(digest) for digest in sorted(other.owners())]
+        partners = [party for party in others if keys_of(party) & keys_of(one.party)]
+        if partners:
+            shared = " and ".join(map(self._names.party, partners))
+            return f"{sentence}; it has some keys in common with {shared}, and some not"
+        if any(party.name == one.party.name for party in others):
+            return f"{sentence}; it has the name of another party, and none of its keys"
+        return sentence
+
+    def change(self, change: Change, subjects: list[str]) -> Iterator[str]:
+        """Say what one member was and is."""
+        match change.path:
+            case ("objects", name):
+                yield self._whole(change, name)
+            case ("objects", _, "application", *rest):
+                graph = self._after
+                programs = {
+                    graph.application(node).name
+                    for node in map(graph.nodes.get, subjects)
+                    if isinstance(node, AppConfig)
+                }
+                about = f"the application {listed(sorted(programs))}, for {listed(subjects)}"
+                yield from self._member(about, tuple(rest), change)
+            case ("objects", _, *rest):
+                yield from self._member(self._about(subjects), tuple(rest), change)
+            case ("edges", *ends):
+                source, out, target, into = ends
+                yield connected(source, out, target, into, longer="" if change.after is not None else "no longer ")
+            case path:
+                yield from self._member("the workflow", path, change)
+
+    def _about(self, subjects: list[str]) -> str:
+        if len(subjects) == 1:
+            node = self._after.nodes[subjects[0]]
+            name = getattr(node, "name", None)
+            return f"{subjects[0]!r}" + (f" ({name!r})" if name is not None else "")
+        return listed(subjects)
+
+    def _whole(self, change: Change, name: str) -> str:
+        if change.after is None:
+            return f"{self._names.object(name, self._before)} is gone"
+        now = self._names.object(name, self._after)
+        node = self._after.nodes[name]
+        if isinstance(node, Dataset):
+            sealed = f"sealed as {node.encryption!r}" if node.encryption else "not sealed"
+            more = f", for {node.direction}, {sealed}, at {node.location!r}"
+        elif isinstance(node, AppConfig):
+            more = f", of which the build is measured as {node.build.measurement}"
+        else:
+            more = f", for {node.purpose!r}" if node.purpose else ""
+        return (
+            f"{now} is new{more}"
+            if change.before is None
+            else f"{now} is in the place of {self._names.object(name, self._before)}{more}"
+        )
+
+    def _member(self, about: str, path: Path, change: Change) -> Iterator[str]:
+        match path:
+            case ("owner",) | ("reserved_for",):
+                yield f"{about}: {self._owner(path[0], Party(**_keys(change.before)), Party(**_keys(change.after)))}"
+            case ("build", "measurement"):
+                yield f"{about} is another build: measurement was {change.before}, is {change.after}"
+            case ("builds",):
+                for one in _listed_changes(change, _build):
+                    yield f"{about}: {one}"
+            case ("ports",):
+                for one in _listed_changes(change, lambda port: f"the port {port!r}"):
+                    yield f"{about}: {one}"
+            case ("items", place, *_):
+                yield f"{about}: {_was_is(f'file {place!r}', _contents(change.before), _contents(change.after))}"
+            case ("labels", label):
+                yield f"{about}: {_was_is(f'label {label!r}', _text(change.before), _text(change.after))}"
+            case ("encryption",):
+                yield f"{about}: {_sealing(change)}"
+            case _:
+                what = " ".join(_WORDS.get(part, part) for part in path)
+                yield f"{about}: {_was_is(what, _text(change.before), _text(change.after))}"
+
+    def _owner(self, role: str, was: Party, now: Party) -> str:
+        title = "owner" if role == "owner" else "party it is reserved for"
+        if not keys_of(was) & keys_of(now):
+            return f"{title} was {self._names.party(was)}, is {self._names.party(now)}"
+        found = [
+            _was_is(name, _text(getattr(was, name)), _text(getattr(now, name)))
+            for name in ("name", "contact", "group")
+            if getattr(was, name) != getattr(now, name)
+        ]
+        before, after = [key.keyid for key in was.keys], [key.keyid for key in now.keys]
+        found += [f"the key {key} is new" for key in after if key not in before]
+        found += [f"the key {key} is gone" for key in before if key not in after]
+        if not found:
+            found.append("its keys are in another order")
+        return f"of its {title} {self._names.party(now)}, {'; '.join(found)}"
+
+
+def _keys(members: dict[str, Any]) -> dict[str, Any]:
+    return {**members, "keys": tuple(members["keys"])}
+
+
+def _listed_changes(change: Change, show: Any) -> Iterator[str]:
+    """Say which entries of a list are new and which are gone."""
+    before, after = change.before, change.after
+    new, gone = ([one for one in these if one not in those] for these, those in ((after, before), (before, after)))
+    yield from (f"{show(one)} is new" for one in new)
+    yield from (f"{show(one)} is gone" for one in gone)
+    if not new and not gone:
+        yield f"was {', '.join(map(show, before))}; is {', '.join(map(show, after))}"
+
+
+def _build(build: dict[str, Any]) -> str:
+    debug = ", in debug mode, in which whoever runs the machine can look inside" if build["debug"] else ""
+    return f"the build for {build['platform']} that is measured as {build['measurement']}{debug}"
+
+
+def _sealing(change: Change) -> str:
+    if change.after is None:
+        return f"it is not sealed any more; it was, as {change.before!r}"
+    return f"it is sealed as {change.after!r}; " + (
+        "it was not" if change.before is None else f"it was, as {change.before!r}"
+    )
+
+
+def _was_is(what: str, before: str | None, after: str | None) -> str:
+    if before is None:
+        return f"{what} is new: {after}"
+    if after is None:
+        return f"{what} is gone; it was {before}"
+    return f"{what} was {before}, is {after}"
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, int):
+        return None if value is None else str(value)
+    text = value if isinstance(value, str) else canonical_bytes(value).decode()
+    return repr(text) if len(text) <= SHORT else _sized(text.encode(), f"{len(text):,} letters")
+
+
+def _contents(item: Any) -> str | None:
+    """Return what is in a file: itself, if it is a short text."""
+    if item is None:
+        return None
+    data = base64.b64decode(item["contents"] if isinstance(item, dict) else item)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        text = ""
+    return repr(text) if len(data) <= SHORT and (text or not data) else _sized(data, f"{len(data):,} bytes")
+
+
+def _sized(data: bytes, size: str) -> str:
+    return f"{size} with the SHA-256 {sha256(data).hexdigest()}"

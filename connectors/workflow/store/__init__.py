@@ -1,0 +1,1 @@
+"""Where workflow documents are kept, and how they are passed on."""

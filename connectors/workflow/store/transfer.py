@@ -1,0 +1,164 @@
+"""What is passed from one store to another, in one file: a request with what was said to it, or documents and drafts.
+
+A file from somebody else is verified as a whole before anything of it is kept, and keeping it twice changes nothing.
+Documents that are not asked about yet travel in a *parcel*, with all that they refer to::
+
+    {"schema": "enclave-connectors workflow parcel 1", "documents": {digest: document}, "drafts": {name: draft}}
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from connectors.errors import InvalidDocument, ObjectChanged
+from connectors.workflow.documents.canonical import canonical_bytes, parse_canonical
+from connectors.workflow.documents.drafts import Draft
+from connectors.workflow.documents.requests import KINDS, parse_documents
+from connectors.workflow.store.folder import is_draft_name
+from connectors.workflow.trust.verification import Bundle
+
+if TYPE_CHECKING:
+    from connectors.workflow.documents.model import Document
+    from connectors.workflow.documents.requests import Request
+    from connectors.workflow.store.folder import Store
+
+__all__ = ["Passed", "export_documents", "export_draft", "export_request", "receive"]
+
+_PARCEL = "enclave-connectors workflow parcel 1"
+
+
+@dataclass
+class Passed:
+    """What came in a file, and whether it is new here.
+
+    Attributes:
+        documents: by digest.
+        bundle: the request and what was said to it, where the file is a bundle.
+        drafts: by name.
+        added: the digests of the documents and envelopes that were not here before.
+        drafts_changed: the names of the drafts that are new here, or a later revision than the one that was here.
+    """
+
+    documents: dict[str, Document] = field(default_factory=dict)
+    bundle: Bundle | None = None
+    drafts: dict[str, Draft] = field(default_factory=dict)
+    added: list[str] = field(default_factory=list)
+    drafts_changed: list[str] = field(default_factory=list)
+
+
+def export_request(store: Store, request: Request) -> bytes:
+    """Return a bundle: a request with what was said to it."""
+    return store.bundle(request).to_bytes()
+
+
+def export_documents(store: Store, *documents: Document) -> bytes:
+    """Return a parcel of documents, with all that they refer to."""
+    return _parcel(store, documents, {})
+
+
+def export_draft(store: Store, name: str) -> bytes:
+    """Return a parcel of a draft, with all that it refers to."""
+    draft = store.draft(name)
+    return _parcel(store, (draft,), {name: draft})
+
+
+def _parcel(store: Store, documents: tuple[Document, ...], drafts: dict[str, Draft]) -> bytes:
+    everything: dict[str, Document] = {}
+    for document in documents:
+        everything |= store.closure(document)
+    return canonical_bytes(
+        {
+            "schema": _PARCEL,
+            "documents": {digest: document.members() for digest, document in everything.items()},
+            "drafts": {name: draft.members() for name, draft in drafts.items()},
+        }
+    )
+
+
+def receive(store: Store, data: bytes) -> Passed:
+    """Keep what came in a file: a bundle, a parcel, or a document alone.
+
+    Raises:
+        InvalidDocument: it is none of these, or something in it breaks a rule.
+        NotApproved: something in a bundle was not said by who is named in it.
+        ObjectChanged: a draft in it and the one of that name here were changed apart from each other.
+    """
+    passed = _parse(data)
+    for name, draft in passed.drafts.items():
+        _ = _before(store, name, draft)
+    if passed.bundle is not None:
+        passed.added = store.keep(passed.bundle)
+        _drop_submitted(store, passed.bundle.request)
+        return passed
+    for digest, document in passed.documents.items():
+        if store.get(digest) is None:
+            passed.added.append(digest)
+        store.add(document)
+    for name, draft in passed.drafts.items():
+        was, newer = _before(store, name, draft)
+        if newer:
+            store.save_draft(name, draft, was)
+            passed.drafts_changed.append(name)
+    return passed
+
+
+def _drop_submitted(store: Store, request: Request) -> None:
+    """Drop a draft that somebody else has submitted: it is one no more."""
+    for name, draft in store.drafts().items():
+        if draft.workflow.digest == request.workflow:
+            store.drop_draft(name, draft)
+
+
+def _parse(data: bytes) -> Passed:
+    members = parse_canonical(data)
+    schema = str(members.get("schema"))
+    if schema == _PARCEL:
+        return _parse_parcel(members)
+    if schema in KINDS:
+        document = KINDS[schema].from_members(members)
+        return Passed({document.digest: document})
+    if "request" not in members or "decisions" not in members:
+        message = "this is neither a bundle, nor a parcel, nor a document of a workflow"
+        raise InvalidDocument(message)
+    bundle = Bundle.from_bytes(data)
+    return Passed({**bundle.request.parsed, bundle.request.digest: bundle.request}, bundle)
+
+
+def _parse_parcel(members: dict[str, Any]) -> Passed:
+    documents, drafts = members.get("documents"), members.get("drafts")
+    if set(members) != {"schema", "documents", "drafts"} or not (_holds_objects(documents) and _holds_objects(drafts)):
+        message = "the parcel has the members schema, documents and drafts, the latter two with documents by name"
+        raise InvalidDocument(message)
+    for name in drafts or {}:
+        if not is_draft_name(name):
+            message = f"the parcel holds a draft that is called {name!r}, which no draft here can be called"
+            raise InvalidDocument(message)
+    return Passed(
+        parse_documents(documents or {}),
+        drafts={name: Draft.from_members(one) for name, one in (drafts or {}).items()},
+    )
+
+
+def _holds_objects(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, dict) for one in value.values())
+
+
+def _before(store: Store, name: str, draft: Draft) -> tuple[Draft | None, bool]:
+    """Return the draft of that name that is here, if any, and whether the given one is to take its place.
+
+    Raises:
+        ObjectChanged: neither continues the other.
+    """
+    was = store.find_draft(name)
+    if was is None:
+        return None, True
+    if was.digest == draft.digest or was.continues(draft):
+        return was, False
+    if not draft.continues(was):
+        message = (
+            f"the draft {name!r} was changed here (revision {was.revision}) and where the file comes from (revision "
+            f"{draft.revision}), apart from each other; nothing was kept. Make the same changes to one of them"
+        )
+        raise ObjectChanged(message)
+    return was, True

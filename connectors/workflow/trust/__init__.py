@@ -1,0 +1,1 @@
+"""Who signed what: identities, signatures, approval."""

@@ -1,0 +1,428 @@
+"""The verbs on datasets: check, new, ls, cat, cp; and what is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import types
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from command_line import COMMAND, KEY, OTHER_KEY, connectors, environment
+
+import connectors as sdk
+from connectors.cli import main
+from connectors.cli.data import app_folder, inspection
+from connectors.storage.registry import InstalledBackend
+
+PLAIN = b"START,PATIENT,DESCRIPTION\n" + b"2020-01-02,patient-1,Hypertension\n" * 2000
+
+
+def document(path: Path, **members: object) -> Path:
+    path.write_text(json.dumps(members))
+    return path
+
+
+def query(seconds: int) -> str:
+    import base64  # noqa: PLC0415
+
+    signed = datetime.now(UTC) - timedelta(seconds=10)
+    text = f"X-Amz-Date={signed:%Y%m%dT%H%M%SZ}&X-Amz-Expires={seconds + 10}&X-Amz-Signature=5ec2e7"
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with an app config of three datasets: one whole, one not there yet, one with broken credentials."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "key.hex").write_text(KEY)
+    document(tmp_path / "file.json", type="file", encryption={"key": KEY})
+    for port, name in (("input", "conditions"), ("output", "result"), ("input", "broken")):
+        folder = tmp_path / "app" / port / name / "dataset"
+        folder.mkdir(parents=True)
+        (folder / "location.txt").write_text(f"file://{tmp_path}/store/{name}\n")
+        (folder / "credentials.bin").write_bytes((tmp_path / "file.json").read_bytes())
+    document(tmp_path / "app/input/broken/dataset/credentials.bin", encryption={"key": "5EC2E7"}, tpye="file")
+    sdk.load(tmp_path / "app")["input"]["conditions"].write_bytes(PLAIN)
+    return tmp_path
+
+
+@pytest.fixture
+def run(home, capfdbinary, monkeypatch):
+    """Run the command in this process, in the folder, with the app config named by the environment."""
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("CONNECTORS_APP_CONFIG", "app")
+    monkeypatch.delenv("CONNECTORS_DEBUG", raising=False)
+
+    def run(*words: object, code: int = 0) -> types.SimpleNamespace:
+        done = main([str(word) for word in words])
+        sys.stdout.flush()
+        shown = capfdbinary.readouterr()
+        err = shown.err.decode()
+        assert done == code, err
+        return types.SimpleNamespace(out=shown.out, text=shown.out.decode(errors="replace"), err=err)
+
+    return run
+
+
+def mistake(done: types.SimpleNamespace) -> str:
+    assert done.out == b""
+    assert done.err.startswith("connectors: error: ")
+    assert done.err.count("\n") == 1
+    return done.err.removeprefix("connectors: error: ").rstrip()
+
+
+# dataset check
+
+
+def test_good_document_is_described_without_its_values(home, run):
+    document(home / "c.json", query_string=query(7000), encryption={"key": KEY, "context": "ward 5EC2E7"})
+    done = run("dataset", "check", "c.json")
+    assert done.text.splitlines()[:3] == ["c.json: good", "  backend   https", "  format    auto, bound to a context"]
+    assert "UTC, in 117 minutes" in done.text
+    assert done.err == ""
+    assert "5EC2E7" not in done.text
+    found = json.loads(run("dataset", "check", "c.json", "--location", "https://clinic.example/o", "--json").out)
+    assert (found["good"], found["backend"], found["context"], found["problems"]) == (True, "https", True, [])
+    assert found["location"] == "https://clinic.example/o"
+    ends = datetime.fromisoformat(found["expires_at"])
+    assert timedelta(seconds=6900) < ends - datetime.now(UTC) <= timedelta(seconds=7000)
+
+
+def test_article_form_and_standard_input_and_an_unsealed_dataset_are_good(home, run):
+    document(home / "c.json", query_string="c2lnPTEyMw==\n", encryption={"key": KEY.lower() + "\n"})
+    assert "the document does not say" in run("dataset", "check", "c.json").text
+    document(home / "c.json", type="file", encryption=None)
+    assert "format    plain (not sealed)" in run("dataset", "check", "c.json").text
+    done = connectors("dataset", "check", "-", cwd=home, stdin=(home / "file.json").read_bytes())
+    assert (done.code, done.text.splitlines()[0]) == (0, "standard input: good")
+
+
+PROBLEMS = [
+    ('{"query_string": "c2lnPTEyMw==", "encryption": {"key": "5EC2E7"}}', ["encryption.key: a key is 64 hexadecimal"]),
+    ('{"query_string": "c2lnPTEyMw=="}', ["encryption: required; if the dataset really is not sealed, say so"]),
+    ('{"query_string": "5EC2E7&%%%", "encryption": null}', ["query_string: must be the URL's query in base64"]),
+    (
+        '{"query_string": "5EC2E7&", "encrypt": {}, "encryption": {"kee": 1}}',
+        ["encryption.kee: unknown member", "encryption.key: required", "query_string: must be", "encrypt: unknown"],
+    ),
+    (f'{{"encryption": {{"key": "{KEY}"}}}}', ["type: the document does not say which storage it is for"]),
+    ('{"type": "azuer", "encryption": null}', ["type: no installed backend takes 'azuer'"]),
+    ('{"query_string": "c2lnPTEyMw==" "encryption": null}', ["not JSON at line 1"]),
+    ("[]", ["a JSON object, in braces, is expected, not an array"]),
+    ("\udcff", ["not UTF-8"]),
+    (f'{{"type": "file", "encryption": {{"key": "{KEY}", "format": "gcm", "context": "x"}}}}', ["context"]),
+]
+
+
+@pytest.mark.parametrize(("text", "rules"), PROBLEMS, ids=[rules[0][:40] for _, rules in PROBLEMS])
+def test_every_problem_of_a_document_has_its_line(home, run, text, rules):
+    (home / "c.json").write_bytes(text.encode(errors="surrogateescape"))
+    done = run("dataset", "check", "c.json", code=2)
+    lines = done.err.splitlines()
+    assert len(lines) == len(rules)
+    assert all(line.startswith("connectors: error: c.json: ") for line in lines)
+    for rule in rules:
+        assert any(rule in line for line in lines), (rule, lines)
+    assert "5EC2E7" not in done.err
+    assert done.out == b""
+    found = json.loads(run("dataset", "check", "c.json", "--json", code=2).out)
+    assert (found["good"], len(found["problems"])) == (False, len(rules))
+
+
+def test_expired_credentials_are_a_problem(home, run):
+    document(home / "c.json", query_string=query(-5), encryption={"key": KEY})
+    assert "the credentials expired" in mistake(run("dataset", "check", "c.json", code=2))
+
+
+def test_location_is_checked_with_the_document(home, run):
+    def check(location: str) -> str:
+        return mistake(run("dataset", "check", "file.json", "--location", location, code=2))
+
+    assert "is not a URL; a file on this machine is written with its whole path" in check("/store/conditions")
+    assert "go with file:// locations, not https://" in check("https://h/x?sig=5EC2E7")
+    assert "absolute path" in check("file://host/x")
+    document(home / "c.json", encryption=None)
+    message = mistake(run("dataset", "check", "c.json", "--location", "nope://h/x", code=2))
+    assert "no installed backend serves the scheme 'nope'; installed are abfs, " in message
+
+
+def test_missing_and_misplaced_documents_are_named(run):
+    assert mistake(run("dataset", "check", "no.json", code=2)) == "there is no credentials document 'no.json'"
+    assert "is a folder" in mistake(run("dataset", "check", "store", code=2))
+    assert "--location goes with" in mistake(run("dataset", "check", "--location", "file:///x", code=2))
+    assert "--online needs to know" in mistake(run("dataset", "check", "file.json", "--online", code=2))
+    assert "no dataset 'nope'" in mistake(run("dataset", "check", "dataset://input/nope", code=2))
+    assert "no port 'nope'" in mistake(run("dataset", "check", "dataset://nope/x", code=2))
+
+
+def test_app_config_is_checked_as_a_whole_or_by_dataset(home, run):
+    done = run("dataset", "check", code=2)
+    head, *rows = done.text.splitlines()
+    assert head.split() == ["DATASET", "BACKEND", "FORMAT", "EXPIRES", "SIZE", "STATE"]
+    assert [row.split()[0] for row in rows] == [
+        "dataset://input/broken",
+        "dataset://input/conditions",
+        "dataset://output/result",
+    ]
+    assert "a key is 64 hexadecimal digits" in rows[0]
+    assert rows[1].endswith("good")
+    assert "5EC2E7" not in done.text
+    found = json.loads(run("dataset", "check", "--json", code=2).out)
+    assert [one["good"] for one in found] == [False, True, True]
+    assert run("dataset", "check", "dataset://input/conditions").text.startswith("dataset://input/conditions: good\n")
+    done = run("dataset", "check", "dataset://input/broken", code=2)
+    assert len(done.err.splitlines()) == 2
+
+
+def test_online_reports_plain_sizes_and_what_cannot_be_opened(home, run):
+    words = ("dataset", "check", "--online")
+    assert f"size      {len(PLAIN)} bytes, plain" in run(*words, "dataset://input/conditions").text
+    location = f"file://{home}/store/conditions"
+    found = json.loads(run(*words, "file.json", "--location", location, "--json").out)
+    assert found["plain_size"] == len(PLAIN)
+    found = json.loads(run(*words, "--json", code=2).out)
+    assert [one["plain_size"] for one in found] == [None, len(PLAIN), None]
+    document(home / "other.json", type="file", encryption={"key": OTHER_KEY})
+    assert "another key" in mistake(run(*words, "other.json", "--location", location, code=3))
+    (home / "store/conditions").write_bytes((home / "store/conditions").read_bytes()[:-1])
+    run(*words, code=3)
+
+
+def test_empty_and_missing_app_configs_are_named(home, run):
+    (home / "empty").mkdir()
+    assert "has no datasets" in mistake(run("dataset", "check", "--app-config", "empty", code=2))
+    for verb in (["dataset", "check"], ["ls"], ["cat", "dataset://input/x"], ["cp", "key.hex", "dataset://input/x"]):
+        assert "there is no app config folder" in mistake(run(*verb, "--app-config", "nowhere", code=2))
+
+
+# dataset new
+
+
+def laid(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+NEW = ("dataset", "new", "fresh", "input", "Klinik Süd", "--location", "file:///data/x", "--credentials", "file.json")
+
+
+def test_new_dataset_is_private_and_what_the_library_reads(home, run):
+    assert run(*NEW).out == b""
+    assert laid(home / "fresh") == {
+        "input/Klinik Süd/dataset/location.txt": b"file:///data/x",
+        "input/Klinik Süd/dataset/credentials.bin": (home / "file.json").read_bytes(),
+    }
+    for path in [home / "fresh", *(home / "fresh").rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+    assert sdk.load("fresh")["input"]["Klinik Süd"].location == "file:///data/x"
+
+
+def test_dataset_that_is_there_stays_unless_forced(home, run):
+    run(*NEW)
+    before = laid(home / "fresh")
+    document(home / "file.json", type="file", encryption={"key": OTHER_KEY})
+    assert "exists already and stays as it is; --force replaces it" in mistake(run(*NEW, code=2))
+    assert laid(home / "fresh") == before
+    run(*NEW, "--force")
+    after = laid(home / "fresh")
+    assert after.keys() == before.keys()
+    assert after["input/Klinik Süd/dataset/credentials.bin"] == (home / "file.json").read_bytes()
+
+
+def test_application_beside_a_dataset_is_left_alone(home, run):
+    application = home / "fresh/input/Klinik Süd/application"
+    application.mkdir(parents=True)
+    (application / "location.txt").write_text("clinic.example")
+    run(*NEW)
+    run(*NEW, "--force")
+    assert sdk.load("fresh")["input"].applications == {"Klinik Süd": "clinic.example"}
+    assert len(laid(home / "fresh")) == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "rule"),
+    [
+        ({2: "nowhere/fresh"}, "there is no folder"),
+        ({2: "key.hex"}, "is not a folder"),
+        ({3: "../up"}, "a port cannot be called '../up'"),
+        ({4: ".hidden"}, "a dataset cannot be called '.hidden'"),
+        ({4: ""}, "a dataset cannot be called ''"),
+        ({6: "/data/x"}, "is not a URL"),
+        ({6: "file:///data/x\n"}, "white space around it"),
+        ({6: "https://h/x?sig=5EC2E7"}, "locations, not https://"),
+        ({8: "key.hex"}, "not JSON"),
+        ({8: "none.json"}, "there is no credentials document 'none.json'"),
+    ],
+    ids=str,
+)
+def test_bad_dataset_is_not_laid_down(home, run, changed, rule):
+    words = [changed.get(index, word) for index, word in enumerate(NEW)]
+    before = sorted(home.rglob("*"))
+    message = mistake(run(*words, code=2))
+    assert rule in message
+    assert "5EC2E7" not in message
+    assert sorted(home.rglob("*")) == before
+
+
+def test_dataset_that_cannot_be_laid_down_leaves_the_old_one(home, run, monkeypatch):
+    run(*NEW)
+    before, rename, calls = laid(home / "fresh"), os.rename, []
+
+    def fail_once(source: str, target: str) -> None:
+        calls.append(target)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr(app_folder.os, "rename", fail_once)
+    document(home / "file.json", type="file", encryption={"key": OTHER_KEY})
+    assert mistake(run(*NEW, "--force", code=1)) == "No space left on device"
+    assert laid(home / "fresh") == before
+    assert len(calls) == 3
+
+
+# ls, cat, cp
+
+
+def test_ls_lists_what_there_is(run):
+    everything = "dataset://input/broken\ndataset://input/conditions\ndataset://output/result\n"
+    assert run("ls").text == everything
+    assert run("ls", "dataset://").text == everything
+    assert run("ls", "dataset://output").text == "dataset://output/result\n"
+    assert run("ls", "dataset://output/result").text == "dataset://output/result\n"
+    assert json.loads(run("ls", "--json", "dataset://output").out) == [{"url": "dataset://output/result"}]
+    assert "has no port 'nope'" in mistake(run("ls", "dataset://nope/x", code=2))
+    assert "is no dataset; they are called dataset://PORT/NAME" in mistake(run("ls", "store", code=2))
+
+
+def test_ls_with_sizes_shows_the_reachable_beside_the_others(run):
+    done = run("ls", "-l", code=2)
+    assert [line.split() for line in done.text.splitlines()] == [
+        ["?", "dataset://input/broken"],
+        [str(len(PLAIN)), "dataset://input/conditions"],
+        ["?", "dataset://output/result"],
+    ]
+    assert [line.split(": ")[2] for line in done.err.splitlines()] == ["input/broken", "output/result"]
+    done = run("ls", "-l", "--json", "dataset://input/conditions")
+    assert json.loads(done.out) == [{"url": "dataset://input/conditions", "size": len(PLAIN)}]
+
+
+def test_cat_gives_the_plain_bytes(run):
+    assert run("cat", "dataset://input/conditions").out == PLAIN
+
+
+def test_cat_and_cp_name_what_is_missing_or_a_folder(home, run):
+    assert "there is no dataset://input/nope" in mistake(run("cat", "dataset://input/nope", code=2))
+    assert "is a folder; name an object" in mistake(run("cat", "dataset://input", code=2))
+    assert "output/result: there is no file" in mistake(run("cat", "dataset://output/result", code=2))
+    assert "credentials.encryption.key" in mistake(run("cat", "dataset://input/broken", code=2))
+    assert "there is no file nothing" in mistake(run("cp", "nothing", "dataset://output/result", code=2))
+    assert "store is a folder" in mistake(run("cp", "store", "dataset://output/result", code=2))
+    assert "is a folder; name a file" in mistake(run("cp", "dataset://input/conditions", "store", code=2))
+    assert "there is no folder" in mistake(run("cp", "dataset://input/conditions", "no/x", code=2))
+    assert "is a folder; name an object" in mistake(run("cp", "key.hex", "dataset://output", code=2))
+    assert "for two local files there is `cp`" in mistake(run("cp", "key.hex", "x", code=2))
+    assert "make s3://clinic/x one" in mistake(run("cp", "s3://clinic/x", "y", code=2))
+    assert "is a URL" in mistake(run("cp", "dataset://input/conditions", "s3://clinic/x", code=2))
+    assert os.listdir(home / "store") == ["conditions"]
+
+
+def test_cp_goes_every_way(home, run):
+    assert run("cp", "dataset://input/conditions", "copy").out == b""
+    assert (home / "copy").read_bytes() == PLAIN
+    run("cp", "copy", "dataset://output/result")
+    assert sdk.load("app")["output"]["result"].read_bytes() == PLAIN
+    assert PLAIN not in (home / "store/result").read_bytes()
+    (home / "store/result").unlink()
+    run("cp", "dataset://input/conditions", "dataset://output/result")
+    assert run("cat", "dataset://output/result").out == PLAIN
+    run("cp", "dataset://input/conditions", "dataset://input/conditions")
+    assert run("cp", "dataset://input/conditions", "-").out == PLAIN
+    done = connectors("cp", "-", "dataset://output/result", "--app-config", "app", cwd=home, stdin=b"from a pipe")
+    assert done.code == 0
+    assert run("cat", "dataset://output/result").out == b"from a pipe"
+
+
+def test_damaged_dataset_copies_to_nothing(home, run):
+    sealed = bytearray((home / "store/conditions").read_bytes())
+    sealed[40000] ^= 1
+    (home / "store/conditions").write_bytes(sealed)
+    for target in ("copy", "dataset://output/result"):
+        assert "input/conditions: chunk 2 is not what was sealed" in mistake(
+            run("cp", "dataset://input/conditions", target, code=3)
+        )
+    assert not (home / "copy").exists()
+    assert os.listdir(home / "store") == ["conditions"]
+    done = run("cat", "dataset://input/conditions", code=3)
+    assert PLAIN.startswith(done.out)
+    assert len(done.out) < len(PLAIN)
+
+
+def test_interrupted_upload_leaves_what_stood_there(home):
+    before = (home / "store/conditions").read_bytes()
+    words = ["cp", "-", "dataset://input/conditions", "--app-config", "app"]
+    with subprocess.Popen(
+        [*COMMAND, *words], cwd=home, env=environment(), stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdin.write(b"x" * (1 << 20))
+        process.send_signal(2)
+        assert process.communicate()[1] == b"connectors: error: interrupted\n"
+    assert process.returncode == 130
+    assert (home / "store/conditions").read_bytes() == before
+    assert os.listdir(home / "store") == ["conditions"]
+
+
+# backends, schema
+
+
+def test_backends_are_listed_with_their_packages_and_problems(run, monkeypatch):
+    listed = json.loads(run("backends", "--json").out)
+    [file] = [one for one in listed if one["name"] == "file"]
+    assert (file["schemes"], file["distribution"], file["problem"]) == (["file"], "enclave-connectors", None)
+    broken = InstalledBackend("gcs", (), "enclave-connectors-gcs", "1.2", "ImportError: no google")
+    monkeypatch.setattr("connectors.storage.registry.backends", lambda: [broken])
+    head, row = run("backends").text.splitlines()
+    assert head.split() == ["BACKEND", "SCHEMES", "PACKAGE", "VERSION", "PROBLEM"]
+    assert row.split(maxsplit=4) == ["gcs", "-", "enclave-connectors-gcs", "1.2", "ImportError: no google"]
+    message = mistake(run("schema", "gcs", code=2))
+    assert message == "enclave-connectors-gcs is installed but cannot be used: ImportError: no google"
+
+
+def test_schema_is_json_of_one_backend_or_of_all(run):
+    everything = json.loads(run("schema").out)
+    assert everything["$schema"].endswith("2020-12/schema")
+    assert len(everything["anyOf"]) >= 2
+    one = json.loads(run("schema", "file").out)
+    assert one["required"] == ["encryption"]
+    assert one["additionalProperties"] is False
+    assert one["properties"]["type"]["const"] == "file"
+    assert "no backend 'floppy' is installed; installed are " in mistake(run("schema", "floppy", code=2))
+
+
+@pytest.mark.parametrize(
+    ("left", "shown"),
+    [(30.5, "in 30 s"), (600.5, "in 10 minutes"), (7201, "in 2 hours"), (3 * 86400 + 1, "in 3 days"), (-1, "is over")],
+)
+def test_moments_are_told_with_their_distance(left, shown):
+    assert inspection.moment(datetime.now(UTC) + timedelta(seconds=left)).endswith(shown)
+
+
+def test_folders_are_listed_by_name_and_inside_when_asked_for(home, run):
+    (home / "wards").mkdir()
+    run("dataset", "new", "app", "input", "wards", "--location", f"file://{home}/wards/", "--credentials", "file.json")
+    assert "dataset://input/wards/\n" in run("ls").text
+    assert run("ls", "dataset://input/wards").text == ""
+    run("cp", "key.hex", "dataset://input/wards/north/one.hex")
+    assert run("ls", "dataset://input/wards").text == "dataset://input/wards/north/one.hex\n"
+    assert run("ls", "-l", "dataset://input/wards/north").text == "64  dataset://input/wards/north/one.hex\n"
+    assert run("cat", "dataset://input/wards/north/one.hex").out == (home / "key.hex").read_bytes()
+    checked = json.loads(run("dataset", "check", "dataset://input/wards", "--online", "--json").out)
+    assert (checked["good"], checked["plain_size"]) == (True, 64)
+    assert "has no dataset 'none'" in mistake(run("ls", "dataset://input/none", code=2))
+    sealed = home / "wards" / "north" / "one.hex"
+    sealed.write_bytes(sealed.read_bytes()[:-1])
+    assert not json.loads(run("dataset", "check", "dataset://input/wards", "--online", "--json", code=3).out)["good"]

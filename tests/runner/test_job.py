@@ -1,0 +1,1223 @@
+"""A command on the inputs: what it sees, what is published, and what is left behind, which is nothing."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import io
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+import connectors
+from connectors import errors, runner
+from connectors._fsspec import Callback
+from connectors.runner import command as command_module
+from connectors.runner import folder as folder_module
+from connectors.runner import job
+from connectors.runner.stops import Stops
+
+KEY, OUT_KEY = "5E" * 32, "0A" * 32
+BEFORE = b"what stood there before"
+EVERY_BYTE = bytes(range(256))
+
+
+class Lab:
+    """An application in a folder: its app config, its storage, and the place for its private folders."""
+
+    def __init__(self, home: Path) -> None:
+        self.root, self.store, self.private = home / "config", home / "store", home / "tmp"
+        for folder in (self.root, self.store, self.private):
+            folder.mkdir()
+
+    @property
+    def app(self) -> connectors.AppConfig:
+        return connectors.load(self.root)
+
+    def connect(
+        self, port: str, name: str, *, key: str | None = KEY, location: str | None = None, **encryption
+    ) -> Path:
+        folder = self.root / port / name / "dataset"
+        folder.mkdir(parents=True)
+        path = self.store / f"{port}-{len(list(self.store.iterdir()))}.sealed"
+        path.touch()
+        (folder / "location.txt").write_text(location or path.as_uri())
+        document = {"encryption": {"key": key, **encryption} if key else None}
+        (folder / "credentials.bin").write_text(json.dumps(document))
+        return path
+
+    def put(self, name: str, data: bytes = b"plain", **options) -> Path:
+        path = self.connect("input", name, **options)
+        self.app["input"][name].write_bytes(data)
+        return path
+
+    def target(self, name: str, **options) -> Path:
+        path = self.connect("output", name, key=OUT_KEY, **options)
+        self.app["output"][name].write_bytes(BEFORE)
+        return path
+
+    def plain(self, name: str) -> bytes:
+        return self.app["output"][name].read_bytes()
+
+    def result(self, name: str = "result") -> runner.Result:
+        return runner.read_result(io.BytesIO(self.plain(name)))
+
+    def untouched(self, *names: str) -> bool:
+        return all(self.plain(name) == BEFORE for name in names)
+
+    def left(self) -> list[str]:
+        return os.listdir(self.private)
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    lab = Lab(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(lab.private))
+    yield lab
+    assert lab.left() == []
+    assert [path.name for path in lab.store.iterdir() if path.name.endswith(".part")] == []
+
+
+@pytest.fixture
+def wired(lab):
+    """With one input and one output."""
+    lab.put("conditions")
+    lab.target("result")
+    return lab
+
+
+def python(code: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", textwrap.dedent(code), *arguments]
+
+
+SHOW_INPUTS = """
+    import sys
+    for path in sys.argv[1:]:
+        sys.stdout.buffer.write(open(path, "rb").read())
+"""
+
+
+# What the command sees.
+
+
+def test_the_command_gets_the_plain_inputs_as_its_last_arguments_in_the_order_of_their_names(lab):
+    for name in ("Klinik Süd", "a b", "-rf", "c;echo $HOME", "z" * 250):
+        lab.put(name, f"[{name}]".encode())
+    lab.target("result")
+    done = runner.run(lab.app, python("import os, sys; print([os.path.basename(a) for a in sys.argv[1:]])", "first"))
+    assert done.returncode == 0
+    assert eval(lab.result().stdout) == ["first", "-rf", "Klinik Süd", "a b", "c;echo $HOME", "z" * 250]
+    runner.run(lab.app, python(SHOW_INPUTS))
+    assert lab.result().stdout.decode() == "".join(
+        f"[{n}]" for n in ("-rf", "Klinik Süd", "a b", "c;echo $HOME", "z" * 250)
+    )
+
+
+def test_the_inputs_lie_in_folders_and_files_that_only_their_user_can_open(wired):
+    code = """
+        import os, stat, sys
+        inputs, outputs = os.environ["CONNECTORS_INPUTS"], os.environ["CONNECTORS_OUTPUTS"]
+        assert os.path.dirname(sys.argv[1]) == inputs
+        assert os.listdir(outputs) == []
+        for path in (os.path.dirname(inputs), inputs, outputs, sys.argv[1]):
+            print(oct(stat.S_IMODE(os.stat(path).st_mode)))
+    """
+    previous = os.umask(0)
+    try:
+        assert runner.run(wired.app, python(code)).returncode == 0
+    finally:
+        os.umask(previous)
+    assert wired.result().stdout.split() == [b"0o700", b"0o700", b"0o700", b"0o600"]
+
+
+def test_neither_the_environment_nor_the_descriptors_of_the_command_hold_anything_of_ours(wired):
+    code = """
+        import os, sys
+        print(sorted(set(os.environ) - set(sys.argv[1].split(","))))
+        print([n for n in os.listdir("/proc/self/fd") if int(n) > 2 and os.path.exists(f"/proc/self/fd/{n}")])
+        print(os.getcwd(), os.environ)
+    """
+    runner.run(wired.app, python(code, ",".join(os.environ)))
+    ours, descriptors, rest = wired.result().stdout.decode().split("\n", 2)
+    # Python adds the last two itself, for some locales.
+    assert set(eval(ours)) - {"LC_CTYPE", "__CF_USER_TEXT_ENCODING"} == {"CONNECTORS_INPUTS", "CONNECTORS_OUTPUTS"}
+    assert eval(descriptors) == []
+    assert rest.startswith(os.getcwd())
+    for key in (KEY, OUT_KEY):
+        assert key.lower() not in rest.lower()
+
+
+def test_the_caller_s_variables_and_standard_input_are_the_command_s(wired, monkeypatch):
+    monkeypatch.setenv("WARD", "seven")
+    reading, writing = os.pipe()
+    os.write(writing, b"typed")
+    os.close(writing)
+    kept = os.dup(0)
+    os.dup2(reading, 0)
+    try:
+        runner.run(wired.app, python("import os, sys; print(os.environ['WARD'], sys.stdin.read(), end='')"))
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+        os.close(reading)
+    assert wired.result().stdout == b"seven typed"
+
+
+def test_progress_is_told_of_every_input_and_output(wired):
+    seen: list[tuple[str, Callback]] = []
+
+    @contextmanager
+    def progress(description):
+        seen.append((description, Callback()))
+        yield seen[-1][1]
+
+    runner.run(wired.app, python(SHOW_INPUTS), progress=progress)
+    assert [description for description, _ in seen] == ["reading input/conditions", "writing output/result"]
+    assert [(one.size, one.value) for _, one in seen] == [(5, 5), (len(wired.plain("result")),) * 2]
+
+
+# The result.
+
+
+def test_the_result_is_the_article_s_json_to_the_byte(wired):
+    code = "import sys; sys.stdout.buffer.write(bytes(range(256))); sys.stderr.buffer.write(bytes(range(255, -1, -1)))"
+    done = runner.run(wired.app, python(code))
+    assert done == runner.RunResult(0, ("output/result",))
+    expected = {
+        "returncode": 0,
+        "stdout": base64.b64encode(EVERY_BYTE).decode(),
+        "stderr": base64.b64encode(EVERY_BYTE[::-1]).decode(),
+    }
+    assert wired.plain("result") == json.dumps(expected).encode()
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, (3 << 16) - 1, 3 << 16, (3 << 16) + 1, 1_000_000])
+def test_a_result_in_pieces_is_what_json_and_base64_make_at_once(wired, size):
+    code = "import sys; n = int(sys.argv[1]); sys.stdout.buffer.write((bytes(range(256)) * (n // 256 + 1))[:n])"
+    runner.run(wired.app, python(code, str(size)))
+    data = (EVERY_BYTE * (size // 256 + 1))[:size]
+    assert wired.plain("result").decode() == runner.Result(0, data, b"").to_json()
+    assert wired.result() == runner.Result(0, data, b"")
+
+
+def test_every_output_has_its_own_key_and_format(lab):
+    lab.put("conditions")
+    paths = [lab.target("one"), lab.target("two", format="gcm")]
+    runner.run(lab.app, python("print('hello')"))
+    assert lab.result("one") == lab.result("two") == runner.Result(0, b"hello\n", b"")
+    for path in paths:
+        assert b"returncode" not in path.read_bytes()
+        with pytest.raises(errors.IntegrityError), connectors.open_reader(path, KEY) as file:
+            file.read()
+
+
+def test_what_the_command_prints_is_passed_on_as_it_comes(wired):
+    first = threading.Event()
+
+    class Watcher(io.BytesIO):
+        def write(self, data):
+            first.set()
+            return super().write(data)
+
+    # The command ends when somebody has seen its first line.
+    flag = wired.store / "seen"
+    code = """
+        import os, sys, time
+        print("first", flush=True)
+        while not os.path.exists(sys.argv[1]):
+            time.sleep(0.01)
+        print("last", end="", file=sys.stderr)
+    """
+    shown, failed = Watcher(), io.BytesIO()
+    threading.Thread(target=lambda: first.wait() and flag.touch(), daemon=True).start()
+    runner.run(wired.app, python(code, str(flag)), stdout=shown, stderr=failed)
+    assert (shown.getvalue(), failed.getvalue()) == (b"first\n", b"last")
+
+
+def test_both_outputs_can_be_large_at_once(wired):
+    code = """
+        import sys
+        for _ in range(64):
+            sys.stderr.buffer.write(b"e" * 65536); sys.stderr.flush()
+            sys.stdout.buffer.write(b"o" * 65536); sys.stdout.flush()
+    """
+    runner.run(wired.app, python(code))
+    assert wired.result() == runner.Result(0, b"o" * (4 << 20), b"e" * (4 << 20))
+
+
+SCRIPT = """
+    import io, resource, sys
+    import connectors
+    from connectors import runner
+    def peak():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    app = connectors.load(sys.argv[1])
+"""
+
+
+def script(lab: Lab, code: str, *arguments: str, **options) -> subprocess.Popen[bytes]:
+    """Start a Python process of its own that has `app`."""
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            textwrap.dedent(SCRIPT) + textwrap.dedent(code),
+            str(lab.root),
+            *arguments,
+        ],
+        env={**os.environ, "TMPDIR": str(lab.private)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
+
+
+def test_memory_is_bounded_however_much_is_read_and_printed(lab):
+    size = 50 << 20
+    lab.put("large", bytes(size))
+    lab.target("result")
+    process = script(
+        lab,
+        """
+        runner.run(app, [sys.executable, "-c", "pass"])
+        before = peak()
+        copy = "import shutil, sys; shutil.copyfileobj(open(sys.argv[1], 'rb'), sys.stdout.buffer)"
+        assert runner.run(app, [sys.executable, "-c", copy], stdout=open("/dev/null", "wb", buffering=0)).returncode == 0
+        print(peak() - before)
+        """,
+    )
+    out, problem = process.communicate()
+    assert process.returncode == 0, problem.decode()
+    assert int(out) < 16 << 10  # KiB
+    with lab.app["output"]["result"].open() as file:
+        assert file.seek(0, os.SEEK_END) == len(runner.Result(0, bytes(size), b"").to_json())
+
+
+@pytest.mark.parametrize(
+    ("code", "returncode", "exit_code"),
+    [
+        ("raise SystemExit(7)", 7, 7),
+        ("raise SystemExit(255)", 255, 255),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9, 137),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", -15, 143),
+    ],
+)
+def test_a_command_that_fails_has_its_result_published_all_the_same(wired, code, returncode, exit_code):
+    done = runner.run(wired.app, python("print('so far', flush=True);" + code))
+    assert (done.returncode, done.exit_code) == (returncode, exit_code)
+    assert wired.result().returncode == returncode
+    assert wired.result().stdout == b"so far\n"
+
+
+# Files of the command's.
+
+WRITE = """
+    import os
+    with open(os.path.join(os.environ["CONNECTORS_OUTPUTS"], "table.csv"), "w") as file:
+        file.write("a,b")
+    print("done")
+"""
+
+
+@pytest.fixture
+def table(wired):
+    wired.target("table")
+    return wired
+
+
+def test_a_file_of_the_command_s_is_published_in_the_place_of_the_result(table):
+    done = runner.run(table.app, python(WRITE), outputs={"table": "table.csv"})
+    assert done == runner.RunResult(0, ("output/result", "output/table"))
+    assert table.plain("table") == b"a,b"
+    assert table.result().stdout == b"done\n"
+
+
+def test_an_absolute_path_is_taken_as_it_is_and_stays(table, tmp_path):
+    path = tmp_path / "made.csv"
+    runner.run(table.app, python("import sys; open(sys.argv[1], 'w').write('x,y')", str(path)), outputs={"table": path})
+    assert table.plain("table") == b"x,y"
+    assert path.read_text() == "x,y"
+
+
+def test_an_output_port_can_be_all_files(table):
+    done = runner.run(table.app, python(WRITE), outputs={"table": "table.csv", "result": "table.csv"})
+    assert done.published == ("output/result", "output/table")
+    assert table.plain("result") == table.plain("table") == b"a,b"
+
+
+def test_a_command_that_fails_has_no_file_published(table):
+    done = runner.run(table.app, python(WRITE + "\n    raise SystemExit(3)"), outputs={"table": "table.csv"})
+    assert done == runner.RunResult(3, ("output/result",), ("output/table",))
+    assert table.untouched("table")
+    assert table.result().returncode == 3
+
+
+def test_a_missing_file_is_an_error_that_names_the_dataset_and_the_others_are_written(table):
+    with pytest.raises(errors.ConnectorError, match=r"^output/table: .* wrote no file .*/outputs/none\.csv") as caught:
+        runner.run(table.app, python(WRITE), outputs={"table": "none.csv"})
+    assert caught.value.__notes__ == ["Written were output/result."]
+    assert table.untouched("table")
+    assert table.result().returncode == 0
+
+
+def test_a_file_that_the_command_did_not_touch_is_not_published(table, tmp_path):
+    old = tmp_path / "old.csv"
+    old.write_text("of last week")
+    with pytest.raises(errors.ConnectorError, match="output/table: .* did not change the file"):
+        runner.run(table.app, python("pass"), outputs={"table": old})
+    assert table.untouched("table")
+    runner.run(
+        table.app, python("import sys; open(sys.argv[1], 'w').write('of last week')", str(old)), outputs={"table": old}
+    )
+    assert table.plain("table") == b"of last week"
+
+
+@pytest.mark.parametrize("make", ["os.mkdir(p)", "os.mkfifo(p)"])
+def test_what_is_no_file_is_not_published(table, make):
+    code = f"import os; p = os.environ['CONNECTORS_OUTPUTS'] + '/table.csv'; {make}"
+    with pytest.raises(errors.ConfigError, match=r"output/table: .*table\.csv is not a file"):
+        runner.run(table.app, python(code), outputs={"table": "table.csv"})
+    assert table.untouched("table")
+
+
+# Mistakes, all found before the command runs.
+
+
+def fails_early(lab: Lab, kind: type[Exception], match: str, **options) -> None:
+    mark = lab.store / "mark"
+    with pytest.raises(kind, match=match):
+        runner.run(lab.app, python("import sys; open(sys.argv[1], 'w')", str(mark)), **options)
+    assert not mark.exists()
+    assert lab.left() == []
+
+
+def test_ports_are_named_where_they_are_missing(wired):
+    fails_early(wired, errors.UnknownDataset, "no port 'in'; it has 'input', 'output'", input_port="in")
+    fails_early(wired, errors.UnknownDataset, "no port 'out'; it has 'input', 'output'", output_port="out")
+    assert wired.untouched("result")
+
+
+def test_a_port_that_is_connected_to_applications_alone_has_nothing_to_read_or_write(wired):
+    peer = wired.root / "peers" / "portal" / "application"
+    peer.mkdir(parents=True)
+    (peer / "location.txt").write_text("portal.example")
+    fails_early(wired, errors.ConfigError, "'peers' has no dataset to read from", input_port="peers")
+    fails_early(wired, errors.ConfigError, "'peers' has no dataset to write to", output_port="peers")
+
+
+def test_ports_can_have_other_names(lab):
+    lab.connect("from", "one")
+    lab.app["from"]["one"].write_bytes(b"!")
+    lab.connect("to", "two")
+    done = runner.run(lab.app, python(SHOW_INPUTS), input_port="from", output_port="to")
+    assert done.published == ("to/two",)
+    assert runner.read_result(io.BytesIO(lab.app["to"]["two"].read_bytes())).stdout == b"!"
+
+
+def test_an_output_that_is_not_there_is_named_with_those_that_are(wired):
+    fails_early(wired, errors.UnknownDataset, "no dataset 'tabel'; it has 'result'", outputs={"tabel": "x"})
+
+
+@pytest.mark.parametrize("path", ["", ".", "..", "../inputs/conditions", "a/../../x", "./", "x/", "/", "a\0b"])
+def test_a_path_that_leads_out_of_the_outputs_or_to_a_folder_is_refused(wired, path):
+    fails_early(wired, errors.ConfigError, "not the path of a file", outputs={"result": path})
+
+
+def test_a_folder_or_device_is_refused_as_a_file_to_publish(wired, tmp_path):
+    for path in (tmp_path, Path(os.devnull)):
+        fails_early(wired, errors.ConfigError, "not a file", outputs={"result": path})
+
+
+@pytest.mark.parametrize(
+    ("document", "kind", "match"),
+    [
+        ('{"encryption": {"key": "00"}}', errors.InvalidCredentials, "output/result: credentials.encryption.key"),
+        ("{", errors.InvalidCredentials, "output/result: .*not JSON"),
+        ('{"type": "s4", "encryption": null}', errors.BackendNotFound, "output/result: .*s4"),
+    ],
+)
+def test_an_output_s_credentials_are_checked_before_the_command_runs(wired, document, kind, match):
+    (wired.root / "output" / "result" / "dataset" / "credentials.bin").write_text(document)
+    fails_early(wired, kind, match)
+
+
+def test_an_output_that_cannot_be_written_is_found_before_the_command_runs(wired):
+    wired.connect("output", "zz", location=(wired.store / "no" / "folder").as_uri())
+    fails_early(wired, errors.ObjectNotFound, "output/zz: there is no folder")
+    assert wired.untouched("result")
+
+
+def test_an_input_s_credentials_are_checked_before_anything_is_read(wired):
+    wired.connect("input", "zz", location="s4://bucket/key")
+    fails_early(wired, errors.BackendNotFound, "input/zz: .*s4")
+
+
+def test_an_input_that_was_tampered_with_stops_everything(wired):
+    path = wired.put("later")
+    sealed = bytearray(path.read_bytes())
+    sealed[-1] ^= 1
+    path.write_bytes(sealed)
+    fails_early(wired, errors.IntegrityError, "input/later: ")
+    assert wired.untouched("result")
+
+
+def test_an_input_that_is_missing_stops_everything(wired):
+    wired.put("later").unlink()
+    fails_early(wired, errors.ObjectNotFound, "input/later: ")
+    assert wired.untouched("result")
+
+
+@pytest.mark.parametrize("command", [[], "ls", b"ls"], ids=repr)
+def test_a_command_is_a_list_of_words(wired, command):
+    with pytest.raises(errors.ConfigError, match="a command is a list of words"):
+        runner.run(wired.app, command)
+
+
+def test_a_word_with_a_null_character_is_refused(wired):
+    with pytest.raises(errors.ConfigError, match="NUL"):
+        runner.run(wired.app, ["echo", "a\0b"])
+
+
+def test_a_command_that_cannot_run_is_found_before_anything_is_read(wired, tmp_path, monkeypatch):
+    wired.put("missing").unlink()
+    text = tmp_path / "bin" / "notes"
+    text.parent.mkdir()
+    text.write_text("no program")
+    monkeypatch.setenv("PATH", str(text.parent), prepend=os.pathsep)
+    for program, code, match in (
+        ("no-such-program", 127, "there is no command 'no-such-program'"),
+        ("./no-such-program", 127, "there is no command"),
+        ("", 127, "there is no command ''"),
+        ("notes", 126, "'notes' is not executable"),
+        (str(text), 126, "is not executable"),
+        (str(tmp_path), 126, "is not executable"),
+    ):
+        with pytest.raises(runner.CommandNotStarted, match=match) as caught:
+            runner.run(wired.app, [program])
+        assert caught.value.exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "match"),
+    [
+        (b"#!/no/such/interpreter\n", 127, "interprets it, is missing"),
+        (b"\x7fnonsense", 126, "cannot be run: Exec format"),
+    ],
+)
+def test_a_program_that_the_system_refuses_is_an_error_of_the_same_kind(wired, tmp_path, content, code, match):
+    program = tmp_path / "program"
+    program.write_bytes(content)
+    program.chmod(0o700)
+    with pytest.raises(runner.CommandNotStarted, match=match) as caught:
+        runner.run(wired.app, [str(program)])
+    assert caught.value.exit_code == code
+    assert wired.untouched("result")
+
+
+# Outputs that fail when it comes to it.
+
+
+def break_output(lab: Lab, name: str) -> str:
+    """Return code that puts a folder in the place of an output, so that it cannot be written any more."""
+    path = lab.app["output"][name].location.removeprefix("file://")
+    return f"import os; os.unlink({path!r}); os.mkdir({path!r});"
+
+
+def test_one_output_that_fails_does_not_keep_the_others_from_being_written(lab):
+    lab.put("conditions")
+    for name in ("a", "b", "c"):
+        lab.target(name)
+    with pytest.raises(errors.NotAnObject, match="output/b: ") as caught:
+        runner.run(lab.app, python(break_output(lab, "b") + "print('hello')"))
+    assert caught.value.__notes__ == ["Written were output/a, output/c."]
+    assert lab.result("a") == lab.result("c") == runner.Result(0, b"hello\n", b"")
+
+
+def test_several_outputs_that_fail_are_all_named(lab):
+    lab.put("conditions")
+    for name in ("a", "b", "c"):
+        lab.target(name)
+    with pytest.raises(runner.NotPublished) as caught:
+        runner.run(lab.app, python(break_output(lab, "a")), outputs={"c": "none"})
+    message = str(caught.value)
+    assert message.startswith("output/a: ")
+    assert "; output/c: the command succeeded but wrote no file " in message
+    assert message.endswith("; written were output/b")
+    assert {name: type(one) for name, one in caught.value.problems.items()} == {
+        "output/a": errors.NotAnObject,
+        "output/c": errors.ConnectorError,
+    }
+
+
+def test_what_a_storage_library_says_is_not_repeated(lab, monkeypatch):
+    lab.put("conditions")
+    lab.target("a")
+    lab.target("b")
+    secrets = iter([RuntimeError("https://host/x?sig=hush"), OSError(errno.ENOSPC, "sig=hush")])
+
+    def refuse(*_):
+        raise next(secrets)
+
+    monkeypatch.setattr(job._Publication, "write", refuse)
+    with pytest.raises(runner.NotPublished) as caught:
+        runner.run(lab.app, python("pass"))
+    assert str(caught.value) == "output/a: RuntimeError; output/b: No space left on device"
+
+
+def test_credentials_that_expired_meanwhile_are_taken_from_the_app_config_once_more(wired, monkeypatch):
+    real, calls = job._Publication.write, []
+
+    def expired_at_first(publication, name, callback):
+        calls.append(name)
+        if len(calls) == 1:
+            raise errors.CredentialsExpired("over")
+        real(publication, name, callback)
+
+    moved = wired.store / "moved"
+    location = wired.root / "output" / "result" / "dataset" / "location.txt"
+    monkeypatch.setattr(job._Publication, "write", expired_at_first)
+    runner.run(
+        wired.app, python("import sys; open(sys.argv[1], 'w').write(sys.argv[2])", str(location), moved.as_uri())
+    )
+    assert moved.exists()
+    assert calls == ["result"] * 2
+
+
+def test_credentials_that_are_still_expired_are_an_error(wired, monkeypatch):
+    def expired(*_):
+        raise errors.CredentialsExpired("over")
+
+    monkeypatch.setattr(job._Publication, "write", expired)
+    with pytest.raises(errors.CredentialsExpired):
+        runner.run(wired.app, python("pass"))
+
+
+# Pipes that nobody reads, or that nobody closes.
+
+
+def test_a_command_may_close_its_outputs_and_go_on(wired):
+    code = "import os, time; os.write(1, b'bye'); os.close(1); os.close(2); time.sleep(0.3); os._exit(5)"
+    assert runner.run(wired.app, python(code), grace=0.01).returncode == 5
+    assert wired.result() == runner.Result(5, b"bye", b"")
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def gone(pid: int) -> bool:
+    deadline = time.monotonic() + 20
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not alive(pid)
+
+
+LEAVE_BEHIND = """
+    import os, subprocess, sys
+    sleep = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session={session})
+    os.write(1, b"%d" % sleep.pid)
+    os.write(2, b"e" * 60000)
+"""
+
+
+def test_what_the_command_leaves_running_is_ended_and_does_not_keep_the_run(wired):
+    runner.run(wired.app, python(LEAVE_BEHIND.format(session=False)), grace=0.2)
+    assert wired.result().stderr == b"e" * 60000
+    assert gone(int(wired.result().stdout))
+
+
+def test_a_daemon_that_keeps_the_pipe_open_does_not_keep_the_run(wired):
+    runner.run(wired.app, python(LEAVE_BEHIND.format(session=True)), grace=0.2)
+    pid = int(wired.result().stdout)
+    assert alive(pid)  # it left the command's session, so it is nobody's
+    os.kill(pid, signal.SIGKILL)
+    assert wired.result().stderr == b"e" * 60000
+
+
+def test_a_daemon_that_never_stops_writing_does_not_keep_the_run(wired):
+    code = """
+        import os, subprocess, sys
+        chatter = "import os\\nwhile True: os.write(1, b'.')"
+        print(subprocess.Popen([sys.executable, "-c", chatter], start_new_session=True, stderr=2).pid, file=sys.stderr)
+    """
+    runner.run(wired.app, python(code), grace=0.2)
+    with suppress(ProcessLookupError):  # it may have met the end of the pipe by now, and said so behind its number
+        os.kill(int(wired.result().stderr.split()[0]), signal.SIGKILL)
+    assert set(wired.result().stdout) <= {ord(".")}
+
+
+def test_a_reader_who_leaves_does_not_stop_the_command_or_its_capture(wired, caplog):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb", buffering=0) as closed:
+        done = runner.run(wired.app, python("print('x' * 200000)"), stdout=closed)
+    assert done.returncode == 0
+    assert len(wired.result().stdout) == 200001
+    assert caplog.messages == []
+
+
+def test_an_output_of_ours_that_is_full_is_reported_and_the_capture_goes_on(wired, caplog):
+    with open("/dev/full", "wb", buffering=0) as full:
+        runner.run(wired.app, python("print('hello')"), stdout=full)
+    assert wired.result().stdout == b"hello\n"
+    assert "standard output is captured but not shown any more: " in caplog.text
+
+
+def test_a_pipe_of_ours_that_does_not_block_gets_everything(wired):
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    got = bytearray()
+
+    def read():
+        while data := os.read(reading, 1 << 14):
+            got.extend(data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with open(writing, "wb", buffering=0) as shown:
+        runner.run(wired.app, python("import sys; sys.stdout.buffer.write(bytes(range(256)) * 4096)"), stdout=shown)
+    reader.join()
+    os.close(reading)
+    assert bytes(got) == EVERY_BYTE * 4096
+
+
+def test_a_full_disk_stops_the_command_and_publishes_nothing(wired, monkeypatch):
+    real = command_module._write
+
+    def full(file, data):
+        if os.fstat(file.fileno()).st_nlink == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(file, data)
+
+    monkeypatch.setattr(command_module, "_write", full)
+    with pytest.raises(errors.ConnectorError, match=r"cannot be kept in \$TMPDIR: No space left"):
+        runner.run(wired.app, python("import time; print('x', flush=True); time.sleep(600)"))
+    assert wired.untouched("result")
+
+
+def test_a_stream_of_the_caller_s_that_breaks_in_its_own_way_is_the_caller_s_to_see(wired):
+    class Broken(io.BytesIO):
+        def write(self, _):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        runner.run(wired.app, python("print('x', flush=True); import time; time.sleep(600)"), stdout=Broken())
+    assert wired.untouched("result")
+
+
+def test_no_room_for_the_inputs_says_what_to_do(wired, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(wired.store / "none"))
+    with pytest.raises(errors.ConnectorError, match=r"cannot be kept in \$TMPDIR \(No such file.*set it to a folder"):
+        runner.run(wired.app, python("pass"))
+
+
+def test_an_exit_code_that_somebody_else_took_is_not_taken_for_success(wired, monkeypatch):
+    def reaped(*_):
+        raise ChildProcessError
+
+    monkeypatch.setattr(os, "waitid", reaped)
+    with pytest.raises(errors.ConnectorError, match="exit code was lost"):
+        runner.run(wired.app, python("raise SystemExit(1)"))
+    assert wired.untouched("result")
+
+
+def test_without_waitid_the_exit_code_is_the_same(wired, monkeypatch):
+    monkeypatch.delattr(os, "waitid")
+    assert runner.run(wired.app, python("raise SystemExit(4)")).returncode == 4
+    assert wired.result().returncode == 4
+
+
+def test_in_another_thread_it_runs_without_handling_signals(wired):
+    done: list[runner.RunResult] = []
+    thread = threading.Thread(target=lambda: done.append(runner.run(wired.app, python("print(1)"))))
+    thread.start()
+    thread.join()
+    assert done == [runner.RunResult(0, ("output/result",))]
+
+
+# Signals to the runner.
+
+RUN = """
+    command = [sys.executable, "-c", sys.argv[2]]
+    runner.run(app, command, stdout=open(1, "wb", buffering=0, closefd=False), grace=float(sys.argv[3]))
+    print("published")
+"""
+WAIT = "import time; print('ready', flush=True); time.sleep(600)"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_is_passed_on_and_nothing_is_published(wired, number):
+    code = f"""
+import os, signal, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+def stop(n, _):
+    # Not by print: the signal may come while "ready" is still on its way through the same buffer.
+    os.write(1, b"told %d %d" % (n, child.wait()))
+    sys.exit(0)
+signal.signal({int(number)}, stop)
+print("ready", child.pid, flush=True)
+time.sleep(600)
+"""
+    process = script(wired, RUN, code, "20")
+    assert process.stdout is not None
+    child = int(process.stdout.readline().split()[1])
+    process.send_signal(number)
+    out, problem = process.communicate()
+    assert process.returncode == 128 + number, problem.decode()
+    # The command's own child was told, too, and the command could wait for it.
+    assert out.split()[:2] == [b"told", b"%d" % number]
+    assert out.split()[2] in (b"-%d" % number, b"1")
+    assert len(out.split()) == 3
+    assert gone(child)
+    assert wired.untouched("result")
+
+
+def test_a_command_that_does_not_listen_is_killed_when_its_time_is_over(wired):
+    code = "import os, signal; signal.signal(15, signal.SIG_IGN); print(os.getpid(), flush=True); signal.pause()"
+    process = script(wired, RUN, code + ";signal.pause()" * 9, "0.2")
+    assert process.stdout is not None
+    pid = int(process.stdout.readline())
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 143
+    assert gone(pid)
+    assert wired.untouched("result")
+
+
+def test_a_signal_while_nobody_reads_our_output_still_ends_the_run(wired):
+    code = "import os, sys; os.write(2, b'ready'); os.write(1, bytes(10 << 20))"
+    process = script(
+        wired, RUN.replace(", grace", ", stderr=open(2, 'wb', buffering=0, closefd=False), grace"), code, "0.2"
+    )
+    assert process.stderr is not None
+    assert process.stderr.read(5) == b"ready"
+    process.terminate()
+    assert process.wait(timeout=30) == 143
+    process.communicate()
+    assert wired.untouched("result")
+
+
+def test_a_signal_while_an_input_is_read_ends_the_run_at_once(wired):
+    process = script(
+        wired,
+        """
+        from contextlib import contextmanager, suppress
+        from connectors._fsspec import Callback
+        import time
+        @contextmanager
+        def stuck(_):
+            print("ready", flush=True)
+            time.sleep(600)
+            yield Callback()
+        runner.run(app, ["true"], progress=stuck)
+        """,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    assert len(wired.left()) == 1
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 143
+    assert wired.left() == []
+    assert wired.untouched("result")
+
+
+def test_a_signal_while_an_output_is_written_leaves_what_stood_there(wired):
+    process = script(
+        wired,
+        """
+        from connectors.runner import job
+        import time
+        real = job.result_pieces
+        def slow(*args):
+            pieces = real(*args)
+            yield next(pieces)
+            print("ready", flush=True)
+            time.sleep(600)
+            yield from pieces
+        job.result_pieces = slow
+        runner.run(app, ["true"])
+        """,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 143
+    assert wired.untouched("result")
+
+
+def test_a_signal_that_was_ignored_stays_ignored_as_nohup_wants_it(wired):
+    nohup = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    code = "import time; print('ready', flush=True); time.sleep(0.3); print('end', flush=True)"
+    process = script(wired, nohup + textwrap.dedent(RUN), code, "5")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    out, _ = process.communicate()
+    assert process.returncode == 0
+    assert out == b"end\npublished\n"
+    assert wired.result().stdout == b"ready\nend\n"
+
+
+def test_a_process_that_ignores_its_children_still_learns_of_their_failure(wired):
+    ignoring = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+    code = ignoring + "print(runner.run(app, [sys.executable, '-c', 'raise SystemExit(9)']).returncode)"
+    out, problem = script(wired, code).communicate()
+    assert (out, problem) == (b"9\n", b"")
+
+
+def test_the_handlers_are_put_back(wired):
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+    before = [signal.getsignal(number) for number in numbers]
+    runner.run(wired.app, python("pass"))
+    with pytest.raises(errors.UnknownDataset):
+        runner.run(wired.app, python("pass"), input_port="none")
+    with pytest.raises(runner.CommandNotStarted):
+        runner.run(wired.app, ["no-such-program"])
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_a_signal_that_comes_when_all_is_done_is_not_lost():
+    with pytest.raises(runner.Stopped) as caught, Stops():
+        signal.raise_signal(signal.SIGHUP)
+    assert caught.value.signal is signal.SIGHUP
+    assert caught.value.code == 129
+
+
+def test_a_signal_inside_a_destructor_is_noticed_at_the_end_of_the_block():
+    stops = Stops()
+    with pytest.raises(runner.Stopped), stops, stops.interrupting():
+        with suppress(runner.Stopped):  # as Python does with what a destructor raises
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)  # and only the first one is raised
+    assert stops.received == signal.SIGTERM
+
+
+# The private folder.
+
+
+def test_whatever_the_command_leaves_in_the_private_folder_goes_with_it(wired, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o755)
+    (outside / "keep").touch()
+    code = """
+        import os, sys
+        os.chdir(os.environ["CONNECTORS_OUTPUTS"])
+        os.makedirs("deep/er/still")
+        open("deep/er/file", "w").close()
+        os.symlink(sys.argv[1], "link")
+        os.symlink(sys.argv[1], "deep/link")
+        os.mkfifo("deep/pipe")
+        os.chmod("deep/er/file", 0)
+        os.chmod("deep/er", 0)
+        os.chmod("deep", 0o500)
+        os.chmod(os.environ["CONNECTORS_INPUTS"], 0o500)
+    """
+    runner.run(wired.app, python(code, str(outside)))
+    assert wired.left() == []
+    assert (outside / "keep").exists()
+    assert stat.S_IMODE(outside.stat().st_mode) == 0o755
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, whom permissions bind")
+def test_folders_that_the_command_closed_to_itself_are_removed_by_an_ordinary_user(monkeypatch):
+    outside = tempfile.mkdtemp(dir="/tmp")
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
+    os.chmod(outside, 0o755)
+    os.seteuid(65534)
+    try:
+        with folder_module.PrivateFolder() as folder:
+            path = folder.make("outputs")
+            os.makedirs(f"{path}/deep/er")
+            Path(f"{path}/deep/er/file").touch()
+            os.symlink(outside, f"{path}/link")
+            for closed in (f"{path}/deep/er", f"{path}/deep", path, folder.path):
+                os.chmod(closed, 0)
+        assert not os.path.exists(folder.path)
+    finally:
+        os.seteuid(0)
+    assert stat.S_IMODE(os.stat(outside).st_mode) == 0o755
+    os.rmdir(outside)
+
+
+def killed_run(lab) -> Path:
+    """Kill a run while its command is at work; return the folder that it leaves."""
+    code = f"""
+        import sys
+        import connectors
+        from connectors import runner
+        app = connectors.load({str(lab.root)!r})
+        command = [sys.executable, "-c", "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"]
+        runner.run(app, command)
+    """
+    before = set(lab.private.iterdir())
+    done = subprocess.run(python(code), env={**os.environ, "TMPDIR": str(lab.private)}, check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = set(lab.private.iterdir()) - before
+    return left
+
+
+def test_what_a_killed_run_leaves_is_removed_by_the_next(wired, caplog):
+    left = killed_run(wired)
+    assert any(path.is_file() for path in left.rglob("*"))
+    (left / "inputs").chmod(0)
+    runner.run(wired.app, python("pass"))
+    assert wired.left() == []
+    assert caplog.messages == [f"removed {left}, with the plain files of a run that was killed"]
+
+
+def test_runs_leave_one_another_alone(wired):
+    code = "import sys, time, os; time.sleep(1); print(os.listdir(os.environ['CONNECTORS_INPUTS']))"
+    outcomes = []
+
+    def one() -> None:
+        outcomes.append(runner.run(wired.app, python(code)).returncode)
+
+    threads = [threading.Thread(target=one) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes == [0, 0, 0]
+    assert wired.left() == []
+
+
+def test_only_what_a_run_of_this_user_left_is_removed(wired, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").touch()
+    (wired.private / "connectors-run-link").symlink_to(outside)
+    (wired.private / "connectors-run-file").touch()
+    (wired.private / "others").mkdir()
+    if os.geteuid() == 0:
+        (wired.private / "connectors-run-other").mkdir()
+        os.chown(wired.private / "connectors-run-other", 65534, 65534)
+    before = sorted(wired.left())
+    runner.run(wired.app, python("pass"))
+    assert sorted(wired.left()) == before
+    assert (outside / "kept").exists()
+    for path in wired.private.iterdir():
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def test_a_folder_that_another_run_takes_for_abandoned_is_made_anew(wired, monkeypatch):
+    real, taken = tempfile.mkdtemp, []
+
+    def swept(**options):
+        path = real(**options)
+        if len(taken) < 2:  # once removed before it is opened, once before it is locked
+            taken.append(path)
+            os.rmdir(path)
+            if len(taken) == 2:
+                monkeypatch.setattr(folder_module, "_open", opened_late)
+        return path
+
+    def opened_late(path):
+        if path == taken[1]:
+            os.mkdir(path)
+            descriptor = real_open(path)
+            os.rmdir(path)
+            return descriptor
+        return real_open(path)
+
+    real_open = folder_module._open
+    monkeypatch.setattr(tempfile, "mkdtemp", swept)
+    with folder_module.PrivateFolder() as folder:
+        assert folder.path not in taken
+        assert os.listdir(folder.path) == []
+    assert wired.left() == []
+
+
+def test_a_folder_that_cannot_be_removed_is_an_error(wired, monkeypatch):
+    real = folder_module.remove
+
+    def stuck(folder):
+        real(folder)
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    monkeypatch.setattr(folder_module, "remove", stuck)
+    with pytest.raises(errors.ConnectorError, match=r"plain data is left in .*connectors-run-.*busy.*: remove it"):
+        runner.run(wired.app, python("pass"))
+    assert wired.result().returncode == 0
+
+
+def test_a_folder_that_cannot_be_removed_is_told_beside_another_error(wired, monkeypatch, caplog):
+    def stuck(folder):
+        os.rmdir(f"{folder}/outputs")
+        os.rmdir(f"{folder}/inputs")
+        os.rmdir(folder)
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    wired.put("later").unlink()
+    (wired.store / "input-0.sealed").unlink()
+    monkeypatch.setattr(folder_module, "remove", stuck)
+    with pytest.raises(errors.ObjectNotFound) as caught:
+        runner.run(wired.app, python("pass"))
+    assert "plain data is left in" in caught.value.__notes__[0]
+    assert caplog.messages == caught.value.__notes__
+
+
+# Reading a result.
+
+
+@pytest.mark.parametrize("source", ["path", "text path", "file", "pipe"])
+def test_a_result_is_read_from_paths_files_and_pipes(tmp_path, source):
+    expected = runner.Result(-9, EVERY_BYTE * 1000, b"\xff\n")
+    path = tmp_path / "result.json"
+    path.write_text(expected.to_json())
+    if source in ("path", "text path"):
+        assert runner.read_result(path if source == "path" else str(path)) == expected
+    elif source == "file":
+        with path.open("rb", buffering=0) as file:
+            assert runner.read_result(file) == expected
+    else:
+        reading, writing = os.pipe()
+
+        def feed():
+            with open(writing, "wb") as file:
+                file.write(path.read_bytes())
+
+        thread = threading.Thread(target=feed)
+        thread.start()
+        with open(reading, "rb", buffering=0) as file:
+            assert runner.read_result(file) == expected
+        thread.join()
+
+
+def test_a_result_may_have_its_members_in_any_order_and_a_byte_order_mark():
+    text = '\ufeff\n{"stderr": "ZQ==", "stdout": "", "returncode": 1}\n'
+    assert runner.read_result(io.BytesIO(text.encode())) == runner.Result(1, b"", b"e")
+
+
+GOOD = {"returncode": 0, "stdout": "", "stderr": ""}
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (b"", "not JSON at line 1"),
+        (b"{", "not JSON at line 1, column 2"),
+        (b"\xff\xfe\x00", "still sealed"),
+        (b"[]", "a JSON object"),
+        (b"null", "a JSON object"),
+        (b"{}", "lacks returncode and stdout and stderr"),
+        (json.dumps({"returncode": 0, "stdout": ""}).encode(), "lacks stderr"),
+        (json.dumps({**GOOD, "more": 1}).encode(), "members besides returncode, stdout, stderr"),
+        (b'{"returncode": 0, "returncode": 1, "stdout": "", "stderr": ""}', "stands in it twice"),
+        (json.dumps({**GOOD, "returncode": True}).encode(), "returncode is an integer"),
+        (json.dumps({**GOOD, "returncode": 0.0}).encode(), "returncode is an integer"),
+        (json.dumps({**GOOD, "returncode": "0"}).encode(), "returncode is an integer"),
+        (json.dumps({**GOOD, "returncode": 1 << 31}).encode(), "returncode is an integer"),
+        (json.dumps({**GOOD, "stdout": "a secret"}).encode(), "stdout is text in base64"),
+        (json.dumps({**GOOD, "stdout": "QQ"}).encode(), "stdout is text in base64"),
+        (json.dumps({**GOOD, "stdout": "QQ==\n"}).encode(), "stdout is text in base64"),
+        (json.dumps({**GOOD, "stdout": "é"}).encode(), "stdout is text in base64"),
+        (json.dumps({**GOOD, "stderr": None}).encode(), "stderr is text in base64"),
+        (b'{"returncode": %s, "stdout": "", "stderr": ""}' % (b"9" * 5000), "endless number"),
+        (b"[" * 200_000, "nested too deeply"),
+    ],
+)
+def test_what_is_no_result_is_refused_and_not_quoted(text, match):
+    with pytest.raises(errors.ConfigError, match=match) as caught:
+        runner.read_result(io.BytesIO(text))
+    assert str(caught.value).startswith("this is not the result of a command: ")
+    assert "secret" not in str(caught.value)
+    assert caught.value.__context__ is None  # JSON's own error would hold the whole text
+
+
+def test_a_result_that_is_too_large_is_refused(monkeypatch):
+    good = json.dumps(GOOD).encode()
+    monkeypatch.setattr("connectors.runner.result.RESULT_LIMIT", len(good))
+    assert runner.read_result(io.BytesIO(good)) == runner.Result(0, b"", b"")
+    with pytest.raises(errors.ConfigError, match=f"larger than {len(good)} bytes"):
+        runner.read_result(io.BytesIO(good + b"\n"))
+
+
+def test_a_result_s_bytes_are_not_in_its_repr():
+    assert repr(runner.Result(0, b"patients", b"names")) == "Result(returncode=0)"
+
+
+def test_a_missing_result_and_a_folder_are_named(tmp_path):
+    with pytest.raises(errors.ObjectNotFound):
+        runner.read_result(tmp_path / "none")
+    with pytest.raises(errors.NotAnObject):
+        runner.read_result(tmp_path)
+
+
+def test_every_public_name_is_there():
+    assert all(hasattr(runner, name) for name in runner.__all__)
+
+
+# Folders.
+
+
+@pytest.fixture
+def foldered(lab):
+    """With a folder of two objects for input, and a folder for output."""
+    for port, name in (("input", "wards"), ("output", "parts")):
+        (lab.store / name).mkdir()
+        lab.connect(port, name, location=(lab.store / name).as_uri() + "/")
+    fs, path = lab.app["input"]["wards"].filesystem()
+    fs.pipe_file(f"{path}/north/one.csv", b"37.2")
+    fs.pipe_file(f"{path}/two.csv", b"38.9")
+    return lab
+
+
+def members(lab):
+    fs, path = lab.app["output"]["parts"].filesystem()
+    return {name.removeprefix(f"{path}/"): fs.cat_file(name) for name in fs.find(path)}
+
+
+def test_a_folder_comes_as_a_folder_and_the_result_goes_into_one(foldered):
+    code = "import os, sys; print(*(open(os.path.join(sys.argv[1], n)).read() for n in ('north/one.csv', 'two.csv')))"
+    assert runner.run(foldered.app, python(code)).published == ("output/parts",)
+    assert list(members(foldered)) == ["result.json"]
+    assert runner.read_result(io.BytesIO(members(foldered)["result.json"])).stdout == b"37.2 38.9\n"
+
+
+def test_a_folder_that_the_command_writes_is_published_with_all_that_is_in_it(foldered):
+    code = """
+        import os
+        os.makedirs("a/b")
+        for name in ("one", "a/two", "a/b/three"):
+            open(name, "w").write(name)
+    """
+    command = ["sh", "-c", 'cd "$CONNECTORS_OUTPUTS" && mkdir out && cd out && exec "$0" -c "$1"', *python(code)[::2]]
+    runner.run(foldered.app, command, outputs={"parts": "out"})
+    assert members(foldered) == {"one": b"one", "a/two": b"a/two", "a/b/three": b"a/b/three"}
+
+
+@pytest.mark.parametrize(("code", "problem"), [("pass", "wrote no folder"), ("open(out, 'w')", "is not a folder")])
+def test_a_folder_that_is_none_is_not_published(foldered, code, problem):
+    with pytest.raises(errors.ConnectorError, match=problem):
+        runner.run(
+            foldered.app,
+            python(f"import os; out = os.environ['CONNECTORS_OUTPUTS'] + '/out'; {code}"),
+            outputs={"parts": "out"},
+        )
+    assert members(foldered) == {}
+
+
+def test_a_tampered_member_stops_the_command_before_it_runs(foldered):
+    (foldered.store / "wards" / "two.csv").write_bytes((foldered.store / "wards" / "north" / "one.csv").read_bytes())
+    with pytest.raises(errors.WrongKey, match="input/wards"):
+        runner.run(foldered.app, python("open('/tmp/never', 'x')"))
+    assert members(foldered) == {}

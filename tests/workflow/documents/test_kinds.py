@@ -1,0 +1,90 @@
+"""Documents: rules that messages name."""
+
+from __future__ import annotations
+
+import pytest
+from parties import person, story
+
+from connectors.errors import InvalidDocument
+from connectors.workflow.documents.kinds import AppConfig, Application, Dataset, Decision, Party, Workflow
+
+
+def test_another_kind_and_other_members_are_refused():
+    party = person("Clinic A").party
+    with pytest.raises(InvalidDocument, match="this is no dataset"):
+        Dataset.from_bytes(party.to_bytes())
+    for change, message in (
+        ({"more": 1}, "more: Extra inputs"),
+        ({"name": " x"}, "name: one line of text"),
+        ({"name": "a\nb"}, "name: one line of text"),
+        ({"keys": []}, "keys: "),
+        ({"group": None}, "not written as it would be written here: group;"),
+    ):
+        with pytest.raises(InvalidDocument, match=message):
+            Party.from_members({**party.members(), **change})
+
+
+def members_of(kind) -> dict:
+    told, workflow = story()
+    return next(one for one in [*told.documents.values(), workflow] if isinstance(one, kind)).members()
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        (Dataset, {"location": "s3://clinic/a?X-Amz-Signature=1"}, "location"),
+        (Dataset, {"location": "clinic/a"}, "location"),
+        (Dataset, {"credentials_digest": "AB" * 32}, "credentials_digest"),
+        (Dataset, {"direction": "in"}, "direction"),
+        (Dataset, {"encryption": "aes"}, "encryption"),
+        (Dataset, {"pin": "00"}, "pin"),
+        (AppConfig, {"ports": ["output", "input"]}, "ports: sorted and each once"),
+        (AppConfig, {"ports": ["../x"]}, "becomes a folder's name"),
+        (AppConfig, {"items": {"/etc/passwd": {"contents": ""}}}, "items: a path is relative"),
+        (AppConfig, {"items": {"../x": {"contents": ""}}}, "items: a path is relative"),
+        (AppConfig, {"items": {"input/x/dataset/credentials.bin": {"contents": ""}}}, "items: a path is relative"),
+        (AppConfig, {"items": {"app-config.json": {"contents": ""}}}, "items: a path is relative"),
+        (AppConfig, {"items": {"a": {"contents": ""}, "a/b": {"contents": ""}}}, "items: a file stands where"),
+        (AppConfig, {"items": {"a": {"contents": "QR=="}}}, "base64"),
+        (Workflow, {"version": 0}, "version"),
+        (Workflow, {"objects": {"../x": {"dataset": "00" * 32}}}, "becomes a folder's name"),
+        (Workflow, {"objects": {"x": {"dataset": "00" * 32, "app": "00" * 32}}}, "one of them"),
+    ],
+)
+def test_rules_are_named_with_their_members(kind, change, message):
+    with pytest.raises(InvalidDocument, match=message):
+        kind.from_members({**members_of(kind), **change})
+
+
+def test_edges_are_sorted_and_each_once():
+    members = members_of(Workflow)
+    for edges in (members["edges"][::-1], members["edges"] * 2):
+        with pytest.raises(InvalidDocument, match="edges: sorted"):
+            Workflow.from_members({**members, "edges": edges})
+
+
+def test_builds_are_known_by_their_measurements():
+    members = members_of(Application)
+    (build,) = members["builds"]
+    with pytest.raises(InvalidDocument, match="builds: each has a measurement of its own"):
+        Application.from_members({**members, "builds": [build, {**build, "debug": True}]})
+
+
+def test_who_declines_says_why():
+    with pytest.raises(ValueError, match="whoever declines says why"):
+        Decision(request="00" * 32, party="00" * 32, verdict="decline", when="2026-01-02T03:04:05Z")
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "2026-13-02T03:04:05Z",
+        "2026-01-02T03:04:60Z",
+        "2026-01-02 03:04:05Z",
+        "٢٠٢٦-01-02T03:04:05Z",
+        "2026-01-02T03:04:05+00:00",
+    ],
+)
+def test_a_time_is_written_in_one_way(when):
+    with pytest.raises(ValueError, match="when"):
+        Decision(request="00" * 32, party="00" * 32, verdict="approve", when=when)
