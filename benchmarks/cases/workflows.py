@@ -19,7 +19,7 @@ from connectors.workflow.documents.runtime import runtime_configs
 from connectors.workflow.review.difference import compare
 from connectors.workflow.review.picture import draw
 from connectors.workflow.review.wording import in_words
-from connectors.workflow.trust.verification import Bundle, standing, verify
+from connectors.workflow.trust.verification import Bundle, status, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,12 +67,12 @@ class _Case:
         assert Bundle.from_bytes(self.bundle).request.graph
 
     def stand(self) -> None:
-        assert standing(Bundle.from_bytes(self.bundle), self.trusted, NOW).state == "approved"
+        assert status(Bundle.from_bytes(self.bundle), self.trusted, NOW).state == "approved"
 
     def verify(self) -> None:
         assert verify(Bundle.from_bytes(self.bundle), self.trusted, self.identifier, MEASUREMENT, now=NOW)
 
-    def share(self) -> None:
+    def config(self) -> None:
         assert len(runtime_configs(Bundle.from_bytes(self.bundle).request)) == self.applications
 
     def reach(self) -> None:
@@ -91,7 +91,7 @@ JOBS: dict[str, Callable[[_Case], None]] = {
     "read a bundle": _Case.read,
     "read and write it": _Case.write,
     "read it, how it stands": _Case.stand,
-    "read it, all shares": _Case.share,
+    "read it, all shares": _Case.config,
     "read it, verify one share": _Case.verify,
     "what reaches whom": _Case.reach,
     "what has changed, in words": _Case.diff,

@@ -14,7 +14,7 @@ from connectors.formats import Plain
 from connectors.fs.encrypted import EncryptedFileSystem
 from connectors.secrets import Hidden, redact_url
 from connectors.storage.registry import resolve
-from connectors.streams import PathSink, SealedWriter, pump
+from connectors.streams import PathSink, SealedWriter, copy_stream
 from connectors.streams.sources import open_local
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ class Dataset:
             opened: Any = fs.open(inner, "rb")
             # Not through its buffer: whole chunks are opened straight to where they are written from.
             with opened as reader, SealedWriter(PathSink(path), Plain()) as writer:
-                pump(reader.raw, writer, callback)
+                copy_stream(reader.raw, writer, callback)
 
     def upload(self, path: StrPath, callback: Callback = DEFAULT_CALLBACK) -> None:
         """Replace the dataset by what a local file holds, sealed on the way.
@@ -263,7 +263,7 @@ class Dataset:
         with naming(self._name):
             fs, inner = self._single()
             with open_local(path) as source, fs.open(inner, "wb") as writer:
-                pump(source, writer, callback)
+                copy_stream(source, writer, callback)
 
     def __reduce__(self) -> Any:
         message = (

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from connectors.errors import ConfigError
 from connectors.formats.auto import Auto
 from connectors.formats.cobblestone import Cobblestone256
-from connectors.formats.contract import Format, Opener, Sealer, check_pin
+from connectors.formats.contract import Decryptor, Encryptor, Format, check_pin
 from connectors.formats.gcm import Gcm
 from connectors.formats.layout import Layout
 from connectors.formats.plain import Plain
@@ -22,13 +22,13 @@ __all__ = [
     "NAMES",
     "Auto",
     "Cobblestone256",
+    "Decryptor",
+    "Encryptor",
     "Format",
     "FormatName",
     "Gcm",
     "Layout",
-    "Opener",
     "Plain",
-    "Sealer",
     "TinkGcmHkdf",
     "check_pin",
     "select",
@@ -55,7 +55,7 @@ def select(
         key: a `SecretKey`, 32 bytes, or 64 hexadecimal digits.
         context: bytes that bind objects to a place or purpose; not with gcm.
         segment_size: bytes in a sealed segment; tink-gcm-hkdf only.
-        pin: what `Opener.pin` is of the one sealing that is to be read; None reads any.
+        pin: what `Decryptor.pin` is of the one sealing that is to be read; None reads any.
 
     Raises:
         InvalidKey: the key has another length or form.

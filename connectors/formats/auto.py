@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from connectors.errors import TruncatedObject, WrongKey
 from connectors.formats.cobblestone import LAYOUT, Cobblestone256
-from connectors.formats.contract import Format, Opener, Sealer, with_name
+from connectors.formats.contract import Decryptor, Encryptor, Format, with_name
 from connectors.formats.gcm import LAYOUT as GCM_LAYOUT
 from connectors.formats.gcm import Gcm
 
@@ -38,11 +38,11 @@ class Auto(Format):
         """Return the same with `name` in the context, which leaves cobblestone-256 alone possible."""
         return Auto(self._key, with_name(self._context, name))
 
-    def sealer(self) -> Sealer:
+    def encryptor(self) -> Encryptor:
         """Return a sealer for cobblestone-256."""
-        return self._cobblestone.sealer()
+        return self._cobblestone.encryptor()
 
-    def opener(self, head: bytes, sealed_size: int) -> Opener:
+    def decryptor(self, head: bytes, sealed_size: int) -> Decryptor:
         """Return the opener of the format that the key proves."""
         if sealed_size < GCM_LAYOUT.min_sealed:
             message = (
@@ -60,4 +60,4 @@ class Auto(Format):
                 "it was sealed with, or its header was changed (gcm cannot bind a context)"
             )
             raise WrongKey(message)
-        return self._gcm.opener(head, sealed_size)
+        return self._gcm.decryptor(head, sealed_size)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 
-from connectors.formats.contract import Opener
+from connectors.formats.contract import Decryptor
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from connectors.formats.contract import Fetch
     from connectors.formats.layout import Layout
 
-__all__ = ["ChunkOpener"]
+__all__ = ["ChunkDecryptor"]
 
 # `AESGCM` itself holds no state but the key schedule and may be shared; the buffers are the callers'.
 # The `_into` calls release the GIL from 2,048 bytes up (cryptography 50).
 
 
-class ChunkOpener(Opener):
+class ChunkDecryptor(Decryptor):
     """Opens each chunk by itself."""
 
     def __init__(self, layout: Layout, sealed_size: int, aead: AESGCM) -> None:
@@ -39,7 +39,7 @@ class ChunkOpener(Opener):
         """Open the last chunk: only one place and one length verify as the end."""
         last = self.chunks - 1
         (sealed,) = fetch([self.sealed_span(last, 1)])
-        self.open_run(last, 1, memoryview(sealed), memoryview(bytearray(self.layout.chunk)))
+        self.decrypt_run(last, 1, memoryview(sealed), memoryview(bytearray(self.layout.chunk)))
 
     def _open_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
         decrypt, layout = self._aead.decrypt_into, self.layout

@@ -28,8 +28,8 @@ from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from connectors.errors import WrongKey
-from connectors.formats.chunked import ChunkOpener
-from connectors.formats.contract import Format, Sealer, with_name
+from connectors.formats.chunked import ChunkDecryptor
+from connectors.formats.contract import Encryptor, Format, with_name
 from connectors.formats.layout import Layout
 
 if TYPE_CHECKING:
@@ -63,11 +63,11 @@ class Cobblestone256(Format):
         self._key = key
         self._context = context
 
-    def sealer(self) -> CobblestoneSealer:
+    def encryptor(self) -> CobblestoneEncryptor:
         """Return a sealer with a fresh random salt."""
-        return CobblestoneSealer(Cobblestone256Encryptor(self._key.reveal(), self._context))
+        return CobblestoneEncryptor(Cobblestone256Encryptor(self._key.reveal(), self._context))
 
-    def opener(self, head: bytes, sealed_size: int) -> CobblestoneOpener:
+    def decryptor(self, head: bytes, sealed_size: int) -> CobblestoneDecryptor:
         """Return an opener, once the header's commitment has verified."""
         LAYOUT.plain_size(sealed_size)  # a cut header is a truncation before it is a wrong key
         opened = self.recognize(head, sealed_size)
@@ -79,13 +79,13 @@ class Cobblestone256(Format):
             raise WrongKey(message)
         return opened
 
-    def recognize(self, head: bytes, sealed_size: int) -> CobblestoneOpener | None:
+    def recognize(self, head: bytes, sealed_size: int) -> CobblestoneDecryptor | None:
         """Return an opener, or None where the header is not one this key and context would write."""
         header = head[:HEADER_SIZE]
         aead, base_nonce, expected = self._derive(header[:SALT_SIZE])
         if not hmac.compare_digest(header[SALT_SIZE:], expected):
             return None
-        return CobblestoneOpener(sealed_size, header, aead, base_nonce, self._from_start)
+        return CobblestoneDecryptor(sealed_size, header, aead, base_nonce, self._from_start)
 
     def _from_start(self, header: bytes) -> Cobblestone256Decryptor:
         decryptor = Cobblestone256Decryptor(self._key.reveal(), self._context)
@@ -103,7 +103,7 @@ class Cobblestone256(Format):
         return AESGCM(derived[:32]), derived[32:44], derived[44:]
 
 
-class CobblestoneSealer(Sealer):
+class CobblestoneEncryptor(Encryptor):
     """Seals one object, front to back."""
 
     def __init__(self, encryptor: Cobblestone256Encryptor) -> None:
@@ -125,7 +125,7 @@ class CobblestoneSealer(Sealer):
         return done
 
 
-class CobblestoneOpener(ChunkOpener):
+class CobblestoneDecryptor(ChunkDecryptor):
     """Opens each chunk by itself, but for a reader that starts at the first one and reads on: for it, many in one call.
 
     Args:

@@ -1,6 +1,6 @@
 """The contract of a wire format: three small classes, of which a new format implements three.
 
-A `Format` is a format with its key: it makes one `Sealer` for each object written and one `Opener` for
+A `Format` is a format with its key: it makes one `Encryptor` for each object written and one `Decryptor` for
 each object read. None of them does I/O: they turn runs of whole chunks into runs of whole chunks, in
 buffers their callers own. The streams on the floor above fetch, buffer, seek and commit.
 """
@@ -18,7 +18,7 @@ from connectors.errors import ConfigError, IntegrityError, TruncatedObject
 if TYPE_CHECKING:
     from connectors.formats.layout import Layout
 
-__all__ = ["Fetch", "Format", "Opener", "Sealer", "check_pin", "with_name"]
+__all__ = ["Decryptor", "Encryptor", "Fetch", "Format", "check_pin", "with_name"]
 
 Fetch = Callable[[Iterable[tuple[int, int]]], Iterator[bytes | memoryview]]
 """Gives ranges of an object's bytes, each from a start to a stop, and each good until the next is asked for."""
@@ -67,7 +67,7 @@ class _Sealing(ABC):
         """Return the format's name, a zero byte, and the bytes of the object that no other sealing has."""
 
 
-class Sealer(_Sealing):
+class Encryptor(_Sealing):
     """Seals one object, once, front to back.
 
     Attributes:
@@ -126,7 +126,7 @@ class Sealer(_Sealing):
         """Seal chunks `first` to `first + count`; where `final`, the last of them ends the object."""
 
 
-class Opener(_Sealing):
+class Decryptor(_Sealing):
     """Opens one object, anywhere in it.
 
     Attributes:
@@ -146,7 +146,7 @@ class Opener(_Sealing):
 
     @abstractmethod
     def authenticate(self, fetch: Fetch) -> None:
-        """Prove that the object ends where the storage says it does. Call this before `open_run`.
+        """Prove that the object ends where the storage says it does. Call this before `decrypt_run`.
 
         Args:
             fetch: gives the object's bytes, range by range.
@@ -158,7 +158,7 @@ class Opener(_Sealing):
     def _size(self) -> int:
         return self.sealed_size
 
-    def open_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
+    def decrypt_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
         """Open chunks `first` to `first + count` into `out`; return how many plain bytes that gave.
 
         `sealed` is exactly those chunks. If anything is wrong, `out` is zeroed before the error leaves:
@@ -211,7 +211,7 @@ class Format(ABC):
 
     Attributes:
         name: the name in `Encryption.format`.
-        head_size: how many of an object's first bytes `opener` wants to see.
+        head_size: how many of an object's first bytes `decryptor` wants to see.
         layout: the format's sizes; None where only an object's head tells them.
         pin: the one sealing that is read with it, or None for any.
     """
@@ -222,11 +222,11 @@ class Format(ABC):
     pin: str | None = None
 
     @abstractmethod
-    def sealer(self) -> Sealer:
+    def encryptor(self) -> Encryptor:
         """Return a sealer for one new object, with fresh randomness."""
 
     @abstractmethod
-    def opener(self, head: bytes, sealed_size: int) -> Opener:
+    def decryptor(self, head: bytes, sealed_size: int) -> Decryptor:
         """Return an opener for the object that starts with `head`.
 
         Args:

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from connectors.errors import ConfigError, IntegrityError
-from connectors.formats.contract import Format, Opener, Sealer
+from connectors.formats.contract import Decryptor, Encryptor, Format
 from connectors.formats.layout import Layout
 
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ class Gcm(Format):
             raise ConfigError(message)
         self._key = key
 
-    def sealer(self) -> GcmSealer:
+    def encryptor(self) -> GcmEncryptor:
         """Return a sealer with a fresh random nonce."""
-        return GcmSealer(self._key, os.urandom(NONCE_SIZE))
+        return GcmEncryptor(self._key, os.urandom(NONCE_SIZE))
 
-    def opener(self, head: bytes, sealed_size: int) -> GcmOpener:
+    def decryptor(self, head: bytes, sealed_size: int) -> GcmDecryptor:
         """Return an opener; nothing is known of the object until it has authenticated all of it."""
-        return GcmOpener(self._key, head[:NONCE_SIZE], sealed_size)
+        return GcmDecryptor(self._key, head[:NONCE_SIZE], sealed_size)
 
     def bound(self, name: str) -> Gcm:  # noqa: ARG002
         """Refuse: there is no context to bind a name into.
@@ -90,7 +90,7 @@ class Gcm(Format):
         raise ConfigError(message)
 
 
-class GcmSealer(Sealer):
+class GcmEncryptor(Encryptor):
     """Seals one object in one pass."""
 
     def __init__(self, key: SecretKey, nonce: bytes) -> None:
@@ -110,7 +110,7 @@ class GcmSealer(Sealer):
         return done
 
 
-class GcmOpener(Opener):
+class GcmDecryptor(Decryptor):
     """Opens one object: all of it once to verify, then any block."""
 
     reads_all = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connectors.errors import NotSupported
-from connectors.formats.contract import Format, Opener, Sealer
+from connectors.formats.contract import Decryptor, Encryptor, Format
 from connectors.formats.layout import Layout
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ class Plain(Format):
     head_size = 0
     layout: Layout = LAYOUT
 
-    def sealer(self) -> PlainSealer:
+    def encryptor(self) -> PlainEncryptor:
         """Return a sealer that copies."""
-        return PlainSealer(LAYOUT)
+        return PlainEncryptor(LAYOUT)
 
-    def opener(self, head: bytes, sealed_size: int) -> PlainOpener:  # noqa: ARG002 - there is no header
+    def decryptor(self, head: bytes, sealed_size: int) -> PlainDecryptor:  # noqa: ARG002 - there is no header
         """Return an opener that copies."""
-        return PlainOpener(LAYOUT, sealed_size)
+        return PlainDecryptor(LAYOUT, sealed_size)
 
     def bound(self, name: str) -> Plain:  # noqa: ARG002
         """Return the same: nothing is sealed, so nothing can be bound."""
@@ -47,7 +47,7 @@ class _NoIdentity:
         raise NotSupported(message)
 
 
-class PlainSealer(_NoIdentity, Sealer):
+class PlainEncryptor(_NoIdentity, Encryptor):
     """Copies."""
 
     header = b""
@@ -57,7 +57,7 @@ class PlainSealer(_NoIdentity, Sealer):
         return len(plain)
 
 
-class PlainOpener(_NoIdentity, Opener):
+class PlainDecryptor(_NoIdentity, Decryptor):
     """Copies; there is nothing to verify."""
 
     def authenticate(self, fetch: Fetch) -> None:

@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from connectors.errors import ConfigError, IntegrityError, WrongKey
-from connectors.formats.chunked import ChunkOpener
-from connectors.formats.contract import Format, Sealer, with_name
+from connectors.formats.chunked import ChunkDecryptor
+from connectors.formats.contract import Encryptor, Format, with_name
 from connectors.formats.layout import Layout
 
 if TYPE_CHECKING:
@@ -71,18 +71,18 @@ class TinkGcmHkdf(Format):
             max_plain=(chunk << 32) - HEADER_SIZE,
         )
 
-    def sealer(self) -> TinkSealer:
+    def encryptor(self) -> TinkEncryptor:
         """Return a sealer with a fresh random salt and nonce prefix."""
         salt, prefix = os.urandom(32), os.urandom(7)
-        return TinkSealer(self.layout, self._derive(salt), salt, prefix)
+        return TinkEncryptor(self.layout, self._derive(salt), salt, prefix)
 
-    def opener(self, head: bytes, sealed_size: int) -> TinkOpener:
+    def decryptor(self, head: bytes, sealed_size: int) -> TinkDecryptor:
         """Return an opener; only the segments' tags tell whether the key and context are right."""
         self.layout.plain_size(sealed_size)
         if head[0] != HEADER_SIZE:
             message = "the object does not start as a tink-gcm-hkdf object does: is the format right?"
             raise WrongKey(message)
-        return TinkOpener(self.layout, sealed_size, self._derive(head[1:33]), head[:HEADER_SIZE])
+        return TinkDecryptor(self.layout, sealed_size, self._derive(head[1:33]), head[:HEADER_SIZE])
 
     def bound(self, name: str) -> TinkGcmHkdf:
         """Return the same with `name` in the context."""
@@ -92,7 +92,7 @@ class TinkGcmHkdf(Format):
         return AESGCM(HKDF(SHA256(), 32, salt, self._context).derive(self._key.reveal()))
 
 
-class TinkSealer(Sealer):
+class TinkEncryptor(Encryptor):
     """Seals each segment by itself."""
 
     def __init__(self, layout: Layout, aead: AESGCM, salt: bytes, prefix: bytes) -> None:
@@ -115,7 +115,7 @@ class TinkSealer(Sealer):
         return done
 
 
-class TinkOpener(ChunkOpener):
+class TinkDecryptor(ChunkDecryptor):
     """Opens each segment by itself; nothing but the segments' tags tells a wrong key from damage."""
 
     def __init__(self, layout: Layout, sealed_size: int, aead: AESGCM, header: bytes) -> None:

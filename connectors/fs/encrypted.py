@@ -307,7 +307,7 @@ class EncryptedFileSystem(Guarded, PlainView):
             return self._layout.plain_size(sealed_size)
         source = open_source(self.fs, path)
         try:
-            return self._codec.opener(bytes(source.read_range(0, self._codec.head_size)), sealed_size).plain_size
+            return self._codec.decryptor(bytes(source.read_range(0, self._codec.head_size)), sealed_size).plain_size
         finally:
             source.close()
 

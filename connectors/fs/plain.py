@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 from connectors._fsspec import DEFAULT_CALLBACK, AbstractFileSystem, Transaction
 from connectors.errors import NotSupported
 from connectors.formats import Plain
-from connectors.streams import MAX_GAP, SealedText, SealedWriter, as_sink, pump, read_ranges
+from connectors.streams import MAX_GAP, SealedText, SealedWriter, as_sink, copy_stream, read_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,7 +163,7 @@ class PlainView(AbstractFileSystem):
                 return
             os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
         with self._open(rpath, "rb", **kwargs) as reader, SealedWriter(as_sink(target), Plain()) as writer:
-            pump(reader.raw, writer, callback)
+            copy_stream(reader.raw, writer, callback)
 
     def put_file(
         self,
@@ -179,7 +179,7 @@ class PlainView(AbstractFileSystem):
             return
         exclusive = "xb" if mode == "create" else "wb"
         with open(lpath, "rb", buffering=0) as source, self.open(rpath, exclusive, **kwargs) as writer:
-            pump(source, writer, callback)
+            copy_stream(source, writer, callback)
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
         """Write a whole file; with the mode "create", fail where something is stored."""
@@ -192,7 +192,7 @@ class PlainView(AbstractFileSystem):
             self.makedirs(path2, exist_ok=True)
             return
         with self._open(path1, "rb", **kwargs) as reader, self.open(path2, "wb") as writer:
-            pump(reader.raw, writer)
+            copy_stream(reader.raw, writer)
 
 
 def _each(offsets: Offsets, count: int) -> Sequence[int | None]:

@@ -14,7 +14,7 @@ from connectors.runner.command import Capture, check_command, execute
 from connectors.runner.folder import PrivateFolder, keeping
 from connectors.runner.result import result_pieces, result_size
 from connectors.runner.stops import Stops
-from connectors.streams import pump
+from connectors.streams import copy_stream
 from connectors.streams.sources import as_path, open_local
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def _download(inputs: Mapping[str, Dataset], folder: str, progress: Progress) ->
 
 def _download_one(fs: EncryptedFileSystem, path: str, local: str, progress: AbstractContextManager[Callback]) -> None:
     with progress as callback, fs.open(path, "rb") as source, keeping(), open(local, "xb", opener=_private) as target:
-        pump(source, target, callback)
+        copy_stream(source, target, callback)
 
 
 def _private(path: str, flags: int) -> int:
@@ -300,7 +300,7 @@ def _upload_folder(dataset: Dataset, folder: str, callback: Callback) -> None:
     with fs.transaction:
         for name in names:
             with open_local(os.path.join(folder, name)) as source, fs.open(f"{path}/{name}", "wb") as writer:
-                pump(source, writer)
+                copy_stream(source, writer)
             callback.relative_update(os.path.getsize(os.path.join(folder, name)))
 
 

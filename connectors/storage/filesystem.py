@@ -11,7 +11,7 @@ from connectors._fsspec import DEFAULT_CALLBACK, AbstractFileSystem
 from connectors.errors import NotSupported
 from connectors.formats import Plain
 from connectors.storage.guard import Guarded
-from connectors.streams import SealedWriter, buffered, pump
+from connectors.streams import SealedWriter, buffered, copy_stream
 from connectors.streams.sources import open_local
 
 if TYPE_CHECKING:
@@ -87,4 +87,4 @@ class ObjectFileSystem(Guarded, AbstractFileSystem):
             self.makedirs(rpath, exist_ok=True)
             return
         with open_local(lpath) as source, self.open(rpath, "xb" if mode == "create" else "wb") as file:
-            pump(source, file, callback)
+            copy_stream(source, file, callback)

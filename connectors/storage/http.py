@@ -7,22 +7,22 @@ import io
 import time
 from typing import TYPE_CHECKING, Any
 
-from connectors.storage.retry import PROGRESS
+from connectors.storage.retry import MIN_PROGRESS
 
 if TYPE_CHECKING:
     import socket
 
-__all__ = ["MOST_HEADS", "SteadyConnection", "SteadyFile"]
+__all__ = ["MAX_RESPONSE_HEADS", "StallTimeoutConnection", "StallTimeoutFile"]
 
-MOST_HEADS = 100
+MAX_RESPONSE_HEADS = 100
 """Heads of one answer: a server may say ``100 Continue`` before it answers, and could say nothing else for ever."""
 
 
-class SteadyFile(io.RawIOBase):
+class StallTimeoutFile(io.RawIOBase):
     """What comes over a socket, as long as it keeps coming: dripping is as good as silence, and as bad.
 
-    A socket's own timeout begins anew with every byte. Here, `PROGRESS` bytes must not be waited for twice as long as
-    that. Time in which nobody reads does not count.
+    A socket's own timeout begins anew with every byte. Here, `MIN_PROGRESS` bytes must not be waited for twice as
+    long as that. Time in which nobody reads does not count.
 
     Args:
         sock: the socket, with its timeout.
@@ -56,7 +56,7 @@ class SteadyFile(io.RawIOBase):
             size = 0  # as if it had ended in good order: what has come before counts, and is seen to be too little
         self._waited += time.monotonic() - before
         self._came += size or 0
-        if self._came >= PROGRESS:
+        if self._came >= MIN_PROGRESS:
             self._waited, self._came = 0.0, 0
         elif self._limit is not None and self._waited > self._limit:
             message = "too few bytes for too long"
@@ -77,7 +77,7 @@ class _Lines(io.BufferedReader):
     for what the server said; and it waits for an answer through any number of ``100 Continue``.
     """
 
-    def __init__(self, raw: SteadyFile) -> None:
+    def __init__(self, raw: StallTimeoutFile) -> None:
         super().__init__(raw)
         self._heads = 0
 
@@ -92,13 +92,13 @@ class _Lines(io.BufferedReader):
             message = "the connection ended in the head of an answer"
             raise http.client.RemoteDisconnected(message)
         self._heads += line.startswith(b"HTTP/")
-        if self._heads > MOST_HEADS:
+        if self._heads > MAX_RESPONSE_HEADS:
             message = "an answer that only ever begins"
             raise http.client.RemoteDisconnected(message)
         return line
 
 
-class SteadyConnection(http.client.HTTPConnection):
+class StallTimeoutConnection(http.client.HTTPConnection):
     """A connection on which silence counts, and not the time that it takes; it stands before a library's own class.
 
     Attributes:
@@ -119,16 +119,16 @@ class SteadyConnection(http.client.HTTPConnection):
 
     def send(self, data: Any) -> None:
         """Send bytes block by block: a socket's timeout is for all that it is given at once."""
-        if isinstance(data, bytes) and len(data) > PROGRESS:
+        if isinstance(data, bytes) and len(data) > MIN_PROGRESS:
             view = memoryview(data)
-            for start in range(0, len(data), PROGRESS):
-                super().send(view[start : start + PROGRESS])
+            for start in range(0, len(data), MIN_PROGRESS):
+                super().send(view[start : start + MIN_PROGRESS])
         else:
             super().send(data)
 
     def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:  # type: ignore[override]
         """Make an answer, as `http.client` calls it, that does not drip."""
-        return http.client.HTTPResponse(SteadyFile(sock), *args, **kwargs)  # type: ignore[arg-type]
+        return http.client.HTTPResponse(StallTimeoutFile(sock), *args, **kwargs)  # type: ignore[arg-type]
 
     def _be_patient(self) -> None:
         # urllib3 sends requests under the connect timeout, which is no time for a slow line to take a piece of one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connectors.errors import StorageUnavailable
 
-__all__ = ["Pages"]
+__all__ = ["ListingGuard"]
 
 MOST_PAGES = 10_000
 """Pages of one listing: with 1,000 objects on each, as S3 has them, ten million objects."""
@@ -12,15 +12,15 @@ MOST_BARREN = 1_000
 """Pages in a row with nothing on them that was not on an earlier one: some storages do have pages with nothing."""
 
 
-class Pages:
+class ListingGuard:
     """Watches over the pages of one listing.
 
     Args:
         where: what is listed, for messages.
 
-    >>> pages = Pages("s3://clinic/wards")
-    >>> pages.turned("wards/north.csv", "page-2")
-    >>> pages.turned("wards/south.csv", "page-2")
+    >>> pages = ListingGuard("s3://clinic/wards")
+    >>> pages.check_page("wards/north.csv", "page-2")
+    >>> pages.check_page("wards/south.csv", "page-2")
     Traceback (most recent call last):
     connectors.errors.StorageUnavailable: the storage lists s3://clinic/wards in circles; do not trust the listing
     """
@@ -31,7 +31,7 @@ class Pages:
         self._firsts: set[str] = set()
         self._pages = self._barren = 0
 
-    def turned(self, first: str | None, token: str | None) -> None:
+    def check_page(self, first: str | None, token: str | None) -> None:
         """Take note of a page.
 
         Args:

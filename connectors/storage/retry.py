@@ -15,20 +15,20 @@ from connectors.errors import StorageUnavailable
 if TYPE_CHECKING:
     from connectors.errors import ConnectorError
 
-__all__ = ["PROGRESS", "Arriving", "Patience"]
+__all__ = ["MIN_PROGRESS", "RangeBuffer", "RetryPolicy"]
 
-PROGRESS = 1 << 16
+MIN_PROGRESS = 1 << 16
 """Bytes that are progress: a byte now and then is none, and could go on for ever."""
 
 
-class Patience:
+class RetryPolicy:
     """Decides whether the same thing is asked for once more, and pauses before that.
 
     Attributes:
         attempts: tries in a row that bring nothing until it is enough.
         first_pause: seconds that the first pause lasts at most; it doubles with each one that follows.
         longest_pause: seconds that any pause lasts at most, also one that the storage asks for.
-        longest_wait: seconds in which `PROGRESS` bytes must arrive, in however many tries that bring something.
+        longest_wait: seconds in which `MIN_PROGRESS` bytes must arrive, in however many tries that bring something.
     """
 
     attempts = 5
@@ -51,7 +51,7 @@ class Patience:
         """Note that a try has brought `size` bytes."""
         self._came += size
         self._recent += size
-        if self._recent >= PROGRESS:
+        if self._recent >= MIN_PROGRESS:
             self._recent, self._since = 0, time.monotonic()
 
     def pause(self, error: ConnectorError, asked: float | None = None) -> float:
@@ -73,23 +73,25 @@ class Patience:
             message = f"{error} (gave up, as no more than {self._recent} bytes came in {self.longest_wait:g} s)"
             raise StorageUnavailable(message)
         # Full jitter, so that the workers of one job do not all come back at once.
-        longest = 0 if came >= PROGRESS else min(self.longest_pause, self.first_pause * 2 ** max(0, self._barren - 1))
+        longest = (
+            0 if came >= MIN_PROGRESS else min(self.longest_pause, self.first_pause * 2 ** max(0, self._barren - 1))
+        )
         seconds = random.uniform(0, longest)  # noqa: S311 - nothing secret hangs on it
         return seconds if asked is None else max(seconds, min(asked, self.longest_pause))
 
-    def bear(self, error: ConnectorError, asked: float | None = None) -> None:
+    def wait(self, error: ConnectorError, asked: float | None = None) -> None:
         """Pause before the next try; arguments and errors are those of `pause`."""
         time.sleep(self.pause(error, asked))
 
 
-class Arriving:
+class RangeBuffer:
     """A range of an object that arrives in as many answers as it takes.
 
     Args:
         start: where it starts.
         stop: where it stops, if the object does not end before.
         buffer: what it is put into; if not given, one is made when it is known how much there is.
-        patience: decides how often it is asked for.
+        retry_policy: decides how often it is asked for.
 
     Attributes:
         position: where in the object the next byte lies that is to be asked for.
@@ -97,12 +99,12 @@ class Arriving:
     """
 
     def __init__(
-        self, start: int, stop: int, buffer: memoryview | None = None, patience: Patience | None = None
+        self, start: int, stop: int, buffer: memoryview | None = None, retry_policy: RetryPolicy | None = None
     ) -> None:
         self.position = self._start = start
         self.stop = stop
         self._buffer = buffer
-        self._patience = patience or Patience()
+        self._retry_policy = retry_policy or RetryPolicy()
 
     @property
     def complete(self) -> bool:
@@ -123,9 +125,9 @@ class Arriving:
             StorageUnavailable: too many have brought nothing; the message is that of `broken`.
         """
         self.position += size
-        self._patience.arrived(size)
+        self._retry_policy.arrived(size)
         if not self.complete:
-            self._patience.bear(broken)
+            self._retry_policy.wait(broken)
 
     @property
     def data(self) -> memoryview:

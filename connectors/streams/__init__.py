@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectors.streams.api import buffered, decrypt, encrypt, fingerprint, open_reader, open_writer, pump
+from connectors.streams.api import buffered, copy_stream, decrypt, encrypt, fingerprint, open_reader, open_writer
 from connectors.streams.object import SealedObject
 from connectors.streams.ranges import MAX_GAP, read_ranges
 from connectors.streams.reader import SealedReader
@@ -24,11 +24,11 @@ __all__ = [
     "as_sink",
     "as_source",
     "buffered",
+    "copy_stream",
     "decrypt",
     "encrypt",
     "fingerprint",
     "open_reader",
     "open_writer",
-    "pump",
     "read_ranges",
 ]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         def relative_update(self, inc: int = 1, /) -> object: ...
 
 
-__all__ = ["BUFFER_SIZE", "buffered", "decrypt", "encrypt", "fingerprint", "open_reader", "open_writer", "pump"]
+__all__ = ["BUFFER_SIZE", "buffered", "copy_stream", "decrypt", "encrypt", "fingerprint", "open_reader", "open_writer"]
 
 _PIECE = 1 << 22
 """Bytes of a local file that are read at once, while those before are sealed."""
@@ -179,7 +179,7 @@ def encrypt(
         source = src
     try:
         with SealedWriter(as_sink(dst), codec) as writer:
-            pump(source, writer, callback)
+            copy_stream(source, writer, callback)
     finally:
         if source is not src:
             source.close()
@@ -205,10 +205,10 @@ def decrypt(
     del key  # so that a traceback that prints locals does not print it
     codec = select(format, hidden, context=context, segment_size=segment_size, pin=pin)
     with SealedReader(as_source(src), codec) as reader, SealedWriter(as_sink(dst), Plain()) as writer:
-        pump(reader, writer, callback)
+        copy_stream(reader, writer, callback)
 
 
-def pump(source: BinaryFile, target: BinaryFile, callback: Callback | None = None) -> None:
+def copy_stream(source: BinaryFile, target: BinaryFile, callback: Callback | None = None) -> None:
     """Copy the rest of one binary file into another, in bounded memory, telling `callback` how many bytes."""
     if callback is not None:
         callback.set_size(_rest(source))

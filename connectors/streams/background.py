@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from connectors.streams.sinks import Sink
 
-__all__ = ["Behind"]
+__all__ = ["BackgroundWriter"]
 
 BUFFERS = 3
 """One that is being filled, one that is being written, and one that waits for whichever is done first."""
 
 
-class Behind:
+class BackgroundWriter:
     """What a sink is given, buffer by buffer.
 
     Somebody's own file is written to by whoever calls, as it may be bound to its thread.

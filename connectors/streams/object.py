@@ -13,7 +13,7 @@ from connectors.streams.sources import FileSource, fill_exactly, read_exactly
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from connectors.formats import Format, Opener
+    from connectors.formats import Decryptor, Format
     from connectors.streams.sources import Source
 
 __all__ = ["MAX_RUN", "FetchedRun", "SealedObject"]
@@ -65,14 +65,14 @@ class SealedObject:
         self._buffers = _Buffers()
         try:
             with naming(name):
-                self._opener = self._start(codec)
+                self._decryptor = self._start(codec)
         except BaseException:
             source.close()
             raise
-        self.layout = self._opener.layout
-        self.size = self._opener.plain_size
+        self.layout = self._decryptor.layout
+        self.size = self._decryptor.plain_size
 
-    def _start(self, codec: Format) -> Opener:
+    def _start(self, codec: Format) -> Decryptor:
         """Read the head, learn the size, prove the end."""
         head = self._source.read_range(0, HEAD_SIZE)
         size = self._source.size
@@ -80,17 +80,17 @@ class SealedObject:
             message = f"the storage gave {len(head)} bytes of an object that it says has {size}"
             raise TruncatedObject(message)
         self._head = memoryview(head)[:size]
-        opener = codec.opener(bytes(self._head[: codec.head_size]), size)
-        if opener.reads_all and len(head) < size <= HELD_SIZE:
+        decryptor = codec.decryptor(bytes(self._head[: codec.head_size]), size)
+        if decryptor.reads_all and len(head) < size <= HELD_SIZE:
             self._head = memoryview(b"".join((head, read_exactly(self._source, len(head), size))))
-        opener.authenticate(self._ranges)
-        if codec.pin is not None and opener.pin != codec.pin:
+        decryptor.authenticate(self._ranges)
+        if codec.pin is not None and decryptor.pin != codec.pin:
             message = (
                 "this is another sealing than the one that is pinned: rolled back, exchanged or written anew in the "
                 "storage; do not trust it, or have the pin renewed by whoever set it"
             )
             raise PinMismatch(message)
-        return opener
+        return decryptor
 
     def _ranges(self, spans: Iterable[tuple[int, int]]) -> Iterator[memoryview]:
         """Yield ranges of the sealed bytes, of which the next ones are fetched while one is used."""
@@ -107,7 +107,7 @@ class SealedObject:
             NotSupported: the object is not sealed.
         """
         with naming(self._name):
-            return self._opener.pin
+            return self._decryptor.pin
 
     @property
     def is_local(self) -> bool:
@@ -115,24 +115,24 @@ class SealedObject:
         return isinstance(self._source, FileSource)
 
     def fetch_run(self, first: int, count: int) -> FetchedRun:
-        """Fetch chunks `first` to `first + count`, sealed as they are, for `open_run`."""
+        """Fetch chunks `first` to `first + count`, sealed as they are, for `decrypt_run`."""
         with naming(self._name):
-            return FetchedRun(first, count, self._fetch(*self._opener.sealed_span(first, count)))
+            return FetchedRun(first, count, self._fetch(*self._decryptor.sealed_span(first, count)))
 
     def plain_span(self, first: int, count: int) -> tuple[int, int]:
         """Return from where to where chunks `first` to `first + count` lie in the plain bytes."""
-        return self._opener.plain_span(first, count)
+        return self._decryptor.plain_span(first, count)
 
-    def open_run(self, fetched: FetchedRun, first: int, count: int, out: memoryview) -> None:
+    def decrypt_run(self, fetched: FetchedRun, first: int, count: int, out: memoryview) -> None:
         """Open chunks `first` to `first + count`, of those that `fetch_run` returned, into `out`, which has their size.
 
         Raises:
             IntegrityError: they are not what their owner sealed; `out` is zeroed.
         """
-        base, _ = self._opener.sealed_span(fetched.first, fetched.count)
-        start, stop = self._opener.sealed_span(first, count)
+        base, _ = self._decryptor.sealed_span(fetched.first, fetched.count)
+        start, stop = self._decryptor.sealed_span(first, count)
         with naming(self._name):
-            self._opener.open_run(first, count, fetched.sealed[start - base : stop - base], out)
+            self._decryptor.decrypt_run(first, count, fetched.sealed[start - base : stop - base], out)
 
     def read_run(self, first: int, count: int, out: memoryview) -> None:
         """Fetch chunks `first` to `first + count` and open them into `out`, which has their plain size.
@@ -142,7 +142,7 @@ class SealedObject:
         """
         fetched = self.fetch_run(first, count)
         try:
-            self.open_run(fetched, first, count, out)
+            self.decrypt_run(fetched, first, count, out)
         finally:
             self.give(fetched.sealed)
 

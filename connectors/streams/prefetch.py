@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from connectors.streams.object import FetchedRun, SealedObject
 
-__all__ = ["AT_ONCE", "MOST_AT_ONCE", "ReadAhead", "are_at_hand", "fetch_in_order"]
+__all__ = ["AT_ONCE", "MOST_AT_ONCE", "Prefetcher", "came_from_memory", "fetch_in_order"]
 
 AT_ONCE = 3
 """Runs that are fetched at once at first, and
@@ -35,7 +35,7 @@ GAIN = 1.25
 """How much faster twice as many at once have to bring the runs, to be worth their memory."""
 
 
-def are_at_hand(size: int, seconds: float) -> bool:
+def came_from_memory(size: int, seconds: float) -> bool:
     """Tell whether `size` bytes came so quickly that they were in memory already: to fetch those ahead costs time."""
     return size >= FASTEST * seconds
 
@@ -99,7 +99,7 @@ def fetch_in_order(
     for number, span in enumerate(spans):
         start = time.perf_counter()
         fetched = fetch(*span)
-        at_hand = at_hand or are_at_hand(len(fetched), time.perf_counter() - start)
+        at_hand = at_hand or came_from_memory(len(fetched), time.perf_counter() - start)
         yield fetched
         if number and not at_hand:
             break
@@ -116,7 +116,7 @@ def fetch_in_order(
         threads.shutdown(wait=False, cancel_futures=True)
 
 
-class ReadAhead:
+class Prefetcher:
     """Runs of one object, in order, for a reader that reads on.
 
     A reader that was carried across a fork begins anew: its threads stayed behind.

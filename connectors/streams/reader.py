@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, NoReturn
 
 from connectors.streams.object import MAX_RUN, FetchedRun, SealedObject
-from connectors.streams.prefetch import ReadAhead, are_at_hand
+from connectors.streams.prefetch import Prefetcher, came_from_memory
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -46,7 +46,7 @@ class SealedReader(io.RawIOBase):
 
     def __init__(self, source: Source, codec: Format, *, name: str | None = None) -> None:
         self._object: SealedObject | None = None
-        self._ahead: ReadAhead | None = None
+        self._prefetcher: Prefetcher | None = None
         super().__init__()
         self._dataset = name
         self._position = self._size = 0
@@ -55,7 +55,7 @@ class SealedReader(io.RawIOBase):
         self._buffer = self._opened = memoryview(b"")
         self._opened_start = 0
         self._object = SealedObject(source, codec, name=name)
-        self._ahead = ReadAhead(self._object)
+        self._prefetcher = Prefetcher(self._object)
         self._size = self._object.size
 
     @property
@@ -154,14 +154,14 @@ class SealedReader(io.RawIOBase):
             count = min(most, layout.index(end - 1) + 1 - index if end == self._size else layout.index(end) - index)
         if count:
             start, stop = opened.plain_span(index, count)
-            opened.open_run(fetched, index, count, out[: stop - start])
+            opened.decrypt_run(fetched, index, count, out[: stop - start])
             self._fetched = fetched
             return stop - start
         count = min(most, max(1, OPENED_AT_ONCE // layout.chunk))
         start, stop = opened.plain_span(index, count)
         if len(self._buffer) < stop - start:
             self._buffer = memoryview(bytearray(stop - start))
-        opened.open_run(fetched, index, count, self._buffer[: stop - start])
+        opened.decrypt_run(fetched, index, count, self._buffer[: stop - start])
         self._fetched, self._opened, self._opened_start = fetched, self._buffer[: stop - start], start
         return 0
 
@@ -173,7 +173,7 @@ class SealedReader(io.RawIOBase):
             wanted: how many bytes the reader has room for.
             reads_on: the reader has come from there, and is likely to go on.
         """
-        opened, ahead = self._check_open()
+        opened, prefetcher = self._check_open()
         if done is not None:
             opened.give(done.sealed)
         layout = opened.layout
@@ -181,24 +181,24 @@ class SealedReader(io.RawIOBase):
             self._run_size = size = min(max(2 * self._run_size, wanted, layout.chunk), MAX_RUN)
         else:
             self._run_size, size = layout.chunk, min(wanted, MAX_RUN)
-        fetched = ahead.take(self._position)
+        fetched = prefetcher.take(self._position)
         if fetched is None:
             first = layout.index(self._position)
             last = layout.index(min(self._position + size, self._size) - 1)
             start = time.perf_counter()
             fetched = opened.fetch_run(first, last - first + 1)
-            if are_at_hand(len(fetched.sealed), time.perf_counter() - start):
+            if came_from_memory(len(fetched.sealed), time.perf_counter() - start):
                 return fetched
         _, stop = opened.plain_span(fetched.first, fetched.count)
         far = self._size if reads_on and size >= AHEAD_FROM else min(self._position + wanted, self._size)
-        ahead.fill(stop, far, size)
+        prefetcher.fill(stop, far, size)
         return fetched
 
-    def _check_open(self) -> tuple[SealedObject, ReadAhead]:
-        if self._object is None or self._ahead is None:
+    def _check_open(self) -> tuple[SealedObject, Prefetcher]:
+        if self._object is None or self._prefetcher is None:
             message = "I/O operation on closed file"
             raise ValueError(message)
-        return self._object, self._ahead
+        return self._object, self._prefetcher
 
     def close(self) -> None:
         """Let the source and the plain bytes go."""
@@ -206,10 +206,10 @@ class SealedReader(io.RawIOBase):
             self._buffer = self._opened = memoryview(b"")
             self._fetched = None
             opened, self._object = self._object, None
-            ahead, self._ahead = self._ahead, None
+            prefetcher, self._prefetcher = self._prefetcher, None
             try:
-                if ahead is not None:
-                    ahead.close()
+                if prefetcher is not None:
+                    prefetcher.close()
                 if opened is not None:
                     opened.close()
             finally:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, NoReturn, Self
 
 from connectors.errors import ConnectorError, naming
-from connectors.streams.background import Behind
+from connectors.streams.background import BackgroundWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,7 +62,7 @@ class SealedWriter(io.BufferedIOBase):
         self._autocommit = autocommit
         self._committed = committed
         self._sink = sink
-        self._behind = Behind(sink)
+        self._background = BackgroundWriter(sink)
         self._pending = bytearray()
         # None until there is a run to seal: what a small object comes to is known when it is finished.
         self._out: memoryview | None = None
@@ -73,8 +73,8 @@ class SealedWriter(io.BufferedIOBase):
         self._process = os.getpid()
         self._state = "open"
         with self._discarding():
-            self._sealer = codec.sealer()
-            self._run = max(RUN_SIZE, self._sealer.layout.chunk)
+            self._encryptor = codec.encryptor()
+            self._run = max(RUN_SIZE, self._encryptor.layout.chunk)
 
     def writable(self) -> bool:
         """Return True."""
@@ -121,8 +121,8 @@ class SealedWriter(io.BufferedIOBase):
             self._pending += view
             return
         if self._pending:
-            layout = self._sealer.layout
-            end = self._sealer.sealed + len(self._pending)
+            layout = self._encryptor.layout
+            end = self._encryptor.sealed + len(self._pending)
             missing = layout.plain_start(layout.index(end - 1) + 1) - end
             self._pending += view[:missing]
             view = view[missing:]
@@ -138,9 +138,9 @@ class SealedWriter(io.BufferedIOBase):
 
         A chunk that nothing follows yet is not sealed: only the end of the message tells how.
         """
-        layout, done = self._sealer.layout, 0
+        layout, done = self._encryptor.layout, 0
         while (known := min(len(view) + more - done, self._run + 1)) > 0:
-            sealed = self._sealer.sealed
+            sealed = self._encryptor.sealed
             size = layout.plain_start(layout.index(sealed + known - 1)) - sealed
             if size <= 0:
                 break
@@ -152,16 +152,16 @@ class SealedWriter(io.BufferedIOBase):
         if self._out is None:
             self._out = memoryview(bytearray(self._room_for(self._run + RUN_SIZE)))
             self._put_header(self._out)
-        self._filled += self._sealer.seal(plain, self._out[self._filled :])
+        self._filled += self._encryptor.seal(plain, self._out[self._filled :])
         if self._filled >= RUN_SIZE:
-            self._out, self._filled = self._behind.send(self._out, self._filled), 0
+            self._out, self._filled = self._background.send(self._out, self._filled), 0
 
     def _room_for(self, size: int) -> int:
-        return len(self._sealer.header) + self._sealer.sealed_bound(size)
+        return len(self._encryptor.header) + self._encryptor.sealed_bound(size)
 
     def _put_header(self, out: memoryview) -> None:
-        self._filled = len(self._sealer.header)
-        out[: self._filled] = self._sealer.header
+        self._filled = len(self._encryptor.header)
+        out[: self._filled] = self._encryptor.header
 
     def commit(self) -> None:
         """Publish the object now, whatever is going on around.
@@ -180,7 +180,7 @@ class SealedWriter(io.BufferedIOBase):
                     self._sink.commit()
                 self._state = "committed"
                 if self._committed is not None:
-                    self._committed(self._sealer.sealed, self._sealer.pin)
+                    self._committed(self._encryptor.sealed, self._encryptor.pin)
 
     def _finish(self) -> None:
         """Seal and send the end."""
@@ -190,8 +190,8 @@ class SealedWriter(io.BufferedIOBase):
             if self._out is None:
                 self._out = memoryview(bytearray(self._room_for(len(pending))))
                 self._put_header(self._out)
-            self._filled += self._sealer.seal(pending, self._out[self._filled :], final=True)
-            self._behind.finish(self._out[: self._filled])
+            self._filled += self._encryptor.seal(pending, self._out[self._filled :], final=True)
+            self._background.finish(self._out[: self._filled])
         self._out = None
         self._state = "finished"
         self._handled = None
@@ -206,7 +206,7 @@ class SealedWriter(io.BufferedIOBase):
                 return
             with naming(self._dataset):
                 try:
-                    self._behind.abandon()
+                    self._background.abandon()
                 finally:
                     self._sink.discard()
 

@@ -66,27 +66,27 @@ def deploy(
         ObjectExists: the folder has something in it.
         ObjectNotFound: the folder that it should stand in does not exist.
     """
-    share = verify(bundle, trusted, identifier, measurement, now=now)
+    config = verify(bundle, trusted, identifier, measurement, now=now)
     peers = {name: one.identifier for name, one in runtime_configs(bundle.request).items()}
-    write_folder(root, folder_files(share, release(share), peers))
-    return share
+    write_folder(root, folder_files(config, release(config), peers))
+    return config
 
 
 def folder_files(
-    share: RuntimeConfig, credentials: Mapping[str, OpenedCredentials], peers: Mapping[str, str]
+    config: RuntimeConfig, credentials: Mapping[str, OpenedCredentials], peers: Mapping[str, str]
 ) -> dict[str, bytes]:
     """Return the files of an app config folder, by their paths in it.
 
     Args:
-        share: the verified runtime configuration.
+        config: the verified runtime configuration.
         credentials: those of its datasets, by the digests of their documents.
         peers: the identifiers of all applications of the workflow, by their ids in it.
 
     Raises:
         NotApproved: credentials are missing, or others than were committed to, or say otherwise than what was approved.
     """
-    files = {"app-config.json": share.to_bytes()}
-    for port, connections in share.ports.items():
+    files = {"app-config.json": config.to_bytes()}
+    for port, connections in config.ports.items():
         for name, connection in connections.items():
             folder = f"{port}/{name}"
             if connection.dataset is not None:
@@ -94,8 +94,8 @@ def folder_files(
                 files[f"{folder}/dataset/location.txt"] = connection.dataset.location.encode()
                 files[f"{folder}/dataset/credentials.bin"] = canonical_bytes(document)
             else:
-                files[f"{folder}/application/location.txt"] = peer_domain(peers[name], share.request).encode()
-    for path, item in share.items.items():
+                files[f"{folder}/application/location.txt"] = peer_domain(peers[name], config.request).encode()
+    for path, item in config.items.items():
         files[path] = base64.b64decode(item.contents)
     return files
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import connectors
-from desks import Desk
 from patients import ANSWER, get, put, table
+from workspaces import Workspace
 
 if TYPE_CHECKING:
     from servers import S3Server
@@ -39,31 +39,31 @@ class Story:
     def __post_init__(self) -> None:
         for name in PEOPLE:
             (self.folder / name).mkdir()
-        self.clinic, self.lab, self.registry = (Desk(self.folder / name) for name in PEOPLE)
+        self.clinic, self.lab, self.registry = (Workspace(self.folder / name) for name in PEOPLE)
         self.people = (self.clinic, self.lab, self.registry)
 
     def meet(self) -> list[str]:
         digests = []
-        for desk, (name, party) in zip(self.people, PEOPLE.items(), strict=True):
-            (desk.folder / "passphrase").write_text(f"correct horse of {name}\n")
+        for workspace, (name, party) in zip(self.people, PEOPLE.items(), strict=True):
+            (workspace.folder / "passphrase").write_text(f"correct horse of {name}\n")
             options = ("--party-name", party, "--contact", f"{name}@x.example", *PASSPHRASE)
-            digests.append(desk.json("identity", "new", name, *options)["digest"])
-            desk.run("identity", "export", "--out", f"../{name}.json")
-        for desk in self.people:
-            desk.run("identity", "trust", *(f"../{name}.json" for name in PEOPLE), "--yes")
+            digests.append(workspace.json("identity", "new", name, *options)["digest"])
+            workspace.run("identity", "export", "--out", f"../{name}.json")
+        for workspace in self.people:
+            workspace.run("identity", "trust", *(f"../{name}.json" for name in PEOPLE), "--yes")
         return digests
 
-    def define(self, desk: Desk, name: str, method: str, path: str, direction: str) -> None:
+    def define(self, workspace: Workspace, name: str, method: str, path: str, direction: str) -> None:
         """Presign a URL, and define a dataset there, whose credentials are written down as a person does it by hand."""
         location, _, query = self.s3.presign(method, "clinic", path).partition("?")
-        desk.run("keygen", "key.hex")
+        workspace.run("keygen", "key.hex")
         credentials = {
             "query_string": base64.b64encode(query.encode()).decode(),
-            "encryption": {"key": (desk.folder / "key.hex").read_text()},
+            "encryption": {"key": (workspace.folder / "key.hex").read_text()},
         }
-        (desk.folder / "credentials.json").write_text(json.dumps(credentials))
+        (workspace.folder / "credentials.json").write_text(json.dumps(credentials))
         where = ("--location", location, "--direction", direction, "--credentials", "credentials.json")
-        desk.run("workflow", "dataset", name, *where)
+        workspace.run("workflow", "dataset", name, *where)
 
     def draft(self) -> None:
         self.clinic.run("workflow", "export", "Conditions Data", "--out", "../conditions.json")
@@ -91,8 +91,8 @@ class Story:
         """Submit the draft; return the digest of the request, which all have now."""
         digest = self.lab.json("workflow", "submit", NAME, *PASSPHRASE, "--yes", *options)["request"]
         self.lab.run("workflow", "export", digest, "--out", "../request.json", "--force")
-        for desk in (self.clinic, self.registry):
-            desk.run("workflow", "import", "../request.json")
+        for workspace in (self.clinic, self.registry):
+            workspace.run("workflow", "import", "../request.json")
         return digest
 
     def ask_anew(self, request: str, *options: object) -> str:
@@ -101,8 +101,8 @@ class Story:
 
     def exchange(self, request: str) -> None:
         """Let everybody know what everybody has said."""
-        for desk in self.people:
-            desk.run("workflow", "export", request, "--out", "../said.json", "--force")
+        for workspace in self.people:
+            workspace.run("workflow", "export", request, "--out", "../said.json", "--force")
             for other in self.people:
                 other.run("workflow", "import", "../said.json")
 
@@ -121,11 +121,11 @@ def test_sealed_patient_data_becomes_a_sealed_result_when_all_three_approve(s3, 
     identifier = all_approve(story, approved)
 
     (tmp_path / "enclave").mkdir()
-    enclave = Desk(tmp_path / "enclave")
+    enclave = Workspace(tmp_path / "enclave")
     options = ["--identifier", identifier]
     options += [word for digest in trusted for word in ("--trust", digest)]
-    for desk, name in ((story.clinic, "clinic"), (story.registry, "registry")):
-        (kept,) = (desk.folder / "identities" / name / "credentials").glob("*.json")
+    for workspace, name in ((story.clinic, "clinic"), (story.registry, "registry")):
+        (kept,) = (workspace.folder / "identities" / name / "credentials").glob("*.json")
         options += ["--credentials", str(kept)]
     bundle = story.bundle(approved, "approved.json")
     enclave_takes_nothing_else(enclave, bundle, story.bundle(declined, "declined.json"), options)
@@ -182,24 +182,26 @@ def nobody_gets_further_without_all(story: Story) -> str:
     clinic.run("workflow", "approve", second, *PASSPHRASE, "--yes")
     registry.run("workflow", "decline", second, "--reason", "name the purpose", *PASSPHRASE, "--yes")
     story.exchange(second)
-    for desk in story.people:
-        message = desk.mistake("workflow", "identifiers", second)
+    for workspace in story.people:
+        message = workspace.mistake("workflow", "identifiers", second)
         assert message == "the request was declined: 'Registry C': name the purpose"
     return second
 
 
 def all_approve(story: Story, request: str) -> str:
     """Let all of them approve, and return the identifier that all of them see."""
-    for desk in story.people:
-        assert "reaches 'describe' (the application " in desk.run("workflow", "approve", request, *PASSPHRASE, "--yes")
+    for workspace in story.people:
+        assert "reaches 'describe' (the application " in workspace.run(
+            "workflow", "approve", request, *PASSPHRASE, "--yes"
+        )
     message = story.lab.mistake("workflow", "identifiers", request)
     assert "'Clinic A', 'Registry C' have not decided" in message
     story.exchange(request)
-    (identifier,) = {desk.json("workflow", "identifiers", request)["describe"] for desk in story.people}
+    (identifier,) = {workspace.json("workflow", "identifiers", request)["describe"] for workspace in story.people}
     return identifier
 
 
-def enclave_takes_nothing_else(enclave: Desk, approved: Path, declined: Path, options: list[str]) -> None:
+def enclave_takes_nothing_else(enclave: Workspace, approved: Path, declined: Path, options: list[str]) -> None:
     """Give the enclave an edited bundle, another program, and a request that was declined."""
     edited = approved.with_name("edited.json")
     edited.write_bytes(approved.read_bytes().replace(b"consent/result.sealed", b"consent/theirs.sealed"))

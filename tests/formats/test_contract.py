@@ -11,7 +11,7 @@ from sealing import AUTO, CASES, COBBLESTONE, GCM, KEY, OTHER_KEY, TINK_4K, Case
 
 import connectors
 from connectors.errors import ConfigError, IntegrityError, InvalidKey, NotSupported, TruncatedObject, WrongKey
-from connectors.formats import NAMES, Format, Plain, Sealer, select
+from connectors.formats import NAMES, Encryptor, Format, Plain, select
 from connectors.formats.tink import MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE
 
 GIB = 1 << 30
@@ -107,51 +107,51 @@ class TestEveryFormat:
             pickle.dumps(codec)
 
 
-class TestSealer:
+class TestEncryptor:
     @pytest.fixture(params=[COBBLESTONE, TINK_4K, GCM], ids=str)
     def codec(self, request: pytest.FixtureRequest) -> Format:
         return request.param.codec()
 
     @pytest.fixture
-    def sealer(self, codec: Format) -> Sealer:
-        return codec.sealer()
+    def encryptor(self, codec: Format) -> Encryptor:
+        return codec.encryptor()
 
     @staticmethod
-    def seal(sealer: Sealer, size: int, **options: bool) -> int:
-        return sealer.seal(memoryview(bytes(size)), memoryview(bytearray(sealer.sealed_bound(size))), **options)
+    def seal(encryptor: Encryptor, size: int, **options: bool) -> int:
+        return encryptor.seal(memoryview(bytes(size)), memoryview(bytearray(encryptor.sealed_bound(size))), **options)
 
-    def test_it_seals_one_object_only(self, sealer: Sealer) -> None:
-        self.seal(sealer, 10, final=True)
+    def test_it_seals_one_object_only(self, encryptor: Encryptor) -> None:
+        self.seal(encryptor, 10, final=True)
         for final in (True, False):
             with pytest.raises(ValueError, match="sealed already"):
-                self.seal(sealer, 10, final=final)
+                self.seal(encryptor, 10, final=final)
 
-    def test_only_the_final_run_may_end_inside_a_chunk(self, sealer: Sealer) -> None:
+    def test_only_the_final_run_may_end_inside_a_chunk(self, encryptor: Encryptor) -> None:
         with pytest.raises(ValueError, match="only the final run"):
-            self.seal(sealer, sealer.layout.plain_start(1) + 1)
+            self.seal(encryptor, encryptor.layout.plain_start(1) + 1)
         with pytest.raises(ValueError, match="at least one chunk"):
-            self.seal(sealer, 0)
+            self.seal(encryptor, 0)
 
     def test_bound_is_enough_for_any_size(self, codec: Format) -> None:
         for size in boundary_sizes(codec.layout):
-            sealer = codec.sealer()
-            assert len(sealer.header) + self.seal(sealer, size, final=True) == codec.layout.sealed_size(size)
+            encryptor = codec.encryptor()
+            assert len(encryptor.header) + self.seal(encryptor, size, final=True) == codec.layout.sealed_size(size)
 
     def test_a_message_over_the_limit_is_refused_before_a_byte_of_it_is_sealed(self, codec: Format) -> None:
-        sealer = codec.sealer()
-        sealer.sealed = sealer.layout.max_plain - sealer.layout.max_plain % sealer.layout.chunk
-        sealer._next = sealer.layout.index(sealer.sealed)
+        encryptor = codec.encryptor()
+        encryptor.sealed = encryptor.layout.max_plain - encryptor.layout.max_plain % encryptor.layout.chunk
+        encryptor._next = encryptor.layout.index(encryptor.sealed)
         out = memoryview(bytearray(1 << 20))
-        with pytest.raises(NotSupported, match=f"at most {sealer.layout.max_plain} bytes"):
-            sealer.seal(memoryview(bytes(1 << 19)), out, final=True)
+        with pytest.raises(NotSupported, match=f"at most {encryptor.layout.max_plain} bytes"):
+            encryptor.seal(memoryview(bytes(1 << 19)), out, final=True)
         assert not any(out)
 
 
 class TestLimitsOfGcm:
     def test_an_object_over_64_gib_is_refused_by_its_size_alone(self) -> None:
         with pytest.raises(TruncatedObject, match="more than its format allows"):
-            select("gcm", KEY).opener(bytes(12), 64 * GIB + 1)
-        assert select("gcm", KEY).opener(bytes(12), 64 * GIB - 32 + 28).plain_size == 64 * GIB - 32
+            select("gcm", KEY).decryptor(bytes(12), 64 * GIB + 1)
+        assert select("gcm", KEY).decryptor(bytes(12), 64 * GIB - 32 + 28).plain_size == 64 * GIB - 32
 
     def test_a_reader_refuses_it_after_the_first_request(self) -> None:
         class Huge:
@@ -214,46 +214,46 @@ def ranges_of(sealed: bytes) -> Callable[[Iterable[tuple[int, int]]], Iterator[b
     return lambda spans: (sealed[start:stop] for start, stop in spans)
 
 
-class TestOpener:
+class TestDecryptor:
     @pytest.mark.parametrize("case", CASES, ids=str)
     def test_an_error_leaves_zeroes_in_the_buffer(self, case: Case) -> None:
         sealed = case.seal(plain_bytes(3 * case.layout.chunk))
-        opener = case.codec().opener(sealed[:56], len(sealed))
-        opener.authenticate(ranges_of(sealed))
-        start, stop = opener.sealed_span(0, opener.chunks)
-        out = memoryview(bytearray(b"\xee" * opener.plain_size))
+        decryptor = case.codec().decryptor(sealed[:56], len(sealed))
+        decryptor.authenticate(ranges_of(sealed))
+        start, stop = decryptor.sealed_span(0, decryptor.chunks)
+        out = memoryview(bytearray(b"\xee" * decryptor.plain_size))
         for position in (0, (stop - start) // 2, stop - start - 1):
             broken = bytearray(sealed[start:stop])
             broken[position] ^= 1
             out[:] = b"\xee" * len(out)
             with pytest.raises(IntegrityError):
-                opener.open_run(0, opener.chunks, memoryview(broken), out)
+                decryptor.decrypt_run(0, decryptor.chunks, memoryview(broken), out)
             assert not any(out)
-        assert opener.open_run(0, opener.chunks, memoryview(sealed)[start:stop], out) == len(out)
+        assert decryptor.decrypt_run(0, decryptor.chunks, memoryview(sealed)[start:stop], out) == len(out)
 
     @pytest.mark.parametrize("case", CASES, ids=str)
     def test_a_run_of_another_length_is_refused_and_the_buffer_zeroed(self, case: Case) -> None:
         sealed = case.seal(plain_bytes(3 * case.layout.chunk))
-        opener = case.codec().opener(sealed[:56], len(sealed))
-        opener.authenticate(ranges_of(sealed))
-        start, stop = opener.sealed_span(1, 1)
+        decryptor = case.codec().decryptor(sealed[:56], len(sealed))
+        decryptor.authenticate(ranges_of(sealed))
+        start, stop = decryptor.sealed_span(1, 1)
         for piece in (b"", sealed[start : stop - 1], sealed[start : stop + 1]):
-            out = memoryview(bytearray(b"\xee" * opener.layout.chunk))
+            out = memoryview(bytearray(b"\xee" * decryptor.layout.chunk))
             with pytest.raises(TruncatedObject):
-                opener.open_run(1, 1, memoryview(piece), out)
+                decryptor.decrypt_run(1, 1, memoryview(piece), out)
             assert not any(out)
 
     def test_gcm_opens_nothing_before_all_of_it_is_authenticated(self) -> None:
         sealed = GCM.seal(b"plain")
-        opener = GCM.codec().opener(sealed[:12], len(sealed))
+        decryptor = GCM.codec().decryptor(sealed[:12], len(sealed))
         out = memoryview(bytearray(5))
         with pytest.raises(ValueError, match="authenticate"):
-            opener.open_run(0, 1, memoryview(sealed[12:-16]), out)
+            decryptor.decrypt_run(0, 1, memoryview(sealed[12:-16]), out)
         assert not any(out)
 
     def test_gcm_authenticates_in_few_large_reads(self) -> None:
         sealed = GCM.seal(bytes(20 << 20))
-        opener = GCM.codec().opener(sealed[:12], len(sealed))
+        decryptor = GCM.codec().decryptor(sealed[:12], len(sealed))
         asked: list[int] = []
 
         def fetch(spans: Iterable[tuple[int, int]]) -> Iterator[bytes]:
@@ -261,7 +261,7 @@ class TestOpener:
                 asked.append(stop - start)
                 yield sealed[start:stop]
 
-        opener.authenticate(fetch)
+        decryptor.authenticate(fetch)
         assert len(asked) == 1 + 5
         assert max(asked) == 4 << 20
 

@@ -221,7 +221,7 @@ def test_binding_leaves_auto_only_the_format_that_can_bind():
     sealed = io.BytesIO()
     connectors.encrypt(io.BytesIO(bytes(100)), sealed, KEY, format="gcm")
     with pytest.raises(WrongKey, match="gcm cannot bind"):
-        auto.opener(sealed.getvalue()[:56], len(sealed.getvalue()))
+        auto.decryptor(sealed.getvalue()[:56], len(sealed.getvalue()))
 
 
 def test_transactions_publish_all_or_nothing(wards):

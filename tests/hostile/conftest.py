@@ -15,7 +15,7 @@ from servers import ServerUnavailable
 import connectors_azure.clients
 import connectors_https.client
 import connectors_https.filesystem
-from connectors.storage.retry import Patience
+from connectors.storage.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +75,6 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries follow each other at once."""
     quick = functools.partial(connectors_https.client.Limits, backoff=0.001, longest_pause=0.01)
     monkeypatch.setattr(connectors_https.filesystem, "Limits", quick)
-    monkeypatch.setattr(Patience, "first_pause", 0.001)
+    monkeypatch.setattr(RetryPolicy, "first_pause", 0.001)
     monkeypatch.setattr(connectors_azure.clients, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.0)

@@ -53,7 +53,7 @@ def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-class Desk:
+class Workspace:
     """A folder that commands run in, with somebody who looks on.
 
     Attributes:
@@ -109,50 +109,50 @@ def test_no_mark_is_seen(name, request, tmp_path, tally):
         marked.open_way(name, request, tmp_path) as way,
         tally("marked secrets, in all that commands do", name) as cases,
     ):
-        desk = Desk(tmp_path, Canaries(way.marks))
-        _use(desk, way)
-        cases.count(NOTHING, desk.scenarios)
+        workspace = Workspace(tmp_path, Canaries(way.marks))
+        _use(workspace, way)
+        cases.count(NOTHING, workspace.scenarios)
 
 
-def _use(desk: Desk, way: Way) -> None:
+def _use(workspace: Workspace, way: Way) -> None:
     key = way.marks["key"]
     assert isinstance(key, bytes)
     encryption = {"key": key.hex()}
     reads = {**way.reads, "encryption": encryption}
     connectors.Dataset(way.location, {**way.writes, "encryption": encryption}).write_bytes(PLAIN)
-    desk.connect("input", "one", way.location, reads)
-    desk.connect("output", "result", f"file://{desk.here}/result", {"encryption": encryption})
-    desk.asked.update(("key.hex", "credentials.json", "signed.json"))
-    (desk.here / "key.hex").write_text(key.hex())
-    (desk.here / "credentials.json").write_text(json.dumps(reads))
-    (desk.here / "spy.py").write_text(SPY)
+    workspace.connect("input", "one", way.location, reads)
+    workspace.connect("output", "result", f"file://{workspace.here}/result", {"encryption": encryption})
+    workspace.asked.update(("key.hex", "credentials.json", "signed.json"))
+    (workspace.here / "key.hex").write_text(key.hex())
+    (workspace.here / "credentials.json").write_text(json.dumps(reads))
+    (workspace.here / "spy.py").write_text(SPY)
 
-    desk.run("dataset", "check", "--online", "dataset://input/one", code=0)
-    desk.run("run", "--", sys.executable, "spy.py", code=0)
-    desk.run("result", "-K", "key.hex", "result", code=0)
-    desk.run("cp", "dataset://input/one", "copy", code=0)
+    workspace.run("dataset", "check", "--online", "dataset://input/one", code=0)
+    workspace.run("run", "--", sys.executable, "spy.py", code=0)
+    workspace.run("result", "-K", "key.hex", "result", code=0)
+    workspace.run("cp", "dataset://input/one", "copy", code=0)
     if way.presigns:
         options = ("--credentials", "credentials.json", "-K", "key.hex", "--out", "signed.json")
-        desk.run("presign", way.location, *options, code=0)
+        workspace.run("presign", way.location, *options, code=0)
     if name_of(way) == "local":
-        desk.run("keygen", "key.hex", code=2)
-        desk.run("encrypt", "-K", "key.hex", "copy", "sealed", code=0)
-        desk.run("decrypt", "-K", "key.hex", "sealed", "again", code=0)
-        desk.run("decrypt", "-K", "spy.py", "sealed", "no", code=2)
+        workspace.run("keygen", "key.hex", code=2)
+        workspace.run("encrypt", "-K", "key.hex", "copy", "sealed", code=0)
+        workspace.run("decrypt", "-K", "key.hex", "sealed", "again", code=0)
+        workspace.run("decrypt", "-K", "spy.py", "sealed", "no", code=2)
 
     if way.wrong is not None:
         location, members = way.wrong
-        desk.connect("input", "one", location, {**members, "encryption": encryption})
-        desk.run("cat", "dataset://input/one", code=2)
-    desk.connect("input", "one", way.location, {**reads, "encryption": {"key": secrets.token_hex(32)}})
-    desk.run("run", "--", sys.executable, "spy.py", code=3)
-    desk.connect("input", "one", way.location, {**reads, "encryption": {**encryption, "kye": key.hex()}})
-    desk.run("dataset", "check", code=2)
+        workspace.connect("input", "one", location, {**members, "encryption": encryption})
+        workspace.run("cat", "dataset://input/one", code=2)
+    workspace.connect("input", "one", way.location, {**reads, "encryption": {"key": secrets.token_hex(32)}})
+    workspace.run("run", "--", sys.executable, "spy.py", code=3)
+    workspace.connect("input", "one", way.location, {**reads, "encryption": {**encryption, "kye": key.hex()}})
+    workspace.run("dataset", "check", code=2)
     if way.elsewhere is not None:
         with marked.echo(403) as (url, _):
             location, members = way.elsewhere(url)
-            desk.connect("input", "one", location, {**members, "encryption": encryption})
-            desk.run("cp", "dataset://input/one", "no", code=2)
+            workspace.connect("input", "one", location, {**members, "encryption": encryption})
+            workspace.run("cp", "dataset://input/one", "no", code=2)
 
 
 def name_of(way: Way) -> str:

@@ -11,8 +11,8 @@ import pytest
 
 from connectors.errors import StorageUnavailable
 from connectors.storage import retry
-from connectors.storage.http import SteadyFile
-from connectors.storage.retry import PROGRESS, Arriving, Patience
+from connectors.storage.http import StallTimeoutFile
+from connectors.storage.retry import MIN_PROGRESS, RangeBuffer, RetryPolicy
 
 BROKEN = StorageUnavailable("the answer broke off")
 
@@ -27,61 +27,61 @@ def pauses(monkeypatch):
 
 
 def test_tries_that_bring_nothing_are_few_and_their_pauses_grow(pauses):
-    one = Patience()
+    one = RetryPolicy()
     for _ in range(4):
-        one.bear(BROKEN)
+        one.wait(BROKEN)
     with pytest.raises(StorageUnavailable, match="the answer broke off .gave up after 5 requests in a row"):
-        one.bear(BROKEN)
+        one.wait(BROKEN)
     assert pauses == [0.5, 1.0, 2.0, 4.0]
 
 
 def test_progress_lets_the_count_begin_anew_and_is_not_paused_after(pauses):
-    one = Patience(attempts=2)
+    one = RetryPolicy(attempts=2)
     for _ in range(20):
-        one.arrived(PROGRESS)
-        one.bear(BROKEN)
-        one.bear(BROKEN)
+        one.arrived(MIN_PROGRESS)
+        one.wait(BROKEN)
+        one.wait(BROKEN)
         one.arrived(1)
-        one.bear(BROKEN)
+        one.wait(BROKEN)
     assert pauses == [0, 0.5, 0.5] * 20
 
 
 def test_a_little_now_and_then_is_no_progress(pauses, monkeypatch):
     moments = iter(range(0, 10_000, 100))
     monkeypatch.setattr(retry.time, "monotonic", lambda: next(moments))
-    one = Patience()
+    one = RetryPolicy()
     for _ in range(3):
         one.arrived(1)
-        one.bear(BROKEN)
+        one.wait(BROKEN)
     one.arrived(1)
     with pytest.raises(StorageUnavailable, match="no more than 4 bytes came in 300 s"):
-        one.bear(BROKEN)
+        one.wait(BROKEN)
 
 
 @pytest.mark.parametrize(("asked", "paused"), [(7.0, 7.0), (0.0, 0.5), (1e9, 30.0), (None, 0.5)])
 def test_the_pause_that_a_storage_asks_for_is_bounded(pauses, asked, paused):
-    Patience().bear(BROKEN, asked)
+    RetryPolicy().wait(BROKEN, asked)
     assert pauses == [paused]
 
 
 def test_a_range_arrives_in_pieces_and_ends_where_the_object_does(pauses):
-    data, arriving, asked = b"0123456789", Arriving(3, 100), []
-    while not arriving.complete:
-        asked.append((arriving.position, arriving.stop))
-        room = arriving.room(len(data))
-        came = data[arriving.position : arriving.position + 3]
+    data, buffer, asked = b"0123456789", RangeBuffer(3, 100), []
+    while not buffer.complete:
+        asked.append((buffer.position, buffer.stop))
+        room = buffer.room(len(data))
+        came = data[buffer.position : buffer.position + 3]
         room[: len(came)] = came
-        arriving.came(len(came), BROKEN)
-    assert arriving.data == data[3:]
+        buffer.came(len(came), BROKEN)
+    assert buffer.data == data[3:]
     assert asked == [(3, 100), (6, 10), (9, 10)]
 
 
 def test_a_range_arrives_in_the_buffer_that_it_is_given():
     buffer = bytearray(5)
-    arriving = Arriving(2, 7, memoryview(buffer))
-    arriving.room(4)[:] = b"ab"
-    arriving.came(2, BROKEN)
-    assert (arriving.data, bytes(buffer)) == (b"ab", b"ab\0\0\0")
+    buffer = RangeBuffer(2, 7, memoryview(buffer))
+    buffer.room(4)[:] = b"ab"
+    buffer.came(2, BROKEN)
+    assert (buffer.data, bytes(buffer)) == (b"ab", b"ab\0\0\0")
 
 
 @pytest.fixture
@@ -104,8 +104,8 @@ def test_bytes_that_drip_are_given_up(line):
     thread = threading.Thread(target=drip)
     thread.start()
     try:
-        with SteadyFile(ours).makefile() as file, pytest.raises(TimeoutError):
-            file.read(PROGRESS)
+        with StallTimeoutFile(ours).makefile() as file, pytest.raises(TimeoutError):
+            file.read(MIN_PROGRESS)
     finally:
         over.set()
         thread.join()
@@ -114,7 +114,7 @@ def test_bytes_that_drip_are_given_up(line):
 def test_time_in_which_nobody_reads_does_not_count(line):
     ours, theirs = line
     ours.settimeout(0.05)
-    with SteadyFile(ours).makefile() as file:
+    with StallTimeoutFile(ours).makefile() as file:
         for byte in (b"a", b"b", b"c"):
             theirs.send(byte)
             time.sleep(0.06)
@@ -125,7 +125,7 @@ def test_a_head_that_is_cut_is_no_head(line):
     ours, theirs = line
     theirs.send(b"HTTP/1.1 206 Partial Content\r\nContent-Length: 40")
     theirs.close()
-    answer = http.client.HTTPResponse(SteadyFile(ours))  # type: ignore[arg-type]
+    answer = http.client.HTTPResponse(StallTimeoutFile(ours))  # type: ignore[arg-type]
     with pytest.raises(http.client.RemoteDisconnected):
         answer.begin()
     answer.close()

@@ -131,8 +131,8 @@ def test_no_more_is_fetched_at_once_than_the_most():
 
 
 def test_what_is_in_memory_is_told_by_how_quickly_it_comes():
-    assert prefetch.are_at_hand(4 * MIB, 50e-6)
-    assert not prefetch.are_at_hand(4 * MIB, 500e-6)
+    assert prefetch.came_from_memory(4 * MIB, 50e-6)
+    assert not prefetch.came_from_memory(4 * MIB, 500e-6)
 
 
 def test_what_is_in_memory_is_not_fetched_ahead(monkeypatch):
@@ -149,7 +149,7 @@ def test_what_is_in_memory_is_not_fetched_ahead(monkeypatch):
         came = bytearray()
         while size := file.readinto(buffer):
             came += buffer[:size]
-        assert file._ahead._threads is None
+        assert file._prefetcher._threads is None
     assert came == plain_bytes(SIZE)
 
 

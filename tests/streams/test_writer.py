@@ -393,7 +393,7 @@ class TestFailingSinks:
 
     def test_a_sealer_that_cannot_be_made_leaves_nothing_staged(self, sink: Staged) -> None:
         class Broken(Plain):
-            def sealer(self) -> Any:
+            def encryptor(self) -> Any:
                 raise Trouble
 
         with pytest.raises(Trouble):
@@ -402,8 +402,8 @@ class TestFailingSinks:
 
     def test_a_message_over_its_format_s_limit_is_discarded(self, sink: Staged) -> None:
         writer = SealedWriter(sink, GCM.codec(), name="output/result")
-        writer._sealer.sealed = writer._sealer.layout.max_plain // (1 << 18) * (1 << 18)
-        writer._sealer._next = writer._sealer.layout.index(writer._sealer.sealed)
+        writer._encryptor.sealed = writer._encryptor.layout.max_plain // (1 << 18) * (1 << 18)
+        writer._encryptor._next = writer._encryptor.layout.index(writer._encryptor.sealed)
         with pytest.raises(NotSupported, match="output/result: this format holds at most"), writer:
             writer.write(bytes(2 << 20))
         assert sink.stands
@@ -446,7 +446,7 @@ class TestBehind:
             ahead.start()
             ahead.join(0.2)
             assert ahead.is_alive()
-            assert writer._sealer.sealed <= 7 << 20
+            assert writer._encryptor.sealed <= 7 << 20
             sink.go.set()
             ahead.join()
         assert published(sink) == plain_bytes(3 << 20) + plain_bytes(9 << 20)
@@ -465,7 +465,7 @@ class TestBehind:
     def test_a_small_object_is_written_at_once_and_without_a_thread(self, sink: Staged, writer: SealedWriter) -> None:
         with writer:
             writer.write(plain_bytes(1 << 20))
-            assert writer._behind._thread is None
+            assert writer._background._thread is None
         assert sink.calls == ["write", "commit"]
         assert published(sink) == plain_bytes(1 << 20)
 

@@ -231,17 +231,17 @@ class Forger:
         """Return the bundle as the forger passes it on."""
         return canonical_bytes(closed(self.members))
 
-    def shares(self) -> dict[str, RuntimeConfig]:
+    def configs(self) -> dict[str, RuntimeConfig]:
         """Return what the forger would like applications to run on, as far as it holds together, by identifiers."""
         try:
             return {
-                share.identifier: share
-                for share in runtime_configs(Bundle.from_bytes(self.to_bytes()).request).values()
+                config.identifier: config
+                for config in runtime_configs(Bundle.from_bytes(self.to_bytes()).request).values()
             }
         except InvalidDocument:
             return {}
 
-    def is_approved(self, share: RuntimeConfig) -> bool:
+    def is_approved(self, config: RuntimeConfig) -> bool:
         """Tell whether all have truly signed what a share is of, and nobody anything against it, by what is in hand."""
         if self.members["revocations"] or any(one["payload"]["verdict"] != "approve" for one in self.decisions):
             return False
@@ -252,5 +252,5 @@ class Forger:
             for one in self.decisions
             if one["payload"]["request"] == self.digest and one["payload"]["when"] <= self.request["expires"]
         }
-        true = self.agreed.shares.get(share.identifier, share)
-        return owners_in(self.request) <= approving and share.request == self.digest and share == true
+        true = self.agreed.configs.get(config.identifier, config)
+        return owners_in(self.request) <= approving and config.request == self.digest and config == true

@@ -252,9 +252,9 @@ class Agreed:
         return self.bundle.request
 
     @functools.cached_property
-    def shares(self) -> dict[str, RuntimeConfig]:
+    def configs(self) -> dict[str, RuntimeConfig]:
         """What each of its applications runs on, by their identifiers."""
-        return {share.identifier: share for share in runtime_configs(self.request).values()}
+        return {config.identifier: config for config in runtime_configs(self.request).values()}
 
     def __repr__(self) -> str:
         objects, edges = self.request.graph.workflow.objects, self.request.graph.workflow.edges

@@ -21,7 +21,7 @@ import connectors
 import connectors_azure.clients
 import connectors_https.filesystem
 from connectors.errors import ConnectorError
-from connectors.storage.retry import Patience
+from connectors.storage.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,9 +138,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch, *, silence: float = 10.0, longest
         silence: seconds without a byte until a connection counts as broken.
         longest_wait: seconds in which progress has to be made.
     """
-    monkeypatch.setattr(Patience, "first_pause", 0.001)
-    monkeypatch.setattr(Patience, "longest_pause", 0.01)
-    monkeypatch.setattr(Patience, "longest_wait", longest_wait)
+    monkeypatch.setattr(RetryPolicy, "first_pause", 0.001)
+    monkeypatch.setattr(RetryPolicy, "longest_pause", 0.01)
+    monkeypatch.setattr(RetryPolicy, "longest_wait", longest_wait)
     quick = functools.partial(
         connectors_https.client.Limits, backoff=0.001, longest_pause=0.01, read_timeout=silence, connect_timeout=silence
     )

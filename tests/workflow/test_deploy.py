@@ -68,14 +68,14 @@ def deployment(tmp_path) -> Deployment:
 
 
 def test_the_folder_is_read_and_written_as_approved(deployment, tmp_path):
-    share = deployment.run()
+    config = deployment.run()
     app = connectors.load(deployment.root)
     assert {port: sorted(app[port]) for port in app} == {"input": ["conditions"], "output": ["result"]}
     connectors.Dataset(f"file://{tmp_path}/conditions.sealed", {"encryption": {"key": KEY}}).write_bytes(b"38.9")
     assert app["input"]["conditions"].read_bytes() == b"38.9"
     app["output"]["result"].write_bytes(b"one")
     assert (deployment.root / "settings" / "limits.txt").read_bytes() == b"ten"
-    assert RuntimeConfig.from_bytes((deployment.root / "app-config.json").read_bytes()) == share
+    assert RuntimeConfig.from_bytes((deployment.root / "app-config.json").read_bytes()) == config
     for folder, _, files in os.walk(deployment.root):
         assert os.stat(folder).st_mode & 0o077 == 0
         assert all(os.stat(os.path.join(folder, name)).st_mode & 0o077 == 0 for name in files)

@@ -18,7 +18,7 @@ from connectors.workflow.documents.runtime import runtime_configs
 from connectors.workflow.review.difference import apply, compare
 from connectors.workflow.review.picture import draw
 from connectors.workflow.review.wording import in_words
-from connectors.workflow.trust.verification import Bundle, standing, verify
+from connectors.workflow.trust.verification import Bundle, status, verify
 
 SIZES = (8, 16, 32)
 """Applications; there are five datasets for each."""
@@ -91,8 +91,8 @@ class Case:
 
     def verify(self) -> None:
         bundle = Bundle.from_bytes(self.data)
-        share = runtime_configs(bundle.request)["app-0003"]
-        verify(bundle, self.trusted, share.identifier, MEASUREMENT, now=NOW)
+        config = runtime_configs(bundle.request)["app-0003"]
+        verify(bundle, self.trusted, config.identifier, MEASUREMENT, now=NOW)
 
     def runtime(self) -> None:
         assert len(runtime_configs(Bundle.from_bytes(self.data).request)) * 6 == len(self.workflow.objects)
@@ -107,7 +107,7 @@ class Case:
         assert apply(found, graph).workflow == self.next.workflow
 
     def picture(self) -> None:
-        draw(self.graph, standing(self.bundle, self.trusted, NOW))
+        draw(self.graph, status(self.bundle, self.trusted, NOW))
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_a_request_is_written_down_once_however_many_approve_it(written):
     again = Bundle.from_bytes(bundle.to_bytes())
     whole = len(again.request.to_bytes())
     written.clear()
-    found = standing(again, set(request.approvers), NOW)
+    found = status(again, set(request.approvers), NOW)
     assert found.state == "approved"
     assert sum(times for size, times in written.items() if isinstance(size, int) and size > whole / 2) == 1
 

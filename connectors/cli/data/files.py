@@ -109,11 +109,11 @@ def cat(
     Each part comes as it verifies. Look at the exit code before you use what came: 3 means that the rest was not what
     its owner sealed.
     """
-    from connectors.streams import pump  # noqa: PLC0415 - loads the ciphers
+    from connectors.streams import copy_stream  # noqa: PLC0415 - loads the ciphers
 
     with _filesystem(app_config).open(_path(url), "rb") as source:
         target = console.Stdout()
-        pump(source, target)
+        copy_stream(source, target)
         target.flush()
 
 
@@ -136,11 +136,11 @@ def cp(
             f"make {redact_url(odd)} one: connectors dataset new" if odd else "for two local files there is `cp`"
         )
         raise UsageMistake(message)
-    from connectors.streams import pump  # noqa: PLC0415 - loads the ciphers
+    from connectors.streams import copy_stream  # noqa: PLC0415 - loads the ciphers
 
     files = _filesystem(app_config)
     with _reader(files, source) as reader, _writer(files, target) as writer, console.progress("copying") as callback:
-        pump(reader, writer, callback)
+        copy_stream(reader, writer, callback)
 
 
 @contextlib.contextmanager

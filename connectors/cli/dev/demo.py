@@ -74,39 +74,39 @@ def _kept(folder: str) -> str:
 
 def _tell(stage: Stage) -> None:
     """Tell how a sealed table becomes a sealed result."""
-    desk = stage.desk()
-    desk.rent_bucket(BUCKET)
-    desk.write("describe.py", APPLICATION)
-    rows = desk.write_conditions("conditions.csv")
+    workspace = stage.workspace()
+    workspace.rent_bucket(BUCKET)
+    workspace.write("describe.py", APPLICATION)
+    rows = workspace.write_conditions("conditions.csv")
     stage.say("A table of conditions, of patients that do not exist", f"conditions.csv, {rows:,} rows")
-    desk.own_object("conditions", BUCKET, "conditions.csv.sealed")
-    desk.own_object("result", BUCKET, "result.sealed")
+    workspace.own_object("conditions", BUCKET, "conditions.csv.sealed")
+    workspace.own_object("result", BUCKET, "result.sealed")
 
     stage.say("The data owner makes a key, and seals the table of conditions")
-    desk.run("keygen", "clinic.hex")
-    desk.run("encrypt", "-K", "clinic.hex", "-in", "conditions.csv", "-out", "conditions.csv.sealed")
+    workspace.run("keygen", "clinic.hex")
+    workspace.run("encrypt", "-K", "clinic.hex", "-in", "conditions.csv", "-out", "conditions.csv.sealed")
 
     stage.say("… uploads the sealed file, and presigns a URL to download it")
-    desk.run("cp", "conditions.csv.sealed", "dataset://bucket/conditions", "--app-config", "owner")
-    source = desk.presign("GET", BUCKET, "conditions.csv.sealed", "clinic.hex", "input.json")
-    desk.run("dataset", "check", "input.json", "--location", source)
+    workspace.run("cp", "conditions.csv.sealed", "dataset://bucket/conditions", "--app-config", "owner")
+    source = workspace.presign("GET", BUCKET, "conditions.csv.sealed", "clinic.hex", "input.json")
+    workspace.run("dataset", "check", "input.json", "--location", source)
 
     stage.say("The result's owner makes a key too, and presigns a URL to upload to")
-    desk.run("keygen", "lab.hex")
-    target = desk.presign("PUT", BUCKET, "result.sealed", "lab.hex", "output.json")
+    workspace.run("keygen", "lab.hex")
+    target = workspace.presign("PUT", BUCKET, "result.sealed", "lab.hex", "output.json")
 
     stage.say("The platform lays down the app config folder in the enclave")
     for port, name, location, credentials in (
         ("input", "conditions", source, "input.json"),
         ("output", "result", target, "output.json"),
     ):
-        desk.run("dataset", "new", "app-config", port, name, "--location", location, "--credentials", credentials)
+        workspace.run("dataset", "new", "app-config", port, name, "--location", location, "--credentials", credentials)
 
     stage.say("The application runs: it sees a plain file, and the world sees its sealed result")
-    desk.run("run", "--app-config", "app-config", "--", "python", "describe.py")
+    workspace.run("run", "--app-config", "app-config", "--", "python", "describe.py")
 
     stage.say("The result's owner downloads it, opens it and looks")
-    desk.run("cp", "dataset://bucket/result", "result.sealed", "--app-config", "owner")
-    desk.run("decrypt", "-K", "lab.hex", "-in", "result.sealed", "-out", "result.json")
-    printed = desk.run("result", "result.json", "--stdout", quiet=True)
-    desk.show_answer(printed, [desk.path("conditions.csv.sealed"), desk.path("result.sealed")])
+    workspace.run("cp", "dataset://bucket/result", "result.sealed", "--app-config", "owner")
+    workspace.run("decrypt", "-K", "lab.hex", "-in", "result.sealed", "-out", "result.json")
+    printed = workspace.run("result", "result.json", "--stdout", quiet=True)
+    workspace.show_answer(printed, [workspace.path("conditions.csv.sealed"), workspace.path("result.sealed")])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["APPLICATION", "Desk", "Stage", "object_store"]
+__all__ = ["APPLICATION", "Stage", "Workspace", "object_store"]
 
 PATIENTS = 1200
 DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
@@ -82,15 +82,15 @@ class Stage:
         """Tell what comes next."""
         self.console.print(f"\n[bold cyan]{title}[/]" + (f"\n[dim]{detail}[/]" if detail else ""))
 
-    def desk(self, name: str = "") -> Desk:
+    def workspace(self, name: str = "") -> Workspace:
         """Return a person's place, with a folder of that name; without one, the stage is theirs."""
         folder = os.path.join(self.folder, name)
         os.makedirs(folder, exist_ok=True)
-        return Desk(self, name, folder)
+        return Workspace(self, name, folder)
 
 
 @dataclass(frozen=True)
-class Desk:
+class Workspace:
     """One person's place: a folder, and the commands that they type there."""
 
     stage: Stage

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from connectors.cli.dev.demo_stage import APPLICATION
 
 if TYPE_CHECKING:
-    from connectors.cli.dev.demo_stage import Desk, Stage
+    from connectors.cli.dev.demo_stage import Stage, Workspace
 
 __all__ = ["tell_workflow"]
 
@@ -24,14 +24,14 @@ PARTIES = {"clinic": "Clinic A", "lab": "Lab B", "registry": "Registry C"}
 
 
 class _People(NamedTuple):
-    clinic: Desk
-    lab: Desk
-    registry: Desk
+    clinic: Workspace
+    lab: Workspace
+    registry: Workspace
 
 
 def tell_workflow(stage: Stage) -> None:
     """Tell how three parties come to an application that all of them approve, and what it then answers."""
-    people = _People(*(stage.desk(name) for name in PARTIES))
+    people = _People(*(stage.workspace(name) for name in PARTIES))
     trusted = _meet(stage, people)
     _bring(stage, people)
     _connect(stage, people)
@@ -46,13 +46,13 @@ def _meet(stage: Stage, people: _People) -> dict[str, str]:
         "Three people make a key each to sign with", "unencrypted, as this is a demo; else a passphrase is asked for"
     )
     digests = {}
-    for desk, (name, party) in zip(people, PARTIES.items(), strict=True):
+    for workspace, (name, party) in zip(people, PARTIES.items(), strict=True):
         options = ("--party-name", party, "--contact", f"data@{name}.example", "--unencrypted")
-        digests[name] = desk.run("identity", "new", name, *options).strip()
-        desk.quietly("identity", "export", "--out", f"../{name}.json")
+        digests[name] = workspace.run("identity", "new", name, *options).strip()
+        workspace.quietly("identity", "export", "--out", f"../{name}.json")
     stage.say("They tell each other who they are, and compare the digests")
-    for desk in people:
-        desk.run("identity", "trust", *(f"../{name}.json" for name in PARTIES), "--yes")
+    for workspace in people:
+        workspace.run("identity", "trust", *(f"../{name}.json" for name in PARTIES), "--yes")
     return digests
 
 
@@ -106,9 +106,9 @@ def _connect(stage: Stage, people: _People) -> None:
     registry.run("workflow", "export", NAME, "--out", "../draft.json", "--force")
 
 
-def _define(desk: Desk, name: str, location: str, direction: str, *options: str) -> None:
+def _define(workspace: Workspace, name: str, location: str, direction: str, *options: str) -> None:
     where = ("--location", location, "--direction", direction, "--credentials", "credentials.json")
-    desk.run("workflow", "dataset", name, *where, *options, quiet=True)
+    workspace.run("workflow", "dataset", name, *where, *options, quiet=True)
 
 
 def _approve(stage: Stage, people: _People) -> None:
@@ -120,15 +120,15 @@ def _approve(stage: Stage, people: _People) -> None:
     lab.run("workflow", "export", NAME, "--out", "../request.json")
 
     stage.say("Everybody is shown what reaches whom, before they sign")
-    for desk in (clinic, registry):
-        desk.run("workflow", "import", "../request.json", quiet=True)
+    for workspace in (clinic, registry):
+        workspace.run("workflow", "import", "../request.json", quiet=True)
     clinic.run("workflow", "reach", NAME)
-    for desk in people:
-        desk.run("workflow", "approve", NAME, "--yes", quiet=True)
+    for workspace in people:
+        workspace.run("workflow", "approve", NAME, "--yes", quiet=True)
 
     stage.say("They give each other what they have signed: now it is approved, and nobody can change a byte of it")
-    for desk in (clinic, registry):
-        desk.run("workflow", "export", NAME, "--out", f"../{desk.name}-said.json")
+    for workspace in (clinic, registry):
+        workspace.run("workflow", "export", NAME, "--out", f"../{workspace.name}-said.json")
     lab.run("workflow", "import", "../clinic-said.json", "../registry-said.json", quiet=True)
     lab.run("workflow", "status", NAME)
     lab.run("workflow", "picture", NAME, "--out", "../approved.svg")
@@ -139,10 +139,10 @@ def _run(stage: Stage, people: _People, trusted: dict[str, str]) -> None:
     """Let the enclave verify it all, and the application run."""
     clinic, lab, registry = people
     identifier = lab.quietly("workflow", "identifiers", NAME).split()[0]
-    enclave = stage.desk("enclave")
+    enclave = stage.workspace("enclave")
     options = ["--identifier", identifier, "--measurement", MEASUREMENT]
-    for desk in (clinic, registry):
-        options += ["--credentials", _hand_over_credentials(desk)]
+    for workspace in (clinic, registry):
+        options += ["--credentials", _hand_over_credentials(workspace)]
     for digest in trusted.values():
         options += ["--trust", digest]
 
@@ -158,7 +158,7 @@ def _run(stage: Stage, people: _People, trusted: dict[str, str]) -> None:
     enclave.run("run", "--app-config", "app-config", "--", "python", "app-config/describe.py")
 
 
-def _hand_over_credentials(owner: Desk) -> str:
+def _hand_over_credentials(owner: Workspace) -> str:
     """Give the enclave the credentials that an owner keeps beside their key; return the file's name as it sees it."""
     folder = owner.path(os.path.join("identities", owner.name, "credentials"))
     (name,) = os.listdir(folder)
@@ -167,7 +167,7 @@ def _hand_over_credentials(owner: Desk) -> str:
     return handed
 
 
-def _open(stage: Stage, registry: Desk, clinic: Desk) -> None:
+def _open(stage: Stage, registry: Workspace, clinic: Workspace) -> None:
     stage.say("The registry downloads the result, opens it and looks")
     registry.run("cp", "dataset://bucket/result", "result.sealed", "--app-config", "owner")
     registry.run("decrypt", "-K", "key.hex", "-in", "result.sealed", "-out", "result.json")

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from connectors.workflow.documents.drafts import Draft
-    from connectors.workflow.documents.kinds import Said
+    from connectors.workflow.documents.kinds import Statement
     from connectors.workflow.documents.model import Document
     from connectors.workflow.documents.requests import Request
     from connectors.workflow.store.folder import Store
     from connectors.workflow.trust.identities import Identities, Identity
     from connectors.workflow.trust.signing import Envelope
-    from connectors.workflow.trust.verification import Bundle, Standing
+    from connectors.workflow.trust.verification import Bundle, Status
 
 __all__ = [
     "Acting",
@@ -50,7 +50,7 @@ __all__ = [
     "read_passed",
     "say_lines",
     "signed",
-    "standing_of",
+    "status_of",
 ]
 
 STORE_VARIABLE = "CONNECTORS_STORE"
@@ -234,7 +234,7 @@ def confirm(question: str, *, yes: bool) -> None:
 
 
 def signed(
-    said: Said,
+    statement: Statement,
     request: Request,
     identity: Identity,
     doing: str,
@@ -246,7 +246,7 @@ def signed(
     """Show what a signature will be over, ask, and sign.
 
     Args:
-        said: what is said to the request.
+        statement: what is said to the request.
         request: what it is said to.
         identity: whose key signs.
         doing: what they do by it: "approves".
@@ -261,16 +261,16 @@ def signed(
     if not as_json:
         say_lines([f"{name} {doing}:", *request_lines(request)])
     confirm(f"Sign this as {name}?", yes=yes)
-    return sign(said, identity.signer(_secrets_of(passphrase_file)))
+    return sign(statement, identity.signer(_secrets_of(passphrase_file)))
 
 
-def standing_of(bundle: Bundle, known: Identities) -> Standing:
+def status_of(bundle: Bundle, known: Identities) -> Status:
     """Return how a request stands, for somebody who trusts all of its parties.
 
     Raises:
         NotApproved: they do not; the message says what to do.
     """
-    from connectors.workflow.trust.verification import standing  # noqa: PLC0415 - the extra
+    from connectors.workflow.trust.verification import status  # noqa: PLC0415 - the extra
 
     request, trusted = bundle.request, known.trusted()
     strangers = sorted({request.requester, *request.approvers} - trusted.keys())
@@ -281,7 +281,7 @@ def standing_of(bundle: Bundle, known: Identities) -> Standing:
             "connectors identity trust DIGEST"
         )
         raise NotApproved(message)
-    return standing(bundle, trusted)
+    return status(bundle, trusted)
 
 
 def pairs(given: Sequence[str] | None, option: str) -> dict[str, str]:

@@ -19,16 +19,16 @@ from connectors.cli.workflow.context import (
     identities,
     open_store,
     signed,
-    standing_of,
+    status_of,
 )
 from connectors.errors import ConfigError, NotApproved
 
 if TYPE_CHECKING:
-    from connectors.workflow.documents.kinds import Decision, Said
+    from connectors.workflow.documents.kinds import Decision, Statement
     from connectors.workflow.documents.requests import Request
     from connectors.workflow.store.folder import Store
     from connectors.workflow.trust.identities import Identity
-    from connectors.workflow.trust.verification import Standing
+    from connectors.workflow.trust.verification import Status
 
 __all__ = ["register"]
 
@@ -126,19 +126,19 @@ class _Matter:
     identity: Identity
     request: Request
 
-    def expect(self, state: str, otherwise: str, *, with_strangers: bool = False) -> Standing:
+    def expect(self, state: str, otherwise: str, *, with_strangers: bool = False) -> Status:
         """Return how the request stands.
 
         Raises:
             NotApproved: otherwise than expected; or one of its parties is not trusted, and it matters.
         """
-        from connectors.workflow.trust.verification import describe, standing  # noqa: PLC0415 - the extra
+        from connectors.workflow.trust.verification import describe, status  # noqa: PLC0415 - the extra
 
         bundle = self.store.bundle(self.request)
         if with_strangers:
-            found = standing(bundle, {self.request.requester, *self.request.approvers})
+            found = status(bundle, {self.request.requester, *self.request.approvers})
         else:
-            found = standing_of(bundle, identities())
+            found = status_of(bundle, identities())
         if found.state != state:
             message = f"{describe(self.request, found)}; {otherwise}"
             raise NotApproved(message)
@@ -152,16 +152,16 @@ class _Matter:
         party = self.identity.party.digest
         return Decision.make(request=self.request.digest, party=party, verdict=verdict, reason=reason, when=when)
 
-    def sign(self, said: Said, doing: str, passphrase_file: str | None, *, yes: bool, as_json: bool) -> None:
+    def sign(self, statement: Statement, doing: str, passphrase_file: str | None, *, yes: bool, as_json: bool) -> None:
         """Show what a signature will be over, ask, sign, and keep what was signed."""
-        from connectors.cli.workflow.render import standing_json  # noqa: PLC0415 - the extra
-        from connectors.workflow.trust.verification import standing  # noqa: PLC0415 - the extra
+        from connectors.cli.workflow.render import status_json  # noqa: PLC0415 - the extra
+        from connectors.workflow.trust.verification import status  # noqa: PLC0415 - the extra
 
-        envelope = signed(said, self.request, self.identity, doing, passphrase_file, yes=yes, as_json=as_json)
+        envelope = signed(statement, self.request, self.identity, doing, passphrase_file, yes=yes, as_json=as_json)
         self.store.say(self.request, envelope)
         if as_json:
             bundle = self.store.bundle(self.request)
-            found = standing(bundle, {self.request.requester, *self.request.approvers})
-            console.say_json(standing_json(bundle, found))
+            found = status(bundle, {self.request.requester, *self.request.approvers})
+            console.say_json(status_json(bundle, found))
         else:
             console.note("Signed. Export the request to give your answer to the others.")

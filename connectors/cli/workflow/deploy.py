@@ -63,7 +63,7 @@ def deploy(
     from connectors.workflow.trust.verification import Bundle  # noqa: PLC0415 - the extra
 
     opened = _opened(credentials or ())
-    share = lay_down(
+    config = lay_down(
         Bundle.from_bytes(data),
         root,
         trusted=known.trusted() if trust is None else set(trust),
@@ -72,10 +72,12 @@ def deploy(
         release=lambda approved: _release(approved, opened, known),
     )
     if as_json:
-        ports = {port: sorted(connections) for port, connections in share.ports.items()}
-        console.say_json({"root": root, "object": share.object, "identifier": share.identifier, "ports": ports})
+        ports = {port: sorted(connections) for port, connections in config.ports.items()}
+        console.say_json({"root": root, "object": config.object, "identifier": config.identifier, "ports": ports})
         return
-    console.note(f"Wrote {root}, the app config of {share.object!r}; run it with: connectors run --app-config {root} …")
+    console.note(
+        f"Wrote {root}, the app config of {config.object!r}; run it with: connectors run --app-config {root} …"
+    )
 
 
 def _opened(files: Sequence[str]) -> dict[str, OpenedCredentials]:
@@ -87,11 +89,11 @@ def _opened(files: Sequence[str]) -> dict[str, OpenedCredentials]:
 
 
 def _release(
-    share: RuntimeConfig, opened: dict[str, OpenedCredentials], known: Identities
+    config: RuntimeConfig, opened: dict[str, OpenedCredentials], known: Identities
 ) -> dict[str, OpenedCredentials]:
     """Return the credentials of a share's datasets: from the files, or kept by an identity on this machine."""
     released = {}
-    for connections in share.ports.values():
+    for connections in config.ports.values():
         for connection in connections.values():
             dataset = connection.dataset
             if dataset is None:

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from connectors.workflow.documents.kinds import End
     from connectors.workflow.documents.model import Document
     from connectors.workflow.documents.requests import Request
-    from connectors.workflow.trust.verification import Bundle, Standing
+    from connectors.workflow.trust.verification import Bundle, Status
 
 __all__ = [
     "document_lines",
     "graph_json",
     "graph_lines",
     "request_lines",
-    "standing_json",
-    "standing_lines",
+    "status_json",
+    "status_lines",
     "title",
 ]
 
@@ -120,17 +120,17 @@ def title(graph: Graph) -> str:
     return f"{graph.workflow.name!r}, version {graph.workflow.version}"
 
 
-def standing_lines(bundle: Bundle, found: Standing) -> list[str]:
+def status_lines(bundle: Bundle, found: Status) -> list[str]:
     """Return who has said what."""
     names = Names(bundle.request.graph)
     rows = [
         (names.party(bundle.request.party(row["digest"])), row["says"], repr(row["reason"]) if "reason" in row else "")
-        for row in _said(bundle, found)
+        for row in _statements(bundle, found)
     ]
     return [f"approvals: {found.state}", *columns(rows)]
 
 
-def standing_json(bundle: Bundle, found: Standing) -> dict[str, Any]:
+def status_json(bundle: Bundle, found: Status) -> dict[str, Any]:
     """Return how a request stands, as JSON has it."""
     request = bundle.request
     workflow = request.graph.workflow
@@ -142,11 +142,11 @@ def standing_json(bundle: Bundle, found: Standing) -> dict[str, Any]:
         "created": request.created,
         "expires": request.expires,
         "state": found.state,
-        "parties": _said(bundle, found),
+        "parties": _statements(bundle, found),
     }
 
 
-def _said(bundle: Bundle, found: Standing) -> list[dict[str, str]]:
+def _statements(bundle: Bundle, found: Status) -> list[dict[str, str]]:
     when = {(one := envelope.document(Decision)).party: one.when for envelope in bundle.decisions}
     rows = []
     for digest in bundle.request.approvers:
@@ -165,7 +165,7 @@ def _said(bundle: Bundle, found: Standing) -> list[dict[str, str]]:
 
 def identifiers(request: Request) -> dict[str, str]:
     """Return the identifier of each application of a request, by its id."""
-    return {name: share.identifier for name, share in runtime_configs(request).items()}
+    return {name: config.identifier for name, config in runtime_configs(request).items()}
 
 
 def document_lines(document: Document) -> list[str]:

@@ -22,7 +22,7 @@ from connectors.cli.workflow.context import (
     open_store,
     say_lines,
     signed,
-    standing_of,
+    status_of,
 )
 from connectors.errors import InvalidDocument, NotApproved
 
@@ -121,7 +121,7 @@ def _requests(store: Store, known: Identities, own: dict[str, str], *, everythin
         decided = {envelope.document(Decision).party for envelope in bundle.decisions}
         mine = [own[digest] for digest in request.approvers if digest in own and digest not in decided]
         try:
-            state: str = standing_of(bundle, known).state
+            state: str = status_of(bundle, known).state
         except NotApproved:
             state = "with a party that you do not trust"
         waits = bool(mine) and state not in ("declined", "expired", "revoked")
@@ -202,13 +202,13 @@ def _show_request(store: Store, request: Request, *, as_json: bool) -> None:
     stands: dict[str, Any]
     try:
         bundle = store.bundle(request)
-        found = standing_of(bundle, identities())
+        found = status_of(bundle, identities())
     except NotApproved as error:
         stands = {"state": None, "problem": str(error)}
         lines = [f"approvals: they say nothing yet: {error}"]
     else:
-        stands = render.standing_json(bundle, found)
-        lines = render.standing_lines(bundle, found)
+        stands = render.status_json(bundle, found)
+        lines = render.status_lines(bundle, found)
     if as_json:
         console.say_json({"request": request.digest, **render.graph_json(request.graph), **stands})
     else:
@@ -218,16 +218,16 @@ def _show_request(store: Store, request: Request, *, as_json: bool) -> None:
 def status(what: Asked, *, store: StoreFolder = None, as_json: AsJson = False) -> None:
     """Tell how a request stands: pending, approved, declined, expired or revoked, and by whom."""
     kept = open_store(store)
-    from connectors.cli.workflow.render import standing_json, standing_lines  # noqa: PLC0415 - the extra
+    from connectors.cli.workflow.render import status_json, status_lines  # noqa: PLC0415 - the extra
     from connectors.workflow.documents.requests import Request  # noqa: PLC0415 - the extra
     from connectors.workflow.trust.verification import describe  # noqa: PLC0415 - the extra
 
     bundle = kept.bundle(kept.find(what, Request))
-    found = standing_of(bundle, identities())
+    found = status_of(bundle, identities())
     if as_json:
-        console.say_json(standing_json(bundle, found))
+        console.say_json(status_json(bundle, found))
     else:
-        say_lines([f"{found.state}: {describe(bundle.request, found)}", *standing_lines(bundle, found)[1:]])
+        say_lines([f"{found.state}: {describe(bundle.request, found)}", *status_lines(bundle, found)[1:]])
 
 
 def identifiers(what: Asked, *, store: StoreFolder = None, as_json: AsJson = False) -> None:
@@ -242,12 +242,12 @@ def identifiers(what: Asked, *, store: StoreFolder = None, as_json: AsJson = Fal
     from connectors.workflow.trust.verification import describe  # noqa: PLC0415 - the extra
 
     request = kept.find(what, Request)
-    found = standing_of(kept.bundle(request), identities())
+    found = status_of(kept.bundle(request), identities())
     if found.state != "approved":
         raise NotApproved(describe(request, found))
-    shares = render.identifiers(request)
+    configs = render.identifiers(request)
     if as_json:
-        console.say_json(shares)
+        console.say_json(configs)
     else:
-        for name, identifier in shares.items():
+        for name, identifier in configs.items():
             say_lines([f"{identifier}  {name}"])

@@ -88,10 +88,10 @@ def picture(
     """
     found = find_bundle(what, store)
     from connectors.workflow.review.picture import draw  # noqa: PLC0415 - loads pydantic
-    from connectors.workflow.trust.verification import standing  # noqa: PLC0415
+    from connectors.workflow.trust.verification import status  # noqa: PLC0415
 
     graph = found.request.graph
-    drawn = draw(graph, standing(found, found.request.documents))
+    drawn = draw(graph, status(found, found.request.documents))
     if out == "-":
         if force:
             message = "--force replaces a file, and none is named: --out FILE"

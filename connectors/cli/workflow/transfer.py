@@ -82,7 +82,7 @@ def import_(
                     {"digest": digest, "kind": document.kind, "name": name_of(document), "new": digest in added}
                     for digest, document in passed.documents.items()
                 ],
-                "said": 0 if bundle is None else len(bundle.said),
+                "said": 0 if bundle is None else len(bundle.statements),
                 "said_new": len(added - passed.documents.keys()),
                 "drafts": [
                     {"name": name, "revision": draft.revision, "new": name in passed.drafts_changed}

@@ -22,7 +22,7 @@ from connectors.workflow.documents.canonical import canonical_bytes, digest_of
 from connectors.workflow.documents.model import Base64, Digest, Document, Labels, Line, Moment, Name, Part, Text
 
 __all__ = [
-    "SAID",
+    "STATEMENTS",
     "AppConfig",
     "Application",
     "Build",
@@ -36,7 +36,7 @@ __all__ = [
     "Placeholder",
     "PublicKey",
     "Revocation",
-    "Said",
+    "Statement",
     "Submission",
     "Workflow",
 ]
@@ -259,7 +259,7 @@ class Workflow(Document):
         return self
 
 
-class Said(Document):
+class Statement(Document):
     """What one party says to a request; it counts when that party has signed it.
 
     Attributes:
@@ -273,13 +273,13 @@ class Said(Document):
     when: Moment
 
 
-class Submission(Said):
+class Submission(Statement):
     """What the requester says: that it is they who ask. Without it, anybody could ask in their name."""
 
     kind = "submission"
 
 
-class Decision(Said):
+class Decision(Statement):
     """What one of those who are asked says.
 
     Attributes:
@@ -299,7 +299,7 @@ class Decision(Said):
         return self
 
 
-class Revocation(Said):
+class Revocation(Statement):
     """What one of those who were asked says when an approved request is not to be relied on any more."""
 
     kind = "revocation"
@@ -307,5 +307,5 @@ class Revocation(Said):
     reason: Text
 
 
-SAID: tuple[type[Said], ...] = (Submission, Decision, Revocation)
+STATEMENTS: tuple[type[Statement], ...] = (Submission, Decision, Revocation)
 """All that can be said to a request."""

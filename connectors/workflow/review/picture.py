@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from connectors.workflow.documents.graph import Graph
-    from connectors.workflow.trust.verification import Standing
+    from connectors.workflow.trust.verification import Status
 
 __all__ = ["draw"]
 
@@ -98,12 +98,12 @@ class _Box:
         return self.head + (ports * PORT_LINE + 4 if ports else 0)
 
 
-def draw(graph: Graph, standing: Standing | None = None) -> str:
+def draw(graph: Graph, status: Status | None = None) -> str:
     """Return an SVG of a workflow.
 
     Args:
         graph: the workflow with what it refers to.
-        standing: who has approved; shown beside each owner.
+        status: who has approved; shown beside each owner.
     """
     boxes = {name: _box(graph, name) for name in sorted(graph.nodes)}
     for edge in graph.workflow.edges:
@@ -117,7 +117,7 @@ def draw(graph: Graph, standing: Standing | None = None) -> str:
     for box in boxes.values():
         for ports in (box.reads, box.writes):
             _sort_ports(ports, shift)
-    title, subtitle = graph.workflow.name, _subtitle(graph, standing)
+    title, subtitle = graph.workflow.name, _subtitle(graph, status)
     width = (
         max(found.width, min(max(_length(title, SIZES["title"]), _length(subtitle, SIZES["id"])), WIDEST_HEAD))
         + 2 * MARGIN
@@ -134,7 +134,7 @@ def draw(graph: Graph, standing: Standing | None = None) -> str:
         _line("id", MARGIN, 68, subtitle, width - 2 * MARGIN),
         "</svg>",
         *_links(graph, boxes, shift, dict(zip(links, found.bends, strict=True))),
-        *(piece for name, box in boxes.items() for piece in _drawn(name, box, shift[name], standing)),
+        *(piece for name, box in boxes.items() for piece in _drawn(name, box, shift[name], status)),
         "</svg>\n",
     ]
     return "\n".join(parts)
@@ -162,14 +162,14 @@ def _box(graph: Graph, name: str) -> _Box:
     return _Box(node.wanted, "wanted", purpose, owners, "", placeholder=True, title=title)
 
 
-def _subtitle(graph: Graph, standing: Standing | None) -> str:
+def _subtitle(graph: Graph, status: Status | None) -> str:
     apps = sum(graph.is_app(name) for name in graph.nodes)
     counts = [_counted(len(graph.nodes) - apps, "dataset"), _counted(apps, "application")]
     text = f"version {graph.workflow.version}, {', '.join(counts)}"
-    if standing is None:
+    if status is None:
         return text
     asked = len(graph.owners())
-    return f"{text}; {standing.state}: approved by {len(standing.approved):,} of {_counted(asked, 'party')}"
+    return f"{text}; {status.state}: approved by {len(status.approved):,} of {_counted(asked, 'party')}"
 
 
 def _counted(count: int, noun: str) -> str:
@@ -229,7 +229,7 @@ def _curve(points: Sequence[tuple[float, float]]) -> str:
     return "".join(path)
 
 
-def _drawn(name: str, box: _Box, corner: tuple[float, float], standing: Standing | None) -> Iterator[str]:
+def _drawn(name: str, box: _Box, corner: tuple[float, float], status: Status | None) -> Iterator[str]:
     x, y = corner
     round_ = 22 if box.kind == "dataset" else 7
     place = f'x="{_n(x)}" y="{_n(y)}" width="{WIDTH}" height="{_n(box.height)}"'
@@ -245,9 +245,9 @@ def _drawn(name: str, box: _Box, corner: tuple[float, float], standing: Standing
         yield _line("id", WIDTH - 16, below, box.use, 60, anchor="end")
     for text, digest in box.owners:
         below += LINE
-        yield _line("owner", TEXT_LEFT, below, text, ROOM - (24 if standing else 0))
-        if standing is not None:
-            mark = _mark(digest, standing)
+        yield _line("owner", TEXT_LEFT, below, text, ROOM - (24 if status else 0))
+        if status is not None:
+            mark = _mark(digest, status)
             yield f'<text class="{mark}" x="{WIDTH - 28}" y="{below}">{_MARKS[mark]}<title>{mark}</title></text>'
     if box.reads or box.writes:
         yield f'<path class="rule" d="M0 {_n(box.head - 3)}h{WIDTH}"/>'
@@ -263,10 +263,10 @@ def _drawn(name: str, box: _Box, corner: tuple[float, float], standing: Standing
     yield "</g>"
 
 
-def _mark(digest: str, standing: Standing) -> str:
-    if digest in standing.against:
+def _mark(digest: str, status: Status) -> str:
+    if digest in status.against:
         return "against"
-    return "approved" if digest in standing.approved else "missing"
+    return "approved" if digest in status.approved else "missing"
 
 
 def _line(style: str, x: float, y: float, text: str, room: float, *, anchor: str = "start") -> str:

@@ -24,14 +24,14 @@ from connectors.workflow.documents.canonical import digest_of, parse_canonical
 from connectors.workflow.documents.drafts import Draft
 from connectors.workflow.documents.graph import Graph
 from connectors.workflow.documents.kinds import (
-    SAID,
+    STATEMENTS,
     AppConfig,
     Application,
     Dataset,
     Decision,
     Placeholder,
     Revocation,
-    Said,
+    Statement,
     Submission,
     Workflow,
 )
@@ -39,7 +39,7 @@ from connectors.workflow.documents.model import Document
 from connectors.workflow.documents.requests import KINDS, Request
 from connectors.workflow.files import locked, read, replace, write_once
 from connectors.workflow.trust.signing import Envelope, payload_type
-from connectors.workflow.trust.verification import Bundle, standing, verified
+from connectors.workflow.trust.verification import Bundle, status, verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,13 +215,13 @@ class Store:
         The request is written last: wherever one lies, who asks has signed it, and that lies there too.
 
         Raises:
-            InvalidDocument, NotApproved: as `standing` says, whoever is trusted.
+            InvalidDocument, NotApproved: as `status` says, whoever is trusted.
             InvalidDocument: something else stands in the place of a document.
         """
         request = bundle.request
-        standing(bundle, request.documents)
+        status(bundle, request.documents)
         files: list[tuple[str, Envelope | Document]] = [
-            *((self._said_path(request, one.digest), one) for one in bundle.said),
+            *((self._statement_path(request, one.digest), one) for one in bundle.statements),
             *((self._path(one.digest), one) for one in (*request.parsed.values(), request)),
         ]
         return [one.digest for path, one in files if self._write(path, one.to_bytes())]
@@ -244,11 +244,11 @@ class Store:
         Raises:
             InvalidDocument, NotApproved: it is not about the request, or not by who is named in it.
         """
-        verified(request, envelope, *SAID)
-        self._write(self._said_path(request, envelope.digest), envelope.to_bytes())
+        verified(request, envelope, *STATEMENTS)
+        self._write(self._statement_path(request, envelope.digest), envelope.to_bytes())
         return envelope.digest
 
-    def said(self, request: Request) -> list[Envelope]:
+    def statements(self, request: Request) -> list[Envelope]:
         """Return all that was said to a request, each verified, in the order of the envelopes' digests.
 
         Raises:
@@ -256,13 +256,13 @@ class Store:
         """
         found = []
         for digest in _digests_in(os.path.join(self.folder, "said", request.digest)):
-            path = self._said_path(request, digest)
+            path = self._statement_path(request, digest)
             with _naming(path):
                 data = read(path)
                 if data is not None:
                     _check_digest(data, digest)
                     envelope = Envelope.from_bytes(data)
-                    verified(request, envelope, *SAID)
+                    verified(request, envelope, *STATEMENTS)
                     found.append(envelope)
         return found
 
@@ -273,20 +273,20 @@ class Store:
         before the later. So it does not matter in which order copies of the store are merged.
 
         Raises:
-            InvalidDocument: as `said` says.
+            InvalidDocument: as `statements` says.
             NotApproved: the requester has not signed that they ask, as far as is known here.
         """
-        said = self.said(request)
-        submissions = _first(said, Submission)
+        statements = self.statements(request)
+        submissions = _first(statements, Submission)
         if not submissions:
             message = (
                 f"{self._path(request.digest)}: it says that {request.party(request.requester).name!r} asks, who has "
                 "not signed that here; import what they have exported, or move the file away"
             )
             raise NotApproved(message)
-        return Bundle(request, submissions[0], _first(said, Decision), _first(said, Revocation))
+        return Bundle(request, submissions[0], _first(statements, Decision), _first(statements, Revocation))
 
-    def _said_path(self, request: Request, digest: str) -> str:
+    def _statement_path(self, request: Request, digest: str) -> str:
         return os.path.join(self.folder, "said", request.digest, f"{digest}.json")
 
     # Drafts
@@ -396,9 +396,9 @@ def _check_digest(data: bytes, digest: str) -> None:
         raise InvalidDocument(message)
 
 
-def _first(said: list[Envelope], kind: type[Said]) -> tuple[Envelope, ...]:
+def _first(statements: list[Envelope], kind: type[Statement]) -> tuple[Envelope, ...]:
     ordered = []
-    for envelope in said:
+    for envelope in statements:
         if envelope.payload_type == payload_type(kind):
             one = envelope.document(kind)
             approves = isinstance(one, Decision) and one.verdict == "approve"

@@ -1,7 +1,7 @@
 """What is passed from one store to another, in one file: a request with what was said to it, or documents and drafts.
 
 A file from somebody else is verified as a whole before anything of it is kept, and keeping it twice changes nothing.
-Documents that are not asked about yet travel in a *parcel*, with all that they refer to::
+Documents that are not asked about yet travel in a *archive*, with all that they refer to::
 
     {"schema": "enclave-connectors workflow parcel 1", "documents": {digest: document}, "drafts": {name: draft}}
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Passed", "export_documents", "export_draft", "export_request", "receive"]
 
-_PARCEL = "enclave-connectors workflow parcel 1"
+_ARCHIVE = "enclave-connectors workflow parcel 1"
 
 
 @dataclass
@@ -53,23 +53,23 @@ def export_request(store: Store, request: Request) -> bytes:
 
 
 def export_documents(store: Store, *documents: Document) -> bytes:
-    """Return a parcel of documents, with all that they refer to."""
-    return _parcel(store, documents, {})
+    """Return a archive of documents, with all that they refer to."""
+    return _archive(store, documents, {})
 
 
 def export_draft(store: Store, name: str) -> bytes:
-    """Return a parcel of a draft, with all that it refers to."""
+    """Return a archive of a draft, with all that it refers to."""
     draft = store.draft(name)
-    return _parcel(store, (draft,), {name: draft})
+    return _archive(store, (draft,), {name: draft})
 
 
-def _parcel(store: Store, documents: tuple[Document, ...], drafts: dict[str, Draft]) -> bytes:
+def _archive(store: Store, documents: tuple[Document, ...], drafts: dict[str, Draft]) -> bytes:
     everything: dict[str, Document] = {}
     for document in documents:
         everything |= store.closure(document)
     return canonical_bytes(
         {
-            "schema": _PARCEL,
+            "schema": _ARCHIVE,
             "documents": {digest: document.members() for digest, document in everything.items()},
             "drafts": {name: draft.members() for name, draft in drafts.items()},
         }
@@ -77,7 +77,7 @@ def _parcel(store: Store, documents: tuple[Document, ...], drafts: dict[str, Dra
 
 
 def receive(store: Store, data: bytes) -> Passed:
-    """Keep what came in a file: a bundle, a parcel, or a document alone.
+    """Keep what came in a file: a bundle, a archive, or a document alone.
 
     Raises:
         InvalidDocument: it is none of these, or something in it breaks a rule.
@@ -113,26 +113,26 @@ def _drop_submitted(store: Store, request: Request) -> None:
 def _parse(data: bytes) -> Passed:
     members = parse_canonical(data)
     schema = str(members.get("schema"))
-    if schema == _PARCEL:
-        return _parse_parcel(members)
+    if schema == _ARCHIVE:
+        return _parse_archive(members)
     if schema in KINDS:
         document = KINDS[schema].from_members(members)
         return Passed({document.digest: document})
     if "request" not in members or "decisions" not in members:
-        message = "this is neither a bundle, nor a parcel, nor a document of a workflow"
+        message = "this is neither a bundle, nor a archive, nor a document of a workflow"
         raise InvalidDocument(message)
     bundle = Bundle.from_bytes(data)
     return Passed({**bundle.request.parsed, bundle.request.digest: bundle.request}, bundle)
 
 
-def _parse_parcel(members: dict[str, Any]) -> Passed:
+def _parse_archive(members: dict[str, Any]) -> Passed:
     documents, drafts = members.get("documents"), members.get("drafts")
     if set(members) != {"schema", "documents", "drafts"} or not (_holds_objects(documents) and _holds_objects(drafts)):
-        message = "the parcel has the members schema, documents and drafts, the latter two with documents by name"
+        message = "the archive has the members schema, documents and drafts, the latter two with documents by name"
         raise InvalidDocument(message)
     for name in drafts or {}:
         if not is_draft_name(name):
-            message = f"the parcel holds a draft that is called {name!r}, which no draft here can be called"
+            message = f"the archive holds a draft that is called {name!r}, which no draft here can be called"
             raise InvalidDocument(message)
     return Passed(
         parse_documents(documents or {}),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from connectors.errors import InvalidDocument, NotApproved
 from connectors.workflow.documents.canonical import canonical_bytes, digest_of, parse_canonical
-from connectors.workflow.documents.kinds import Decision, Revocation, Said, Submission
+from connectors.workflow.documents.kinds import Decision, Revocation, Statement, Submission
 from connectors.workflow.documents.model import moment_of
 from connectors.workflow.documents.requests import Request
 from connectors.workflow.documents.runtime import RuntimeConfig, runtime_configs
@@ -21,16 +21,16 @@ from connectors.workflow.trust.signing import Envelope
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["Bundle", "Standing", "describe", "standing", "trust_digest", "verified", "verify"]
+__all__ = ["Bundle", "Status", "describe", "status", "trust_digest", "verified", "verify"]
 
 State = Literal["pending", "approved", "declined", "expired", "revoked"]
-S = TypeVar("S", bound=Said)
+S = TypeVar("S", bound=Statement)
 _SCHEMA = "enclave-connectors workflow bundle 1"
 _MEMBERS = ("schema", "request", "submission", "decisions", "revocations")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Status:
     """How a request stands.
 
     Attributes:
@@ -65,7 +65,7 @@ class Bundle:
     revocations: tuple[Envelope, ...] = ()
 
     @property
-    def said(self) -> tuple[Envelope, ...]:
+    def statements(self) -> tuple[Envelope, ...]:
         """All that was said to the request, the submission first."""
         return (self.submission, *self.decisions, *self.revocations)
 
@@ -125,7 +125,7 @@ def trust_digest(parties: Collection[str]) -> str:
     return digest_of(canonical_bytes({"parties": sorted(set(parties))}))
 
 
-def standing(bundle: Bundle, trusted: Collection[str], now: datetime | None = None) -> Standing:
+def status(bundle: Bundle, trusted: Collection[str], now: datetime | None = None) -> Status:
     """Return how a request stands, from what is signed alone.
 
     Args:
@@ -145,8 +145,8 @@ def standing(bundle: Bundle, trusted: Collection[str], now: datetime | None = No
             message = f"{request.party(digest).name!r} ({digest}) is not among the trusted parties"
             raise NotApproved(message)
     verified(request, bundle.submission, Submission)
-    decisions = _said(request, bundle.decisions, Decision)
-    revocations = _said(request, bundle.revocations, Revocation)
+    decisions = _statements(request, bundle.decisions, Decision)
+    revocations = _statements(request, bundle.revocations, Revocation)
     against = {name: one.reason for name, one in revocations.items()}
     state: State
     approved = frozenset(name for name, one in decisions.items() if one.verdict == "approve")
@@ -163,23 +163,23 @@ def standing(bundle: Bundle, trusted: Collection[str], now: datetime | None = No
         state = "approved"
     else:
         state = "expired" if (now or datetime.now(UTC)) > moment_of(request.expires) else "pending"
-    return Standing(state, approved, missing, against, late)
+    return Status(state, approved, missing, against, late)
 
 
-def _said(request: Request, envelopes: Iterable[Envelope], kind: type[S]) -> dict[str, S]:
+def _statements(request: Request, envelopes: Iterable[Envelope], kind: type[S]) -> dict[str, S]:
     """Return what the parties have said, by their digests, each verified.
 
     Raises:
         NotApproved, InvalidDocument: something was not said by who is named, or twice, or to another request.
     """
-    said: dict[str, S] = {}
+    statements: dict[str, S] = {}
     for envelope in envelopes:
         one = verified(request, envelope, kind)
-        if one.party in said:
+        if one.party in statements:
             message = f"{request.party(one.party).name!r} has two {kind.kind}s in the bundle; take one of them out"
             raise NotApproved(message)
-        said[one.party] = one
-    return said
+        statements[one.party] = one
+    return statements
 
 
 def verified(request: Request, envelope: Envelope, *kinds: type[S]) -> S:
@@ -226,25 +226,25 @@ def verify(
         NotApproved: a party is missing, has declined or revoked, or is not who signed; or the request has expired; or
             the application is another than the approved one. The message names who and what.
     """
-    found = standing(bundle, trusted, now)
+    found = status(bundle, trusted, now)
     if found.state != "approved":
         raise NotApproved(describe(bundle.request, found))
-    shares = runtime_configs(bundle.request)
-    share = next((one for one in shares.values() if one.identifier == identifier), None)
-    if share is None:
-        listed = ", ".join(f"{name} {one.identifier}" for name, one in sorted(shares.items())) or "none"
+    configs = runtime_configs(bundle.request)
+    config = next((one for one in configs.values() if one.identifier == identifier), None)
+    if config is None:
+        listed = ", ".join(f"{name} {one.identifier}" for name, one in sorted(configs.items())) or "none"
         message = f"the approved request has no application {identifier}; it has {listed}"
         raise NotApproved(message)
-    if share.build.measurement != measurement:
+    if config.build.measurement != measurement:
         message = (
-            f"the running application is measured as {measurement}, and what was approved for {share.object!r} is "
-            f"{share.build.measurement}"
+            f"the running application is measured as {measurement}, and what was approved for {config.object!r} is "
+            f"{config.build.measurement}"
         )
         raise NotApproved(message)
-    return share
+    return config
 
 
-def describe(request: Request, found: Standing) -> str:
+def describe(request: Request, found: Status) -> str:
     """Return how a request stands in words: who and what keeps it from being relied on, if anything does."""
 
     def names(digests: Iterable[str]) -> str:

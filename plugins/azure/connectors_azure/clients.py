@@ -17,7 +17,7 @@ from requests.exceptions import RequestException
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from connectors.storage.http import SteadyConnection
+from connectors.storage.http import StallTimeoutConnection
 from connectors_azure.identity import Tokens, open_identity
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ _NUMBERS = {
 }
 
 
-class _Connection(SteadyConnection, HTTPConnection):
+class _Connection(StallTimeoutConnection, HTTPConnection):
     # http.client prints every request, signature and all, while its debug level is up, and a level set on its class is
     # everybody's.
     debuglevel = 0
@@ -125,7 +125,7 @@ def _read(answer: Response) -> None:
     answer._content = bytes(body)  # noqa: SLF001 - where requests itself keeps it
 
 
-class _Patience(ExponentialRetry):
+class _RetryPolicy(ExponentialRetry):
     """Repeats what is worth repeating; the pauses differ, so that clients that failed together come back apart."""
 
     def __init__(self) -> None:
@@ -163,7 +163,7 @@ def open_service(account: Account, credentials: AzureCredentials) -> BlobService
         account.endpoint,
         credential=_credential(account, credentials),
         transport=transport,
-        retry_policy=_Patience(),
+        retry_policy=_RetryPolicy(),
         # A redirect would take a signature to whomever it names.
         permit_redirects=False,
         user_agent_use_env=False,

@@ -19,7 +19,7 @@ from fsspec.core import has_magic
 from connectors.errors import ConfigError, NotSupported, ObjectNotFound, StorageError
 from connectors.storage.filesystem import ObjectFileSystem
 from connectors_azure.clients import open_service
-from connectors_azure.faults import FOREIGN, Action, attempt
+from connectors_azure.error_mapping import FOREIGN, Action, attempt
 from connectors_azure.identity import check_identity
 from connectors_azure.listing import ListedFileSystem
 from connectors_azure.location import shown

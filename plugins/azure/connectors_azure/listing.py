@@ -10,7 +10,7 @@ from azure.storage.blob import BlobPrefix
 
 from connectors._fsspec import AbstractFileSystem
 from connectors.errors import AccessDenied, ObjectNotFound
-from connectors.storage.listing import Pages
+from connectors.storage.listing import ListingGuard
 from connectors_azure.location import SCHEMES, shown, split_path
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
 
-    from connectors_azure.faults import Action
+    from connectors_azure.error_mapping import Action
 
 __all__ = ["ListedFileSystem"]
 
@@ -221,7 +221,7 @@ class ListedFileSystem(AbstractFileSystem):
 
 def _paged(found: Any, path: str) -> Iterator[Any]:
     """Yield what a listing finds, as long as its pages lead somewhere."""
-    watched, pages = Pages(shown(path)), found.by_page()
+    watched, pages = ListingGuard(shown(path)), found.by_page()
     while True:
         try:
             page = next(pages, None)
@@ -231,7 +231,7 @@ def _paged(found: Any, path: str) -> Iterator[Any]:
         if page is None:
             return
         entries = list(page)
-        watched.turned(entries[0].name if entries else None, pages.continuation_token)
+        watched.check_page(entries[0].name if entries else None, pages.continuation_token)
         yield from entries
 
 

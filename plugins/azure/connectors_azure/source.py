@@ -12,8 +12,8 @@ from azure.core import MatchConditions
 from urllib3.exceptions import HTTPError
 
 from connectors.errors import ConnectorError, NotAnObject, ObjectChanged, StorageUnavailable
-from connectors.storage.retry import Arriving
-from connectors_azure.faults import BEYOND_END, FOREIGN, code_of, storage_error
+from connectors.storage.retry import RangeBuffer
+from connectors_azure.error_mapping import BEYOND_END, FOREIGN, code_of, storage_error
 from connectors_azure.location import shown
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class AzureSource:
     @property
     def size(self) -> int:
         """The blob's size in bytes, as Azure says."""
-        return self._first(Arriving(0, 1)).size
+        return self._first(RangeBuffer(0, 1)).size
 
     def read_range(self, start: int, stop: int) -> memoryview:
         """Return the bytes from `start` to `stop`.
@@ -69,7 +69,7 @@ class AzureSource:
             ObjectNotFound, AccessDenied, CredentialsExpired, StorageUnavailable: Azure does not give them.
             ObjectChanged: another blob has taken this one's place.
         """
-        return self._read(Arriving(start, stop))
+        return self._read(RangeBuffer(start, stop))
 
     def read_into(self, start: int, buffer: memoryview) -> int:
         """Put the bytes from `start` on into `buffer`; return how many: fewer only where the blob ends.
@@ -77,47 +77,47 @@ class AzureSource:
         Raises:
             StorageError: as `read_range` does.
         """
-        return len(self._read(Arriving(start, start + len(buffer), buffer)))
+        return len(self._read(RangeBuffer(start, start + len(buffer), buffer)))
 
-    def _read(self, arriving: Arriving) -> memoryview:
-        if not arriving.complete:
-            pin = self._first(arriving)
-            arriving.room(pin.size)
-            self._fs.attempt(self._path, "read", lambda: self._get(arriving, pin))
-        return arriving.data
+    def _read(self, buffer: RangeBuffer) -> memoryview:
+        if not buffer.complete:
+            pin = self._first(buffer)
+            buffer.room(pin.size)
+            self._fs.attempt(self._path, "read", lambda: self._get(buffer, pin))
+        return buffer.data
 
-    def _first(self, arriving: Arriving) -> _Pin:
+    def _first(self, buffer: RangeBuffer) -> _Pin:
         """Return what the blob is pinned to; a range that has to be asked for to learn that arrives by it."""
         with self._lock:
             if self._pin is None:
-                self._pin = self._fs.attempt(self._path, "read", lambda: self._get(arriving, None))
+                self._pin = self._fs.attempt(self._path, "read", lambda: self._get(buffer, None))
             return self._pin
 
     def _blob(self) -> BlobClient:
         return self._fs.service().get_blob_client(self._container, self._name)
 
-    def _get(self, arriving: Arriving, pin: _Pin | None) -> _Pin:
+    def _get(self, buffer: RangeBuffer, pin: _Pin | None) -> _Pin:
         """Ask for a range, and for the rest of it where an answer breaks off; return the blob's pin."""
-        while pin is None or not arriving.complete:
+        while pin is None or not buffer.complete:
             came, failure = 0, None
             broken: ConnectorError = StorageUnavailable(f"Azure broke off its answer, reading {shown(self._path)}")
             try:
-                pin, came = self._ask(arriving, pin)
+                pin, came = self._ask(buffer, pin)
             except ConnectorError:
                 raise
             except FOREIGN as error:
                 failure = error
             if failure is not None and pin is None and code_of(failure) in BEYOND_END:
-                pin = self._beyond_end(arriving)
+                pin = self._beyond_end(buffer)
                 continue
             if failure is not None:
                 broken = storage_error(failure, self._path, "read")
                 if not isinstance(broken, StorageUnavailable):
                     raise failure
-            arriving.came(came, broken)
+            buffer.came(came, broken)
         return pin
 
-    def _beyond_end(self, arriving: Arriving) -> _Pin:
+    def _beyond_end(self, buffer: RangeBuffer) -> _Pin:
         """Pin a blob whose first range starts beyond its end, which in an empty one is everywhere."""
         found = self._blob().get_blob_properties()
         if type(found.size) is not int:
@@ -125,10 +125,10 @@ class AzureSource:
             raise StorageUnavailable(message)
         pin = _Pin(str(found.etag), found.size)
         # Another blob may have come in between, in which the range is no longer beyond the end.
-        arriving.room(pin.size)
+        buffer.room(pin.size)
         return pin
 
-    def _ask(self, arriving: Arriving, pin: _Pin | None) -> tuple[_Pin, int]:
+    def _ask(self, buffer: RangeBuffer, pin: _Pin | None) -> tuple[_Pin, int]:
         """Ask for what is missing of a range, once; return the blob's pin, and how many bytes came.
 
         The client's own repetitions are left out: it asks for all of a range again whose answer breaks off, and forgets
@@ -142,8 +142,8 @@ class AzureSource:
             if response.status_code in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
                 body = response.internal_response
                 try:
-                    found = self._check(response, arriving.position, arriving.stop, pin)
-                    room = arriving.room(found.size)
+                    found = self._check(response, buffer.position, buffer.stop, pin)
+                    room = buffer.room(found.size)
                     came = _fill(body.raw, room)
                     if came < len(room):
                         body.close()
@@ -154,8 +154,8 @@ class AzureSource:
 
         condition: dict[str, Any] = {"etag": pin.etag, "match_condition": MatchConditions.IfNotModified} if pin else {}
         self._blob().download_blob(
-            offset=arriving.position,
-            length=arriving.stop - arriving.position,
+            offset=buffer.position,
+            length=buffer.stop - buffer.position,
             max_concurrency=1,
             # What a blob claims to be encoded in is not for this side to undo: the bytes are read as they lie there.
             decompress=False,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from connectors.errors import ConnectorError, StorageUnavailable
-from connectors.storage.retry import Patience
-from connectors_gcs.faults import Endless, Failure, broken, refusal
+from connectors.storage.retry import RetryPolicy
+from connectors_gcs.error_mapping import Endless, Failure, broken, refusal
 from connectors_gcs.identity import identity
 from connectors_gcs.location import split_path
 from connectors_gcs.transport import BROKEN, open_pool
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from urllib3 import HTTPConnectionPool
 
     from connectors_gcs.credentials import GcsCredentials
-    from connectors_gcs.faults import Action
+    from connectors_gcs.error_mapping import Action
 
 __all__ = ["GOOGLE", "Answer", "Client"]
 
@@ -136,18 +136,18 @@ class Client:
         Raises:
             StorageError: there is no such answer.
         """
-        again, patience = 0, self.patience()
+        again, retry_policy = 0, self.retry_policy()
         while isinstance(outcome := self.send(method, target, path, action, accept=accept, **options), Failure):
-            self.bear(outcome, patience)
+            self.wait(outcome, retry_policy)
             again += 1
         return outcome._replace(again=again)
 
-    def patience(self) -> Patience:
+    def retry_policy(self) -> RetryPolicy:
         """Return what decides how often a request is made."""
-        return Patience(attempts=self.attempts, first_pause=self.first_pause, longest_pause=self.longest_pause)
+        return RetryPolicy(attempts=self.attempts, first_pause=self.first_pause, longest_pause=self.longest_pause)
 
     @staticmethod
-    def bear(failure: Failure, patience: Patience) -> None:
+    def wait(failure: Failure, retry_policy: RetryPolicy) -> None:
         """Pause before the next request.
 
         Raises:
@@ -155,7 +155,7 @@ class Client:
         """
         if not failure.transient:
             raise failure.error
-        patience.bear(failure.error)
+        retry_policy.wait(failure.error)
 
     def send(
         self,

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from connectors._fsspec import AbstractFileSystem
 from connectors.errors import ObjectNotFound, StorageUnavailable
-from connectors.storage.listing import Pages
+from connectors.storage.listing import ListingGuard
 from connectors_gcs.location import shown, split_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from connectors_gcs.client import Client
-    from connectors_gcs.faults import Action
+    from connectors_gcs.error_mapping import Action
 
 __all__ = ["Names"]
 
@@ -156,7 +156,7 @@ class Names(AbstractFileSystem):
 
     def _items(self, path: str, delimiter: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield what is told of each object below a folder; with a delimiter, of those directly in it, and prefixes."""
-        token, pages = None, Pages(shown(path))
+        token, pages = None, ListingGuard(shown(path))
         while True:
             target = self._client.target(
                 split_path(path)[0],
@@ -171,7 +171,7 @@ class Names(AbstractFileSystem):
             if not isinstance(items, list) or not isinstance(prefixes, list):
                 raise self._nonsense(path)
             names = (one["name"] for one in items if isinstance(one, dict) and isinstance(one.get("name"), str))
-            pages.turned(next(names, None) or next(map(str, prefixes), None), str(token or ""))
+            pages.check_page(next(names, None) or next(map(str, prefixes), None), str(token or ""))
             yield from items
             yield from ({"name": prefix} for prefix in prefixes)
             if not token:

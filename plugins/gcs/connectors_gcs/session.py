@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from connectors.errors import ConnectorError, StorageUnavailable
-from connectors_gcs.faults import Failure
+from connectors_gcs.error_mapping import Failure
 from connectors_gcs.location import shown, split_path
 
 if TYPE_CHECKING:
@@ -80,11 +80,11 @@ class Session:
             StorageUnavailable: the bytes did not arrive.
         """
         start, end = self._sent, self._sent + len(chunk)
-        position, asking, patience = start, False, self._client.patience()
+        position, asking, retry_policy = start, False, self._client.retry_policy()
         while True:
             outcome = self._put(position, b"" if asking else chunk[position - start :], end, digest)
             if isinstance(outcome, Failure):
-                self._client.bear(outcome, patience)
+                self._client.wait(outcome, retry_policy)
                 asking = True  # how far did it get?
                 continue
             if outcome.status != UNFINISHED:
@@ -98,8 +98,8 @@ class Session:
                 return outcome
             if arrived <= position and not asking:
                 message = f"Google Cloud Storage takes nothing more of {shown(self._path)}; try again later"
-                patience.bear(StorageUnavailable(message))
-            patience.arrived(max(0, arrived - position))
+                retry_policy.wait(StorageUnavailable(message))
+            retry_policy.arrived(max(0, arrived - position))
             position, asking = arrived, False
 
     def _put(self, position: int, data: bytes, end: int, digest: str | None) -> Answer | Failure:

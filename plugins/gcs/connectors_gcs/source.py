@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from connectors.errors import NotAnObject, ObjectChanged, StorageUnavailable
-from connectors.storage.retry import Arriving
+from connectors.storage.retry import RangeBuffer
 from connectors_gcs.location import shown, split_path
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class GcsSource:
     def size(self) -> int:
         """The object's size in bytes, as Google Cloud Storage says. Costs a request before the first read."""
         pin = self._pins.get("")
-        return (pin or self._get(Arriving(0, 1, patience=self._client.patience()), None)).size
+        return (pin or self._get(RangeBuffer(0, 1, retry_policy=self._client.retry_policy()), None)).size
 
     def read_range(self, start: int, stop: int) -> memoryview:
         """Return the bytes from `start` to `stop`.
@@ -59,27 +59,27 @@ class GcsSource:
             ObjectNotFound, AccessDenied, CredentialsExpired, StorageUnavailable: they are not given.
             ObjectChanged: another object has taken this one's place.
         """
-        arriving, pin = Arriving(start, stop, patience=self._client.patience()), self._pins.get("")
+        buffer, pin = RangeBuffer(start, stop, retry_policy=self._client.retry_policy()), self._pins.get("")
         if pin is not None:
-            arriving.room(pin.size)
-        if not arriving.complete:
-            self._get(arriving, pin)
-        return arriving.data
+            buffer.room(pin.size)
+        if not buffer.complete:
+            self._get(buffer, pin)
+        return buffer.data
 
-    def _get(self, arriving: Arriving, pin: _Pin | None) -> _Pin:
+    def _get(self, buffer: RangeBuffer, pin: _Pin | None) -> _Pin:
         """Ask for a range, and for the rest of it where an answer breaks off; return the object's pin."""
-        while pin is None or not arriving.complete:
-            answer = self._ask(arriving.position, arriving.stop, pin)
+        while pin is None or not buffer.complete:
+            answer = self._ask(buffer.position, buffer.stop, pin)
             if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                pin = self._beyond_end(arriving, pin)
+                pin = self._beyond_end(buffer, pin)
                 continue
-            pin = self._check(answer, arriving.position, arriving.stop)
+            pin = self._check(answer, buffer.position, buffer.stop)
             if self._pins.setdefault("", pin) != pin:
                 message = f"{shown(self._path)} was exchanged while it was being read; open it again"
                 raise ObjectChanged(message)
-            arriving.room(pin.size)[: len(answer.body)] = answer.body
+            buffer.room(pin.size)[: len(answer.body)] = answer.body
             message = f"Google Cloud Storage broke off its answer, reading {shown(self._path)}"
-            arriving.came(len(answer.body), StorageUnavailable(message))
+            buffer.came(len(answer.body), StorageUnavailable(message))
         return pin
 
     def _ask(self, start: int, stop: int, pin: _Pin | None) -> Answer:
@@ -95,16 +95,16 @@ class GcsSource:
             partly=True,
         )
 
-    def _beyond_end(self, arriving: Arriving, pin: _Pin | None) -> _Pin:
+    def _beyond_end(self, buffer: RangeBuffer, pin: _Pin | None) -> _Pin:
         """Pin an object whose first range starts beyond its end."""
         if pin is not None:
             message = f"{shown(self._path)} became shorter while it was being read; open it again"
             raise ObjectChanged(message)
-        if arriving.position == 0:
+        if buffer.position == 0:
             pin = self._pins.setdefault("", _Pin("", 0))  # an empty object has no range at all
         else:
-            pin = self._get(Arriving(0, 1, patience=self._client.patience()), None)
-        arriving.room(pin.size)
+            pin = self._get(RangeBuffer(0, 1, retry_policy=self._client.retry_policy()), None)
+        buffer.room(pin.size)
         return pin
 
     def _check(self, answer: Answer, start: int, stop: int) -> _Pin:

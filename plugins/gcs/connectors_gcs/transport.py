@@ -15,7 +15,7 @@ import urllib3.exceptions
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from connectors.storage.http import SteadyConnection
+from connectors.storage.http import StallTimeoutConnection
 
 __all__ = ["BROKEN", "open_pool"]
 
@@ -32,7 +32,7 @@ BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 """What a connection raises when it fails; timeouts are among them as OSError."""
 
 
-class _Connection(SteadyConnection, HTTPConnection):
+class _Connection(StallTimeoutConnection, HTTPConnection):
     # http.client prints every request, token and all, while its debug level is up, and a level set on its class is
     # everybody's.
     debuglevel = 0

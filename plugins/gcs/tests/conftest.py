@@ -192,7 +192,7 @@ def stored(emulator: Emulator) -> Callable[[str], bytes | None]:
 
 
 @pytest.fixture(autouse=True)
-def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for nothing between two attempts."""
     monkeypatch.setattr(Client, "first_pause", 0.001)
 

@@ -102,7 +102,7 @@ def test_block_that_raises_leaves_what_stood_there(
     with pytest.raises(RuntimeError, match="^the job failed$"):
         with SealedWriter(strict.open_sink(PATH), credentials.codec()) as writer:
             writer.write(os.urandom(4 * size))
-            writer._behind.wait()
+            writer._background.wait()
             underway = dict(google.sessions)
             message = "the job failed"
             raise RuntimeError(message)
@@ -117,7 +117,7 @@ def test_forgotten_writer_leaves_no_object_and_no_session(
 ) -> None:
     writer = SealedWriter(strict.open_sink(PATH), credentials.codec())
     writer.write(os.urandom(2 * MIB))
-    writer._behind.wait()
+    writer._background.wait()
     assert len(google.sessions) == 1
     del writer
     assert google.objects == google.sessions == {}

@@ -22,7 +22,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from connectors.errors import NotSupported, StorageUnavailable
 from connectors.secrets import SecretText
 from connectors.storage import retry
-from connectors.storage.http import SteadyConnection
+from connectors.storage.http import StallTimeoutConnection
 from connectors_https.answers import SKEW, Failure, expired, refusal
 from connectors_https.signature import Signature
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from connectors_https.location import Place
 
-__all__ = ["CONNECT_TIMEOUT", "READ_TIMEOUT", "Client", "Limits", "Patience", "finish", "known_headers"]
+__all__ = ["CONNECT_TIMEOUT", "READ_TIMEOUT", "Client", "Limits", "RetryPolicy", "finish", "known_headers"]
 
 CONNECT_TIMEOUT = 10.0
 """Seconds until a connection stands, TLS included."""
@@ -67,13 +67,13 @@ class Limits:
     longest_pause: float = 30.0
 
 
-class Patience(retry.Patience):
+class RetryPolicy(retry.RetryPolicy):
     """Counts the requests made for one purpose, and pauses between them."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(attempts=limits.attempts, first_pause=limits.backoff, longest_pause=limits.longest_pause)
 
-    def endure(self, failure: Failure) -> None:
+    def wait_or_raise(self, failure: Failure) -> None:
         """Pause before the next request.
 
         Raises:
@@ -81,10 +81,10 @@ class Patience(retry.Patience):
         """
         if not failure.transient:
             raise failure.error
-        self.bear(failure.error, failure.pause)
+        self.wait(failure.error, failure.pause)
 
 
-class _Connection(SteadyConnection, HTTPConnection):
+class _Connection(StallTimeoutConnection, HTTPConnection):
     """A connection that asks for one target, whatever it is told to ask for."""
 
     # http.client prints every request while its debug level is up, and a level set on its class is everybody's.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from connectors.errors import NotSupported, ObjectExists, StorageUnavailable
 from connectors.streams.os_errors import spooled
 from connectors_https.answers import Failure, excerpt
-from connectors_https.client import Patience, finish, known_headers
+from connectors_https.client import RetryPolicy, finish, known_headers
 
 if TYPE_CHECKING:
     from connectors_https.client import Client
@@ -114,7 +114,7 @@ class PresignedSink:
                 have been written nevertheless: whole, or not at all.
         """
         spooled(self._spool.flush)
-        patience = Patience(self._client.limits)
+        retry_policy = RetryPolicy(self._client.limits)
         headers = {**self._headers, "Content-Length": str(self._size)}
         unsure = False
         while True:
@@ -129,7 +129,7 @@ class PresignedSink:
                 )
                 raise ObjectExists(message)
             unsure = unsure or answer.transient
-            patience.endure(answer)
+            retry_policy.wait_or_raise(answer)
         said = excerpt(answer)  # so that the connection can be kept, too
         finish(answer)
         self._spool.close()

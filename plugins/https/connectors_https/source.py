@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from connectors.errors import ObjectChanged, StorageUnavailable
 from connectors_https.answers import Failure, excerpt
-from connectors_https.client import Patience, finish, known_headers
+from connectors_https.client import RetryPolicy, finish, known_headers
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -108,11 +108,11 @@ class PresignedSource:
         Raises:
             StorageError: as `read_range` does.
         """
-        patience = Patience(self._client.limits)
+        retry_policy = RetryPolicy(self._client.limits)
         while (version := self._known()) is None:
             answer = self._ask(0, 1)
             if isinstance(answer, Failure):
-                patience.endure(answer)
+                retry_policy.wait_or_raise(answer)
             elif answer is not None and answer.whole:
                 self._keep(answer)
             elif answer is not None:
@@ -144,19 +144,19 @@ class PresignedSource:
             message = "I/O operation on closed file"
             raise ValueError(message)
         position = start
-        patience = Patience(self._client.limits)
+        retry_policy = RetryPolicy(self._client.limits)
         while position < self._end(stop):
             stream = self._kept(position) or self._ask(position, stop)
             if isinstance(stream, Failure):
-                patience.endure(stream)
+                retry_policy.wait_or_raise(stream)
             elif stream is not None:
                 if out is None:
                     out = memoryview(bytearray(max(0, self._end(stop) - start)))  # it may end before
                 came, failure = self._drain(stream, position, out[position - start :])
                 position += came
-                patience.arrived(came)
+                retry_policy.arrived(came)
                 if position < self._end(stop):
-                    patience.endure(failure or self._less())
+                    retry_policy.wait_or_raise(failure or self._less())
         return max(0, position - start), memoryview(b"") if out is None else out
 
     def _known(self) -> Version | None:

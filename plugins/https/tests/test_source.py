@@ -173,7 +173,7 @@ def test_every_answer_that_brings_something_resets_the_count(origin, reply):
 
 
 def test_a_server_that_brings_a_little_for_ever_is_given_up(origin, reply, monkeypatch):
-    monkeypatch.setattr("connectors.storage.retry.Patience.longest_wait", 0.05)
+    monkeypatch.setattr("connectors.storage.retry.RetryPolicy.longest_wait", 0.05)
 
     def answer(request):
         start, _ = request.span(len(DATA))

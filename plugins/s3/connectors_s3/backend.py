@@ -29,7 +29,7 @@ class S3Backend(Backend):
         Raises:
             InvalidLocation: the location is none of S3's.
         """
-        from connectors_s3.faults import attempt  # noqa: PLC0415 - s3fs and botocore take most of a second to import
+        from connectors_s3.error_mapping import attempt  # noqa: PLC0415 - s3fs and botocore take most of a second to import
         from connectors_s3.filesystem import S3  # noqa: PLC0415
 
         path = "/".join(split_location(location)).rstrip("/")

@@ -6,7 +6,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from connectors.errors import CredentialsExpired
-from connectors_s3.faults import Action, attempt
+from connectors_s3.error_mapping import Action, attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,8 +16,8 @@ from connectors.errors import (
     StorageUnavailable,
 )
 from connectors.storage.guard import Guarded
-from connectors.storage.listing import Pages
-from connectors_s3.faults import FOREIGN, Action, is_bug, storage_error
+from connectors.storage.listing import ListingGuard
+from connectors_s3.error_mapping import FOREIGN, Action, is_bug, storage_error
 from connectors_s3.location import shown, split_path
 from connectors_s3.s3fs_types import AioSession, S3FileSystem, iothread, reset_lock, sync_wrapper
 from connectors_s3.sessions import LONGEST, client_config, open_session, region
@@ -230,7 +230,7 @@ class S3(Guarded, S3FileSystem):
             message = f"listings are of the latest versions, and whole; leave out {', '.join(unknown)}"
             raise NotSupported(message)
         where, asked = shown(f"{bucket}/{prefix}"), {"Bucket": bucket, "Prefix": prefix, "Delimiter": delimiter}
-        pages, more = Pages(where), True
+        pages, more = ListingGuard(where), True
         while more:
             page = await self._call_s3("list_objects_v2", **asked)
             more, token = page.get("IsTruncated", False), page.get("NextContinuationToken")
@@ -238,7 +238,7 @@ class S3(Guarded, S3FileSystem):
                 message = f"S3 says that its list of {where} goes on, and not where"
                 raise StorageUnavailable(message)
             found = _entries(page, bucket, where)
-            pages.turned(found[0]["name"] if found else None, token if more else None)
+            pages.check_page(found[0]["name"] if found else None, token if more else None)
             asked["ContinuationToken"] = token
             for entry in found:
                 yield entry

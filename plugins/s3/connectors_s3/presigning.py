@@ -9,7 +9,7 @@ from botocore.session import Session
 
 from connectors.errors import ConfigError, InvalidLocation, NotSupported
 from connectors.secrets import redact_url
-from connectors_s3.faults import attempt
+from connectors_s3.error_mapping import attempt
 from connectors_s3.location import split_location
 from connectors_s3.sessions import client_config, open_session, region
 

@@ -9,8 +9,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connectors.errors import NotAnObject, ObjectChanged, StorageUnavailable
-from connectors.storage.retry import PROGRESS, Arriving
-from connectors_s3.faults import FOREIGN, attempt, code_of
+from connectors.storage.retry import MIN_PROGRESS, RangeBuffer
+from connectors_s3.error_mapping import FOREIGN, attempt, code_of
 from connectors_s3.location import shown
 from connectors_s3.s3fs_types import sync
 from connectors_s3.sessions import READ_TIMEOUT
@@ -50,7 +50,7 @@ class S3Source:
     @property
     def size(self) -> int:
         """The object's size in bytes, as S3 says."""
-        return self._first(Arriving(0, 1)).size
+        return self._first(RangeBuffer(0, 1)).size
 
     def read_range(self, start: int, stop: int) -> memoryview:
         """Return the bytes from `start` to `stop`.
@@ -59,7 +59,7 @@ class S3Source:
             ObjectNotFound, AccessDenied, CredentialsExpired, StorageUnavailable: S3 does not give them.
             ObjectChanged: another object has taken this one's place.
         """
-        return self._read(Arriving(start, stop))
+        return self._read(RangeBuffer(start, stop))
 
     def read_into(self, start: int, buffer: memoryview) -> int:
         """Put the bytes from `start` on into `buffer`; return how many: fewer only where the object ends.
@@ -67,32 +67,32 @@ class S3Source:
         Raises:
             StorageError: as `read_range` does.
         """
-        return len(self._read(Arriving(start, start + len(buffer), buffer)))
+        return len(self._read(RangeBuffer(start, start + len(buffer), buffer)))
 
-    def _read(self, arriving: Arriving) -> memoryview:
-        if not arriving.complete:
-            pin = self._first(arriving)
-            arriving.room(pin.size)
-            attempt(self._path, "read", lambda: self._get(arriving, pin))
-        return arriving.data
+    def _read(self, buffer: RangeBuffer) -> memoryview:
+        if not buffer.complete:
+            pin = self._first(buffer)
+            buffer.room(pin.size)
+            attempt(self._path, "read", lambda: self._get(buffer, pin))
+        return buffer.data
 
-    def _first(self, arriving: Arriving) -> _Pin:
+    def _first(self, buffer: RangeBuffer) -> _Pin:
         """Return what the object is pinned to; a range that has to be asked for to learn that arrives by it."""
         with self._lock:
             if self._pin is None:
-                self._pin = attempt(self._path, "read", lambda: self._get(arriving, None))
+                self._pin = attempt(self._path, "read", lambda: self._get(buffer, None))
             return self._pin
 
-    def _get(self, arriving: Arriving, pin: _Pin | None) -> _Pin:
+    def _get(self, buffer: RangeBuffer, pin: _Pin | None) -> _Pin:
         """Ask for a range, and for the rest of it where an answer breaks off; return the object's pin."""
-        while pin is None or not arriving.complete:
-            answer = self._ask(arriving.position, arriving.stop, pin)
+        while pin is None or not buffer.complete:
+            answer = self._ask(buffer.position, buffer.stop, pin)
             if answer is None:
-                pin = self._beyond_end(arriving)
+                pin = self._beyond_end(buffer)
                 continue
-            pin = self._check(answer, arriving.position, arriving.stop, pin)
-            came = sync(self._fs.loop, _fill, answer["Body"], arriving.room(pin.size))
-            arriving.came(came, StorageUnavailable(f"S3 broke off its answer, reading {shown(self._path)}"))
+            pin = self._check(answer, buffer.position, buffer.stop, pin)
+            came = sync(self._fs.loop, _fill, answer["Body"], buffer.room(pin.size))
+            buffer.came(came, StorageUnavailable(f"S3 broke off its answer, reading {shown(self._path)}"))
         return pin
 
     def _ask(self, start: int, stop: int, pin: _Pin | None) -> dict[str, Any] | None:
@@ -107,12 +107,12 @@ class S3Source:
                 raise
         return None
 
-    def _beyond_end(self, arriving: Arriving) -> _Pin:
+    def _beyond_end(self, buffer: RangeBuffer) -> _Pin:
         """Pin an object whose first range starts beyond its end."""
-        first = Arriving(0, 1)
+        first = RangeBuffer(0, 1)
         # An empty object has no range at all.
-        pin = self._get(first, None) if arriving.position else _Pin("", 0)
-        arriving.room(pin.size)
+        pin = self._get(first, None) if buffer.position else _Pin("", 0)
+        buffer.room(pin.size)
         return pin
 
     def _check(self, answer: dict[str, Any], start: int, stop: int, pin: _Pin | None) -> _Pin:
@@ -151,7 +151,7 @@ class S3Source:
 async def _fill(body: Any, room: memoryview) -> int:
     """Read an answer's body into `room`, as far as it comes; return how far.
 
-    Bytes that drip end as silence does: `PROGRESS` of them must come in the time that nothing may come.
+    Bytes that drip end as silence does: `MIN_PROGRESS` of them must come in the time that nothing may come.
     """
     came = mark = 0
     loop = asyncio.get_running_loop()
@@ -160,7 +160,7 @@ async def _fill(body: Any, room: memoryview) -> int:
             while came < len(room) and (piece := await body.read(len(room) - came)):
                 room[came : came + len(piece)] = piece
                 came += len(piece)
-                if came - mark >= PROGRESS:
+                if came - mark >= MIN_PROGRESS:
                     mark = came
                     limit.reschedule(loop.time() + READ_TIMEOUT)
     except FOREIGN:

@@ -9,7 +9,7 @@ from aiohttp import ClientPayloadError, ClientResponse, ServerDisconnectedError
 from botocore.exceptions import HTTPClientError
 
 from connectors.errors import MachineFailed
-from connectors.storage.http import MOST_HEADS
+from connectors.storage.http import MAX_RESPONSE_HEADS
 from connectors_s3.s3fs_types import AIOHTTPSession
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class _Counted:
     async def read(self) -> Any:
         """Read a head, and what is behind it."""
         self._heads += 1
-        if self._heads > MOST_HEADS:
+        if self._heads > MAX_RESPONSE_HEADS:
             message = "an answer that only ever begins"
             raise ServerDisconnectedError(message)
         return await self._inner.read()

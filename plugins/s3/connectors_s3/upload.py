@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.errors import ConnectorError, StorageUnavailable
 from connectors.storage.upload import PartsInFlight
-from connectors_s3.faults import FOREIGN, UPLOAD_GONE, code_of
+from connectors_s3.error_mapping import FOREIGN, UPLOAD_GONE, code_of
 
 if TYPE_CHECKING:
     from io import BytesIO

@@ -17,7 +17,7 @@ from connectors.errors import (
     ObjectNotFound,
     StorageUnavailable,
 )
-from connectors.storage.retry import Patience
+from connectors.storage.retry import RetryPolicy
 from connectors.streams import Source
 from connectors_s3 import S3Credentials
 from connectors_s3.filesystem import S3
@@ -200,11 +200,11 @@ def test_answer_that_breaks_off_is_kept_and_its_rest_is_asked_for() -> None:
 
 
 def test_answers_that_bring_nothing_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Patience, "first_pause", 0.001)
+    monkeypatch.setattr(RetryPolicy, "first_pause", 0.001)
     with hostile_server(broken_off) as (url, seen):
         with pytest.raises(StorageUnavailable, match="broke off its answer, reading s3://clinic/key .gave up after 5"):
             against(url).read_range(100, 200)
-    assert len(seen) == 1 + Patience.attempts
+    assert len(seen) == 1 + RetryPolicy.attempts
 
 
 def test_storage_that_finds_no_range_satisfiable_is_an_error() -> None:

@@ -12,10 +12,10 @@ from connectors_sftp.sessions import SILENCE
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from connectors.storage.retry import Patience
+    from connectors.storage.retry import RetryPolicy
     from connectors_sftp.sessions import Session
 
-__all__ = ["WINDOW", "Missing", "patiently", "write_at"]
+__all__ = ["WINDOW", "Missing", "with_stall_timeout", "write_at"]
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ MAX_REQUESTS = 128
 """Requests under way at once, however small they are."""
 
 
-async def patiently(request: Awaitable[T], limit: float | None = None) -> T:
+async def with_stall_timeout(request: Awaitable[T], limit: float | None = None) -> T:
     """Return the answer to a request.
 
     Raises:
@@ -41,17 +41,17 @@ class Missing:
     Args:
         start: where it starts.
         stop: where it stops, no later than the file.
-        patience: is told of what arrives.
+        retry_policy: is told of what arrives.
 
     Attributes:
         data: what is there of it, in its place.
     """
 
-    def __init__(self, start: int, stop: int, patience: Patience) -> None:
+    def __init__(self, start: int, stop: int, retry_policy: RetryPolicy) -> None:
         self.data = bytearray(stop - start)
         self._start = start
         self._spans = {start: stop}
-        self._patience = patience
+        self._retry_policy = retry_policy
 
     async def read(self, session: Session, file: asyncssh.SFTPClientFile) -> bool:
         """Read what is missing, and return whether that was all there should be.
@@ -78,7 +78,7 @@ class Missing:
                 at += len(data)
                 if at < until:
                     self._spans[at] = until
-                self._patience.arrived(len(data))
+                self._retry_policy.arrived(len(data))
 
         await _side_by_side(places, block, read)
         return not self._spans

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectors.errors import NotSupported, ObjectNotFound
 from connectors.storage.filesystem import ObjectFileSystem
-from connectors_sftp.blocks import patiently
+from connectors_sftp.blocks import with_stall_timeout
 from connectors_sftp.loop import run
 from connectors_sftp.naming import make_folder, remove, replace
 from connectors_sftp.paths import (
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import asyncssh
 
     from connectors_sftp.credentials import SFTPCredentials
-    from connectors_sftp.faults import Action
+    from connectors_sftp.error_mapping import Action
     from connectors_sftp.location import Endpoint
     from connectors_sftp.sessions import Session
 
@@ -264,7 +264,7 @@ class SFTP(ObjectFileSystem):
     def rmdir(self, path: str) -> None:
         """Remove an empty folder."""
         path = self._strip_protocol(path)
-        self._do(path, "remove", lambda session: patiently(session.sftp.rmdir(encoded(path))), again=False)
+        self._do(path, "remove", lambda session: with_stall_timeout(session.sftp.rmdir(encoded(path))), again=False)
 
     def rm_file(self, path: str) -> None:
         """Remove a file; of a link, the link itself.

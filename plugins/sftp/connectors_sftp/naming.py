@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import asyncssh
 
 from connectors.errors import NotAnObject, NotSupported, ObjectExists, ObjectNotFound
-from connectors_sftp.blocks import patiently
-from connectors_sftp.faults import FOREIGN, REFUSED, storage_error
+from connectors_sftp.blocks import with_stall_timeout
+from connectors_sftp.error_mapping import FOREIGN, REFUSED, storage_error
 from connectors_sftp.paths import encoded, found_at, kind_of, make_folders, parent_of, scan
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ async def replace(session: Session, endpoint: Endpoint, old: str, new: str) -> N
         asyncssh.Error, OSError: it failed.
     """
     try:
-        await patiently(session.sftp.posix_rename(encoded(old), encoded(new)))
+        await with_stall_timeout(session.sftp.posix_rename(encoded(old), encoded(new)))
     except asyncssh.SFTPOpUnsupported:
         pass
     else:
         return
     # Without that extension a rename fails where a file stands, and to remove it first would leave a gap.
     try:
-        await patiently(session.sftp.rename(encoded(old), encoded(new)))
+        await with_stall_timeout(session.sftp.rename(encoded(old), encoded(new)))
     except REFUSED:
         if await found_at(session, new, follow=False) is None:
             raise
@@ -57,7 +57,7 @@ async def appear(session: Session, endpoint: Endpoint, old: str, new: str) -> No
         asyncssh.Error, OSError: it failed.
     """
     try:
-        await patiently(session.sftp.link(encoded(old), encoded(new)))
+        await with_stall_timeout(session.sftp.link(encoded(old), encoded(new)))
     except (asyncssh.SFTPOpUnsupported, *REFUSED):
         linked = False
     else:
@@ -69,7 +69,7 @@ async def appear(session: Session, endpoint: Endpoint, old: str, new: str) -> No
     if not taken:
         # The server or its disk knows no links. A plain rename fails where something stands, says the protocol.
         try:
-            await patiently(session.sftp.rename(encoded(old), encoded(new)))
+            await with_stall_timeout(session.sftp.rename(encoded(old), encoded(new)))
         except REFUSED:
             if await found_at(session, new, follow=False) is None:
                 raise
@@ -82,7 +82,7 @@ async def appear(session: Session, endpoint: Endpoint, old: str, new: str) -> No
 async def _drop_second_name(session: Session, endpoint: Endpoint, path: str) -> None:
     """Remove a name of a file that has its own already: failing at this is no reason to fail any more."""
     try:
-        await patiently(session.sftp.remove(encoded(path)))
+        await with_stall_timeout(session.sftp.remove(encoded(path)))
     except FOREIGN as error:
         warn_of_remains(endpoint, path, storage_error(error, endpoint.shown(path), "remove"))
 
@@ -103,7 +103,7 @@ async def make_folder(session: Session, endpoint: Endpoint, path: str, *, parent
     if parents:
         await make_folders(session, parent_of(path), endpoint)
     try:
-        await patiently(session.sftp.mkdir(encoded(path)))
+        await with_stall_timeout(session.sftp.mkdir(encoded(path)))
     except REFUSED:
         if await found_at(session, path, follow=False) is None:
             raise
@@ -126,7 +126,7 @@ async def remove(session: Session, endpoint: Endpoint, path: str, *, recursive: 
         message = f"nothing is stored at {endpoint.shown(path)}"
         raise ObjectNotFound(message)
     if kind_of(found) != "directory":
-        await patiently(session.sftp.remove(encoded(path)))
+        await with_stall_timeout(session.sftp.remove(encoded(path)))
         return
     if not recursive:
         message = f"{endpoint.shown(path)} is a folder; remove it with recursive=True"
@@ -140,5 +140,5 @@ async def _remove_folder(session: Session, endpoint: Endpoint, path: str) -> Non
         if kind_of(attributes) == "directory":
             await _remove_folder(session, endpoint, inside)
         else:
-            await patiently(session.sftp.remove(encoded(inside)))
-    await patiently(session.sftp.rmdir(encoded(path)))
+            await with_stall_timeout(session.sftp.remove(encoded(inside)))
+    await with_stall_timeout(session.sftp.rmdir(encoded(path)))

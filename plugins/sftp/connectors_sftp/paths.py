@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 
 from connectors.errors import NotAnObject, StorageUnavailable
-from connectors_sftp.blocks import patiently
-from connectors_sftp.faults import REFUSED
+from connectors_sftp.blocks import with_stall_timeout
+from connectors_sftp.error_mapping import REFUSED
 
 if TYPE_CHECKING:
     from connectors_sftp.location import Endpoint
@@ -62,7 +62,9 @@ async def found_at(session: Session, path: str, *, follow: bool = True) -> async
         follow: ask for what a link leads to, rather than for the link itself.
     """
     try:
-        return await patiently(session.sftp.stat(encoded(path)) if follow else session.sftp.lstat(encoded(path)))
+        return await with_stall_timeout(
+            session.sftp.stat(encoded(path)) if follow else session.sftp.lstat(encoded(path))
+        )
     except ABSENT:
         return None
 
@@ -88,7 +90,7 @@ async def make_folders(session: Session, path: str, endpoint: Endpoint) -> list[
     made = []
     for folder in reversed(missing):
         try:
-            await patiently(session.sftp.mkdir(encoded(folder)))
+            await with_stall_timeout(session.sftp.mkdir(encoded(folder)))
         except REFUSED:
             # Somebody else may have made it just now.
             if not await _is_folder(session, folder, endpoint):
@@ -125,7 +127,7 @@ async def scan(session: Session, path: str, endpoint: Endpoint) -> list[tuple[st
         raise without_end(path, endpoint)
     entries: Any = session.sftp.scandir(encoded(path))
     async with contextlib.aclosing(entries):
-        while (entry := await patiently(anext(entries, None))) is not None:
+        while (entry := await with_stall_timeout(anext(entries, None))) is not None:
             name = entry.filename.decode("utf-8", "surrogateescape")
             if name in (".", ".."):
                 continue

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from connectors.errors import ConnectorError, StorageUnavailable
-from connectors.storage.retry import Patience
+from connectors.storage.retry import RetryPolicy
 from connectors_sftp.connecting import identity, open_connection
-from connectors_sftp.faults import FOREIGN, Action, storage_error
+from connectors_sftp.error_mapping import FOREIGN, Action, storage_error
 from connectors_sftp.loop import post
 
 if TYPE_CHECKING:
@@ -99,9 +99,9 @@ class Sessions:
         weakref.finalize(self, _hang_up, self._held).atexit = False
 
     @staticmethod
-    def patience() -> Patience:
+    def retry_policy() -> RetryPolicy:
         """Return what decides how often something is done."""
-        return Patience(attempts=ATTEMPTS, first_pause=FIRST_PAUSE)
+        return RetryPolicy(attempts=ATTEMPTS, first_pause=FIRST_PAUSE)
 
     async def attempt(
         self,
@@ -110,7 +110,7 @@ class Sessions:
         call: Callable[[Session], Awaitable[T]],
         *,
         again: bool = True,
-        patience: Patience | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> T:
         """Return what `call` does in a session, and raise its failures as ours.
 
@@ -120,12 +120,12 @@ class Sessions:
             call: what to do.
             again: do it again when its connection breaks. Not for what cannot be done twice: the first request may
                 have been carried out, though its answer was lost.
-            patience: decides how often, if `call` tells it of what arrives.
+            retry_policy: decides how often, if `call` tells it of what arrives.
 
         Raises:
             ConnectorError: the last failure.
         """
-        patience = patience or self.patience()
+        retry_policy = retry_policy or self.retry_policy()
         while True:
             session = None
             try:
@@ -142,7 +142,7 @@ class Sessions:
                 session.give_up()
                 if not again:
                     raise ours
-            await asyncio.sleep(patience.pause(ours))
+            await asyncio.sleep(retry_policy.pause(ours))
 
     async def _session(self) -> Session:
         held = self._held.setdefault(os.getpid(), _Held())

@@ -20,8 +20,8 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
-from connectors_sftp.blocks import WINDOW, patiently, write_at
-from connectors_sftp.faults import FOREIGN, REFUSED, storage_error
+from connectors_sftp.blocks import WINDOW, with_stall_timeout, write_at
+from connectors_sftp.error_mapping import FOREIGN, REFUSED, storage_error
 from connectors_sftp.loop import in_loop, post, run
 from connectors_sftp.naming import appear, replace, warn_of_remains
 from connectors_sftp.paths import ABSENT, encoded, found_at, kind_of, make_folders, parent_of
@@ -126,17 +126,19 @@ class SFTPSink:
         # Not FXF_EXCL: if the answer is lost, this is done again; and nobody guesses the name.
         self._created = True
         flags = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_TRUNC
-        file: File = await patiently(session.sftp.open(encoded(self._staged), flags, block_size=0, encoding=None))
+        file: File = await with_stall_timeout(
+            session.sftp.open(encoded(self._staged), flags, block_size=0, encoding=None)
+        )
         return file
 
     @staticmethod
     async def _hide(file: File) -> int | None:
         """Let only its owner read the file; return the permissions that the server gave it, None if it has none."""
-        mode = (await patiently(file.stat())).permissions
+        mode = (await with_stall_timeout(file.stat())).permissions
         if mode is None:
             return None
         try:
-            await patiently(file.setstat(asyncssh.SFTPAttrs(permissions=STAGED_MODE)))
+            await with_stall_timeout(file.setstat(asyncssh.SFTPAttrs(permissions=STAGED_MODE)))
         except asyncssh.SFTPError as error:
             if isinstance(error, (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection)):
                 raise
@@ -208,7 +210,7 @@ class SFTPSink:
         for start in range(0, source.size, COPY_SIZE):
             size = min(COPY_SIZE, source.size - start)
             copying = self._session.sftp.remote_copy(file, self._file, start, size, self._written)
-            await patiently(copying, WORK_TIMEOUT)
+            await with_stall_timeout(copying, WORK_TIMEOUT)
             self._written += size
         await source.check(file)
 
@@ -232,19 +234,19 @@ class SFTPSink:
     async def _finish(self) -> None:
         await self._flush()
         await self._sync()
-        size = (await patiently(self._file.stat())).size
+        size = (await with_stall_timeout(self._file.stat())).size
         if size != self._written:
             message = f"the server says that {size} bytes of {self._shown} arrived, and it took {self._written}"
             raise StorageError(message)
         await self._show()
-        await patiently(self._file.close())
+        await with_stall_timeout(self._file.close())
         give_name = appear if self._exclusive else replace
         await give_name(self._session, self._sessions.endpoint, self._staged, self._path)
 
     async def _sync(self) -> None:
         """Have the bytes on the server's disk before they get their name, where it can say that they are."""
         try:
-            await patiently(self._file.fsync(), WORK_TIMEOUT)
+            await with_stall_timeout(self._file.fsync(), WORK_TIMEOUT)
         except asyncssh.SFTPOpUnsupported:
             return
 
@@ -254,7 +256,7 @@ class SFTPSink:
             return
         found = await found_at(self._session, self._path)
         mode = self._mode if found is None or found.permissions is None else stat.S_IMODE(found.permissions) & 0o777
-        await patiently(self._file.setstat(asyncssh.SFTPAttrs(permissions=mode)))
+        await with_stall_timeout(self._file.setstat(asyncssh.SFTPAttrs(permissions=mode)))
 
     def discard(self) -> None:
         """Leave what stood there; remove what was written. Does nothing a second time."""
@@ -281,12 +283,12 @@ class SFTPSink:
     async def _remove_in(self, session: Session) -> None:
         if self._handle is not None and self._handle[0] is session:
             with contextlib.suppress(asyncssh.SFTPError):  # it is closed already where a commit failed
-                await patiently(self._file.close())
+                await with_stall_timeout(self._file.close())
         with contextlib.suppress(*ABSENT):
-            await patiently(session.sftp.remove(encoded(self._staged)))
+            await with_stall_timeout(session.sftp.remove(encoded(self._staged)))
         for folder in reversed(self._folders):
             try:
-                await patiently(session.sftp.rmdir(encoded(folder)))
+                await with_stall_timeout(session.sftp.rmdir(encoded(folder)))
             except (*ABSENT, *REFUSED, asyncssh.SFTPDirNotEmpty):
                 break  # somebody else has put something into it
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import asyncssh
 
 from connectors.errors import ConnectorError, NotAnObject, NotSupported, ObjectChanged, StorageUnavailable
-from connectors_sftp.blocks import Missing, patiently
-from connectors_sftp.faults import FOREIGN
+from connectors_sftp.blocks import Missing, with_stall_timeout
+from connectors_sftp.error_mapping import FOREIGN
 from connectors_sftp.loop import post, run
 from connectors_sftp.paths import encoded
 
@@ -71,9 +71,13 @@ class SFTPSource:
         stop = min(stop, self.size)
         if start >= stop:
             return memoryview(b"")
-        patience = self._sessions.patience()
-        missing = Missing(start, stop, patience)
-        run(self._sessions.attempt(self._path, "read", lambda session: self._read(session, missing), patience=patience))
+        retry_policy = self._sessions.retry_policy()
+        missing = Missing(start, stop, retry_policy)
+        run(
+            self._sessions.attempt(
+                self._path, "read", lambda session: self._read(session, missing), retry_policy=retry_policy
+            )
+        )
         return memoryview(missing.data)
 
     async def _read(self, session: Session, missing: Missing) -> None:
@@ -90,7 +94,7 @@ class SFTPSource:
         Raises:
             ObjectChanged: it is not.
         """
-        if _pin(await patiently(file.stat()), self._shown) != self._pin:
+        if _pin(await with_stall_timeout(file.stat()), self._shown) != self._pin:
             message = f"{self._shown} was changed while it was being read; open it again"
             raise ObjectChanged(message)
 
@@ -104,15 +108,15 @@ class SFTPSource:
     async def _open(self, session: Session) -> File:
         path = encoded(self._path)
         # Before it is opened: opening a pipe would hold up the server until somebody writes to it.
-        self._check_kind(await patiently(session.sftp.stat(path)))
-        file: File = await patiently(session.sftp.open(path, asyncssh.FXF_READ, block_size=0, encoding=None))
-        attributes = await patiently(file.stat())
+        self._check_kind(await with_stall_timeout(session.sftp.stat(path)))
+        file: File = await with_stall_timeout(session.sftp.open(path, asyncssh.FXF_READ, block_size=0, encoding=None))
+        attributes = await with_stall_timeout(file.stat())
         self._check_kind(attributes)
         found = _pin(attributes, self._shown)
         if self._pin is None:
             self._pin = found
         elif self._pin != found:
-            await patiently(file.close())
+            await with_stall_timeout(file.close())
             message = f"{self._shown} was exchanged while it was being read; open it again"
             raise ObjectChanged(message)
         return file
@@ -152,6 +156,6 @@ async def _close(session: Session, opening: asyncio.Task[File]) -> None:
     try:
         file = await opening
         if session.alive:
-            await patiently(file.close())
+            await with_stall_timeout(file.close())
     except (*FOREIGN, ConnectorError):
         return  # then there is nothing to be closed

@@ -19,7 +19,7 @@ from connectors.errors import (
     StorageUnavailable,
 )
 from connectors_sftp import filesystem, paths
-from connectors_sftp.faults import storage_error
+from connectors_sftp.error_mapping import storage_error
 from connectors_sftp.filesystem import SFTP
 
 Server = Any  # tests/conftest.py's SSHServer, which no test can import

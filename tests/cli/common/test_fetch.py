@@ -288,7 +288,7 @@ def test_what_is_not_asked_for(url, message):
 
 
 @pytest.fixture
-def desk(tmp_path, monkeypatch, capsys) -> Path:
+def workspace(tmp_path, monkeypatch, capsys) -> Path:
     """The folder of somebody who has an identity and credentials, and works in it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONNECTORS_STORE", "store")
@@ -305,7 +305,7 @@ DATASET = (
 )
 
 
-@pytest.mark.usefixtures("desk")
+@pytest.mark.usefixtures("workspace")
 def test_dataset_has_it_and_it_is_read_once(site, capsys):
     assert main([*DATASET, f"{site.url}/text", "--json"]) == 0
     done = capsys.readouterr()
@@ -318,15 +318,15 @@ def test_dataset_has_it_and_it_is_read_once(site, capsys):
     assert site.asked == ["/text"]
 
 
-def test_nothing_is_kept_where_it_cannot_be_had(site, desk, capsys):
-    before = sorted(desk.rglob("*"))
+def test_nothing_is_kept_where_it_cannot_be_had(site, workspace, capsys):
+    before = sorted(workspace.rglob("*"))
     assert main([*DATASET, f"{site.url}/nowhere?sig=5EC2E7"]) == 2
     message = f"the long description '{site.url}/nowhere?…' cannot be had: its server answers 404 (Not Found)"
     assert capsys.readouterr() == ("", f"connectors: error: {message}\n")
-    assert sorted(desk.rglob("*")) == before
+    assert sorted(workspace.rglob("*")) == before
 
 
-@pytest.mark.usefixtures("desk")
+@pytest.mark.usefixtures("workspace")
 def test_who_names_it_is_shown_what_was_read(site, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert main([*DATASET, f"{site.url}/text"]) == 0
@@ -336,8 +336,8 @@ def test_who_names_it_is_shown_what_was_read(site, capsys, monkeypatch):
     ]
 
 
-def test_who_names_a_file_loads_no_client_for_the_web(desk, monkeypatch):
-    (desk / "about.md").write_text(TEXT)
+def test_who_names_a_file_loads_no_client_for_the_web(workspace, monkeypatch):
+    (workspace / "about.md").write_text(TEXT)
     monkeypatch.delitem(sys.modules, "connectors.cli.common.fetch")
     assert main([*DATASET, "about.md"]) == 0
     assert "connectors.cli.common.fetch" not in sys.modules

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import COMMAND, KEY, environment
-from desks import PATHS, Desk
+from workspaces import PATHS, Workspace
 
 from connectors.workflow.documents.kinds import Dataset
 from connectors.workflow.documents.runtime import runtime_configs
@@ -30,20 +30,20 @@ MEASUREMENT = "ab" * 32
 PEOPLE = {"clinic": "Clinic A", "lab": "Lab B", "registry": "Registry C"}
 
 
-def meet(clinic: Desk, lab: Desk, registry: Desk) -> None:
+def meet(clinic: Workspace, lab: Workspace, registry: Workspace) -> None:
     """Three people make identities, exchange their parties, and trust one another."""
-    for desk, (name, party) in zip((clinic, lab, registry), PEOPLE.items(), strict=True):
-        desk.folder.mkdir(parents=True)
-        desk.run("identity", "new", name, "--party-name", party, "--contact", f"{name}@x.example", "--unencrypted")
-        desk.run("identity", "export", "--out", f"../{name}.json")
+    for workspace, (name, party) in zip((clinic, lab, registry), PEOPLE.items(), strict=True):
+        workspace.folder.mkdir(parents=True)
+        workspace.run("identity", "new", name, "--party-name", party, "--contact", f"{name}@x.example", "--unencrypted")
+        workspace.run("identity", "export", "--out", f"../{name}.json")
         document = {"query_string": "c2lnPTEyMw==", "encryption": {"key": KEY}}
-        (desk.folder / "credentials.json").write_text(json.dumps(document))
-    for desk in (clinic, lab, registry):
-        desk.run("identity", "trust", *(f"../{name}.json" for name in PEOPLE), "--yes")
-        desk.run("workflow", "import", *(f"../{name}.json" for name in PEOPLE))
+        (workspace.folder / "credentials.json").write_text(json.dumps(document))
+    for workspace in (clinic, lab, registry):
+        workspace.run("identity", "trust", *(f"../{name}.json" for name in PEOPLE), "--yes")
+        workspace.run("workflow", "import", *(f"../{name}.json" for name in PEOPLE))
 
 
-def draft(clinic: Desk, lab: Desk, registry: Desk) -> None:
+def draft(clinic: Workspace, lab: Workspace, registry: Workspace) -> None:
     """They put a workflow together, with a place for what the registry is still to give."""
     clinic.run(
         *("workflow", "dataset", "Conditions Data", "--location", "https://clinic.example/conditions.sealed"),
@@ -68,7 +68,7 @@ def draft(clinic: Desk, lab: Desk, registry: Desk) -> None:
     registry.run("workflow", "import", "../draft.json")
 
 
-def fill(_: Desk, lab: Desk, registry: Desk) -> None:
+def fill(_: Workspace, lab: Workspace, registry: Workspace) -> None:
     """The registry fills the place that was kept for it."""
     registry.run(
         *("workflow", "dataset", "Conditions processing output", "--location", "https://registry.example/out.sealed"),
@@ -79,33 +79,33 @@ def fill(_: Desk, lab: Desk, registry: Desk) -> None:
     lab.run("workflow", "import", "../draft.json")
 
 
-def ask(clinic: Desk, lab: Desk, registry: Desk, *options: object) -> None:
+def ask(clinic: Workspace, lab: Workspace, registry: Workspace, *options: object) -> None:
     """The lab asks all of them, who get the request."""
     lab.run("workflow", "submit", NAME, "--yes", *options)
     lab.run("workflow", "export", NAME, "--out", "../request.json", "--force")
-    for desk in (clinic, lab, registry):
-        desk.run("workflow", "import", "../request.json")
+    for workspace in (clinic, lab, registry):
+        workspace.run("workflow", "import", "../request.json")
 
 
-def approve(*desks: Desk) -> None:
+def approve(*workspaces: Workspace) -> None:
     """All approve it, and learn of one another's approvals."""
-    for desk in desks:
-        desk.run("workflow", "approve", NAME, "--yes")
-    exchange(*desks)
+    for workspace in workspaces:
+        workspace.run("workflow", "approve", NAME, "--yes")
+    exchange(*workspaces)
 
 
-def exchange(*desks: Desk) -> None:
+def exchange(*workspaces: Workspace) -> None:
     """Everybody gets what everybody has said."""
-    for desk in desks:
-        desk.run("workflow", "export", NAME, "--out", f"../{desk.folder.name}-said.json", "--force")
-    for desk in desks:
-        desk.run("workflow", "import", *(f"../{name}-said.json" for name in PEOPLE))
-    desks[0].run("workflow", "export", NAME, "--out", "../all-said.json", "--force")
+    for workspace in workspaces:
+        workspace.run("workflow", "export", NAME, "--out", f"../{workspace.folder.name}-said.json", "--force")
+    for workspace in workspaces:
+        workspace.run("workflow", "import", *(f"../{name}-said.json" for name in PEOPLE))
+    workspaces[0].run("workflow", "export", NAME, "--out", "../all-said.json", "--force")
 
 
-def files(desk: Desk) -> dict[str, bytes]:
+def files(workspace: Workspace) -> dict[str, bytes]:
     """All that is in a person's store."""
-    store = desk.folder / "store"
+    store = workspace.folder / "store"
     return {str(path.relative_to(store)): path.read_bytes() for path in store.rglob("*") if path.is_file()}
 
 
@@ -123,19 +123,19 @@ def stage(tmp_path_factory) -> Callable[[str], Path]:
             names = list(STAGES)
             if name != names[0]:
                 shutil.copytree(made(names[names.index(name) - 1]), folder)
-            STAGES[name](*(Desk(folder / person) for person in PEOPLE))
+            STAGES[name](*(Workspace(folder / person) for person in PEOPLE))
         return folder
 
     return made
 
 
-def desks_after(name: str) -> Callable[..., dict[str, Desk]]:
+def desks_after(name: str) -> Callable[..., dict[str, Workspace]]:
     @pytest.fixture(name=name)
-    def desks(stage, tmp_path) -> dict[str, Desk]:
+    def workspaces(stage, tmp_path) -> dict[str, Workspace]:
         shutil.copytree(stage(name), tmp_path / "story")
-        return {person: Desk(tmp_path / "story" / person) for person in PEOPLE}
+        return {person: Workspace(tmp_path / "story" / person) for person in PEOPLE}
 
-    return desks
+    return workspaces
 
 
 people, drafted, filled, asked, approved = map(desks_after, STAGES)
@@ -145,21 +145,23 @@ people, drafted, filled, asked, approved = map(desks_after, STAGES)
 
 
 def test_three_people_in_three_folders_come_to_the_same_identifier(approved):
-    printed = [desk.run("workflow", "identifiers", NAME) for desk in approved.values()]
+    printed = [workspace.run("workflow", "identifiers", NAME) for workspace in approved.values()]
     assert len(set(printed)) == 1
     identifier, name = printed[0].split()
     assert name == "describe"
-    for desk in approved.values():
-        assert desk.json("workflow", "identifiers", NAME) == {"describe": identifier}
-        assert desk.run("workflow", "status", NAME).startswith(
+    for workspace in approved.values():
+        assert workspace.json("workflow", "identifiers", NAME) == {"describe": identifier}
+        assert workspace.run("workflow", "status", NAME).startswith(
             "approved: the request is approved by 'Clinic A', 'Lab B', 'Registry C'\n"
         )
-        assert desk.json("workflow", "tasks") == []
+        assert workspace.json("workflow", "tasks") == []
     # What an enclave makes of it.
     bundle = Bundle.from_bytes(approved["clinic"].read("../all-said.json"))
-    trusted = {Identities(str(desk.folder / "identities")).choose(None).party.digest for desk in approved.values()}
-    share = verify(bundle, trusted, identifier, MEASUREMENT)
-    assert share == runtime_configs(bundle.request)["describe"]
+    trusted = {
+        Identities(str(workspace.folder / "identities")).choose(None).party.digest for workspace in approved.values()
+    }
+    config = verify(bundle, trusted, identifier, MEASUREMENT)
+    assert config == runtime_configs(bundle.request)["describe"]
     assert len(trust_digest(trusted)) == 64
 
 
@@ -175,11 +177,11 @@ def test_who_asks_is_shown_what_they_sign_and_has_not_approved_it_by_that(filled
     assert (task["task"], task["state"]) == ("decide", "pending")
 
 
-def asked_to_approve(desks: dict[str, Desk]) -> list[str]:
+def asked_to_approve(workspaces: dict[str, Workspace]) -> list[str]:
     """What reaches whom, as the clinic is shown it when it approves."""
-    desks["lab"].run("workflow", "export", NAME, "--out", "../request.json")
-    desks["clinic"].run("workflow", "import", "../request.json")
-    return desks["clinic"].run("workflow", "approve", NAME, "--yes").splitlines()[-2:]
+    workspaces["lab"].run("workflow", "export", NAME, "--out", "../request.json")
+    workspaces["clinic"].run("workflow", "import", "../request.json")
+    return workspaces["clinic"].run("workflow", "approve", NAME, "--yes").splitlines()[-2:]
 
 
 def test_people_are_shown_who_reaches_whom_before_they_sign(asked):
@@ -238,9 +240,9 @@ def test_status_says_who_has_said_what(asked):
 # The ways it stops
 
 
-def stops(desk: Desk, *parts: str) -> None:
+def stops(workspace: Workspace, *parts: str) -> None:
     """Make sure that there is no identifier, and that the message says who and what."""
-    message = desk.mistake("workflow", "identifiers", NAME)
+    message = workspace.mistake("workflow", "identifiers", NAME)
     for part in parts:
         assert part in message
 
@@ -249,8 +251,8 @@ def test_it_stops_where_somebody_has_not_decided(asked):
     asked["clinic"].run("workflow", "approve", NAME, "--yes")
     asked["lab"].run("workflow", "approve", NAME, "--yes")
     exchange(*asked.values())
-    for desk in asked.values():
-        stops(desk, "not approved yet", "'Registry C' has not decided")
+    for workspace in asked.values():
+        stops(workspace, "not approved yet", "'Registry C' has not decided")
 
 
 def test_it_stops_where_somebody_declines(asked):
@@ -258,8 +260,8 @@ def test_it_stops_where_somebody_declines(asked):
     text = asked["registry"].run("workflow", "decline", NAME, "--reason", "the purpose is not ours", "--yes")
     assert text.startswith("Registry C declines (the purpose is not ours):")
     exchange(*asked.values())
-    for desk in asked.values():
-        stops(desk, "the request was declined: 'Registry C': the purpose is not ours")
+    for workspace in asked.values():
+        stops(workspace, "the request was declined: 'Registry C': the purpose is not ours")
     message = asked["lab"].mistake("workflow", "approve", NAME, "--yes")
     assert message == "the request was declined: 'Registry C': the purpose is not ours; nothing was signed"
     assert asked["clinic"].json("workflow", "tasks") == []
@@ -278,8 +280,8 @@ def test_it_stops_where_the_time_is_over(filled):
     end = time.monotonic() + 30
     while filled["clinic"].json("workflow", "status", NAME)["state"] == "pending" and time.monotonic() < end:
         time.sleep(0.2)
-    for desk in filled.values():
-        stops(desk, f"expired on {expires} before 'Clinic A', 'Lab B', 'Registry C' had approved it")
+    for workspace in filled.values():
+        stops(workspace, f"expired on {expires} before 'Clinic A', 'Lab B', 'Registry C' had approved it")
     message = filled["clinic"].mistake("workflow", "approve", NAME, "--yes")
     assert "expired on" in message
     assert "nothing was signed" in message
@@ -294,8 +296,8 @@ def test_it_stops_where_an_approval_is_taken_back(approved):
     approved["clinic"].run("workflow", "revoke", NAME, "--reason", "patients have withdrawn", "--yes")
     stops(approved["clinic"], "the request was revoked: 'Clinic A': patients have withdrawn")
     exchange(*approved.values())
-    for desk in approved.values():
-        stops(desk, "the request was revoked: 'Clinic A': patients have withdrawn")
+    for workspace in approved.values():
+        stops(workspace, "the request was revoked: 'Clinic A': patients have withdrawn")
     assert "revoked" in approved["lab"].mistake("workflow", "revoke", NAME, "--reason", "x", "--yes")
 
 
@@ -445,7 +447,7 @@ def test_people_who_are_not_trusted_are_not_signed_with(asked):
 
 
 def test_who_owns_nothing_in_it_has_nothing_to_say(asked):
-    eve = Desk(asked["lab"].folder.parent / "eve")
+    eve = Workspace(asked["lab"].folder.parent / "eve")
     eve.folder.mkdir()
     eve.run("identity", "new", "eve", "--contact", "eve@x.example", "--unencrypted")
     eve.run("workflow", "import", "../request.json")
@@ -618,9 +620,9 @@ def test_draft_and_request_of_one_name_are_told_apart(approved):
 
 
 def test_importing_twice_changes_nothing_and_says_so(approved):
-    for desk in approved.values():
-        assert desk.run("workflow", "import", "../all-said.json") == "../all-said.json: nothing new\n"
-        (told,) = desk.json("workflow", "import", "../all-said.json")
+    for workspace in approved.values():
+        assert workspace.run("workflow", "import", "../all-said.json") == "../all-said.json: nothing new\n"
+        (told,) = workspace.json("workflow", "import", "../all-said.json")
         assert (told["said"], told["said_new"], any(one["new"] for one in told["documents"])) == (4, 0, False)
 
 
@@ -699,28 +701,31 @@ def test_as_names_one_of_several_identities(asked):
 
 
 def test_signing_takes_the_passphrase_from_a_file(tmp_path):
-    desk = Desk(tmp_path / "other")
-    desk.folder.mkdir()
-    (desk.folder / "passphrase").write_text("correct horse 5EC2E7\n")
-    (desk.folder / "wrong").write_text("wrong 5EC2E7\n")
-    desk.run("identity", "new", "me", "--contact", "m", "--passphrase-file", "passphrase")
+    workspace = Workspace(tmp_path / "other")
+    workspace.folder.mkdir()
+    (workspace.folder / "passphrase").write_text("correct horse 5EC2E7\n")
+    (workspace.folder / "wrong").write_text("wrong 5EC2E7\n")
+    workspace.run("identity", "new", "me", "--contact", "m", "--passphrase-file", "passphrase")
     image = f"registry.example/describe@sha256:{'cd' * 32}"
-    desk.run("workflow", "application", "Describe", "--image", image, "--build", f"sgx={MEASUREMENT}")
-    desk.run("workflow", "app-config", "d", "--application", "Describe", "--port", "input")
-    desk.run("workflow", "new", "w")
-    desk.run("workflow", "add", "w", "d", "d")
-    before = files(desk)
+    workspace.run("workflow", "application", "Describe", "--image", image, "--build", f"sgx={MEASUREMENT}")
+    workspace.run("workflow", "app-config", "d", "--application", "Describe", "--port", "input")
+    workspace.run("workflow", "new", "w")
+    workspace.run("workflow", "add", "w", "d", "d")
+    before = files(workspace)
     asking = ("workflow", "submit", "w", "--yes", "--json", "--passphrase-file")
-    message = desk.mistake(*asking, "wrong")
+    message = workspace.mistake(*asking, "wrong")
     assert message == "the passphrase does not open the private key, or the file is damaged"
-    assert "there is no terminal to ask for the passphrase of me on" in desk.mistake(*asking[:-1])
-    assert files(desk) == before
-    assert json.loads(desk.run(*asking, "passphrase"))["request"] == desk.json("workflow", "status", "w")["request"]
+    assert "there is no terminal to ask for the passphrase of me on" in workspace.mistake(*asking[:-1])
+    assert files(workspace) == before
+    assert (
+        json.loads(workspace.run(*asking, "passphrase"))["request"]
+        == workspace.json("workflow", "status", "w")["request"]
+    )
     words = ("workflow", "approve", "w", "--yes", "--json", "--passphrase-file")
-    message = desk.mistake(*words, "wrong")
+    message = workspace.mistake(*words, "wrong")
     assert message == "the passphrase does not open the private key, or the file is damaged"
-    assert desk.json("workflow", "status", "w")["state"] == "pending"
-    assert json.loads(desk.run(*words, "passphrase"))["state"] == "approved"
+    assert workspace.json("workflow", "status", "w")["state"] == "pending"
+    assert json.loads(workspace.run(*words, "passphrase"))["state"] == "approved"
 
 
 # The terminal

@@ -178,7 +178,7 @@ class Answer(_Chosen):
             said.setdefault("content-length", None)
         elif self.fits:
             said.setdefault("content-length", str(len(body)))
-        head = f"HTTP/1.1 {self.status or status} Said\r\n"
+        head = f"HTTP/1.1 {self.status or status} Statement\r\n"
         kept = [(name, value) for name, value in fields if name.lower() not in {*said, "transfer-encoding"}]
         for name, value in [*kept, *said.items()]:
             head += "" if value is None else f"{name}: {value}\r\n"

@@ -97,7 +97,7 @@ def test_two_libraries_give_every_document_the_same_name(true):
     request = true.request
     revocation = Revocation(request=request.digest, party=next(iter(true.people)), reason="x", when=request.created)
     draft = Draft(workflow=request.graph.workflow, history=(request.digest,))
-    for document in (*request.parsed.values(), *true.shares.values(), request, revocation, draft):
+    for document in (*request.parsed.values(), *true.configs.values(), request, revocation, draft):
         assert document.to_bytes() == jcs.canonicalize(document.members())
         assert document.digest == digest_of(jcs.canonicalize(document.members()))
         assert type(document).from_bytes(jcs.canonicalize(document.members())) == document

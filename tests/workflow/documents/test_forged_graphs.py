@@ -29,10 +29,10 @@ NAMED = re.compile(r"[0-9a-f]{64}|'[^']+'|[a-z_]+(\.[^ :]+)*: |the bundle's [a-z
 """A digest, a name, or a member."""
 
 
-def outcome(data: bytes, true: Agreed, share: RuntimeConfig) -> RuntimeConfig | InvalidDocument | NotApproved:
+def outcome(data: bytes, true: Agreed, config: RuntimeConfig) -> RuntimeConfig | InvalidDocument | NotApproved:
     """What verification makes of a bundle; any other error is none that it may raise."""
     try:
-        return verify(Bundle.from_bytes(data), true.people, share.identifier, share.build.measurement, now=NOW)
+        return verify(Bundle.from_bytes(data), true.people, config.identifier, config.build.measurement, now=NOW)
     except (InvalidDocument, NotApproved) as error:
         return error
 
@@ -42,22 +42,22 @@ def outcome(data: bytes, true: Agreed, share: RuntimeConfig) -> RuntimeConfig | 
 def test_what_all_have_signed_is_accepted_for_each_application(true):
     data = true.bundle.to_bytes()
     assert Bundle.from_bytes(data) == true.bundle
-    assert true.shares
-    for share in true.shares.values():
-        assert outcome(data, true, share) == share
+    assert true.configs
+    for config in true.configs.values():
+        assert outcome(data, true, config) == config
 
 
 def hold(forger: Forger, what: str, counted: Counter) -> None:
     """Refuse what not all have signed, for the applications as they were and as the forger would have them."""
     data = forger.to_bytes()
     outcomes = set()
-    for share in (forger.agreed.shares | forger.shares()).values():
-        found = outcome(data, forger.agreed, share)
+    for config in (forger.agreed.configs | forger.configs()).values():
+        found = outcome(data, forger.agreed, config)
         if isinstance(found, RuntimeConfig):
-            assert found == share
+            assert found == config
             assert forger.is_approved(found), f"{what}: {found.identifier} was accepted, and not all have signed it"
             outcomes.add(
-                "accepted, as it was" if share.identifier in forger.agreed.shares else "accepted, as signed anew"
+                "accepted, as it was" if config.identifier in forger.agreed.configs else "accepted, as signed anew"
             )
         else:
             outcomes.add(type(found).__name__)
@@ -112,12 +112,12 @@ def test_what_is_withheld_of_decisions_is_missed_and_of_revocations_is_not(true,
     who = forger.someone()
     before = forger.to_bytes()
     forger.members["revocations"].append(forger.revokes(who))
-    for share in true.shares.values():
-        assert f"the request was revoked: {who.party.name!r}: moved" in str(outcome(forger.to_bytes(), true, share))
+    for config in true.configs.values():
+        assert f"the request was revoked: {who.party.name!r}: moved" in str(outcome(forger.to_bytes(), true, config))
         # Whoever passes a bundle on can leave out what came later; that is for those to know who release credentials.
-        assert outcome(before, true, share) == share
+        assert outcome(before, true, config) == config
         withheld = {**forger.members, "decisions": [], "revocations": []}
-        assert "not decided" in str(outcome(canonical_bytes(closed(withheld)), true, share))
+        assert "not decided" in str(outcome(canonical_bytes(closed(withheld)), true, config))
 
 
 @settings(TRYING, max_examples=50)
@@ -134,5 +134,5 @@ def test_the_same_written_otherwise_is_refused(true, data):
         true.bundle.to_bytes() + b"\n",
         true.bundle.to_bytes()[:-1] + b',"schema":"enclave-connectors workflow bundle 1"}',
     ):
-        for share in true.shares.values():
-            assert isinstance(outcome(other, true, share), InvalidDocument)
+        for config in true.configs.values():
+            assert isinstance(outcome(other, true, config), InvalidDocument)

@@ -8,12 +8,12 @@ import pytest
 from parties import NOW, bundle_of, decided, edge, person, story
 
 from connectors.cli.common.exit_codes import printable
-from connectors.cli.workflow.render import graph_lines, request_lines, standing_lines
+from connectors.cli.workflow.render import graph_lines, request_lines, status_lines
 from connectors.workflow.documents.graph import Graph
 from connectors.workflow.documents.kinds import AppConfig, Application, Connected, Dataset, Party, Placeholder, Workflow
 from connectors.workflow.documents.requests import Request, make_request
 from connectors.workflow.review.naming import Names
-from connectors.workflow.trust.verification import standing
+from connectors.workflow.trust.verification import status
 
 HOSTILE = [
     "records' of 'Clinic A') reaches nobody",
@@ -79,7 +79,7 @@ def test_nor_does_what_somebody_says_or_wants():
     request = make_request(workflow, told.documents, told.lab.party, created=NOW)
     reason = "no'\n  'Registry C'  approved"
     bundle = bundle_of(request, decided(request, told.clinic, "decline", reason=reason))
-    lines = standing_lines(bundle, standing(bundle, request.documents, NOW))
+    lines = status_lines(bundle, status(bundle, request.documents, NOW))
     assert [line for line in lines if "declined  " in line] == [f"  'Clinic A'    declined         {reason!r}"]
     purpose = "x', for 'Clinic A'"
     place = Placeholder(reserved_for=told.clinic.party.digest, wanted="dataset", purpose=purpose)

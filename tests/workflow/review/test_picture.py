@@ -26,7 +26,7 @@ from connectors.workflow.documents.kinds import (
 )
 from connectors.workflow.review.layout import COLUMN_GAP, arrange
 from connectors.workflow.review.picture import draw
-from connectors.workflow.trust.verification import standing
+from connectors.workflow.trust.verification import status
 
 SVG = "{http://www.w3.org/2000/svg}"
 ATTRIBUTES = {
@@ -202,7 +202,7 @@ def test_places_are_dashed():
 def test_who_has_approved_has_a_tick():
     told, bundle, trusted = approved()
     decisions = (bundle.decisions[0], decided(bundle.request, told.receiver, "decline"))
-    found = standing(bundle_of(bundle.request, *decisions), trusted, NOW)
+    found = status(bundle_of(bundle.request, *decisions), trusted, NOW)
     root = parsed(draw(bundle.request.graph, found))
     marks = {kind: texts(root, kind) for kind in ("approved", "missing", "against")}
     assert marks == {"approved": ["\u2713"], "missing": ["\u25cb"], "against": ["\u2717"]}
@@ -279,4 +279,4 @@ def test_numbers_in_paths_are_numbers():
 def test_picture_in_the_documentation_is_what_is_drawn():
     _, bundle, trusted = approved()
     shown = Path(__file__).parents[3] / "docs" / "pictures" / "patient-conditions.svg"
-    assert shown.read_text() == draw(bundle.request.graph, standing(bundle, trusted, NOW))
+    assert shown.read_text() == draw(bundle.request.graph, status(bundle, trusted, NOW))

@@ -22,7 +22,7 @@ from connectors.workflow.documents.model import moment_text
 from connectors.workflow.documents.requests import Request, make_request
 from connectors.workflow.store.folder import Store, name_of
 from connectors.workflow.trust.signing import Envelope, sign
-from connectors.workflow.trust.verification import standing
+from connectors.workflow.trust.verification import status
 
 LATER = "2026-03-02T00:00:00Z"
 
@@ -323,10 +323,10 @@ def test_what_was_said_comes_back_verified(filled):
         store.say(request, decided(request, who))
         store.say(request, decided(request, who))
     trusted = {who.party.digest for who in (told.clinic, told.lab, told.receiver)}
-    assert standing(store.bundle(request), trusted, NOW).state == "approved"
+    assert status(store.bundle(request), trusted, NOW).state == "approved"
     store.say(request, revoked(request, told.lab))
-    assert standing(store.bundle(request), trusted, NOW).against == {told.lab.party.digest: "moved"}
-    assert len(store.said(request)) == 5
+    assert status(store.bundle(request), trusted, NOW).against == {told.lab.party.digest: "moved"}
+    assert len(store.statements(request)) == 5
 
 
 def forgeries(told: Story, request: Request) -> dict[str, Envelope]:
@@ -348,7 +348,7 @@ def test_what_nobody_has_said_is_neither_kept_nor_believed(filled, how):
     forged = forgeries(told, request)[how]
     with pytest.raises((NotApproved, InvalidDocument)):
         store.say(request, forged)
-    assert store.said(request) == [submitted(request)]
+    assert store.statements(request) == [submitted(request)]
     digest = digest_of(forged.to_bytes())
     path = Path(store.folder, "said", request.digest, f"{digest}.json")
     path.write_bytes(forged.to_bytes())
@@ -363,7 +363,7 @@ def test_half_of_what_was_said_is_an_error_that_names_the_file(filled):
     path = Path(store.folder, "said", request.digest, f"{digest}.json")
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(InvalidDocument, match="not written whole") as caught:
-        store.said(request)
+        store.statements(request)
     assert str(caught.value).startswith(str(path))
 
 
@@ -377,7 +377,7 @@ def test_of_somebody_who_said_two_things_a_decline_counts_and_else_the_earlier_o
     (envelope,) = store.bundle(request).decisions
     assert envelope == decided(request, told.clinic, "decline", reason="no", when=LATER)
     trusted = {who.party.digest for who in (told.clinic, told.lab, told.receiver)}
-    assert standing(store.bundle(request), trusted, NOW).state == "declined"
+    assert status(store.bundle(request), trusted, NOW).state == "declined"
 
 
 # Who asks
@@ -412,7 +412,7 @@ def test_who_has_asked_twice_has_asked_at_the_earlier_time(filled):
     assert store.bundle(request) == bundle_of(request)
     store.say(request, submitted(request, when="2026-02-01T00:00:00Z"))
     assert store.bundle(request).submission == submitted(request, when="2026-02-01T00:00:00Z")
-    assert len(store.said(request)) == 3
+    assert len(store.statements(request)) == 3
 
 
 @pytest.mark.parametrize(
@@ -542,10 +542,10 @@ def test_two_clones_are_merged_by_taking_the_files_of_both(clones):
     two.save_draft("next", was.with_place("later", told.clinic.party, "dataset"), was)
     merge(one, two)
     trusted = {who.party.digest for who in (told.clinic, told.lab, told.receiver)}
-    assert standing(one.bundle(request), trusted, NOW).state == "approved"
+    assert status(one.bundle(request), trusted, NOW).state == "approved"
     assert one.find("Dr. Eve", Party)
     assert one.draft("next").revision == 2
-    assert len(one.said(request)) == 4
+    assert len(one.statements(request)) == 4
 
 
 def test_draft_that_both_have_changed_is_a_conflict_which_nobody_overlooks(clones):

@@ -33,7 +33,7 @@ def held(store: Store) -> Files:
 
 
 def parts_of(members: Any) -> set[bytes]:
-    """What is in a bundle, or in a parcel, that a store keeps."""
+    """What is in a bundle, or in a archive, that a store keeps."""
     if "request" in members:
         parts = [*members["request"]["documents"].values(), members["request"], *envelopes(members)]
     else:
@@ -81,13 +81,15 @@ def test_bundle_is_kept_as_a_whole_and_what_is_said_in_it_was_said(true, data):
         # Another request may be made of it, by whoever likes; but nobody is made to say anything.
         signed = {canonical_bytes(envelope["payload"]) for envelope in map(json.loads, forger.signed)}
         for request in store.documents(Request):
-            for one in opened({"said": [json.loads(envelope.to_bytes()) for envelope in store.said(request)]})["said"]:
+            for one in opened({"said": [json.loads(envelope.to_bytes()) for envelope in store.statements(request)]})[
+                "said"
+            ]:
                 assert one["payload"]["party"] not in true.people or canonical_bytes(one["payload"]) in signed
 
 
 @settings(TRYING, max_examples=150)
 @given(graphs(), st.data())
-def test_parcel_is_kept_as_a_whole_and_of_documents_as_they_were(graph, data):
+def test_archive_is_kept_as_a_whole_and_of_documents_as_they_were(graph, data):
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
         source = Store(other)
         for document in graph.documents.values():

@@ -58,7 +58,7 @@ def test_what_two_people_said_apart_from_each_other_comes_together(here, there, 
     receive(third, export_request(there, request))
     receive(here, export_request(there, request))
     assert third.bundle(request) == here.bundle(request)
-    assert len(third.said(request)) == 3
+    assert len(third.statements(request)) == 3
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_documents_arrive_with_all_that_they_refer_to(here, there):
     ],
     ids=["name", "no document", "no digest", "documents", "without drafts", "more", "no draft", "no draft's name"],
 )
-def test_nothing_is_kept_of_a_parcel_that_was_changed(here, there, change):
+def test_nothing_is_kept_of_a_archive_that_was_changed(here, there, change):
     told, _ = story()
     for document in told.documents.values():
         here.add(document)

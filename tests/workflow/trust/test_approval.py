@@ -15,14 +15,14 @@ from connectors.workflow.documents.model import moment_text
 from connectors.workflow.documents.requests import Request, make_request
 from connectors.workflow.documents.runtime import runtime_configs
 from connectors.workflow.trust.signing import sign
-from connectors.workflow.trust.verification import Bundle, standing, verify
+from connectors.workflow.trust.verification import Bundle, status, verify
 
 
 def test_approved_by_all_it_gives_the_application_its_share():
     _, bundle, trusted = approved()
-    (share,) = runtime_configs(bundle.request).values()
-    found = verify(Bundle.from_bytes(bundle.to_bytes()), trusted, share.identifier, MEASUREMENT, now=NOW)
-    assert found == share
+    (config,) = runtime_configs(bundle.request).values()
+    found = verify(Bundle.from_bytes(bundle.to_bytes()), trusted, config.identifier, MEASUREMENT, now=NOW)
+    assert found == config
     assert found.ports["input"]["conditions"].dataset.reads
     assert found.ports["output"]["result"].dataset.writes
     assert found.ports["output"]["result"].dataset.location == "https://registry.example/output.sealed"
@@ -34,7 +34,7 @@ def test_states():
     later = NOW + timedelta(days=31)
 
     def state(*decisions, revocations=(), now=NOW):
-        return standing(bundle_of(request, *decisions, revocations=revocations), trusted, now).state
+        return status(bundle_of(request, *decisions, revocations=revocations), trusted, now).state
 
     assert state() == "pending"
     assert state(*envelopes[:2]) == "pending"
@@ -77,10 +77,10 @@ def test_states():
 )  # fmt: skip
 def test_whatever_is_amiss_stops_it_and_says_who(change, message):
     told, bundle, trusted = approved()
-    (share,) = runtime_configs(bundle.request).values()
+    (config,) = runtime_configs(bundle.request).values()
     changed = bundle_of(bundle.request, *change(told, bundle))
     with pytest.raises(NotApproved, match=message):
-        verify(changed, trusted, share.identifier, MEASUREMENT, now=NOW)
+        verify(changed, trusted, config.identifier, MEASUREMENT, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -123,11 +123,11 @@ def test_whatever_is_amiss_stops_it_and_says_who(change, message):
 )
 def test_nobody_asks_in_the_name_of_another(change, error, message):
     told, bundle, trusted = approved()
-    (share,) = runtime_configs(bundle.request).values()
+    (config,) = runtime_configs(bundle.request).values()
     forged = Bundle(bundle.request, change(told, bundle), bundle.decisions)
     for check in (
-        lambda: verify(forged, trusted, share.identifier, MEASUREMENT, now=NOW),
-        lambda: standing(forged, trusted, NOW),
+        lambda: verify(forged, trusted, config.identifier, MEASUREMENT, now=NOW),
+        lambda: status(forged, trusted, NOW),
     ):
         with pytest.raises(error, match=message):
             check()
@@ -149,7 +149,7 @@ def test_bundle_that_nobody_has_signed_is_none():
 def test_asking_is_not_approving():
     told, bundle, trusted = approved()
     others = (decided(bundle.request, told.clinic), decided(bundle.request, told.receiver))
-    found = standing(bundle_of(bundle.request, *others), trusted, NOW)
+    found = status(bundle_of(bundle.request, *others), trusted, NOW)
     assert (found.state, found.missing) == ("pending", {told.lab.party.digest})
 
 
@@ -160,21 +160,21 @@ def test_who_asks_need_own_nothing_in_it():
     people = (told.clinic, told.lab, told.receiver)
     trusted = {who.party.digest for who in (*people, eve)}
     decisions = [decided(request, who) for who in people]
-    assert standing(bundle_of(request, *decisions), trusted, NOW).state == "approved"
+    assert status(bundle_of(request, *decisions), trusted, NOW).state == "approved"
     with pytest.raises(NotApproved, match="who is not asked: nothing in the workflow is theirs"):
-        standing(bundle_of(request, *decisions, decided(request, eve)), trusted, NOW)
+        status(bundle_of(request, *decisions, decided(request, eve)), trusted, NOW)
 
 
 def test_another_identifier_measurement_or_party_is_refused():
     _, bundle, trusted = approved()
-    (share,) = runtime_configs(bundle.request).values()
+    (config,) = runtime_configs(bundle.request).values()
     with pytest.raises(NotApproved, match="has no application 0000"):
         verify(bundle, trusted, "00" * 32, MEASUREMENT, now=NOW)
     with pytest.raises(NotApproved, match="is measured as cdcd"):
-        verify(bundle, trusted, share.identifier, "cd" * 32, now=NOW)
+        verify(bundle, trusted, config.identifier, "cd" * 32, now=NOW)
     for one in trusted:
         with pytest.raises(NotApproved, match="is not among the trusted parties"):
-            verify(bundle, trusted - {one}, share.identifier, MEASUREMENT, now=NOW)
+            verify(bundle, trusted - {one}, config.identifier, MEASUREMENT, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -191,12 +191,12 @@ def test_another_identifier_measurement_or_party_is_refused():
 )  # fmt: skip
 def test_an_envelope_that_was_changed_is_named_with_its_member(change, message):
     told, bundle, trusted = approved()
-    (share,) = runtime_configs(bundle.request).values()
+    (config,) = runtime_configs(bundle.request).values()
     members = json.loads(bundle.to_bytes())
     keyid = members["decisions"][1]["signatures"][0]["keyid"]
     change(members["decisions"][1])
     with pytest.raises((InvalidDocument, NotApproved), match=message.format(keyid=keyid, name=told.lab.party.name)):
-        verify(Bundle.from_bytes(canonical_bytes(members)), trusted, share.identifier, MEASUREMENT, now=NOW)
+        verify(Bundle.from_bytes(canonical_bytes(members)), trusted, config.identifier, MEASUREMENT, now=NOW)
 
 
 def test_who_is_asked_and_owns_nothing_is_named_and_who_is_not_asked():

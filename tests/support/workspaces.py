@@ -1,4 +1,4 @@
-"""People at their desks: each with a folder, in which the ``connectors`` command runs as they type it."""
+"""People at their workspaces: each with a folder, in which the ``connectors`` command runs as they type it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from connectors.cli import main
 
-__all__ = ["PATHS", "Desk", "Told"]
+__all__ = ["PATHS", "Told", "Workspace"]
 
 PATHS = {"CONNECTORS_STORE": "store", "CONNECTORS_IDENTITIES": "identities"}
 
@@ -28,7 +28,7 @@ class Told(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Desk:
+class Workspace:
     """One person's folder, with their store and their identities in it. Commands run in this process."""
 
     folder: Path

@@ -16,7 +16,7 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
-from connectors_gcs.faults import Action, broken, reason_of, refusal
+from connectors_gcs.error_mapping import Action, broken, reason_of, refusal
 
 SECRET = "upload_id=5ec2e7"
 

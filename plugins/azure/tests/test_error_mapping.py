@@ -20,7 +20,7 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
-from connectors_azure.faults import Action, attempt, storage_error
+from connectors_azure.error_mapping import Action, attempt, storage_error
 
 SECRET = "sig=5ec2e7"
 

@@ -23,7 +23,7 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
-from connectors_s3.faults import Action, attempt, storage_error
+from connectors_s3.error_mapping import Action, attempt, storage_error
 
 SECRET = "X-Amz-Signature=5ec2e7"
 
