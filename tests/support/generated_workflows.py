@@ -23,12 +23,12 @@ from connectors.formats import NAMES as FORMATS
 from connectors.names import is_name
 from connectors.workflow.documents.graph import Graph
 from connectors.workflow.documents.kinds import (
-    AppConfig,
+    AppConfigDocument,
     Application,
     Build,
     BuildReference,
     Connected,
-    Dataset,
+    DatasetDocument,
     Edge,
     End,
     Item,
@@ -180,10 +180,10 @@ class _Owned:
             builds=BUILDS,
         )
 
-    def app(self, program: Application) -> AppConfig:
+    def app(self, program: Application) -> AppConfigDocument:
         build = BuildReference(application=program.digest, measurement=self.draw(some(*program.builds)).measurement)
         return self._keep(
-            AppConfig,
+            AppConfigDocument,
             name=LINES,
             description=optional(LINES),
             group=optional(LINES),
@@ -195,9 +195,9 @@ class _Owned:
             items=ITEMS,
         )
 
-    def dataset(self) -> Dataset:
+    def dataset(self) -> DatasetDocument:
         return self._keep(
-            Dataset,
+            DatasetDocument,
             name=LINES,
             description=optional(LINES),
             long_description=optional(some("# Größe\n\n| a | b |\n", "")),

@@ -8,12 +8,12 @@ from parties import MEASUREMENT, NOW, bundle_of, decided, person
 
 from connectors.workflow.documents.canonical import canonical_bytes
 from connectors.workflow.documents.kinds import (
-    AppConfig,
+    AppConfigDocument,
     Application,
     Build,
     BuildReference,
     Connected,
-    Dataset,
+    DatasetDocument,
     Edge,
     End,
     Workflow,
@@ -65,7 +65,7 @@ def large(applications: int, parties: int = 50) -> tuple[Workflow, dict[str, Doc
     reference = BuildReference(application=add(program), measurement=MEASUREMENT)
     for number in range(applications):
         app = f"app-{number:04}"
-        config = AppConfig(
+        config = AppConfigDocument(
             name=f"Anonymise the records of ward {number}",
             owner=names[number % parties],
             build=reference,
@@ -75,7 +75,7 @@ def large(applications: int, parties: int = 50) -> tuple[Workflow, dict[str, Doc
         objects[app] = Connected(app=add(config))
         for place in range(5):
             written = place == 4
-            dataset = Dataset(
+            dataset = DatasetDocument(
                 name=f"{'Anonymous' if written else 'Identified'} records {place} of ward {number}",
                 description="Synthetic records, as the hospital keeps them, one line for each visit",
                 owner=names[(number + place) % parties],

@@ -10,7 +10,7 @@ from forgeries import LATER, MALLORY, Forger, key_of, sealed
 from generated_workflows import DIGESTS, LOCATIONS, MEASUREMENTS, lines, some
 
 from connectors.workflow.documents.canonical import canonical_bytes
-from connectors.workflow.documents.kinds import AppConfig, Application, Dataset, Party
+from connectors.workflow.documents.kinds import AppConfigDocument, Application, DatasetDocument, Party
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,7 +192,7 @@ def _(forger: Forger) -> None:
 def _(forger: Forger) -> None:
     mallory = forger.put(MALLORY.party.members())
     forger.names.add(mallory)
-    forger.one_of(forger.pick([Dataset, Application, AppConfig]))["owner"] = forger.pick(
+    forger.one_of(forger.pick([DatasetDocument, Application, AppConfigDocument]))["owner"] = forger.pick(
         [*forger.agreed.people, mallory]
     )
 
@@ -268,7 +268,9 @@ def _(forger: Forger) -> None:
 @lie("an object is added")
 def _(forger: Forger) -> None:
     owner = forger.put(MALLORY.party.members()) if forger.draw(some(True, False)) else forger.pick(forger.agreed.people)
-    fresh = Dataset(name="x", owner=owner, location="s3://mallory/x", direction="both", credentials_digest="00" * 32)
+    fresh = DatasetDocument(
+        name="x", owner=owner, location="s3://mallory/x", direction="both", credentials_digest="00" * 32
+    )
     known = list(forger.workflow["objects"].values())
     forger.workflow["objects"]["one more"] = forger.pick([{"dataset": forger.put(fresh.members())}, *known])
     forger.names |= {forger.request["workflow"], fresh.digest}
@@ -310,7 +312,7 @@ def _(forger: Forger) -> None:
 
 @lie("another build is run")
 def _(forger: Forger) -> None:
-    app = forger.one_of(AppConfig)
+    app = forger.one_of(AppConfigDocument)
     builds = forger.documents[app["build"]["application"]]["builds"]
     forger.names |= {app["build"]["application"]}
     fresh = forger.pick([*MEASUREMENTS, "66" * 32])
@@ -338,7 +340,7 @@ def _(forger: Forger) -> None:
 
 @lie("a file or a port is another")
 def _(forger: Forger) -> None:
-    app = forger.one_of(AppConfig)
+    app = forger.one_of(AppConfigDocument)
     if forger.draw(some(True, False)):
         app["items"][forger.pick([*app["items"], "more"])] = {
             "contents": base64.b64encode(forger.pick([b"", b"x"])).decode()
@@ -349,7 +351,7 @@ def _(forger: Forger) -> None:
 
 @lie("a dataset lies elsewhere, or is protected otherwise")
 def _(forger: Forger) -> None:
-    dataset = forger.one_of(Dataset)
+    dataset = forger.one_of(DatasetDocument)
     member, value = forger.pick(
         [
             *(("location", one) for one in (*LOCATIONS, "s3://mallory/x")),
@@ -366,7 +368,7 @@ def _(forger: Forger) -> None:
 
 @lie("a description is another")
 def _(forger: Forger) -> None:
-    forger.one_of(forger.pick([Dataset, Application, AppConfig]))["description"] = forger.draw(lines())
+    forger.one_of(forger.pick([DatasetDocument, Application, AppConfigDocument]))["description"] = forger.draw(lines())
 
 
 @lie("the times are others")

@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner
 
 from connectors.workflow.documents.kinds import (
-    AppConfig,
+    AppConfigDocument,
     Application,
     Build,
     BuildReference,
     Connected,
-    Dataset,
+    DatasetDocument,
     Decision,
     Edge,
     End,
@@ -93,7 +93,7 @@ def story() -> tuple[Story, Workflow]:
     """Return the parties and the workflow that connects what they own."""
     told = Story()
     owners = [told.add(one.party) for one in (told.clinic, told.lab, told.receiver)]
-    conditions = Dataset(
+    conditions = DatasetDocument(
         name="Conditions Data",
         owner=owners[0],
         location="s3://clinic/conditions.csv.sealed",
@@ -102,7 +102,7 @@ def story() -> tuple[Story, Workflow]:
         encryption="cobblestone-256",
         labels={"Location": "East US"},
     )
-    output = Dataset(
+    output = DatasetDocument(
         name="Conditions processing output",
         owner=owners[2],
         location="https://registry.example/output.sealed",
@@ -116,7 +116,7 @@ def story() -> tuple[Story, Workflow]:
         image=f"registry.example/describe@sha256:{'cd' * 32}",
         builds=(Build(platform="simulated", measurement=MEASUREMENT),),
     )
-    app = AppConfig(
+    app = AppConfigDocument(
         name="Describe conditions",
         owner=owners[1],
         build=BuildReference(application=told.add(application), measurement=MEASUREMENT),

@@ -12,7 +12,7 @@ from large_workflows import approved_by_all, large, request_of
 from parties import MEASUREMENT, NOW, bundle_of, decided
 
 from connectors.workflow.documents.graph import Graph
-from connectors.workflow.documents.kinds import Connected, Dataset, Workflow
+from connectors.workflow.documents.kinds import Connected, DatasetDocument, Workflow
 from connectors.workflow.documents.requests import Request, make_request
 from connectors.workflow.documents.runtime import runtime_configs
 from connectors.workflow.review.difference import apply, compare
@@ -60,9 +60,9 @@ def redated(workflow: Workflow, documents: dict) -> tuple[Workflow, dict]:
     moved, objects = dict(documents), {}
     for name, one in workflow.objects.items():
         document = documents.get(one.dataset)
-        if isinstance(document, Dataset):
-            members = {member: getattr(document, member) for member in Dataset.model_fields}
-            document = Dataset(**{**members, "location": f"{document.location}.2"})
+        if isinstance(document, DatasetDocument):
+            members = {member: getattr(document, member) for member in DatasetDocument.model_fields}
+            document = DatasetDocument(**{**members, "location": f"{document.location}.2"})
             moved[document.digest] = document
             one = Connected(dataset=document.digest)  # noqa: PLW2901 - the same object, moved
         objects[name] = one

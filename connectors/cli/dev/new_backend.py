@@ -23,7 +23,7 @@ _FILES = {
     "pyproject.toml": "pyproject.toml",
     "README.md": "README.md",
     "package/__init__.py": "connectors_{name}/__init__.py",
-    "tests/testing/test_contract.py": "tests/testing/test_contract.py",
+    "tests/test_contract.py": "tests/test_contract.py",
 }
 
 

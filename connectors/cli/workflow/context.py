@@ -146,22 +146,26 @@ def find_anything(store: Store, text: str, *, draft: bool) -> tuple[str, Draft] 
     Raises:
         ConfigError: there is none, or there are several.
     """
-    from connectors.workflow.documents.kinds import AppConfig, Application, Dataset, Party, Workflow  # noqa: PLC0415
+    from connectors.workflow.documents.kinds import AppConfigDocument, Application, DatasetDocument, Party, Workflow  # noqa: PLC0415
     from connectors.workflow.documents.requests import Request  # noqa: PLC0415
     from connectors.workflow.store.folder import is_draft_name  # noqa: PLC0415
 
     there = store.find_draft(text) if is_draft_name(text) else None
     if draft:
         return text, there or open_draft(store, text)
-    named = any(True for one in store.documents(Request, Dataset, Application, AppConfig, Party) if _is(one, text))
+    named = any(
+        True
+        for one in store.documents(Request, DatasetDocument, Application, AppConfigDocument, Party)
+        if _is(one, text)
+    )
     if there is not None and named:
         message = f"there is a draft {text!r} and another document: --draft for the one, first digits for the other"
         raise ConfigError(message)
     if there is not None:
         return text, there
     if named:
-        return store.find(text, Request, Dataset, Application, AppConfig, Party)
-    return store.find(text, Request, Dataset, Application, AppConfig, Party, Workflow)
+        return store.find(text, Request, DatasetDocument, Application, AppConfigDocument, Party)
+    return store.find(text, Request, DatasetDocument, Application, AppConfigDocument, Party, Workflow)
 
 
 def _is(document: Document, text: str) -> bool:

@@ -15,7 +15,7 @@ from connectors.cli.workflow.context import Acting, Labels, StoreFolder, identit
 from connectors.errors import ConfigError
 
 if TYPE_CHECKING:
-    from connectors.workflow.documents.kinds import Application
+    from connectors.workflow.documents.kinds import Application, DatasetDocument
     from connectors.workflow.documents.model import Document
     from connectors.workflow.store.folder import Store
     from connectors.workflow.trust.identities import Identity
@@ -72,7 +72,7 @@ def dataset(
     data = read_private(credentials, "credentials document")
     from connectors.cli.data.inspection import inspect_document  # noqa: PLC0415 - loads pydantic
     from connectors.credentials.model import parse_document  # noqa: PLC0415
-    from connectors.workflow.documents.kinds import Dataset  # noqa: PLC0415 - the extra
+    from connectors.workflow.documents.kinds import DatasetDocument  # noqa: PLC0415 - the extra
 
     found = inspect_document("standard input" if credentials == "-" else credentials, data, location)
     if not found.good:
@@ -82,8 +82,8 @@ def dataset(
     document = parse_document(data)
     text = None if long_description is None else _text(long_description)
 
-    def defined(commitment: str) -> Dataset:
-        return Dataset.make(
+    def defined(commitment: str) -> DatasetDocument:
+        return DatasetDocument.make(
             name=name,
             description=description,
             long_description=text,
@@ -168,14 +168,14 @@ def app_config(
     Everybody who approves can read these files, so they hold no secrets.
     """
     kept, owner = open_store(store), identities().choose(acting)
-    from connectors.workflow.documents.kinds import AppConfig, Application  # noqa: PLC0415 - the extra
+    from connectors.workflow.documents.kinds import AppConfigDocument, Application  # noqa: PLC0415 - the extra
 
     program = kept.find(application, Application)
     items = {
         path: {"contents": base64.b64encode(read_private(file, "item")).decode()}
         for path, file in pairs(item, "--item").items()
     }
-    made = AppConfig.make(
+    made = AppConfigDocument.make(
         name=name,
         description=description,
         group=group,

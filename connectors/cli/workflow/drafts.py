@@ -67,10 +67,10 @@ def add(
 ) -> None:
     """Add a dataset or an app config to a draft, or fill a place that was kept for it."""
     kept = open_store(store)
-    from connectors.workflow.documents.kinds import AppConfig, Dataset  # noqa: PLC0415 - the extra
+    from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocument  # noqa: PLC0415 - the extra
 
-    document = kept.find(what, Dataset, AppConfig)
-    assert isinstance(document, (Dataset, AppConfig))  # noqa: S101 - one of the two
+    document = kept.find(what, DatasetDocument, AppConfigDocument)
+    assert isinstance(document, (DatasetDocument, AppConfigDocument))  # noqa: S101 - one of the two
     _change(kept, name, lambda draft: draft.with_object(object_id, document), as_json=as_json)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.cli.data.inspection import moment
 from connectors.cli.workflow.context import columns
-from connectors.workflow.documents.kinds import AppConfig, Dataset, Decision, Placeholder
+from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocument, Decision, Placeholder
 from connectors.workflow.documents.model import moment_of
 from connectors.workflow.documents.runtime import runtime_configs
 from connectors.workflow.review.naming import Names, connected
@@ -59,14 +59,14 @@ def _object_row(graph: Graph, names: Names, name: str) -> tuple[str, ...]:
     if isinstance(node, Placeholder):
         purpose = f": {node.purpose!r}" if node.purpose else ""
         return repr(name), "place", f"{node.what} that {owners[0]} is to give{purpose}", "", ""
-    if isinstance(node, Dataset):
+    if isinstance(node, DatasetDocument):
         pinned = f", only the sealing {node.pin}" if node.pin else ""
         what = f"{node.direction}, {node.location!r}, {node.encryption or 'not sealed'}{pinned}"
         return repr(name), "dataset", repr(node.name), owners[0], what
     return repr(name), "application", repr(node.name), owners[0], _measured(graph, node, owners)
 
 
-def _measured(graph: Graph, app: AppConfig, owners: list[str]) -> str:
+def _measured(graph: Graph, app: AppConfigDocument, owners: list[str]) -> str:
     program = graph.application(app)
     build = next(build for build in program.builds if build.measurement == app.build.measurement)
     warning = ", which protects nothing" if build.platform == "simulated" else ""
@@ -83,11 +83,11 @@ def graph_json(graph: Graph) -> dict[str, Any]:
             objects[name] = {"kind": "place", **node.model_dump(mode="json", exclude_none=True)}
         else:
             objects[name] = {
-                "kind": "dataset" if isinstance(node, Dataset) else "application",
+                "kind": "dataset" if isinstance(node, DatasetDocument) else "application",
                 "digest": node.digest,
                 "name": node.name,
                 "owner": {"digest": node.owner, "name": graph.party(node.owner).name},
-                **({"build": node.build.model_dump(mode="json")} if isinstance(node, AppConfig) else {}),
+                **({"build": node.build.model_dump(mode="json")} if isinstance(node, AppConfigDocument) else {}),
             }
     return {
         "name": graph.workflow.name,

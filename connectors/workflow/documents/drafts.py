@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.errors import InvalidDocument
 from connectors.workflow.documents.canonical import canonical_bytes
-from connectors.workflow.documents.kinds import AppConfig, Connected, Dataset, Edge, End, Placeholder, Workflow
+from connectors.workflow.documents.kinds import (
+    AppConfigDocument,
+    Connected,
+    DatasetDocument,
+    Edge,
+    End,
+    Placeholder,
+    Workflow,
+)
 from connectors.workflow.documents.model import Digest, Document
 
 if TYPE_CHECKING:
@@ -43,7 +51,7 @@ class Draft(Document):
         """Tell whether it is a later revision of the other one."""
         return other.digest in self.history
 
-    def with_object(self, name: str, document: Dataset | AppConfig) -> Draft:
+    def with_object(self, name: str, document: DatasetDocument | AppConfigDocument) -> Draft:
         """Return the next revision, with an object more, or with a place filled.
 
         Raises:
@@ -53,7 +61,7 @@ class Draft(Document):
         if isinstance(there, Connected):
             message = f"the draft has an object {name!r} already; remove it first"
             raise InvalidDocument(message)
-        wanted = "dataset" if isinstance(document, Dataset) else "app"
+        wanted = "dataset" if isinstance(document, DatasetDocument) else "app"
         if isinstance(there, Placeholder):
             if there.wanted != wanted:
                 message = f"the place {name!r} waits for {there.what}, and {document.name!r} is none"

@@ -8,7 +8,15 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, TypeVar
 
 from connectors.errors import InvalidDocument
-from connectors.workflow.documents.kinds import AppConfig, Application, Connected, Dataset, Party, Placeholder, Workflow
+from connectors.workflow.documents.kinds import (
+    AppConfigDocument,
+    Application,
+    Connected,
+    DatasetDocument,
+    Party,
+    Placeholder,
+    Workflow,
+)
 from connectors.workflow.documents.model import Document
 
 if TYPE_CHECKING:
@@ -16,7 +24,7 @@ if TYPE_CHECKING:
 
     from connectors.workflow.documents.kinds import Edge, End
 
-    Node = Dataset | AppConfig | Placeholder
+    Node = DatasetDocument | AppConfigDocument | Placeholder
 
 __all__ = ["Graph", "Reach", "find"]
 
@@ -85,11 +93,11 @@ class Graph:
             find(self.documents, one.reserved_for, Party, where)
             return one
         if one.dataset is not None:
-            dataset = find(self.documents, one.dataset, Dataset, where)
+            dataset = find(self.documents, one.dataset, DatasetDocument, where)
             find(self.documents, dataset.owner, Party, f"the dataset {dataset.name!r}")
             return dataset
         assert one.app is not None  # noqa: S101 - one of the two
-        app = find(self.documents, one.app, AppConfig, where)
+        app = find(self.documents, one.app, AppConfigDocument, where)
         find(self.documents, app.owner, Party, f"the app config {app.name!r}")
         application = self.application(app)
         find(self.documents, application.owner, Party, f"the application {application.name!r}")
@@ -98,7 +106,7 @@ class Graph:
             raise InvalidDocument(message)
         return app
 
-    def application(self, app: AppConfig) -> Application:
+    def application(self, app: AppConfigDocument) -> Application:
         """Return the application that an app config is for."""
         return find(self.documents, app.build.application, Application, f"the app config {app.name!r}")
 
@@ -134,18 +142,18 @@ class Graph:
             if end.port is not None:
                 yield f"the edge {edge} names a port of {end.id!r}, and a dataset has none"
             needed = "input" if reads else "output"
-            if isinstance(node, Dataset) and node.direction not in (needed, "both"):
+            if isinstance(node, DatasetDocument) and node.direction not in (needed, "both"):
                 use = "read from" if reads else "written to"
                 yield f"the edge {edge}: {end.id!r} is for {node.direction}, and would be {use}"
         elif end.port is None:
             yield f"the edge {edge} does not say to which port of {end.id!r}"
-        elif isinstance(node, AppConfig) and end.port not in node.ports:
+        elif isinstance(node, AppConfigDocument) and end.port not in node.ports:
             yield f"the edge {edge}: {end.id!r} has no port {end.port!r}; it has {', '.join(node.ports)}"
 
     def is_app(self, name: str) -> bool:
         """Tell whether an object is an application, or is to be one."""
         node = self.nodes[name]
-        return isinstance(node, AppConfig) or (isinstance(node, Placeholder) and node.wanted == "app")
+        return isinstance(node, AppConfigDocument) or (isinstance(node, Placeholder) and node.wanted == "app")
 
     def _cycle(self) -> list[str]:
         following: dict[str, set[str]] = {}
@@ -169,7 +177,7 @@ class Graph:
         node = self.nodes[name]
         if isinstance(node, Placeholder):
             return (node.reserved_for,)
-        return (node.owner, self.application(node).owner) if isinstance(node, AppConfig) else (node.owner,)
+        return (node.owner, self.application(node).owner) if isinstance(node, AppConfigDocument) else (node.owner,)
 
     def party(self, digest: str) -> Party:
         """Return one of its parties."""
@@ -185,7 +193,7 @@ class Graph:
         for one in self.workflow.objects.values():
             if isinstance(one, Connected):
                 found.add(one.dataset or one.app or "")
-        found |= {node.build.application for node in self.nodes.values() if isinstance(node, AppConfig)}
+        found |= {node.build.application for node in self.nodes.values() if isinstance(node, AppConfigDocument)}
         return found
 
     @cached_property

@@ -2,8 +2,8 @@
 
 They refer to one another by their digests alone (see `model`)::
 
-    Party  <-- Dataset, Application, AppConfig --> Application
-    Workflow --> Dataset, AppConfig, Party (who a placeholder waits for), its parent
+    Party  <-- DatasetDocument, Application, AppConfig --> Application
+    Workflow --> DatasetDocument, AppConfigDocument, Party (who a placeholder waits for), its parent
     Request --> Workflow, and holds all that it refers to
     Submission, Decision, Revocation --> Request
 
@@ -23,12 +23,12 @@ from connectors.workflow.documents.model import Base64, Digest, Document, Labels
 
 __all__ = [
     "STATEMENTS",
-    "AppConfig",
+    "AppConfigDocument",
     "Application",
     "Build",
     "BuildReference",
     "Connected",
-    "Dataset",
+    "DatasetDocument",
     "Decision",
     "Edge",
     "End",
@@ -72,7 +72,7 @@ class Party(Document):
     keys: Annotated[tuple[PublicKey, ...], Field(min_length=1)]
 
 
-class Dataset(Document):
+class DatasetDocument(Document):
     """What is said of a dataset to those who approve its use. Its credentials stay with its owner.
 
     Attributes:
@@ -145,7 +145,7 @@ class Item(Part):
     contents: Base64
 
 
-class AppConfig(Document):
+class AppConfigDocument(Document):
     """How a build of an application takes part: its ports, and the files it is given.
 
     Attributes:

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from connectors.errors import InvalidDocument
 from connectors.workflow.documents.canonical import canonical_bytes, digest_of
 from connectors.workflow.documents.graph import Graph, find
-from connectors.workflow.documents.kinds import AppConfig, Application, Dataset, Party, Workflow
+from connectors.workflow.documents.kinds import AppConfigDocument, Application, DatasetDocument, Party, Workflow
 from connectors.workflow.documents.model import Digest, Document, Moment, moment_of, moment_text
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "Request", "make_request", "parse_documents"]
 
 KINDS: dict[str, type[Document]] = {
-    f"enclave-connectors workflow {kind.kind} 1": kind for kind in (Party, Dataset, Application, AppConfig, Workflow)
+    f"enclave-connectors workflow {kind.kind} 1": kind
+    for kind in (Party, DatasetDocument, Application, AppConfigDocument, Workflow)
 }
 """What a request holds, by the schema."""
 

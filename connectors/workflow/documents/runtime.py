@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from connectors.errors import InvalidDocument
 from connectors.formats import FormatName  # noqa: TC001 - pydantic reads the annotations
-from connectors.workflow.documents.kinds import AppConfig, Build, Dataset, Item
+from connectors.workflow.documents.kinds import AppConfigDocument, Build, DatasetDocument, Item
 from connectors.workflow.documents.model import Digest, Document, Labels, Line, Name, Part
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def runtime_config(request: Request, name: str) -> RuntimeConfig:
     """
     graph = request.graph
     app = graph.nodes.get(name)
-    if not isinstance(app, AppConfig):
+    if not isinstance(app, AppConfigDocument):
         known = ", ".join(repr(one) for one in graph.nodes if graph.is_app(one)) or "none"
         message = f"the workflow has no application {name!r}; it has {known}"
         raise InvalidDocument(message)
@@ -120,7 +120,7 @@ def runtime_config(request: Request, name: str) -> RuntimeConfig:
 
 def _connection(graph: Graph, name: str, *, reads: bool) -> Connection | None:
     node = graph.nodes[name]
-    if isinstance(node, Dataset):
+    if isinstance(node, DatasetDocument):
         use = RuntimeDataset(
             document=node.digest,
             reads=reads,
@@ -131,7 +131,7 @@ def _connection(graph: Graph, name: str, *, reads: bool) -> Connection | None:
             pin=node.pin,
         )
         return Connection(dataset=use)
-    if isinstance(node, AppConfig):
+    if isinstance(node, AppConfigDocument):
         return Connection(application=Peer(app_config=node.digest, measurement=node.build.measurement))
     return None
 

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 from connectors.errors import InvalidDocument
 from connectors.workflow.documents.canonical import canonical_bytes
 from connectors.workflow.documents.graph import Graph
-from connectors.workflow.documents.kinds import AppConfig, Application, Dataset, Party, Placeholder, Workflow
+from connectors.workflow.documents.kinds import (
+    AppConfigDocument,
+    Application,
+    DatasetDocument,
+    Party,
+    Placeholder,
+    Workflow,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -256,12 +263,12 @@ def _tree(graph: Graph) -> Tree:
     """Return a version as one tree: what a digest refers to stands in its place, so there are no digests to follow."""
     parties = {digest: _without_schema(graph.party(digest)) for digest in graph.owners()}
 
-    def part(node: Dataset | AppConfig | Placeholder) -> Tree:
+    def part(node: DatasetDocument | AppConfigDocument | Placeholder) -> Tree:
         if isinstance(node, Placeholder):
             members = node.model_dump(mode="json", exclude_none=True)
             return {"kind": "placeholder", **members, "reserved_for": parties[node.reserved_for]}
         members = {"kind": node.kind, **_without_schema(node), "owner": parties[node.owner]}
-        if isinstance(node, AppConfig):
+        if isinstance(node, AppConfigDocument):
             program = graph.application(node)
             del members["build"]["application"]
             members["application"] = {**_without_schema(program), "owner": parties[program.owner]}
@@ -293,12 +300,12 @@ def _restored(tree: Tree) -> Graph:
         if kind == "placeholder":
             return rest | {"reserved_for": keep(Party, members["reserved_for"])}
         rest["owner"] = keep(Party, members["owner"])
-        if kind == Dataset.kind:
-            return {"dataset": keep(Dataset, rest)}
+        if kind == DatasetDocument.kind:
+            return {"dataset": keep(DatasetDocument, rest)}
         program = dict(members["application"])
         program["owner"] = keep(Party, program["owner"])
         rest["build"] = rest["build"] | {"application": keep(Application, program)}
-        return {"app": keep(AppConfig, rest)}
+        return {"app": keep(AppConfigDocument, rest)}
 
     whole = {
         **tree,

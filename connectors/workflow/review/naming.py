@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connectors.workflow.documents.kinds import AppConfig, Dataset, Party
+from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocument, Party
 from connectors.workflow.review.difference import same_party
 
 if TYPE_CHECKING:
@@ -81,12 +81,12 @@ class Names:
     def object(self, name: str, graph: Graph) -> str:
         """Return an object's id, its name, whose it is, and what an application is measured as."""
         node, parties = graph.nodes[name], self.owners(name, graph)
-        if isinstance(node, AppConfig):
+        if isinstance(node, AppConfigDocument):
             program = graph.application(node)
             by = f", which runs {program.name!r} of {parties[1]}" if parties[1] != parties[0] else ""
             measured = f", measured {node.build.measurement[:12]}…"
             return f"{name!r} (the application {node.name!r} of {parties[0]}{by}{measured})"
-        if isinstance(node, Dataset):
+        if isinstance(node, DatasetDocument):
             return f"{name!r} (the dataset {node.name!r} of {parties[0]})"
         return f"{name!r} (a place for {'an' if node.wanted == 'app' else 'a'} {node.wanted} of {parties[0]})"
 

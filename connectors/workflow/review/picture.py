@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
-from connectors.workflow.documents.kinds import AppConfig, Dataset
+from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocument
 from connectors.workflow.review.layout import arrange
 
 if TYPE_CHECKING:
@@ -144,12 +144,12 @@ def _box(graph: Graph, name: str) -> _Box:
     node = graph.nodes[name]
     parties = [(graph.party(digest).name, digest) for digest in graph.owners_of(name)]
     owner = parties[0][0]
-    if isinstance(node, Dataset):
+    if isinstance(node, DatasetDocument):
         sealed = f"sealed as {node.encryption}" if node.encryption else "not sealed"
         title = f"{name}: the dataset {node.name}, of {owner}, at {node.location}, {sealed}"
         use = node.direction
         return _Box("dataset", use, _wrapped(node.name), parties, use, placeholder=False, title=title)
-    if isinstance(node, AppConfig):
+    if isinstance(node, AppConfigDocument):
         program = graph.application(node)
         runs = f"runs {program.name}, of {parties[1][0]}"
         title = f"{name}: the application {node.name}, of {owner}; {runs}; measured as {node.build.measurement}"

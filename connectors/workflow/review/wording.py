@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from connectors.workflow.documents.canonical import canonical_bytes
-from connectors.workflow.documents.kinds import AppConfig, Dataset, Party
+from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocument, Party
 from connectors.workflow.review.difference import keys_of
 from connectors.workflow.review.naming import Names, connected, listed
 
@@ -110,7 +110,7 @@ class _Words:
                 programs = {
                     graph.application(node).name
                     for node in map(graph.nodes.get, subjects)
-                    if isinstance(node, AppConfig)
+                    if isinstance(node, AppConfigDocument)
                 }
                 about = f"the application {listed(sorted(programs))}, for {listed(subjects)}"
                 yield from self._member(about, tuple(rest), change)
@@ -134,10 +134,10 @@ class _Words:
             return f"{self._names.object(name, self._before)} is gone"
         now = self._names.object(name, self._after)
         node = self._after.nodes[name]
-        if isinstance(node, Dataset):
+        if isinstance(node, DatasetDocument):
             sealed = f"sealed as {node.encryption!r}" if node.encryption else "not sealed"
             more = f", for {node.direction}, {sealed}, at {node.location!r}"
-        elif isinstance(node, AppConfig):
+        elif isinstance(node, AppConfigDocument):
             more = f", of which the build is measured as {node.build.measurement}"
         else:
             more = f", for {node.purpose!r}" if node.purpose else ""

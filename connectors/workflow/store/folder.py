@@ -25,9 +25,9 @@ from connectors.workflow.documents.drafts import Draft
 from connectors.workflow.documents.graph import Graph
 from connectors.workflow.documents.kinds import (
     STATEMENTS,
-    AppConfig,
+    AppConfigDocument,
     Application,
-    Dataset,
+    DatasetDocument,
     Decision,
     Placeholder,
     Revocation,
@@ -71,9 +71,9 @@ def name_of(document: Document) -> str:
 def references(document: Document) -> set[str]:
     """Return the digests of the documents that one needs to be understood; a request holds its own."""
     match document:
-        case Dataset() | Application():
+        case DatasetDocument() | Application():
             return {document.owner}
-        case AppConfig():
+        case AppConfigDocument():
             return {document.owner, document.build.application}
         case Workflow():
             found = set()

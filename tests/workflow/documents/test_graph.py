@@ -13,12 +13,12 @@ from connectors.errors import InvalidDocument
 from connectors.workflow.documents.canonical import canonical_bytes
 from connectors.workflow.documents.graph import Graph, Reach
 from connectors.workflow.documents.kinds import (
-    AppConfig,
+    AppConfigDocument,
     Application,
     Build,
     BuildReference,
     Connected,
-    Dataset,
+    DatasetDocument,
     Placeholder,
     Workflow,
 )
@@ -66,7 +66,7 @@ def test_edges_that_do_not_fit(edges, message):
 
 def test_one_name_twice_on_a_port():
     told, workflow = story()
-    both = Dataset(
+    both = DatasetDocument(
         name="Both", owner=told.clinic.party.digest, location="s3://a/b", direction="both", credentials_digest="03" * 32
     )
     told.add(both)
@@ -130,8 +130,10 @@ def graphs(draw):
     build = Build(platform="simulated", measurement=MEASUREMENT)
     application = Application(name="A", owner=owner.digest, image=f"r/a@sha256:{'00' * 32}", builds=(build,))
     reference = BuildReference(application=application.digest, measurement=MEASUREMENT)
-    app = AppConfig(name="A", owner=owner.digest, build=reference, ports=PORTS)
-    dataset = Dataset(name="D", owner=owner.digest, location="s3://a/b", direction="both", credentials_digest="00" * 32)
+    app = AppConfigDocument(name="A", owner=owner.digest, build=reference, ports=PORTS)
+    dataset = DatasetDocument(
+        name="D", owner=owner.digest, location="s3://a/b", direction="both", credentials_digest="00" * 32
+    )
     apps = [f"app{number}" for number in range(draw(st.integers(1, 8)))]
     datasets = [f"data{number}" for number in range(draw(st.integers(1, 8)))]
     found = set()
@@ -168,7 +170,7 @@ def test_generated_graphs_have_circles_and_applications_that_hand_on(strategy):
 
 
 def graph_is_both(graph: Graph, name: str) -> bool:
-    return isinstance(graph.nodes[name], Dataset) and graph.nodes[name].direction == "both"
+    return isinstance(graph.nodes[name], DatasetDocument) and graph.nodes[name].direction == "both"
 
 
 def hands_on(graph: Graph, edge) -> bool:

@@ -6,13 +6,20 @@ import pytest
 from parties import person, story
 
 from connectors.errors import InvalidDocument
-from connectors.workflow.documents.kinds import AppConfig, Application, Dataset, Decision, Party, Workflow
+from connectors.workflow.documents.kinds import (
+    AppConfigDocument,
+    Application,
+    DatasetDocument,
+    Decision,
+    Party,
+    Workflow,
+)
 
 
 def test_another_kind_and_other_members_are_refused():
     party = person("Clinic A").party
     with pytest.raises(InvalidDocument, match="this is no dataset"):
-        Dataset.from_bytes(party.to_bytes())
+        DatasetDocument.from_bytes(party.to_bytes())
     for change, message in (
         ({"more": 1}, "more: Extra inputs"),
         ({"name": " x"}, "name: one line of text"),
@@ -32,20 +39,24 @@ def members_of(kind) -> dict:
 @pytest.mark.parametrize(
     ("kind", "change", "message"),
     [
-        (Dataset, {"location": "s3://clinic/a?X-Amz-Signature=1"}, "location"),
-        (Dataset, {"location": "clinic/a"}, "location"),
-        (Dataset, {"credentials_digest": "AB" * 32}, "credentials_digest"),
-        (Dataset, {"direction": "in"}, "direction"),
-        (Dataset, {"encryption": "aes"}, "encryption"),
-        (Dataset, {"pin": "00"}, "pin"),
-        (AppConfig, {"ports": ["output", "input"]}, "ports: sorted and each once"),
-        (AppConfig, {"ports": ["../x"]}, "becomes a folder's name"),
-        (AppConfig, {"items": {"/etc/passwd": {"contents": ""}}}, "items: a path is relative"),
-        (AppConfig, {"items": {"../x": {"contents": ""}}}, "items: a path is relative"),
-        (AppConfig, {"items": {"input/x/dataset/credentials.bin": {"contents": ""}}}, "items: a path is relative"),
-        (AppConfig, {"items": {"app-config.json": {"contents": ""}}}, "items: a path is relative"),
-        (AppConfig, {"items": {"a": {"contents": ""}, "a/b": {"contents": ""}}}, "items: a file stands where"),
-        (AppConfig, {"items": {"a": {"contents": "QR=="}}}, "base64"),
+        (DatasetDocument, {"location": "s3://clinic/a?X-Amz-Signature=1"}, "location"),
+        (DatasetDocument, {"location": "clinic/a"}, "location"),
+        (DatasetDocument, {"credentials_digest": "AB" * 32}, "credentials_digest"),
+        (DatasetDocument, {"direction": "in"}, "direction"),
+        (DatasetDocument, {"encryption": "aes"}, "encryption"),
+        (DatasetDocument, {"pin": "00"}, "pin"),
+        (AppConfigDocument, {"ports": ["output", "input"]}, "ports: sorted and each once"),
+        (AppConfigDocument, {"ports": ["../x"]}, "becomes a folder's name"),
+        (AppConfigDocument, {"items": {"/etc/passwd": {"contents": ""}}}, "items: a path is relative"),
+        (AppConfigDocument, {"items": {"../x": {"contents": ""}}}, "items: a path is relative"),
+        (
+            AppConfigDocument,
+            {"items": {"input/x/dataset/credentials.bin": {"contents": ""}}},
+            "items: a path is relative",
+        ),
+        (AppConfigDocument, {"items": {"app-config.json": {"contents": ""}}}, "items: a path is relative"),
+        (AppConfigDocument, {"items": {"a": {"contents": ""}, "a/b": {"contents": ""}}}, "items: a file stands where"),
+        (AppConfigDocument, {"items": {"a": {"contents": "QR=="}}}, "base64"),
         (Workflow, {"version": 0}, "version"),
         (Workflow, {"objects": {"../x": {"dataset": "00" * 32}}}, "becomes a folder's name"),
         (Workflow, {"objects": {"x": {"dataset": "00" * 32, "app": "00" * 32}}}, "one of them"),

@@ -17,12 +17,12 @@ from parties import MEASUREMENT, edge, person, story
 from connectors.errors import InvalidDocument
 from connectors.workflow.documents.graph import Graph, Reach
 from connectors.workflow.documents.kinds import (
-    AppConfig,
+    AppConfigDocument,
     Application,
     Build,
     BuildReference,
     Connected,
-    Dataset,
+    DatasetDocument,
     Item,
     Party,
     Placeholder,
@@ -57,7 +57,9 @@ class Version:
 
     def put(self, name: str, document: Document) -> None:
         digest = self.keep(document)
-        self.objects[name] = Connected(dataset=digest) if isinstance(document, Dataset) else Connected(app=digest)
+        self.objects[name] = (
+            Connected(dataset=digest) if isinstance(document, DatasetDocument) else Connected(app=digest)
+        )
 
     def change(self, name: str, /, **members) -> None:
         self.put(name, remade(self.at(name), **members))
@@ -323,7 +325,7 @@ def versions(draw) -> Graph:
         return keep(Party(name=one.name, contact=draw(st.sampled_from(["x", "y"])), keys=keys))
 
     def dataset() -> Connected:
-        document = Dataset(
+        document = DatasetDocument(
             name=draw(st.sampled_from(["x", "y"])),
             description=draw(TEXTS),
             labels=draw(LABELS),
@@ -341,7 +343,7 @@ def versions(draw) -> Graph:
             for one in draw(st.permutations([MEASUREMENT, OTHER]))
         )
         program = Application(name="P", owner=party(), image=f"r/a@sha256:{'00' * 32}", builds=builds)
-        document = AppConfig(
+        document = AppConfigDocument(
             name="x",
             group=draw(TEXTS),
             owner=party(),

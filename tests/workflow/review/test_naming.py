@@ -10,7 +10,15 @@ from parties import NOW, bundle_of, decided, edge, person, story
 from connectors.cli.common.exit_codes import printable
 from connectors.cli.workflow.render import graph_lines, request_lines, status_lines
 from connectors.workflow.documents.graph import Graph
-from connectors.workflow.documents.kinds import AppConfig, Application, Connected, Dataset, Party, Placeholder, Workflow
+from connectors.workflow.documents.kinds import (
+    AppConfigDocument,
+    Application,
+    Connected,
+    DatasetDocument,
+    Party,
+    Placeholder,
+    Workflow,
+)
 from connectors.workflow.documents.requests import Request, make_request
 from connectors.workflow.review.naming import Names
 from connectors.workflow.trust.verification import status
@@ -36,12 +44,14 @@ def asked(name: str, ids: str = "records") -> Request:
     eve = Party(name=name, contact=name, keys=told.receiver.party.keys)
     told.add(eve)
     (program,) = (one for one in told.documents.values() if isinstance(one, Application))
-    (config,) = (one for one in told.documents.values() if isinstance(one, AppConfig))
+    (config,) = (one for one in told.documents.values() if isinstance(one, AppConfigDocument))
     theirs = Application(name=name, owner=eve.digest, image=program.image, builds=program.builds)
     reference = config.build.model_copy(update={"application": told.add(theirs)})
     app = config.model_copy(update={"name": name, "build": reference})
     data = [
-        Dataset(name=name, owner=eve.digest, location=f"s3://{way}", direction=way, credentials_digest="00" * 32)
+        DatasetDocument(
+            name=name, owner=eve.digest, location=f"s3://{way}", direction=way, credentials_digest="00" * 32
+        )
         for way in ("input", "output")
     ]
     objects = {

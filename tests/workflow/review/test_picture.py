@@ -15,11 +15,11 @@ from parties import NOW, approved, bundle_of, decided, edge, story
 
 from connectors.workflow.documents.graph import Graph
 from connectors.workflow.documents.kinds import (
-    AppConfig,
+    AppConfigDocument,
     Application,
     BuildReference,
     Connected,
-    Dataset,
+    DatasetDocument,
     Party,
     Placeholder,
     Workflow,
@@ -110,18 +110,20 @@ def hostile_graph(text: str) -> Graph:
     owner = keep(Party(name=text, contact=text, keys=told.clinic.party.keys))
     parts = {
         kind: next(one for one in told.documents.values() if isinstance(one, kind))
-        for kind in (Dataset, Application, AppConfig)
+        for kind in (DatasetDocument, Application, AppConfigDocument)
     }
     name = text.replace("/", "|").replace("\u0085", "").strip(". ")[:250]
     port = name if all(letter.isprintable() for letter in name) else "input"
     program = Application(name=text, owner=owner, image=parts[Application].image, builds=parts[Application].builds)
-    app = AppConfig(
+    app = AppConfigDocument(
         name=text,
         owner=keep(told.lab.party),
         build=BuildReference(application=keep(program), measurement=program.builds[0].measurement),
         ports=(port,),
     )
-    data = Dataset(name=text, owner=owner, location="s3://a/<script>", direction="input", credentials_digest="00" * 32)
+    data = DatasetDocument(
+        name=text, owner=owner, location="s3://a/<script>", direction="input", credentials_digest="00" * 32
+    )
     place = Placeholder(reserved_for=owner, wanted="dataset", purpose=text)
     node = port if port == name else "object"
     objects = {node: Connected(dataset=keep(data)), "app": Connected(app=keep(app)), "place": place}

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from connectors.cli.common.exit_codes import UsageMistake
 from connectors.cli.workflow import review
 from connectors.errors import ConfigError, InvalidDocument, NotApproved, ObjectExists
-from connectors.workflow.documents.kinds import Connected, Dataset, Workflow
+from connectors.workflow.documents.kinds import Connected, DatasetDocument, Workflow
 from connectors.workflow.documents.requests import make_request
 from connectors.workflow.store.folder import Store
 from connectors.workflow.store.transfer import receive
@@ -39,8 +39,8 @@ def moved() -> Bundle:
     """The story, with its output at another place and a name with a trap in it."""
     told, workflow = story()
     result = told.documents[workflow.objects["result"].dataset]
-    members = {name: getattr(result, name) for name in Dataset.model_fields}
-    other = Dataset(**{**members, "location": "s3://elsewhere/x", "name": "Out\u202eput"})
+    members = {name: getattr(result, name) for name in DatasetDocument.model_fields}
+    other = DatasetDocument(**{**members, "location": "s3://elsewhere/x", "name": "Out\u202eput"})
     told.add(other)
     objects = {**workflow.objects, "result": Connected(dataset=other.digest)}
     version = Workflow(name=workflow.name, version=2, parent=workflow.digest, objects=objects, edges=workflow.edges)

@@ -17,7 +17,7 @@ from parties import NOW, Story, bundle_of, decided, edge, person, requested, sto
 from connectors.errors import ConfigError, InvalidDocument, NotApproved, ObjectChanged, ObjectExists
 from connectors.workflow.documents.canonical import canonical_bytes, digest_of
 from connectors.workflow.documents.drafts import Draft
-from connectors.workflow.documents.kinds import Dataset, Party, Revocation, Workflow
+from connectors.workflow.documents.kinds import DatasetDocument, Party, Revocation, Workflow
 from connectors.workflow.documents.model import moment_text
 from connectors.workflow.documents.requests import Request, make_request
 from connectors.workflow.store.folder import Store, name_of
@@ -82,15 +82,15 @@ def test_documents_are_found_by_digest_by_its_first_digits_and_by_name(filled):
 def test_what_is_meant_by_two_documents_is_refused_and_both_are_listed(filled):
     store, told, request = filled
     first = next(one for one in request.parsed.values() if name_of(one) == "Conditions Data")
-    second = Dataset.make(**{**dict(first), "owner": told.lab.party.digest})
+    second = DatasetDocument.make(**{**dict(first), "owner": told.lab.party.digest})
     store.add(second)
     with pytest.raises(ConfigError, match="there is more than one dataset 'Conditions Data'") as caught:
-        store.find("Conditions Data", Dataset)
+        store.find("Conditions Data", DatasetDocument)
     assert first.digest[:12] in str(caught.value)
     assert second.digest[:12] in str(caught.value)
     assert "of 'Clinic A'" in str(caught.value)
     assert "of 'Lab B'" in str(caught.value)
-    assert store.find(second.digest[:8], Dataset) == second
+    assert store.find(second.digest[:8], DatasetDocument) == second
 
 
 @pytest.mark.parametrize("text", ["nobody", "00" * 32, "0" * 8, "", "../../etc/passwd", "1f0c"])
@@ -187,16 +187,16 @@ def test_what_other_programs_leave_in_the_folder_is_not_looked_at(filled):
 WRITER = """
 import sys
 from parties import story
-from connectors.workflow.documents.kinds import Dataset
+from connectors.workflow.documents.kinds import DatasetDocument
 from connectors.workflow.store.folder import Store
 
 told, _ = story()
 store = Store(sys.argv[1])
-example = next(one for one in told.documents.values() if isinstance(one, Dataset))
+example = next(one for one in told.documents.values() if isinstance(one, DatasetDocument))
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(int(sys.argv[2])):
-    store.add(Dataset.make(**{**dict(example), "name": f"dataset {number}", "owner": "00" * 32}))
+    store.add(DatasetDocument.make(**{**dict(example), "name": f"dataset {number}", "owner": "00" * 32}))
 """
 
 
@@ -219,7 +219,7 @@ def test_writers_of_the_same_documents_at_the_same_time_find_each_others(store):
         process.stdin.write("go\n")
         process.stdin.flush()
     assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
-    found = sorted(document.name for document in store.documents(Dataset))
+    found = sorted(document.name for document in store.documents(DatasetDocument))
     assert found == sorted(f"dataset {number}" for number in range(40))
     assert len(files(store.folder)) == 40
     for process in processes:
@@ -235,7 +235,7 @@ def test_writer_that_is_killed_leaves_no_half_document(store):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
-    found = list(store.documents(Dataset))
+    found = list(store.documents(DatasetDocument))
     assert len(found) >= 19
     assert all(document.name.startswith("dataset ") for document in found)
 

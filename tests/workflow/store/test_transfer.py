@@ -11,7 +11,7 @@ from parties import bundle_of, decided, edge, person, requested, story
 from connectors.errors import InvalidDocument, NotApproved, ObjectChanged
 from connectors.workflow.documents.canonical import canonical_bytes
 from connectors.workflow.documents.drafts import Draft
-from connectors.workflow.documents.kinds import Dataset, Workflow
+from connectors.workflow.documents.kinds import DatasetDocument, Workflow
 from connectors.workflow.documents.requests import make_request
 from connectors.workflow.store.folder import Store
 from connectors.workflow.store.transfer import export_documents, export_draft, export_request, receive
@@ -96,7 +96,7 @@ def test_documents_arrive_with_all_that_they_refer_to(here, there):
     for document in told.documents.values():
         here.add(document)
     here.add(workflow)
-    conditions = here.find("Conditions Data", Dataset)
+    conditions = here.find("Conditions Data", DatasetDocument)
     passed = receive(there, export_documents(here, conditions))
     assert set(passed.documents) == {conditions.digest, told.clinic.party.digest}
     receive(there, export_documents(here, workflow))
@@ -186,7 +186,7 @@ def test_what_is_no_such_file_is_refused(there, data):
 
 def test_place_is_filled_by_whom_it_is_kept_for_with_what_it_is_kept_for():
     told, workflow = story()
-    datasets = {one.name: one for one in told.documents.values() if isinstance(one, Dataset)}
+    datasets = {one.name: one for one in told.documents.values() if isinstance(one, DatasetDocument)}
     draft = Draft(workflow=workflow).without_object("result").with_place("result", told.receiver.party, "dataset")
     with pytest.raises(InvalidDocument, match="waits for what another party owns"):
         draft.with_object("result", datasets["Conditions Data"])
