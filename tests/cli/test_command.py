@@ -304,11 +304,11 @@ def flipped(data: bytes, at: int) -> bytes:
 @pytest.mark.parametrize(
     ("damage", "rule"),
     [
-        (lambda data: flipped(data, 20000), "chunk 1 is not what was sealed there"),
-        (lambda data: data[:-1], "is not what was sealed there"),
+        (lambda data: flipped(data, 20000), "chunk 1 does not verify"),
+        (lambda data: data[:-1], "does not verify"),
         (lambda data: data[:20], "fewer than the 28 that any format needs"),
         (lambda data: b"", "fewer than the 28 that any format needs"),
-        (lambda data: flipped(data, 0), "another key"),
+        (lambda data: flipped(data, 0), "wrong key"),
     ],
     ids=["flipped bit", "last byte cut", "cut short", "empty", "flipped header"],
 )
@@ -323,7 +323,7 @@ def test_damaged_object_ends_with_3_and_no_file(home, damage, rule):
 
 
 def test_wrong_key_and_wrong_context_end_with_3(home):
-    assert "another key" in connectors("decrypt", "-K", "other.hex", "sealed", "copy", cwd=home).error(3)
+    assert "wrong key" in connectors("decrypt", "-K", "other.hex", "sealed", "copy", cwd=home).error(3)
     assert "context" in connectors("decrypt", "-K", "key.hex", "--context", "x", "sealed", "copy", cwd=home).error(3)
     short = connectors("decrypt", "-K", "key.hex", "--format", "cobblestone-256", "key.hex", "copy", cwd=home).error(3)
     assert "64 bytes" in short

@@ -188,7 +188,7 @@ def test_online_reports_plain_sizes_and_what_cannot_be_opened(home, run):
     found = json.loads(run(*words, "--json", code=2).out)
     assert [one["plain_size"] for one in found] == [None, len(PLAIN), None]
     document(home / "other.json", type="file", encryption={"key": OTHER_KEY})
-    assert "another key" in mistake(run(*words, "other.json", "--location", location, code=3))
+    assert "wrong key" in mistake(run(*words, "other.json", "--location", location, code=3))
     (home / "store/conditions").write_bytes((home / "store/conditions").read_bytes()[:-1])
     run(*words, code=3)
 
