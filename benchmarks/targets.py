@@ -78,9 +78,7 @@ def targets() -> Iterator[Target]:
             show = lambda count: shown(round(count))  # noqa: E731
             yield Target(f"{what}: bytes, one chunk", chunk, partial(_fact, row, "fetched"), most=True, show=show)
     yield Target("peak memory, any format and size", 128 * MIB, _peak, most=True, show=shown)
-    yield Target(
-        "peak memory, local: the largest object minus the smallest", 16 * MIB, _growth, most=True, show=shown
-    )
+    yield Target("peak memory, local: the largest object minus the smallest", 16 * MIB, _growth, most=True, show=shown)
     for name in (IMPORT, USED):
         row = partial(_row, case="processes", operation="whole process", contender=name)
         yield Target(f"time of `{name}` relative to its dependencies", 1.3, partial(_fact, row, "times"), most=True)
