@@ -17,7 +17,7 @@ from requests.exceptions import RequestException
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from connectors.storage.http import StallTimeoutConnection
+from connectors.storage import StallTimeoutConnection
 from connectors_azure.identity import Tokens, open_identity
 
 if TYPE_CHECKING:

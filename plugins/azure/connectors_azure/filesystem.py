@@ -17,7 +17,7 @@ from azure.core import MatchConditions
 from fsspec.core import has_magic
 
 from connectors.errors import ConfigError, NotSupported, ObjectNotFound, StorageError
-from connectors.storage.filesystem import ObjectFileSystem
+from connectors.storage import ObjectFileSystem
 from connectors_azure.clients import open_service
 from connectors_azure.error_mapping import FOREIGN, Action, attempt
 from connectors_azure.identity import check_identity

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from azure.storage.blob import BlobPrefix
 
-from connectors._fsspec import AbstractFileSystem
 from connectors.errors import AccessDenied, ObjectNotFound
-from connectors.storage.listing import ListingGuard
+from connectors.storage import AbstractFileSystem, ListingGuard
 from connectors_azure.location import SCHEMES, shown, split_path
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
-from connectors.storage.upload import PartsInFlight
+from connectors.storage import PartsInFlight
 from connectors_azure.location import shown
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from azure.core import MatchConditions
 from urllib3.exceptions import HTTPError
 
 from connectors.errors import ConnectorError, NotAnObject, ObjectChanged, StorageUnavailable
-from connectors.storage.retry import RangeBuffer
+from connectors.storage import RangeBuffer
 from connectors_azure.error_mapping import BEYOND_END, FOREIGN, code_of, storage_error
 from connectors_azure.location import shown
 

@@ -15,8 +15,7 @@ from connectors.errors import (
     NotSupported,
     StorageUnavailable,
 )
-from connectors.storage.guard import Guarded
-from connectors.storage.listing import ListingGuard
+from connectors.storage import Guarded, ListingGuard
 from connectors_s3.error_mapping import FOREIGN, Action, is_bug, storage_error
 from connectors_s3.location import shown, split_path
 from connectors_s3.s3fs_types import AioSession, S3FileSystem, iothread, reset_lock, sync_wrapper

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connectors.errors import NotAnObject, ObjectChanged, StorageUnavailable
-from connectors.storage.retry import MIN_PROGRESS, RangeBuffer
+from connectors.storage import MIN_PROGRESS, RangeBuffer
 from connectors_s3.error_mapping import FOREIGN, attempt, code_of
 from connectors_s3.location import shown
 from connectors_s3.s3fs_types import sync

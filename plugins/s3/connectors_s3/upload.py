@@ -9,7 +9,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from connectors.errors import ConnectorError, StorageUnavailable
-from connectors.storage.upload import PartsInFlight
+from connectors.storage import PartsInFlight
 from connectors_s3.error_mapping import FOREIGN, UPLOAD_GONE, code_of
 
 if TYPE_CHECKING:
