@@ -14,8 +14,9 @@ from connectors.errors import IntegrityError
 from connectors.formats import Plain
 from connectors.streams import SealedReader, prefetch
 from connectors.streams import reader as reader_module
+from connectors.streams.fetch import AT_ONCE, came_from_memory
 from connectors.streams.object import MAX_RUN
-from connectors.streams.prefetch import AT_ONCE, MOST_AT_ONCE
+from connectors.streams.prefetch import MOST_AT_ONCE
 
 MIB = 1 << 20
 SIZE = 24 * MIB
@@ -131,8 +132,8 @@ def test_no_more_is_fetched_at_once_than_the_most():
 
 
 def test_what_is_in_memory_is_told_by_how_quickly_it_comes():
-    assert prefetch.came_from_memory(4 * MIB, 50e-6)
-    assert not prefetch.came_from_memory(4 * MIB, 500e-6)
+    assert came_from_memory(4 * MIB, 50e-6)
+    assert not came_from_memory(4 * MIB, 500e-6)
 
 
 def test_what_is_in_memory_is_not_fetched_ahead(monkeypatch):

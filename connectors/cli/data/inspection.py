@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from connectors.app.dataset import Dataset
-    from connectors.storage.registry import Backend
+    from connectors.storage.backend import Backend
 
 __all__ = ["Finding", "inspect_dataset", "inspect_document", "measure", "moment", "parse_incomplete"]
 

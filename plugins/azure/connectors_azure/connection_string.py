@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
 from connectors.secrets import SecretText
-from connectors.storage.endpoints import endpoint_problem
+from connectors.storage import endpoint_problem
 
 __all__ = [
     "Connection",

@@ -8,13 +8,12 @@ For example::
 from __future__ import annotations
 
 import re
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from connectors.credentials.model import Credentials
 from connectors.secrets import SecretText
-from connectors.storage.endpoints import HIDES_NOTHING, sends_in_the_clear
+from connectors.storage import HIDES_NOTHING, Credentials, sends_in_the_clear
 from connectors_azure.connection_string import (
     key_problem,
     parse_connection_string,
@@ -36,6 +35,8 @@ _WAYS = (
 
 class AzureCredentials(Credentials):
     """What gives access to blobs: a key, a signature, an identity, nothing at all, or what the machine offers."""
+
+    member_prefixes: ClassVar[tuple[str, ...]] = ("azure",)
 
     type: Literal["azure"] = "azure"
     account_name: str | None = Field(

@@ -17,9 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from connectors.credentials.model import Credentials
 from connectors.secrets import SecretText  # noqa: TC001 - pydantic reads the annotations
-from connectors.storage.endpoints import HIDES_NOTHING, endpoint_problem, sends_in_the_clear
+from connectors.storage import HIDES_NOTHING, Credentials, endpoint_problem, sends_in_the_clear
 
 __all__ = ["DEFAULT_TOKEN_URI", "GcsCredentials", "ServiceAccount", "load_key"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
-from connectors.credentials.model import Credentials
 from connectors.secrets import SecretText
+from connectors.storage import Credentials
 from connectors_https.signature import Signature
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from connectors.errors import NotSupported, ObjectExists, ObjectNotFound, StorageError
 from connectors.secrets import SecretText, redact_url
-from connectors.storage.filesystem import ObjectFileSystem
+from connectors.storage import ObjectFileSystem
 from connectors_https.client import Client, Limits
 from connectors_https.sink import PresignedSink
 from connectors_https.source import PresignedSource
