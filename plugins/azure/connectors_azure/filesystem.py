@@ -68,6 +68,7 @@ class AzureFileSystem(ObjectFileSystem, ListedFileSystem):
         super().__init__()
         self._account = account
         self._credentials = credentials
+        self._expires_at = credentials.expires_at
         self._block_size = block_size
         self._service: tuple[int, BlobServiceClient] | None = None
         self._lock = Lock()
@@ -91,7 +92,7 @@ class AzureFileSystem(ObjectFileSystem, ListedFileSystem):
 
     def attempt(self, path: str, action: Action, call: Callable[[], T]) -> T:
         """Return what `call` does, and raise its failures as errors of ours."""
-        return attempt(path, action, call, self._account.expires_at)
+        return attempt(path, action, call, self._expires_at)
 
     def open_source(self, path: str) -> AzureSource:
         """Return the sealed bytes at ``container/name``, to be read by ranges; no request is made yet.
