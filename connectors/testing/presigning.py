@@ -11,8 +11,7 @@ import pytest
 
 import connectors
 from connectors.errors import ConfigError, ConnectorError
-from connectors.storage.registry import resolve
-from connectors.testing.tools import CHUNK, KEY, Contract, leaks, plain, sealed
+from connectors.testing.tools import CHUNK, KEY, Contract, leaks, plain, resolved, sealed
 
 if TYPE_CHECKING:
     from connectors.testing.store import Connection, Store
@@ -22,7 +21,7 @@ __all__ = ["PresignContract"]
 
 def presign(connection: Connection, method: str, expires: int = 600) -> str:
     """Return a URL that the backend has signed."""
-    backend, credentials = resolve(connection.location, {**connection.document, "encryption": None})
+    backend, credentials = resolved(connection)
     return backend.presign(connection.location, credentials, method, expires)
 
 
