@@ -26,6 +26,7 @@ from connectors.secrets import Hidden, SecretKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
 __all__ = ["Credentials", "Encryption", "parse_document", "printable_name", "validate"]
 
@@ -132,6 +133,15 @@ class Credentials(_Model):
         default=None,
         description="Whether the location is one object or a folder of them; null: a folder if it ends in a slash.",
     )
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the credentials expire, in UTC; None if they never do, or do not say.
+
+        It is read from the document, without any request; the storage can end them earlier. A subclass overrides it if
+        its documents say.
+        """
+        return None
 
     def is_folder(self, location: str) -> bool:
         """Tell whether a dataset with these credentials is a folder of objects."""

@@ -2,6 +2,7 @@
 
 The contract:
     `Backend`: what a plugin registers. `Credentials`: the base of the model of its credentials documents.
+    `sas_expiry`: when a shared access signature expires.
 
 The filesystem, which is fsspec's:
     `ObjectFileSystem`: a base with all that is to be derived from an ``open_source`` and an ``open_sink``.
@@ -9,10 +10,12 @@ The filesystem, which is fsspec's:
     `AbstractFileSystem`, `LocalFileSystem`, `MemoryFileSystem`: fsspec's own, with types.
 
 Reading an object by ranges:
-    `Source`: the contract. `RangeBuffer`: a range that arrives in several responses.
+    `OpensSources`: a filesystem that can. `Source`: the contract. `FillsBuffers`: a source that saves a copy.
+    `RangeBuffer`: a range that arrives in several responses.
 
 Writing an object whole:
-    `Sink`: the contract. `PartsInFlight`: the parts of a multipart upload, several at once.
+    `OpensSinks`: a filesystem that can. `Sink`: the contract. `RenewableSink`: a sink that renews its credentials.
+    `PartsInFlight`: the parts of a multipart upload, several at once.
     `spooled`: temporary files, whose errors say that this machine has no room.
 
 Requests:
@@ -35,9 +38,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from connectors._fsspec import AbstractFileSystem, LocalFileSystem, MemoryFileSystem
+    from connectors.credentials.expiry import sas_expiry
     from connectors.credentials.model import Credentials
     from connectors.storage.adapters import is_of_library, translated
     from connectors.storage.backend import Backend
+    from connectors.storage.capabilities import OpensSinks, OpensSources
     from connectors.storage.endpoints import HIDES_NOTHING, endpoint_problem, is_loopback, sends_in_the_clear
     from connectors.storage.filesystem import ObjectFileSystem
     from connectors.storage.guard import Guarded
@@ -46,8 +51,8 @@ if TYPE_CHECKING:
     from connectors.storage.retry import MIN_PROGRESS, RangeBuffer, RetryPolicy
     from connectors.storage.upload import PartsInFlight
     from connectors.streams.os_errors import spooled
-    from connectors.streams.sinks import Sink
-    from connectors.streams.sources import Source
+    from connectors.streams.sinks import RenewableSink, Sink
+    from connectors.streams.sources import FillsBuffers, Source
 
 __all__ = [
     "HIDES_NOTHING",
@@ -56,13 +61,17 @@ __all__ = [
     "AbstractFileSystem",
     "Backend",
     "Credentials",
+    "FillsBuffers",
     "Guarded",
     "ListingGuard",
     "LocalFileSystem",
     "MemoryFileSystem",
     "ObjectFileSystem",
+    "OpensSinks",
+    "OpensSources",
     "PartsInFlight",
     "RangeBuffer",
+    "RenewableSink",
     "RetryPolicy",
     "Sink",
     "Source",
@@ -70,12 +79,18 @@ __all__ = [
     "endpoint_problem",
     "is_loopback",
     "is_of_library",
+    "sas_expiry",
     "sends_in_the_clear",
     "spooled",
     "translated",
 ]
 
 _HOMES = {
+    "sas_expiry": "credentials.expiry",
+    "RenewableSink": "streams.sinks",
+    "FillsBuffers": "streams.sources",
+    "OpensSources": "storage.capabilities",
+    "OpensSinks": "storage.capabilities",
     "AbstractFileSystem": "_fsspec",
     "Backend": "storage.backend",
     "Credentials": "credentials.model",

@@ -46,9 +46,7 @@ class Backend(ABC):
         """Return a filesystem of sealed bytes, and the location's path in it.
 
         The filesystem never has secrets among its fsspec storage options, and is not cached by fsspec
-        (``cachable = False``). Two methods are optional: ``open_source(path)`` returns a `Source`, where that reads
-        ranges better than a file of the filesystem's own; ``open_sink(path, exclusive=…)`` returns a `Sink`, where an
-        object can be staged in the storage itself.
+        (``cachable = False``). It may be an `OpensSources` and an `OpensSinks`: see `connectors.storage.capabilities`.
 
         Raises:
             InvalidLocation: the location is none of this storage's.

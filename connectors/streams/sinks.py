@@ -13,11 +13,14 @@ from connectors.streams.sources import BinaryFile, as_path, check_binary
 from connectors.streams.staging import StagedFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import TypeIs
 
+    from connectors._fsspec import AbstractFileSystem
     from connectors.streams.sources import StrPath
 
-__all__ = ["FileSink", "PathSink", "Sink", "as_sink"]
+__all__ = ["FileSink", "PathSink", "RenewableSink", "Sink", "as_sink"]
 
 
 @runtime_checkable
@@ -36,6 +39,19 @@ class Sink(Protocol):
 
     def discard(self) -> object:
         """Leave what stood there; drop what was written. Does nothing a second time."""
+
+
+@runtime_checkable
+class RenewableSink(Sink, Protocol):
+    """A sink that goes on with renewed credentials when its own expire while it is written."""
+
+    def renew_by(self, renew: Callable[[AbstractFileSystem], AbstractFileSystem]) -> None:
+        """Have `renew` called when the credentials have expired.
+
+        Args:
+            renew: takes the filesystem whose credentials have expired; returns one with renewed credentials, or the
+                same one if there are none. May be called in another thread.
+        """
 
 
 class PathSink:

@@ -16,17 +16,23 @@ from pydantic import BaseModel
 
 import connectors
 from connectors.secrets import SecretKey, SecretText
+from connectors.storage.registry import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from connectors.credentials import Credentials
+    from connectors.storage.backend import Backend
     from connectors.testing.store import Connection, Store
 
 __all__ = [
     "CHUNK",
     "KEY",
+    "MIB",
     "ODD_NAMES",
+    "OTHER_KEY",
+    "SIZES",
     "Contract",
     "Heard",
     "dataset",
@@ -36,6 +42,7 @@ __all__ = [
     "leaks",
     "overrides_contract",
     "plain",
+    "resolved",
     "sealed",
 ]
 
@@ -43,6 +50,9 @@ KEY = "c0ffee" * 10 + "1234"
 """The key that the contracts seal with, 64 hexadecimal digits."""
 CHUNK = 16384
 """Plain bytes in a full chunk of the default format."""
+MIB = 1 << 20
+OTHER_KEY = "0ff1ce" * 10 + "4321"
+SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 7 * CHUNK // 2, 3 * MIB + 17]
 ODD_NAMES = [
     "a name with spaces",
     "Krankenhaus Süd, 日本",
@@ -109,6 +119,11 @@ def dataset(connection: Connection, *, key: str | None = KEY, **encryption: Any)
     """Return the dataset at a connection, sealed with `key`, or plain without one."""
     sealing = {"key": key, **encryption} if key else None
     return connectors.Dataset(connection.location, {**connection.document, "encryption": sealing})
+
+
+def resolved(connection: Connection) -> tuple[Backend, Credentials]:
+    """Return a connection's backend and its credentials, as a dataset that is not sealed."""
+    return resolve(connection.location, {**connection.document, "encryption": None})
 
 
 def lay_down(

@@ -53,6 +53,7 @@ class Client:
         check_identity(credentials)
         self.account = account
         self._credentials = credentials
+        self._expires_at = credentials.expires_at
         self._service: tuple[int, BlobServiceClient] | None = None
         self._lock = Lock()
 
@@ -73,7 +74,7 @@ class Client:
 
     def attempt(self, path: str, action: Action, call: Callable[[], T]) -> T:
         """Return what `call` does, and raise its failures as errors of ours."""
-        return attempt(path, action, call, self.account.expires_at)
+        return attempt(path, action, call, self._expires_at)
 
 
 class _RetryPolicy(ExponentialRetry):

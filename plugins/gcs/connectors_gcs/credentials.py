@@ -95,7 +95,10 @@ class ServiceAccount(BaseModel):
 
 
 class GcsCredentials(Credentials):
-    """What gives access: a service account, a token, nothing at all for a public object, or what the machine offers."""
+    """What gives access: a service account, a token, nothing at all for a public object, or what the machine offers.
+
+    `expires_at` is None: an access token expires, but does not say when.
+    """
 
     type: Literal["gcs"] = "gcs"
     service_account: ServiceAccount | None = Field(

@@ -67,8 +67,9 @@ class PresignedFileSystem(ObjectFileSystem):
         """The object's location."""
         return f"https-{self.path}"
 
+    @property
     def expires_at(self) -> datetime | None:
-        """Return when the signed query ends, in UTC, or None where it does not say."""
+        """When the signed query expires, in UTC, or None if it does not say."""
         return self._client.signature.expires_at
 
     def close(self) -> None:

@@ -31,7 +31,10 @@ _QUOTES = "\"'“”„‘’"  # noqa: RUF001 - those are what editors put ther
 
 
 class S3Credentials(Credentials):
-    """What gives access to an object in S3: keys, or nothing at all for a public one, or what the machine offers."""
+    """What gives access to an object in S3: keys, or nothing at all for a public one, or what the machine offers.
+
+    `expires_at` is None: a session token expires, but does not say when.
+    """
 
     member_prefixes: ClassVar[tuple[str, ...]] = ("aws",)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -134,9 +135,48 @@ def test_every_problem_of_a_document_has_its_line(home, run, text, rules):
     assert (found["good"], len(found["problems"])) == (False, len(rules))
 
 
-def test_expired_credentials_are_a_problem(home, run):
-    document(home / "c.json", query_string=query(-5), encryption={"key": KEY})
-    assert "the credentials expired" in mistake(run("dataset", "check", "c.json", code=2))
+def sas(seconds: int) -> str:
+    return f"sv=2024-11-04&se={datetime.now(UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}&sp=r&sig=5ec2e7"
+
+
+EXPIRING = {
+    "signed query": lambda seconds: {"query_string": query(seconds)},
+    "SAS": lambda seconds: {"type": "azure", "account_name": "clinic", "sas_token": sas(seconds)},
+    "connection string with a SAS": lambda seconds: {
+        "type": "azure",
+        "connection_string": (
+            f"BlobEndpoint=https://clinic.blob.core.windows.net;SharedAccessSignature={sas(seconds)}"
+        ),
+    },
+}
+
+
+@pytest.mark.parametrize("members", EXPIRING.values(), ids=EXPIRING)
+def test_credentials_that_expire_soon_say_when(home, run, members):
+    document(home / "c.json", **members(100), encryption={"key": KEY})
+    done = run("dataset", "check", "c.json")
+    assert re.search(r"expires   20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC, in (9\d|100) s\n", done.text)
+    assert "5ec2e7" not in done.text + done.err
+    found = json.loads(run("dataset", "check", "c.json", "--json").out)
+    assert datetime.fromisoformat(found["expires_at"]) > datetime.now(UTC)
+
+
+@pytest.mark.parametrize("members", EXPIRING.values(), ids=EXPIRING)
+def test_expired_credentials_are_a_problem(home, run, members):
+    document(home / "c.json", **members(-5), encryption={"key": KEY})
+    message = mistake(run("dataset", "check", "c.json", code=2))
+    assert "the credentials expired: they ended 20" in message
+    assert "5ec2e7" not in message
+
+
+def test_an_expired_sas_in_an_app_config_is_a_problem(home, run):
+    folder = home / "app" / "input" / "conditions" / "dataset"
+    (folder / "location.txt").write_text("az://ward/conditions")
+    document(folder / "credentials.bin", **EXPIRING["SAS"](-5), encryption={"key": KEY})
+    found = json.loads(run("dataset", "check", "--app-config", "app", "--json", code=2).out)
+    conditions = next(one for one in found if one["name"].endswith("input/conditions"))
+    assert datetime.fromisoformat(conditions["expires_at"]) <= datetime.now(UTC)
+    assert "the credentials expired" in conditions["problems"][0]
 
 
 def test_location_is_checked_with_the_document(home, run):
