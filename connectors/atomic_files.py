@@ -18,7 +18,7 @@ import secrets
 import shutil
 import stat
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from connectors.errors import InvalidDocument
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Iterator, Mapping
 
-__all__ = ["StagedFile", "locked", "read_regular", "replace", "shared_mode", "write_folder", "write_new"]
+__all__ = ["StagedFile", "locked", "read_regular", "replace", "shared_mode", "write_all", "write_folder", "write_new"]
 
 _PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
 _SHARED, _SHARED_FOLDER = 0o666, 0o777
@@ -59,7 +59,7 @@ class StagedFile:
 
     def write(self, data: bytes | memoryview) -> None:
         """Append all of `data`."""
-        _write_all(self.file, data)
+        write_all(self.file, data)
 
     def create(self, mode: int | None = None) -> None:
         """Sync the file and give it its name.
@@ -131,13 +131,7 @@ def write_new(path: str, data: bytes, *, private: bool = True) -> bool:
 
 
 def replace(path: str, data: bytes, *, private: bool = True) -> None:
-    """Write a file, in place of a file or link that has its name, whatever permissions that had.
-
-    Args:
-        path: the file; missing folders above it are made.
-        data: its contents.
-        private: only its owner can read it; else the umask decides.
-    """
+    """Write a file, in place of a file or link that has its name, whatever its permissions; else as `write_new`."""
     with _staged(path, data, private=private) as staged:
         staged.replace(None if private else shared_mode())
 
@@ -195,7 +189,7 @@ def _fill(root: str, files: Mapping[str, bytes], *, private: bool) -> None:
                 os.mkdir(folder, folder_mode)
                 folders[folder] = None
         with _create(os.path.join(root, *parts), file_mode) as file:
-            _write_all(file, data)
+            write_all(file, data)
             os.fsync(file.fileno())
     for folder in reversed(folders):
         _sync_folder(folder)
@@ -317,7 +311,8 @@ def _create(path: str, mode: int) -> io.FileIO:
     return open(path, "xb", buffering=0, opener=partial(os.open, mode=mode))
 
 
-def _write_all(file: io.FileIO, data: bytes | memoryview) -> None:
+def write_all(file: IO[bytes] | io.FileIO, data: bytes | memoryview) -> None:
+    """Write all of `data` to an unbuffered file, which may take a part of it at a time."""
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
