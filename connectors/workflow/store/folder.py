@@ -18,9 +18,10 @@ import os
 import re
 from typing import TYPE_CHECKING, TypeVar
 
+from connectors.atomic_files import locked, read_regular, replace, write_new
 from connectors.errors import ConfigError, InvalidDocument, NotApproved, ObjectChanged, ObjectExists
 from connectors.names import is_name
-from connectors.workflow.documents.canonical import digest_of, parse_canonical
+from connectors.workflow.documents.canonical import MAX_SIZE, digest_of, parse_canonical
 from connectors.workflow.documents.drafts import Draft
 from connectors.workflow.documents.graph import Graph
 from connectors.workflow.documents.kinds import (
@@ -37,7 +38,6 @@ from connectors.workflow.documents.kinds import (
 )
 from connectors.workflow.documents.model import Document
 from connectors.workflow.documents.requests import KINDS, Request
-from connectors.workflow.files import locked, read, replace, write_once
 from connectors.workflow.trust.signing import Envelope, payload_type
 from connectors.workflow.trust.verification import Bundle, status, verified
 
@@ -110,8 +110,8 @@ class Store:
 
     def _write(self, path: str, data: bytes) -> bool:
         """Write a file unless it is there, and tell whether it is new."""
-        new = write_once(path, data)
-        if not new and read(path) != data:
+        new = write_new(path, data, private=False)
+        if not new and read_regular(path, MAX_SIZE) != data:
             message = f"{path} is not what its name says: it was changed, or not written whole; move it away"
             raise InvalidDocument(message)
         return new
@@ -126,7 +126,7 @@ class Store:
             return None
         path = self._path(digest)
         with _naming(path):
-            data = read(path)
+            data = read_regular(path, MAX_SIZE)
             if data is None:
                 return None
             _check_digest(data, digest)
@@ -258,7 +258,7 @@ class Store:
         for digest in _digests_in(os.path.join(self.folder, "said", request.digest)):
             path = self._statement_path(request, digest)
             with _naming(path):
-                data = read(path)
+                data = read_regular(path, MAX_SIZE)
                 if data is not None:
                     _check_digest(data, digest)
                     envelope = Envelope.from_bytes(data)
@@ -328,7 +328,7 @@ class Store:
         """
         with locked(self._drafts):
             self._expect(name, was)
-            replace(self._draft_path(name), draft.to_bytes())
+            replace(self._draft_path(name), draft.to_bytes(), private=False)
 
     def drop_draft(self, name: str, was: Draft) -> None:
         """Remove a draft.
@@ -361,7 +361,7 @@ class Store:
         """
         path = self._draft_path(name)
         with _naming(path):
-            data = read(path)
+            data = read_regular(path, MAX_SIZE)
             return None if data is None else Draft.from_bytes(data)
 
     @property

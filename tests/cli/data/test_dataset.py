@@ -17,7 +17,7 @@ from command_line import COMMAND, KEY, OTHER_KEY, connectors, environment
 
 import connectors as sdk
 from connectors.cli import main
-from connectors.cli.data import app_folder, inspection
+from connectors.cli.data import inspection
 from connectors.storage.registry import InstalledBackend
 
 PLAIN = b"START,PATIENT,DESCRIPTION\n" + b"2020-01-02,patient-1,Hypertension\n" * 2000
@@ -318,7 +318,7 @@ def test_dataset_that_cannot_be_laid_down_leaves_the_old_one(home, run, monkeypa
             raise OSError(28, "No space left on device")
         rename(source, target)
 
-    monkeypatch.setattr(app_folder.os, "rename", fail_once)
+    monkeypatch.setattr(os, "rename", fail_once)
     document(home / "file.json", type="file", encryption={"key": OTHER_KEY})
     assert mistake(run(*NEW, "--force", code=1)) == "No space left on device"
     assert laid(home / "fresh") == before

@@ -457,16 +457,16 @@ from connectors.workflow.trust.verification import Bundle
 
 with open(sys.argv[2], "rb") as file:
     bundle = Bundle.from_bytes(file.read())
-last, write_once = int(sys.argv[3]), module.write_once
+last, write_new = int(sys.argv[3]), module.write_new
 
-def counting(path, data):
+def counting(path, data, **how):
     global last
     if last == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     last -= 1
-    return write_once(path, data)
+    return write_new(path, data, **how)
 
-module.write_once = counting
+module.write_new = counting
 store = Store(sys.argv[1])
 store.submit(bundle, "x", store.draft("x"))
 """
