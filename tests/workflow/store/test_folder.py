@@ -20,7 +20,8 @@ from connectors.workflow.documents.drafts import Draft
 from connectors.workflow.documents.kinds import DatasetDocument, Party, Revocation, Workflow
 from connectors.workflow.documents.model import moment_text
 from connectors.workflow.documents.requests import Request, make_request
-from connectors.workflow.store.folder import Store, name_of
+from connectors.workflow.store.folder import FolderStore
+from connectors.workflow.store.lookup import name_of
 from connectors.workflow.trust.signing import Envelope, sign
 from connectors.workflow.trust.verification import status
 
@@ -28,12 +29,12 @@ LATER = "2026-03-02T00:00:00Z"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path / "store"))
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(str(tmp_path / "store"))
 
 
 @pytest.fixture
-def filled(store: Store) -> tuple[Store, Story, Request]:
+def filled(store: FolderStore) -> tuple[FolderStore, Story, Request]:
     """A store with a request and all that it holds, as its requester has signed it."""
     told, request = requested()
     store.keep(bundle_of(request))
@@ -188,10 +189,10 @@ WRITER = """
 import sys
 from parties import story
 from connectors.workflow.documents.kinds import DatasetDocument
-from connectors.workflow.store.folder import Store
+from connectors.workflow.store.folder import FolderStore
 
 told, _ = story()
-store = Store(sys.argv[1])
+store = FolderStore(sys.argv[1])
 example = next(one for one in told.documents.values() if isinstance(one, DatasetDocument))
 print("ready", flush=True)
 sys.stdin.readline()
@@ -200,7 +201,7 @@ for number in range(int(sys.argv[2])):
 """
 
 
-def start(store: Store, count: int) -> subprocess.Popen[str]:
+def start(store: FolderStore, count: int) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", WRITER, store.folder, str(count)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
@@ -244,9 +245,9 @@ EDITOR = """
 import sys
 from connectors.errors import ObjectChanged
 from connectors.workflow.documents.kinds import Party
-from connectors.workflow.store.folder import Store
+from connectors.workflow.store.folder import FolderStore
 
-store = Store(sys.argv[1])
+store = FolderStore(sys.argv[1])
 (party,) = store.documents(Party)
 refused = 0
 for number in range(8):
@@ -383,7 +384,7 @@ def test_of_somebody_who_said_two_things_a_decline_counts_and_else_the_earlier_o
 # Who asks
 
 
-def put(store: Store, request: Request) -> Path:
+def put(store: FolderStore, request: Request) -> Path:
     """Lay a request down without its submission, as somebody might who can write to the folder."""
     for document in (*request.parsed.values(), request):
         store.add(document)
@@ -397,7 +398,7 @@ def test_request_that_nobody_has_signed_is_an_error_that_names_the_file_and_leav
     with pytest.raises(NotApproved, match="it says that 'Clinic A' asks, who has not signed that here") as caught:
         store.bundle(other)
     assert str(caught.value).startswith(str(path))
-    assert "or move the file away" in str(caught.value)
+    assert "or move it away" in str(caught.value)
     assert store.bundle(request) == bundle_of(request)
     store.say(other, decided(other, told.clinic))
     with pytest.raises(NotApproved, match="has not signed that here"):
@@ -452,7 +453,7 @@ def test_request_takes_the_place_of_its_draft_and_of_no_later_one(store):
 KILLED = """
 import os, signal, sys
 from connectors.workflow.store import folder as module
-from connectors.workflow.store.folder import Store
+from connectors.workflow.store.folder import FolderStore
 from connectors.workflow.trust.verification import Bundle
 
 with open(sys.argv[2], "rb") as file:
@@ -467,7 +468,7 @@ def counting(path, data):
     return write_once(path, data)
 
 module.write_once = counting
-store = Store(sys.argv[1])
+store = FolderStore(sys.argv[1])
 store.submit(bundle, "x", store.draft("x"))
 """
 
@@ -478,7 +479,7 @@ def test_requester_who_is_killed_at_any_write_leaves_no_request_that_is_not_sign
     draft = Draft(workflow=request.graph.workflow)
     count = len(request.documents) + 2
     for written in (0, 1, count - 1):
-        store = Store(str(tmp_path / str(written)))
+        store = FolderStore(str(tmp_path / str(written)))
         store.save_draft("x", draft, None)
         process = script(KILLED, store.folder, tmp_path / "bundle.json", written)
         process.communicate(timeout=120)
@@ -519,11 +520,11 @@ def clones(filled, tmp_path):
     stores = []
     for name in ("one", "two"):
         git(tmp_path, "clone", "-q", str(root), name)
-        stores.append(Store(str(tmp_path / name)))
+        stores.append(FolderStore(str(tmp_path / name)))
     return stores, told, request
 
 
-def merge(here: Store, there: Store, code: int = 0) -> None:
+def merge(here: FolderStore, there: FolderStore, code: int = 0) -> None:
     for store in (here, there):
         git(Path(store.folder), "add", "-A")
         git(Path(store.folder), "commit", "-qm", "what was said")
