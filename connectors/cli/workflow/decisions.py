@@ -26,7 +26,7 @@ from connectors.errors import ConfigError, NotApproved
 if TYPE_CHECKING:
     from connectors.workflow.documents.kinds import Decision, Statement
     from connectors.workflow.documents.requests import Request
-    from connectors.workflow.store.folder import Store
+    from connectors.workflow.store.contract import DocumentStore
     from connectors.workflow.trust.identities import Identity
     from connectors.workflow.trust.verification import Status
 
@@ -122,7 +122,7 @@ def _matter(what: str, folder: str | None, acting: str | None) -> _Matter:
 class _Matter:
     """A request, and who is about to say something to it."""
 
-    store: Store
+    store: DocumentStore
     identity: Identity
     request: Request
 

@@ -28,7 +28,7 @@ from connectors.errors import InvalidDocument, NotApproved
 
 if TYPE_CHECKING:
     from connectors.workflow.documents.requests import Request
-    from connectors.workflow.store.folder import Store
+    from connectors.workflow.store.contract import DocumentStore
     from connectors.workflow.trust.identities import Identities
 
 __all__ = ["register"]
@@ -106,7 +106,9 @@ def tasks(
         console.table(("TASK", "REQUEST OR PLACE", "WORKFLOW", "FOR", "STATE", "EXPIRES"), rows)
 
 
-def _requests(store: Store, known: Identities, own: dict[str, str], *, everything: bool) -> list[dict[str, Any]]:
+def _requests(
+    store: DocumentStore, known: Identities, own: dict[str, str], *, everything: bool
+) -> list[dict[str, Any]]:
     from connectors.workflow.documents.kinds import Decision  # noqa: PLC0415 - the extra
     from connectors.workflow.documents.requests import Request  # noqa: PLC0415 - the extra
 
@@ -142,7 +144,7 @@ def _requests(store: Store, known: Identities, own: dict[str, str], *, everythin
     return found
 
 
-def _places(store: Store, own: dict[str, str]) -> list[dict[str, Any]]:
+def _places(store: DocumentStore, own: dict[str, str]) -> list[dict[str, Any]]:
     from connectors.workflow.documents.kinds import Placeholder  # noqa: PLC0415 - the extra
 
     return [
@@ -196,7 +198,7 @@ def show(
         say_lines(render.document_lines(found))
 
 
-def _show_request(store: Store, request: Request, *, as_json: bool) -> None:
+def _show_request(store: DocumentStore, request: Request, *, as_json: bool) -> None:
     from connectors.cli.workflow import render  # noqa: PLC0415 - the extra
 
     stands: dict[str, Any]

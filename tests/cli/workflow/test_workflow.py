@@ -18,7 +18,7 @@ from workspaces import PATHS, Workspace
 
 from connectors.workflow.documents.kinds import DatasetDocument
 from connectors.workflow.documents.runtime import runtime_configs
-from connectors.workflow.store.folder import Store
+from connectors.workflow.store.folder import FolderStore
 from connectors.workflow.trust.identities import Identities
 from connectors.workflow.trust.verification import Bundle, trust_digest, verify
 
@@ -514,7 +514,7 @@ def test_dataset_that_breaks_a_rule_is_not_kept(people, words, message):
     found = clinic.mistake("workflow", "dataset", "x", *rest, *words)
     assert message in found
     assert "5EC2E7" not in found
-    assert list(Store(str(clinic.folder / "store")).documents(DatasetDocument)) == []
+    assert list(FolderStore(str(clinic.folder / "store")).documents(DatasetDocument)) == []
     assert not (clinic.folder / "identities" / "clinic" / "credentials").exists()
 
 
