@@ -38,6 +38,7 @@ from connectors.workflow.documents.kinds import (
 from connectors.workflow.documents.model import Document
 from connectors.workflow.documents.requests import KINDS, Request
 from connectors.workflow.files import locked, read, replace, write_once
+from connectors.workflow.trust.refusals import not_submitted
 from connectors.workflow.trust.signing import Envelope, payload_type
 from connectors.workflow.trust.verification import Bundle, status, verified
 
@@ -252,7 +253,8 @@ class Store:
         """Return all that was said to a request, each verified, in the order of the envelopes' digests.
 
         Raises:
-            InvalidDocument: a file is not what it is called, or was not said by who is named in it.
+            InvalidDocument: a file is not what it is called, or breaks a rule.
+            BadSignature, InvalidStatement: as for `verified`; the message names the file.
         """
         found = []
         for digest in _digests_in(os.path.join(self.folder, "said", request.digest)):
@@ -273,17 +275,13 @@ class Store:
         before the later. So it does not matter in which order copies of the store are merged.
 
         Raises:
-            InvalidDocument: as `statements` says.
-            NotApproved: the requester has not signed that they ask, as far as is known here.
+            InvalidDocument, BadSignature, InvalidStatement: as `statements` says.
+            NotSubmitted: the requester has not signed the request, as far as is known here.
         """
         statements = self.statements(request)
         submissions = _first(statements, Submission)
         if not submissions:
-            message = (
-                f"{self._path(request.digest)}: it says that {request.party(request.requester).name!r} asks, who has "
-                "not signed that here; import what they have exported, or move the file away"
-            )
-            raise NotApproved(message)
+            raise not_submitted(request, self._path(request.digest))
         return Bundle(request, submissions[0], _first(statements, Decision), _first(statements, Revocation))
 
     def _statement_path(self, request: Request, digest: str) -> str:
@@ -415,10 +413,6 @@ def _naming(path: str) -> Iterator[None]:
     try:
         yield
     except (InvalidDocument, NotApproved) as error:
-        problem = str(error)
-        if problem.startswith(path):
-            raise
-    else:
-        return
-    message = f"{path}: {problem}"
-    raise InvalidDocument(message)
+        if not str(error).startswith(path):
+            error.args = (f"{path}: {error}",)
+        raise
