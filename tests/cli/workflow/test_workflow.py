@@ -270,7 +270,7 @@ def test_it_stops_where_somebody_declines(asked):
 def test_who_has_approved_can_still_decline_as_long_as_others_have_not_decided(asked):
     asked["clinic"].run("workflow", "approve", NAME, "--yes")
     asked["clinic"].run("workflow", "decline", NAME, "--reason", "too soon", "--yes")
-    stops(asked["clinic"], "declined: 'Clinic A': too soon")
+    stops(asked["clinic"], "declined by 'Clinic A': too soon")
 
 
 def test_it_stops_where_the_time_is_over(filled):
@@ -443,7 +443,7 @@ def test_people_who_are_not_trusted_are_not_signed_with(asked):
     clinic.run("identity", "distrust", digest)
     clinic.run("workflow", "decline", NAME, "--reason", "I do not know the registry", "--yes")
     clinic.run("identity", "trust", digest, "--yes")
-    stops(clinic, "declined: 'Clinic A': I do not know the registry")
+    stops(clinic, "declined by 'Clinic A': I do not know the registry")
     assert clinic.mistake("identity", "distrust", "00" * 32).startswith("no such party is on the list")
 
 
