@@ -12,10 +12,10 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from connectors.app.layout import RUNTIME_CONFIG, application_files, dataset_files, write_root
-from connectors.errors import NotApproved
 from connectors.workflow.documents.canonical import canonical_bytes
 from connectors.workflow.documents.commitment import matches
 from connectors.workflow.documents.runtime import runtime_configs
+from connectors.workflow.trust.refusals import credentials_mismatch
 from connectors.workflow.trust.verification import verify
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def deploy(
         now: the time, as for `verify`.
 
     Raises:
-        InvalidDocument, NotApproved: as `verify` says; or credentials are missing, or others than were committed to.
+        InvalidDocument, NotApproved: as `verify` says.
+        CredentialsMismatch: credentials are missing, or not those that were approved.
         ObjectExists: the folder has something in it.
         ObjectNotFound: the folder that it should stand in does not exist.
     """
@@ -75,13 +76,13 @@ def folder_files(
         peers: the identifiers of all applications of the workflow, by their ids in it.
 
     Raises:
-        NotApproved: credentials are missing, or others than were committed to, or say otherwise than what was approved.
+        CredentialsMismatch: credentials are missing, or not those that were approved.
     """
     files = {RUNTIME_CONFIG: config.to_bytes()}
     for port, connections in config.ports.items():
         for name, connection in connections.items():
             if connection.dataset is not None:
-                document = _approved_credentials(f"{port}/{name}", connection.dataset, credentials)
+                document = _approved_credentials(config.request, f"{port}/{name}", connection.dataset, credentials)
                 files |= dataset_files(port, name, connection.dataset.location, canonical_bytes(document))
             else:
                 files |= application_files(port, name, peer_domain(peers[name], config.request))
@@ -100,22 +101,19 @@ def peer_domain(identifier: str, request: str) -> str:
 
 
 def _approved_credentials(
-    place: str, dataset: RuntimeDataset, credentials: Mapping[str, OpenedCredentials]
+    request: str, place: str, dataset: RuntimeDataset, credentials: Mapping[str, OpenedCredentials]
 ) -> dict[str, Any]:
     opened = credentials.get(dataset.document)
-    problem = None
     if opened is None:
-        problem = "its owner has not given its credentials"
-    elif not matches(opened, dataset.credentials_digest):
-        problem = "the credentials that were given are not those that its owner committed to"
-    else:
-        sealing = opened.credentials.get("encryption")
-        said = (sealing.get("format") or "auto", sealing.get("pin")) if isinstance(sealing, dict) else (None, None)
-        if said != (dataset.encryption, dataset.pin):
-            problem = (
-                "its credentials say otherwise than what was approved, of the format it is sealed in or of its pin"
-            )
-    if opened is None or problem is not None:
-        message = f"{place} (dataset {dataset.document}): {problem}"
-        raise NotApproved(message)
+        raise credentials_mismatch(request, place, dataset, "credentials_digest")
+    if not matches(opened, dataset.credentials_digest):
+        raise credentials_mismatch(request, place, dataset, "credentials_digest", opened.digest)
+    sealing = opened.credentials.get("encryption")
+    encryption, pin = (
+        (sealing.get("format") or "auto", sealing.get("pin")) if isinstance(sealing, dict) else (None, None)
+    )
+    if encryption != dataset.encryption:
+        raise credentials_mismatch(request, place, dataset, "encryption")
+    if pin != dataset.pin:
+        raise credentials_mismatch(request, place, dataset, "pin")
     return opened.credentials

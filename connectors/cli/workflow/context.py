@@ -15,7 +15,7 @@ import typer
 from connectors.cli.common import console
 from connectors.cli.common.exit_codes import UsageMistake, printable
 from connectors.cli.common.private_files import read_private, write_private
-from connectors.errors import ConfigError, NotApproved
+from connectors.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -272,19 +272,15 @@ def status_of(bundle: Bundle, known: Identities) -> Status:
     """Return how a request stands, for somebody who trusts all of its parties.
 
     Raises:
-        NotApproved: they do not; the message says what to do.
+        UntrustedParty: they do not; the message says what to do.
     """
+    from connectors.workflow.trust.refusals import untrusted  # noqa: PLC0415 - the extra
     from connectors.workflow.trust.verification import status  # noqa: PLC0415 - the extra
 
     request, trusted = bundle.request, known.trusted()
-    strangers = sorted({request.requester, *request.approvers} - trusted.keys())
+    strangers = {request.requester, *request.approvers} - trusted.keys()
     if strangers:
-        names = ", ".join(f"{request.party(digest).name!r} ({digest[:12]})" for digest in strangers)
-        message = (
-            f"not among the parties that you trust: {names}; compare the digests with them, then: "
-            "connectors identity trust DIGEST"
-        )
-        raise NotApproved(message)
+        raise untrusted(request, strangers, "compare the digests with them, then: connectors identity trust DIGEST")
     return status(bundle, trusted)
 
 

@@ -24,7 +24,7 @@ from connectors.cli.workflow.context import (
     signed,
     status_of,
 )
-from connectors.errors import InvalidDocument, NotApproved
+from connectors.errors import InvalidDocument, NotApproved, NotSubmitted, UntrustedParty
 
 if TYPE_CHECKING:
     from connectors.workflow.documents.requests import Request
@@ -124,7 +124,7 @@ def _requests(
         mine = [own[digest] for digest in request.approvers if digest in own and digest not in decided]
         try:
             state: str = status_of(bundle, known).state
-        except NotApproved:
+        except UntrustedParty:
             state = "with a party that you do not trust"
         waits = bool(mine) and state not in ("declined", "expired", "revoked")
         if waits or everything:
@@ -205,7 +205,7 @@ def _show_request(store: DocumentStore, request: Request, *, as_json: bool) -> N
     try:
         bundle = store.bundle(request)
         found = status_of(bundle, identities())
-    except NotApproved as error:
+    except (NotSubmitted, UntrustedParty) as error:
         stands = {"state": None, "problem": str(error)}
         lines = [f"approvals: they say nothing yet: {error}"]
     else:
@@ -222,7 +222,7 @@ def status(what: Asked, *, store: StoreFolder = None, as_json: AsJson = False) -
     kept = open_store(store)
     from connectors.cli.workflow.render import status_json, status_lines  # noqa: PLC0415 - the extra
     from connectors.workflow.documents.requests import Request  # noqa: PLC0415 - the extra
-    from connectors.workflow.trust.verification import describe  # noqa: PLC0415 - the extra
+    from connectors.workflow.trust.refusals import describe  # noqa: PLC0415 - the extra
 
     bundle = kept.bundle(kept.find(what, Request))
     found = status_of(bundle, identities())
@@ -241,12 +241,12 @@ def identifiers(what: Asked, *, store: StoreFolder = None, as_json: AsJson = Fal
     kept = open_store(store)
     from connectors.cli.workflow import render  # noqa: PLC0415 - the extra
     from connectors.workflow.documents.requests import Request  # noqa: PLC0415 - the extra
-    from connectors.workflow.trust.verification import describe  # noqa: PLC0415 - the extra
+    from connectors.workflow.trust.refusals import not_approved  # noqa: PLC0415 - the extra
 
     request = kept.find(what, Request)
     found = status_of(kept.bundle(request), identities())
     if found.state != "approved":
-        raise NotApproved(describe(request, found))
+        raise not_approved(request, found)
     configs = render.identifiers(request)
     if as_json:
         console.say_json(configs)

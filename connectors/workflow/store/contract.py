@@ -11,7 +11,7 @@ import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, TypeVar
 
-from connectors.errors import ConfigError, NotApproved
+from connectors.errors import ConfigError
 from connectors.workflow.documents.drafts import Draft
 from connectors.workflow.documents.graph import Graph
 from connectors.workflow.documents.kinds import STATEMENTS, Decision, Revocation, Submission
@@ -26,6 +26,7 @@ from connectors.workflow.store.records import (
     parse_document,
     parse_statement,
 )
+from connectors.workflow.trust.refusals import not_submitted
 from connectors.workflow.trust.verification import Bundle, status, verified
 
 if TYPE_CHECKING:
@@ -246,16 +247,12 @@ class DocumentStore(ABC):
 
         Raises:
             InvalidDocument: as `statements` says.
-            NotApproved: the requester's signed submission is not in this store.
+            NotSubmitted: the requester's signed submission is not in this store.
         """
         statements = self.statements(request)
         submissions = counting(statements, Submission)
         if not submissions:
-            message = (
-                f"{self.locate(request.digest)}: it says that {request.party(request.requester).name!r} asks, who has "
-                "not signed that here; import what they have exported, or move it away"
-            )
-            raise NotApproved(message)
+            raise not_submitted(request, self.locate(request.digest))
         return Bundle(request, submissions[0], counting(statements, Decision), counting(statements, Revocation))
 
     # Drafts

@@ -168,7 +168,7 @@ def parse_statement(data: bytes, digest: str, request: Request) -> Envelope:
 
     Raises:
         InvalidDocument: the bytes have another digest, or are no envelope with a statement.
-        NotApproved: it was not signed by the party that it names, or that party has no say in the request.
+        BadSignature, InvalidStatement: as for `verified`.
     """
     envelope = Envelope.from_bytes(_checked(data, digest))
     verified(request, envelope, *STATEMENTS)
@@ -191,10 +191,6 @@ def locating(place: str) -> Iterator[None]:
     try:
         yield
     except (InvalidDocument, NotApproved) as error:
-        problem = str(error)
-        if problem.startswith(place):
-            raise
-    else:
-        return
-    message = f"{place}: {problem}"
-    raise InvalidDocument(message)
+        if not str(error).startswith(place):
+            error.args = (f"{place}: {error}",)
+        raise

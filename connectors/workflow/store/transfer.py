@@ -81,7 +81,7 @@ def receive(store: DocumentStore, data: bytes) -> Passed:
 
     Raises:
         InvalidDocument: it is none of these, or something in it breaks a rule.
-        NotApproved: something in a bundle was not said by who is named in it.
+        BadSignature, InvalidStatement: something in a bundle was not said by the party that is named in it.
         ObjectChanged: a draft in it and the one of that name here were changed apart from each other.
     """
     passed = _parse(data)

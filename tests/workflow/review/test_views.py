@@ -162,7 +162,7 @@ def test_a_forged_approval_is_not_drawn(tmp_path):
     told, bundle, _ = approved()
     forged = decided(bundle.request, told.receiver, signer=told.lab.signer)
     (tmp_path / "forged").write_bytes(bundle_of(bundle.request, forged).to_bytes())
-    with pytest.raises(NotApproved, match="what is said to come from 'Registry C' does not"):
+    with pytest.raises(NotApproved, match="in the name of 'Registry C' has no valid signature"):
         run("picture", tmp_path / "forged")
 
 
