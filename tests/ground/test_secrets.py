@@ -101,10 +101,10 @@ def test_formats_and_streams_show_no_key(name, caplog):
     sealed = io.BytesIO()
     with connectors.open_writer(sealed, RAW, format=name) as writer:
         writer.write(b"37.2")
-        hidden(codec, repr(writer), vars(codec), vars(writer), vars(codec.sealer()))
+        hidden(codec, repr(writer), vars(codec), vars(writer), vars(codec.encryptor()))
     with connectors.open_reader(sealed, RAW, format=name) as reader:
         hidden(
-            repr(reader), repr(reader.raw), vars(reader.raw), vars(reader.raw._object), vars(reader.raw._object._opener)
+            repr(reader), repr(reader.raw), vars(reader.raw), vars(reader.raw._object), vars(reader.raw._object._decryptor)
         )
         for stream in (reader, reader.raw, writer):
             with pytest.raises(TypeError):

@@ -20,7 +20,7 @@ from connectors.workflow.documents.commitment import OpenedCredentials
 from connectors.workflow.documents.kinds import Revocation
 from connectors.workflow.documents.model import moment_text
 from connectors.workflow.documents.runtime import runtime_config
-from connectors.workflow.store.folder import Store
+from connectors.workflow.store.folder import FolderStore
 from connectors.workflow.trust.signing import sign
 from connectors.workflow.trust.verification import verify
 
@@ -184,12 +184,12 @@ def test_refused_credentials_are_named_and_not_shown(refusal):
 def test_request_that_its_requester_has_not_signed_has_its_own_type(tmp_path):
     _, request = requested()
     with pytest.raises(errors.NotSubmitted) as caught:
-        Store(str(tmp_path)).bundle(request)
+        FolderStore(str(tmp_path)).bundle(request)
     assert (caught.value.request, caught.value.parties) == (request.digest, {LAB: "Lab B"})
 
 
 def test_statement_in_a_store_is_refused_as_itself_with_its_file(tmp_path):
-    store = Store(str(tmp_path / "store"))
+    store = FolderStore(str(tmp_path / "store"))
     store.keep(bundle_of(REQUEST))
     said = Path(store.folder, "said", REQUEST.digest)
     for forged, kind in (
