@@ -36,7 +36,7 @@ _COLUMNS: Sequence[tuple[str, str, Callable[[object], str]]] = (
     ("workers", "workers", str),
     ("items", "items", lambda count: f"{count:,}"),
     ("median", "seconds", lambda seconds: f"{seconds:.4g}"),
-    ("beyond", "beyond Python's own", lambda seconds: f"{seconds:.3f} s"),
+    ("beyond", "more than Python alone", lambda seconds: f"{seconds:.3f} s"),
     ("bytes_per_second", "GB/s", lambda speed: f"{speed / 1e9:.3f}"),
     ("items_per_second", "items/s", lambda speed: f"{speed:,.0f}"),
     ("requests", "requests", lambda count: f"{count:.4g}"),
@@ -46,7 +46,7 @@ _COLUMNS: Sequence[tuple[str, str, Callable[[object], str]]] = (
     ("ratio", "ratio", lambda ratio: f"{ratio:.2f}"),
     ("reference", "to", str),
 )
-_TEXT = {"operation", "contender", "to", "what", "asked", ""}
+_TEXT = {"operation", "contender", "to", "what", "target", ""}
 
 
 def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:

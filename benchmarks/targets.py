@@ -1,4 +1,4 @@
-"""What is asked of this package, beside what was measured."""
+"""The performance targets of this package, and whether the measurements meet them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Target:
     show: Callable[[float], str] = "{:.2f}".format
 
     def verdict(self, results: Results) -> list[str]:
-        """Return the cells of its line: what, asked, measured, and a tick or by how much it falls short."""
+        """Return the cells of its line: what, target, measured, and a tick or by how much it falls short."""
         bound = f"at {'most' if self.most else 'least'} {self.show(self.asked)}"
         value = self.measured(results)
         if value is None:
@@ -78,12 +78,10 @@ def targets() -> Iterator[Target]:
             show = lambda count: shown(round(count))  # noqa: E731
             yield Target(f"{what}: bytes, one chunk", chunk, partial(_fact, row, "fetched"), most=True, show=show)
     yield Target("peak memory, any format and size", 128 * MIB, _peak, most=True, show=shown)
-    yield Target(
-        "peak memory, local: the largest object's over the smallest's", 16 * MIB, _growth, most=True, show=shown
-    )
+    yield Target("peak memory, local: the largest object minus the smallest", 16 * MIB, _growth, most=True, show=shown)
     for name in (IMPORT, USED):
         row = partial(_row, case="processes", operation="whole process", contender=name)
-        yield Target(f"time of `{name}` to that of what it stands on", 1.3, partial(_fact, row, "times"), most=True)
+        yield Target(f"time of `{name}` relative to its dependencies", 1.3, partial(_fact, row, "times"), most=True)
 
 
 def _faster(case: str, operation: str, contender: str, against: str, asked: float) -> Target:
@@ -91,7 +89,7 @@ def _faster(case: str, operation: str, contender: str, against: str, asked: floa
         ours, theirs = (_row(results, case, operation, name) for name in (contender, against))
         return speed_ratio(ours, theirs) if ours and theirs else None
 
-    return Target(f"{case}, {operation}: {contender} to {against}", asked, measured)
+    return Target(f"{case}, {operation}: {contender} relative to {against}", asked, measured)
 
 
 def _row(results: Results, case: str, operation: str, contender: str) -> Row | None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from connectors.credentials.model import Credentials, Encryption
     from connectors.fs.encrypted import EncryptedFileSystem
     from connectors.secrets import SecretKey, SecretText
-    from connectors.storage.registry import Backend, backends
+    from connectors.storage.backend import Backend
+    from connectors.storage.registry import backends
     from connectors.streams import decrypt, encrypt, fingerprint, open_reader, open_writer
 
 __all__ = [
@@ -41,7 +42,7 @@ __all__ = [
 
 _HOMES = {
     "AppConfig": "app.config",
-    "Backend": "storage.registry",
+    "Backend": "storage.backend",
     "Credentials": "credentials",
     "Dataset": "app.dataset",
     "EncryptedFileSystem": "fs.encrypted",

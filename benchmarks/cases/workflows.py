@@ -87,14 +87,14 @@ class _Case:
 
 
 JOBS: dict[str, Callable[[_Case], None]] = {
-    "ask: make a request": _Case.ask,
+    "submit: create a request": _Case.ask,
     "read a bundle": _Case.read,
-    "read and write it": _Case.write,
-    "read it, how it stands": _Case.stand,
-    "read it, all shares": _Case.config,
-    "read it, verify one share": _Case.verify,
+    "read and write a bundle": _Case.write,
+    "read a bundle: status": _Case.stand,
+    "read a bundle: all runtime configs": _Case.config,
+    "read a bundle: verify one runtime config": _Case.verify,
     "what reaches whom": _Case.reach,
-    "what has changed, in words": _Case.diff,
+    "differences, in words": _Case.diff,
     "picture": _Case.draw,
 }
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from connectors._fsspec import AbstractFileSystem, Callback
-    from connectors.storage.registry import Backend
+    from connectors.storage.backend import Backend
     from connectors.streams.sources import StrPath
 
     Document = bytes | str | Mapping[str, Any] | Credentials

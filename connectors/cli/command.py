@@ -45,6 +45,7 @@ def application(words: Sequence[str] | None = None) -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        epilog=exit_codes.epilog(),
     )
     app.callback()(_program)
     for group in (keygen, encrypt, fingerprint, presign, dataset, files, run_verb, identity):

@@ -12,8 +12,9 @@ Nothing here knows who wrote the document or how it got here.
 from __future__ import annotations
 
 import difflib
+import functools
 import re
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -25,6 +26,7 @@ from connectors.secrets import Hidden, SecretKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
 __all__ = ["Credentials", "Encryption", "parse_document", "printable_name", "validate"]
 
@@ -115,7 +117,13 @@ class Credentials(_Model):
 
     A subclass gives `type` as a `Literal` of its backend's name, with that name as the default. `SecretText` is the
     type for whatever must not be seen.
+
+    Attributes:
+        member_prefixes: what other tools put before the names of members, as ``aws`` in ``AWS_ACCESS_KEY_ID``: a
+            misspelt member is also compared without them, to suggest the right one; optional.
     """
+
+    member_prefixes: ClassVar[tuple[str, ...]] = ()
 
     encryption: Encryption | None = Field(
         description="How the dataset is sealed; null where it is plain, which must be said."
@@ -125,6 +133,15 @@ class Credentials(_Model):
         default=None,
         description="Whether the location is one object or a folder of them; null: a folder if it ends in a slash.",
     )
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the credentials expire, in UTC; None if they never do, or do not say.
+
+        It is read from the document, without any request; the storage can end them earlier. A subclass overrides it if
+        its documents say.
+        """
+        return None
 
     def is_folder(self, location: str) -> bool:
         """Tell whether a dataset with these credentials is a folder of objects."""
@@ -192,7 +209,7 @@ def validate(model: type[C], document: Mapping[str, Any] | Hidden) -> C:
     raise InvalidCredentials("; ".join(problems))
 
 
-def _problems(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
+def _problems(error: ValidationError, model: type[Credentials]) -> Iterator[str]:
     details = error.errors(include_url=False, include_context=False, include_input=False)
     missing = [detail["loc"] for detail in details if detail["type"] == "missing"]
     strange = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
@@ -221,22 +238,23 @@ def _problems(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
 
 
 def _meant(
-    place: tuple[int | str, ...], model: type[BaseModel], missing: Iterable[tuple[int | str, ...]]
+    place: tuple[int | str, ...], model: type[Credentials], missing: Iterable[tuple[int | str, ...]]
 ) -> str | None:
     """Return the member that is likely to be meant by one that is not known."""
     *parents, name = map(str, place)
-    sound = _plain(name)
-    known = {_plain(one): one for one in _owner(model, parents).model_fields}
+    prefixes = model.member_prefixes
+    sound = _plain(name, prefixes)
+    known = {_plain(one, prefixes): one for one in _owner(model, parents).model_fields}
     sure = [one for one in known if sorted(one) == sorted(sound)]
-    beside = [_plain(str(one[-1])) for one in missing if one[:-1] == place[:-1]]
+    beside = [_plain(str(one[-1]), prefixes) for one in missing if one[:-1] == place[:-1]]
     sure += [one for one in beside if sound and one.startswith(sound)]
     close = [one for one in sure if one in known] or difflib.get_close_matches(sound, known, n=1, cutoff=0.75)
     return known[close[0]] if close else None
 
 
-def _plain(name: str) -> str:
+def _plain(name: str, prefixes: Iterable[str]) -> str:
     """Return a member's name as it sounds: accessKeyId and AWS_ACCESS_KEY_ID are access_key_id."""
-    return re.sub(r"[^a-z0-9]", "", name.lower()).removeprefix("aws").removeprefix("azure")
+    return functools.reduce(str.removeprefix, prefixes, re.sub(r"[^a-z0-9]", "", name.lower()))
 
 
 def _advice(name: str, meant: str | None, owner: type[BaseModel], model: type[BaseModel]) -> str:

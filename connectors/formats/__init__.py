@@ -1,6 +1,6 @@
-"""Wire formats: bytes to bytes, no I/O. One file each, over the contract in `contract`.
+"""Wire formats: bytes to bytes, no I/O. One module each, over the contract in `contract`.
 
-`select` makes a format from its name; `NAMES` lists them. What each one looks like and stops is in its module.
+`select` makes a format from its name; `NAMES` lists them. Each module documents its wire format and its guarantees.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import Literal, get_args
 from connectors.errors import ConfigError
 from connectors.formats.auto import Auto
 from connectors.formats.cobblestone import Cobblestone256
-from connectors.formats.contract import Decryptor, Encryptor, Format, check_pin
+from connectors.formats.contract import Decryptor, Encryptor, Format
 from connectors.formats.gcm import Gcm
 from connectors.formats.layout import Layout
+from connectors.formats.pin import check_pin
 from connectors.formats.plain import Plain
 from connectors.formats.tink import DEFAULT_SEGMENT_SIZE, TinkGcmHkdf
 from connectors.secrets import Hidden, SecretKey
@@ -55,15 +56,15 @@ def select(
         key: a `SecretKey`, 32 bytes, or 64 hexadecimal digits.
         context: bytes that bind objects to a place or purpose; not with gcm.
         segment_size: bytes in a sealed segment; tink-gcm-hkdf only.
-        pin: what `Decryptor.pin` is of the one sealing that is to be read; None reads any.
+        pin: the `Decryptor.pin` of the only sealing to accept; None accepts any.
 
     Raises:
         InvalidKey: the key has another length or form.
-        ConfigError: an unknown name, or an option its format does not have.
+        ConfigError: the name is unknown, or the format does not have the option.
     """
     key = Hidden(key)  # from here on, a traceback that prints locals prints a mask
     key = SecretKey(key)
-    if type(context) is not bytes:  # text would only fail when an object is begun already
+    if type(context) is not bytes:  # text would fail only after an object has been started
         message = f"a context is bytes, not {type(context).__name__}; encode text as UTF-8"
         raise ConfigError(message)
     codec: Format

@@ -1,4 +1,4 @@
-"""auto: tell cobblestone-256 from gcm by what the key proves, never by what the storage says."""
+"""auto: tell cobblestone-256 from gcm by what the key proves, never by what the storage reports."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["Auto"]
 class Auto(Format):
     """Reads cobblestone-256 and gcm, writes cobblestone-256.
 
-    A Cobblestone header that verifies under the key and context is final: whatever is wrong afterwards is an
-    error. Any other object is gcm, and its tag decides. With a context only cobblestone-256 is possible: gcm
-    cannot bind one, and reading it all the same would let the storage strip the binding off.
+    If a Cobblestone header verifies under the key and context, the object is cobblestone-256, and any later problem
+    is an error. Any other object is read as gcm, whose tag decides. With a context, only cobblestone-256 is accepted:
+    gcm cannot bind one, and accepting it would let the storage strip the binding off.
     """
 
     name = "auto"
@@ -35,19 +35,19 @@ class Auto(Format):
         self._gcm = None if context else Gcm(key)
 
     def bound(self, name: str) -> Auto:
-        """Return the same with `name` in the context, which leaves cobblestone-256 alone possible."""
+        """Return the same format with `name` in the context: only cobblestone-256 can be read then."""
         return Auto(self._key, with_name(self._context, name))
 
     def encryptor(self) -> Encryptor:
-        """Return a sealer for cobblestone-256."""
+        """Return an encryptor for cobblestone-256."""
         return self._cobblestone.encryptor()
 
     def decryptor(self, head: bytes, sealed_size: int) -> Decryptor:
-        """Return the opener of the format that the key proves."""
+        """Return the decryptor of the format that the key proves."""
         if sealed_size < GCM_LAYOUT.min_sealed:
             message = (
                 f"the object has {sealed_size} bytes, fewer than the {GCM_LAYOUT.min_sealed} "
-                "that any format needs: it is empty, cut, or not sealed"
+                "that any format needs: it is empty, truncated, or not encrypted"
             )
             raise TruncatedObject(message)
         if sealed_size >= LAYOUT.min_sealed:
@@ -56,8 +56,8 @@ class Auto(Format):
                 return opened
         if self._gcm is None:
             message = (
-                "the header does not verify as cobblestone-256: this is another key or context than "
-                "it was sealed with, or its header was changed (gcm cannot bind a context)"
+                "the header does not verify as cobblestone-256: wrong key or context, or a changed header "
+                "(gcm cannot bind a context)"
             )
             raise WrongKey(message)
         return self._gcm.decryptor(head, sealed_size)

@@ -1,6 +1,6 @@
-"""AES-256-GCM chunk by chunk: opening what the two chunked formats have sealed, anywhere in it.
+"""AES-256-GCM chunk by chunk: random-access decryption, shared by the two chunked formats.
 
-They differ in their header, in the key it gives, and in the nonce of each chunk.
+They differ in their header, in the key that it gives, and in the nonce of each chunk.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["ChunkDecryptor"]
 
 
 class ChunkDecryptor(Decryptor):
-    """Opens each chunk by itself."""
+    """Decrypts each chunk on its own."""
 
     def __init__(self, layout: Layout, sealed_size: int, aead: AESGCM) -> None:
         super().__init__(layout, sealed_size)
@@ -36,12 +36,12 @@ class ChunkDecryptor(Decryptor):
         """Return the 12-byte nonces of chunks `first` to `first + count`."""
 
     def authenticate(self, fetch: Fetch) -> None:
-        """Open the last chunk: only one place and one length verify as the end."""
+        """Decrypt the last chunk: it verifies at only one position and with only one length."""
         last = self.chunks - 1
         (sealed,) = fetch([self.sealed_span(last, 1)])
         self.decrypt_run(last, 1, memoryview(sealed), memoryview(bytearray(self.layout.chunk)))
 
-    def _open_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
+    def _decrypt_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
         decrypt, layout = self._aead.decrypt_into, self.layout
         stride = layout.chunk + layout.tag
         start = done = 0

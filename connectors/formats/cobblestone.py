@@ -7,10 +7,10 @@ r"""cobblestone-256: C2SP chunked-encryption@v1, instance Cobblestone-256. The d
            = HKDF-Expand-SHA512(raw key, "c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0" || salt || context)
     chunk_k = AES-256-GCM(key, base_nonce XOR k, plain[16384 k : 16384 (k + 1)])
 
-The last chunk is always shorter than 16,384 bytes, so a truncation at a chunk's border shows. The commitment
+The last chunk is always shorter than 16,384 bytes, so truncation at a chunk boundary is detected. The commitment
 tells a wrong key or context from damage before anything is decrypted. `cryptography.cobblestone` (50.0 and
-later) reads and writes the same objects, front to back only. It does that here too, many chunks in one call and
-without Python's global lock; what is ours is the random access.
+later) reads and writes the same objects, front to back only. It is used here for sequential access, many chunks in
+one call and without the GIL; this module adds random access.
 
 Source: https://c2sp.org/chunked-encryption
 """
@@ -52,7 +52,7 @@ class Cobblestone256(Format):
 
     Args:
         key: 32 bytes.
-        context: bytes that bind the object to a place or purpose; the reader must give the same.
+        context: bytes that bind the object to a place or purpose; reading needs the same bytes.
     """
 
     name = "cobblestone-256"
@@ -64,23 +64,20 @@ class Cobblestone256(Format):
         self._context = context
 
     def encryptor(self) -> CobblestoneEncryptor:
-        """Return a sealer with a fresh random salt."""
+        """Return an encryptor with a fresh random salt."""
         return CobblestoneEncryptor(Cobblestone256Encryptor(self._key.reveal(), self._context))
 
     def decryptor(self, head: bytes, sealed_size: int) -> CobblestoneDecryptor:
-        """Return an opener, once the header's commitment has verified."""
-        LAYOUT.plain_size(sealed_size)  # a cut header is a truncation before it is a wrong key
+        """Return a decryptor, once the header's commitment has verified."""
+        LAYOUT.plain_size(sealed_size)  # a truncated header is reported as a truncation, not as a wrong key
         opened = self.recognize(head, sealed_size)
         if opened is None:
-            message = (
-                "the header does not verify: this is another key or context than it was sealed with, "
-                "or not a cobblestone-256 object, or its header was changed"
-            )
+            message = "the header does not verify: wrong key or context, another format, or a changed header"
             raise WrongKey(message)
         return opened
 
     def recognize(self, head: bytes, sealed_size: int) -> CobblestoneDecryptor | None:
-        """Return an opener, or None where the header is not one this key and context would write."""
+        """Return a decryptor, or None if the header was not written with this key and context."""
         header = head[:HEADER_SIZE]
         aead, base_nonce, expected = self._derive(header[:SALT_SIZE])
         if not hmac.compare_digest(header[SALT_SIZE:], expected):
@@ -93,18 +90,18 @@ class Cobblestone256(Format):
         return decryptor
 
     def bound(self, name: str) -> Cobblestone256:
-        """Return the same with `name` in the context."""
+        """Return the same format with `name` in the context."""
         return Cobblestone256(self._key, with_name(self._context, name))
 
     def _derive(self, salt: bytes) -> tuple[AESGCM, bytes, bytes]:
-        # The object's own key goes straight into the cipher: no frame that can raise has it among its locals.
+        # The object's own key goes straight into the cipher, so that no frame that can raise holds it in a local.
         info = _LABEL + salt + self._context
         derived = HKDFExpand(SHA512(), 32 + 12 + COMMITMENT_SIZE, info).derive(self._key.reveal())
         return AESGCM(derived[:32]), derived[32:44], derived[44:]
 
 
 class CobblestoneEncryptor(Encryptor):
-    """Seals one object, front to back."""
+    """Encrypts one object, front to back."""
 
     def __init__(self, encryptor: Cobblestone256Encryptor) -> None:
         super().__init__(LAYOUT)
@@ -116,7 +113,7 @@ class CobblestoneEncryptor(Encryptor):
     def _identity(self) -> bytes:
         return _identity(self.header)
 
-    def _seal_run(self, first: int, count: int, plain: memoryview, out: memoryview, *, final: bool) -> int:  # noqa: ARG002
+    def _encrypt_run(self, first: int, count: int, plain: memoryview, out: memoryview, *, final: bool) -> int:  # noqa: ARG002
         done = self._encryptor.update_into(plain, out)
         if final:
             end = self._encryptor.finalize()
@@ -126,14 +123,14 @@ class CobblestoneEncryptor(Encryptor):
 
 
 class CobblestoneDecryptor(ChunkDecryptor):
-    """Opens each chunk by itself, but for a reader that starts at the first one and reads on: for it, many in one call.
+    """Decrypts each chunk on its own; for a reader that starts at the first chunk and goes on, many in one call.
 
     Args:
-        sealed_size: the object's size, as the storage says.
+        sealed_size: the object's size, as the storage reports it.
         header: its first 56 bytes.
         aead: the object's cipher.
         base_nonce: 12 bytes.
-        from_start: returns the library's decryptor, which has seen the header and takes chunk 0 next.
+        from_start: returns the library's decryptor, fed with the header and ready for chunk 0.
     """
 
     def __init__(
@@ -149,21 +146,21 @@ class CobblestoneDecryptor(ChunkDecryptor):
         self._base_nonce = int.from_bytes(base_nonce)
         self._from_start = from_start
         self._decryptor: Cobblestone256Decryptor | None = None
-        self._next: int | None = 0  # the chunk that the decryptor takes next; None once it has found a wrong tag
+        self._next: int | None = 0  # the chunk that the decryptor expects next; None after a wrong tag
         self._turn = Lock()
 
     def _identity(self) -> bytes:
         return _identity(self._header)
 
     def _nonces(self, first: int, count: int) -> list[bytes]:
-        base = self._base_nonce  # the last chunk is known by its length
+        base = self._base_nonce  # the last chunk is marked by its length, not by its nonce
         return [(base ^ index).to_bytes(12) for index in range(first, first + count)]
 
-    def _open_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
-        # The object's last chunk is left to the loop: the decryptor would give it only when told that it is the last.
+    def _decrypt_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
+        # The last chunk is left to the loop: the library releases it only in `finalize`.
         full = min(count, self.chunks - 1 - first)
         done = 0
-        # Whoever finds the decryptor in use, or elsewhere, does without: nobody waits, in a fork neither.
+        # If the decryptor is in use, or at another chunk, this run goes chunk by chunk. Nothing blocks, even in a fork.
         if full > 0 and first == self._next and self._turn.acquire(blocking=False):
             try:
                 if first == self._next:
@@ -175,10 +172,10 @@ class CobblestoneDecryptor(ChunkDecryptor):
                 return done
             first, count = first + full, count - full
             sealed, out = sealed[full * (LAYOUT.chunk + LAYOUT.tag) :], out[done:]
-        return done + super()._open_run(first, count, sealed, out)
+        return done + super()._decrypt_run(first, count, sealed, out)
 
     def _open_next(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
-        """Open the decryptor's next chunks; return 0 if one of them is not what was sealed there."""
+        """Decrypt the next chunks in one call; return 0 if one of them does not verify."""
         self._next = None
         if self._decryptor is None:
             self._decryptor = self._from_start(self._header)
@@ -186,7 +183,7 @@ class CobblestoneDecryptor(ChunkDecryptor):
             done = self._decryptor.update_into(sealed[: count * (LAYOUT.chunk + LAYOUT.tag)], out)
         except InvalidTag:
             self._decryptor = None
-            return 0  # which one it is, the loop will tell
+            return 0  # the loop finds which one
         self._next = first + count
         return done
 

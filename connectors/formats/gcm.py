@@ -4,15 +4,15 @@
 
     object = nonce(12) || ciphertext || tag(16)
 
-One tag covers the whole object, so not a byte of it may be released before all of it was read. Storage may
-serve other bytes on a second read, so the first read must leave something to hold the second against: a GMAC
-for each block of ciphertext, under a key that lives only as long as the opener. The first pass verifies the
-object's tag and takes each block's GMAC (16 bytes for each 256 KiB); from then on any block is random access:
-its GMAC verified, then AES-CTR, which is what GCM encrypts with.
+One tag covers the whole object, so no byte may be released before the whole object has been read. The storage may
+serve other bytes on a second read, so the first read must keep something to check the second one against: a GMAC
+of each block of ciphertext, under a key that lives only as long as the decryptor. The first pass verifies the
+object's tag and computes each block's GMAC (16 bytes for each 256 KiB). After that any block can be read: its GMAC
+is verified, and it is decrypted with AES-CTR, which GCM is built on.
 
-No context, and no defence against exchanging whole objects under one key; prefer cobblestone-256. Seal at most
-2^32 objects under one key (NIST SP 800-38D, 8.3: nonces are random), far fewer if they matter; an object holds at
-most 2^36 - 32 bytes.
+There is no context, so whole objects under one key can be swapped; prefer cobblestone-256. Encrypt at most 2^32
+objects under one key (NIST SP 800-38D, 8.3: nonces are random), preferably far fewer. An object holds at most
+2^36 - 32 bytes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TAG_SIZE = 16
 _AES_BLOCK = 16
 BLOCK_SIZE = 1 << 18
 _VERIFY_RUN = 16
-"""Blocks that `authenticate` fetches at once: over a network, one request for each block would be far slower."""
+"""Blocks that `authenticate` fetches in one request: one request for each block would be far slower."""
 
 LAYOUT = Layout(header=NONCE_SIZE, chunk=BLOCK_SIZE, tag=0, trailer=TAG_SIZE, max_plain=(1 << 36) - 32)
 
@@ -53,7 +53,7 @@ class Gcm(Format):
 
     Args:
         key: 32 bytes, used directly.
-        context: must be empty; the format has none.
+        context: must be empty; the format cannot bind one.
 
     Raises:
         ConfigError: a context was given.
@@ -70,11 +70,11 @@ class Gcm(Format):
         self._key = key
 
     def encryptor(self) -> GcmEncryptor:
-        """Return a sealer with a fresh random nonce."""
+        """Return an encryptor with a fresh random nonce."""
         return GcmEncryptor(self._key, os.urandom(NONCE_SIZE))
 
     def decryptor(self, head: bytes, sealed_size: int) -> GcmDecryptor:
-        """Return an opener; nothing is known of the object until it has authenticated all of it."""
+        """Return a decryptor, which must authenticate the whole object before it decrypts any of it."""
         return GcmDecryptor(self._key, head[:NONCE_SIZE], sealed_size)
 
     def bound(self, name: str) -> Gcm:  # noqa: ARG002
@@ -84,14 +84,14 @@ class Gcm(Format):
             ConfigError: always.
         """
         message = (
-            "the format gcm cannot bind the names of a folder's objects, so the storage could exchange them; "
-            'use cobblestone-256, or say "bind": "none" in the encryption'
+            "the format gcm cannot bind the names of a folder's objects, so the storage could swap them; "
+            'use cobblestone-256, or set "bind": "none" in the encryption'
         )
         raise ConfigError(message)
 
 
 class GcmEncryptor(Encryptor):
-    """Seals one object in one pass."""
+    """Encrypts one object in one pass."""
 
     def __init__(self, key: SecretKey, nonce: bytes) -> None:
         super().__init__(LAYOUT)
@@ -101,7 +101,7 @@ class GcmEncryptor(Encryptor):
     def _identity(self) -> bytes:
         return _identity(self.header, self._encryptor.tag)
 
-    def _seal_run(self, first: int, count: int, plain: memoryview, out: memoryview, *, final: bool) -> int:  # noqa: ARG002
+    def _encrypt_run(self, first: int, count: int, plain: memoryview, out: memoryview, *, final: bool) -> int:  # noqa: ARG002
         done = _update_into(self._encryptor.update_into, plain, out)
         if final:
             self._encryptor.finalize()
@@ -111,7 +111,7 @@ class GcmEncryptor(Encryptor):
 
 
 class GcmDecryptor(Decryptor):
-    """Opens one object: all of it once to verify, then any block."""
+    """Decrypts one object: reads all of it once to verify, then any block."""
 
     reads_all = True
 
@@ -127,9 +127,9 @@ class GcmDecryptor(Decryptor):
         return _identity(self._nonce, self._tag)
 
     def authenticate(self, fetch: Fetch) -> None:
-        """Read the whole object, verify its tag, and remember each block by a GMAC. Nothing is decrypted."""
+        """Read the whole object, verify its tag, and keep a GMAC of each block. Nothing is decrypted."""
         macs: list[bytes] = []
-        # As GCM authenticates what it does not decrypt, which takes half the time.
+        # Hashed as additional data: without decryption, GCM takes half the time.
         hashing = Cipher(algorithms.AES(self._key.reveal()), modes.GCM(self._nonce)).encryptor()
         ranges = fetch(
             chain(
@@ -150,8 +150,8 @@ class GcmDecryptor(Decryptor):
         hashing.finalize()
         if not hmac.compare_digest(tag, _as_ciphertext(hashing.tag, self._hash_key(), self.plain_size)):
             message = (
-                "the object's tag does not verify: this is another key than it was sealed with, "
-                "or the object was changed, cut or exchanged in storage"
+                "the object's tag does not verify: wrong key, "
+                "or the object was changed, truncated or swapped in storage"
             )
             raise IntegrityError(message)
         self._macs, self._tag = macs, tag
@@ -160,11 +160,11 @@ class GcmDecryptor(Decryptor):
         """Return H, the key of GHASH: the cipher of a block of zeros (SP 800-38D, 7.1, step 1)."""
         return Cipher(algorithms.AES(self._key.reveal()), modes.ECB()).encryptor().update(bytes(_AES_BLOCK))  # noqa: S305
 
-    def _open_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
+    def _decrypt_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
         if not self._macs:
-            message = "authenticate the object before opening any of it"
+            message = "authenticate the object before decrypting any of it"
             raise ValueError(message)
-        # GCM encrypts with AES-CTR, counting from 2: counter 1 made the tag (NIST SP 800-38D, 7.1).
+        # GCM is AES-CTR with a counter that starts at 2; counter 1 is used for the tag (NIST SP 800-38D, 7.1).
         counter = 2 + first * (BLOCK_SIZE // _AES_BLOCK)
         stream = modes.CTR(self._nonce + counter.to_bytes(4))
         decryptor = Cipher(algorithms.AES(self._key.reveal()), stream).decryptor()
@@ -179,7 +179,7 @@ class GcmDecryptor(Decryptor):
                 verified = True
             if not verified:
                 message = (
-                    f"block {index} is not what was verified a moment ago: "
+                    f"block {index} is not the one that was verified before: "
                     "the storage served other bytes on a second read; do not trust it"
                 )
                 raise IntegrityError(message)
@@ -196,10 +196,10 @@ def _mac_nonce(index: int) -> bytes:
 
 
 def _as_ciphertext(tag: bytes, hash_key: bytes, size: int) -> bytes:
-    """Return the tag of `size` bytes as a ciphertext, from `tag`, that of the same bytes as additional data.
+    """Return the tag of `size` bytes as ciphertext, given `tag`, their tag as additional data.
 
     A tag is GHASH(additional data || ciphertext || their two lengths) XOR E(counter 0), each of the first two padded
-    with zeros (SP 800-38D, 7.1). So the two tags differ in the last block alone, which GHASH multiplies by H once.
+    with zeros (SP 800-38D, 7.1). So the two tags differ only in the last block, which GHASH multiplies by H once.
     """
     lengths = (8 * size << 64) | 8 * size  # the XOR of (8 size, 0), as the bytes were hashed, and (0, 8 size)
     return (int.from_bytes(tag) ^ _product(lengths, int.from_bytes(hash_key))).to_bytes(TAG_SIZE)
@@ -215,10 +215,10 @@ def _product(x: int, y: int) -> int:
 
 
 def _update_into(update: Callable[[memoryview, memoryview], int], data: memoryview, out: memoryview) -> int:
-    """Run a stream cipher over `data` into `out`, which need not be longer than `data`.
+    """Run a stream cipher over `data` into `out`, which may be as short as `data`.
 
-    `update_into` of cryptography 50 wants 15 bytes more room than it fills, in case of a block cipher: the last
-    bytes go through a buffer of their own.
+    `update_into` of cryptography 50 requires 15 bytes more room than it fills, for block ciphers, so the last bytes go
+    through a separate buffer.
     """
     if len(out) >= len(data) + _AES_BLOCK - 1:
         return update(data, out)

@@ -1,12 +1,12 @@
-"""Where plain bytes lie in a sealed object: arithmetic, and nothing else.
+"""Where plain bytes lie in a sealed object: pure arithmetic.
 
-Every format here is a header, then chunks, then perhaps a trailer::
+Every format is a header, then chunks, then possibly a trailer::
 
     object = header || chunk_0 || chunk_1 || ... || chunk_n-1 || trailer
     chunk  = ciphertext || tag
 
 All chunks but the first and the last hold `chunk` plain bytes. Chunk 0 may hold fewer (tink counts its
-header into segment 0); the last one holds what is left.
+header into segment 0); the last one holds the rest.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Layout:
     Attributes:
         header: bytes before chunk 0.
         chunk: plain bytes in a full chunk.
-        tag: bytes that sealing adds to each chunk.
-        lead: plain bytes that chunk 0 holds fewer than a full chunk.
+        tag: bytes that encryption adds to each chunk.
+        lead: by how many plain bytes chunk 0 is shorter than a full chunk.
         trailer: bytes after the last chunk.
-        short_end: True where the last chunk is always shorter than a full one, so that a message of
-            whole chunks ends in an empty chunk; False where the last chunk is empty only if all is.
+        short_end: True if the last chunk is always shorter than a full one, so that a message of
+            whole chunks ends in an empty chunk; False if the last chunk is empty only in an empty message.
         max_plain: the largest plain size the format allows.
     """
 
@@ -52,7 +52,7 @@ class Layout:
         return size // self.chunk + 1 if self.short_end else max(1, -(-size // self.chunk))
 
     def sealed_size(self, plain_size: int) -> int:
-        """Return the size of the object that seals `plain_size` bytes.
+        """Return the size of the sealed object for `plain_size` bytes.
 
         Raises:
             NotSupported: the message is larger than the format allows.
@@ -63,9 +63,9 @@ class Layout:
         return self.min_sealed + plain_size + self.tag * (self.chunks(plain_size) - 1)
 
     def plain_size(self, sealed_size: int) -> int:
-        """Return the size of the message in an object of `sealed_size` bytes, if one can have that size.
+        """Return the plain size of a sealed object of `sealed_size` bytes.
 
-        This is arithmetic on what the storage says; only opening the last chunk proves it.
+        This is arithmetic on the size that the storage reports; only decrypting the last chunk proves it.
 
         Raises:
             TruncatedObject: no object of this format has that size.
@@ -74,7 +74,7 @@ class Layout:
         if body < self.tag:
             message = (
                 f"the object has {sealed_size} bytes, fewer than the {self.min_sealed} "
-                "that sealing nothing would give: it is cut, or not sealed in this format"
+                "of an empty sealed object: it is truncated, or not encrypted in this format"
             )
             raise TruncatedObject(message)
         stride = self.chunk + self.tag
@@ -83,7 +83,7 @@ class Layout:
             full, rest = full - 1, stride
         least = self.tag + (0 if self.short_end else 1) if full else self.tag + self.lead
         if rest < least:
-            message = f"no object of this format has {sealed_size} bytes: it is cut or extended"
+            message = f"no object of this format has {sealed_size} bytes: it was truncated or extended"
             raise TruncatedObject(message)
         plain = full * self.chunk + rest - self.tag - self.lead
         if plain > self.max_plain:

@@ -1,7 +1,7 @@
 """No encryption: a dataset whose credentials say ``"encryption": null``.
 
-Not a name that a document's `format` can have: bytes are plain only where their owner said so in so many words.
-The streams above need no second way of reading and writing for them.
+It is not a value of a document's `format`: bytes are plain only if their owner states it explicitly. As a format like
+the others it saves the streams a second way of reading and writing.
 """
 
 from __future__ import annotations
@@ -28,41 +28,41 @@ class Plain(Format):
     layout: Layout = LAYOUT
 
     def encryptor(self) -> PlainEncryptor:
-        """Return a sealer that copies."""
+        """Return an encryptor that copies."""
         return PlainEncryptor(LAYOUT)
 
     def decryptor(self, head: bytes, sealed_size: int) -> PlainDecryptor:  # noqa: ARG002 - there is no header
-        """Return an opener that copies."""
+        """Return a decryptor that copies."""
         return PlainDecryptor(LAYOUT, sealed_size)
 
     def bound(self, name: str) -> Plain:  # noqa: ARG002
-        """Return the same: nothing is sealed, so nothing can be bound."""
+        """Return itself: nothing is encrypted, so nothing can be bound."""
         return self
 
 
 class _NoIdentity:
     @staticmethod
     def _identity() -> bytes:
-        message = "bytes that are not sealed have no fingerprint"
+        message = "bytes that are not encrypted have no fingerprint"
         raise NotSupported(message)
 
 
 class PlainEncryptor(_NoIdentity, Encryptor):
-    """Copies."""
+    """Copies bytes."""
 
     header = b""
 
-    def _seal_run(self, first: int, count: int, plain: memoryview, out: memoryview, *, final: bool) -> int:  # noqa: ARG002
+    def _encrypt_run(self, first: int, count: int, plain: memoryview, out: memoryview, *, final: bool) -> int:  # noqa: ARG002
         out[: len(plain)] = plain
         return len(plain)
 
 
 class PlainDecryptor(_NoIdentity, Decryptor):
-    """Copies; there is nothing to verify."""
+    """Copies bytes; there is nothing to verify."""
 
     def authenticate(self, fetch: Fetch) -> None:
         """Do nothing: plain bytes have no proof of their end."""
 
-    def _open_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:  # noqa: ARG002
+    def _decrypt_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:  # noqa: ARG002
         out[: len(sealed)] = sealed
         return len(sealed)

@@ -6,7 +6,7 @@
     file key  = HKDF-SHA256(raw key, salt, info = context)
     segment_i = AES-256-GCM(file key, prefix(7) || be32(i) || is_last(1), plain)
 
-`segment_size` counts the tag, and segment 0 the header too. Nothing in the object tells it: both sides
+`segment_size` includes the tag, and in segment 0 also the header. The object does not record it: both sides
 configure it (1 MiB is Tink's AES256_GCM_HKDF_1MB template, 4 KiB its _4KB).
 
 Source: https://developers.google.com/tink/streaming-aead/aes_gcm_hkdf_streaming
@@ -35,7 +35,7 @@ HEADER_SIZE = 1 + 32 + 7
 TAG_SIZE = 16
 DEFAULT_SEGMENT_SIZE = 1 << 20
 MIN_SEGMENT_SIZE = HEADER_SIZE + TAG_SIZE + 1
-# Tink's own bound is 2^31 - 1; a reader holds whole segments in memory, so ours is far lower.
+# Tink's own limit is 2^31 - 1. Ours is far lower, because a reader holds whole segments in memory.
 MAX_SEGMENT_SIZE = 1 << 26
 
 
@@ -72,20 +72,20 @@ class TinkGcmHkdf(Format):
         )
 
     def encryptor(self) -> TinkEncryptor:
-        """Return a sealer with a fresh random salt and nonce prefix."""
+        """Return an encryptor with a fresh random salt and nonce prefix."""
         salt, prefix = os.urandom(32), os.urandom(7)
         return TinkEncryptor(self.layout, self._derive(salt), salt, prefix)
 
     def decryptor(self, head: bytes, sealed_size: int) -> TinkDecryptor:
-        """Return an opener; only the segments' tags tell whether the key and context are right."""
+        """Return a decryptor; only the tags of the segments prove that the key and context are right."""
         self.layout.plain_size(sealed_size)
         if head[0] != HEADER_SIZE:
-            message = "the object does not start as a tink-gcm-hkdf object does: is the format right?"
+            message = "the object does not start like a tink-gcm-hkdf object: is the format right?"
             raise WrongKey(message)
         return TinkDecryptor(self.layout, sealed_size, self._derive(head[1:33]), head[:HEADER_SIZE])
 
     def bound(self, name: str) -> TinkGcmHkdf:
-        """Return the same with `name` in the context."""
+        """Return the same format with `name` in the context."""
         return TinkGcmHkdf(self._key, with_name(self._context, name), segment_size=self._segment_size)
 
     def _derive(self, salt: bytes) -> AESGCM:
@@ -93,7 +93,7 @@ class TinkGcmHkdf(Format):
 
 
 class TinkEncryptor(Encryptor):
-    """Seals each segment by itself."""
+    """Encrypts each segment on its own."""
 
     def __init__(self, layout: Layout, aead: AESGCM, salt: bytes, prefix: bytes) -> None:
         super().__init__(layout)
@@ -104,7 +104,7 @@ class TinkEncryptor(Encryptor):
     def _identity(self) -> bytes:
         return _identity(self.header)
 
-    def _seal_run(self, first: int, count: int, plain: memoryview, out: memoryview, *, final: bool) -> int:
+    def _encrypt_run(self, first: int, count: int, plain: memoryview, out: memoryview, *, final: bool) -> int:
         encrypt, chunk = self._aead.encrypt_into, self.layout.chunk
         start = done = 0
         size = chunk - self.layout.lead if first == 0 else chunk
@@ -116,7 +116,7 @@ class TinkEncryptor(Encryptor):
 
 
 class TinkDecryptor(ChunkDecryptor):
-    """Opens each segment by itself; nothing but the segments' tags tells a wrong key from damage."""
+    """Decrypts each segment on its own; a wrong key and damage look the same."""
 
     def __init__(self, layout: Layout, sealed_size: int, aead: AESGCM, header: bytes) -> None:
         super().__init__(layout, sealed_size, aead)
@@ -133,18 +133,18 @@ class TinkDecryptor(ChunkDecryptor):
     def broken_chunk(index: int) -> IntegrityError:
         """Return the error for a segment whose tag does not verify."""
         message = (
-            f"segment {index} does not verify: this is another key, context or segment size than it was sealed with, "
-            "or the object was changed, damaged or exchanged in storage; do not trust it"
+            f"segment {index} does not verify: wrong key, context or segment size, "
+            "or the object was changed, damaged or swapped in storage; do not trust it"
         )
         return IntegrityError(message)
 
 
 def _identity(header: bytes) -> bytes:
-    return b"tink-gcm-hkdf\0" + header[1:]  # its first byte is its length, always the same
+    return b"tink-gcm-hkdf\0" + header[1:]  # the first byte is the header's length, always the same
 
 
 def _nonces(prefix: bytes, first: int, count: int, *, last: bool) -> list[bytes]:
-    """Return the nonces of a run of segments, of which the last one ends the object or does not."""
+    """Return the nonces of a run of segments, of which the last one may end the object."""
     nonces = [prefix + (index << 8).to_bytes(5) for index in range(first, first + count)]
     if last:
         nonces[-1] = nonces[-1][:-1] + b"\x01"

@@ -21,9 +21,9 @@ from connectors.fs.coroutines import in_thread
 from connectors.fs.folder import Folder, check_names
 from connectors.fs.plain import PlainView
 from connectors.secrets import Hidden
-from connectors.storage.adapters import RenewedSource, open_sink, open_source, said_size, translated
+from connectors.storage.adapters import open_sink, open_source, renewed_source, said_size, translated
 from connectors.storage.guard import Guarded
-from connectors.streams import SealedObject, SealedWriter, buffered
+from connectors.streams import RenewableSink, SealedObject, SealedWriter, buffered
 
 if TYPE_CHECKING:
     import asyncio
@@ -183,7 +183,7 @@ class EncryptedFileSystem(Guarded, PlainView):
     def open_place(self, path: str, *, exclusive: bool) -> Sink:
         """Return a place for the sealed bytes of a new object, as they are."""
         sink = open_sink(self.fs, path, exclusive=exclusive)
-        if self._renewed is not None and hasattr(sink, "renew_by"):
+        if self._renewed is not None and isinstance(sink, RenewableSink):
             sink.renew_by(self._renew)
         return sink
 
@@ -203,11 +203,11 @@ class EncryptedFileSystem(Guarded, PlainView):
         except CredentialsExpired as error:
             expired = error
         else:
-            return RenewedSource(source, renew)
+            return renewed_source(source, renew)
         fs, before = self._renew(fs), fs
         if fs is before:
             raise expired
-        return RenewedSource(open_source(fs, path), renew)
+        return renewed_source(open_source(fs, path), renew)
 
     def _renew(self, expired: AbstractFileSystem) -> AbstractFileSystem:
         """Return the inner filesystem with renewed credentials; `expired` itself if there are none."""

@@ -1,12 +1,12 @@
-"""Run a command on the inputs of an application, and publish what comes of it.
+"""Run a command on the inputs of an application, and publish its outputs.
 
-`run` puts every dataset of the input port, plain, into a file of a private folder, runs the command with those paths
-as its last arguments, and writes to the datasets of the output port: what the command printed, as the JSON that
-`read_result` reads, or a file that the command wrote.
+`run` decrypts every dataset of the input port into a file of a private folder, runs the command with the paths of
+these files as its last arguments, and writes to the datasets of the output port: either what the command printed, as
+the JSON document that `read_result` reads, or a file that the command wrote.
 
-A command asks for files, so this is the one place where plain bytes lie in a filesystem: below ``$TMPDIR``, in a
-folder that only its user can enter, and that is removed whatever happens, short of this process being killed
-outright. Let ``$TMPDIR`` be in memory, or encrypted, where disks are not trusted.
+A command needs files, so this is the one place where plain bytes are in a filesystem: below ``$TMPDIR``, in a folder
+that only its user can enter. The folder is removed however the run ends, unless this process is killed with SIGKILL;
+then the next run removes it. If you do not trust the disk, put ``$TMPDIR`` in memory or on an encrypted filesystem.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One command: started in a session of its own, heard to the end, and with all that it started, ended.
+"""One command: started in its own session, its output captured, its child processes killed when it ends.
 
-Its session makes the command and what it starts one process group. A terminal's Ctrl-C therefore reaches this process
-alone, which passes it on, once, to all of them; and what the command leaves running can be ended with it.
+The session makes the command and its children one process group. So a terminal's Ctrl-C reaches only this process,
+which forwards it once to the whole group, and children that outlive the command can be killed with it.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ __all__ = ["Capture", "CommandNotStarted", "check_command", "execute"]
 
 _CHUNK = 1 << 16
 _TICK = 100
-"""Milliseconds after which a silent pipe is looked at again."""
+"""Milliseconds between two checks of a pipe with no data."""
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
 
 _log = logging.getLogger(__name__)
 
 
 class CommandNotStarted(ConfigError):
-    """The command cannot be run.
+    """The command could not be started.
 
     Attributes:
-        exit_code: the one that shells use: 127 if there is no such command, 126 if it is not executable.
+        exit_code: as in shells: 127 if there is no such command, 126 if it is not executable.
     """
 
     exit_code = _NOT_FOUND
@@ -60,10 +60,10 @@ def _not_started(exit_code: int, message: str) -> CommandNotStarted:
 
 
 def check_command(command: Sequence[str]) -> None:
-    """Find the program before anything else is done for it.
+    """Check that the program exists, before anything is decrypted for it.
 
     Raises:
-        ConfigError: the command is no list of words.
+        ConfigError: the command is not a list of words.
         CommandNotStarted: there is no such program, or it is not executable.
     """
     if isinstance(command, (str, bytes)) or not command:
@@ -86,7 +86,7 @@ class _Event(Enum):
 
 
 def _start(work: Callable[[], None], events: SimpleQueue[object], done: _Event) -> None:
-    """Do `work` in a thread, and say when it is done, however it ends."""
+    """Do `work` in a thread, and put `done` into `events` however it ends."""
 
     def worker() -> None:
         try:
@@ -97,19 +97,19 @@ def _start(work: Callable[[], None], events: SimpleQueue[object], done: _Event) 
     try:
         threading.Thread(target=worker, name=f"connectors-run-{done.name.lower()}", daemon=True).start()
     except RuntimeError:
-        message = "the command was ended: there are no more threads to listen to it; raise the limit (ulimit -u)"
+        message = "the command was killed: no thread could be started to read its output; raise the limit (ulimit -u)"
     else:
         return
     raise MachineFailed(message)
 
 
 class Capture:
-    """What a command writes to one of its outputs: kept in a file without a name, and shown as it comes.
+    """Captures one output stream of a command in an unnamed file, and copies it to another as it arrives.
 
     Args:
-        folder: where the file is.
-        shown: a binary file to pass everything on to, or None.
-        label: what messages call it.
+        folder: the folder of the unnamed file.
+        shown: a binary file to copy everything to, or None.
+        label: the stream's name, for messages.
     """
 
     def __init__(self, folder: str, shown: BinaryFile | None, label: str) -> None:
@@ -117,8 +117,8 @@ class Capture:
         self.error: BaseException | None = None
         self._shown = shown
         self._label = label
-        # The thread has a descriptor of its own: should it outlive the run, stuck in writing to a terminal that
-        # nobody reads, the number of one that was closed may belong to another file by then.
+        # The thread has its own descriptor: if it outlives the run, blocked on a terminal that nobody reads, the
+        # number of a closed descriptor may already belong to another file.
         try:
             self._kept: IO[bytes] | None = open(os.dup(self.file.fileno()), "wb", buffering=0)  # noqa: SIM115
         except OSError:
@@ -126,19 +126,19 @@ class Capture:
             raise
 
     def close(self) -> None:
-        """Forget what was captured."""
+        """Discard the captured bytes."""
         self.file.close()
         if self._kept is not None:
             self._kept.close()
 
     def start(self, pipe: IO[bytes], enough: threading.Event, events: SimpleQueue[object]) -> None:
-        """Begin to take all that comes out of `pipe`, until its end, or what is in it when there is `enough`."""
+        """Start reading `pipe` to its end, or to what it holds once `enough` is set."""
         kept = self._kept
         if kept is None:
-            message = "a capture takes the output of one command only"
+            message = "a capture can be used for one command only"
             raise ValueError(message)
         _start(lambda: self._drain(pipe, kept, enough), events, _Event.DRAINED)
-        self._kept = None  # the thread's, which closes it
+        self._kept = None  # owned by the thread, which closes it
 
     def _drain(self, pipe: IO[bytes], kept: IO[bytes], enough: threading.Event) -> None:
         try:
@@ -146,7 +146,7 @@ class Capture:
                 for data in _chunks(pipe.fileno(), enough):
                     _write(kept, data)
                     self._show(data)
-        except BaseException as error:  # noqa: BLE001 - raised again where the command is waited for
+        except BaseException as error:  # noqa: BLE001 - raised where the command is waited for
             self.error = error
 
     def _show(self, data: bytes) -> None:
@@ -156,14 +156,14 @@ class Capture:
             _write(self._shown, data)
             self._shown.flush()
         except (OSError, ValueError) as error:
-            # Whoever was watching has left. The result has a reader of its own.
+            # The reader has gone. The captured bytes are still complete.
             self._shown = None
             if not isinstance(error, BrokenPipeError):
-                _log.warning("the command's %s is captured but not shown any more: %s", self._label, error)
+                _log.warning("the command's %s is still captured but no longer shown: %s", self._label, error)
 
 
 def _write(file: BinaryFile, data: bytes) -> None:
-    """Write all of `data`; unbuffered files take what they can, and None means that one is full for now."""
+    """Write all of `data`; an unbuffered file may accept part of it, or None if it is full at the moment."""
     view = memoryview(data)
     while view:
         written = file.write(view)
@@ -181,7 +181,7 @@ def _chunks(descriptor: int, enough: threading.Event) -> Iterator[bytes]:
             if not data:
                 return
             yield data
-    # Somebody may hold the pipe open for ever. What the command itself wrote is in it by now.
+    # A child process may hold the pipe open forever. What the command itself wrote is in the pipe by now.
     left = int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
     while left > 0 and (data := os.read(descriptor, min(left, _CHUNK))):
         left -= len(data)
@@ -200,14 +200,14 @@ def execute(
     Args:
         command: the program and its arguments.
         environment: its environment variables.
-        captures: what takes its standard output and its standard error.
-        stops: signals that come are passed on to the command.
-        grace: seconds from such a signal, or from the command's exit if others still hold its outputs, until all that
-            is left of it is killed.
+        captures: capture its standard output and standard error.
+        stops: signals that arrive are forwarded to the command.
+        grace: seconds after such a signal, or after the command's exit while children still hold its outputs, before
+            its process group is killed.
 
     Raises:
-        CommandNotStarted: the system does not run it.
-        Stopped: a signal told the run to stop; the command has ended.
+        CommandNotStarted: the system cannot start it.
+        Stopped: a signal stopped the run; the command has ended.
         ConnectorError: its output cannot be kept, or its exit code was lost.
     """
     stops.check()
@@ -216,8 +216,8 @@ def execute(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, start_new_session=True
         )
     except FileNotFoundError:
-        # The program was there a moment ago, so it is a script whose interpreter is missing.
-        failure = _not_started(_NOT_FOUND, f"the command {command[0]!r}, or the program that interprets it, is missing")
+        # `check_command` found the program, so it is a script whose interpreter is missing.
+        failure = _not_started(_NOT_FOUND, f"the command {command[0]!r} or its interpreter is missing")
     except OSError as error:
         failure = _not_started(_NOT_EXECUTABLE, f"the command {command[0]!r} cannot be run: {error.strerror}")
     else:
@@ -226,7 +226,7 @@ def execute(
 
 
 class _Running:
-    """A command that has been started."""
+    """A running command."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], captures: tuple[Capture, Capture], stops: Stops, grace: float
@@ -243,19 +243,19 @@ class _Running:
             self._listen()
             self._attend()
         finally:
-            # Its number, and its group's, belong to nobody else before it is reaped.
+            # Until it is reaped, its process ID and group ID cannot belong to another process.
             self._signal(signal.SIGKILL)
             self._enough.set()
             self._process.wait()
         self._stops.check()
         for capture in self._captures:
             if isinstance(capture.error, OSError):
-                message = f"what the command prints cannot be kept in $TMPDIR: {reason_of(capture.error)}"
+                message = f"the command's output cannot be kept in $TMPDIR: {reason_of(capture.error)}"
                 raise numbered(MachineFailed(message), capture.error, "$TMPDIR") from capture.error
             if capture.error is not None:
                 raise capture.error
         if self._returncode is None:
-            message = "the command's exit code was lost: something in this process reaps children that are not its own"
+            message = "the command's exit code was lost: other code in this process waits for children it did not start"
             raise ConnectorError(message)
         return self._returncode
 
@@ -275,13 +275,13 @@ class _Running:
             self._returncode = self._process.wait()
             return
         with suppress(ChildProcessError):
-            # Unreaped, so that its number stays its own. Not by `Popen`, which takes a status it cannot get for 0.
+            # Left unreaped, so that its process ID stays reserved. `Popen.wait` would take an unknown status for 0.
             status = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
             if status is not None:
                 self._returncode = status.si_status if status.si_code == os.CLD_EXITED else -status.si_status
 
     def _attend(self) -> None:
-        """Wait for the command's exit and for the ends of its outputs, and pass signals on."""
+        """Wait for the command's exit and the end of its outputs, and forward signals."""
         exited, over, open_pipes = False, False, len(self._captures)
         deadline: float | None = None
         while not (exited and open_pipes == 0):
@@ -306,15 +306,15 @@ class _Running:
                     return
 
     def _next_event(self, deadline: float | None) -> object | None:
-        """Return what happened next, or None if nothing does before the deadline."""
+        """Return the next event, or None at the deadline."""
         try:
             return self._stops.events.get(timeout=None if deadline is None else max(0, deadline - time.monotonic()))
         except queue.Empty:
             return None
 
     def _signal(self, number: signal.Signals) -> None:
-        """Send a signal to all of the command that is left."""
+        """Send a signal to the command's process group."""
         if self._process.returncode is None:
-            # PermissionError: those that are left have become other users, or, on macOS, are waiting to be reaped.
+            # PermissionError: its processes have changed user, or, on macOS, are waiting to be reaped.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)

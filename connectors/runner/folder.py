@@ -1,7 +1,7 @@
-"""The folder of plain files that a run works in: for its user alone, and gone afterwards.
+"""The private folder of plain files that a run works in; it is removed afterwards.
 
-A run that is killed cannot remove its folder, so the next one does, in the same ``$TMPDIR``. Each run holds a lock on
-its own folder, which the system lets go with the process that held it: whose lock can be had has nobody any more.
+A run that is killed cannot remove its folder, so the next run in the same ``$TMPDIR`` does. Each run holds a lock on
+its own folder, which the system releases when the process ends: a folder that is not locked has been abandoned.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ __all__ = ["PrivateFolder", "keeping", "remove"]
 _PREFIX = "connectors-run-"
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENOENT})
 _SPARE = 8
-"""Descriptors that are kept for removing the folder, should there be no others by then."""
+"""File descriptors reserved for removing the folder, in case the process has run out of them by then."""
 
 _log = logging.getLogger(__name__)
 
 
 class PrivateFolder:
-    """A folder for plain files that nobody else can enter, gone at the end of the block.
+    """A folder for plain files that only its user can enter; it is removed at the end of the block.
 
     Attributes:
-        path: the folder's.
+        path: its path.
 
     Raises:
-        MachineFailed: there is no room for it.
+        MachineFailed: the disk is full, or a limit is reached.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class PrivateFolder:
             os.close(self._spare.pop())
 
     def make(self, name: str) -> str:
-        """Make a folder in it and return its path."""
+        """Make a subfolder and return its path."""
         path = os.path.join(self.path, name)
         with keeping():
             os.mkdir(path, 0o700)
@@ -75,7 +75,7 @@ class PrivateFolder:
         try:
             remove(self.path)
         except OSError as problem:
-            message = f"plain data is left in {self.path}, which cannot be removed ({problem.strerror}): remove it"
+            message = f"plain data remains in {self.path}, which could not be removed ({problem.strerror}): remove it"
         else:
             return
         finally:
@@ -87,7 +87,7 @@ class PrivateFolder:
 
 
 def _make() -> tuple[str, int]:
-    """Make a folder; return its path, and the descriptor that holds its lock."""
+    """Make a folder; return its path and the descriptor that holds its lock."""
     while True:
         path = tempfile.mkdtemp(prefix=_PREFIX)
         try:
@@ -99,7 +99,7 @@ def _make() -> tuple[str, int]:
             raise
         if _try_lock(lock, otherwise=True) and os.path.isdir(path):
             return path, lock
-        # Before it was locked, another run has taken it for one that was left behind.
+        # Before it was locked, another run took it for an abandoned one and removed it.
         os.close(lock)
 
 
@@ -108,7 +108,7 @@ def _open(path: str) -> int:
 
 
 def _try_lock(descriptor: int, *, otherwise: bool) -> bool:
-    """Lock a folder, and return whether nobody else has; `otherwise`, where the filesystem has no locks."""
+    """Lock a folder and return whether that succeeded; return `otherwise` if the filesystem has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -119,8 +119,8 @@ def _try_lock(descriptor: int, *, otherwise: bool) -> bool:
 
 
 def _sweep(parent: str) -> None:
-    """Remove what runs of this user have left behind that were killed."""
-    with suppress(OSError):  # there is no such folder: whoever makes one there will say so
+    """Remove the folders that killed runs of this user left behind."""
+    with suppress(OSError):  # without $TMPDIR, making the new folder raises the error
         for name in os.listdir(parent):
             if name.startswith(_PREFIX):
                 _remove_abandoned(os.path.join(parent, name))
@@ -129,7 +129,7 @@ def _sweep(parent: str) -> None:
 def _remove_abandoned(path: str) -> None:
     try:
         lock = _open(path)
-    except OSError:  # another user's, or no folder, or gone by now
+    except OSError:  # another user's, not a folder, or already removed
         return
     try:
         if os.fstat(lock).st_uid == os.geteuid() and _try_lock(lock, otherwise=False):
@@ -144,7 +144,7 @@ def _remove_abandoned(path: str) -> None:
 
 
 def remove(folder: str) -> None:
-    """Remove a folder with all that is in it.
+    """Remove a folder and its contents.
 
     Raises:
         OSError: something in it cannot be removed.
@@ -152,7 +152,7 @@ def remove(folder: str) -> None:
     try:
         shutil.rmtree(folder)
     except PermissionError:
-        # The command may have closed folders to itself, which are ours to open again. Links lead elsewhere.
+        # The command may have made folders inaccessible. They are ours, so we can change that; links lead elsewhere.
         os.chmod(folder, 0o700)
         for parent, names, _ in os.walk(folder):
             for path in (os.path.join(parent, name) for name in names):
@@ -163,10 +163,10 @@ def remove(folder: str) -> None:
 
 @contextmanager
 def keeping() -> Iterator[None]:
-    """Say what to do where there is no room for plain files.
+    """Raise an error that says what to do if there is no room for plain files.
 
     Raises:
-        MachineFailed: there is none.
+        MachineFailed: there is no room.
     """
     try:
         yield

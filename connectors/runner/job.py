@@ -1,4 +1,4 @@
-"""A run from end to end: the inputs into a private folder, the command, the outputs, each whole or not at all."""
+"""One run from end to end: inputs into a private folder, the command, then the outputs, each whole or not at all."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 __all__ = ["INPUTS_VARIABLE", "OUTPUTS_VARIABLE", "NotPublished", "RunResult", "run"]
 
 INPUTS_VARIABLE = "CONNECTORS_INPUTS"
-"""The environment variable that tells the command the folder of its inputs."""
+"""The environment variable with the folder of the command's inputs."""
 OUTPUTS_VARIABLE = "CONNECTORS_OUTPUTS"
-"""The environment variable that tells the command the folder for its outputs."""
+"""The environment variable with the folder for the command's outputs."""
 
 RESULT_NAME = "result.json"
-"""What the result is called in an output that is a folder."""
+"""The name of the result in an output that is a folder."""
 
 
 class NotPublished(ConnectorError):
-    """Several outputs were not written; each of them stands as it did.
+    """Several outputs could not be written; each of them is unchanged.
 
     Attributes:
         problems: the error of each, by the dataset's name, ``port/object``.
@@ -53,12 +53,12 @@ class NotPublished(ConnectorError):
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What came of a run.
+    """The outcome of a run.
 
     Attributes:
         returncode: the command's exit code; -N if signal N ended it.
         published: the names, ``port/object``, of the datasets that were written.
-        unpublished: those that were to hold a file of the command's, and stand as they did, because it failed.
+        unpublished: the datasets for a file of the command that are unchanged because the command failed.
     """
 
     returncode: int
@@ -87,14 +87,14 @@ def run(
     progress: Progress = lambda _: nullcontext(DEFAULT_CALLBACK),
     grace: float = 5.0,
 ) -> RunResult:
-    """Run a command on the datasets of one port, and publish what comes of it to those of another.
+    """Run a command on the datasets of one port, and publish its outputs to the datasets of another.
 
-    The command gets the paths of its inputs as its last arguments, in the order of the objects' names, and in
-    ``$CONNECTORS_INPUTS`` and ``$CONNECTORS_OUTPUTS`` a folder with the inputs and one for its outputs. Standard
-    input, the working folder and the rest of the environment are the caller's.
+    The command gets the paths of its inputs as its last arguments, sorted by object name. ``$CONNECTORS_INPUTS`` names
+    the folder of the inputs and ``$CONNECTORS_OUTPUTS`` the folder for outputs. Standard input, the working folder and
+    the rest of the environment are inherited.
 
-    In the main thread, SIGTERM, SIGINT and SIGHUP are passed on to the command while this runs; then nothing more is
-    published, and `Stopped` is raised.
+    In the main thread, SIGTERM, SIGINT and SIGHUP are forwarded to the command while it runs. After such a signal
+    nothing more is published, and `Stopped` is raised.
 
     Args:
         app: the application's ports.
@@ -102,25 +102,25 @@ def run(
         input_port: the port whose datasets the command reads.
         output_port: the port whose datasets are written. Each of them gets the result, as JSON; a folder dataset gets
             it as ``result.json``.
-        outputs: by the names of objects, those that get a file instead, if the command succeeds; a folder dataset gets
-            all files of a folder. A relative path lies in the folder for outputs.
-        stdout: a binary file to which the command's standard output is also passed on as it comes.
+        outputs: paths of files by object name: these datasets get that file instead, if the command succeeds; a folder
+            dataset gets all files of a folder. A relative path is relative to the folder for outputs.
+        stdout: a binary file that the command's standard output is copied to as it arrives.
         stderr: the same for its standard error.
-        progress: gives, for a few words, a context with a callback for a dataset's bytes.
-        grace: seconds from a signal until a command that does not end is killed, and from the command's exit until
-            what it has left running is.
+        progress: returns, for a description, a context manager that gives the callback for a dataset's bytes.
+        grace: seconds after a signal before a command that does not exit is killed, and after the command's exit
+            before its remaining child processes are killed.
 
     Returns:
-        The command's exit code, also where that tells of a failure, and what was published.
+        The command's exit code, even if it failed, and what was published.
 
     Raises:
-        ConfigError: a port is missing or has no dataset, or `outputs` and the ports do not go together; then, and in
-            all the other cases but the last two, the command was not started.
-        CommandNotStarted: there is no such program, or it is not executable.
+        ConfigError: a port is missing or has no dataset, or `outputs` does not match the ports. As with all errors but
+            the last two, the command was not started.
+        CommandNotStarted: the program does not exist or is not executable.
         IntegrityError: an input is not what its owner sealed.
-        StorageError: an input cannot be read, or an output not be written.
-        NotPublished: several outputs were not written.
-        Stopped: a signal told the run to stop.
+        StorageError: an input cannot be read, or an output cannot be written.
+        NotPublished: several outputs could not be written.
+        Stopped: a signal stopped the run.
     """
     plan = _plan(app, input_port, output_port, outputs or {})
     check_command(command)
@@ -134,7 +134,7 @@ def run(
             with keeping():
                 shown = captured.enter_context(closing(Capture(folder.path, stdout, "standard output")))
                 captures = (shown, captured.enter_context(closing(Capture(folder.path, stderr, "standard error"))))
-            before = plan.stand()
+            before = plan.identities()
             environment = {**os.environ, INPUTS_VARIABLE: inputs, OUTPUTS_VARIABLE: results}
             returncode = execute([*command, *paths], environment, captures, stops, grace)
             with stops.interrupting():
@@ -143,34 +143,34 @@ def run(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is read, and what is written where."""
+    """Which datasets are read, and which are written from what."""
 
     inputs: dict[str, Dataset]
     outputs: dict[str, Dataset]
     files: dict[str, str]
 
     def rehearse(self) -> None:
-        """Find out now what would go wrong after hours of computing: configuration, credentials, missing folders."""
+        """Find problems before hours of computing, not after: configuration, credentials, missing folders."""
         for dataset in self.inputs.values():
             dataset.filesystem()
         for dataset in self.outputs.values():
             _open_result(dataset).discard()
-        self.stand()
+        self.identities()
 
-    def stand(self) -> dict[str, tuple[object, ...] | None]:
-        """Return what can be seen of the files to publish: one that the command does not touch is not its output.
+    def identities(self) -> dict[str, tuple[object, ...] | None]:
+        """Return the identities of the files to publish: a file that the command does not change is not its output.
 
         Raises:
-            ConfigError: something else than a file stands at a path.
+            ConfigError: there is something other than a file at a path.
         """
         return {name: self.identity(name, path) if os.path.isabs(path) else None for name, path in self.files.items()}
 
     def identity(self, name: str, path: str) -> tuple[object, ...] | None:
-        """Return what changes when the file, or folder, for a dataset is written; None where there is none."""
+        """Return a value that changes when the file or folder for a dataset is written; None if it does not exist."""
         if not self.outputs[name].is_folder:
             return _identity(path)
         if os.path.lexists(path) and not os.path.isdir(path):
-            message = f"{path} is not a folder, and the dataset is one"
+            message = f"the dataset is a folder, and {path} is not"
             raise ConfigError(message)
         return tuple((one, _identity(os.path.join(path, one))) for one in _files_below(path)) or None
 
@@ -183,7 +183,7 @@ def _plan(app: AppConfig, input_port: str, output_port: str, files: Mapping[str,
             message = f"the port {port!r} has no dataset to {use}"
             raise ConfigError(message)
     for name in files:
-        app[output_port][name]  # which raises an error that lists those there are
+        app[output_port][name]  # raises an error that lists the names
     return _Plan(inputs, outputs, {name: _file_path(path) for name, path in files.items()})
 
 
@@ -191,7 +191,7 @@ def _file_path(path: StrPath) -> str:
     text = as_path(path)
     inside = os.path.normpath(text).split(os.sep)[0] not in ("..", ".", "")
     if "\0" in text or not os.path.basename(text) or not (inside or os.path.isabs(text)):
-        message = f"{text!r} is not the path of a file, absolute, or relative to the folder for outputs and inside it"
+        message = f"{text!r} must be the path of a file: absolute, or relative to the folder for outputs and inside it"
         raise ConfigError(message)
     return text
 
@@ -204,7 +204,7 @@ def _files_below(folder: str) -> list[str]:
 
 
 def _open_result(dataset: Dataset) -> SealedWriter:
-    """Open what a result is written to: the dataset, or an object in it where it is a folder."""
+    """Open the dataset for a result, or an object in it if it is a folder."""
     writer: SealedWriter
     if dataset.is_folder:
         fs, path = dataset.filesystem()
@@ -215,13 +215,13 @@ def _open_result(dataset: Dataset) -> SealedWriter:
 
 
 def _identity(path: str) -> tuple[int, ...] | None:
-    """Return what changes when a file is written; None where there is none."""
+    """Return a value that changes when a file is written; None if it does not exist."""
     try:
         found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     if not stat.S_ISREG(found.st_mode):
-        message = f"{path} is not a file that could be published"
+        message = f"{path} is not a regular file, so it cannot be published"
         raise ConfigError(message)
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
@@ -232,7 +232,7 @@ def _download(inputs: Mapping[str, Dataset], folder: str, progress: Progress) ->
     for name, dataset in inputs.items():
         path = os.path.join(folder, name)
         fs, inner = dataset.filesystem()
-        # Not staged and renamed: until all of them have verified, nobody but this process sees any.
+        # Not staged and renamed: no other process sees any of them until all have verified.
         if dataset.is_folder:
             os.mkdir(path, 0o700)
             for member in fs.find(inner):
@@ -256,7 +256,7 @@ def _private(path: str, flags: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Publication:
-    """What there is to publish."""
+    """The outputs of a command that has ended."""
 
     plan: _Plan
     returncode: int
@@ -276,7 +276,7 @@ class _Publication:
             if written is None or written == self.before[name]:
                 kind = "folder" if dataset.is_folder else "file"
                 verb = f"wrote no {kind}" if written is None else f"did not change the {kind}"
-                message = f"the command succeeded but {verb} {path}, so the dataset stands as it did"
+                message = f"the command succeeded but {verb} {path}, so the dataset is unchanged"
                 raise ConnectorError(message)
         if dataset.is_folder:
             _upload_folder(dataset, path, callback)
@@ -293,7 +293,7 @@ class _Publication:
 
 
 def _upload_folder(dataset: Dataset, folder: str, callback: Callback) -> None:
-    """Write every file of a folder to a folder dataset; they appear when all of them are sealed."""
+    """Write every file of a folder to a folder dataset; they appear when all of them are encrypted."""
     names = _files_below(folder)
     callback.set_size(sum(os.path.getsize(os.path.join(folder, name)) for name in names))
     fs, path = dataset.filesystem()
@@ -305,7 +305,7 @@ def _upload_folder(dataset: Dataset, folder: str, callback: Callback) -> None:
 
 
 def _publish(publication: _Publication, progress: Progress) -> RunResult:
-    """Write every output that there is something for; one that fails does not keep the others from being tried."""
+    """Write every output; if one fails, the others are still tried."""
     published, unpublished = [], []
     problems: dict[str, Exception] = {}
     for name, dataset in publication.plan.outputs.items():
@@ -315,7 +315,7 @@ def _publish(publication: _Publication, progress: Progress) -> RunResult:
             continue
         try:
             _write_renewed(publication, name, progress)
-        except Exception as problem:  # noqa: BLE001 - raised below, when the others have been tried
+        except Exception as problem:  # noqa: BLE001 - raised below, after the others
             problems[shown] = problem
         else:
             published.append(shown)
@@ -325,7 +325,7 @@ def _publish(publication: _Publication, progress: Progress) -> RunResult:
 
 
 def _write_renewed(publication: _Publication, name: str, progress: Progress) -> None:
-    """Write one output; where its credentials have expired, once more with what the app config has by now."""
+    """Write one output; if its credentials have expired, try once more with those the app config has now."""
     dataset = publication.plan.outputs[name]
     for last in (False, True):
         try:
@@ -340,15 +340,15 @@ def _write_renewed(publication: _Publication, name: str, progress: Progress) -> 
 
 
 def _failure(problems: Mapping[str, Exception], published: Sequence[str]) -> Exception:
-    """Return the only problem, or one error that tells of all of them."""
+    """Return the only problem, or one error that names all of them."""
     (first, *others) = problems.values()
     if not others:
         if published:
-            first.add_note(f"Written were {', '.join(published)}.")
+            first.add_note(f"These were written: {', '.join(published)}.")
         return first
     told = [_told(name, problem) for name, problem in problems.items()]
     if published:
-        told.append(f"written were {', '.join(published)}")
+        told.append(f"these were written: {', '.join(published)}")
     error = NotPublished("; ".join(told))
     error.problems = dict(problems)
     return error
@@ -357,6 +357,6 @@ def _failure(problems: Mapping[str, Exception], published: Sequence[str]) -> Exc
 def _told(name: str, problem: Exception) -> str:
     if isinstance(problem, ConnectorError):
         return str(problem) if problem.dataset else f"{name}: {problem}"
-    # The message of a foreign error may hold anything, a signed URL for one.
+    # The message of another library's error may hold anything, such as a signed URL.
     system = isinstance(problem, OSError) and problem.errno
     return f"{name}: {os.strerror(system) if system else type(problem).__name__}"

@@ -1,4 +1,4 @@
-"""What a command came to, as a JSON document: written in bounded memory, read with suspicion."""
+"""The result of a command as a JSON document: written in bounded memory, parsed as untrusted input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["RESULT_LIMIT", "Result", "read_result", "result_pieces", "result_size"]
 
 RESULT_LIMIT = 1 << 30
-"""Bytes in the largest result that is read: a JSON string is in memory as a whole, or not at all."""
+"""Bytes in the largest result that is read, because a JSON string is parsed in memory as a whole."""
 
 _PIECE = 3 << 16
 _MEMBERS = ("returncode", "stdout", "stderr")
@@ -26,12 +26,12 @@ _CODES = range(-(1 << 31), 1 << 31)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a command came to.
+    """The result of a command.
 
     Attributes:
         returncode: its exit code; -N if signal N ended it.
-        stdout: what it wrote to standard output.
-        stderr: what it wrote to standard error.
+        stdout: the bytes it wrote to standard output.
+        stderr: the bytes it wrote to standard error.
     """
 
     returncode: int
@@ -50,7 +50,7 @@ class Result:
 
 
 def result_pieces(returncode: int, stdout: BinaryFile, stderr: BinaryFile) -> Iterator[bytes]:
-    r"""Yield a result's document piece by piece, from two files on a disk, each from its start.
+    r"""Yield a result's document piece by piece, from two files, each read from its start.
 
     >>> import tempfile
     >>> with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
@@ -66,7 +66,7 @@ def result_pieces(returncode: int, stdout: BinaryFile, stderr: BinaryFile) -> It
 
 
 def _base64(file: BinaryFile) -> Iterator[bytes]:
-    # A buffered file gives all that was asked for, up to the end: only the last piece may need padding.
+    # A buffered file returns full pieces up to the end, so only the last one may need padding.
     with open(os.dup(file.fileno()), "rb") as again:
         again.seek(0)
         while data := again.read(_PIECE):
@@ -74,7 +74,7 @@ def _base64(file: BinaryFile) -> Iterator[bytes]:
 
 
 def result_size(returncode: int, stdout: BinaryFile, stderr: BinaryFile) -> int:
-    """Return how many bytes `result_pieces` will yield."""
+    """Return the number of bytes that `result_pieces` will yield."""
     encoded = sum(-(-os.fstat(file.fileno()).st_size // 3) * 4 for file in (stdout, stderr))
     return len(Result(returncode, b"", b"").to_json()) + encoded
 
@@ -83,11 +83,11 @@ def read_result(file: StrPath | BinaryFile) -> Result:
     r"""Read the result of a command.
 
     Args:
-        file: a path, or a binary file. It holds plain JSON; a sealed one is opened with `connectors.open_reader`.
+        file: a path, or a binary file with plain JSON; open a sealed one with `connectors.open_reader` first.
 
     Raises:
-        ConfigError: it is no such document, or larger than `RESULT_LIMIT`.
-        ObjectNotFound, NotAnObject: there is no such file, or it is a folder.
+        ConfigError: it is not a result, or it is larger than `RESULT_LIMIT`.
+        ObjectNotFound, NotAnObject: the file does not exist, or is a folder.
 
     >>> import io
     >>> read_result(io.BytesIO(b'{"returncode": 0, "stdout": "ODM3Ngo=", "stderr": ""}')).stdout
@@ -108,12 +108,12 @@ def read_result(file: StrPath | BinaryFile) -> Result:
 def _read_all(file: BinaryFile) -> bytes:
     pieces = []
     left = RESULT_LIMIT + 1
-    # A pipe, or an unbuffered file, gives less than it is asked for without being at its end.
+    # A pipe or an unbuffered file may return less than requested before its end.
     while left > 0 and (data := file.read(min(left, 1 << 20))):
         pieces.append(data)
         left -= len(data)
     if left <= 0:
-        message = f"this result is larger than {RESULT_LIMIT} bytes, which is the most that is read"
+        message = f"this result is larger than the limit of {RESULT_LIMIT} bytes"
         raise ConfigError(message)
     return b"".join(pieces)
 
@@ -130,22 +130,22 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _parse(data: bytes) -> Result | str:
-    """Return the result, or what is wrong with it: without the text, which JSON's own errors hold."""
+    """Return the result, or the problem, without quoting the text as JSON's own errors do."""
     try:
         return _checked(json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unique))
     except UnicodeDecodeError:
-        return "it is not text; if it is still sealed, open it with its key"
+        return "it is not text; if it is still encrypted, decrypt it first"
     except json.JSONDecodeError as error:
         return f"not JSON at line {error.lineno}, column {error.colno} ({error.msg})"
     except _DuplicateMember:
-        return "a member stands in it twice"
+        return "it has a member twice"
     except (RecursionError, ValueError):
-        # ValueError is Python's limit on the digits of a number.
-        return "it is nested too deeply, or has an endless number in it"
+        # ValueError: Python limits the digits of a number.
+        return "it is nested too deeply, or a number in it is too long"
 
 
 def _checked(document: object) -> Result | str:
-    """Return the result that a document tells of, or which rule it breaks."""
+    """Return the result in a document, or the rule that the document breaks."""
     if not isinstance(document, dict):
         return "a JSON object, in braces, is expected"
     if missing := [name for name in _MEMBERS if name not in document]:

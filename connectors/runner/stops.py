@@ -1,4 +1,4 @@
-"""The signals that tell a run to stop: kept in order with what the run is doing when they come."""
+"""Signals that stop a run, handled according to what the run is doing when they arrive."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Stopped(SystemExit):
-    """A signal told the run to stop: nothing more is published, and the private folder is gone.
+    """A signal stopped the run: nothing more is published, and the private folder has been removed.
 
-    Not caught, it ends the process, with the exit code that shells use: 128 and the signal's number.
+    If it is not caught, the process exits with 128 plus the signal's number, as shells have it.
 
     Attributes:
         signal: the signal.
@@ -32,19 +32,19 @@ class Stopped(SystemExit):
 
 
 class Stops:
-    """A context in which SIGTERM, SIGINT and SIGHUP are noted, queued, or raised as `Stopped` where that is safe.
+    """A context that queues SIGTERM, SIGINT and SIGHUP, or raises them as `Stopped` where that is safe.
 
-    Only the main thread can handle signals; in another thread this does nothing. A signal that was being ignored
-    stays so: that is how nohup works.
+    Only the main thread can handle signals; in another thread this does nothing. A signal that was ignored before
+    stays ignored: that is how nohup works.
 
     Attributes:
         received: the first signal, or None.
-        events: a queue of the signals that were not raised, which others may put into as well.
+        events: a queue of the signals that were not raised; other events may be put into it as well.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
-        # Of all queues the one that a signal handler can put into while its own thread is in the middle of it.
+        # SimpleQueue is reentrant: a signal handler may interrupt its own thread inside `put`.
         self.events: SimpleQueue[object] = SimpleQueue()
         self._raising = False
         self._previous: dict[int, Any] = {}
@@ -52,10 +52,10 @@ class Stops:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
-                # None is a handler that was not installed from Python, and that Python could not put back.
+                # None: a handler that was not installed from Python, which Python could not restore.
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._previous[number] = signal.signal(number, self._handle)
-            # Children of a process that ignores this one leave no exit status behind.
+            # While SIGCHLD is ignored, children leave no exit status.
             if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
                 self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         return self
@@ -66,31 +66,31 @@ class Stops:
         for number, previous in self._previous.items():
             signal.signal(number, previous)
         if not isinstance(error, Stopped):
-            # One that came when there was nothing left to stop still means what it says.
+            # A signal that arrived after the last output still stops the program.
             self.check()
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         if self.received is None:
             self.received = number
         if self._raising:
-            # Once only: the clean-up that this sets off is not to be interrupted in turn.
+            # Only once: the cleanup that follows must not be interrupted.
             self._raising = False
             raise Stopped(number)
         self.events.put(signal.Signals(number))
 
     def check(self) -> None:
-        """Raise `Stopped` if a signal has come."""
+        """Raise `Stopped` if a signal has arrived."""
         if self.received is not None:
             raise Stopped(self.received)
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:
-        """Let a signal raise `Stopped` at once, in the middle of whatever the block does."""
+        """Let a signal raise `Stopped` immediately, anywhere in the block."""
         self._raising = True
         try:
             self.check()
             yield
         finally:
             self._raising = False
-        # Python drops what is raised inside a destructor, and a signal can come there as well.
+        # A signal may arrive inside a destructor, where Python drops the exception.
         self.check()

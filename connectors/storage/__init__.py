@@ -1,1 +1,132 @@
-"""Everything that a backend imports: its contract, the base of its filesystem, and what keeps requests safe."""
+"""Everything that a backend imports, besides `connectors.errors` and `connectors.secrets`.
+
+The contract:
+    `Backend`: what a plugin registers. `Credentials`: the base of the model of its credentials documents.
+    `sas_expiry`: when a shared access signature expires.
+
+The filesystem, which is fsspec's:
+    `ObjectFileSystem`: a base with all that is to be derived from an ``open_source`` and an ``open_sink``.
+    `Guarded`: keeps secrets out of the storage options, pickles and JSON of any other filesystem.
+    `AbstractFileSystem`, `LocalFileSystem`, `MemoryFileSystem`: fsspec's own, with types.
+
+Reading an object by ranges:
+    `OpensSources`: a filesystem that can. `Source`: the contract. `FillsBuffers`: a source that saves a copy.
+    `RangeBuffer`: a range that arrives in several responses.
+
+Writing an object whole:
+    `OpensSinks`: a filesystem that can. `Sink`: the contract. `RenewableSink`: a sink that renews its credentials.
+    `PartsInFlight`: the parts of a multipart upload, several at once.
+    `spooled`: temporary files, whose errors say that this machine has no room.
+
+Requests:
+    `RetryPolicy`: backoff with jitter. `MIN_PROGRESS`: the bytes that count as progress.
+    `StallTimeoutConnection`: an HTTP connection with a stall timeout. `MAX_RESPONSE_HEADS`: for other HTTP clients.
+    `ListingGuard`: ends a listing whose pages never end.
+    `endpoint_problem`, `is_loopback`, `sends_in_the_clear`, `HIDES_NOTHING`: checks of a server's URL.
+
+Errors:
+    `translated`: turns the errors that filesystems raise into those of `connectors.errors`.
+    `is_of_library`: tells an error about a server's response from a bug in the plugin.
+
+Each name is loaded when it is first used, so that importing a plugin stays cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from connectors._fsspec import AbstractFileSystem, LocalFileSystem, MemoryFileSystem
+    from connectors.credentials.expiry import sas_expiry
+    from connectors.credentials.model import Credentials
+    from connectors.storage.adapters import is_of_library, translated
+    from connectors.storage.backend import Backend
+    from connectors.storage.capabilities import OpensSinks, OpensSources
+    from connectors.storage.endpoints import HIDES_NOTHING, endpoint_problem, is_loopback, sends_in_the_clear
+    from connectors.storage.filesystem import ObjectFileSystem
+    from connectors.storage.guard import Guarded
+    from connectors.storage.http import MAX_RESPONSE_HEADS, StallTimeoutConnection
+    from connectors.storage.listing import ListingGuard
+    from connectors.storage.retry import MIN_PROGRESS, RangeBuffer, RetryPolicy
+    from connectors.storage.upload import PartsInFlight
+    from connectors.streams.os_errors import spooled
+    from connectors.streams.sinks import RenewableSink, Sink
+    from connectors.streams.sources import FillsBuffers, Source
+
+__all__ = [
+    "HIDES_NOTHING",
+    "MAX_RESPONSE_HEADS",
+    "MIN_PROGRESS",
+    "AbstractFileSystem",
+    "Backend",
+    "Credentials",
+    "FillsBuffers",
+    "Guarded",
+    "ListingGuard",
+    "LocalFileSystem",
+    "MemoryFileSystem",
+    "ObjectFileSystem",
+    "OpensSinks",
+    "OpensSources",
+    "PartsInFlight",
+    "RangeBuffer",
+    "RenewableSink",
+    "RetryPolicy",
+    "Sink",
+    "Source",
+    "StallTimeoutConnection",
+    "endpoint_problem",
+    "is_loopback",
+    "is_of_library",
+    "sas_expiry",
+    "sends_in_the_clear",
+    "spooled",
+    "translated",
+]
+
+_HOMES = {
+    "sas_expiry": "credentials.expiry",
+    "RenewableSink": "streams.sinks",
+    "FillsBuffers": "streams.sources",
+    "OpensSources": "storage.capabilities",
+    "OpensSinks": "storage.capabilities",
+    "AbstractFileSystem": "_fsspec",
+    "Backend": "storage.backend",
+    "Credentials": "credentials.model",
+    "Guarded": "storage.guard",
+    "HIDES_NOTHING": "storage.endpoints",
+    "ListingGuard": "storage.listing",
+    "LocalFileSystem": "_fsspec",
+    "MAX_RESPONSE_HEADS": "storage.http",
+    "MIN_PROGRESS": "storage.retry",
+    "MemoryFileSystem": "_fsspec",
+    "ObjectFileSystem": "storage.filesystem",
+    "PartsInFlight": "storage.upload",
+    "RangeBuffer": "storage.retry",
+    "RetryPolicy": "storage.retry",
+    "Sink": "streams.sinks",
+    "Source": "streams.sources",
+    "StallTimeoutConnection": "storage.http",
+    "endpoint_problem": "storage.endpoints",
+    "is_loopback": "storage.endpoints",
+    "is_of_library": "storage.adapters",
+    "sends_in_the_clear": "storage.endpoints",
+    "spooled": "streams.os_errors",
+    "translated": "storage.adapters",
+}
+
+if not TYPE_CHECKING:  # a type checker is told the names above, and is to miss any other
+
+    def __getattr__(name: str) -> object:
+        """Import a name's module when the name is first used."""
+        if name not in _HOMES:
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        value = getattr(importlib.import_module(f"connectors.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

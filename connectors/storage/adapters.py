@@ -1,8 +1,8 @@
 """A `Source` and a `Sink` over any fsspec filesystem: how the sealed side is reached.
 
-A backend's filesystem may bring its own, as ``open_source(path)`` and ``open_sink(path, exclusive=…)``. Any other is
-read by ranges; for writing, local files are staged beside their place, and elsewhere the sealed object is spooled and
-put when it is whole: fsspec's own files publish what was written so far when an error closes them.
+A filesystem may bring its own: see `connectors.storage.capabilities`. Any other is read by ranges; for writing, local
+files are staged beside their place, and elsewhere the sealed object is spooled and put when it is whole: fsspec's own
+files publish what was written so far when an error closes them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from connectors._fsspec import LocalFileSystem, MemoryFileSystem
+from connectors.atomic_files import write_all
 from connectors.errors import (
     AccessDenied,
     ConnectorError,
@@ -24,9 +25,10 @@ from connectors.errors import (
     ObjectNotFound,
     StorageUnavailable,
 )
+from connectors.storage.capabilities import OpensSinks, OpensSources
 from connectors.streams import FileSource, PathSink
-from connectors.streams.os_errors import OF_THIS_MACHINE, failure, spooled, write_all
-from connectors.streams.sources import open_local
+from connectors.streams.os_errors import OF_THIS_MACHINE, failure, spooled
+from connectors.streams.sources import FillsBuffers, fill, open_local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,6 +43,7 @@ __all__ = [
     "is_of_library",
     "open_sink",
     "open_source",
+    "renewed_source",
     "said_size",
     "translated",
 ]
@@ -137,8 +140,6 @@ class RenewedSource:
         self._expired: list[Source] = []
         self._size: int | None = None
         self._lock = Lock()
-        if hasattr(source, "read_into"):
-            self.read_into = self._read_into
 
     @property
     def size(self) -> int:
@@ -154,14 +155,9 @@ class RenewedSource:
             CredentialsExpired: they have ended, and there are no others.
             ObjectChanged: with the renewed ones, another object is found.
         """
-        data: bytes | memoryview = self._renewing(lambda source: source.read_range(start, stop))
-        return data
+        return self._renewing(lambda source: source.read_range(start, stop))
 
-    def _read_into(self, start: int, buffer: memoryview) -> int:
-        size: int = self._renewing(lambda source: source.read_into(start, buffer))
-        return size
-
-    def _renewing(self, read: Callable[[Any], Any]) -> Any:
+    def _renewing(self, read: Callable[[Source], T]) -> T:
         source = self._source
         try:
             return read(source)
@@ -190,6 +186,19 @@ class RenewedSource:
         """Let the object go."""
         for source in (*self._expired, self._source):
             source.close()
+
+
+class RenewedFiller(RenewedSource):
+    """A `RenewedSource` over a source that is a `FillsBuffers`, and so one itself."""
+
+    def read_into(self, start: int, buffer: memoryview) -> int:
+        """Put the bytes from `start` on into `buffer`, and return how many; see `read_range` for the errors."""
+        return self._renewing(lambda source: fill(source, start, buffer))
+
+
+def renewed_source(source: Source, renew: Callable[[], Source | None]) -> RenewedSource:
+    """Return a `RenewedSource` that fills buffers if `source` does."""
+    return (RenewedFiller if isinstance(source, FillsBuffers) else RenewedSource)(source, renew)
 
 
 class SpoolSink:
@@ -244,10 +253,8 @@ def open_source(fs: AbstractFileSystem, path: str) -> Source:
     Raises:
         ObjectNotFound, NotAnObject, AccessDenied: there is no such object, or it may not be read.
     """
-    own = getattr(fs, "open_source", None)
-    if own is not None:
-        source: Source = own(path)
-        return source
+    if isinstance(fs, OpensSources):
+        return fs.open_source(path)
     if isinstance(fs, LocalFileSystem):
         return translated(path, lambda: FileSource(open_local(path), owned=True))
     return RangeSource(fs, path)
@@ -260,10 +267,8 @@ def open_sink(fs: AbstractFileSystem, path: str, *, exclusive: bool) -> Sink:
         ObjectExists: exclusive, and something is stored there. Some storages can tell only on commit.
         NotAnObject, AccessDenied: it cannot be written there.
     """
-    own = getattr(fs, "open_sink", None)
-    if own is not None:
-        sink: Sink = own(path, exclusive=exclusive)
-        return sink
+    if isinstance(fs, OpensSinks):
+        return fs.open_sink(path, exclusive=exclusive)
     if isinstance(fs, LocalFileSystem):
         if fs.auto_mkdir:
             translated(path, lambda: os.makedirs(os.path.dirname(path), exist_ok=True))

@@ -11,7 +11,7 @@ from connectors._fsspec import LocalFileSystem, MemoryFileSystem
 from connectors.credentials.model import Credentials
 from connectors.errors import InvalidLocation
 from connectors.secrets import redact_url
-from connectors.storage.registry import Backend
+from connectors.storage.backend import Backend
 
 if TYPE_CHECKING:
     from connectors._fsspec import AbstractFileSystem

@@ -1,12 +1,4 @@
-"""Backends: what turns a location and credentials into a filesystem; and which of them are installed.
-
-A backend is a class that a distribution registers under the entry-point group ``connectors.backends``::
-
-    [project.entry-points."connectors.backends"]
-    s3 = "connectors_s3:S3Backend"
-
-Importing its module should be cheap: keep the storage's own libraries for `Backend.connect`.
-"""
+"""The registry of backends: which are installed, and which one serves a location and its credentials."""
 
 from __future__ import annotations
 
@@ -14,73 +6,24 @@ import difflib
 import functools
 import importlib.metadata
 import re
-from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from connectors.credentials.model import Credentials, parse_document, printable_name, validate
-from connectors.errors import BackendConflict, BackendNotFound, InvalidLocation, NotSupported
+from connectors.errors import BackendConflict, BackendNotFound, InvalidLocation
 from connectors.secrets import Hidden, redact_url
+from connectors.storage.backend import Backend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from connectors._fsspec import AbstractFileSystem
-
-__all__ = ["GROUP", "Backend", "InstalledBackend", "backends", "for_scheme", "resolve", "scheme_of"]
+__all__ = ["GROUP", "InstalledBackend", "backends", "for_scheme", "resolve", "scheme_of"]
 
 GROUP = "connectors.backends"
 """The entry-point group that backends register under."""
-
-_DISTRIBUTIONS = {
-    "http": "https",
-    "https": "https",
-    "s3": "s3",
-    "az": "azure",
-    "abfs": "azure",
-    "abfss": "azure",
-    "azure": "azure",
-    "gs": "gcs",
-    "gcs": "gcs",
-    "sftp": "sftp",
-    "ssh": "sftp",
-}
-
-
-class Backend(ABC):
-    """One kind of storage. Subclass it, with the three class variables, and register the class.
-
-    Attributes:
-        name: also the credentials' `type`.
-        schemes: the location schemes it serves.
-        Credentials: the model of its credentials documents.
-    """
-
-    name: ClassVar[str]
-    schemes: ClassVar[tuple[str, ...]]
-    Credentials: ClassVar[type[Credentials]]
-
-    @abstractmethod
-    def connect(self, location: str, credentials: Any) -> tuple[AbstractFileSystem, str]:
-        """Return a filesystem of sealed bytes, and the location's path in it.
-
-        The filesystem never has secrets among its fsspec storage options, and is not cached by fsspec
-        (``cachable = False``). Two methods are optional: ``open_source(path)`` returns a `Source`, where that reads
-        ranges better than a file of the filesystem's own; ``open_sink(path, exclusive=…)`` returns a `Sink`, where an
-        object can be staged in the storage itself.
-
-        Raises:
-            InvalidLocation: the location is none of this storage's.
-        """
-
-    def presign(self, location: str, credentials: Any, method: str, expires: int) -> str:  # noqa: ARG002
-        """Return a URL that needs no credentials to GET or PUT the object, for `expires` seconds.
-
-        Raises:
-            NotSupported: this storage signs no URLs.
-        """
-        message = f"the backend {self.name} does not presign URLs"
-        raise NotSupported(message)
+DECLARED = "connectors.schemes"
+"""The entry-point group in which the core's metadata says which extra serves a scheme. Read as data, never loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +96,31 @@ def _incomplete(backend: object, point: importlib.metadata.EntryPoint) -> str | 
     model = getattr(backend, "Credentials", None)
     if not (isinstance(model, type) and issubclass(model, Credentials)):
         return f"{point.value} has no Credentials model"
+    wrong = _wrong_hints(backend)
+    return f"{point.value} has {wrong}" if wrong else None
+
+
+def _wrong_hints(backend: type[Backend]) -> str | None:
+    """Return what is wrong with what a backend declares for the sake of suggestions, or None."""
+    aliases: object = backend.aliases
+    if not isinstance(aliases, Mapping) or not all(isinstance(one, str) for one in aliases):
+        return "aliases that are not a mapping of schemes"
+    if not all(scheme in backend.schemes for scheme in aliases.values()):
+        return "aliases for schemes that it does not serve"
+    prefixes: object = backend.Credentials.member_prefixes
+    if not isinstance(prefixes, tuple) or not all(isinstance(one, str) for one in prefixes):
+        return "Credentials whose member_prefixes are not a tuple of text"
     return None
+
+
+@functools.cache
+def _declared() -> dict[str, str]:
+    """Return the schemes of the backends that this project publishes, installed or not, and the extra of each."""
+    try:
+        points = importlib.metadata.distribution("enclave-connectors").entry_points.select(group=DECLARED)
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    return {point.name: extra for point in points for extra in point.extras}
 
 
 def _only(candidates: Iterable[InstalledBackend], claim: str) -> InstalledBackend | None:
@@ -178,14 +145,11 @@ def _usable(found: InstalledBackend | None, claim: str, hint: str | None, advice
     raise BackendNotFound(message)
 
 
-_MEANT = {"s3a": "s3", "s3n": "s3", "wasb": "abfs", "wasbs": "abfss", "blob": "az", "scp": "sftp"}
-"""Schemes and types that people know from elsewhere, and what serves the same here."""
-
-
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return which of the known names is meant by one that is not, or all of them."""
     names = sorted(known)
-    close = difflib.get_close_matches(_MEANT.get(name.lower(), name.lower()), names, n=1, cutoff=0.75)
+    aliases = {alias: scheme for one in _installed() if one.backend for alias, scheme in one.backend.aliases.items()}
+    close = difflib.get_close_matches(aliases.get(name.lower(), name.lower()), names, n=1, cutoff=0.75)
     return f"did you mean {close[0]}?" if close else f"installed are {', '.join(names)}"
 
 
@@ -241,14 +205,14 @@ def for_scheme(scheme: str) -> Backend:
         )
         raise InvalidLocation(message)
     known = {scheme for one in _installed() for scheme in one.schemes}
-    return _usable(found, claim, _DISTRIBUTIONS.get(scheme), _did_you_mean(scheme, known))
+    return _usable(found, claim, _declared().get(scheme), _did_you_mean(scheme, known))
 
 
 def _for_type(name: str) -> Backend:
     claim = f"credentials type {name!r}"
     found = _only((one for one in _installed() if one.name == name), claim)
-    advice = _did_you_mean(_DISTRIBUTIONS.get(name.lower(), name), {one.name for one in _installed()})
-    return _usable(found, claim, name if name in _DISTRIBUTIONS.values() else None, advice)
+    advice = _did_you_mean(_declared().get(name.lower(), name), {one.name for one in _installed()})
+    return _usable(found, claim, name if name in _declared().values() else None, advice)
 
 
 def resolve(

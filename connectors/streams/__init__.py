@@ -6,15 +6,17 @@ from connectors.streams.api import buffered, copy_stream, decrypt, encrypt, fing
 from connectors.streams.object import SealedObject
 from connectors.streams.ranges import MAX_GAP, read_ranges
 from connectors.streams.reader import SealedReader
-from connectors.streams.sinks import FileSink, PathSink, Sink, as_sink
-from connectors.streams.sources import FileSource, Source, as_source
+from connectors.streams.sinks import FileSink, PathSink, RenewableSink, Sink, as_sink
+from connectors.streams.sources import FileSource, FillsBuffers, Source, as_source
 from connectors.streams.writer import SealedText, SealedWriter
 
 __all__ = [
     "MAX_GAP",
     "FileSink",
     "FileSource",
+    "FillsBuffers",
     "PathSink",
+    "RenewableSink",
     "SealedObject",
     "SealedReader",
     "SealedText",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connectors.errors import PinMismatch, TruncatedObject, naming
-from connectors.streams.prefetch import AT_ONCE, fetch_in_order
+from connectors.streams.fetch import AT_ONCE, fetch_in_order
 from connectors.streams.sources import FileSource, fill_exactly, read_exactly
 
 if TYPE_CHECKING:

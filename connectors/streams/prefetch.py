@@ -14,30 +14,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connectors.streams.executor import begin
+from connectors.streams.fetch import AT_ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
     from connectors.streams.object import FetchedRun, SealedObject
 
-__all__ = ["AT_ONCE", "MOST_AT_ONCE", "Prefetcher", "came_from_memory", "fetch_in_order"]
+__all__ = ["MOST_AT_ONCE", "Prefetcher"]
 
-AT_ONCE = 3
-"""Runs that are fetched at once at first, and
-MOST_AT_ONCE, how many it may become: the longer the way, the more is on it while the first of it arrives."""
 MOST_AT_ONCE = 12
+"""How many `AT_ONCE` may become: the longer the way, the more is on it while the first of it arrives."""
 MOST_HELD = 48 << 20
 """Plain bytes in all runs that are on their way, unless a single one has more."""
-FASTEST = 40e9
-"""Bytes a second that nothing brings which has to be copied first."""
 GAIN = 1.25
 """How much faster twice as many at once have to bring the runs, to be worth their memory."""
-
-
-def came_from_memory(size: int, seconds: float) -> bool:
-    """Tell whether `size` bytes came so quickly that they were in memory already: to fetch those ahead costs time."""
-    return size >= FASTEST * seconds
 
 
 class _Depth:
@@ -85,35 +76,6 @@ class _Coming:
     start: int
     stop: int
     run: Future[FetchedRun]
-
-
-def fetch_in_order(
-    fetch: Callable[[int, int], memoryview], spans: Iterable[tuple[int, int]], at_once: int
-) -> Iterator[memoryview]:
-    """Yield what `fetch` gives for each span, while up to `at_once` threads fetch those after it.
-
-    The first ones are fetched by the caller: a single range is no work for a thread, nor are bytes in memory.
-    """
-    spans = iter(spans)
-    at_hand = at_once == 0
-    for number, span in enumerate(spans):
-        start = time.perf_counter()
-        fetched = fetch(*span)
-        at_hand = at_hand or came_from_memory(len(fetched), time.perf_counter() - start)
-        yield fetched
-        if number and not at_hand:
-            break
-    threads = ThreadPoolExecutor(at_once or 1, "connectors-ahead")
-    coming: deque[Future[memoryview]] = deque()
-    try:
-        for span in spans:
-            coming.append(begin(threads, fetch, *span))
-            if len(coming) > at_once:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
-    finally:
-        threads.shutdown(wait=False, cancel_futures=True)
 
 
 class Prefetcher:

@@ -14,8 +14,9 @@ import os
 import time
 from typing import TYPE_CHECKING, NoReturn
 
+from connectors.streams.fetch import came_from_memory
 from connectors.streams.object import MAX_RUN, FetchedRun, SealedObject
-from connectors.streams.prefetch import Prefetcher, came_from_memory
+from connectors.streams.prefetch import Prefetcher
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -7,17 +7,20 @@ import os
 import stat
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from connectors.atomic_files import StagedFile, shared_mode
 from connectors.errors import AccessDenied, ConfigError, NotAnObject, NotSupported, ObjectExists, ObjectNotFound
-from connectors.streams.os_errors import on_this_machine, write_all
+from connectors.streams.os_errors import on_this_machine
 from connectors.streams.sources import BinaryFile, as_path, check_binary
-from connectors.streams.staging import StagedFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import TypeIs
 
+    from connectors._fsspec import AbstractFileSystem
     from connectors.streams.sources import StrPath
 
-__all__ = ["FileSink", "PathSink", "Sink", "as_sink"]
+__all__ = ["FileSink", "PathSink", "RenewableSink", "Sink", "as_sink"]
 
 
 @runtime_checkable
@@ -36,6 +39,19 @@ class Sink(Protocol):
 
     def discard(self) -> object:
         """Leave what stood there; drop what was written. Does nothing a second time."""
+
+
+@runtime_checkable
+class RenewableSink(Sink, Protocol):
+    """A sink that goes on with renewed credentials when its own expire while it is written."""
+
+    def renew_by(self, renew: Callable[[AbstractFileSystem], AbstractFileSystem]) -> None:
+        """Have `renew` called when the credentials have expired.
+
+        Args:
+            renew: takes the filesystem whose credentials have expired; returns one with renewed credentials, or the
+                same one if there are none. May be called in another thread.
+        """
 
 
 class PathSink:
@@ -87,7 +103,7 @@ class PathSink:
         Raises:
             MachineFailed: there is no room.
         """
-        on_this_machine(self._path, lambda: write_all(self._staged.file, data))
+        on_this_machine(self._path, lambda: self._staged.write(data))
 
     def commit(self) -> None:
         """Sync the staged file and give it its name.
@@ -99,14 +115,11 @@ class PathSink:
         on_this_machine(self._path, self._commit)
 
     def _commit(self) -> None:
-        descriptor = self._staged.file.fileno()
-        os.fchmod(descriptor, self._mode())
-        os.fsync(descriptor)
         if not self._exclusive:
-            self._staged.replace()
+            self._staged.replace(self._mode())
             return
         try:
-            self._staged.create()
+            self._staged.create(shared_mode())
         except FileExistsError:
             appeared = True
         else:
@@ -119,7 +132,7 @@ class PathSink:
         try:
             return stat.S_IMODE(os.stat(self._path).st_mode) & 0o777
         except FileNotFoundError:
-            return 0o666 & ~_umask()
+            return shared_mode()
 
     def discard(self) -> None:
         """Remove the staged file."""
@@ -175,10 +188,3 @@ def as_sink(file: StrPath | BinaryFile | Sink) -> Sink:
 def _makes_objects(file: BinaryFile | Sink) -> TypeIs[Sink]:
     # The files of fsspec have all the methods of a sink, and publish less than was written to them if used as one.
     return isinstance(file, Sink) and not hasattr(file, "writable")
-
-
-def _umask() -> int:
-    """Return the process's umask, which can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

@@ -1,8 +1,4 @@
-"""Where a reader's sealed bytes come from: anything that gives a range of bytes.
-
-A backend's file object may offer `read_range` and `size` itself (a presigned URL does, and learns its size
-from the first answer); any other seekable binary file is wrapped.
-"""
+"""Where a reader's sealed bytes come from: a `Source`, which returns ranges of bytes, or any seekable binary file."""
 
 from __future__ import annotations
 
@@ -12,9 +8,10 @@ import tempfile
 from threading import Lock
 from typing import IO, TYPE_CHECKING, Protocol, runtime_checkable
 
+from connectors.atomic_files import write_all
 from connectors.errors import AccessDenied, ConfigError, NotAnObject, ObjectNotFound, TruncatedObject
 from connectors.secrets import redact_url
-from connectors.streams.os_errors import failure, spooled, write_all
+from connectors.streams.os_errors import failure, spooled
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -22,11 +19,13 @@ if TYPE_CHECKING:
 __all__ = [
     "BinaryFile",
     "FileSource",
+    "FillsBuffers",
     "Source",
     "StrPath",
     "as_path",
     "as_source",
     "check_binary",
+    "fill",
     "fill_exactly",
     "read_exactly",
 ]
@@ -47,13 +46,21 @@ class Source(Protocol):
         """Return the bytes from `start` to `stop`; fewer only where the object ends before `stop`.
 
         They must not change any more: no view of a file mapped into memory, which its storage can still write to.
-
-        A source that can fill a buffer of its caller's better than make one has another method besides,
-        ``read_into(start, buffer)``, which returns how many bytes it has put there: fewer only at the object's end.
         """
 
     def close(self) -> None:
         """Let the object go."""
+
+
+@runtime_checkable
+class FillsBuffers(Protocol):
+    """A `Source` that writes into the caller's buffer, which saves a copy.
+
+    It does not inherit from `Source`: `isinstance` would then read `size`, which may cost a request.
+    """
+
+    def read_into(self, start: int, buffer: memoryview) -> int:
+        """Put the bytes from `start` on into `buffer`; return how many: fewer than fit only at the object's end."""
 
 
 class FileSource:
@@ -79,9 +86,7 @@ class FileSource:
         """Put the bytes from `start` on into `buffer`, and return how many."""
         if self._local is not None and hasattr(os, "preadv"):
             return _preadv(self._local.fileno(), start, buffer)
-        data = self.read_range(start, start + len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+        return _copy(self, start, buffer)
 
     def close(self) -> None:
         """Close the file, if it was opened for this source."""
@@ -141,11 +146,21 @@ def fill_exactly(source: Source, start: int, buffer: memoryview) -> memoryview:
     Raises:
         TruncatedObject: the object ends before that, whatever size the storage claimed.
     """
-    read_into = getattr(source, "read_into", None)
-    if read_into is None:
+    if not isinstance(source, FillsBuffers):
         return memoryview(read_exactly(source, start, start + len(buffer)))
-    _check_size(read_into(start, buffer), start, start + len(buffer))
+    _check_size(source.read_into(start, buffer), start, start + len(buffer))
     return buffer
+
+
+def fill(source: Source, start: int, buffer: memoryview) -> int:
+    """Put the bytes from `start` on into `buffer`, copied if the source cannot fill it itself; return how many."""
+    return source.read_into(start, buffer) if isinstance(source, FillsBuffers) else _copy(source, start, buffer)
+
+
+def _copy(source: Source, start: int, buffer: memoryview) -> int:
+    data = source.read_range(start, start + len(buffer))
+    buffer[: len(data)] = data
+    return len(data)
 
 
 def _check_size(size: int, start: int, stop: int) -> None:
@@ -249,4 +264,4 @@ def _spooled(file: BinaryFile) -> FileSource:
 
 
 def _append(spool: IO[bytes], data: bytes) -> None:
-    spooled(lambda: write_all(spool, memoryview(data)))
+    spooled(lambda: write_all(spool, data))

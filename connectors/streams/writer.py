@@ -127,13 +127,13 @@ class SealedWriter(io.BufferedIOBase):
             self._pending += view[:missing]
             view = view[missing:]
             with memoryview(self._pending) as pending:
-                done = self._seal_runs(pending, more=bool(view))
+                done = self._encrypt_runs(pending, more=bool(view))
             del self._pending[:done]
             if not view:
                 return
-        self._pending += view[self._seal_runs(view, more=False) :]
+        self._pending += view[self._encrypt_runs(view, more=False) :]
 
-    def _seal_runs(self, view: memoryview, *, more: bool) -> int:
+    def _encrypt_runs(self, view: memoryview, *, more: bool) -> int:
         """Seal the whole chunks of `view`; return how many bytes they have.
 
         A chunk that nothing follows yet is not sealed: only the end of the message tells how.
@@ -152,7 +152,7 @@ class SealedWriter(io.BufferedIOBase):
         if self._out is None:
             self._out = memoryview(bytearray(self._room_for(self._run + RUN_SIZE)))
             self._put_header(self._out)
-        self._filled += self._encryptor.seal(plain, self._out[self._filled :])
+        self._filled += self._encryptor.encrypt(plain, self._out[self._filled :])
         if self._filled >= RUN_SIZE:
             self._out, self._filled = self._background.send(self._out, self._filled), 0
 
@@ -190,7 +190,7 @@ class SealedWriter(io.BufferedIOBase):
             if self._out is None:
                 self._out = memoryview(bytearray(self._room_for(len(pending))))
                 self._put_header(self._out)
-            self._filled += self._encryptor.seal(pending, self._out[self._filled :], final=True)
+            self._filled += self._encryptor.encrypt(pending, self._out[self._filled :], final=True)
             self._background.finish(self._out[: self._filled])
         self._out = None
         self._state = "finished"

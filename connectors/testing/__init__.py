@@ -8,7 +8,8 @@
             return ShelfStore(shelf_server)  # a `Store`
 
 `BackendContract` is about single objects. `FolderContract` is for storages that list, and `PresignContract` for those
-that sign URLs. Needs pytest: ``pip install "enclave-connectors[testing]"``.
+that sign URLs. A store of workflow documents has its own, in `connectors.testing.document_store`, which needs the extra
+for workflows too. Needs pytest: ``pip install "enclave-connectors[testing]"``.
 """
 
 from __future__ import annotations

@@ -16,10 +16,12 @@ class Connection:
     Attributes:
         location: the URL.
         document: a credentials document without its `encryption`.
+        expires: whether the document says when its credentials expire.
     """
 
     location: str
     document: dict[str, Any]
+    expires: bool = False
 
 
 class Store(ABC):

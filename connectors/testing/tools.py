@@ -15,18 +15,25 @@ import pytest
 from pydantic import BaseModel
 
 import connectors
+from connectors.app.layout import write_dataset
 from connectors.secrets import SecretKey, SecretText
+from connectors.storage.registry import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from connectors.credentials import Credentials
+    from connectors.storage.backend import Backend
     from connectors.testing.store import Connection, Store
 
 __all__ = [
     "CHUNK",
     "KEY",
+    "MIB",
     "ODD_NAMES",
+    "OTHER_KEY",
+    "SIZES",
     "Contract",
     "Heard",
     "dataset",
@@ -36,6 +43,7 @@ __all__ = [
     "leaks",
     "overrides_contract",
     "plain",
+    "resolved",
     "sealed",
 ]
 
@@ -43,6 +51,9 @@ KEY = "c0ffee" * 10 + "1234"
 """The key that the contracts seal with, 64 hexadecimal digits."""
 CHUNK = 16384
 """Plain bytes in a full chunk of the default format."""
+MIB = 1 << 20
+OTHER_KEY = "0ff1ce" * 10 + "4321"
+SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 7 * CHUNK // 2, 3 * MIB + 17]
 ODD_NAMES = [
     "a name with spaces",
     "Krankenhaus Süd, 日本",
@@ -111,14 +122,17 @@ def dataset(connection: Connection, *, key: str | None = KEY, **encryption: Any)
     return connectors.Dataset(connection.location, {**connection.document, "encryption": sealing})
 
 
+def resolved(connection: Connection) -> tuple[Backend, Credentials]:
+    """Return a connection's backend and its credentials, as a dataset that is not sealed."""
+    return resolve(connection.location, {**connection.document, "encryption": None})
+
+
 def lay_down(
     root: Path, connection: Connection, port: str = "input", name: str = "object", key: str = KEY
 ) -> connectors.Dataset:
     """Lay a dataset down in an app config, and return it from there."""
-    folder = root / port / name / "dataset"
-    folder.mkdir(parents=True)
-    (folder / "location.txt").write_text(connection.location)
-    (folder / "credentials.bin").write_text(json.dumps({**connection.document, "encryption": {"key": key}}))
+    document = json.dumps({**connection.document, "encryption": {"key": key}}).encode()
+    write_dataset(str(root), port, name, connection.location, document, replace=True)
     return connectors.load(root)[port][name]
 
 

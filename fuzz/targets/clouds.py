@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.formats import Plain
 from connectors.fs.encrypted import EncryptedFileSystem
-from connectors_azure import clients
+from connectors_azure import client as azure_client
 from connectors_azure.account import account_of
 from connectors_azure.credentials import AzureCredentials
 from connectors_azure.filesystem import AzureFileSystem
@@ -153,8 +153,8 @@ def check(data: bytes) -> str:
     answers = data[1:].split(NEXT)
     with contextlib.ExitStack() as undone:
         undone.enter_context(answering(*answers))
-        replace(undone, clients, "FIRST_PAUSE", 0)
-        replace(undone, clients, "TOTAL_ATTEMPTS", 2)
+        replace(undone, azure_client, "FIRST_PAUSE", 0)
+        replace(undone, azure_client, "TOTAL_ATTEMPTS", 2)
         return attempt(
             lambda: question(EncryptedFileSystem(store(answers), codec=Plain())), hidden=MARK.encode() not in data
         )

@@ -108,8 +108,9 @@ _OPEN = (
 
 def _look(credentials: Credentials) -> None:
     """Ask for whatever the models work out of their members."""
-    for name in ("query", "expires_at", "signature"):
+    for name in ("query", "signature"):
         getattr(credentials, name, lambda: None)()
+    hold(credentials.expires_at is None or credentials.expires_at.utcoffset() is not None, "a moment without a zone")
     for name in ("logs_in", "object_options", "addressing_style", "fingerprints", "host_key_algorithms"):
         getattr(credentials, name, None)
     getattr(credentials, "billed_project", None)

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from connectors.credentials.expiry import sas_expiry
 from connectors.secrets import SecretText, redact_url
 from connectors.storage import endpoints
 from connectors.storage.local import FileBackend, FileCredentials, MemoryBackend, MemoryCredentials
@@ -170,7 +171,7 @@ def _connection(text: str) -> str:
     hold(re.fullmatch("[a-z0-9]{3,24}", connection.account), "it is no account")
     hold(MARK not in f"{connection!r} {connection}", "a secret is shown")
     if connection.sas:
-        azure_text.sas_expiry(connection.sas)
+        sas_expiry(connection.sas.reveal())
     return ACCEPTED
 
 
@@ -178,7 +179,7 @@ def _pasted(text: str) -> str:
     secret = SecretText(text)
     problems = [azure_text.sas_problem(secret), azure_text.key_problem(secret), azure_text.url_problem(text)]
     hold(not any(MARK in problem for problem in problems if problem), "a secret is shown")
-    azure_text.sas_expiry(secret)
+    sas_expiry(text)
     if problems[2] is None:
         endpoints.sends_in_the_clear(text)
         hold(urlsplit(text).hostname, "an endpoint without a host")

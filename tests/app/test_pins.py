@@ -114,7 +114,7 @@ class TestDataset:
     def test_nor_has_what_is_not_sealed(self, tmp_path):
         dataset = connectors.Dataset(f"file://{tmp_path}/plain", {"encryption": None})
         dataset.write_bytes(b"37.2")
-        with pytest.raises(NotSupported, match="not sealed have no fingerprint"):
+        with pytest.raises(NotSupported, match="not encrypted have no fingerprint"):
             dataset.fingerprint()
 
 

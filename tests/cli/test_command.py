@@ -75,6 +75,38 @@ def test_help_lists_every_verb_and_comes_without_arguments_too(capsys):
         assert re.search(rf"^  {verb[0]} ", listed, re.MULTILINE)
 
 
+def test_exit_codes_in_the_help_and_the_docs_are_those_of_the_command(capsys):
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    table = shown.partition("Exit codes:\n")[2]
+    told = {int(code): meaning for code, meaning in re.findall(r"^ +(\d+) +(.+)$", table, re.MULTILINE)}
+    page = Path(__file__).parents[2].joinpath("docs", "running.md").read_text()
+    rows = {int(code): meaning for code, meaning in re.findall(r"^\| (\d+) \| (.+) \|$", page, re.MULTILINE)}
+    assert told == rows == dict(exit_codes.MEANINGS)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (sdk.errors.MachineFailed("the disk is full"), 1),
+        (OSError(28, "No space left on device"), 1),
+        (RuntimeError(), 1),
+        (sdk.errors.ConfigError("no such port"), 2),
+        (sdk.errors.InvalidDocument("a rule is broken"), 2),
+        (sdk.errors.Declined("too much"), 2),
+        (sdk.errors.AccessDenied("not yours"), 2),
+        (sdk.errors.WrongKey("another key"), 3),
+        (KeyboardInterrupt(), 130),
+        (exit_codes.OutputClosed(), 141),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_each_kind_of_error_has_its_exit_code(error, code):
+    assert exit_codes.describe(error)[0] == code
+    assert code in exit_codes.MEANINGS
+
+
 def test_version_names_the_release(tmp_path):
     done = connectors("--version", cwd=tmp_path)
     assert (done.code, done.err) == (0, "")
@@ -304,11 +336,11 @@ def flipped(data: bytes, at: int) -> bytes:
 @pytest.mark.parametrize(
     ("damage", "rule"),
     [
-        (lambda data: flipped(data, 20000), "chunk 1 is not what was sealed there"),
-        (lambda data: data[:-1], "is not what was sealed there"),
+        (lambda data: flipped(data, 20000), "chunk 1 does not verify"),
+        (lambda data: data[:-1], "does not verify"),
         (lambda data: data[:20], "fewer than the 28 that any format needs"),
         (lambda data: b"", "fewer than the 28 that any format needs"),
-        (lambda data: flipped(data, 0), "another key"),
+        (lambda data: flipped(data, 0), "wrong key"),
     ],
     ids=["flipped bit", "last byte cut", "cut short", "empty", "flipped header"],
 )
@@ -323,7 +355,7 @@ def test_damaged_object_ends_with_3_and_no_file(home, damage, rule):
 
 
 def test_wrong_key_and_wrong_context_end_with_3(home):
-    assert "another key" in connectors("decrypt", "-K", "other.hex", "sealed", "copy", cwd=home).error(3)
+    assert "wrong key" in connectors("decrypt", "-K", "other.hex", "sealed", "copy", cwd=home).error(3)
     assert "context" in connectors("decrypt", "-K", "key.hex", "--context", "x", "sealed", "copy", cwd=home).error(3)
     short = connectors("decrypt", "-K", "key.hex", "--format", "cobblestone-256", "key.hex", "copy", cwd=home).error(3)
     assert "64 bytes" in short

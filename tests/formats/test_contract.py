@@ -92,7 +92,7 @@ class TestEveryFormat:
 
     def test_another_key_opens_nothing(self, case: Case) -> None:
         for size in (0, 1, 5000):
-            with pytest.raises(IntegrityError, match="another key"):
+            with pytest.raises(IntegrityError, match="wrong key"):
                 case.open(case.seal(plain_bytes(size)), OTHER_KEY)
 
     def test_what_is_shorter_than_an_empty_message_is_refused(self, case: Case) -> None:
@@ -118,12 +118,14 @@ class TestEncryptor:
 
     @staticmethod
     def seal(encryptor: Encryptor, size: int, **options: bool) -> int:
-        return encryptor.seal(memoryview(bytes(size)), memoryview(bytearray(encryptor.sealed_bound(size))), **options)
+        return encryptor.encrypt(
+            memoryview(bytes(size)), memoryview(bytearray(encryptor.sealed_bound(size))), **options
+        )
 
     def test_it_seals_one_object_only(self, encryptor: Encryptor) -> None:
         self.seal(encryptor, 10, final=True)
         for final in (True, False):
-            with pytest.raises(ValueError, match="sealed already"):
+            with pytest.raises(ValueError, match="already finished"):
                 self.seal(encryptor, 10, final=final)
 
     def test_only_the_final_run_may_end_inside_a_chunk(self, encryptor: Encryptor) -> None:
@@ -143,7 +145,7 @@ class TestEncryptor:
         encryptor._next = encryptor.layout.index(encryptor.sealed)
         out = memoryview(bytearray(1 << 20))
         with pytest.raises(NotSupported, match=f"at most {encryptor.layout.max_plain} bytes"):
-            encryptor.seal(memoryview(bytes(1 << 19)), out, final=True)
+            encryptor.encrypt(memoryview(bytes(1 << 19)), out, final=True)
         assert not any(out)
 
 

@@ -60,7 +60,7 @@ class TestCobblestoneLibrary:
         encryptor = Cobblestone256Encryptor(KEY, b"one")
         sealed = encryptor.update(b"plain") + encryptor.finalize()
         for format in ("cobblestone-256", "auto"):
-            with pytest.raises(WrongKey, match="another key or context"):
+            with pytest.raises(WrongKey, match="wrong key or context"):
                 connectors.open_reader(io.BytesIO(sealed), KEY, context=b"two", format=format)
 
 
@@ -130,7 +130,7 @@ class TestTink:
     def test_another_context_or_segment_size_is_refused_and_the_message_thinks_of_it(self) -> None:
         sealed = tink_seal(plain_bytes(10_000), 4096, b"one")
         for case in (tink_case(4096, context=b"two"), tink_case(4096), tink_case(8192, context=b"one")):
-            with pytest.raises(IntegrityError, match="another key, context or segment size"):
+            with pytest.raises(IntegrityError, match="wrong key, context or segment size"):
                 case.open(sealed)
 
 

@@ -264,7 +264,7 @@ def test_error_in_mid_read_says_the_datasets_name(tmp_path):
     (tmp_path / "data").write_bytes(sealed)
     with dataset.open() as file:
         file.read(100_000)
-        with pytest.raises(IntegrityError, match="^input/x: chunk 121 is not what was sealed there"):
+        with pytest.raises(IntegrityError, match="^input/x: chunk 121 does not verify"):
             file.read(2_900_000)
 
 

@@ -81,7 +81,7 @@ def test_the_same_through_the_dataset_protocol(wards):
 def test_one_object_cannot_be_given_for_another(wards):
     fs, path = filled(wards)
     fs.fs.cp_file(f"{path}/one.csv", f"{path}/ward/two.csv")  # the storage's own doing
-    with pytest.raises(WrongKey, match="another key or context"):
+    with pytest.raises(WrongKey, match="wrong key or context"):
         fs.cat_file(f"{path}/ward/two.csv")
 
 

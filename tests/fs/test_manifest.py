@@ -403,7 +403,7 @@ class TestCommand:
             3
         )
         told = command("manifest", "dataset://input/wards", *options, cwd=tmp_path).error(3)
-        assert "another key or context" in told
+        assert "wrong key or context" in told
 
     @pytest.mark.parametrize("url", ["input/wards", "dataset://input", "dataset://input/wards/north.csv", "s3://a/b"])
     def test_takes_a_dataset(self, url, tmp_path):

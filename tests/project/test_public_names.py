@@ -11,6 +11,7 @@ import sys
 import pytest
 
 import connectors
+import connectors.storage
 from connectors import errors
 
 CLOUD = {"s3fs", "botocore", "aiobotocore", "aiohttp", "urllib3", "boto3", "moto", "pandas"}
@@ -42,6 +43,15 @@ def test_every_public_name_is_there_and_listed():
     assert set(connectors.__all__) <= set(dir(connectors))
     with pytest.raises(AttributeError, match="has no attribute 'opne_reader'"):
         connectors.opne_reader  # noqa: B018
+
+
+def test_each_name_for_backends_is_there_and_loads_no_cloud_library():
+    assert connectors.storage.__all__ == sorted(connectors.storage.__all__, key=lambda one: (not one.isupper(), one))
+    assert set(connectors.storage.__all__) <= set(dir(connectors.storage))
+    assert not loaded("from connectors.storage import *") & CLOUD
+    assert "fsspec" not in loaded("from connectors.storage import Backend, Credentials")
+    with pytest.raises(AttributeError, match="has no attribute 'Bakcend'"):
+        connectors.storage.Bakcend  # noqa: B018
 
 
 MODULES = sorted(

@@ -368,7 +368,7 @@ def test_a_command_that_fails_has_no_file_published(table):
 def test_a_missing_file_is_an_error_that_names_the_dataset_and_the_others_are_written(table):
     with pytest.raises(errors.ConnectorError, match=r"^output/table: .* wrote no file .*/outputs/none\.csv") as caught:
         runner.run(table.app, python(WRITE), outputs={"table": "none.csv"})
-    assert caught.value.__notes__ == ["Written were output/result."]
+    assert caught.value.__notes__ == ["These were written: output/result."]
     assert table.untouched("table")
     assert table.result().returncode == 0
 
@@ -388,7 +388,7 @@ def test_a_file_that_the_command_did_not_touch_is_not_published(table, tmp_path)
 @pytest.mark.parametrize("make", ["os.mkdir(p)", "os.mkfifo(p)"])
 def test_what_is_no_file_is_not_published(table, make):
     code = f"import os; p = os.environ['CONNECTORS_OUTPUTS'] + '/table.csv'; {make}"
-    with pytest.raises(errors.ConfigError, match=r"output/table: .*table\.csv is not a file"):
+    with pytest.raises(errors.ConfigError, match=r"output/table: .*table\.csv is not a regular file"):
         runner.run(table.app, python(code), outputs={"table": "table.csv"})
     assert table.untouched("table")
 
@@ -433,12 +433,12 @@ def test_an_output_that_is_not_there_is_named_with_those_that_are(wired):
 
 @pytest.mark.parametrize("path", ["", ".", "..", "../inputs/conditions", "a/../../x", "./", "x/", "/", "a\0b"])
 def test_a_path_that_leads_out_of_the_outputs_or_to_a_folder_is_refused(wired, path):
-    fails_early(wired, errors.ConfigError, "not the path of a file", outputs={"result": path})
+    fails_early(wired, errors.ConfigError, "must be the path of a file", outputs={"result": path})
 
 
 def test_a_folder_or_device_is_refused_as_a_file_to_publish(wired, tmp_path):
     for path in (tmp_path, Path(os.devnull)):
-        fails_early(wired, errors.ConfigError, "not a file", outputs={"result": path})
+        fails_early(wired, errors.ConfigError, "not a regular file", outputs={"result": path})
 
 
 @pytest.mark.parametrize(
@@ -513,7 +513,7 @@ def test_a_command_that_cannot_run_is_found_before_anything_is_read(wired, tmp_p
 @pytest.mark.parametrize(
     ("content", "code", "match"),
     [
-        (b"#!/no/such/interpreter\n", 127, "interprets it, is missing"),
+        (b"#!/no/such/interpreter\n", 127, "or its interpreter is missing"),
         (b"\x7fnonsense", 126, "cannot be run: Exec format"),
     ],
 )
@@ -542,7 +542,7 @@ def test_one_output_that_fails_does_not_keep_the_others_from_being_written(lab):
         lab.target(name)
     with pytest.raises(errors.NotAnObject, match="output/b: ") as caught:
         runner.run(lab.app, python(break_output(lab, "b") + "print('hello')"))
-    assert caught.value.__notes__ == ["Written were output/a, output/c."]
+    assert caught.value.__notes__ == ["These were written: output/a, output/c."]
     assert lab.result("a") == lab.result("c") == runner.Result(0, b"hello\n", b"")
 
 
@@ -555,7 +555,7 @@ def test_several_outputs_that_fail_are_all_named(lab):
     message = str(caught.value)
     assert message.startswith("output/a: ")
     assert "; output/c: the command succeeded but wrote no file " in message
-    assert message.endswith("; written were output/b")
+    assert message.endswith("; these were written: output/b")
     assert {name: type(one) for name, one in caught.value.problems.items()} == {
         "output/a": errors.NotAnObject,
         "output/c": errors.ConnectorError,
@@ -677,7 +677,7 @@ def test_an_output_of_ours_that_is_full_is_reported_and_the_capture_goes_on(wire
     with open("/dev/full", "wb", buffering=0) as full:
         runner.run(wired.app, python("print('hello')"), stdout=full)
     assert wired.result().stdout == b"hello\n"
-    assert "standard output is captured but not shown any more: " in caplog.text
+    assert "standard output is still captured but no longer shown: " in caplog.text
 
 
 def test_a_pipe_of_ours_that_does_not_block_gets_everything(wired):
@@ -1054,7 +1054,7 @@ def test_a_folder_that_cannot_be_removed_is_an_error(wired, monkeypatch):
         raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
     monkeypatch.setattr(folder_module, "remove", stuck)
-    with pytest.raises(errors.ConnectorError, match=r"plain data is left in .*connectors-run-.*busy.*: remove it"):
+    with pytest.raises(errors.ConnectorError, match=r"plain data remains in .*connectors-run-.*busy.*: remove it"):
         runner.run(wired.app, python("pass"))
     assert wired.result().returncode == 0
 
@@ -1071,7 +1071,7 @@ def test_a_folder_that_cannot_be_removed_is_told_beside_another_error(wired, mon
     monkeypatch.setattr(folder_module, "remove", stuck)
     with pytest.raises(errors.ObjectNotFound) as caught:
         runner.run(wired.app, python("pass"))
-    assert "plain data is left in" in caught.value.__notes__[0]
+    assert "plain data remains in" in caught.value.__notes__[0]
     assert caplog.messages == caught.value.__notes__
 
 
@@ -1115,13 +1115,13 @@ GOOD = {"returncode": 0, "stdout": "", "stderr": ""}
     [
         (b"", "not JSON at line 1"),
         (b"{", "not JSON at line 1, column 2"),
-        (b"\xff\xfe\x00", "still sealed"),
+        (b"\xff\xfe\x00", "still encrypted"),
         (b"[]", "a JSON object"),
         (b"null", "a JSON object"),
         (b"{}", "lacks returncode and stdout and stderr"),
         (json.dumps({"returncode": 0, "stdout": ""}).encode(), "lacks stderr"),
         (json.dumps({**GOOD, "more": 1}).encode(), "members besides returncode, stdout, stderr"),
-        (b'{"returncode": 0, "returncode": 1, "stdout": "", "stderr": ""}', "stands in it twice"),
+        (b'{"returncode": 0, "returncode": 1, "stdout": "", "stderr": ""}', "has a member twice"),
         (json.dumps({**GOOD, "returncode": True}).encode(), "returncode is an integer"),
         (json.dumps({**GOOD, "returncode": 0.0}).encode(), "returncode is an integer"),
         (json.dumps({**GOOD, "returncode": "0"}).encode(), "returncode is an integer"),
@@ -1131,7 +1131,7 @@ GOOD = {"returncode": 0, "stdout": "", "stderr": ""}
         (json.dumps({**GOOD, "stdout": "QQ==\n"}).encode(), "stdout is text in base64"),
         (json.dumps({**GOOD, "stdout": "é"}).encode(), "stdout is text in base64"),
         (json.dumps({**GOOD, "stderr": None}).encode(), "stderr is text in base64"),
-        (b'{"returncode": %s, "stdout": "", "stderr": ""}' % (b"9" * 5000), "endless number"),
+        (b'{"returncode": %s, "stdout": "", "stderr": ""}' % (b"9" * 5000), "too long"),
         (b"[" * 200_000, "nested too deeply"),
     ],
 )
@@ -1147,7 +1147,7 @@ def test_a_result_that_is_too_large_is_refused(monkeypatch):
     good = json.dumps(GOOD).encode()
     monkeypatch.setattr("connectors.runner.result.RESULT_LIMIT", len(good))
     assert runner.read_result(io.BytesIO(good)) == runner.Result(0, b"", b"")
-    with pytest.raises(errors.ConfigError, match=f"larger than {len(good)} bytes"):
+    with pytest.raises(errors.ConfigError, match=f"the limit of {len(good)} bytes"):
         runner.read_result(io.BytesIO(good + b"\n"))
 
 
@@ -1205,7 +1205,9 @@ def test_a_folder_that_the_command_writes_is_published_with_all_that_is_in_it(fo
     assert members(foldered) == {"one": b"one", "a/two": b"a/two", "a/b/three": b"a/b/three"}
 
 
-@pytest.mark.parametrize(("code", "problem"), [("pass", "wrote no folder"), ("open(out, 'w')", "is not a folder")])
+@pytest.mark.parametrize(
+    ("code", "problem"), [("pass", "wrote no folder"), ("open(out, 'w')", "dataset is a folder, and .* is not")]
+)
 def test_a_folder_that_is_none_is_not_published(foldered, code, problem):
     with pytest.raises(errors.ConnectorError, match=problem):
         runner.run(

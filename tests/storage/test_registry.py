@@ -33,6 +33,8 @@ class {name}(connectors.Backend):
 
 
 CLASS = "import connectors\nclass Mine(connectors.Backend):\n    def connect(self, *_): ..."
+HINTS = f"{CLASS}\n    name = 'shelf'\n    schemes = ('shelf',)\n    Credentials = connectors.Credentials"
+MODEL = "import connectors\nfrom typing import ClassVar, Any\nclass Model(connectors.Credentials):"
 
 
 def install(
@@ -71,6 +73,22 @@ def test_another_distributions_backend_is_found(tmp_path):
     assert done.stdout == "b'37.2'\n", done.stderr
 
 
+def test_scheme_and_members_known_from_another_tool_are_explained(tmp_path):
+    install(
+        tmp_path,
+        "shelf-for-connectors",
+        "shelf_backend",
+        "shelf",
+        ("shelf",),
+        f"{MODEL}\n    member_prefixes: ClassVar[Any] = ('ibm',)\n    type: str = 'shelf'\n    token: str\n"
+        f"{HINTS}\n    aliases = {{'rack': 'shelf'}}\n    Credentials = Model",
+    )
+    told = run(tmp_path, "connectors.Dataset('rack://room/x', {'encryption': None})").stderr
+    assert "BackendNotFound: no installed backend serves the scheme 'rack'; did you mean shelf?" in told
+    told = run(tmp_path, "connectors.Dataset('shelf://room/x', {'IBM_TOKEN': 'x', 'encryption': None})").stderr
+    assert "credentials.IBM_TOKEN: unknown member; did you mean token?" in told
+
+
 def test_two_claims_to_one_scheme_are_refused_by_name(tmp_path):
     install(tmp_path, "alpha-shelf", "alpha", "alpha", ("shelf",))
     install(tmp_path, "beta-shelf", "beta", "beta", ("shelf",))
@@ -103,6 +121,13 @@ def test_two_claims_to_one_type_are_refused_by_name(tmp_path):
         (f"{CLASS}\n    name = 'shelf'", "broken:Mine has no tuple of schemes"),
         (f"{CLASS}\n    name = schemes = 'shelf'", "broken:Mine has no tuple of schemes"),
         (f"{CLASS}\n    name = 'shelf'\n    schemes = ('shelf',)", "broken:Mine has no Credentials model"),
+        (f"{HINTS}\n    aliases = 'shelves'", "broken:Mine has aliases that are not a mapping of schemes"),
+        (f"{HINTS}\n    aliases = {{7: 'shelf'}}", "broken:Mine has aliases that are not a mapping of schemes"),
+        (f"{HINTS}\n    aliases = {{'rack': 'racks'}}", "broken:Mine has aliases for schemes that it does not serve"),
+        (
+            f"{MODEL}\n    member_prefixes: ClassVar[Any] = 'ibm'\n{HINTS}\n    Credentials = Model",
+            "broken:Mine has Credentials whose member_prefixes are not a tuple of text",
+        ),
     ],
 )
 def test_broken_backend_disturbs_no_other(tmp_path, code, problem):

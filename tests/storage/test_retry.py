@@ -77,11 +77,11 @@ def test_a_range_arrives_in_pieces_and_ends_where_the_object_does(pauses):
 
 
 def test_a_range_arrives_in_the_buffer_that_it_is_given():
-    buffer = bytearray(5)
-    buffer = RangeBuffer(2, 7, memoryview(buffer))
+    given = bytearray(5)
+    buffer = RangeBuffer(2, 7, memoryview(given))
     buffer.room(4)[:] = b"ab"
     buffer.came(2, BROKEN)
-    assert (buffer.data, bytes(buffer)) == (b"ab", b"ab\0\0\0")
+    assert (buffer.data, bytes(given)) == (b"ab", b"ab\0\0\0")
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from connectors.errors import IntegrityError
 from connectors.formats import Plain
 from connectors.streams import SealedReader, prefetch
 from connectors.streams import reader as reader_module
+from connectors.streams.fetch import AT_ONCE, came_from_memory
 from connectors.streams.object import MAX_RUN
-from connectors.streams.prefetch import AT_ONCE, MOST_AT_ONCE
+from connectors.streams.prefetch import MOST_AT_ONCE
 
 MIB = 1 << 20
 SIZE = 24 * MIB
@@ -131,8 +132,8 @@ def test_no_more_is_fetched_at_once_than_the_most():
 
 
 def test_what_is_in_memory_is_told_by_how_quickly_it_comes():
-    assert prefetch.came_from_memory(4 * MIB, 50e-6)
-    assert not prefetch.came_from_memory(4 * MIB, 500e-6)
+    assert came_from_memory(4 * MIB, 50e-6)
+    assert not came_from_memory(4 * MIB, 500e-6)
 
 
 def test_what_is_in_memory_is_not_fetched_ahead(monkeypatch):
@@ -193,7 +194,7 @@ def test_a_changed_run_that_was_fetched_ahead_is_an_error_when_it_is_reached_and
     sealed[12 * MIB] ^= 1
     with reader(Recorded(bytes(sealed))) as file:
         came = bytearray()
-        with pytest.raises(IntegrityError, match="chunk 767 is not what was sealed there"):
+        with pytest.raises(IntegrityError, match="chunk 767 does not verify"):
             while piece := file.read(MIB):
                 came += piece
         assert plain.startswith(bytes(came))

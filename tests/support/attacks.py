@@ -1,7 +1,7 @@
-"""What was tried against this package and what came of it: counted by tests, and told in docs/attacks.md.
+"""Counts the attacks that tests try and their outcomes, and compares the counts with docs/attacks.md.
 
-A test opens a tally, tries its cases, and leaves. What it found must be what the page says, number for number: the page
-is written by the tests themselves (``make attacks``) and kept true by them in every other run.
+A test opens a tally and tries its cases. Its counts must equal those on the page: ``make attacks`` lets the tests write
+the page, and every other run checks it.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ AREAS = {
     "formats": "Sealed bytes are changed",
     "storage": "The storage lies",
     "network": "The network breaks",
-    "process": "The process dies, the machine is full, others write too",
-    "parsers": "Strange bytes for every parser",
-    "secrets": "Secrets are looked for",
+    "process": "The process dies, the machine runs out of resources, others write too",
+    "parsers": "Parsers get strange bytes",
+    "secrets": "Secrets could leak",
 }
-"""What the page's sections are called, by the word after ``test_`` in the names of the files with their tests."""
+"""The titles of the page's sections, by the word after ``test_`` in the names of the test files."""
 
 
 class Row(NamedTuple):
@@ -128,7 +128,7 @@ def read_rows() -> list[Row]:
 
 
 def _write(row: Row) -> None:
-    """Put a row into the page, in the place of the one about the same thing; other tests may do so too just now."""
+    """Write a row into the page, in place of the row of the same attack; other tests may write at the same time."""
     with PAGE.open("r+") as page:
         fcntl.flock(page, fcntl.LOCK_EX)
         rows = {(one.attack, one.against): one for one in [*read_rows(), row] if exists(one.test)}
@@ -136,7 +136,7 @@ def _write(row: Row) -> None:
         for area, title in AREAS.items():
             lines = sorted((one for one in rows.values() if one.area == area), key=lambda one: (one.test, *one))
             if lines:
-                text += f"\n## {title}\n\n| what | against | cases | what happened | test |\n|---|---|---:|---|---|\n"
+                text += f"\n## {title}\n\n| attack | against | cases | outcome | test |\n|---|---|---:|---|---|\n"
                 text += "".join(f"{one.line()}\n" for one in lines)
         page.seek(0)
         page.write(text)

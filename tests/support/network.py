@@ -18,7 +18,8 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
 
 import connectors
-import connectors_azure.clients
+import connectors_azure.client
+import connectors_azure.transport
 import connectors_https.filesystem
 from connectors.errors import ConnectorError
 from connectors.storage.retry import RetryPolicy
@@ -145,15 +146,15 @@ def impatient(monkeypatch: pytest.MonkeyPatch, *, silence: float = 10.0, longest
         connectors_https.client.Limits, backoff=0.001, longest_pause=0.01, read_timeout=silence, connect_timeout=silence
     )
     monkeypatch.setattr(connectors_https.filesystem, "Limits", quick)
-    monkeypatch.setattr(connectors_azure.clients, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(connectors_azure.clients, "READ_TIMEOUT", silence)
+    monkeypatch.setattr(connectors_azure.client, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(connectors_azure.transport, "READ_TIMEOUT", silence)
     for module in ("sessions", "source"):
         monkeypatch.setattr(f"connectors_s3.{module}.READ_TIMEOUT", silence)
     monkeypatch.setattr("connectors_s3.sessions.FIRST_PAUSE", 0.001)
     monkeypatch.setattr("connectors_gcs.client.Client.first_pause", 0.001)
     monkeypatch.setattr("connectors_gcs.transport.READ_TIMEOUT", silence)
     monkeypatch.setattr("connectors_gcs.transport._Connection.silence", silence)
-    monkeypatch.setattr("connectors_s3.filesystem.LONGEST", 4 * silence)
+    monkeypatch.setattr("connectors_s3.client.LONGEST", 4 * silence)
     monkeypatch.setattr(botocore.retries.standard.ExponentialBackoff, "delay_amount", lambda *_: 0.001)
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import codecs
-import contextlib
 import os
 import re
-import tempfile
 
+from connectors.atomic_files import replace, write_new
 from connectors.cli.common import console
 from connectors.errors import ConfigError, InvalidKey, NotAnObject, ObjectExists, ObjectNotFound
 from connectors.secrets import KEY_SIZE, SecretKey
 
-__all__ = ["read_key", "read_private", "sync_folder", "write_private"]
+__all__ = ["read_key", "read_private", "write_private"]
 
 LIMIT = 1 << 20
 """Bytes that a key or a credentials document may have: far more than any needs."""
@@ -122,40 +121,11 @@ def write_private(path: str, data: bytes, *, force: bool = False) -> None:
         raise ObjectNotFound(message)
     if not force and os.path.lexists(path):
         raise _exists(path)
-    descriptor, staged = tempfile.mkstemp(prefix=f".{name[:40]}.", suffix=".part", dir=folder)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if force:
-            os.replace(staged, path)
-        elif not _link(staged, path):
-            raise _exists(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(staged)
-    sync_folder(folder)
-
-
-def _link(staged: str, path: str) -> bool:
-    """Give a staged file its name unless that is taken, also if it was taken a moment ago."""
-    try:
-        os.link(staged, path)
-    except FileExistsError:
-        return False
-    return True
+    if force:
+        replace(path, data)
+    elif not write_new(path, data):
+        raise _exists(path)
 
 
 def _exists(path: str) -> ObjectExists:
     return ObjectExists(f"{path!r} exists already and stays as it is; --force replaces it")
-
-
-def sync_folder(folder: str) -> None:
-    """Make a rename survive a power cut, where the filesystem lets a folder be synced."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

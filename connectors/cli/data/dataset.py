@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from connectors.app.layout import write_dataset
 from connectors.cli.common import console
 from connectors.cli.common.exit_codes import CHECK_FAILED, TAMPERED, UsageMistake
 from connectors.cli.common.options import AppConfigFolder, AsJson, Force, example
 from connectors.cli.common.private_files import read_private
-from connectors.errors import ConfigError, InvalidLocation
+from connectors.errors import ConfigError, InvalidLocation, ObjectExists
 
 if TYPE_CHECKING:
     from connectors.cli.data.inspection import Finding
@@ -164,7 +165,6 @@ def new(
         message = "the location has white space around it, or characters in it that no URL has"
         raise InvalidLocation(message)
     data = read_private(credentials, "credentials document")
-    from connectors.cli.data.app_folder import lay_down  # noqa: PLC0415
     from connectors.cli.data.inspection import inspect_document  # noqa: PLC0415 - loads pydantic
 
     found = inspect_document(credentials, data, location)
@@ -172,5 +172,11 @@ def new(
         for problem in found.problems:
             console.error(problem)
         raise typer.Exit(CHECK_FAILED)
-    written = lay_down(root, port, name, {"location.txt": location.encode(), "credentials.bin": data}, force=force)
+    exists = None
+    try:
+        written = write_dataset(root, port, name, location, data, replace=force)
+    except ObjectExists as error:
+        exists = f"{error}; --force replaces it"
+    if exists:
+        raise ObjectExists(exists)
     console.note(f"Wrote {written}, which an application sees as dataset://{port}/{name}.")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from connectors.app.dataset import Dataset
-    from connectors.storage.registry import Backend
+    from connectors.storage.backend import Backend
 
 __all__ = ["Finding", "inspect_dataset", "inspect_document", "measure", "moment", "parse_incomplete"]
 
@@ -143,9 +143,7 @@ def _describe(found: Finding, backend: Backend, credentials: Credentials) -> Non
     found.format = encryption.format if encryption else "plain"
     found.context = bool(encryption and encryption.context)
     credentials.codec()  # what a format refuses: a context under gcm, for one
-    # Backends whose credentials end, and say when, have this method.
-    expires_at = getattr(credentials, "expires_at", None)
-    found.expires_at = expires_at() if callable(expires_at) else None
+    found.expires_at = credentials.expires_at
     if found.expires_at is not None and found.expires_at <= datetime.now(UTC):
         found.problems.append(f"the credentials expired: they ended {moment(found.expires_at)}; have them renewed")
 

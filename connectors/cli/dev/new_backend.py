@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 from importlib.resources import files
 from string import Template
 from typing import Annotated
 
 import typer
 
+from connectors.atomic_files import write_folder
 from connectors.cli.common import console
 from connectors.cli.common.options import example
 from connectors.errors import ConfigError, ObjectExists
@@ -46,21 +45,15 @@ def new_backend(
     if os.path.lexists(folder):
         message = f"{folder} exists already and stays as it is"
         raise ObjectExists(message)
-    staged = tempfile.mkdtemp(prefix=f".{folder}.", suffix=".part", dir=".")
-    try:
-        fresh = os.path.join(staged, folder)
-        _fill(fresh, name)
-        os.rename(fresh, folder)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
+    write_folder(folder, _skeleton(name), private=False)
     console.note(f"Wrote {folder}. Try it: cd {folder}; pip install -e . --group test; pytest")
 
 
-def _fill(folder: str, name: str) -> None:
+def _skeleton(name: str) -> dict[str, bytes]:
     skeleton = files("connectors.cli.dev").joinpath("skeleton")
-    for source, target in _FILES.items():
-        text = skeleton.joinpath(f"{source}.template").read_text("utf-8")
-        path = os.path.join(folder, target.format(name=name))
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(Template(text).substitute(name=name, title=name.capitalize()))
+    return {
+        target.format(name=name): Template(skeleton.joinpath(f"{source}.template").read_text("utf-8"))
+        .substitute(name=name, title=name.capitalize())
+        .encode()
+        for source, target in _FILES.items()
+    }

@@ -15,7 +15,7 @@ import typer
 from connectors.cli.common import console
 from connectors.cli.common.exit_codes import UsageMistake, printable
 from connectors.cli.common.private_files import read_private, write_private
-from connectors.errors import ConfigError, NotApproved
+from connectors.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from connectors.workflow.documents.kinds import Statement
     from connectors.workflow.documents.model import Document
     from connectors.workflow.documents.requests import Request
-    from connectors.workflow.store.folder import Store
+    from connectors.workflow.store.contract import DocumentStore
     from connectors.workflow.trust.identities import Identities, Identity
     from connectors.workflow.trust.signing import Envelope
     from connectors.workflow.trust.verification import Bundle, Status
@@ -80,20 +80,20 @@ def _require_extra() -> None:
         raise ConfigError(message)
 
 
-def open_store(folder: str | None) -> Store:
+def open_store(folder: str | None) -> DocumentStore:
     """Return the store that is meant.
 
     Raises:
         ConfigError: none is named, or the extra is not installed.
     """
     _require_extra()
-    from connectors.workflow.store.folder import Store  # noqa: PLC0415 - the extra
+    from connectors.workflow.store.folder import FolderStore  # noqa: PLC0415 - the extra
 
     chosen = _chosen(folder)
     if not chosen:
         message = f"name the folder of documents: --store DIR, or ${STORE_VARIABLE}; it is made if it is not there"
         raise ConfigError(message)
-    return Store(os.path.expanduser(chosen))
+    return FolderStore(os.path.expanduser(chosen))
 
 
 def has_store(folder: str | None) -> bool:
@@ -117,14 +117,14 @@ def identities() -> Identities:
     return Identities()
 
 
-def open_draft(store: Store, name: str) -> Draft:
+def open_draft(store: DocumentStore, name: str) -> Draft:
     """Return a draft.
 
     Raises:
         ConfigError: there is none of that name; of one that was submitted, the message says how to go on.
     """
     from connectors.workflow.documents.requests import Request  # noqa: PLC0415 - the extra
-    from connectors.workflow.store.folder import name_of  # noqa: PLC0415 - the extra
+    from connectors.workflow.store.lookup import name_of  # noqa: PLC0415 - the extra
 
     found = store.find_draft(name)
     if found is not None:
@@ -140,7 +140,7 @@ def open_draft(store: Store, name: str) -> Draft:
     raise ConfigError(message)
 
 
-def find_anything(store: Store, text: str, *, draft: bool) -> tuple[str, Draft] | Document:
+def find_anything(store: DocumentStore, text: str, *, draft: bool) -> tuple[str, Draft] | Document:
     """Return the draft, the request or another document that is meant.
 
     Raises:
@@ -148,7 +148,7 @@ def find_anything(store: Store, text: str, *, draft: bool) -> tuple[str, Draft] 
     """
     from connectors.workflow.documents.kinds import AppConfigDocument, Application, DatasetDocument, Party, Workflow  # noqa: PLC0415
     from connectors.workflow.documents.requests import Request  # noqa: PLC0415
-    from connectors.workflow.store.folder import is_draft_name  # noqa: PLC0415
+    from connectors.workflow.store.records import is_draft_name  # noqa: PLC0415
 
     there = store.find_draft(text) if is_draft_name(text) else None
     if draft:
@@ -169,7 +169,7 @@ def find_anything(store: Store, text: str, *, draft: bool) -> tuple[str, Draft] 
 
 
 def _is(document: Document, text: str) -> bool:
-    from connectors.workflow.store.folder import name_of  # noqa: PLC0415
+    from connectors.workflow.store.lookup import name_of  # noqa: PLC0415
 
     return name_of(document) == text
 
@@ -272,19 +272,15 @@ def status_of(bundle: Bundle, known: Identities) -> Status:
     """Return how a request stands, for somebody who trusts all of its parties.
 
     Raises:
-        NotApproved: they do not; the message says what to do.
+        UntrustedParty: they do not; the message says what to do.
     """
+    from connectors.workflow.trust.refusals import untrusted  # noqa: PLC0415 - the extra
     from connectors.workflow.trust.verification import status  # noqa: PLC0415 - the extra
 
     request, trusted = bundle.request, known.trusted()
-    strangers = sorted({request.requester, *request.approvers} - trusted.keys())
+    strangers = {request.requester, *request.approvers} - trusted.keys()
     if strangers:
-        names = ", ".join(f"{request.party(digest).name!r} ({digest[:12]})" for digest in strangers)
-        message = (
-            f"not among the parties that you trust: {names}; compare the digests with them, then: "
-            "connectors identity trust DIGEST"
-        )
-        raise NotApproved(message)
+        raise untrusted(request, strangers, "compare the digests with them, then: connectors identity trust DIGEST")
     return status(bundle, trusted)
 
 

@@ -21,12 +21,12 @@ from connectors.cli.workflow.context import (
     signed,
     status_of,
 )
-from connectors.errors import ConfigError, NotApproved
+from connectors.errors import ConfigError
 
 if TYPE_CHECKING:
     from connectors.workflow.documents.kinds import Decision, Statement
     from connectors.workflow.documents.requests import Request
-    from connectors.workflow.store.folder import Store
+    from connectors.workflow.store.contract import DocumentStore
     from connectors.workflow.trust.identities import Identity
     from connectors.workflow.trust.verification import Status
 
@@ -122,7 +122,7 @@ def _matter(what: str, folder: str | None, acting: str | None) -> _Matter:
 class _Matter:
     """A request, and who is about to say something to it."""
 
-    store: Store
+    store: DocumentStore
     identity: Identity
     request: Request
 
@@ -130,19 +130,23 @@ class _Matter:
         """Return how the request stands.
 
         Raises:
-            NotApproved: otherwise than expected; or one of its parties is not trusted, and it matters.
+            ConfigError: it is approved, and that was not expected.
+            NotApproved: it is neither approved nor as expected; or one of its parties is not trusted, and it matters.
         """
-        from connectors.workflow.trust.verification import describe, status  # noqa: PLC0415 - the extra
+        from connectors.workflow.trust.refusals import describe, not_approved  # noqa: PLC0415 - the extra
+        from connectors.workflow.trust.verification import status  # noqa: PLC0415 - the extra
 
         bundle = self.store.bundle(self.request)
         if with_strangers:
             found = status(bundle, {self.request.requester, *self.request.approvers})
         else:
             found = status_of(bundle, identities())
-        if found.state != state:
+        if found.state == state:
+            return found
+        if found.state == "approved":
             message = f"{describe(self.request, found)}; {otherwise}"
-            raise NotApproved(message)
-        return found
+            raise ConfigError(message)
+        raise not_approved(self.request, found, otherwise)
 
     def decision(self, verdict: str, reason: str | None) -> Decision:
         from connectors.workflow.documents.kinds import Decision  # noqa: PLC0415 - the extra

@@ -17,7 +17,7 @@ from connectors.errors import ConfigError
 if TYPE_CHECKING:
     from connectors.workflow.documents.kinds import Application, DatasetDocument
     from connectors.workflow.documents.model import Document
-    from connectors.workflow.store.folder import Store
+    from connectors.workflow.store.contract import DocumentStore
     from connectors.workflow.trust.identities import Identity
 
 __all__ = ["register"]
@@ -214,7 +214,7 @@ def _text(path: str) -> str:
     raise ConfigError(message)
 
 
-def _keep(store: Store, owner: Identity, document: Document, *, as_json: bool) -> None:
+def _keep(store: DocumentStore, owner: Identity, document: Document, *, as_json: bool) -> None:
     store.add(owner.party)
     digest = store.add(document)
     if as_json:

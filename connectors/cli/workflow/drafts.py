@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from connectors.workflow.documents.drafts import Draft
     from connectors.workflow.documents.kinds import Edge
-    from connectors.workflow.store.folder import Store
+    from connectors.workflow.store.contract import DocumentStore
 
 __all__ = ["register"]
 
@@ -152,7 +152,7 @@ def clone(
     _tell(name or workflow.name, draft, as_json=as_json)
 
 
-def _change(store: Store, name: str, change: Callable[[Draft], Draft], *, as_json: bool) -> None:
+def _change(store: DocumentStore, name: str, change: Callable[[Draft], Draft], *, as_json: bool) -> None:
     """Write the next revision of a draft, once it holds together."""
     was = open_draft(store, name)
     draft = change(was)

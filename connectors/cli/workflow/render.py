@@ -14,7 +14,7 @@ from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocume
 from connectors.workflow.documents.model import moment_of
 from connectors.workflow.documents.runtime import runtime_configs
 from connectors.workflow.review.naming import Names, connected
-from connectors.workflow.store.folder import name_of
+from connectors.workflow.store.lookup import name_of
 
 if TYPE_CHECKING:
     from connectors.workflow.documents.graph import Graph

@@ -24,11 +24,11 @@ from connectors.cli.workflow.context import (
     signed,
     status_of,
 )
-from connectors.errors import InvalidDocument, NotApproved
+from connectors.errors import InvalidDocument, NotApproved, NotSubmitted, UntrustedParty
 
 if TYPE_CHECKING:
     from connectors.workflow.documents.requests import Request
-    from connectors.workflow.store.folder import Store
+    from connectors.workflow.store.contract import DocumentStore
     from connectors.workflow.trust.identities import Identities
 
 __all__ = ["register"]
@@ -106,7 +106,9 @@ def tasks(
         console.table(("TASK", "REQUEST OR PLACE", "WORKFLOW", "FOR", "STATE", "EXPIRES"), rows)
 
 
-def _requests(store: Store, known: Identities, own: dict[str, str], *, everything: bool) -> list[dict[str, Any]]:
+def _requests(
+    store: DocumentStore, known: Identities, own: dict[str, str], *, everything: bool
+) -> list[dict[str, Any]]:
     from connectors.workflow.documents.kinds import Decision  # noqa: PLC0415 - the extra
     from connectors.workflow.documents.requests import Request  # noqa: PLC0415 - the extra
 
@@ -122,7 +124,7 @@ def _requests(store: Store, known: Identities, own: dict[str, str], *, everythin
         mine = [own[digest] for digest in request.approvers if digest in own and digest not in decided]
         try:
             state: str = status_of(bundle, known).state
-        except NotApproved:
+        except UntrustedParty:
             state = "with a party that you do not trust"
         waits = bool(mine) and state not in ("declined", "expired", "revoked")
         if waits or everything:
@@ -142,7 +144,7 @@ def _requests(store: Store, known: Identities, own: dict[str, str], *, everythin
     return found
 
 
-def _places(store: Store, own: dict[str, str]) -> list[dict[str, Any]]:
+def _places(store: DocumentStore, own: dict[str, str]) -> list[dict[str, Any]]:
     from connectors.workflow.documents.kinds import Placeholder  # noqa: PLC0415 - the extra
 
     return [
@@ -196,14 +198,14 @@ def show(
         say_lines(render.document_lines(found))
 
 
-def _show_request(store: Store, request: Request, *, as_json: bool) -> None:
+def _show_request(store: DocumentStore, request: Request, *, as_json: bool) -> None:
     from connectors.cli.workflow import render  # noqa: PLC0415 - the extra
 
     stands: dict[str, Any]
     try:
         bundle = store.bundle(request)
         found = status_of(bundle, identities())
-    except NotApproved as error:
+    except (NotSubmitted, UntrustedParty) as error:
         stands = {"state": None, "problem": str(error)}
         lines = [f"approvals: they say nothing yet: {error}"]
     else:
@@ -220,7 +222,7 @@ def status(what: Asked, *, store: StoreFolder = None, as_json: AsJson = False) -
     kept = open_store(store)
     from connectors.cli.workflow.render import status_json, status_lines  # noqa: PLC0415 - the extra
     from connectors.workflow.documents.requests import Request  # noqa: PLC0415 - the extra
-    from connectors.workflow.trust.verification import describe  # noqa: PLC0415 - the extra
+    from connectors.workflow.trust.refusals import describe  # noqa: PLC0415 - the extra
 
     bundle = kept.bundle(kept.find(what, Request))
     found = status_of(bundle, identities())
@@ -239,12 +241,12 @@ def identifiers(what: Asked, *, store: StoreFolder = None, as_json: AsJson = Fal
     kept = open_store(store)
     from connectors.cli.workflow import render  # noqa: PLC0415 - the extra
     from connectors.workflow.documents.requests import Request  # noqa: PLC0415 - the extra
-    from connectors.workflow.trust.verification import describe  # noqa: PLC0415 - the extra
+    from connectors.workflow.trust.refusals import not_approved  # noqa: PLC0415 - the extra
 
     request = kept.find(what, Request)
     found = status_of(kept.bundle(request), identities())
     if found.state != "approved":
-        raise NotApproved(describe(request, found))
+        raise not_approved(request, found)
     configs = render.identifiers(request)
     if as_json:
         console.say_json(configs)

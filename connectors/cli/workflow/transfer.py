@@ -67,7 +67,7 @@ def import_(
     What is here already stays as it is, so it does no harm to import a file twice.
     """
     kept = open_store(store)
-    from connectors.workflow.store.folder import name_of  # noqa: PLC0415 - the extra
+    from connectors.workflow.store.lookup import name_of  # noqa: PLC0415 - the extra
     from connectors.workflow.store.transfer import receive  # noqa: PLC0415 - the extra
 
     told: list[dict[str, Any]] = []

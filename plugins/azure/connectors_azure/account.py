@@ -8,11 +8,9 @@ from urllib.parse import quote
 
 from connectors.errors import InvalidCredentials, InvalidLocation
 from connectors.secrets import SecretText
-from connectors_azure.connection_string import parse_connection_string, sas_expiry
+from connectors_azure.connection_string import parse_connection_string
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from connectors_azure.credentials import AzureCredentials
     from connectors_azure.location import Place
 
@@ -44,11 +42,6 @@ class Account:
     key: SecretText | None = None
     sas: SecretText | None = None
     authority: str = _AUTHORITIES[_PUBLIC]
-
-    @property
-    def expires_at(self) -> datetime | None:
-        """When the signature ends, in UTC, or None where there is none or it does not say."""
-        return None if self.sas is None else sas_expiry(self.sas)
 
     def url_of(self, container: str, name: str) -> str:
         """Return a blob's URL, without any signature."""

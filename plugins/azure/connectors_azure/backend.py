@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from connectors.storage.registry import Backend
+from connectors.storage import Backend
 from connectors_azure.account import account_of
 from connectors_azure.credentials import AzureCredentials
 from connectors_azure.location import SCHEMES, split_location
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from connectors_azure.filesystem import AzureFileSystem
 
 __all__ = ["AzureBackend"]
@@ -21,6 +23,7 @@ class AzureBackend(Backend):
     name = "azure"
     schemes = SCHEMES
     Credentials = AzureCredentials
+    aliases: ClassVar[Mapping[str, str]] = {"wasb": "abfs", "wasbs": "abfss", "blob": "az"}
 
     def connect(self, location: str, credentials: AzureCredentials) -> tuple[AzureFileSystem, str]:
         """Return a filesystem of the account's objects, and ``container/name``, of a folder without its last slash.

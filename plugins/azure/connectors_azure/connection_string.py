@@ -6,17 +6,15 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
 from connectors.secrets import SecretText
-from connectors.storage.endpoints import endpoint_problem
+from connectors.storage import endpoint_problem
 
 __all__ = [
     "Connection",
     "key_problem",
     "parse_connection_string",
-    "sas_expiry",
     "sas_problem",
     "url_problem",
 ]
@@ -118,26 +116,6 @@ def sas_problem(sas: SecretText) -> str | None:
     if not _SAS.fullmatch(text) or "#" in text or not dict(parse_qsl(text)).get("sig"):
         return "not a shared access signature: a URL's query, with sig= in it, without white space"
     return None
-
-
-def sas_expiry(sas: SecretText) -> datetime | None:
-    """Return when a signature ends, in UTC, or None where it does not say: a stored policy may.
-
-    >>> sas_expiry(SecretText("sv=2024-11-04&se=2026-01-02T03%3A04Z&sig=0"))
-    datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.timezone.utc)
-    """
-    members = dict(parse_qsl(sas.reveal().removeprefix("?")))
-    # The key of a user delegation may end before the signature made with it does.
-    ends = [one for one in map(_moment, (members.get("se"), members.get("ske"))) if one]
-    return min(ends, default=None)
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text or "")
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def url_problem(url: str) -> str | None:

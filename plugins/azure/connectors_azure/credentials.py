@@ -8,19 +8,21 @@ For example::
 from __future__ import annotations
 
 import re
-from typing import Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from connectors.credentials.model import Credentials
 from connectors.secrets import SecretText
-from connectors.storage.endpoints import HIDES_NOTHING, sends_in_the_clear
+from connectors.storage import HIDES_NOTHING, Credentials, sas_expiry, sends_in_the_clear
 from connectors_azure.connection_string import (
     key_problem,
     parse_connection_string,
     sas_problem,
     url_problem,
 )
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["AzureCredentials"]
 
@@ -36,6 +38,8 @@ _WAYS = (
 
 class AzureCredentials(Credentials):
     """What gives access to blobs: a key, a signature, an identity, nothing at all, or what the machine offers."""
+
+    member_prefixes: ClassVar[tuple[str, ...]] = ("azure",)
 
     type: Literal["azure"] = "azure"
     account_name: str | None = Field(
@@ -126,6 +130,15 @@ class AzureCredentials(Credentials):
         if problem:
             raise ValueError(problem)
         return self
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the SAS expires, in UTC; None if it does not say, and for every other way to log in."""
+        sas = self.sas_token
+        if self.connection_string is not None:
+            connection, _ = parse_connection_string(self.connection_string)
+            sas = connection.sas if connection else None
+        return None if sas is None else sas_expiry(sas.reveal())
 
     @property
     def _is_principal(self) -> bool:

@@ -22,7 +22,7 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
-from connectors.storage.adapters import is_of_library
+from connectors.storage import is_of_library
 from connectors_azure.location import shown
 
 if TYPE_CHECKING:

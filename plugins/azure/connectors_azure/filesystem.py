@@ -7,36 +7,31 @@ commits what an error cut short, and takes `?` and `#` in names for a URL's.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from functools import partial
-from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
 from fsspec.core import has_magic
 
 from connectors.errors import ConfigError, NotSupported, ObjectNotFound, StorageError
-from connectors.storage.filesystem import ObjectFileSystem
-from connectors_azure.clients import open_service
-from connectors_azure.error_mapping import FOREIGN, Action, attempt
-from connectors_azure.identity import check_identity
+from connectors.storage import ObjectFileSystem
+from connectors_azure.client import Client
+from connectors_azure.error_mapping import FOREIGN
 from connectors_azure.listing import ListedFileSystem
 from connectors_azure.location import shown
 from connectors_azure.sink import BLOCK_SIZE, MAX_BLOCK_SIZE, AzureSink
 from connectors_azure.source import AzureSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-    from azure.storage.blob import BlobClient, BlobServiceClient
+    from azure.storage.blob import BlobClient
 
     from connectors_azure.account import Account
     from connectors_azure.credentials import AzureCredentials
 
 __all__ = ["AzureFileSystem"]
-
-T = TypeVar("T")
 
 _LONGEST_PAUSE = 5.0
 """Seconds between two looks at a copy that takes its time."""
@@ -64,34 +59,19 @@ class AzureFileSystem(ObjectFileSystem, ListedFileSystem):
         if not 1 <= block_size <= MAX_BLOCK_SIZE:
             message = f"blocks have 1 to {MAX_BLOCK_SIZE} bytes, not {block_size}"
             raise ConfigError(message)
-        check_identity(credentials)
         super().__init__()
-        self._account = account
-        self._credentials = credentials
+        self._client = Client(account, credentials)
         self._block_size = block_size
-        self._service: tuple[int, BlobServiceClient] | None = None
-        self._lock = Lock()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} at {self._account.endpoint}>"
+        return f"<{type(self).__name__} at {self._client.account.endpoint}>"
 
     __str__ = __repr__
 
     @property
     def fsid(self) -> str:
         """The account's URL."""
-        return self._account.endpoint
-
-    def service(self) -> BlobServiceClient:
-        """Return the client; in a forked child, whose connections would be its parent's, another one."""
-        with self._lock:
-            if self._service is None or self._service[0] != os.getpid():
-                self._service = os.getpid(), open_service(self._account, self._credentials)
-            return self._service[1]
-
-    def attempt(self, path: str, action: Action, call: Callable[[], T]) -> T:
-        """Return what `call` does, and raise its failures as errors of ours."""
-        return attempt(path, action, call, self._account.expires_at)
+        return self._client.account.endpoint
 
     def open_source(self, path: str) -> AzureSource:
         """Return the sealed bytes at ``container/name``, to be read by ranges; no request is made yet.
@@ -99,7 +79,7 @@ class AzureFileSystem(ObjectFileSystem, ListedFileSystem):
         Raises:
             NotAnObject: the path names a container.
         """
-        return AzureSource(self, path)
+        return AzureSource(self._client, self._strip_protocol(path))
 
     def open_sink(self, path: str, *, exclusive: bool = False) -> AzureSink:
         """Return a place for the sealed bytes of a new object at ``container/name``.
@@ -108,7 +88,7 @@ class AzureFileSystem(ObjectFileSystem, ListedFileSystem):
             ObjectExists: exclusive, and there is one.
             NotAnObject: the path names a container or a folder.
         """
-        return AzureSink(self, path, exclusive=exclusive, block_size=self._block_size)
+        return AzureSink(self._client, self._strip_protocol(path), exclusive=exclusive, block_size=self._block_size)
 
     def rm_file(self, path: str) -> None:
         """Remove an object.
@@ -127,7 +107,7 @@ class AzureFileSystem(ObjectFileSystem, ListedFileSystem):
     _rm = rm_file
 
     def _remove(self, container: str, name: str) -> None:
-        self.attempt(f"{container}/{name}", "remove", lambda: self._blob(container, name).delete_blob())
+        self._client.attempt(f"{container}/{name}", "remove", lambda: self._client.blob(container, name).delete_blob())
 
     def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # noqa: FBT001, FBT002
         """Remove objects, and where `recursive` all that lies below a folder. A name with ``*`` in it may be a pattern.
@@ -175,11 +155,11 @@ class AzureFileSystem(ObjectFileSystem, ListedFileSystem):
         if not name or not target:
             message = f"{shown(path1 if not name else path2)} is a container; name an object in it"
             raise NotSupported(message)
-        url = self._account.url_of(container, name)
-        if self._account.sas is not None:
-            url = f"{url}?{self._account.sas.reveal()}"
-        blob = self._blob(other, target)
-        self.attempt(path1, "copy", partial(self._copy, blob, url, path2))
+        url = self._client.account.url_of(container, name)
+        if self._client.account.sas is not None:
+            url = f"{url}?{self._client.account.sas.reveal()}"
+        blob = self._client.blob(other, target)
+        self._client.attempt(path1, "copy", partial(self._copy, blob, url, path2))
 
     @staticmethod
     def _copy(blob: BlobClient, url: str, path: str) -> None:

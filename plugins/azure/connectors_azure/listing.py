@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import os
-from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from azure.storage.blob import BlobPrefix
 
-from connectors._fsspec import AbstractFileSystem
 from connectors.errors import AccessDenied, ObjectNotFound
-from connectors.storage.listing import ListingGuard
+from connectors.storage import AbstractFileSystem, ListingGuard
 from connectors_azure.location import SCHEMES, shown, split_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
-
-    from connectors_azure.error_mapping import Action
+    from connectors_azure.client import Client
 
 __all__ = ["ListedFileSystem"]
-
-T = TypeVar("T")
 
 _FOLDER_MARKS = ("hdi_isfolder", "Hdi_isfolder")
 """Metadata that mark an empty blob as a folder, in accounts with a hierarchical namespace and by other tools."""
@@ -33,13 +27,7 @@ class ListedFileSystem(AbstractFileSystem):
 
     protocol = SCHEMES
 
-    @abstractmethod
-    def service(self) -> BlobServiceClient:
-        """Return the client."""
-
-    @abstractmethod
-    def attempt(self, path: str, action: Action, call: Callable[[], T]) -> T:
-        """Return what `call` does, and raise its failures as errors of ours."""
+    _client: Client
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
@@ -63,12 +51,6 @@ class ListedFileSystem(AbstractFileSystem):
         """
         return split_path(self._strip_protocol(path))
 
-    def _container(self, container: str) -> ContainerClient:
-        return self.service().get_container_client(container)
-
-    def _blob(self, container: str, name: str) -> BlobClient:
-        return self.service().get_blob_client(container, name)
-
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Return an object's or a folder's name, type and size, and what else Azure says.
 
@@ -90,17 +72,19 @@ class ListedFileSystem(AbstractFileSystem):
     def _entry_at(self, path: str) -> dict[str, Any]:
         """Return what is to be known of the very blob at a path."""
         container, name = self.split_path(path)
-        return self.attempt(path, "read", lambda: _entry(container, self._blob(container, name).get_blob_properties()))
+        return self._client.attempt(
+            path, "read", lambda: _entry(container, self._client.blob(container, name).get_blob_properties())
+        )
 
     def _is_prefix(self, container: str, prefix: str, path: str) -> bool:
         """Tell whether a container exists, or has something under a prefix, as far as we may look."""
 
         def look() -> bool:
-            found = self._container(container).list_blobs(name_starts_with=prefix or None, results_per_page=1)
+            found = self._client.container(container).list_blobs(name_starts_with=prefix or None, results_per_page=1)
             return next(iter(found), None) is not None or not prefix
 
         try:
-            return self.attempt(path, "list", look)
+            return self._client.attempt(path, "list", look)
         except AccessDenied:
             if not prefix:
                 raise
@@ -137,7 +121,7 @@ class ListedFileSystem(AbstractFileSystem):
         path = self._strip_protocol(path)
         container, name = self.split_path(path)
         prefix = f"{name}/" if name else ""
-        entries = self.attempt(path, "list", lambda: list(self._listed(container, prefix)))
+        entries = self._client.attempt(path, "list", lambda: list(self._listed(container, prefix)))
         if not entries and name:
             entries = [self.info(path)]
             if entries[0]["type"] == "directory":
@@ -146,10 +130,10 @@ class ListedFileSystem(AbstractFileSystem):
 
     def _listed(self, container: str, prefix: str) -> Iterator[dict[str, Any]]:
         if not container:
-            yield from (_folder(one.name) for one in self.service().list_containers())
+            yield from (_folder(one.name) for one in self._client.service().list_containers())
             return
         folders = set()
-        found = self._container(container).walk_blobs(name_starts_with=prefix or None, include=["metadata"])
+        found = self._client.container(container).walk_blobs(name_starts_with=prefix or None, include=["metadata"])
         for one in _paged(found, f"{container}/{prefix}"):
             _check_below(one.name, prefix)
             folder = isinstance(one, BlobPrefix)
@@ -201,12 +185,12 @@ class ListedFileSystem(AbstractFileSystem):
         def listed() -> list[tuple[str, dict[str, Any]]]:
             if not flat:
                 return [("", entry) for entry in self._listed(container, prefix)]
-            found = self._container(container).list_blobs(name_starts_with=prefix or None, include=["metadata"])
+            found = self._client.container(container).list_blobs(name_starts_with=prefix or None, include=["metadata"])
             blobs = _paged(found, f"{container}/{prefix}")
             return [(_check_below(one.name, prefix), _entry(container, one)) for one in blobs]
 
         try:
-            return self.attempt(path, "list", listed)
+            return self._client.attempt(path, "list", listed)
         except ObjectNotFound:
             return []
 

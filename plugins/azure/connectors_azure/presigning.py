@@ -10,7 +10,7 @@ from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 from connectors.errors import ConfigError, InvalidLocation, NotSupported
 from connectors.secrets import redact_url
 from connectors_azure.account import account_of
-from connectors_azure.clients import open_service
+from connectors_azure.client import open_service
 from connectors_azure.error_mapping import attempt
 from connectors_azure.location import split_location
 

@@ -25,15 +25,15 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
-from connectors.storage.upload import PartsInFlight
-from connectors_azure.location import shown
+from connectors.storage import PartsInFlight
+from connectors_azure.location import shown, split_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from azure.storage.blob import BlobClient
 
-    from connectors_azure.filesystem import AzureFileSystem
+    from connectors_azure.client import Client
 
 __all__ = ["BLOCK_SIZE", "MAX_BLOCKS", "MAX_BLOCK_SIZE", "AzureSink", "size_of_block"]
 
@@ -70,7 +70,7 @@ class AzureSink:
     """One blob in the making.
 
     Args:
-        fs: the filesystem.
+        client: makes the requests.
         path: ``container/name``.
         exclusive: refuse to replace a blob, also one that appears while this one is being written.
         block_size: bytes in the first blocks.
@@ -80,10 +80,8 @@ class AzureSink:
         NotAnObject: the path names a container or a folder.
     """
 
-    def __init__(
-        self, fs: AzureFileSystem, path: str, *, exclusive: bool = False, block_size: int = BLOCK_SIZE
-    ) -> None:
-        self._fs = fs
+    def __init__(self, client: Client, path: str, *, exclusive: bool = False, block_size: int = BLOCK_SIZE) -> None:
+        self._client = client
         self._path = path
         self._exclusive = exclusive
         self._block_size = block_size
@@ -93,7 +91,7 @@ class AzureSink:
         self._parts = PartsInFlight(self._stage)
         self._state = "open"
         self._process = os.getpid()
-        self._container, self._name = fs.split_path(path)
+        self._container, self._name = split_path(path)
         if not self._name or self._name.endswith("/"):
             message = f"{shown(path)} is a container or a folder; name an object in it"
             raise NotAnObject(message)
@@ -110,8 +108,8 @@ class AzureSink:
         raise ObjectExists(message)
 
     def _call(self, call: Callable[[BlobClient], Any]) -> Any:
-        blob = self._fs.service().get_blob_client(self._container, self._name)
-        return self._fs.attempt(self._path, "write", lambda: call(blob))
+        blob = self._client.blob(self._container, self._name)
+        return self._client.attempt(self._path, "write", lambda: call(blob))
 
     def write(self, data: memoryview) -> None:
         """Take all of `data`, and send what makes up whole blocks: several at once, and while this returns.

@@ -12,16 +12,16 @@ from azure.core import MatchConditions
 from urllib3.exceptions import HTTPError
 
 from connectors.errors import ConnectorError, NotAnObject, ObjectChanged, StorageUnavailable
-from connectors.storage.retry import RangeBuffer
+from connectors.storage import RangeBuffer
 from connectors_azure.error_mapping import BEYOND_END, FOREIGN, code_of, storage_error
-from connectors_azure.location import shown
+from connectors_azure.location import shown, split_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from azure.storage.blob import BlobClient
 
-    from connectors_azure.filesystem import AzureFileSystem
+    from connectors_azure.client import Client
 
 __all__ = ["AzureSource"]
 
@@ -40,17 +40,17 @@ class AzureSource:
     """One blob, as it is when its first range is read; exchanged later, it is an error.
 
     Args:
-        fs: the filesystem.
+        client: makes the requests.
         path: ``container/name``.
 
     Raises:
         NotAnObject: the path names a container.
     """
 
-    def __init__(self, fs: AzureFileSystem, path: str) -> None:
-        self._fs = fs
+    def __init__(self, client: Client, path: str) -> None:
+        self._client = client
         self._path = path
-        self._container, self._name = fs.split_path(path)
+        self._container, self._name = split_path(path)
         if not self._name:
             message = f"{shown(path)} is a container; name an object in it"
             raise NotAnObject(message)
@@ -83,18 +83,18 @@ class AzureSource:
         if not buffer.complete:
             pin = self._first(buffer)
             buffer.room(pin.size)
-            self._fs.attempt(self._path, "read", lambda: self._get(buffer, pin))
+            self._client.attempt(self._path, "read", lambda: self._get(buffer, pin))
         return buffer.data
 
     def _first(self, buffer: RangeBuffer) -> _Pin:
         """Return what the blob is pinned to; a range that has to be asked for to learn that arrives by it."""
         with self._lock:
             if self._pin is None:
-                self._pin = self._fs.attempt(self._path, "read", lambda: self._get(buffer, None))
+                self._pin = self._client.attempt(self._path, "read", lambda: self._get(buffer, None))
             return self._pin
 
     def _blob(self) -> BlobClient:
-        return self._fs.service().get_blob_client(self._container, self._name)
+        return self._client.blob(self._container, self._name)
 
     def _get(self, buffer: RangeBuffer, pin: _Pin | None) -> _Pin:
         """Ask for a range, and for the rest of it where an answer breaks off; return the blob's pin."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -49,7 +50,7 @@ class AzureStore(Store):
         return Connection(f"az://{CONTAINER}/{name}", self.document(account_key=OTHER_KEY))
 
     def expired(self, name: str, *, write: bool = False) -> Connection:
-        return Connection(f"az://{CONTAINER}/{name}", self.document(sas_token=self._signature(hours=-1)))
+        return Connection(f"az://{CONTAINER}/{name}", self.document(sas_token=self._signature(hours=-1)), expires=True)
 
     def _signature(self, hours: int) -> str:
         now = datetime.now(UTC)
@@ -66,6 +67,9 @@ class AzureStore(Store):
 
 class SignedStore(AzureStore):
     """The same, reached with a shared access signature for the container."""
+
+    def connection(self, name: str, *, write: bool = False) -> Connection:
+        return replace(super().connection(name, write=write), expires=True)
 
     def document(self, **changes: Any) -> dict[str, Any]:
         return super().document(**(changes or {"sas_token": self._signature(hours=1)}))

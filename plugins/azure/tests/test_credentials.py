@@ -12,7 +12,7 @@ from connectors.errors import InvalidCredentials
 from connectors.secrets import SecretText
 from connectors_azure import AzureCredentials
 from connectors_azure.account import account_of
-from connectors_azure.connection_string import parse_connection_string, sas_expiry
+from connectors_azure.connection_string import parse_connection_string
 from connectors_azure.location import split_location
 
 SECRET = "d2pzbHJYVXRuRkVNSS9LN01ERU5HK2JQeFJmaUNZRVhBTVBMRQ=="
@@ -174,18 +174,26 @@ def test_connection_strings_are_read(text: str, account: str, endpoint: str) -> 
     assert secret.reveal() in (SECRET, SAS)
 
 
+CONNECTION_WITH_SAS = f"BlobEndpoint=https://clinic.blob.core.windows.net/;SharedAccessSignature={SAS}"
+ENDS = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
-    ("text", "moment"),
+    ("members", "ends"),
     [
-        ("se=2026-01-02T03%3A04%3A05Z&sig=0", (2026, 1, 2, 3, 4, 5)),
-        ("?se=2026-01-02T03:04Z&sig=0", (2026, 1, 2, 3, 4)),
-        ("se=2026-01-02&sig=0", (2026, 1, 2)),
-        ("se=2026-01-02T05:04:05%2B02:00&sig=0", (2026, 1, 2, 3, 4, 5)),
-        ("se=2026-01-03&ske=2026-01-02T03:00:00Z&sig=0", (2026, 1, 2, 3)),
-        ("si=policy&sig=0", None),
-        ("se=soon&sig=0", None),
-        ("se=0001-01-01T00:00:00%2B23:00&sig=0", None),
+        ({**NAMED, "sas_token": SAS}, ENDS),
+        ({**NAMED, "sas_token": f"?{SAS}"}, ENDS),
+        ({**NAMED, "sas_token": f"{SAS}&ske=2026-01-01"}, datetime(2026, 1, 1, tzinfo=UTC)),
+        ({**NAMED, "sas_token": "sv=2024-11-04&si=policy&sig=0"}, None),
+        ({"connection_string": CONNECTION_WITH_SAS}, ENDS),
+        ({"connection_string": CONNECTION_WITH_SAS.replace("=sv", "=?sv")}, ENDS),
+        ({"connection_string": CONNECTION}, None),
+        (KEYED, None),
+        ({**NAMED, **PRINCIPAL}, None),
+        ({**NAMED, "managed_identity": True}, None),
+        ({**NAMED, "anonymous": True}, None),
+        ({**NAMED, "ambient": True}, None),
     ],
 )
-def test_signature_tells_when_it_ends(text: str, moment: tuple[int, ...] | None) -> None:
-    assert sas_expiry(SecretText(text)) == (datetime(*moment, tzinfo=UTC) if moment else None)  # type: ignore[misc]
+def test_credentials_with_a_sas_tell_when_they_expire(members: dict[str, Any], ends: datetime | None) -> None:
+    assert made(**members).expires_at == ends

@@ -195,7 +195,7 @@ def test_no_secret_is_kept_printed_or_logged(
     with pytest.raises(ObjectNotFound) as missing:
         mine.cat_file("ward/none")
     assert len(caplog.records) > 10  # the libraries do log
-    account = mine._account
+    account = mine._client.account
     shown = (repr(mine), str(mine), mine.storage_options, mine.storage_args, mine._fs_token, vars(mine), account)
     secrets = [azure.key, signed["sas_token"].partition("sig=")[2]]
     for one in (*shown, missing.value, missing.getrepr(), caplog.text):

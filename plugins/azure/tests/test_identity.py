@@ -420,4 +420,4 @@ def test_keys_and_signatures_need_no_azure_identity(monkeypatch: pytest.MonkeyPa
     for way in ({"account_key": "c2VjcmV0"}, {"sas_token": "sv=1&sig=0"}, {"anonymous": True}):
         credentials = validate(AzureCredentials, {"account_name": "clinic", **way, "encryption": None})
         fs, _ = AzureBackend().connect("az://ward/a", credentials)
-        assert fs.service().account_name == "clinic"
+        assert fs._client.service().account_name == "clinic"

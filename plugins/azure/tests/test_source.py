@@ -19,7 +19,7 @@ from connectors.errors import (
     StorageUnavailable,
 )
 from connectors.streams import Source
-from connectors_azure.clients import TOTAL_ATTEMPTS
+from connectors_azure.client import TOTAL_ATTEMPTS
 from connectors_azure.filesystem import AzureFileSystem
 from connectors_azure.source import AzureSource
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connectors.storage.registry import Backend
+from connectors.storage import Backend
 from connectors_gcs.credentials import GcsCredentials
 from connectors_gcs.location import split_location
 

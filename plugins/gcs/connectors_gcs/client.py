@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from connectors.errors import ConnectorError, StorageUnavailable
-from connectors.storage.retry import RetryPolicy
+from connectors.storage import RetryPolicy
 from connectors_gcs.error_mapping import Endless, Failure, broken, refusal
 from connectors_gcs.identity import identity
 from connectors_gcs.location import split_path

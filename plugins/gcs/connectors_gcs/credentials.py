@@ -17,9 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from connectors.credentials.model import Credentials
 from connectors.secrets import SecretText  # noqa: TC001 - pydantic reads the annotations
-from connectors.storage.endpoints import HIDES_NOTHING, endpoint_problem, sends_in_the_clear
+from connectors.storage import HIDES_NOTHING, Credentials, endpoint_problem, sends_in_the_clear
 
 __all__ = ["DEFAULT_TOKEN_URI", "GcsCredentials", "ServiceAccount", "load_key"]
 
@@ -96,7 +95,10 @@ class ServiceAccount(BaseModel):
 
 
 class GcsCredentials(Credentials):
-    """What gives access: a service account, a token, nothing at all for a public object, or what the machine offers."""
+    """What gives access: a service account, a token, nothing at all for a public object, or what the machine offers.
+
+    `expires_at` is None: an access token expires, but does not say when.
+    """
 
     type: Literal["gcs"] = "gcs"
     service_account: ServiceAccount | None = Field(

@@ -10,8 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectors.errors import ConfigError, NotAnObject, ObjectNotFound
-from connectors.storage.adapters import translated
-from connectors.storage.filesystem import ObjectFileSystem
+from connectors.storage import ObjectFileSystem, translated
 from connectors_gcs.client import Client
 from connectors_gcs.location import shown, split_path
 from connectors_gcs.names import Names

@@ -11,9 +11,8 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from connectors._fsspec import AbstractFileSystem
 from connectors.errors import ObjectNotFound, StorageUnavailable
-from connectors.storage.listing import ListingGuard
+from connectors.storage import AbstractFileSystem, ListingGuard
 from connectors_gcs.location import shown, split_path
 
 if TYPE_CHECKING:

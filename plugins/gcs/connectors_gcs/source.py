@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from connectors.errors import NotAnObject, ObjectChanged, StorageUnavailable
-from connectors.storage.retry import RangeBuffer
+from connectors.storage import RangeBuffer
 from connectors_gcs.location import shown, split_path
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import urllib3.exceptions
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from connectors.storage.http import StallTimeoutConnection
+from connectors.storage import StallTimeoutConnection
 
 __all__ = ["BROKEN", "open_pool"]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from connectors.errors import InvalidLocation
-from connectors.storage.registry import Backend
+from connectors.storage import Backend
 from connectors_https.credentials import HttpsCredentials
 from connectors_https.signature import Flavour, Signature, expiry
 

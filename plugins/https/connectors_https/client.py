@@ -19,10 +19,10 @@ import urllib3.exceptions
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from connectors import storage
 from connectors.errors import NotSupported, StorageUnavailable
 from connectors.secrets import SecretText
-from connectors.storage import retry
-from connectors.storage.http import StallTimeoutConnection
+from connectors.storage import StallTimeoutConnection
 from connectors_https.answers import SKEW, Failure, expired, refusal
 from connectors_https.signature import Signature
 
@@ -67,7 +67,7 @@ class Limits:
     longest_pause: float = 30.0
 
 
-class RetryPolicy(retry.RetryPolicy):
+class RetryPolicy(storage.RetryPolicy):
     """Counts the requests made for one purpose, and pauses between them."""
 
     def __init__(self, limits: Limits) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
-from connectors.credentials.model import Credentials
 from connectors.secrets import SecretText
+from connectors.storage import Credentials
 from connectors_https.signature import Signature
 
 if TYPE_CHECKING:
@@ -60,8 +60,9 @@ class HttpsCredentials(Credentials):
             return None
         return _decode(self.query_string)[0]
 
+    @property
     def expires_at(self) -> datetime | None:
-        """Return when the signed query ends, in UTC, or None where it does not say."""
+        """When the signed query expires, in UTC; None if it does not say: S3's, Google's and Azure's do."""
         return self.signature().expires_at
 
     def signature(self) -> Signature:

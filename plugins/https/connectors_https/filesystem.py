@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from connectors.errors import NotSupported, ObjectExists, ObjectNotFound, StorageError
 from connectors.secrets import SecretText, redact_url
-from connectors.storage.filesystem import ObjectFileSystem
+from connectors.storage import ObjectFileSystem
 from connectors_https.client import Client, Limits
 from connectors_https.sink import PresignedSink
 from connectors_https.source import PresignedSource
@@ -67,8 +67,9 @@ class PresignedFileSystem(ObjectFileSystem):
         """The object's location."""
         return f"https-{self.path}"
 
+    @property
     def expires_at(self) -> datetime | None:
-        """Return when the signed query ends, in UTC, or None where it does not say."""
+        """When the signed query expires, in UTC, or None if it does not say."""
         return self._client.signature.expires_at
 
     def close(self) -> None:

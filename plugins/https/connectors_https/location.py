@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from connectors.errors import InvalidLocation
 from connectors.secrets import redact_url
-from connectors.storage.endpoints import is_loopback
+from connectors.storage import is_loopback
 
 __all__ = ["Place"]
 

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qsl
 
+from connectors.storage import sas_expiry
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -48,7 +50,8 @@ class Signature:
         """
         members = _members(query or "")
         flavour = _flavour(members)
-        return cls(flavour, _expires_at(flavour, members), _signed_headers(members))
+        ends = sas_expiry(query or "") if flavour == "azure" else _expires_at(flavour, members)
+        return cls(flavour, ends, _signed_headers(members))
 
 
 def expiry(query: str) -> datetime | None:
@@ -82,10 +85,6 @@ def _flavour(members: Mapping[str, str]) -> Flavour:
 
 def _expires_at(flavour: Flavour, members: Mapping[str, str]) -> datetime | None:
     vendor = {"s3": "x-amz", "gcs": "x-goog"}.get(flavour)
-    if flavour == "azure":
-        # `ske` ends the user delegation key that a SAS may be signed with.
-        ends = [end for end in map(_iso, (members.get("se"), members.get("ske"))) if end is not None]
-        return min(ends, default=None)
     if vendor is not None and f"{vendor}-date" in members:
         return _after(_basic_iso(members[f"{vendor}-date"]), members.get(f"{vendor}-expires"))
     # S3 and GCS version 2, and CloudFront: seconds since 1970.
@@ -98,20 +97,6 @@ def _basic_iso(text: str) -> datetime | None:
     try:
         return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
-        return None
-
-
-def _iso(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        # A plus sign that was not percent-encoded has become a space.
-        moment = datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError:
-        return None
-    try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except OverflowError:
         return None
 
 

@@ -9,7 +9,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from connectors.errors import NotSupported, ObjectExists, StorageUnavailable
-from connectors.streams.os_errors import spooled
+from connectors.storage import spooled
 from connectors_https.answers import Failure, excerpt
 from connectors_https.client import RetryPolicy, finish, known_headers
 

@@ -83,7 +83,7 @@ def test_what_is_no_query_is_refused_without_showing_it(text, rule):
 def test_an_open_url_needs_no_query():
     given = credentials()
     assert given.query() is None
-    assert given.expires_at() is None
+    assert given.expires_at is None
     assert given.signature() == Signature("plain", None, frozenset())
     assert given.document() == {"encryption": None}
     assert credentials(query_string=None).query() is None
@@ -131,7 +131,7 @@ def test_the_end_of_a_signature_is_known(query, flavour, ends):
     assert signature.expires_at == (None if ends is None else datetime.fromisoformat(ends).replace(tzinfo=UTC))
     assert expiry(query) == signature.expires_at
     if query:
-        assert credentials(query_string=base64.b64encode(query.encode()).decode()).expires_at() == signature.expires_at
+        assert credentials(query_string=base64.b64encode(query.encode()).decode()).expires_at == signature.expires_at
 
 
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E)))

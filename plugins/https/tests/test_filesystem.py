@@ -149,7 +149,7 @@ def test_fsspec_writes_files_when_they_are_closed_in_good_order(fs, origin, repl
 
 def test_an_expired_query_is_found_before_any_request(origin):
     fs = origin.fs("sv=2024-11-04&se=2020-01-02&sig=0")
-    assert fs.expires_at() == datetime(2020, 1, 2, tzinfo=UTC)
+    assert fs.expires_at == datetime(2020, 1, 2, tzinfo=UTC)
     with pytest.raises(CredentialsExpired, match=r"ended at 2020-01-02 00:00:00 UTC.*Dataset\.refresh\(\)"):
         fs.open_source(fs.path)
     assert origin.connections == 0

@@ -206,7 +206,7 @@ def test_azure_takes_and_gives_sealed_blobs(sas):
     assert read(sas("conditions", "r")) == DATA
     fs, path, credentials = connect(sas("conditions", "r"))
     assert credentials.signature().flavour == "azure"
-    assert abs((fs.expires_at() - datetime.now(UTC)).total_seconds() - 3600) < 300
+    assert abs((fs.expires_at - datetime.now(UTC)).total_seconds() - 3600) < 300
     assert fs.info(path)["size"] > len(DATA)
     fs.close()
 

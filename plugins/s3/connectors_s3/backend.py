@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from connectors.storage.registry import Backend
+from connectors.storage import Backend
 from connectors_s3.credentials import S3Credentials
 from connectors_s3.location import split_location
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from connectors_s3.filesystem import S3
 
 __all__ = ["S3Backend"]
@@ -20,6 +22,7 @@ class S3Backend(Backend):
     name = "s3"
     schemes = ("s3",)
     Credentials = S3Credentials
+    aliases: ClassVar[Mapping[str, str]] = {"s3a": "s3", "s3n": "s3"}
 
     def connect(self, location: str, credentials: S3Credentials) -> tuple[S3, str]:
         """Return a filesystem of the account's sealed objects, and ``bucket/key``, of a folder without its last slash.

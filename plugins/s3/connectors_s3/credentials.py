@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from connectors.credentials.model import Credentials
 from connectors.secrets import SecretText
-from connectors.storage.endpoints import HIDES_NOTHING, endpoint_problem, is_loopback, sends_in_the_clear
+from connectors.storage import HIDES_NOTHING, Credentials, endpoint_problem, is_loopback, sends_in_the_clear
 
 __all__ = ["S3Credentials"]
 
@@ -32,7 +31,12 @@ _QUOTES = "\"'“”„‘’"  # noqa: RUF001 - those are what editors put ther
 
 
 class S3Credentials(Credentials):
-    """What gives access to an object in S3: keys, or nothing at all for a public one, or what the machine offers."""
+    """What gives access to an object in S3: keys, or nothing at all for a public one, or what the machine offers.
+
+    `expires_at` is None: a session token expires, but does not say when.
+    """
+
+    member_prefixes: ClassVar[tuple[str, ...]] = ("aws",)
 
     type: Literal["s3"] = "s3"
     access_key_id: str | None = Field(default=None, min_length=1, description="The access key's id.")

@@ -1,29 +1,18 @@
-"""s3fs, without what makes it dangerous here: secrets in its storage options, and settings of the machine's."""
+"""The sealed objects of S3 as an fsspec filesystem, over s3fs: its errors are ours, and its listings are checked."""
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import os
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from connectors.errors import (
-    ConfigError,
-    ConnectorError,
-    MachineFailed,
-    NotAnObject,
-    NotSupported,
-    StorageUnavailable,
-)
-from connectors.storage.guard import Guarded
-from connectors.storage.listing import ListingGuard
+from connectors.errors import ConfigError, ConnectorError, NotAnObject, NotSupported, StorageUnavailable
+from connectors.storage import ListingGuard
+from connectors_s3.client import Client
 from connectors_s3.error_mapping import FOREIGN, Action, is_bug, storage_error
-from connectors_s3.location import shown, split_path
-from connectors_s3.s3fs_types import AioSession, S3FileSystem, iothread, reset_lock, sync_wrapper
-from connectors_s3.sessions import LONGEST, client_config, open_session, region
+from connectors_s3.location import shown
+from connectors_s3.s3fs_types import S3FileSystem, sync_wrapper
 from connectors_s3.sink import MIN_PART_SIZE, PART_SIZE, S3Sink
 from connectors_s3.source import S3Source
-from connectors_s3.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
@@ -92,11 +81,8 @@ def _entries(page: dict[str, Any], bucket: str, where: str) -> list[dict[str, An
     raise StorageUnavailable(message)
 
 
-class S3(Guarded, S3FileSystem):
+class S3(Client):
     """The sealed objects of S3, as one account sees them.
-
-    The secrets are in a session of its own, never among the storage options, which fsspec hashes, compares, prints,
-    pickles and writes as JSON: those are empty. Two instances are equal only if they are one.
 
     Args:
         credentials: whose account it is.
@@ -107,79 +93,13 @@ class S3(Guarded, S3FileSystem):
         MachineFailed: there is no thread for its requests.
     """
 
-    # fsspec fills in a constructor's arguments from FSSPEC_S3_* variables and ~/.config/fsspec by the class's
-    # protocol. The instance has the real one.
-    protocol: ClassVar[tuple[str, ...]] = ()
-    # botocore repeats what is worth repeating; s3fs on top of it would multiply the attempts.
-    retries = 1
-
-    def __init__(
-        self,
-        credentials: S3Credentials,
-        *,
-        part_size: int = PART_SIZE,
-        asynchronous: bool = False,
-        loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
+    def __init__(self, credentials: S3Credentials, *, part_size: int = PART_SIZE, **options: Any) -> None:
         if part_size < MIN_PART_SIZE:
             message = f"parts have {MIN_PART_SIZE} bytes at least, not {part_size}"
             raise ConfigError(message)
-        self.protocol = ("s3",)  # type: ignore[misc]  # fsspec lets an instance have its own
         self._part_size = part_size
         self._object_options = credentials.object_options
-        try:
-            super().__init__(
-                anon=credentials.anonymous,
-                endpoint_url=credentials.endpoint_url,
-                client_kwargs={"region_name": region(credentials)},
-                config_kwargs={**client_config(credentials), "http_session_cls": Transport},
-                session=open_session(AioSession, credentials),
-                use_listings_cache=False,
-                asynchronous=asynchronous,
-                loop=loop,
-            )
-        except RuntimeError:
-            if asynchronous or loop is not None or iothread[0] is not None:
-                raise
-            # fsspec would keep its event loop, which no thread runs, and whoever asked it would wait for ever.
-            reset_lock()
-        else:
-            return
-        message = "there is no thread for the requests to S3: end some, or raise the limit (ulimit -u)"
-        raise MachineFailed(message)
-
-    @property
-    def loop(self) -> Any:
-        """The event loop that runs the requests.
-
-        Raises:
-            StorageUnavailable: this is a forked child, in which no thread runs it.
-        """
-        if self._pid != os.getpid():
-            message = "this was opened by the process that this one was forked from, and is its alone; open it here"
-            raise StorageUnavailable(message)
-        return self._loop
-
-    async def _call_s3(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Make a request, and give it up when nothing comes of it: aiohttp waits for ever until a body is taken.
-
-        Raises:
-            TimeoutError: for `LONGEST` seconds there was no answer, and no more of the body was taken.
-        """
-        body: Any = kwargs.get("Body")
-        position = None
-        request = asyncio.ensure_future(super()._call_s3(method, *args, **kwargs))
-        try:
-            while not (await asyncio.wait({request}, timeout=LONGEST))[0]:
-                before, position = position, body.tell() if body is not None else None
-                if position == before:
-                    message = "nothing came of a request"
-                    raise TimeoutError(message)
-            return request.result()
-        finally:
-            request.cancel()
-
-    call_s3 = sync_wrapper(_call_s3)
+        super().__init__(credentials, **options)
 
     def open_source(self, path: str) -> S3Source:
         """Return the sealed bytes at ``bucket/key``, to be read by ranges; no request is made yet."""
@@ -254,17 +174,3 @@ class S3(Guarded, S3FileSystem):
             message = f"{shown(self._strip_protocol(path))} is a folder, which has no time; name an object in it"
             raise NotAnObject(message)
         return found["LastModified"]
-
-    @classmethod
-    def _strip_protocol(cls, path: Any) -> Any:
-        """Return ``bucket/key`` of a path with or without ``s3://``."""
-        if isinstance(path, list):
-            return [cls._strip_protocol(one) for one in path]
-        return str(path).removeprefix("s3://").rstrip("/")
-
-    def split_path(self, path: str) -> tuple[str, str, None]:
-        """Return bucket and key, the key as it stands: s3fs's own takes a ``?versionId=`` in it for a version."""
-        return *split_path(path), None
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} at {self.endpoint_url or 'AWS'}>"

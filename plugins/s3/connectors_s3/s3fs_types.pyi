@@ -3,7 +3,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from connectors._fsspec import AbstractFileSystem
+from connectors.storage import AbstractFileSystem
 
 _T = TypeVar("_T")
 

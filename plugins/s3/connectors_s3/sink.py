@@ -27,7 +27,7 @@ from connectors_s3.upload import Upload
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from connectors_s3.filesystem import S3
+    from connectors_s3.client import Client
 
 __all__ = ["MAX_PARTS", "MAX_PART_SIZE", "MIN_PART_SIZE", "PART_SIZE", "S3Sink", "size_of_part"]
 
@@ -52,7 +52,7 @@ class S3Sink:
     """One object in the making.
 
     Args:
-        fs: the filesystem.
+        client: makes the requests.
         path: ``bucket/key``.
         exclusive: refuse to replace an object, also one that appears while this one is being written.
         part_size: bytes in the first parts.
@@ -65,7 +65,7 @@ class S3Sink:
 
     def __init__(
         self,
-        fs: S3,
+        client: Client,
         path: str,
         *,
         exclusive: bool = False,
@@ -80,11 +80,11 @@ class S3Sink:
         self._upload: Upload | None = None
         self._state = "open"
         self._process = os.getpid()
-        _, key, _ = fs.split_path(path)
+        _, key, _ = client.split_path(path)
         if not key or key.endswith("/"):
             message = f"{shown(path)} is a bucket or a folder; name an object in it"
             raise NotAnObject(message)
-        self._calls = Calls(fs, path)
+        self._calls = Calls(client, path)
         if exclusive:
             self._check_absent()
 
@@ -162,7 +162,7 @@ class S3Sink:
             raise
         self._state = "committed"
         self._filling = BytesIO()
-        self._calls.fs.invalidate_cache()
+        self._calls.client.invalidate_cache()
 
     def discard(self) -> None:
         """Leave what stood there; abort the upload. Does nothing a second time, or in a forked child."""

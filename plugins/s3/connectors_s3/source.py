@@ -9,14 +9,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connectors.errors import NotAnObject, ObjectChanged, StorageUnavailable
-from connectors.storage.retry import MIN_PROGRESS, RangeBuffer
+from connectors.storage import MIN_PROGRESS, RangeBuffer
 from connectors_s3.error_mapping import FOREIGN, attempt, code_of
 from connectors_s3.location import shown
 from connectors_s3.s3fs_types import sync
 from connectors_s3.sessions import READ_TIMEOUT
 
 if TYPE_CHECKING:
-    from connectors_s3.filesystem import S3
+    from connectors_s3.client import Client
 
 __all__ = ["S3Source"]
 
@@ -33,14 +33,14 @@ class S3Source:
     """One object, as it is when its first range is read; exchanged later, it is an error.
 
     Args:
-        fs: the filesystem.
+        client: makes the requests.
         path: ``bucket/key``.
     """
 
-    def __init__(self, fs: S3, path: str) -> None:
-        self._fs = fs
+    def __init__(self, client: Client, path: str) -> None:
+        self._client = client
         self._path = path
-        self._bucket, self._key, _ = fs.split_path(path)
+        self._bucket, self._key, _ = client.split_path(path)
         if not self._key:
             message = f"{shown(path)} is a bucket; name an object in it"
             raise NotAnObject(message)
@@ -91,7 +91,7 @@ class S3Source:
                 pin = self._beyond_end(buffer)
                 continue
             pin = self._check(answer, buffer.position, buffer.stop, pin)
-            came = sync(self._fs.loop, _fill, answer["Body"], buffer.room(pin.size))
+            came = sync(self._client.loop, _fill, answer["Body"], buffer.room(pin.size))
             buffer.came(came, StorageUnavailable(f"S3 broke off its answer, reading {shown(self._path)}"))
         return pin
 
@@ -99,7 +99,7 @@ class S3Source:
         """Return the answer to a question for a range, its body unread; None if an unknown object ends before that."""
         condition = {"IfMatch": pin.etag} if pin else {}
         try:
-            return self._fs.call_s3(
+            return self._client.call_s3(
                 "get_object", Bucket=self._bucket, Key=self._key, Range=f"bytes={start}-{stop - 1}", **condition
             )
         except FOREIGN as error:
@@ -139,7 +139,7 @@ class S3Source:
         return found
 
     def _drop(self, answer: dict[str, Any]) -> None:
-        sync(self._fs.loop, _close, answer["Body"])
+        sync(self._client.loop, _close, answer["Body"])
 
     def close(self) -> None:
         """Do nothing: the connections are the filesystem's."""

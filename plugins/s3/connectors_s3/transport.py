@@ -9,7 +9,7 @@ from aiohttp import ClientPayloadError, ClientResponse, ServerDisconnectedError
 from botocore.exceptions import HTTPClientError
 
 from connectors.errors import MachineFailed
-from connectors.storage.http import MAX_RESPONSE_HEADS
+from connectors.storage import MAX_RESPONSE_HEADS
 from connectors_s3.s3fs_types import AIOHTTPSession
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from connectors.errors import ConnectorError, StorageUnavailable
-from connectors.storage.upload import PartsInFlight
+from connectors.storage import PartsInFlight
 from connectors_s3.error_mapping import FOREIGN, UPLOAD_GONE, code_of
 
 if TYPE_CHECKING:
     from io import BytesIO
 
     from connectors_s3.calls import Calls
-    from connectors_s3.filesystem import S3
+    from connectors_s3.client import Client
 
 __all__ = ["Upload"]
 
@@ -75,7 +75,7 @@ class Upload:
         Does nothing a second time, once the upload is completed, or in a forked child.
         """
         if self._process == os.getpid() and not self._completed:
-            self.parts.abandon(self._abort, elsewhere=_runs_requests(self._calls.fs))
+            self.parts.abandon(self._abort, elsewhere=_runs_requests(self._calls.client))
 
     def _abort(self) -> None:
         try:
@@ -84,17 +84,17 @@ class Upload:
             # Not raised: it would take the place of the error for which the upload is aborted.
             _LOG.warning("the parts of an unfinished upload stay behind, and may cost: %s", reason)
 
-    def _abort_on(self, fs: S3) -> None:
+    def _abort_on(self, client: Client) -> None:
         try:
-            fs.call_s3("abort_multipart_upload", UploadId=self.id, **self._calls.object)
+            client.call_s3("abort_multipart_upload", UploadId=self.id, **self._calls.object)
         except FOREIGN as error:
             if code_of(error) != UPLOAD_GONE:
                 raise
 
 
-def _runs_requests(fs: S3) -> bool:
+def _runs_requests(client: Client) -> bool:
     """Tell whether this thread runs the requests, and so cannot wait for any: garbage is collected in any thread."""
     try:
-        return asyncio.get_running_loop() is fs.loop
+        return asyncio.get_running_loop() is client.loop
     except RuntimeError:
         return False

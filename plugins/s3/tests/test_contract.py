@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import servers
+from hostile import Answer, hostile_server
 
 from connectors.testing import BackendContract, Connection, FolderContract, PresignContract, Store
 
@@ -15,8 +17,9 @@ BUCKET = "contract"
 class S3Store(Store):
     """A bucket of its own, reached with boto3."""
 
-    def __init__(self, server: servers.S3Server) -> None:
+    def __init__(self, server: servers.S3Server, refusing: str) -> None:
         self._server = server
+        self._refusing = refusing
         self._client = server.client()
         if BUCKET not in [one["Name"] for one in self._client.list_buckets()["Buckets"]]:
             self._client.create_bucket(Bucket=BUCKET)
@@ -62,8 +65,19 @@ class S3Store(Store):
             self.document(secret_access_key="not the secret of that key"[:24].replace(" ", "-")),
         )
 
+    def expired(self, name: str, *, write: bool = False) -> Connection:
+        document = self.document(session_token="ended", endpoint_url=self._refusing)
+        return Connection(f"s3://{BUCKET}/{name}", document)
+
 
 class TestS3(BackendContract, FolderContract, PresignContract):
     @pytest.fixture
-    def store(self, s3: servers.S3Server) -> Store:
-        return S3Store(s3)
+    def refusing(self) -> Iterator[str]:
+        """A server for which every session has ended."""
+        page = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+        with hostile_server(lambda _: Answer(400, {"Content-Type": "application/xml"}, page)) as (url, _):
+            yield url
+
+    @pytest.fixture
+    def store(self, s3: servers.S3Server, refusing: str) -> Store:
+        return S3Store(s3, refusing)

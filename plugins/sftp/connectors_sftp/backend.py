@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from connectors.storage.registry import Backend
+from connectors.storage import Backend
 from connectors_sftp.credentials import SFTPCredentials
 from connectors_sftp.location import split_location
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from connectors_sftp.filesystem import SFTP
 
 __all__ = ["SFTPBackend"]
@@ -20,6 +22,7 @@ class SFTPBackend(Backend):
     name = "sftp"
     schemes = ("sftp", "ssh")
     Credentials = SFTPCredentials
+    aliases: ClassVar[Mapping[str, str]] = {"scp": "sftp"}
 
     def connect(self, location: str, credentials: SFTPCredentials) -> tuple[SFTP, str]:
         """Return a filesystem of the server's sealed files, and the absolute path, of a folder without its last slash.

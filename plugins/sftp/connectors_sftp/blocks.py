@@ -12,7 +12,7 @@ from connectors_sftp.sessions import SILENCE
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from connectors.storage.retry import RetryPolicy
+    from connectors.storage import RetryPolicy
     from connectors_sftp.sessions import Session
 
 __all__ = ["WINDOW", "Missing", "with_stall_timeout", "write_at"]

@@ -16,8 +16,8 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from connectors.credentials.model import Credentials
 from connectors.secrets import SecretText  # noqa: TC001 - pydantic looks it up
+from connectors.storage import Credentials
 
 __all__ = ["KEY_FAMILIES", "SFTPCredentials", "fingerprint"]
 

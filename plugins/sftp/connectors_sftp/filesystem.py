@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectors.errors import NotSupported, ObjectNotFound
-from connectors.storage.filesystem import ObjectFileSystem
+from connectors.storage import ObjectFileSystem
 from connectors_sftp.blocks import with_stall_timeout
 from connectors_sftp.loop import run
 from connectors_sftp.naming import make_folder, remove, replace

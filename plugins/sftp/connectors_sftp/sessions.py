@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from connectors.errors import ConnectorError, StorageUnavailable
-from connectors.storage.retry import RetryPolicy
+from connectors.storage import RetryPolicy
 from connectors_sftp.connecting import identity, open_connection
 from connectors_sftp.error_mapping import FOREIGN, Action, storage_error
 from connectors_sftp.loop import post

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from command_line import COMMAND, KEY, OTHER_KEY, connectors, environment
 
 import connectors as sdk
 from connectors.cli import main
-from connectors.cli.data import app_folder, inspection
+from connectors.cli.data import inspection
 from connectors.storage.registry import InstalledBackend
 
 PLAIN = b"START,PATIENT,DESCRIPTION\n" + b"2020-01-02,patient-1,Hypertension\n" * 2000
@@ -134,9 +135,48 @@ def test_every_problem_of_a_document_has_its_line(home, run, text, rules):
     assert (found["good"], len(found["problems"])) == (False, len(rules))
 
 
-def test_expired_credentials_are_a_problem(home, run):
-    document(home / "c.json", query_string=query(-5), encryption={"key": KEY})
-    assert "the credentials expired" in mistake(run("dataset", "check", "c.json", code=2))
+def sas(seconds: int) -> str:
+    return f"sv=2024-11-04&se={datetime.now(UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}&sp=r&sig=5ec2e7"
+
+
+EXPIRING = {
+    "signed query": lambda seconds: {"query_string": query(seconds)},
+    "SAS": lambda seconds: {"type": "azure", "account_name": "clinic", "sas_token": sas(seconds)},
+    "connection string with a SAS": lambda seconds: {
+        "type": "azure",
+        "connection_string": (
+            f"BlobEndpoint=https://clinic.blob.core.windows.net;SharedAccessSignature={sas(seconds)}"
+        ),
+    },
+}
+
+
+@pytest.mark.parametrize("members", EXPIRING.values(), ids=EXPIRING)
+def test_credentials_that_expire_soon_say_when(home, run, members):
+    document(home / "c.json", **members(100), encryption={"key": KEY})
+    done = run("dataset", "check", "c.json")
+    assert re.search(r"expires   20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC, in (9\d|100) s\n", done.text)
+    assert "5ec2e7" not in done.text + done.err
+    found = json.loads(run("dataset", "check", "c.json", "--json").out)
+    assert datetime.fromisoformat(found["expires_at"]) > datetime.now(UTC)
+
+
+@pytest.mark.parametrize("members", EXPIRING.values(), ids=EXPIRING)
+def test_expired_credentials_are_a_problem(home, run, members):
+    document(home / "c.json", **members(-5), encryption={"key": KEY})
+    message = mistake(run("dataset", "check", "c.json", code=2))
+    assert "the credentials expired: they ended 20" in message
+    assert "5ec2e7" not in message
+
+
+def test_an_expired_sas_in_an_app_config_is_a_problem(home, run):
+    folder = home / "app" / "input" / "conditions" / "dataset"
+    (folder / "location.txt").write_text("az://ward/conditions")
+    document(folder / "credentials.bin", **EXPIRING["SAS"](-5), encryption={"key": KEY})
+    found = json.loads(run("dataset", "check", "--app-config", "app", "--json", code=2).out)
+    conditions = next(one for one in found if one["name"].endswith("input/conditions"))
+    assert datetime.fromisoformat(conditions["expires_at"]) <= datetime.now(UTC)
+    assert "the credentials expired" in conditions["problems"][0]
 
 
 def test_location_is_checked_with_the_document(home, run):
@@ -188,7 +228,7 @@ def test_online_reports_plain_sizes_and_what_cannot_be_opened(home, run):
     found = json.loads(run(*words, "--json", code=2).out)
     assert [one["plain_size"] for one in found] == [None, len(PLAIN), None]
     document(home / "other.json", type="file", encryption={"key": OTHER_KEY})
-    assert "another key" in mistake(run(*words, "other.json", "--location", location, code=3))
+    assert "wrong key" in mistake(run(*words, "other.json", "--location", location, code=3))
     (home / "store/conditions").write_bytes((home / "store/conditions").read_bytes()[:-1])
     run(*words, code=3)
 
@@ -278,7 +318,7 @@ def test_dataset_that_cannot_be_laid_down_leaves_the_old_one(home, run, monkeypa
             raise OSError(28, "No space left on device")
         rename(source, target)
 
-    monkeypatch.setattr(app_folder.os, "rename", fail_once)
+    monkeypatch.setattr(os, "rename", fail_once)
     document(home / "file.json", type="file", encryption={"key": OTHER_KEY})
     assert mistake(run(*NEW, "--force", code=1)) == "No space left on device"
     assert laid(home / "fresh") == before

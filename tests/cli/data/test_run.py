@@ -142,7 +142,7 @@ def test_a_missing_file_is_an_error_though_the_command_succeeded(home):
         (["--output", "=x", "true"], "--output takes NAME=PATH"),
         (["--output", "table=", "true"], "--output takes NAME=PATH"),
         (["--output", "table=x", "--output", "table=y", "true"], "--output names 'table' twice"),
-        (["--output", "table=../x", "true"], "'../x' is not the path of a file"),
+        (["--output", "table=../x", "true"], "'../x' must be the path of a file"),
         (["--app-config", "none", "true"], "there is no app config folder"),
         (["--nonsense", "true"], "--nonsense"),
         ([], "missing argument"),
@@ -294,7 +294,7 @@ def test_another_key_and_a_damaged_result_end_with_3(shelf):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["result.sealed"], "this is not the result of a command: it is not text; if it is still sealed"),
+        (["result.sealed"], "this is not the result of a command: it is not text; if it is still encrypted"),
         (["key.hex"], "this is not the result of a command"),
         (["none"], "there is no file none"),
         (["tmp"], "is a folder"),

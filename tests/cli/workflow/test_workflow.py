@@ -18,7 +18,7 @@ from workspaces import PATHS, Workspace
 
 from connectors.workflow.documents.kinds import DatasetDocument
 from connectors.workflow.documents.runtime import runtime_configs
-from connectors.workflow.store.folder import Store
+from connectors.workflow.store.folder import FolderStore
 from connectors.workflow.trust.identities import Identities
 from connectors.workflow.trust.verification import Bundle, trust_digest, verify
 
@@ -261,16 +261,16 @@ def test_it_stops_where_somebody_declines(asked):
     assert text.startswith("Registry C declines (the purpose is not ours):")
     exchange(*asked.values())
     for workspace in asked.values():
-        stops(workspace, "the request was declined: 'Registry C': the purpose is not ours")
+        stops(workspace, "the request was declined by 'Registry C': the purpose is not ours")
     message = asked["lab"].mistake("workflow", "approve", NAME, "--yes")
-    assert message == "the request was declined: 'Registry C': the purpose is not ours; nothing was signed"
+    assert message == "the request was declined by 'Registry C': the purpose is not ours; nothing was signed"
     assert asked["clinic"].json("workflow", "tasks") == []
 
 
 def test_who_has_approved_can_still_decline_as_long_as_others_have_not_decided(asked):
     asked["clinic"].run("workflow", "approve", NAME, "--yes")
     asked["clinic"].run("workflow", "decline", NAME, "--reason", "too soon", "--yes")
-    stops(asked["clinic"], "declined: 'Clinic A': too soon")
+    stops(asked["clinic"], "declined by 'Clinic A': too soon")
 
 
 def test_it_stops_where_the_time_is_over(filled):
@@ -281,7 +281,7 @@ def test_it_stops_where_the_time_is_over(filled):
     while filled["clinic"].json("workflow", "status", NAME)["state"] == "pending" and time.monotonic() < end:
         time.sleep(0.2)
     for workspace in filled.values():
-        stops(workspace, f"expired on {expires} before 'Clinic A', 'Lab B', 'Registry C' had approved it")
+        stops(workspace, f"expired on {expires} before 'Clinic A', 'Lab B', 'Registry C' approved it")
     message = filled["clinic"].mistake("workflow", "approve", NAME, "--yes")
     assert "expired on" in message
     assert "nothing was signed" in message
@@ -294,10 +294,10 @@ def test_it_stops_where_an_approval_is_taken_back(approved):
         .startswith("the request is approved by 'Clinic A', 'Lab B', 'Registry C'; nothing was signed")
     )
     approved["clinic"].run("workflow", "revoke", NAME, "--reason", "patients have withdrawn", "--yes")
-    stops(approved["clinic"], "the request was revoked: 'Clinic A': patients have withdrawn")
+    stops(approved["clinic"], "the request was revoked by 'Clinic A': patients have withdrawn")
     exchange(*approved.values())
     for workspace in approved.values():
-        stops(workspace, "the request was revoked: 'Clinic A': patients have withdrawn")
+        stops(workspace, "the request was revoked by 'Clinic A': patients have withdrawn")
     assert "revoked" in approved["lab"].mistake("workflow", "revoke", NAME, "--reason", "x", "--yes")
 
 
@@ -344,8 +344,8 @@ def test_approval_of_another_request_or_by_another_key_is_not_taken(approved):
     members["decisions"][1]["signatures"] = first
     (approved["clinic"].folder / "edited.json").write_text(json.dumps(members, separators=(",", ":"), sort_keys=True))
     message = approved["clinic"].mistake("workflow", "import", "edited.json")
-    assert "what is said to come from " in message
-    assert "it is signed with a key that is not theirs" in message
+    assert "has no valid signature" in message
+    assert " is not theirs" in message
 
 
 def test_request_in_the_name_of_somebody_who_has_not_asked_is_not_taken(asked):
@@ -381,7 +381,7 @@ def test_request_without_its_submission_is_named_and_keeps_nobody_from_the_other
     (submission,) = (clinic.folder / "store" / "said" / second).iterdir()
     submission.rename(clinic.folder / "away.json")
     path = f"store/documents/{second[:2]}/{second[:12]}….json"
-    problem = f"{path}: it says that 'Clinic A' asks, who has not signed that here; import what they have exported"
+    problem = f"{path}: it names 'Clinic A' as the requester, whose signed submission is missing here; import what they have exported"
     for verb in (("approve",), ("decline", "--reason", "x"), ("status",), ("identifiers",), ("export",)):
         yes = ["--yes"] if verb[0] in ("approve", "decline") else []
         assert clinic.mistake("workflow", verb[0], second, *verb[1:], *yes).startswith(problem)
@@ -432,8 +432,9 @@ def test_people_who_are_not_trusted_are_not_signed_with(asked):
     clinic.run("identity", "distrust", digest)
     for words in (("approve", NAME, "--yes"), ("status", NAME), ("identifiers", NAME)):
         message = clinic.mistake("workflow", *words)
-        assert message.startswith(f"not among the parties that you trust: 'Registry C' ({digest[:12]}); compare")
-    assert "they say nothing yet: not among the parties that you trust" in clinic.run("workflow", "show", NAME)
+        assert message.startswith(f"'Registry C' ({digest[:12]}…) is not among the trusted parties; compare")
+    shown = clinic.run("workflow", "show", NAME)
+    assert f"they say nothing yet: 'Registry C' ({digest}) is not among the trusted parties" in shown
     assert clinic.json("workflow", "show", NAME)["state"] is None
     (task,) = clinic.json("workflow", "tasks")
     assert task["state"] == "with a party that you do not trust"
@@ -442,7 +443,7 @@ def test_people_who_are_not_trusted_are_not_signed_with(asked):
     clinic.run("identity", "distrust", digest)
     clinic.run("workflow", "decline", NAME, "--reason", "I do not know the registry", "--yes")
     clinic.run("identity", "trust", digest, "--yes")
-    stops(clinic, "declined: 'Clinic A': I do not know the registry")
+    stops(clinic, "declined by 'Clinic A': I do not know the registry")
     assert clinic.mistake("identity", "distrust", "00" * 32).startswith("no such party is on the list")
 
 
@@ -514,7 +515,7 @@ def test_dataset_that_breaks_a_rule_is_not_kept(people, words, message):
     found = clinic.mistake("workflow", "dataset", "x", *rest, *words)
     assert message in found
     assert "5EC2E7" not in found
-    assert list(Store(str(clinic.folder / "store")).documents(DatasetDocument)) == []
+    assert list(FolderStore(str(clinic.folder / "store")).documents(DatasetDocument)) == []
     assert not (clinic.folder / "identities" / "clinic" / "credentials").exists()
 
 

@@ -343,7 +343,7 @@ MISTAKES: list[Mistake] = [
         FILE,
         FOLDER,
         {"encryption": {"key": KEY, "format": "gcm"}},
-        'the format gcm cannot bind the names of a folder\'s objects, so the storage could exchange them; use cobblestone-256, or say "bind": "none" in the encryption',
+        'the format gcm cannot bind the names of a folder\'s objects, so the storage could swap them; use cobblestone-256, or set "bind": "none" in the encryption',
     ),
     member(FILE, PLACE, {"layout": "Folder"}, "credentials.layout: 'object' or 'folder' is expected"),
     member(FILE, PLACE, {"layout": True}, "credentials.layout: 'object' or 'folder' is expected"),

@@ -1,4 +1,4 @@
-"""docs/mistakes.md: the tables of mistakes, for those who have made one."""
+"""Writes docs/mistakes.md: tables of common mistakes and their error messages."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ WRITE = "CONNECTORS_WRITE_MISTAKES"
 """The environment variable under which the test writes the page."""
 
 TABLES: dict[str, list[Mistake]] = {
-    "Keys, encryption, and documents in general": core.MISTAKES,
-    "URLs, presigned and open": https.MISTAKES,
+    "Keys, encryption and credentials documents": core.MISTAKES,
+    "Presigned and public URLs": https.MISTAKES,
     "S3": s3.MISTAKES,
     "Azure": azure.MISTAKES,
     "Google Cloud Storage": gcs.MISTAKES,
     "SFTP": sftp.MISTAKES,
     "Commands and key files": commands.MISTAKES,
 }
-_HEAD = """# Mistakes, and what is said about them
+_HEAD = """# Common mistakes and their error messages
 
-What people type wrong, and what `connectors dataset check`, the other commands and the SDK say then. Nothing that may be
-secret is repeated. Long texts are cut here: …
+These are mistakes that people make, and the messages that `connectors dataset check`, the other commands and the SDK give
+for them. Messages never repeat what may be secret. Long texts are shortened here with …
 """
 
 
@@ -40,7 +40,7 @@ def _code(text: str) -> str:
 
 def _prose(text: str | None) -> str:
     if text is None:
-        return "taken"
+        return "accepted"
     return text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_")
 
 
@@ -49,5 +49,5 @@ def written() -> str:
     parts = [_HEAD]
     for title, table in TABLES.items():
         rows = "".join(f"| {_code(one.typed)} | {_prose(one.message)} |\n" for one in table)
-        parts.append(f"\n## {title}\n\n| what you typed | what it says |\n|---|---|\n{rows}")
+        parts.append(f"\n## {title}\n\n| you type | the message |\n|---|---|\n{rows}")
     return "".join(parts)

@@ -19,7 +19,7 @@ from connectors.cli.workflow import review
 from connectors.errors import ConfigError, InvalidDocument, NotApproved, ObjectExists
 from connectors.workflow.documents.kinds import Connected, DatasetDocument, Workflow
 from connectors.workflow.documents.requests import make_request
-from connectors.workflow.store.folder import Store
+from connectors.workflow.store.folder import FolderStore
 from connectors.workflow.store.transfer import receive
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def test_what_cannot_be_read_is_named(files, tmp_path):
 def test_request_in_the_store_is_found_by_its_name(files, tmp_path, monkeypatch):
     monkeypatch.delenv("CONNECTORS_STORE", raising=False)
     monkeypatch.chdir(tmp_path)
-    store = Store(str(tmp_path / "store"))
+    store = FolderStore(str(tmp_path / "store"))
     receive(store, (files / "old").read_bytes())
     digest = approved()[1].request.digest
     for what in ("Patient conditions", digest[:8]):
@@ -162,7 +162,7 @@ def test_a_forged_approval_is_not_drawn(tmp_path):
     told, bundle, _ = approved()
     forged = decided(bundle.request, told.receiver, signer=told.lab.signer)
     (tmp_path / "forged").write_bytes(bundle_of(bundle.request, forged).to_bytes())
-    with pytest.raises(NotApproved, match="what is said to come from 'Registry C' does not"):
+    with pytest.raises(NotApproved, match="in the name of 'Registry C' has no valid signature"):
         run("picture", tmp_path / "forged")
 
 

@@ -1,0 +1,55 @@
+"""Fetch ranges of an object in order, several at once, where that is faster than one after the other."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from connectors.streams.executor import begin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
+
+__all__ = ["AT_ONCE", "came_from_memory", "fetch_in_order"]
+
+AT_ONCE = 3
+"""Ranges that are fetched at once, at first."""
+FASTEST = 40e9
+"""Bytes a second that nothing brings which has to be copied first."""
+
+
+def came_from_memory(size: int, seconds: float) -> bool:
+    """Tell whether `size` bytes came so quickly that they were in memory already: to fetch those ahead costs time."""
+    return size >= FASTEST * seconds
+
+
+def fetch_in_order(
+    fetch: Callable[[int, int], memoryview], spans: Iterable[tuple[int, int]], at_once: int
+) -> Iterator[memoryview]:
+    """Yield what `fetch` gives for each span, while up to `at_once` threads fetch those after it.
+
+    The first ones are fetched by the caller: a single range is no work for a thread, nor are bytes in memory.
+    """
+    spans = iter(spans)
+    at_hand = at_once == 0
+    for number, span in enumerate(spans):
+        start = time.perf_counter()
+        fetched = fetch(*span)
+        at_hand = at_hand or came_from_memory(len(fetched), time.perf_counter() - start)
+        yield fetched
+        if number and not at_hand:
+            break
+    threads = ThreadPoolExecutor(at_once or 1, "connectors-ahead")
+    coming: deque[Future[memoryview]] = deque()
+    try:
+        for span in spans:
+            coming.append(begin(threads, fetch, *span))
+            if len(coming) > at_once:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)

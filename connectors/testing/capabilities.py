@@ -1,0 +1,137 @@
+"""What a backend promises of its sources, its sinks and the expiry of its credentials, as tests."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from connectors.errors import CredentialsExpired, ObjectExists
+from connectors.storage.adapters import open_sink, open_source
+from connectors.streams import FillsBuffers, RenewableSink
+from connectors.testing.tools import CHUNK, MIB, Contract, plain, resolved
+
+if TYPE_CHECKING:
+    from connectors._fsspec import AbstractFileSystem
+    from connectors.streams import Sink
+    from connectors.testing.store import Connection, Store
+
+__all__ = ["CapabilityContract"]
+
+SIZE = 2 * MIB + 17
+RANGES = [(0, 1), (0, SIZE), (CHUNK + 3, MIB), (SIZE - 5, SIZE), (SIZE - 5, SIZE + 100), (SIZE, SIZE + 10)]
+
+
+def connect(connection: Connection) -> tuple[AbstractFileSystem, str]:
+    """Return the backend's own filesystem, of sealed bytes, and the path of the object."""
+    backend, credentials = resolved(connection)
+    return backend.connect(connection.location, credentials)
+
+
+def put(sink: Sink, data: bytes) -> None:
+    """Make an object of `data`, or nothing."""
+    try:
+        sink.write(memoryview(data))
+        sink.commit()
+    except BaseException:
+        sink.discard()
+        raise
+
+
+def expired_sink(store: Store, name: str) -> tuple[AbstractFileSystem, RenewableSink] | None:
+    """Return a sink whose credentials have expired, and its filesystem; None if there is none that can be renewed."""
+    expired = store.expired(name, write=True)
+    if expired is None:
+        return None
+    fs, path = connect(expired)
+    try:
+        sink = open_sink(fs, path, exclusive=False)
+    except CredentialsExpired:  # a sink that can be renewed asks later
+        return None
+    if isinstance(sink, RenewableSink):
+        return fs, sink
+    sink.discard()
+    return None
+
+
+class CapabilityContract(Contract):
+    """What a backend promises of its sources, its sinks and the expiry of its credentials.
+
+    What only some sources and sinks can do is tested of those that declare it: see `FillsBuffers` and `RenewableSink`.
+    """
+
+    def test_a_source_is_short_only_at_the_object_s_end(self, store: Store, name: str) -> None:
+        store.put(name, data := plain(SIZE))
+        with closing(open_source(*connect(store.connection(name)))) as source:
+            assert source.size == SIZE
+            for start, stop in RANGES:
+                assert bytes(source.read_range(start, stop)) == data[start:stop]
+
+    def test_a_source_fills_buffers_exactly(self, store: Store, name: str) -> None:
+        store.put(name, data := plain(SIZE))
+        with closing(open_source(*connect(store.connection(name)))) as source:
+            if not isinstance(source, FillsBuffers):
+                return
+            for start, stop in RANGES:
+                buffer = bytearray(stop - start)
+                size = source.read_into(start, memoryview(buffer))
+                assert bytes(buffer[:size]) == data[start:stop]
+
+    def test_an_exclusive_sink_replaces_nothing(self, store: Store, name: str) -> None:
+        store.put(name, b"what stood there")
+        fs, path = connect(store.connection(name, write=True))
+        with pytest.raises(ObjectExists):
+            put(open_sink(fs, path, exclusive=True), b"other")
+        assert store.get(name) == b"what stood there"
+        assert store.unfinished() == []
+        put(open_sink(fs, path, exclusive=False), b"other")
+        assert store.get(name) == b"other"
+
+    def test_an_object_that_appears_before_an_exclusive_commit_stays(self, store: Store, name: str) -> None:
+        fs, path = connect(store.connection(name, write=True))
+        sink = open_sink(fs, path, exclusive=True)
+        sink.write(memoryview(b"late"))
+        store.put(name, b"first")
+        with pytest.raises(ObjectExists):
+            sink.commit()
+        sink.discard()
+        sink.discard()
+        assert store.get(name) == b"first"
+        assert store.unfinished() == []
+
+    def test_a_renewable_sink_goes_on_with_renewed_credentials(self, store: Store, name: str) -> None:
+        found = expired_sink(store, name)
+        if found is None:
+            return
+        fs, sink = found
+        asked = []
+
+        def renew(before: AbstractFileSystem) -> AbstractFileSystem:
+            asked.append(before)
+            return connect(store.connection(name, write=True))[0]
+
+        sink.renew_by(renew)
+        put(sink, b"renewed")
+        assert asked == [fs]
+        assert store.get(name) == b"renewed"
+
+    def test_a_renewable_sink_without_renewed_credentials_fails(self, store: Store, name: str) -> None:
+        found = expired_sink(store, name)
+        if found is None:
+            return
+        found[1].renew_by(lambda before: before)
+        with pytest.raises(CredentialsExpired):
+            put(found[1], b"x")
+        assert store.get(name) is None
+
+    def test_credentials_tell_when_they_expire(self, store: Store, name: str) -> None:
+        now, expired = datetime.now(UTC), store.expired(name)
+        given = [(store.connection(name), False), (store.connection(name, write=True), False)]
+        for connection, over in [*given, (expired, True)] if expired else given:
+            ends = resolved(connection)[1].expires_at
+            assert ends is None or ends.utcoffset() == timedelta(0)
+            if connection.expires:
+                assert ends is not None
+                assert (ends <= now) == over

@@ -1,0 +1,105 @@
+"""The capabilities of filesystems, sources and sinks are found by what they declare, at no cost."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from connectors.errors import CredentialsExpired
+from connectors.storage.adapters import RangeSource, SpoolSink, open_sink, open_source, renewed_source
+from connectors.storage.capabilities import OpensSinks, OpensSources
+from connectors.streams import FileSource, FillsBuffers, PathSink, RenewableSink
+from connectors.streams.sources import fill, fill_exactly
+
+DATA = bytes(range(256))
+
+
+class Ranges:
+    """A source that has no more than a source must have."""
+
+    size = len(DATA)
+
+    def __init__(self, *, expired=False):
+        self.expired = expired
+
+    def read_range(self, start, stop):
+        if self.expired:
+            message = "over"
+            raise CredentialsExpired(message)
+        return DATA[start:stop]
+
+    def close(self):
+        pass
+
+
+class Filler(Ranges):
+    @property
+    def size(self):
+        pytest.fail("a request for the size was made")
+
+    def read_into(self, start, buffer):
+        data = self.read_range(start, start + len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class Storage(MemoryFileSystem):
+    cachable = False
+
+    def open_source(self, path):
+        return Filler()
+
+    def open_sink(self, path, *, exclusive=False):
+        return path, exclusive
+
+
+def test_a_filesystem_s_own_source_and_sink_are_used():
+    fs = Storage()
+    assert isinstance(fs, OpensSources)
+    assert isinstance(fs, OpensSinks)
+    assert isinstance(open_source(fs, "/ward"), Filler)
+    assert open_sink(fs, "/ward", exclusive=True) == ("/ward", True)
+
+
+def test_any_other_filesystem_is_read_by_ranges_and_spooled():
+    fs = MemoryFileSystem()
+    assert not isinstance(fs, OpensSources)
+    assert not isinstance(fs, OpensSinks)
+    fs.pipe_file("/test-capabilities", DATA)
+    assert isinstance(open_source(fs, "/test-capabilities"), RangeSource)
+    sink = open_sink(fs, "/test-capabilities", exclusive=False)
+    assert isinstance(sink, SpoolSink)
+    sink.discard()
+
+
+def test_a_source_that_fills_buffers_is_told_without_its_size():
+    buffer = bytearray(10)
+    assert isinstance(Filler(), FillsBuffers)
+    assert isinstance(FileSource(io.BytesIO(DATA)), FillsBuffers)
+    assert not isinstance(Ranges(), FillsBuffers)
+    assert fill_exactly(Filler(), 5, memoryview(buffer)).obj is buffer
+    assert buffer == DATA[5:15]
+
+
+@pytest.mark.parametrize("source", [Ranges(), Filler()])
+def test_a_buffer_is_filled_from_any_source(source):
+    buffer = bytearray(10)
+    assert fill(source, 250, memoryview(buffer)) == 6
+    assert buffer == DATA[250:] + bytes(4)
+
+
+def test_a_renewed_source_fills_buffers_if_the_first_one_does():
+    assert not isinstance(renewed_source(Ranges(), lambda: None), FillsBuffers)
+    source = renewed_source(Filler(expired=True), Ranges)  # the renewed one does not
+    buffer = bytearray(10)
+    assert isinstance(source, FillsBuffers)
+    assert source.read_into(5, memoryview(buffer)) == 10
+    assert buffer == DATA[5:15]
+
+
+def test_a_local_sink_has_no_credentials_to_renew(tmp_path):
+    sink = PathSink(tmp_path / "object")
+    assert not isinstance(sink, RenewableSink)
+    sink.discard()
