@@ -170,9 +170,9 @@ def test_ambient_credentials_sign_only_when_asked_for(home, moto):
 @pytest.mark.parametrize(
     ("words", "rule"),
     [
-        ((LOCATION, "--method", "DELETE", "--ambient"), "--method is GET (or download) or PUT (or upload)"),
+        ((LOCATION, "--method", "DELETE", "--ambient"), "--method must be GET (or download) or PUT (or upload)"),
         ((LOCATION, "--credentials", "owner.json", "--ambient"), "exclude each other"),
-        ((LOCATION, "--credentials", "owner.json", "--profile", "x"), "--profile goes with --ambient"),
+        ((LOCATION, "--credentials", "owner.json", "--profile", "x"), "--profile needs --ambient"),
         ((LOCATION, "--credentials", "owner.json", "--out", "x"), "needs the key: -K FILE"),
         ((LOCATION, "--credentials", "owner.json", "--context", "x"), "needs -K FILE"),
         ((LOCATION, "--credentials", "owner.json", "--url", "--json"), "--url prints the URL alone"),
@@ -203,7 +203,7 @@ def test_document_that_is_there_stays_unless_forced(home):
     words = ("presign", LOCATION, "--credentials", "owner.json", "-K", "key.hex", "-out", "c.json")
     assert connectors(*words, cwd=home).code == 0
     first = (home / "c.json").read_bytes()
-    assert "exists already and stays as it is" in connectors(*words, cwd=home).error()
+    assert "already exists and was not changed" in connectors(*words, cwd=home).error()
     assert (home / "c.json").read_bytes() == first
     assert connectors(*words, "--expires", "60", "--force", cwd=home).code == 0
     assert (home / "c.json").read_bytes() != first
