@@ -155,7 +155,7 @@ def test_json_is_pure_and_holds_no_secret_that_went_into_a_file(home):
 def test_ambient_credentials_sign_only_when_asked_for(home, moto):
     ambient = {"AWS_ACCESS_KEY_ID": "AKIDAMBIENT", "AWS_SECRET_ACCESS_KEY": "5EC2E7", "AWS_SESSION_TOKEN": "t0ken"}
     words = ("presign", LOCATION, "--endpoint-url", moto.endpoint, "--region", "us-east-1")
-    assert "say who signs" in connectors(*words, cwd=home, **ambient).error()
+    assert "name the credentials to sign with" in connectors(*words, cwd=home, **ambient).error()
     done = connectors(*words, "--ambient", cwd=home, **ambient)
     assert done.code == 0
     assert "signed with temporary credentials" in facts(done.text)["note"]
@@ -174,9 +174,9 @@ def test_ambient_credentials_sign_only_when_asked_for(home, moto):
         ((LOCATION, "--credentials", "owner.json", "--ambient"), "exclude each other"),
         ((LOCATION, "--credentials", "owner.json", "--profile", "x"), "--profile needs --ambient"),
         ((LOCATION, "--credentials", "owner.json", "--out", "x"), "needs the key: -K FILE"),
-        ((LOCATION, "--credentials", "owner.json", "--context", "x"), "needs -K FILE"),
-        ((LOCATION, "--credentials", "owner.json", "--url", "--json"), "--url prints the URL alone"),
-        ((LOCATION, "--credentials", "owner.json", "--force"), "none is named"),
+        ((LOCATION, "--credentials", "owner.json", "--context", "x"), "needs the key: -K FILE"),
+        ((LOCATION, "--credentials", "owner.json", "--url", "--json"), "--url cannot be combined with"),
+        ((LOCATION, "--credentials", "owner.json", "--force"), "--force needs --out FILE"),
         ((LOCATION, "--credentials", "-", "-K", "-"), "cannot both come from standard input"),
         ((LOCATION, "--credentials", "owner.json", "--expires", "0"), "--expires"),
         ((LOCATION, "--credentials", "owner.json", "--expires", "9999999"), "604800"),

@@ -234,7 +234,7 @@ def test_status_says_who_has_said_what(asked):
         "Lab B": "approved",
         "Registry C": "has not decided",
     }
-    assert asked["lab"].mistake("workflow", "approve", NAME, "--yes").startswith("'Lab B' has approved it already")
+    assert asked["lab"].mistake("workflow", "approve", NAME, "--yes").startswith("'Lab B' has already approved it")
 
 
 # The ways it stops
@@ -385,7 +385,7 @@ def test_request_without_its_submission_is_named_and_keeps_nobody_from_the_other
     for verb in (("approve",), ("decline", "--reason", "x"), ("status",), ("identifiers",), ("export",)):
         yes = ["--yes"] if verb[0] in ("approve", "decline") else []
         assert clinic.mistake("workflow", verb[0], second, *verb[1:], *yes).startswith(problem)
-    assert "they say nothing yet: store/documents/" in clinic.run("workflow", "show", second)
+    assert "not verified: store/documents/" in clinic.run("workflow", "show", second)
     assert clinic.json("workflow", "show", second)["state"] is None
     done = clinic.call("workflow", "tasks", "--json")
     (task,) = json.loads(done.out)
@@ -420,7 +420,7 @@ def test_it_stops_where_a_place_is_not_filled(drafted):
     assert drafted["clinic"].json("workflow", "tasks") == []
     lines = drafted["lab"].run("workflow", "show", NAME).splitlines()
     assert lines[0] == "'Patient conditions', version 1, a draft at revision 6"
-    assert any("a dataset that 'Registry C' is to give: 'the most common conditions'" in line for line in lines)
+    assert any("a dataset that 'Registry C' will provide: 'the most common conditions'" in line for line in lines)
     message = drafted["lab"].mistake("workflow", "add", NAME, "result", "Conditions Data")
     assert "waits for what another party owns" in message
 
@@ -432,8 +432,8 @@ def test_people_who_are_not_trusted_are_not_signed_with(asked):
     clinic.run("identity", "distrust", digest)
     for words in (("approve", NAME, "--yes"), ("status", NAME), ("identifiers", NAME)):
         message = clinic.mistake("workflow", *words)
-        assert message.startswith(f"not among the parties that you trust: 'Registry C' ({digest[:12]}); compare")
-    assert "they say nothing yet: not among the parties that you trust" in clinic.run("workflow", "show", NAME)
+        assert message.startswith(f"you do not trust these parties: 'Registry C' ({digest[:12]}); compare")
+    assert "not verified: you do not trust these parties" in clinic.run("workflow", "show", NAME)
     assert clinic.json("workflow", "show", NAME)["state"] is None
     (task,) = clinic.json("workflow", "tasks")
     assert task["state"] == "has an untrusted party"
@@ -443,7 +443,7 @@ def test_people_who_are_not_trusted_are_not_signed_with(asked):
     clinic.run("workflow", "decline", NAME, "--reason", "I do not know the registry", "--yes")
     clinic.run("identity", "trust", digest, "--yes")
     stops(clinic, "declined: 'Clinic A': I do not know the registry")
-    assert clinic.mistake("identity", "distrust", "00" * 32).startswith("no such party is on the list")
+    assert clinic.mistake("identity", "distrust", "00" * 32).startswith("you do not trust a party with this digest")
 
 
 def test_who_owns_nothing_in_it_has_nothing_to_say(asked):
@@ -498,7 +498,7 @@ def test_dataset_tells_what_it_is_and_takes_what_a_person_wrote_of_it(people):
         (["--direction", "sideways"], "direction: Input should be 'input', 'output' or 'both'"),
         (["--label", "x"], "--label expects NAME=VALUE, each name once"),
         (["--label", "x=1", "--label", "x=2"], "--label expects NAME=VALUE, each name once"),
-        (["--long-description", "http://x.example/about.md"], "that needs https://"),
+        (["--long-description", "http://x.example/about.md"], "use https://"),
         (["--long-description", "nowhere.md"], "there is no long description 'nowhere.md'"),
         (["--credentials", "nowhere.json"], "there is no credentials document"),
         (["--location", "https://clinic.example/c?sig=5EC2E7"], "location"),
@@ -608,7 +608,7 @@ def test_draft_and_request_of_one_name_are_told_apart(approved):
     lab = approved["lab"]
     lab.run("workflow", "clone", NAME)
     for verb in ("show", "export"):
-        assert "--draft for the one" in lab.mistake("workflow", verb, NAME)
+        assert "--draft for the draft" in lab.mistake("workflow", verb, NAME)
     assert lab.json("workflow", "show", NAME, "--draft")["version"] == 2
     assert lab.json("workflow", "status", NAME)["version"] == 1
     lab.run("workflow", "submit", NAME, "--yes")
@@ -689,7 +689,7 @@ def test_party_is_trusted_by_a_file_or_its_whole_digest(people):
     digest = people["lab"].json("identity", "show")["digest"]
     assert "there is no file" in clinic.mistake("identity", "trust", digest[:12], "--yes")
     assert [one["new"] for one in clinic.json("identity", "trust", digest, "../lab.json", "--yes")] == [False, False]
-    assert "there is no terminal to ask on; --yes" in clinic.call("identity", "trust", digest).err
+    assert "confirmation needs a terminal; --yes" in clinic.call("identity", "trust", digest).err
     (clinic.folder / "no-party.json").write_text("{}")
     assert "this is no party" in clinic.mistake("identity", "trust", "no-party.json", "--yes")
 
@@ -698,7 +698,9 @@ def test_as_names_one_of_several_identities(asked):
     clinic = asked["clinic"]
     clinic.run("identity", "new", "other", "--contact", "o", "--unencrypted")
     assert "say as whom: --as NAME, one of clinic, other" in clinic.mistake("workflow", "approve", NAME, "--yes")
-    assert "'other' is not asked" in clinic.mistake("workflow", "approve", NAME, "--as", "other", "--yes")
+    assert "'other' owns nothing in the workflow" in clinic.mistake(
+        "workflow", "approve", NAME, "--as", "other", "--yes"
+    )
     clinic.run("workflow", "approve", NAME, "--as", "clinic", "--yes")
 
 
@@ -808,12 +810,12 @@ def test_who_asks_confirms_it_and_anything_but_yes_leaves_the_draft(filled):
     assert shown.index("Lab B asks for:") < shown.index("what reaches whom") < shown.index("Sign this as Lab B? [y/N]")
     assert "not confirmed; nothing was changed" in shown
     assert files(lab) == before
-    assert "there is no terminal to ask on" in lab.call("workflow", "submit", NAME).err
+    assert "confirmation needs a terminal" in lab.call("workflow", "submit", NAME).err
     assert files(lab) == before
     code, shown = at_terminal(lab.folder, ["y"], "workflow", "submit", NAME)
     assert code == 0, shown
     assert "Signed. The approvers are " in shown
-    assert "You are among them, and have not approved yet. Give them the request: " in shown
+    assert "You are one of them, and have not approved yet. Send them the request: " in shown
     assert lab.json("workflow", "status", NAME)["state"] == "pending"
 
 

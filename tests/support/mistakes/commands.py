@@ -83,7 +83,7 @@ MISTAKES: list[Mistake] = [
     command("encrypt -K clinic.key plain sealed", "there is no key file 'clinic.key'"),
     command(
         f"encrypt -K {KEY} plain sealed",
-        "name the file that holds the key, not the key itself: it is in this machine's process list and in your shell's history now, so make a new one (there is no such key file)",
+        "name the file that holds the key, not the key itself: it is now in this machine's process list and your shell's history, so make a new one (there is no such key file)",
         secrets=(KEY,),
     ),
     command(
@@ -114,7 +114,7 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "encrypt -K key.hex plain sealed --format AES",
-        "unknown format 'AES'; known are auto, cobblestone-256, tink-gcm-hkdf, gcm",
+        "unknown format 'AES'; the formats are auto, cobblestone-256, tink-gcm-hkdf, gcm",
     ),
     command(
         "encrypt -K key.hex plain sealed --segment-size 1048576",
@@ -152,7 +152,7 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "dataset new app input conditions --location file:///data/x --credentials credentials.json",
-        "app/input/conditions/dataset already exists and was not changed; --force replaces it",
+        "app/input/conditions/dataset exists already and stays as it is; --force replaces it",
     ),
     command(
         "dataset new app input a/b --location file:///data/x --credentials credentials.json",
@@ -179,10 +179,10 @@ MISTAKES: list[Mistake] = [
         "dataset new app input x --location file:///data/x --credentials key.hex",
         "the credentials are not a document we can read: they are not JSON, which begins with a brace: {",
     ),
-    command("ls input", "'input' is no dataset; they are called dataset://PORT/NAME, and `connectors ls` lists them"),
+    command("ls input", "'input' is not a dataset's URL, dataset://PORT/NAME; `connectors ls` lists the datasets"),
     command(
         "ls dataset:/input",
-        "'dataset:/input' is no dataset; they are called dataset://PORT/NAME, and `connectors ls` lists them",
+        "'dataset:/input' is not a dataset's URL, dataset://PORT/NAME; `connectors ls` lists the datasets",
     ),
     command(
         "ls dataset://inputs",
@@ -194,7 +194,7 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "cat input/conditions",
-        "'input/conditions' is no dataset; they are called dataset://PORT/NAME, and `connectors ls` lists them",
+        "'input/conditions' is not a dataset's URL, dataset://PORT/NAME; `connectors ls` lists the datasets",
     ),
     command("cat dataset://input", "dataset://input is a folder; name an object, as in dataset://port/object"),
     command(
@@ -208,11 +208,11 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "cp plain copy",
-        "one of SRC and DST is a dataset, dataset://PORT/NAME; for two local files there is `cp` (see connectors cp --help)",
+        "SRC or DST must be a dataset, dataset://PORT/NAME; use `cp` for two local files (see connectors cp --help)",
     ),
     command(
         "cp s3://clinic/x copy",
-        "one of SRC and DST is a dataset, dataset://PORT/NAME; make s3://clinic/x one: connectors dataset new (see connectors cp --help)",
+        "SRC or DST must be a dataset, dataset://PORT/NAME; add s3://clinic/x as one: connectors dataset new (see connectors cp --help)",
     ),
     command(
         "cp plain dataset:/output/result",
@@ -286,7 +286,7 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "manifest input/wards",
-        "'input/wards' is no dataset; they are called dataset://PORT/NAME, and `connectors ls` lists them (see connectors manifest --help)",
+        "'input/wards' is not a dataset's URL, dataset://PORT/NAME; `connectors ls` lists the datasets (see connectors manifest --help)",
     ),
     command("schema aws", "no backend 'aws' is installed; installed are azure, file, gcs, https, memory, s3, sftp"),
 ]

@@ -130,10 +130,10 @@ def test_what_cannot_be_read_is_named(files, tmp_path):
     (tmp_path / "odd").write_bytes(b"{}")
     for words, error, message in (
         (("reach", tmp_path / "none"), ConfigError, "there is no file '.*none'"),
-        (("reach", tmp_path), ConfigError, "is a folder where the file was expected"),
+        (("reach", tmp_path), ConfigError, "the file '.*' is a folder"),
         (("reach", tmp_path / "odd"), InvalidDocument, "odd': this is no bundle"),
         (("diff", "-", "-"), UsageMistake, "only one"),
-        (("picture", files / "old", "--force"), UsageMistake, "none is named"),
+        (("picture", files / "old", "--force"), UsageMistake, "--force needs --out FILE"),
     ):
         with pytest.raises(error, match=message):
             run(*words)
