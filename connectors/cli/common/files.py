@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from connectors.streams.sources import BinaryFile
 
-__all__ = ["readable", "shown", "writable"]
+__all__ = ["readable", "writable"]
 
 
 @contextlib.contextmanager
@@ -50,11 +50,6 @@ def writable(path: str) -> Iterator[str | BinaryFile]:
     else:
         # A rename would replace a link; as `cp` does, write the file that it points to.
         yield os.path.realpath(path) if os.path.islink(path) else path
-
-
-def shown(path: str) -> str:
-    """Return a place as messages call it."""
-    return {"-": "standard input or output"}.get(path, path)
 
 
 def _is_special(path: str) -> bool:

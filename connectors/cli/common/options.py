@@ -10,10 +10,12 @@ __all__ = ["AppConfigFolder", "AsJson", "Force", "example"]
 
 AppConfigFolder = Annotated[
     str | None,
-    typer.Option("--app-config", metavar="DIR", help="The app config; else $CONNECTORS_APP_CONFIG, or the enclave's."),
+    typer.Option(
+        "--app-config", metavar="DIR", help="The app config folder; default: $CONNECTORS_APP_CONFIG, or the enclave's."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 
 
 def example(*commands: str) -> str:

@@ -75,7 +75,7 @@ def decrypt(
     pin: Annotated[
         str | None,
         typer.Option(
-            "--pin", metavar="HEX", help="Accept only the sealing with this pin, as `connectors fingerprint` prints it."
+            "--pin", metavar="HEX", help="Accept only the version with this pin; see `connectors fingerprint`."
         ),
     ] = None,
 ) -> None:

@@ -195,18 +195,18 @@ def show(
 
 def _show_request(store: Store, request: Request, *, as_json: bool) -> None:
 
-    stands: dict[str, Any]
+    members: dict[str, Any]
     try:
         bundle = store.bundle(request)
         found = status_of(bundle, identities())
     except NotApproved as error:
-        stands = {"state": None, "problem": str(error)}
+        members = {"state": None, "problem": str(error)}
         lines = [f"approvals: not verified: {error}"]
     else:
-        stands = render.status_json(bundle, found)
+        members = render.status_json(bundle, found)
         lines = render.status_lines(bundle, found)
     if as_json:
-        console.print_json({"request": request.digest, **render.graph_json(request.graph), **stands})
+        console.print_json({"request": request.digest, **render.graph_json(request.graph), **members})
     else:
         print_lines([*render.request_lines(request), *lines])
 

@@ -237,7 +237,7 @@ def test_what_is_wrong_with_it_is_said(site, place, message):
 )  # fmt: skip
 def test_a_server_leads_to_no_other_scheme_and_to_no_other_host_in_the_clear(site, elsewhere):
     site.elsewhere = elsewhere
-    assert "its server leads elsewhere" in problem(f"{site.url}/away?sig=5EC2E7")
+    assert "its server redirects elsewhere" in problem(f"{site.url}/away?sig=5EC2E7")
     assert len(site.asked) == 1
 
 
@@ -249,7 +249,7 @@ def test_server_whose_certificate_is_trusted_is_asked_and_leads_no_further_than_
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert fetch_text(f"{secure.url}/moved", "long description") == TEXT
     # It could lead to what only this machine can see, and have that published.
-    assert "its server leads elsewhere" in problem(f"{secure.url}/away?sig=5EC2E7")
+    assert "its server redirects elsewhere" in problem(f"{secure.url}/away?sig=5EC2E7")
     assert site.asked == []
 
 
@@ -269,18 +269,18 @@ def test_nobody_there(site):
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("http://192.0.2.1/about.md?sig=5EC2E7", "needs https://"),
-        ("http://localhost.example/about.md", "needs https://"),
-        ("ftp://127.0.0.1/about.md", "needs https://"),
-        ("file:///etc/passwd", "a host is expected"),
-        ("https://me:5EC2E7@x.example/about.md", "without a user"),
+        ("http://192.0.2.1/about.md?sig=5EC2E7", "use https://"),
+        ("http://localhost.example/about.md", "use https://"),
+        ("ftp://127.0.0.1/about.md", "use https://"),
+        ("file:///etc/passwd", "it needs a host"),
+        ("https://me:5EC2E7@x.example/about.md", "and no user name"),
         ("https://x.example:port/about.md", "is not a URL"),
         ("https://[::1/about.md", "is not a URL"),
         ("https://x.example/a b", "is not a URL"),
         ("https://x.example/ä", "is not a URL"),
         ("https://x.example/a\r\nHost: y", "is not a URL"),
-        (f"https://{'x' * 70}.example/", "no host is called that"),
-        ("https:///about.md", "a host is expected"),
+        (f"https://{'x' * 70}.example/", "its host name is invalid"),
+        ("https:///about.md", "it needs a host"),
     ],
 )
 def test_what_is_not_asked_for(url, message):
