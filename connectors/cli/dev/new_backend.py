@@ -1,4 +1,4 @@
-"""``connectors new-backend``: the beginnings of a plugin, whose tests pass from the start."""
+"""``connectors new-backend``: create the skeleton of a backend plugin, whose tests pass."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def register(app: typer.Typer) -> None:
 
 
 def new_backend(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, which is also the scheme of its locations.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The backend's name, also the scheme of its URLs.")],
 ) -> None:
-    """Begin a plugin for another storage, in a new folder.
+    """Create a plugin for another storage, in a new folder.
 
-    It works as it is, and its tests run the contract that every backend keeps: replace its parts by your storage's.
+    It works, and its tests run the contract of all backends. Replace its parts with those of your storage.
     """
     if not _NAME.fullmatch(name):
-        message = f"a backend's name has small letters and digits, a letter first, not {name!r}"
+        message = f"a backend's name consists of lower-case letters and digits and starts with a letter, not {name!r}"
         raise ConfigError(message)
     folder = f"enclave-connectors-{name}"
     if os.path.lexists(folder):
-        message = f"{folder} exists already and stays as it is"
+        message = f"{folder} already exists and was not changed"
         raise ObjectExists(message)
     write_folder(folder, _skeleton(name), private=False)
     console.note(f"Wrote {folder}. Try it: cd {folder}; pip install -e . --group test; pytest")

@@ -1,4 +1,4 @@
-"""Where bytes come from and go to on a command line: files, pipes, devices, and ``-``."""
+"""Input and output files of a command line: regular files, pipes, devices, and ``-``."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from connectors.streams.sources import BinaryFile
 
-__all__ = ["readable", "shown", "writable"]
+__all__ = ["readable", "writable"]
 
 
 @contextlib.contextmanager
 def readable(path: str) -> Iterator[str | BinaryFile]:
-    """Yield what to read from: a regular file's path as it is, an open file for anything else.
+    """Yield what to read: the path of a regular file, an open file for a pipe, a device or ``-``.
 
     Raises:
         ConfigError: it is a URL.
@@ -36,7 +36,7 @@ def readable(path: str) -> Iterator[str | BinaryFile]:
 
 @contextlib.contextmanager
 def writable(path: str) -> Iterator[str | BinaryFile]:
-    """Yield what to write to: a path where a whole file is to appear, an open file for pipes and devices.
+    """Yield where to write: the path of a regular file, an open file for a pipe, a device or ``-``.
 
     Raises:
         ConfigError: it is a URL.
@@ -44,17 +44,12 @@ def writable(path: str) -> Iterator[str | BinaryFile]:
     if path == "-":
         yield console.Stdout()
     elif _is_special(_local(path)):
-        # A rename would put a file in the place of the pipe or device.
+        # A rename would replace the pipe or device with a file.
         with open(path, "wb", buffering=0) as file:
             yield file
     else:
-        # Of a link, the file it points to is meant, as with `cp`; a rename would replace the link.
+        # A rename would replace a link; as `cp` does, write the file that it points to.
         yield os.path.realpath(path) if os.path.islink(path) else path
-
-
-def shown(path: str) -> str:
-    """Return a place as messages call it."""
-    return {"-": "standard input or output"}.get(path, path)
 
 
 def _is_special(path: str) -> bool:
@@ -63,6 +58,6 @@ def _is_special(path: str) -> bool:
 
 def _local(path: str) -> str:
     if "://" in path:
-        message = f"{redact_url(path)} is a URL, where a local file was expected; `connectors cp` copies datasets"
+        message = f"{redact_url(path)} is a URL, but a local file is expected; `connectors cp` copies datasets"
         raise ConfigError(message)
     return path

@@ -1,4 +1,4 @@
-"""``connectors ls``, ``cat`` and ``cp``: the datasets of an app config, plain, as files are handled."""
+"""``connectors ls``, ``cat`` and ``cp``: list, print and copy the datasets of an app config."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from connectors.app.protocol import DatasetFileSystem
 from connectors.cli.common import console
 from connectors.cli.common.exit_codes import CHECK_FAILED, TAMPERED, UsageMistake, printable
-from connectors.cli.common.io import readable, writable
+from connectors.cli.common.files import readable, writable
 from connectors.cli.common.options import AppConfigFolder, AsJson, example
 from connectors.errors import ConfigError, ConnectorError, IntegrityError
+from connectors.formats import Plain
 from connectors.secrets import redact_url
+from connectors.streams import SealedWriter, as_sink, copy_stream
+from connectors.streams.sources import open_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from connectors.app.protocol import DatasetFileSystem
     from connectors.streams.sources import BinaryFile
 
 __all__ = ["register"]
@@ -33,7 +36,6 @@ def register(app: typer.Typer) -> None:
 
 
 def _filesystem(app_config: str | None) -> DatasetFileSystem:
-    from connectors.app.protocol import DatasetFileSystem  # noqa: PLC0415 - loads pydantic and fsspec
 
     return DatasetFileSystem(app_config)
 
@@ -42,26 +44,28 @@ def _path(url: str) -> str:
     """Return the path of a dataset's URL.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: it is not one.
     """
     if not url.startswith(_PREFIX):
-        message = (
-            f"{redact_url(url)!r} is no dataset; they are called dataset://PORT/NAME, and `connectors ls` lists them"
-        )
+        message = f"{redact_url(url)!r} is not a dataset's URL, dataset://PORT/NAME; `connectors ls` lists the datasets"
         raise ConfigError(message)
     return url.removeprefix(_PREFIX).strip("/")
 
 
 def ls(
-    url: Annotated[str | None, typer.Argument(metavar="[URL]", help="dataset://PORT, or a dataset; else all.")] = None,
+    url: Annotated[
+        str | None, typer.Argument(metavar="[URL]", help="dataset://PORT, or a dataset; the default is all.")
+    ] = None,
     *,
-    long: Annotated[bool, typer.Option("-l", "--long", help="Also plain sizes, which ask the storage.")] = False,
+    long: Annotated[
+        bool, typer.Option("-l", "--long", help="Also show plain sizes, which opens each dataset.")
+    ] = False,
     app_config: AppConfigFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the datasets of an app config, or all that is in one that is a folder.
+    """List the datasets of an app config, or the objects of a folder dataset.
 
-    Among others, a dataset that is a folder ends in a slash.
+    A folder dataset ends in a slash.
     """
     files = _filesystem(app_config)
     start = _path(url or _PREFIX)
@@ -72,27 +76,27 @@ def ls(
         try:
             sizes[name] = None if name.endswith("/") else files.info(name)["size"]
         except ConnectorError as error:
-            # One dataset out of reach must not hide the others.
+            # One unreachable dataset must not hide the others.
             console.error(str(error))
             worst = max(worst, TAMPERED if isinstance(error, IntegrityError) else CHECK_FAILED)
             sizes[name] = None
     if as_json:
-        console.say_json([{"url": _PREFIX + name} | ({"size": sizes[name]} if long else {}) for name in names])
+        console.print_json([{"url": _PREFIX + name} | ({"size": sizes[name]} if long else {}) for name in names])
     else:
         width = max((len(str(size)) for size in sizes.values()), default=0)
         for name in names:
             unknown = "" if name.endswith("/") else "?"
             size = "" if not long else f"{unknown if sizes[name] is None else sizes[name]!s:>{width}}  "
-            console.say(f"{size}{_PREFIX}{printable(name)}")
+            console.print_line(f"{size}{_PREFIX}{printable(name)}")
     if worst:
         raise typer.Exit(worst)
 
 
 def _names(files: DatasetFileSystem, start: str) -> list[str]:
-    """Return what is listed from a path on: of folder datasets their own names, unless the path leads into one."""
+    """Return the names to list below a path: for a folder dataset its name, unless the path leads into it."""
     if "/" in start:
         port, name, *_ = start.split("/")
-        _ = files.app[port][name]  # which says what there is instead; an empty folder is no error
+        _ = files.app[port][name]  # raises if it does not exist; an empty folder is no error
         return list(files.find(start))
     ports = [start] if start else files.ls("", detail=False)
     entries = [entry for port in ports for entry in files.ls(port, detail=True)]
@@ -104,13 +108,11 @@ def cat(
     *,
     app_config: AppConfigFolder = None,
 ) -> None:
-    """Write a plain dataset to standard output.
+    """Decrypt a dataset to standard output.
 
-    Each part comes as it verifies. Look at the exit code before you use what came: 3 means that the rest was not what
-    its owner sealed.
+    Each part is written as soon as it is verified. Check the exit code before you use the output: 3 means that the rest
+    failed verification.
     """
-    from connectors.streams import copy_stream  # noqa: PLC0415 - loads the ciphers
-
     with _filesystem(app_config).open(_path(url), "rb") as source:
         target = console.Stdout()
         copy_stream(source, target)
@@ -123,20 +125,19 @@ def cp(
     *,
     app_config: AppConfigFolder = None,
 ) -> None:
-    """Copy to, from or between datasets. Local files are plain; datasets are sealed on the way.
+    """Copy to, from or between datasets. Local files are plain; datasets are encrypted and decrypted as needed.
 
-    The copy appears when all of it has arrived and verified, and not otherwise.
+    The copy appears only when it is complete and verified.
     """
     if not any(place.startswith(_PREFIX) for place in (source, target)):
         if any(place.startswith("dataset:") for place in (source, target)):
-            message = "a dataset is called dataset://PORT/NAME, with both slashes"
+            message = "a dataset's URL has two slashes: dataset://PORT/NAME"
             raise UsageMistake(message)
         odd = next((place for place in (source, target) if "://" in place), None)
-        message = "one of SRC and DST is a dataset, dataset://PORT/NAME; " + (
-            f"make {redact_url(odd)} one: connectors dataset new" if odd else "for two local files there is `cp`"
+        message = "SRC or DST must be a dataset, dataset://PORT/NAME; " + (
+            f"add {redact_url(odd)} as one: connectors dataset new" if odd else "use `cp` for two local files"
         )
         raise UsageMistake(message)
-    from connectors.streams import copy_stream  # noqa: PLC0415 - loads the ciphers
 
     files = _filesystem(app_config)
     with _reader(files, source) as reader, _writer(files, target) as writer, console.progress("copying") as callback:
@@ -145,7 +146,7 @@ def cp(
 
 @contextlib.contextmanager
 def _reader(files: DatasetFileSystem, place: str) -> Iterator[BinaryFile]:
-    """Yield a place's plain bytes."""
+    """Yield a file of a place's plain bytes."""
     if place.startswith(_PREFIX):
         with files.open(_path(place), "rb") as file:
             yield file
@@ -154,7 +155,6 @@ def _reader(files: DatasetFileSystem, place: str) -> Iterator[BinaryFile]:
         if not isinstance(opened, str):
             yield opened
             return
-        from connectors.streams.sources import open_local  # noqa: PLC0415
 
         with open_local(opened) as file:
             yield file
@@ -162,13 +162,11 @@ def _reader(files: DatasetFileSystem, place: str) -> Iterator[BinaryFile]:
 
 @contextlib.contextmanager
 def _writer(files: DatasetFileSystem, place: str) -> Iterator[BinaryFile]:
-    """Yield a file for plain bytes, which appears at the place if the block ends well."""
+    """Yield a file for plain bytes, which appears at the place if the block succeeds."""
     if place.startswith(_PREFIX):
         with files.open(_path(place), "wb") as file:
             yield file
         return
-    from connectors.formats import Plain  # noqa: PLC0415
-    from connectors.streams import SealedWriter, as_sink  # noqa: PLC0415
 
     with writable(place) as opened, SealedWriter(as_sink(opened), Plain()) as file:
         yield file
