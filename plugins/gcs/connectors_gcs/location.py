@@ -81,4 +81,4 @@ def _key_problem(key: str, *, whole_bucket: bool) -> str | None:
         size = len(key.encode())
     except UnicodeEncodeError:
         return "its key is not Unicode text"
-    return f"its key has {size} bytes; at most {MAX_KEY_SIZE} are allowed" if size > MAX_KEY_SIZE else None
+    return f"its key has {size} bytes; the limit is {MAX_KEY_SIZE}" if size > MAX_KEY_SIZE else None

@@ -50,7 +50,7 @@ def test_key_is_literal(location: str, bucket: str, key: str) -> None:
         ("gs://clinic/a\nb", "control characters"),
         ("gs://clinic/a\x00b", "control characters"),
         ("gs://clinic/\ud800", "not Unicode"),
-        ("gs://clinic/" + "ü" * 513, "1026 bytes; at most 1024"),
+        ("gs://clinic/" + "ü" * 513, "1026 bytes; the limit is 1024"),
     ],
 )
 def test_invalid_location_is_refused(location: str, problem: str) -> None:
