@@ -168,7 +168,7 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "dataset new app input x --location https://h.example/x?sig=5ec2e75ec2e7 --credentials credentials.json",
-        "the location 'https://h.example/x?…' has a query; leave only what stands before the '?', and put the rest, in base64, into the credentials' query_string",
+        "the location 'https://h.example/x?…' has a query; keep only the part before the '?', and put the rest, in base64, into the credentials' query_string",
         secrets=("5ec2e75ec2e7",),
     ),
     command(
