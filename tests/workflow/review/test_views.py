@@ -59,7 +59,7 @@ def test_diff_says_what_is_different(files):
     told = run("diff", files / "old", files / "new")
     lines = told.splitlines()
     assert lines[:2] == [
-        "Where data lies, and how it is protected",
+        "Data locations and protection",
         "  'result' ('Out\\u202eput'): location was 'https://registry.example/output.sealed', is 's3://elsewhere/x'",
     ]
     assert lines[2:4] == ["", "Descriptions"]
@@ -77,7 +77,7 @@ def test_diff_shows_as_much_as_anybody_reads(tmp_path, monkeypatch):
     for name, one in (("old", request), ("new", other)):
         (tmp_path / name).write_bytes(bundle_of(one).to_bytes())
     told = run("diff", tmp_path / "old", tmp_path / "new").splitlines()
-    assert told[0] == "What does not reach whom any more"
+    assert told[0] == "No longer reaches"
     monkeypatch.setattr(review, "SHOWN", 10)
     few = run("diff", tmp_path / "old", tmp_path / "new").splitlines()
     assert run("diff", tmp_path / "old", tmp_path / "new", "--all").splitlines() == told
