@@ -166,7 +166,7 @@ class DocumentStoreContract(DocumentsContract):
         other = make_request(request.graph.workflow, told.documents, told.clinic.party, created=NOW)
         store.put([*other.parsed.values(), other])
         store.say(other, decided(other, told.clinic))
-        with pytest.raises(NotApproved, match="it names 'Clinic A' as the requester, whose signed") as caught:
+        with pytest.raises(NotApproved, match="signed submission of its requester, 'Clinic A', is missing") as caught:
             store.bundle(other)
         assert other.digest in str(caught.value)
         assert store.bundle(request) == bundle_of(request)

@@ -207,7 +207,7 @@ def enclave_takes_nothing_else(enclave: Workspace, approved: Path, declined: Pat
     edited.write_bytes(approved.read_bytes().replace(b"consent/result.sealed", b"consent/theirs.sealed"))
     for bundle, measurement, *expected in (
         (edited, MEASUREMENT, "documents: what is called", "has another digest"),
-        (approved, "ba" * 32, "is measured as babababababa…, but abababababab… was approved for 'describe'"),
+        (approved, "ba" * 32, "has the measurement babababababa…, but abababababab… was approved for 'describe'"),
         (declined, MEASUREMENT, "the request was declined by 'Registry C': name the purpose"),
     ):
         message = enclave.mistake("workflow", "deploy", bundle, "rw", *options, "--measurement", measurement)

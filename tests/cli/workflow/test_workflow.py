@@ -381,7 +381,7 @@ def test_request_without_its_submission_is_named_and_keeps_nobody_from_the_other
     (submission,) = (clinic.folder / "store" / "said" / second).iterdir()
     submission.rename(clinic.folder / "away.json")
     path = f"store/documents/{second[:2]}/{second[:12]}….json"
-    problem = f"{path}: it names 'Clinic A' as the requester, whose signed submission is missing here; import what they have exported"
+    problem = f"{path}: the signed submission of its requester, 'Clinic A', is missing; import the bundle that they exported"
     for verb in (("approve",), ("decline", "--reason", "x"), ("status",), ("identifiers",), ("export",)):
         yes = ["--yes"] if verb[0] in ("approve", "decline") else []
         assert clinic.mistake("workflow", verb[0], second, *verb[1:], *yes).startswith(problem)

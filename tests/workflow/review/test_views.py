@@ -133,7 +133,7 @@ def test_what_cannot_be_read_is_named(files, tmp_path):
     for words, error, message in (
         (("reach", tmp_path / "none"), ConfigError, "there is no file '.*none'"),
         (("reach", tmp_path), ConfigError, "is a folder where the file was expected"),
-        (("reach", tmp_path / "odd"), InvalidDocument, "odd': this is no bundle"),
+        (("reach", tmp_path / "odd"), InvalidDocument, "odd': this is not a bundle"),
         (("diff", "-", "-"), UsageMistake, "only one"),
         (("picture", files / "old", "--force"), UsageMistake, "none is named"),
     ):
@@ -162,7 +162,7 @@ def test_a_forged_approval_is_not_drawn(tmp_path):
     told, bundle, _ = approved()
     forged = decided(bundle.request, told.receiver, signer=told.lab.signer)
     (tmp_path / "forged").write_bytes(bundle_of(bundle.request, forged).to_bytes())
-    with pytest.raises(NotApproved, match="in the name of 'Registry C' has no valid signature"):
+    with pytest.raises(NotApproved, match="by 'Registry C' has no valid signature"):
         run("picture", tmp_path / "forged")
 
 
