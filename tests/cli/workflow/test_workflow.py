@@ -679,7 +679,7 @@ def test_identity_needs_one_way_to_keep_its_key(people):
         ([], "there is no terminal to ask for the new passphrase of x on; --passphrase-file FILE gives it"),
     ):
         assert message in clinic.mistake("identity", "new", "x", "--contact", "x", *words)
-    assert "there is an identity 'clinic' already" in clinic.mistake("identity", "new", "clinic", "--contact", "x")
+    assert "the identity 'clinic' exists already" in clinic.mistake("identity", "new", "clinic", "--contact", "x")
 
 
 def test_party_is_trusted_by_a_file_or_its_whole_digest(people):
@@ -714,7 +714,7 @@ def test_signing_takes_the_passphrase_from_a_file(tmp_path):
     before = files(workspace)
     asking = ("workflow", "submit", "w", "--yes", "--json", "--passphrase-file")
     message = workspace.mistake(*asking, "wrong")
-    assert message == "the passphrase does not open the private key, or the file is damaged"
+    assert message == "the passphrase of the private key is wrong, or the file is damaged"
     assert "there is no terminal to ask for the passphrase of me on" in workspace.mistake(*asking[:-1])
     assert files(workspace) == before
     assert (
@@ -723,7 +723,7 @@ def test_signing_takes_the_passphrase_from_a_file(tmp_path):
     )
     words = ("workflow", "approve", "w", "--yes", "--json", "--passphrase-file")
     message = workspace.mistake(*words, "wrong")
-    assert message == "the passphrase does not open the private key, or the file is damaged"
+    assert message == "the passphrase of the private key is wrong, or the file is damaged"
     assert workspace.json("workflow", "status", "w")["state"] == "pending"
     assert json.loads(workspace.run(*words, "passphrase"))["state"] == "approved"
 

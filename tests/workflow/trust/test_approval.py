@@ -116,7 +116,7 @@ def test_whatever_is_amiss_stops_it_and_says_who(change, message):
         (
             lambda told, bundle: decided(bundle.request, told.lab),
             InvalidDocument,
-            "payloadType is 'application/vnd.enclave-connectors.decision.v1.json', and a submission was expected",
+            "payloadType is 'application/vnd.enclave-connectors.decision.v1.json', but a submission was expected",
         ),
     ],
     ids=["another request", "another party", "a stranger", "another's key", "another signature", "an approval"],
@@ -185,7 +185,7 @@ def test_another_identifier_measurement_or_party_is_refused():
         (lambda one: one.update(payload="AAAA"), "the payload that the key {keyid} is said to have signed: a document must be a JSON"),
         (lambda one: one["signatures"][0].update(sig=""), "by {name!r} has no valid signature"),
         (lambda one: one["signatures"][0].pop("keyid"), r"decisions.1: .* signatures\.0\.keyid: Field required"),
-        (lambda one: one.update(payload_type=one.pop("payloadType")), "decisions.1: .* this one payload, payload_type, signatures"),
+        (lambda one: one.update(payload_type=one.pop("payloadType")), "decisions.1: .* this one has payload, payload_type, signatures"),
         (lambda one: one.update(payloadType="text/plain"), "the envelope's payloadType is 'text/plain'"),
     ],
 )  # fmt: skip
