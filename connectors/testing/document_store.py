@@ -269,6 +269,6 @@ class DocumentStoreContract(DocumentsContract):
         elsewhere.save_draft("x", first.without_object("result"), None)
         store.save_draft("x", first.without_edge(edge("conditions", "describe:input")), None)
         before = held(store)
-        with pytest.raises(ObjectChanged, match="apart from each other"):
+        with pytest.raises(ObjectChanged, match="was changed both here"):
             receive(store, export_draft(elsewhere, "x"))
         assert held(store) == before

@@ -408,7 +408,7 @@ def test_file_that_was_changed_in_the_store_is_named(approved):
     path.write_bytes(path.read_bytes().replace(b"registry.example/out", b"eve.example/outs..."))
     message = approved["lab"].mistake("workflow", "identifiers", NAME)
     assert message.startswith("store/documents/")
-    assert "its bytes have another digest than its name says" in message
+    assert "its bytes have another digest than its name" in message
 
 
 def test_it_stops_where_a_place_is_not_filled(drafted):
@@ -590,7 +590,7 @@ def test_draft_that_would_not_hold_together_is_not_written(filled):
     ):
         assert message in lab.mistake("workflow", words[0], NAME, *words[1:])
     assert lab.json("workflow", "show", NAME) == before
-    assert "there is a draft 'Patient conditions' already" in lab.mistake("workflow", "new", NAME)
+    assert "the draft 'Patient conditions' exists already" in lab.mistake("workflow", "new", NAME)
     assert "there is no draft 'x'; there are 'Patient conditions'" in lab.mistake("workflow", "remove", "x", "y")
 
 

@@ -158,9 +158,7 @@ def test_draft_that_was_changed_on_both_sides_is_refused(here, there):
     here.save_draft("x", first.without_object("result"), first)
     there.save_draft("x", first.without_edge(edge("conditions", "describe:input")), first)
     before = here.draft("x")
-    with pytest.raises(
-        ObjectChanged, match=r"changed here \(revision 2\) and where the file comes from \(revision 2\)"
-    ):
+    with pytest.raises(ObjectChanged, match=r"changed both here \(revision 2\) and in the file \(revision 2\)"):
         receive(here, export_draft(there, "x"))
     assert here.draft("x") == before
 

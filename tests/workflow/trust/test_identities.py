@@ -209,7 +209,7 @@ def test_agent_that_does_not_sign_is_told(known, agent, monkeypatch):
     with pytest.raises(ConfigError, match="no SSH agent is running, or it does not hold the key"):
         sign(request, made.signer(never))
     other = known.with_signer("lab", "l", "ssh-agent:/run/agent", agent_key())
-    with pytest.raises(ConfigError, match="SSH_AUTH_SOCK says where the agent is"):
+    with pytest.raises(ConfigError, match="SSH_AUTH_SOCK names the agent"):
         other.signer(never)
     monkeypatch.setitem(sys.modules, "paramiko", None)
     with pytest.raises(ConfigError, match=r"pip install 'enclave-connectors\[ssh-agent\]'"):
@@ -227,7 +227,10 @@ def framed(data: bytes) -> bytes:
         (b"", "did not sign"),
         (b"\x0e", "did not return a valid signature with this key"),
         (b"\x0e" + bytes.fromhex("0000001a0000000cb4ff"), "did not return a valid signature with this key"),
-        (b"\x0e" + framed(framed(b"ssh-ed25519") + framed(bytes(64))), "did not return a valid signature with this key"),
+        (
+            b"\x0e" + framed(framed(b"ssh-ed25519") + framed(bytes(64))),
+            "did not return a valid signature with this key",
+        ),
     ],
     ids=["refuses", "nothing", "empty", "garbage", "another signature"],
 )
