@@ -166,7 +166,7 @@ class DocumentStoreContract(DocumentsContract):
         other = make_request(request.graph.workflow, told.documents, told.clinic.party, created=NOW)
         store.put([*other.parsed.values(), other])
         store.say(other, decided(other, told.clinic))
-        with pytest.raises(NotApproved, match="it names 'Clinic A' as the requester, whose signed") as caught:
+        with pytest.raises(NotApproved, match="signed submission of its requester, 'Clinic A', is missing") as caught:
             store.bundle(other)
         assert other.digest in str(caught.value)
         assert store.bundle(request) == bundle_of(request)
@@ -269,6 +269,6 @@ class DocumentStoreContract(DocumentsContract):
         elsewhere.save_draft("x", first.without_object("result"), None)
         store.save_draft("x", first.without_edge(edge("conditions", "describe:input")), None)
         before = held(store)
-        with pytest.raises(ObjectChanged, match="apart from each other"):
+        with pytest.raises(ObjectChanged, match="was changed both here"):
             receive(store, export_draft(elsewhere, "x"))
         assert held(store) == before

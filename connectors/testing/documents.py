@@ -241,11 +241,11 @@ class DocumentsContract(Contract):
         mine = first.without_object("result")
         theirs = first.without_edge(edge("conditions", "describe:input"))
         self.opener(store)().save_draft("x", theirs, first)
-        with pytest.raises(ObjectChanged, match="was at revision 1 when it was read, and is at revision 2 now"):
+        with pytest.raises(ObjectChanged, match="was at revision 1 when it was read, but is at revision 2 now"):
             store.save_draft("x", mine, first)
-        with pytest.raises(ObjectChanged, match="somebody else has changed it"):
+        with pytest.raises(ObjectChanged, match="somebody else changed it"):
             store.drop_draft("x", first)
-        with pytest.raises(ObjectExists, match="there is a draft 'x' already"):
+        with pytest.raises(ObjectExists, match="the draft 'x' exists already"):
             store.save_draft("x", first, None)
         assert store.drafts() == {"x": theirs}
         store.drop_draft("x", theirs)

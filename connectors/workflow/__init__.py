@@ -1,6 +1,6 @@
-"""Workflows: who connects whose datasets with whose applications, approved by all of them in signed documents.
+"""Workflows: datasets connected with applications, approved by all their owners in signed documents.
 
-Needs the extra ``enclave-connectors[workflow]``. No server is part of it: documents are bytes, and who has them can
-verify them. One floor below another: `canonical`, `documents`, `drafts`, `graph`, `requests`, `signing`, `runtime`,
-`verification`; on these, for people, `identities`, `store` and `passing`. `ccm` stands by itself.
+Needs the extra ``enclave-connectors[workflow]``. It needs no server: documents are bytes that anybody can verify.
+The packages, each built on the ones before it: `documents`, `trust`, `store` and `review`. `deploy` writes app config
+folders; `ccm` is independent of the others.
 """

@@ -1,11 +1,11 @@
-"""The CCM profile: runtime configurations as Fortanix Confidential Computing Manager has them, and their digest.
+"""The CCM profile: runtime configurations of Fortanix Confidential Computing Manager, and their digest.
 
-For people who come from there. What is hashed is ``config``: app config items, labels, zone certificates, and the ids
-of the datasets and applications on each port. What is beside it, ``extra``, is not: locations, where credentials are,
-and the peers' addresses can change without the digest. A `RuntimeConfig` of `runtime` covers all of these.
+For users of CCM. The digest covers ``config``: app config items, labels, zone certificates, and the ids of the datasets
+and applications on each port. It does not cover ``extra``: locations, where credentials are, and the addresses of peers
+can change without changing the digest. A `RuntimeConfig` of `runtime` covers all of these.
 
-The digest is the SHA-256 of compact JSON, with members in the order of the types below; names are sorted by their
-bytes inside maps alone, and absent members are left out. It is not RFC 8785.
+The digest is the SHA-256 of compact JSON, with members in the order of the types below; only the names in maps are
+sorted, by their bytes, and absent members are left out. It is not RFC 8785.
 
 Source: the published test cases of https://github.com/fortanix/em-client-rust.
 """
@@ -34,7 +34,7 @@ _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 T = TypeVar("T")
 Uuid = Annotated[str, StringConstraints(pattern=_UUID)]
-"""A UUID, in lower case: as it is hashed."""
+"""A UUID in lower case, as it is hashed."""
 
 
 class _Part(BaseModel):
@@ -42,7 +42,7 @@ class _Part(BaseModel):
 
 
 class ConfigItem(_Part):
-    """A file of the app config; without contents, one that is given elsewhere."""
+    """A file of the app config; without contents, it comes from elsewhere."""
 
     contents: str | None = None
 
@@ -63,7 +63,7 @@ class HashedApplication(_Part):
 
 
 class HashedConnection(_Part):
-    """What is connected: one of the two."""
+    """A connection: either a dataset or an application."""
 
     dataset: HashedDataset | None = None
     application: HashedApplication | None = None
@@ -71,13 +71,13 @@ class HashedConnection(_Part):
     @model_validator(mode="after")
     def _check(self) -> HashedConnection:
         if (self.dataset is None) == (self.application is None):
-            message = "a connection is a dataset or an application, one of them"
+            message = "a connection must be either a dataset or an application"
             raise ValueError(message)
         return self
 
 
 class HashedWorkflow(_Part):
-    """The workflow's part of what is hashed."""
+    """The workflow in the hashed part."""
 
     workflow_id: Uuid
     app_name: str
@@ -87,7 +87,7 @@ class HashedWorkflow(_Part):
 
 
 class HashedConfig(_Part):
-    """What is hashed."""
+    """The part that the digest covers."""
 
     app_config: dict[str, ConfigItem]
     labels: dict[str, str]
@@ -106,7 +106,7 @@ class HashedConfig(_Part):
 
     @property
     def digest(self) -> str:
-        """The SHA-256, in hexadecimal digits: what CCM calls the runtime configuration's hash."""
+        """The SHA-256 in hexadecimal digits, which CCM calls the runtime configuration's hash."""
         return sha256(self.to_bytes()).hexdigest()
 
 
@@ -124,14 +124,14 @@ class ApplicationConnection(_Part):
 
 
 class Connection(_Part):
-    """What is not hashed of a connection."""
+    """The part of a connection that is not hashed."""
 
     dataset: DatasetConnection | None = None
     application: ApplicationConnection | None = None
 
 
 class Extra(_Part):
-    """What is not hashed."""
+    """The part that the digest does not cover."""
 
     connections: dict[str, dict[str, Connection]] = {}
 
@@ -140,8 +140,8 @@ class RuntimeAppConfig(_Part):
     """A whole runtime configuration.
 
     Attributes:
-        config: what is hashed.
-        extra: what is not.
+        config: the part that is hashed.
+        extra: the part that is not.
     """
 
     config: HashedConfig
@@ -153,13 +153,13 @@ class RuntimeAppConfig(_Part):
         """Return the files of the app config folder, by their paths below it.
 
         Args:
-            credentials: returns the credentials document of a dataset, for its port, its object's name and what `extra`
-                says of its credentials.
-            root: the folder that absolute paths of items must lie in.
+            credentials: returns the credentials document of a dataset, given its port, its object's name and its
+                credentials in `extra`.
+            root: the folder that absolute paths of items must be in.
 
         Raises:
-            InvalidDocument: a name is not safe as a folder's, an item's path leads out of the folder or into the place
-                of a connection, or `extra` connects what is not hashed.
+            InvalidDocument: a name is not safe for a folder, an item's path is outside the folder or in that of a
+                connection, or `extra` has a connection that is not hashed.
         """
         files = {RUNTIME_CONFIG: json.dumps(self.model_dump(mode="json", exclude_none=True)).encode()}
         hashed = self.config.workflow.port_map if self.config.workflow else {}
@@ -170,7 +170,7 @@ class RuntimeAppConfig(_Part):
                     raise InvalidDocument(message)
                 approved = hashed.get(port, {}).get(name)
                 if approved is None or (approved.dataset is None) != (connection.dataset is None):
-                    message = f"{port}/{name} is connected otherwise than what is hashed says"
+                    message = f"{port}/{name} is not connected as in the hashed part"
                     raise InvalidDocument(message)
                 if connection.dataset is not None:
                     document = credentials(port, name, connection.dataset.credentials)
@@ -185,11 +185,11 @@ class RuntimeAppConfig(_Part):
 
 
 def _item_path(path: str, root: str, taken: set[str]) -> str:
-    """Return an item's path below the folder. CCM writes items last, over anything; here nothing can be overwritten."""
+    """Return an item's path below the folder. In CCM, items overwrite other files; here that is an error."""
     relative = path.removeprefix(root.rstrip("/") + "/")
     parts = relative.split("/")
     if not all(map(is_name, parts)) or parts[0] in taken:
-        message = f"the app config item {path!r} does not lie in {root}, or lies where a port or another file is"
+        message = f"the app config item {path!r} is not in {root}, or is in the place of a port or another file"
         raise InvalidDocument(message)
     return relative
 
@@ -203,10 +203,10 @@ def _decoded(path: str, contents: str) -> bytes:
 
 
 def parse_runtime_app_config(data: bytes) -> RuntimeAppConfig:
-    """Return a runtime configuration from its JSON.
+    """Parse a runtime configuration.
 
     Raises:
-        InvalidDocument: it breaks a rule, which the message names with its member.
+        InvalidDocument: it breaks a rule; the message names the rule and the member.
     """
     problems: list[str] = []
     try:
@@ -214,7 +214,7 @@ def parse_runtime_app_config(data: bytes) -> RuntimeAppConfig:
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
         problems += [f"{'.'.join(map(str, detail['loc'])) or 'it'}: {detail['msg']}" for detail in details]
-    message = f"this is no runtime configuration of CCM: {'; '.join(problems)}"
+    message = f"this is not a runtime configuration of CCM: {'; '.join(problems)}"
     raise InvalidDocument(message)
 
 

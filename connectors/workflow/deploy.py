@@ -1,9 +1,9 @@
-"""From an approved request to the app config folder of one of its applications.
+"""Write the app config folder of an application from an approved request.
 
-The bundle may come from anybody. What decides is the identifier that is bound into the application's attestation, what
-the platform has measured, and which parties are trusted. Nothing is written before all of it is verified, and then the
-whole folder appears at once: the runtime configuration in its canonical form, each dataset's location as approved and
-its credentials as its owner committed to them, a domain for each peer, and the items of the app config.
+The bundle is untrusted. It is verified against the identifier that is bound into the application's attestation, the
+platform's measurement and the trusted parties. Only then is the folder written, atomically: the runtime configuration
+in canonical form, each dataset's approved location, the credentials that its owner committed to, a domain for each
+peer, and the items of the app config.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from connectors.workflow.trust.verification import Bundle
 
     Release = Callable[[RuntimeConfig], Mapping[str, OpenedCredentials]]
-    """Takes a verified runtime configuration; gives the credentials of its datasets, by their documents' digests."""
+    """Takes a verified runtime configuration; returns the credentials of its datasets, by their documents' digests."""
 
 __all__ = ["deploy", "folder_files", "peer_domain"]
 
@@ -42,22 +42,22 @@ def deploy(
     release: Release,
     now: datetime | None = None,
 ) -> RuntimeConfig:
-    """Lay the app config folder of an approved application down, and return what it runs on.
+    """Write the app config folder of an approved application, and return its runtime configuration.
 
     Args:
-        bundle: the request, and what was said to it.
-        root: the folder, which is not there yet, or empty.
+        bundle: the request and the statements on it.
+        root: the folder; it must be empty or not exist yet.
         trusted: the digests of the trusted parties.
-        identifier: which application, by what is bound into its attestation.
-        measurement: what the platform has measured.
-        release: gives the credentials; it is called when everything is verified, and not before.
-        now: the time, as for `verify`.
+        identifier: the digest that is bound into the application's attestation.
+        measurement: the platform's measurement of the application.
+        release: returns the credentials; it is called only after everything else is verified.
+        now: the current time, as for `verify`.
 
     Raises:
         InvalidDocument, NotApproved: as `verify` says.
-        CredentialsMismatch: credentials are missing, or not those that were approved.
-        ObjectExists: the folder has something in it.
-        ObjectNotFound: the folder that it should stand in does not exist.
+        CredentialsMismatch: credentials are missing, or not the approved ones.
+        ObjectExists: the folder is not empty.
+        ObjectNotFound: its parent folder does not exist.
     """
     config = verify(bundle, trusted, identifier, measurement, now=now)
     peers = {name: one.identifier for name, one in runtime_configs(bundle.request).items()}
@@ -72,11 +72,11 @@ def folder_files(
 
     Args:
         config: the verified runtime configuration.
-        credentials: those of its datasets, by the digests of their documents.
+        credentials: the credentials of its datasets, by the digests of their documents.
         peers: the identifiers of all applications of the workflow, by their ids in it.
 
     Raises:
-        CredentialsMismatch: credentials are missing, or not those that were approved.
+        CredentialsMismatch: credentials are missing, or not the approved ones.
     """
     files = {RUNTIME_CONFIG: config.to_bytes()}
     for port, connections in config.ports.items():
@@ -92,7 +92,7 @@ def folder_files(
 
 
 def peer_domain(identifier: str, request: str) -> str:
-    """Return the domain of a connected application: a name, for the platform to resolve and the peer to prove.
+    """Return the domain name of a connected application, for the platform to resolve and the peer to prove.
 
     >>> peer_domain("ab" * 32, "cd" * 32)
     'abababababababababababababababab.cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd.workflow.internal'

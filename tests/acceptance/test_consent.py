@@ -168,7 +168,7 @@ def nobody_gets_further_without_all(story: Story) -> str:
     """Try it with a place not filled, too late, and declined; return the digest of the request that was declined."""
     clinic, lab, registry = story.people
     message = lab.mistake("workflow", "submit", NAME)
-    assert message.endswith("'result' is a dataset that Registry C has not given yet")
+    assert message.endswith("'result', a dataset from 'Registry C'")
     story.fill()
 
     first = story.ask("--expires-in", 1)
@@ -206,8 +206,8 @@ def enclave_takes_nothing_else(enclave: Workspace, approved: Path, declined: Pat
     edited = approved.with_name("edited.json")
     edited.write_bytes(approved.read_bytes().replace(b"consent/result.sealed", b"consent/theirs.sealed"))
     for bundle, measurement, *expected in (
-        (edited, MEASUREMENT, "documents: what is called", "has another digest"),
-        (approved, "ba" * 32, "is measured as babababababa…, but abababababab… was approved for 'describe'"),
+        (edited, MEASUREMENT, "documents: the document named", "has another digest"),
+        (approved, "ba" * 32, "has the measurement babababababa…, but abababababab… was approved for 'describe'"),
         (declined, MEASUREMENT, "the request was declined by 'Registry C': name the purpose"),
     ):
         message = enclave.mistake("workflow", "deploy", bundle, "rw", *options, "--measurement", measurement)

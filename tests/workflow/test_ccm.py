@@ -91,7 +91,7 @@ def config_with(**changes) -> dict:
 )
 def test_an_item_may_not_leave_the_folder_or_take_the_place_of_another_file(path):
     config = parse_runtime_app_config(json.dumps(config_with(config__app_config={path: {"contents": ""}})).encode())
-    with pytest.raises(InvalidDocument, match="does not lie in"):
+    with pytest.raises(InvalidDocument, match="is not in"):
         config.files(lambda *_: DOCUMENT)
 
 
@@ -102,7 +102,7 @@ def test_what_is_not_hashed_may_not_add_connections():
         {"input": {"one": {"application": {"workflow_domain": "x"}}}},
     ):
         config = parse_runtime_app_config(json.dumps(config_with(extra__connections=connections)).encode())
-        with pytest.raises(InvalidDocument, match="connected otherwise than what is hashed says"):
+        with pytest.raises(InvalidDocument, match="is not connected as in the hashed part"):
             config.files(lambda *_: DOCUMENT)
 
 
@@ -115,5 +115,5 @@ def test_names_that_are_no_folders_are_refused(name):
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"config": {}}', b"\xff", b'{"config": 1, "extra": {}}'])
 def test_what_is_no_configuration_is_refused(data):
-    with pytest.raises(InvalidDocument, match="no runtime configuration of CCM"):
+    with pytest.raises(InvalidDocument, match="this is not a runtime configuration of CCM"):
         parse_runtime_app_config(data)

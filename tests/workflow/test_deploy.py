@@ -111,7 +111,7 @@ class TestStops:
             submission=submitted(deployment.request, deployment.told.clinic),
         )
         self.stops(deployment, "but the requester is 'Lab B'", bundle=asked_by_another, release=release)
-        self.stops(deployment, "is measured as", measurement="00" * 32, release=release)
+        self.stops(deployment, "has the measurement", measurement="00" * 32, release=release)
         self.stops(deployment, "has no application", identifier="00" * 32, release=release)
         self.stops(deployment, "not among the trusted", trusted=set(), release=release)
 
@@ -124,7 +124,7 @@ class TestStops:
             OpenedCredentials(opened.credentials),
         ):
             changed = {**deployment.opened, name: wrong}
-            self.stops(deployment, "not those that its owner committed to", release=lambda _, given=changed: given)
+            self.stops(deployment, "not the ones that its owner committed to", release=lambda _, given=changed: given)
 
     def test_credentials_that_say_otherwise_than_what_was_approved(self, tmp_path):
         for sealing in (
@@ -144,7 +144,7 @@ class TestStops:
             people = (other.told.clinic, other.told.lab, other.told.receiver)
             self.stops(
                 other,
-                "another .* than was approved",
+                "another .* than the approved one",
                 bundle=bundle_of(request, *(decided(request, who) for who in people)),
                 identifier=runtime_config(request, "describe").identifier,
                 release=lambda _, given={**other.opened, lying.digest: opened}: given,

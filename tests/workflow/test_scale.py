@@ -156,5 +156,5 @@ def test_a_request_builds_its_graph_once():
     request: Request = request_of(4, parties=2)[0]
     assert request.graph is request.graph
     copy = request.model_copy(update={"approvers": request.approvers[::-1]})
-    with pytest.raises(ValueError, match="approvers are not those"):
+    with pytest.raises(ValueError, match="approvers must be those"):
         _ = copy.graph

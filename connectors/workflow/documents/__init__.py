@@ -1,1 +1,1 @@
-"""The documents of a workflow: models, canonical bytes, what follows from them."""
+"""The documents of a workflow: their models, canonical form, graph and runtime configurations."""

@@ -1,8 +1,7 @@
-"""One form of bytes for each document, and the digest that is its name: RFC 8785 and SHA-256.
+"""The canonical form of documents (RFC 8785), and the SHA-256 digest that names each.
 
-Whoever signs a document signs its bytes, and whoever refers to one does so by their digest. So there is one way only to
-write a document down, and bytes that are written another way are refused when they are read, although they would mean
-the same: nobody can have two names for one document, or two documents that look alike.
+Documents are signed as bytes and referred to by digest. So each document has exactly one form, and other forms are
+refused on reading, even if they mean the same: no document can have two names, and no two documents look alike.
 
 Source: https://www.rfc-editor.org/rfc/rfc8785
 """
@@ -23,15 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["MAX_SIZE", "canonical_bytes", "digest_of", "parse_canonical"]
 
 MAX_SIZE = 64 << 20
-"""Bytes that a document may have."""
+"""Maximum size of a document, in bytes."""
 
 
 def canonical_bytes(value: Mapping[str, Any]) -> bytes:
-    r"""Return the one form of a JSON object.
+    r"""Return the canonical form of a JSON object.
 
     Raises:
-        InvalidDocument: it holds what JSON cannot, or a number that not every reader reads alike; or it is nested too
-            deeply.
+        InvalidDocument: it holds a value that JSON cannot represent, or a number beyond 2^53, or is nested too deeply.
 
     >>> canonical_bytes({"b": "é", "a": [1, True, None]})
     b'{"a":[1,true,null],"b":"\xc3\xa9"}'
@@ -39,25 +37,25 @@ def canonical_bytes(value: Mapping[str, Any]) -> bytes:
     try:
         return rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError):
-        message = "a document holds a number beyond 2^53, or half of a character, which have no canonical form"
+        message = "a document holds a number beyond 2^53 or a lone surrogate, which have no canonical form"
     except RecursionError:
         message = "a document is nested too deeply"
     raise InvalidDocument(message)
 
 
 def digest_of(data: bytes) -> str:
-    """Return the name of a document: the SHA-256 of its bytes, in 64 hexadecimal digits."""
+    """Return the digest that names a document: the SHA-256 of its bytes, in 64 hexadecimal digits."""
     return sha256(data).hexdigest()
 
 
 def parse_canonical(data: bytes) -> dict[str, Any]:
-    """Return the JSON object that `data` is the canonical form of.
+    """Parse the canonical form of a JSON object.
 
     Raises:
-        InvalidDocument: it is no JSON object, or not its canonical form.
+        InvalidDocument: it is not a JSON object, or not in canonical form.
     """
     if len(data) > MAX_SIZE:
-        message = f"a document has at most {MAX_SIZE} bytes, and this one {len(data)}"
+        message = f"a document has at most {MAX_SIZE} bytes; this one has {len(data)}"
         raise InvalidDocument(message)
     parsed: Any = None
     try:
@@ -65,12 +63,12 @@ def parse_canonical(data: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         parsed = None
     if not isinstance(parsed, dict):
-        message = "a document is a JSON object in UTF-8, without fractions"
+        message = "a document must be a JSON object in UTF-8, without fractions"
         raise InvalidDocument(message)
     if canonical_bytes(parsed) != data:
         message = (
-            "the document is not in its canonical form (RFC 8785: members sorted, no white space, each member once), "
-            "so its digest would not be its name"
+            "the document is not in canonical form (RFC 8785: members sorted, no white space, each member once), "
+            "so its digest cannot name it"
         )
         raise InvalidDocument(message)
     return parsed

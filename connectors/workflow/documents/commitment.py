@@ -1,7 +1,7 @@
-"""Commitments: approvers bind the credentials of a dataset without seeing them.
+"""Commitments to credentials: parties approve the credentials of a dataset without seeing them.
 
-A digest alone would let whoever suspects the credentials test their guess; so a salt goes before them, which stays with
-them. Who opens the commitment shows both.
+A digest alone would let anybody test a guess at the credentials. So a random salt is hashed with them and kept with
+them; opening the commitment reveals both.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ _SCHEMA = "enclave-connectors workflow credentials 1"
 
 
 def commit(credentials: Mapping[str, Any], salt: bytes) -> str:
-    """Return the commitment to a credentials document, in 64 hexadecimal digits.
+    """Return a commitment to a credentials document, in 64 hexadecimal digits.
 
     Args:
         credentials: the document.
-        salt: 32 random bytes, kept with it.
+        salt: 32 random bytes, kept with the document.
     """
     if len(salt) != SALT_SIZE:
-        message = f"a salt has {SALT_SIZE} bytes"
+        message = f"the salt must have {SALT_SIZE} bytes"
         raise ValueError(message)
     return sha256(_LABEL + salt + canonical_bytes(credentials)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedCredentials:
-    """Credentials with their salt: what opens a commitment. All of it is secret.
+    """Credentials and their salt, which together open a commitment. Both are secret.
 
     Attributes:
         credentials: the document.
@@ -56,21 +56,21 @@ class OpenedCredentials:
         return commit(self.credentials, self.salt)
 
     def to_bytes(self) -> bytes:
-        """Return it as a file has it, which its owner keeps private."""
+        """Return the contents of a file that the owner keeps private."""
         return canonical_bytes({"schema": _SCHEMA, "salt": self.salt.hex(), "credentials": self.credentials})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> OpenedCredentials:
-        """Return what a file holds.
+        """Parse such a file.
 
         Raises:
-            InvalidDocument: it holds something else.
+            InvalidDocument: the file holds something else.
         """
         members = parse_canonical(data)
         salt, credentials = members.get("salt"), members.get("credentials")
         good = set(members) == {"schema", "salt", "credentials"} and members["schema"] == _SCHEMA
         if not good or not isinstance(salt, str) or len(salt) != 2 * SALT_SIZE or not isinstance(credentials, dict):
-            message = "these are no credentials with their salt, as `connectors workflow dataset` keeps them"
+            message = "these are not credentials with their salt, as `connectors workflow dataset` keeps them"
             raise InvalidDocument(message)
         try:
             return cls(credentials, bytes.fromhex(salt))
@@ -79,10 +79,10 @@ class OpenedCredentials:
         raise InvalidDocument(message)
 
     def __reduce__(self) -> NoReturn:
-        message = "opened credentials do not pickle: they are secret"
+        message = "opened credentials are secret and cannot be pickled"
         raise TypeError(message)
 
 
 def matches(opened: OpenedCredentials, commitment: str) -> bool:
-    """Tell whether a commitment is one to these credentials."""
+    """Tell whether a commitment is to these credentials."""
     return hmac.compare_digest(opened.digest, commitment)

@@ -1,7 +1,7 @@
-"""Drafts: workflows that are still being put together. Each change makes a new revision, which knows those before it.
+"""Drafts: workflows that can still be changed. Each change makes a new revision, which lists all earlier ones.
 
-A draft travels between the people who fill it. Because a revision names all that came before it, it can be told whether
-the one at hand continues the other, or both were changed apart from each other, and then neither is lost unseen.
+People pass a draft around to fill it. Because a revision lists all earlier ones, two copies can be compared: either
+one continues the other, or they have diverged, and then neither silently replaces the other.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Draft(Document):
     """A workflow that can still be changed.
 
     Attributes:
-        workflow: as it is now.
-        history: the digests of all revisions of the draft before this one, the first one first.
+        workflow: the workflow in its current state.
+        history: the digests of all earlier revisions, the first one first.
     """
 
     kind = "draft"
@@ -44,18 +44,18 @@ class Draft(Document):
 
     @property
     def revision(self) -> int:
-        """How often it was written: 1 for the first."""
+        """The number of this revision, from 1."""
         return len(self.history) + 1
 
     def continues(self, other: Draft) -> bool:
-        """Tell whether it is a later revision of the other one."""
+        """Tell whether this is a later revision of the other draft."""
         return other.digest in self.history
 
     def with_object(self, name: str, document: DatasetDocument | AppConfigDocument) -> Draft:
-        """Return the next revision, with an object more, or with a place filled.
+        """Return the next revision, with another object or a filled place.
 
         Raises:
-            InvalidDocument: there is such an object already; or it is a place for something else, or for another party.
+            InvalidDocument: the object exists already, or is a place for something else or for another party.
         """
         there = self.workflow.objects.get(name)
         if isinstance(there, Connected):
@@ -64,18 +64,18 @@ class Draft(Document):
         wanted = "dataset" if isinstance(document, DatasetDocument) else "app"
         if isinstance(there, Placeholder):
             if there.wanted != wanted:
-                message = f"the place {name!r} waits for {there.what}, and {document.name!r} is none"
+                message = f"the place {name!r} is for {there.what}, which {document.name!r} is not"
                 raise InvalidDocument(message)
             if there.reserved_for != document.owner:
-                message = f"the place {name!r} waits for what another party owns than the owner of {document.name!r}"
+                message = f"the place {name!r} is reserved for another party than the owner of {document.name!r}"
                 raise InvalidDocument(message)
         return self._next(objects={**self.workflow.objects, name: Connected.model_validate({wanted: document.digest})})
 
     def with_place(self, name: str, party: Party, wanted: str, purpose: str | None = None) -> Draft:
-        """Return the next revision, with a place that a party is to fill.
+        """Return the next revision, with a place for a party to fill.
 
         Raises:
-            InvalidDocument: there is such an object already.
+            InvalidDocument: the object exists already.
         """
         if name in self.workflow.objects:
             message = f"the draft has an object {name!r} already; remove it first"
@@ -95,10 +95,10 @@ class Draft(Document):
         return self._next(objects=rest, edges=edges)
 
     def with_edge(self, edge: Edge) -> Draft:
-        """Return the next revision, with a connection more.
+        """Return the next revision, with another connection.
 
         Raises:
-            InvalidDocument: it is there already, or one of its ends is not.
+            InvalidDocument: the connection exists already, or the object at one of its ends does not.
         """
         self._require(edge.source.id, edge.target.id)
         if edge in self.workflow.edges:
@@ -134,7 +134,7 @@ class Draft(Document):
 
 
 def end_of(text: str, objects: Iterable[str]) -> End:
-    """Return one end of a connection from ``OBJECT`` or ``OBJECT:PORT``; an object's name may have colons itself."""
+    """Parse one end of a connection, ``OBJECT`` or ``OBJECT:PORT``; an object's name may itself contain colons."""
     name, separator, port = text.rpartition(":")
     if text in objects or not separator:
         name, port = text, ""
@@ -142,7 +142,7 @@ def end_of(text: str, objects: Iterable[str]) -> End:
     try:
         return End(id=name, port=port or None)
     except ValueError:
-        problem = f"{text!r} is no end of a connection; it is OBJECT or OBJECT:PORT"
+        problem = f"{text!r} is not the end of a connection; write OBJECT or OBJECT:PORT"
     raise InvalidDocument(problem)
 
 

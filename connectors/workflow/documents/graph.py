@@ -1,4 +1,4 @@
-"""The graph of a workflow: whether it holds together, who owns what in it, and what reaches whom."""
+"""The graph of a workflow: whether it is consistent, who owns what in it, and what data reaches whom."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ D = TypeVar("D", bound=Document)
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a dataset reaches.
+    """A dataset, and an object that its data can reach.
 
     Attributes:
-        source: the id of a dataset that applications read.
-        target: the id of a dataset that one of them writes, or of an application.
-        through: the ids of the applications that the data can pass on the way, sorted; the target not among them.
+        source: the id of a dataset that an application reads.
+        target: the id of an application, or of a dataset that an application writes.
+        through: the ids of the applications that the data can pass on the way, sorted, without the target.
     """
 
     source: str
@@ -50,7 +50,7 @@ def find(documents: Mapping[str, Document], digest: str, kind: type[D], where: s
     """Return a document by its digest.
 
     Raises:
-        InvalidDocument: it is not there, or of another kind; the message names `where` it is referred to.
+        InvalidDocument: it is missing or of another kind; the message says `where` it is referred to.
     """
     found = documents.get(digest)
     if not isinstance(found, kind):
@@ -65,10 +65,10 @@ class Graph:
 
     Args:
         workflow: the workflow.
-        documents: by digest; others than it refers to may be among them.
+        documents: these documents by digest; others are ignored.
 
     Raises:
-        InvalidDocument: it does not hold together; the message names every reason.
+        InvalidDocument: it is not consistent; the message gives every reason.
     """
 
     def __init__(self, workflow: Workflow, documents: Mapping[str, Document]) -> None:
@@ -84,7 +84,7 @@ class Graph:
         if not problems:
             problems += self._problems()
         if problems:
-            message = f"the workflow {workflow.name!r} does not hold together: {'; '.join(problems)}"
+            message = f"the workflow {workflow.name!r} is not consistent: {'; '.join(problems)}"
             raise InvalidDocument(message)
 
     def _resolve(self, name: str, one: Connected | Placeholder) -> Node:
@@ -102,7 +102,7 @@ class Graph:
         application = self.application(app)
         find(self.documents, application.owner, Party, f"the application {application.name!r}")
         if all(build.measurement != app.build.measurement for build in application.builds):
-            message = f"the app config {app.name!r} is for a build that the application {application.name!r} has not"
+            message = f"the app config {app.name!r} is for a build that {application.name!r} does not have"
             raise InvalidDocument(message)
         return app
 
@@ -122,7 +122,7 @@ class Graph:
             if ends:
                 continue
             if not self.is_app(edge.source.id) and not self.is_app(edge.target.id):
-                yield f"the edge {shown} connects two datasets; one of its ends is an application's port"
+                yield f"the edge {shown} connects two datasets; one of its ends must be an application's port"
             if edge.source.id == edge.target.id:
                 yield f"the edge {shown} connects an application with itself"
             for here, there in ((edge.source, edge.target), (edge.target, edge.source)):
@@ -132,26 +132,26 @@ class Graph:
                 places.add(place)
         cycle = self._cycle()
         if cycle:
-            yield f"applications are connected in a circle: {' -> '.join(cycle)}"
+            yield f"applications are connected in a cycle: {' -> '.join(cycle)}"
 
     def _misfits(self, end: End, edge: str, *, reads: bool) -> Iterator[str]:
         node = self.nodes.get(end.id)
         if node is None:
-            yield f"the edge {edge} leads to {end.id!r}, which is no object of the workflow"
+            yield f"the edge {edge} leads to {end.id!r}, which is not an object of the workflow"
         elif not self.is_app(end.id):
             if end.port is not None:
-                yield f"the edge {edge} names a port of {end.id!r}, and a dataset has none"
+                yield f"the edge {edge} names a port of {end.id!r}, but a dataset has no ports"
             needed = "input" if reads else "output"
             if isinstance(node, DatasetDocument) and node.direction not in (needed, "both"):
                 use = "read from" if reads else "written to"
-                yield f"the edge {edge}: {end.id!r} is for {node.direction}, and would be {use}"
+                yield f"the edge {edge}: {end.id!r} is for {node.direction} and cannot be {use}"
         elif end.port is None:
-            yield f"the edge {edge} does not say to which port of {end.id!r}"
+            yield f"the edge {edge} does not name a port of {end.id!r}"
         elif isinstance(node, AppConfigDocument) and end.port not in node.ports:
             yield f"the edge {edge}: {end.id!r} has no port {end.port!r}; it has {', '.join(node.ports)}"
 
     def is_app(self, name: str) -> bool:
-        """Tell whether an object is an application, or is to be one."""
+        """Tell whether an object is an application or a place for one."""
         node = self.nodes[name]
         return isinstance(node, AppConfigDocument) or (isinstance(node, Placeholder) and node.wanted == "app")
 
@@ -169,11 +169,11 @@ class Graph:
         return []
 
     def owners(self) -> set[str]:
-        """Return the digests of the parties that own something in it, or for whom a place is reserved."""
+        """Return the digests of the parties that own something in it or have a place reserved for them."""
         return {digest for name in self.nodes for digest in self.owners_of(name)}
 
     def owners_of(self, name: str) -> tuple[str, ...]:
-        """Return the digests of an object's owner, or whom it waits for, and of its application's."""
+        """Return the digests of an object's owner, or the party it is reserved for, and of its application's owner."""
         node = self.nodes[name]
         if isinstance(node, Placeholder):
             return (node.reserved_for,)
@@ -184,11 +184,11 @@ class Graph:
         return find(self.documents, digest, Party, f"the workflow {self.workflow.name!r}")
 
     def unfilled(self) -> dict[str, Placeholder]:
-        """Return the places that are still to be filled, by id."""
+        """Return the places that are not filled yet, by id."""
         return {name: node for name, node in self.nodes.items() if isinstance(node, Placeholder)}
 
     def references(self) -> set[str]:
-        """Return the digests of all documents that it refers to, itself not among them."""
+        """Return the digests of all documents that the workflow refers to, without its own."""
         found = self.owners()
         for one in self.workflow.objects.values():
             if isinstance(one, Connected):
@@ -206,18 +206,18 @@ class Graph:
         return found
 
     def connected(self, name: str) -> list[tuple[str, str, bool]]:
-        """Return what is connected to an application: its port, the other object, and whether it reads from that."""
+        """Return an application's connections: its port, the other object, and whether it reads from that object."""
         return self._connected[name]
 
     def reach(self) -> list[Reach]:
-        """Return what reaches whom, from the connections alone: all that is written may hold all that was read."""
+        """Return what reaches whom by the connections alone: any output of an application may hold any input."""
         onward: dict[str, set[str]] = {name: set() for name in self.nodes}
         back: dict[str, set[str]] = {name: set() for name in self.nodes}
         for edge in self.workflow.edges:
             onward[edge.source.id].add(edge.target.id)
             back[edge.target.id].add(edge.source.id)
-        # Applications are bits: which are both behind one object and ahead of another is then asked at no cost, as
-        # often as there are pairs, and pairs with the same way between them share it.
+        # Sets of applications are bit masks: the applications between two objects then cost one operation for each
+        # pair, and pairs with the same applications between them share one tuple.
         apps = sorted(filter(self.is_app, self.nodes))
         bits = {name: 1 << place for place, name in enumerate(apps)}
         ways: dict[int, tuple[str, ...]] = {}
@@ -239,7 +239,7 @@ class Graph:
 
 
 def _closure(start: str, following: Mapping[str, set[str]]) -> set[str]:
-    """Return what can be reached from an object: through applications, and through datasets that are read again."""
+    """Return what can be reached from an object, through applications and through datasets that are read again."""
     seen: set[str] = set()
     waiting = [start]
     while waiting:

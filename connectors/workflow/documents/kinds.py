@@ -1,13 +1,13 @@
-"""The documents of a workflow: who owns what, what is connected to what, and what was asked of whom.
+"""The documents of a workflow: parties, datasets, applications, connections, requests and statements.
 
-They refer to one another by their digests alone (see `model`)::
+They refer to one another only by digest (see `model`)::
 
     Party  <-- DatasetDocument, Application, AppConfig --> Application
-    Workflow --> DatasetDocument, AppConfigDocument, Party (who a placeholder waits for), its parent
-    Request --> Workflow, and holds all that it refers to
+    Workflow --> DatasetDocument, AppConfigDocument, Party (of a placeholder), its parent
+    Request --> Workflow; it contains all documents that the workflow refers to
     Submission, Decision, Revocation --> Request
 
-What refers to what, and whether it fits, is `graph`'s business; who signed, `signing`'s.
+`graph` checks that the documents fit together; `signing` checks who signed them.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class PublicKey(Part):
 
     Attributes:
         keytype: "ed25519", "ecdsa" or "rsa".
-        scheme: how it signs, in securesystemslib's words.
-        public: the key: 64 hexadecimal digits of an ed25519 key, PEM of others.
+        scheme: how it signs, as securesystemslib names it.
+        public: the key: 64 hexadecimal digits for ed25519, PEM for others.
     """
 
     keytype: Literal["ed25519", "ecdsa", "rsa"]
@@ -58,12 +58,12 @@ class PublicKey(Part):
 
     @property
     def keyid(self) -> str:
-        """Its name in signatures: the SHA-256 of its canonical form."""
+        """Its id in signatures: the SHA-256 of its canonical form."""
         return digest_of(canonical_bytes(self.model_dump(mode="json")))
 
 
 class Party(Document):
-    """A person or an organisation that owns, asks and decides."""
+    """A person or an organisation that owns objects, makes requests and decides on them."""
 
     kind = "party"
 
@@ -74,14 +74,14 @@ class Party(Document):
 
 
 class DatasetDocument(Document):
-    """What is said of a dataset to those who approve its use. Its credentials stay with its owner.
+    """A dataset as the people who approve its use see it. Its credentials stay with its owner.
 
     Attributes:
         location: a URL, without a query.
         direction: whether applications read it, write it, or both.
         credentials_digest: a salted commitment to the credentials; see `commitment`.
         encryption: the format it is sealed in; None if it is not sealed.
-        pin: the one sealing that is approved; None approves any.
+        pin: the only approved version of its sealed bytes; None approves any.
     """
 
     kind = "dataset"
@@ -103,9 +103,9 @@ class Build(Part):
     """One build of an application, as an enclave platform measures it.
 
     Attributes:
-        platform: what runs it; "simulated" protects nothing.
+        platform: the TEE that runs it; "simulated" protects nothing.
         measurement: hexadecimal digits: MRENCLAVE, a launch digest, PCRs joined.
-        debug: whether whoever runs the machine can look inside.
+        debug: whether the machine's operator can look inside.
     """
 
     platform: Literal["sgx", "snp", "tdx", "nitro", "simulated"]
@@ -128,7 +128,7 @@ class Application(Document):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if len({build.measurement for build in self.builds}) < len(self.builds):
-            message = "builds: each has a measurement of its own, by which it is known"
+            message = "builds: two builds have the same measurement; each needs its own"
             raise ValueError(message)
         return self
 
@@ -147,11 +147,11 @@ class Item(Part):
 
 
 class AppConfigDocument(Document):
-    """How a build of an application takes part: its ports, and the files it is given.
+    """How a build of an application takes part in workflows: its ports and its files.
 
     Attributes:
         ports: their names, sorted.
-        items: files by their paths below the app config folder; none may be in the place of a port's.
+        items: files by their paths below the app config folder, outside the folders of ports.
     """
 
     kind = "app config"
@@ -168,18 +168,18 @@ class AppConfigDocument(Document):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if list(self.ports) != sorted(set(self.ports)):
-            message = "ports: sorted and each once"
+            message = "ports: they must be sorted, each once"
             raise ValueError(message)
         for path in self.items:
             parts = path.split("/")
             if not all(map(is_name, parts)) or parts[0] in self.ports or path == RUNTIME_CONFIG:
                 message = (
-                    "items: a path is relative to the app config folder and inside it, and neither "
+                    "items: a path must be relative to the app config folder and inside it, and neither "
                     f"{RUNTIME_CONFIG} nor in the folder of a port"
                 )
                 raise ValueError(message)
             if any("/".join(parts[:depth]) in self.items for depth in range(1, len(parts))):
-                message = "items: a file stands where another one needs a folder"
+                message = "items: one path is both a file and the folder of another file"
                 raise ValueError(message)
         return self
 
@@ -193,18 +193,18 @@ class Connected(Part):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.dataset is None) == (self.app is None):
-            message = "an object is a dataset or an app, one of them"
+            message = "an object must be either a dataset or an app"
             raise ValueError(message)
         return self
 
 
 class Placeholder(Part):
-    """A place in a workflow that a party is still to fill.
+    """A place in a workflow that a party has not filled yet.
 
     Attributes:
         reserved_for: the party.
-        wanted: what it is to be.
-        purpose: what for, in words.
+        wanted: the kind of object that belongs there.
+        purpose: what it is for, as text.
     """
 
     reserved_for: Digest
@@ -213,30 +213,30 @@ class Placeholder(Part):
 
     @property
     def what(self) -> str:
-        """What it is to be, in words."""
+        """The kind of object that belongs there, with its article."""
         return "an app" if self.wanted == "app" else "a dataset"
 
 
 class End(Part):
-    """One end of an edge: an object, and of an application the port."""
+    """One end of an edge: an object, and the port if it is an application."""
 
     id: Name
     port: Name | None = None
 
 
 class Edge(Part):
-    """A connection: what comes out of the source goes into the target."""
+    """A connection: data goes from the source to the target."""
 
     source: End
     target: End
 
 
 class Workflow(Document):
-    """Who is connected to whom.
+    """Objects and the connections between them.
 
     Attributes:
-        version: 1 for the first.
-        parent: the version that this one came from.
+        version: its number, from 1.
+        parent: the digest of the previous version.
         objects: by their ids, which become folder names.
         edges: sorted, each once.
     """
@@ -255,18 +255,18 @@ class Workflow(Document):
     def _check(self) -> Self:
         order = [canonical_bytes(edge.model_dump(exclude_none=True)) for edge in self.edges]
         if order != sorted(set(order)):
-            message = "edges: sorted by their canonical bytes, and each once"
+            message = "edges: they must be sorted by their canonical bytes, each once"
             raise ValueError(message)
         return self
 
 
 class Statement(Document):
-    """What one party says to a request; it counts when that party has signed it.
+    """A statement by one party on a request; it counts only with that party's signature.
 
     Attributes:
         request: the request's digest.
         party: the party's digest.
-        when: the party's own clock.
+        when: the time by the party's own clock.
     """
 
     request: Digest
@@ -275,16 +275,16 @@ class Statement(Document):
 
 
 class Submission(Statement):
-    """What the requester says: that it is they who ask. Without it, anybody could ask in their name."""
+    """The requester's statement that the request is theirs. Without it, anybody could make one in their name."""
 
     kind = "submission"
 
 
 class Decision(Statement):
-    """What one of those who are asked says.
+    """An approver's decision on a request.
 
     Attributes:
-        reason: why, in words; of one who declines.
+        reason: why, as text; required of a party that declines.
     """
 
     kind = "decision"
@@ -295,13 +295,13 @@ class Decision(Statement):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.verdict == "decline" and not (self.reason or "").strip():
-            message = "reason: whoever declines says why"
+            message = "reason: a decline needs a reason"
             raise ValueError(message)
         return self
 
 
 class Revocation(Statement):
-    """What one of those who were asked says when an approved request is not to be relied on any more."""
+    """An approver's statement that a request must no longer be relied on."""
 
     kind = "revocation"
 
@@ -309,4 +309,4 @@ class Revocation(Statement):
 
 
 STATEMENTS: tuple[type[Statement], ...] = (Submission, Decision, Revocation)
-"""All that can be said to a request."""
+"""The kinds of statements on a request."""

@@ -1,6 +1,6 @@
-"""What all documents of workflows have in common: the kinds of their members, one form of bytes, and a name.
+"""The base of all workflow documents: member types, canonical form and digest.
 
-Each is a frozen pydantic model with one form of bytes (see `canonical`), whose digest is its name.
+Each document is a frozen pydantic model with one canonical form (see `canonical`), whose digest names it.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ __all__ = [
 
 _MODEL = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, populate_by_name=True)
 D = TypeVar("D", bound="Document")
-_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"  # \d has the digits of all scripts
+_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"  # \d matches the digits of all scripts
 _SHOWABLE = re.compile(r"[^\x00-\x1f\x7f]*")
 
 
 def _check_line(text: str) -> str:
     if not _SHOWABLE.fullmatch(text) or text.strip() != text:
-        message = "one line of text is expected, without control characters or white space around it"
+        message = "it must be one line of text without control characters or surrounding white space"
         raise ValueError(message)
     return text
 
@@ -51,7 +51,7 @@ def _check_line(text: str) -> str:
 def _check_name(name: str) -> str:
     if not is_name(name):
         message = (
-            "it becomes a folder's name: no slashes, no control characters, no dot at its start, at most 255 characters"
+            "it becomes a folder's name: no slashes, no control characters, no leading dot, at most 255 characters"
         )
         raise ValueError(message)
     return name
@@ -67,14 +67,14 @@ def _check_base64(text: str) -> str:
         same = base64.b64encode(base64.b64decode(text, validate=True)).decode() == text
     except binascii.Error:
         same = False
-    if not same:  # some texts differ in bits that nobody looks at
-        message = "base64 with its padding is expected"
+    if not same:  # the last character may hold bits that decoders ignore
+        message = "it must be base64 with padding"
         raise ValueError(message)
     return text
 
 
 def moment_of(text: str) -> datetime:
-    """Return the time that a document's `Moment` is.
+    """Parse a document's `Moment`.
 
     >>> moment_of("2026-01-02T03:04:05Z").year
     2026
@@ -88,11 +88,11 @@ def moment_text(when: datetime) -> str:
 
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-"""SHA-256 in hexadecimal digits, in lower case."""
+"""A SHA-256 in lower-case hexadecimal digits."""
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_check_line)]
-"""One line that people read."""
+"""One line of text."""
 Name = Annotated[str, AfterValidator(_check_name)]
-"""A name that becomes a folder's."""
+"""A name that can name a folder."""
 Moment = Annotated[str, StringConstraints(pattern=_MOMENT), AfterValidator(_check_moment)]
 """A time in UTC, to the second: 2026-01-02T03:04:05Z."""
 Base64 = Annotated[str, AfterValidator(_check_base64)]
@@ -113,11 +113,11 @@ class Document(Part):
 
     @classmethod
     def schema_name(cls) -> str:
-        """Return what the member ``schema`` says in such a document."""
+        """Return the value of the member ``schema`` in such a document."""
         return f"enclave-connectors workflow {cls.kind} 1"
 
     def members(self) -> dict[str, Any]:
-        """Return its members as JSON has them; those that are null are left out."""
+        """Return its members as JSON values, without those that are null."""
         return {"schema": self.schema_name(), **self.model_dump(mode="json", by_alias=True, exclude_none=True)}
 
     def to_bytes(self) -> bytes:
@@ -126,33 +126,33 @@ class Document(Part):
 
     @property
     def digest(self) -> str:
-        """Its name: the SHA-256 of its bytes."""
+        """The digest that names it: the SHA-256 of its bytes."""
         return self._digest
 
     @cached_property
-    def _digest(self) -> str:  # pydantic takes what is kept under another name for a member
+    def _digest(self) -> str:  # pydantic would take another name for a member
         return digest_of(self.to_bytes())
 
     def __copy__(self) -> Self:
-        """Return a copy that reckons its digest itself: `model_copy` gives it other members."""
+        """Return a copy without the cached digest: `model_copy` changes its members."""
         return _without_cached(super().__copy__())
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """Return a copy of all of it, as above."""
+        """Return a deep copy without the cached digest."""
         return _without_cached(super().__deepcopy__(memo))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Return the document whose bytes these are.
+        """Parse a document.
 
         Raises:
-            InvalidDocument: they are not the canonical bytes of such a document.
+            InvalidDocument: the bytes are not the canonical form of such a document.
         """
         return cls.from_members(parse_canonical(data))
 
     @classmethod
     def make(cls, **members: Any) -> Self:
-        """Return a new document with these members, as Python has them.
+        """Return a new document with these members, given as Python objects.
 
         Raises:
             InvalidDocument: they break a rule, each of which the message names with its member.
@@ -170,7 +170,7 @@ class Document(Part):
 
     @classmethod
     def from_members(cls, members: dict[str, Any]) -> Self:
-        """Return the document with these members, as JSON has them.
+        """Return the document with these members, given as JSON values.
 
         Raises:
             InvalidDocument: they break a rule, each of which the message names with its member.
@@ -178,14 +178,14 @@ class Document(Part):
         expected = cls.schema_name()
         rest = {name: value for name, value in members.items() if name != "schema"}
         if members.get("schema") != expected:
-            message = f"this is no {cls.kind}: its schema is not {expected!r}"
+            message = f"this is not of the kind {cls.kind!r}: its schema is not {expected!r}"
             raise InvalidDocument(message)
         made = cls._checked(lambda: cls.model_validate_json(canonical_bytes(rest)))
         again = made.members()
         if again != members:
-            # A null that could be left out, for one: two forms of one document.
+            # For example a null that could be left out: two forms of one document.
             odd = sorted(name for name in {**again, **members} if again.get(name, ...) != members.get(name, ...))
-            message = f"the {cls.kind} is not written as it would be written here: {', '.join(odd)}; write it anew"
+            message = f"the {cls.kind} is not in canonical form: {', '.join(odd)}; write it again"
             raise InvalidDocument(message)
         return made
 
@@ -197,7 +197,7 @@ def _without_cached(made: D) -> D:
 
 
 def problems_of(error: ValidationError) -> str:
-    """Return which rules are broken, each with its member, and without what stands there."""
+    """Describe the rules that are broken, each with the member's name but not its value."""
     return "; ".join(
         f"{'.'.join(str(part) for part in detail['loc']) or 'it'}: {detail['msg'].removeprefix('Value error, ')}"
         for detail in error.errors(include_url=False, include_context=False, include_input=False)

@@ -1,7 +1,7 @@
-"""A request: a workflow and all that it refers to, frozen, as the parties are asked to approve it.
+"""A request: a frozen workflow with all documents that it refers to, for its parties to approve.
 
-It is self-contained: whoever has the bytes of a request has everything that its digest stands for, and needs nobody to
-tell what a name means.
+It is self-contained: its bytes hold every document that its digest covers, so no digest in it has to be looked up
+elsewhere.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KINDS: dict[str, type[Document]] = {
     f"enclave-connectors workflow {kind.kind} 1": kind
     for kind in (Party, DatasetDocument, Application, AppConfigDocument, Workflow)
 }
-"""What a request holds, by the schema."""
+"""The kinds of documents in a request, by schema."""
 
 
 class Request(Document):
@@ -35,9 +35,9 @@ class Request(Document):
 
     Attributes:
         workflow: the digest of the workflow.
-        documents: the members of everything it refers to, itself among them, by digest.
-        requester: the party that asks.
-        approvers: the parties that all have to approve: those that own something in it. Sorted.
+        documents: the members of the workflow and of all documents that it refers to, by digest.
+        requester: the digest of the party that makes the request.
+        approvers: the digests of the parties that own something in it and so must all approve, sorted.
     """
 
     kind = "request"
@@ -52,11 +52,11 @@ class Request(Document):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if moment_of(self.expires) <= moment_of(self.created):
-            message = "expires: it is not after the request was created"
+            message = "expires: it must be after the request was created"
             raise ValueError(message)
         for digest, members in self.documents.items():
             if digest_of(canonical_bytes(members)) != digest:
-                message = f"documents: what is called {digest} has another digest"
+                message = f"documents: the document named {digest} has another digest"
                 raise ValueError(message)
         return self
 
@@ -74,16 +74,16 @@ class Request(Document):
         """The workflow with its documents.
 
         Raises:
-            InvalidDocument: it does not hold together, or the request holds more or less than it refers to.
+            InvalidDocument: it is not consistent, or the request holds other documents than it refers to.
         """
         graph = Graph(find(self.parsed, self.workflow, Workflow, "the request"), self.parsed)
         unfilled = graph.unfilled()
         if unfilled:
             waiting = "; ".join(
-                f"{name!r} is {place.what} that {_name_of(self.parsed, place.reserved_for)} has not given yet"
+                f"{name!r}, {place.what} from {_name_of(self.parsed, place.reserved_for)!r}"
                 for name, place in unfilled.items()
             )
-            message = f"places in the workflow are still to be filled: {waiting}"
+            message = f"the workflow has places that are not filled yet: {waiting}"
             raise InvalidDocument(message)
         needed = {self.workflow, self.requester, *graph.references()}
         if needed != set(self.documents):
@@ -92,10 +92,8 @@ class Request(Document):
             raise InvalidDocument(message)
         owners = graph.owners()
         if list(self.approvers) != sorted(owners):
-            odd = ", ".join(sorted(owners ^ {*self.approvers})) or "they are the right ones in another order"
-            message = (
-                f"the request's approvers are not those who own something in its workflow, each once and sorted: {odd}"
-            )
+            odd = ", ".join(sorted(owners ^ {*self.approvers})) or "the order is wrong, or one is repeated"
+            message = f"the request's approvers must be those who own something in it, sorted: {odd}"
             raise InvalidDocument(message)
         return graph
 
@@ -108,17 +106,17 @@ def parse_documents(documents: Mapping[str, dict[str, Any]]) -> dict[str, Docume
     """Return documents from their members, by digest.
 
     Raises:
-        InvalidDocument: one of them breaks a rule, or has another digest than it is called by.
+        InvalidDocument: one of them breaks a rule, or has another digest than the one that names it.
     """
     parsed: dict[str, Document] = {}
     for digest, members in documents.items():
         kind = KINDS.get(str(members.get("schema")))
         if kind is None:
-            message = f"{digest} is no document that a workflow refers to"
+            message = f"{digest} is not a document that a workflow can refer to"
             raise InvalidDocument(message)
         parsed[digest] = kind.from_members(members)
         if parsed[digest].digest != digest:
-            message = f"what is called {digest} has another digest: {parsed[digest].digest}"
+            message = f"the document named {digest} has another digest: {parsed[digest].digest}"
             raise InvalidDocument(message)
     return parsed
 
@@ -134,14 +132,14 @@ def make_request(
     """Freeze a workflow into a request.
 
     Args:
-        workflow: a draft, with all its places filled.
-        documents: what it refers to, by digest; others may be among them, and are left out.
-        requester: who asks.
-        created: when; now, if not given.
+        workflow: a workflow whose places are all filled.
+        documents: the documents that it refers to, by digest; others are left out.
+        requester: the party that makes the request.
+        created: the time of the request; by default, now.
         lifetime: how long the parties have to approve.
 
     Raises:
-        InvalidDocument: the workflow does not hold together, or has a place that is still to be filled.
+        InvalidDocument: the workflow is not consistent, or has a place that is not filled yet.
     """
     graph = Graph(workflow, documents)
     everything = {**documents, workflow.digest: workflow, requester.digest: requester}

@@ -1,4 +1,4 @@
-"""One application's share of an approved workflow: its runtime configuration, whose digest is what identifies it."""
+"""The runtime configuration: one application's part of an approved workflow; its digest identifies the application."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["Peer", "RuntimeConfig", "RuntimeDataset", "runtime_config", "runtime
 
 
 class RuntimeDataset(Part):
-    """A dataset, as one application may use it.
+    """A dataset and how one application may use it.
 
     Attributes:
-        document: what its owner says of it.
+        document: the digest of its document.
         reads: whether the application reads it.
         writes: whether the application writes it.
-        location: as in the document, with the three that follow.
+        location: as in the document, like the next three.
     """
 
     document: Digest
@@ -40,14 +40,14 @@ class RuntimeDataset(Part):
 
 
 class Peer(Part):
-    """An application that is connected: which build of it, and where in the workflow."""
+    """A connected application: its app config and the measurement of its build."""
 
     app_config: Digest
     measurement: str
 
 
 class Connection(Part):
-    """What is on a port under one name."""
+    """The dataset or application connected to a port under one name."""
 
     dataset: RuntimeDataset | None = None
     application: Peer | None = None
@@ -55,20 +55,20 @@ class Connection(Part):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.dataset is None) == (self.application is None):
-            message = "a connection is a dataset or an application, one of them"
+            message = "a connection must be either a dataset or an application"
             raise ValueError(message)
         return self
 
 
 class RuntimeConfig(Document):
-    """What one application of a workflow runs on. Its digest is the application's identifier.
+    """The runtime configuration of one application. Its digest is the application's identifier.
 
     Attributes:
-        request: what was approved.
-        object: which of its applications this is for.
-        app_config: the app config, of which name, labels and items follow.
-        build: what the application is measured as.
-        ports: what is connected to each of its ports, by name.
+        request: the digest of the approved request.
+        object: the application's id in the workflow.
+        app_config: the digest of its app config, from which name, labels and items are copied.
+        build: the approved build of the application.
+        ports: the connections on each of its ports, by name.
     """
 
     kind = "runtime config"
@@ -84,15 +84,15 @@ class RuntimeConfig(Document):
 
     @property
     def identifier(self) -> str:
-        """What identifies the application: this document's digest, to be bound into its attestation."""
+        """The application's identifier: this document's digest, to be bound into its attestation."""
         return self.digest
 
 
 def runtime_config(request: Request, name: str) -> RuntimeConfig:
-    """Return the share of one application of a request's workflow.
+    """Return the runtime configuration of one application of a request's workflow.
 
     Raises:
-        InvalidDocument: the workflow does not hold together, or has no such application.
+        InvalidDocument: the workflow is not consistent, or has no such application.
     """
     graph = request.graph
     app = graph.nodes.get(name)
@@ -137,6 +137,6 @@ def _connection(graph: Graph, name: str, *, reads: bool) -> Connection | None:
 
 
 def runtime_configs(request: Request) -> dict[str, RuntimeConfig]:
-    """Return the shares of all applications of a request's workflow, by their ids in it."""
+    """Return the runtime configurations of all applications of a request's workflow, by id."""
     graph = request.graph
     return {name: runtime_config(request, name) for name in graph.nodes if graph.is_app(name)}

@@ -1,10 +1,10 @@
-"""What is different between two versions of a workflow, with all that they refer to: for those who approve it.
+"""Compare two versions of a workflow, including the documents they refer to, for the people who approve them.
 
-Objects are matched by their ids, and documents by their members, not by their digests: of an application that is built
-anew its measurement has changed, and not the digest of whatever refers to it. Nothing is left out: `apply` makes the
-new version from the old one and the difference, so two workflows that differ anywhere have one.
+Objects are matched by id and documents are compared by member, not by digest: if an application is rebuilt, its
+measurement has changed, not the digest of everything that refers to it. The difference is complete: `apply` makes the
+new version from it and the old one.
 
-`wording` says it in words.
+`wording` describes it in sentences.
 """
 
 from __future__ import annotations
@@ -53,19 +53,19 @@ _RANKS = {
     "labels": 7,
 }
 _PARTIES = (("owner",), ("reserved_for",), ("application", "owner"))
-"""Where parties stand in an object; they are compared as wholes, for `wording` to tell who is who."""
+"""Where an object refers to parties; these are compared as a whole, so that `wording` can tell who is who."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A member that is another.
+    """A member that has changed.
 
     Attributes:
-        path: where it is: ``objects``, an id and members of what is there; or ``edges``, and the id and port of both
-            ends; or a member of the workflow. Of datasets there is no port: it is empty.
-        before: what it was, as JSON has it, with parties and applications in the places that refer to them; None where
-            there was nothing.
-        after: what it is, the same.
+        path: where it is: ``objects``, an id, and members of that object; or ``edges``, and the id and port of both
+            ends (the port of a dataset is empty); or a member of the workflow.
+        before: the old value as JSON, with parties and applications in place of references to them; None if there was
+            none.
+        after: the new value, likewise.
     """
 
     path: Path
@@ -74,7 +74,7 @@ class Change:
 
     @property
     def rank(self) -> int:
-        """How much it matters, the most first: objects, owners, builds, locations, ports, files, labels, texts."""
+        """Its importance, 1 for the highest: objects, owners, builds, locations, ports, files, labels, texts."""
         match self.path:
             case ("objects", _):
                 return 1
@@ -88,11 +88,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """A party with what it owns in a version.
+    """A party and the objects that it owns in a version.
 
     Attributes:
         party: the party.
-        objects: ids of objects that it owns, or whose application it owns.
+        objects: the ids of the objects that it owns, or whose application it owns.
     """
 
     party: Party
@@ -101,14 +101,14 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What is different, what matters most first.
+    """The difference between two versions, the most important first.
 
     Attributes:
-        gained: what reaches whom now that did not before, also where one of the two belongs to somebody else now.
-        lost: what does not reach any more.
-        joined: parties that own something now, and nothing before; see `same_party`.
-        left: the other way round.
-        changes: all members that are others. The four above follow from these.
+        gained: what now reaches whom and did not before, or did under another owner of one of the two.
+        lost: what no longer reaches whom.
+        joined: parties that own something now and owned nothing before; see `same_party`.
+        left: parties that owned something before and own nothing now.
+        changes: all members that have changed. The other four follow from these.
     """
 
     gained: tuple[Reach, ...]
@@ -122,7 +122,7 @@ class Difference:
         return bool(self.changes)
 
     def members(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return it as JSON members."""
         return {
             **{
                 name: [{"source": one.source, "target": one.target, "through": list(one.through)} for one in reach]
@@ -137,16 +137,16 @@ class Difference:
 
 
 def same_party(one: Party, other: Party) -> bool:
-    """Tell whether two documents are of one party: they have the same keys.
+    """Tell whether two documents are of one party, that is, have the same keys.
 
-    Names anybody can take, and public keys too: who puts a key of their own beside those of somebody else can sign in
-    that name. So a party with another key is another one, until whoever approves says otherwise.
+    Anybody can copy a party's name and public keys, add a key of their own and sign in that name. So a party with an
+    additional key is another party, until the approver says otherwise.
     """
     return one.keys == other.keys or keys_of(one) == keys_of(other)
 
 
 def keys_of(party: Party) -> frozenset[str]:
-    """Return the names of a party's keys."""
+    """Return the ids of a party's keys."""
     return frozenset(key.keyid for key in party.keys)
 
 
@@ -165,16 +165,16 @@ def compare(before: Graph, after: Graph) -> Difference:
 
 
 def apply(difference: Difference, before: Graph) -> Graph:
-    """Return the version that a difference leads to.
+    """Return the new version that a difference makes of an old one.
 
     Raises:
-        InvalidDocument: it is the difference from another version, or leads to something that does not hold together.
+        InvalidDocument: the difference does not apply to this version, or the result is not consistent.
     """
     tree = _tree(before)
     for change in difference.changes:
         place, last = _place(tree, change.path)
         if place.get(last) != change.before:
-            message = f"the difference is from another version: {'/'.join(change.path)} is not what it says"
+            message = f"the difference does not apply to this version: {'/'.join(change.path)} has another value"
             raise InvalidDocument(message)
         if change.after is None:
             place.pop(last, None)
@@ -183,18 +183,18 @@ def apply(difference: Difference, before: Graph) -> Graph:
     try:
         return _restored(tree)
     except (KeyError, TypeError, AttributeError):
-        message = "what the difference leads to lacks members that a workflow has"
+        message = "the difference removes members that a workflow must have"
     raise InvalidDocument(message)
 
 
 def _place(tree: Tree, path: Path) -> tuple[Tree, Any]:
-    """Return the part of a tree that a path's end is in, and its name there."""
+    """Return the part of a tree that holds the last name of a path, and that name."""
     place: Any = tree
     parents, last = (path[:1], path[1:]) if path[:1] == ("edges",) else (path[:-1], path[-1] if path else None)
     for name in parents:
         place = place.get(name) if isinstance(place, dict) else None
     if not isinstance(place, dict):
-        message = f"the difference is from another version: there is no place {'/'.join(path)}"
+        message = f"the difference does not apply to this version: there is no {'/'.join(path)}"
         raise InvalidDocument(message)
     return place, last
 
@@ -205,7 +205,7 @@ def _changes(path: Path, before: Any, after: Any) -> Iterator[Change]:
     match path:
         case ("objects", _, *rest) if tuple(rest) in _PARTIES:
             whole = True
-        case ("objects", _):  # a place that is filled, for one, has no member in common with what fills it
+        case ("objects", _):  # e.g. a filled place has no member in common with what fills it
             whole = before is None or after is None or before["kind"] != after["kind"]
         case ("edges", _, *_):
             whole = True
@@ -220,12 +220,12 @@ def _changes(path: Path, before: Any, after: Any) -> Iterator[Change]:
 
 
 def _order(change: Change) -> tuple[int, bool, Path]:
-    """Return what changes are sorted by: an object's own build comes before what its application says of all builds."""
+    """Return the sort key of a change: an object's own build comes before its application's list of builds."""
     return change.rank, change.path[2:3] == ("application",), change.path
 
 
 def _same_owners(name: str, before: Graph, after: Graph) -> bool:
-    """Tell whether an object belongs to the same parties in two versions, and is as much an application."""
+    """Tell whether an object has the same owners in both versions, and is an application in both or in neither."""
     if before.is_app(name) != after.is_app(name):
         return False
     if before.workflow.objects[name] == after.workflow.objects[name]:
@@ -260,7 +260,7 @@ def _without_schema(document: Document) -> Tree:
 
 
 def _tree(graph: Graph) -> Tree:
-    """Return a version as one tree: what a digest refers to stands in its place, so there are no digests to follow."""
+    """Return a version as one tree, in which each digest is replaced by the document that it refers to."""
     parties = {digest: _without_schema(graph.party(digest)) for digest in graph.owners()}
 
     def part(node: DatasetDocument | AppConfigDocument | Placeholder) -> Tree:
@@ -286,7 +286,7 @@ def _tree(graph: Graph) -> Tree:
 
 
 def _restored(tree: Tree) -> Graph:
-    """Return the version that a tree is of."""
+    """Return the version that a tree describes."""
     documents: dict[str, Document] = {}
 
     def keep(kind: type[Document], members: Mapping[str, Any]) -> str:

@@ -1,12 +1,12 @@
-"""Where the boxes of a graph stand: in columns from left to right, with few crossings.
+"""Arrange the boxes of a graph in columns from left to right, with few crossings.
 
-Parts that are not connected with one another are arranged each by itself, and then put side by side. In each of them
-a box stands right of all that leads into it, boxes that nothing leads into stand just left of the first that they lead
-to, and a link that passes a column has a place of its own there, so that it leads behind no box. Columns are ordered by
-the barycenters of their neighbours, in a few sweeps (Sugiyama, Tagawa and Toda, 1981); then each box goes as near to
-its neighbours as the others in its column let it, which is isotonic regression.
+Connected components are arranged separately and then placed side by side. In each, a box is to the right of all boxes
+that link to it; a box without incoming links is just left of the first box it links to; and a link that crosses a
+column gets its own slot there, so that it is not drawn behind a box. Columns are ordered by the barycenters of their
+neighbours, in a few sweeps (Sugiyama, Tagawa and Toda, 1981); then each box moves as close to its neighbours as the
+others in its column allow, which is isotonic regression.
 
-The same graph is always arranged alike.
+The layout is deterministic.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ ROW_GAP = 22
 PART_GAP = 56
 SWEEPS = 8
 LONGEST = 12
-"""Columns that a link may pass with places of its own there; a longer one is drawn behind whatever is on its way."""
+"""Most columns in which a link gets slots; a longer link is drawn behind the boxes on its way."""
 ASPECT = 1.5
 
 Link = tuple[str, str]
 Item = str | tuple[int, int]
-"""What stands in a column: a box, or the place where a link passes, by the link's number and the column's."""
+"""An entry of a column: a box, or the slot of a link, given by the numbers of the link and the column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
-    """Where everything stands.
+    """The positions of all boxes and links.
 
     Attributes:
-        width: of everything.
-        height: of everything.
+        width: the total width.
+        height: the total height.
         corners: the upper left corner of each box.
         bends: the points that each link passes between its ends, from left to right.
     """
@@ -57,9 +57,9 @@ def arrange(heights: Mapping[str, float], links: Sequence[Link], width: float) -
     """Arrange boxes.
 
     Args:
-        heights: of the boxes, by name.
-        links: what leads into what; each once.
-        width: of all boxes.
+        heights: the heights of the boxes, by name.
+        links: pairs of source and target, each once.
+        width: the width of every box.
     """
     parts = [_Part(heights, names, links, numbers, width) for names, numbers in _parts(heights, links)]
     parts.sort(key=lambda one: (-one.height, -one.width, one.first))
@@ -81,7 +81,7 @@ def arrange(heights: Mapping[str, float], links: Sequence[Link], width: float) -
 
 
 def _parts(heights: Mapping[str, float], links: Sequence[Link]) -> Iterable[tuple[list[str], list[int]]]:
-    """Yield what is connected: the names of boxes, and the numbers of links."""
+    """Yield the connected components: the names of their boxes and the numbers of their links."""
     touching: dict[str, list[int]] = {name: [] for name in heights}
     for number, ends in enumerate(links):
         for name in ends:
@@ -104,7 +104,7 @@ def _parts(heights: Mapping[str, float], links: Sequence[Link]) -> Iterable[tupl
 
 
 class _Part:
-    """Boxes that are connected."""
+    """A connected component, arranged by itself."""
 
     def __init__(
         self, heights: Mapping[str, float], names: list[str], links: Sequence[Link], numbers: list[int], width: float
@@ -138,7 +138,7 @@ class _Part:
         self.width = len(self._rows) * (width + COLUMN_GAP) - COLUMN_GAP
 
     def _passes(self, number: int, link: Link, columns: Mapping[str, int]) -> list[tuple[int, int]]:
-        """Give a link its places in the columns that it passes, and make neighbours of all on its way."""
+        """Give a link slots in the columns that it crosses, and make neighbours of successive items on its way."""
         source, target = link
         span = columns[target] - columns[source]
         if not 0 < span <= LONGEST:
@@ -153,7 +153,7 @@ class _Part:
         return items
 
     def _order(self) -> None:
-        """Order each column by where the neighbours of what stands in it are."""
+        """Order each column by the positions of its items' neighbours."""
         best, fewest = [list(row) for row in self._rows], self._crossings()
         for sweep in range(SWEEPS):
             if not fewest:
@@ -184,7 +184,7 @@ class _Part:
         return found
 
     def _settle(self) -> dict[Item, float]:
-        """Return the middle of each item, as near to its neighbours' as its column lets it."""
+        """Return the middle of each item, as close to its neighbours' as its column allows."""
         middles: dict[Item, float] = {}
         for row in self._rows:
             wanted = _apart([0.0] * len(row), self._distances(row))
@@ -197,13 +197,13 @@ class _Part:
         return middles
 
     def _distances(self, row: list[Item]) -> list[float]:
-        """Return how far apart the middles of each two that stand below one another have to be."""
+        """Return the minimum distances between the middles of successive items of a column."""
         heights = [self._heights[item] if isinstance(item, str) else 0.0 for item in row]
         return [(one + other) / 2 + ROW_GAP for one, other in pairwise(heights)]
 
 
 def _columns(names: Sequence[str], links: Sequence[Link]) -> dict[str, int]:
-    """Return the column of each box: right of all that leads into it, but for links that close a circle."""
+    """Return the column of each box: right of all boxes that link to it, except for links that close a cycle."""
     following: dict[str, list[str]] = {name: [] for name in names}
     entered = dict.fromkeys(names, 0)
     for source, target in links:
@@ -224,10 +224,10 @@ def _columns(names: Sequence[str], links: Sequence[Link]) -> dict[str, int]:
 def _without_circles(
     starts: Iterable[str], following: Mapping[str, list[str]]
 ) -> tuple[list[str], dict[str, list[str]]]:
-    """Return the boxes so that none comes before what leads into it, and what each leads to, but for links back."""
+    """Return the boxes in topological order, and the targets of each without links that close a cycle."""
     onward: dict[str, list[str]] = {name: [] for name in following}
     done: list[str] = []
-    state: dict[str, bool] = {}  # False while what a box leads to is being looked at
+    state: dict[str, bool] = {}  # False while the targets of a box are being visited
     for start in starts:
         if start in state:
             continue
@@ -253,10 +253,10 @@ def _mean(values: Sequence[float], otherwise: float) -> float:
 
 
 def _apart(wanted: Sequence[float], distances: Sequence[float]) -> list[float]:
-    """Return what is nearest to the wanted places, by squares, and keeps its order and its distances.
+    """Return the positions nearest to the wanted ones (least squares) that keep the order and the distances.
 
-    Without the distances, which are added up first, that is isotonic regression: neighbours in the wrong order share
-    the mean of what they want.
+    Once the distances are subtracted, this is isotonic regression: neighbours in the wrong order share the mean of
+    their wanted positions.
     """
     offsets = [0.0]
     for distance in distances:

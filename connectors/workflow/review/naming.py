@@ -1,7 +1,7 @@
-"""What parties and objects are called, where people decide about them.
+"""Name parties and objects unambiguously in the texts that people decide by.
 
-Names come from strangers. They stand in quotes, written as Python writes them, so that none can pass for a sentence of
-ours, and none holds what a terminal would obey. Where two parties have one name, the digest of each stands beside it.
+Names come from untrusted parties. They are quoted and escaped as Python string literals, so that none can pass for
+part of a sentence or send control sequences to a terminal. If two parties share a name, their digests are added.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["SHOWN", "Names", "connected", "listed"]
 
 SHOWN = 6
-"""Names that one sentence lists; how many more there are, it says."""
+"""Names that one sentence lists; of more, it gives their number."""
 
 
 def listed(names: Sequence[str], most: int = SHOWN) -> str:
-    """Return names as a sentence lists them.
+    """Return names joined for a sentence.
 
     >>> listed(["a", "b", "c"])
     "'a', 'b' and 'c'"
@@ -38,9 +38,9 @@ def connected(source: str, out: str, target: str, into: str, *, longer: str = ""
     """Say that two objects are connected.
 
     Args:
-        source: the id of what is written from.
-        out: the port, of an application; else empty.
-        target: the id of what is read or written.
+        source: the id of the object that data comes from.
+        out: its port if it is an application, else empty.
+        target: the id of the object that data goes to.
         into: its port, likewise.
         longer: put before the verb: "no longer ".
 
@@ -51,15 +51,15 @@ def connected(source: str, out: str, target: str, into: str, *, longer: str = ""
         return f"{target!r} {longer}reads {source!r}, on its port {into!r}"
     if not into:
         return f"{source!r} {longer}writes {target!r}, on its port {out!r}"
-    return f"{source!r} (port {out!r}) {longer}hands on to {target!r} (port {into!r})"
+    return f"{source!r} (port {out!r}) {longer}passes data to {target!r} (port {into!r})"
 
 
 class Names:
-    """Calls the parties and objects of workflows what nothing else in them is called.
+    """Gives the parties and objects of workflows names that are unique among them.
 
     Args:
-        graphs: the workflows, or the versions of one.
-        more: parties that own nothing in them: who asks, perhaps.
+        graphs: the workflows, or versions of one workflow.
+        more: parties that own nothing in them, such as the requester.
     """
 
     def __init__(self, *graphs: Graph, more: Iterable[Party] = ()) -> None:
@@ -71,15 +71,15 @@ class Names:
                 known.append(party)
 
     def party(self, party: Party) -> str:
-        """Return what a party is called."""
+        """Return the name of a party, quoted, with its digest if others share the name."""
         return f"{party.name!r} ({party.digest[:16]})" if len(self._called[party.name]) > 1 else repr(party.name)
 
     def owners(self, name: str, graph: Graph) -> list[str]:
-        """Return what an object's owner is called, and its application's."""
+        """Return the names of an object's owner and of its application's owner."""
         return [self.party(graph.party(digest)) for digest in graph.owners_of(name)]
 
     def object(self, name: str, graph: Graph) -> str:
-        """Return an object's id, its name, whose it is, and what an application is measured as."""
+        """Return an object's id, name and owner, and an application's measurement."""
         node, parties = graph.nodes[name], self.owners(name, graph)
         if isinstance(node, AppConfigDocument):
             program = graph.application(node)
@@ -88,12 +88,12 @@ class Names:
             return f"{name!r} (the application {node.name!r} of {parties[0]}{by}{measured})"
         if isinstance(node, DatasetDocument):
             return f"{name!r} (the dataset {node.name!r} of {parties[0]})"
-        return f"{name!r} (a place for {'an' if node.wanted == 'app' else 'a'} {node.wanted} of {parties[0]})"
+        return f"{name!r} (a place for {'an' if node.wanted == 'app' else 'a'} {node.wanted} from {parties[0]})"
 
     def reach(
         self, pairs: Sequence[Reach], graph: Graph, one: str = "reaches", many: str = "reach", most: int = SHOWN
     ) -> Iterator[str]:
-        """Yield what reaches whom; what goes the same way to the same place in one sentence."""
+        """Yield what reaches whom, with one sentence for all that take the same way to the same target."""
         ways: dict[tuple[str, tuple[str, ...]], list[str]] = {}
         for pair in pairs:
             ways.setdefault((pair.target, pair.through), []).append(pair.source)

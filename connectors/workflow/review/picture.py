@@ -1,7 +1,7 @@
-"""A picture of a workflow: an SVG, for browsers and documents, in light and dark.
+"""Draw a workflow as an SVG picture, for browsers and documents, in light and dark.
 
-What is written in it comes from strangers. It is text in the picture and nothing else: there is no script, no link and
-no reference in it, and each box cuts off what would be drawn beyond it.
+Texts in it come from untrusted parties. They are drawn as text only: the picture has no scripts, links or references,
+and each box clips what would be drawn outside it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 WIDTH = 248
-"""Of a box, in pixels, as everything here."""
+"""Width of a box. All sizes here are in pixels."""
 MARGIN = 32
 HEAD = 72
 WIDEST_HEAD = 640
-"""How far a title may make a picture wider than what is in it."""
+"""Width up to which a title may widen the picture."""
 TEXT_LEFT = 40
 ROOM = WIDTH - TEXT_LEFT - 16
 LINE = 17
@@ -51,7 +51,7 @@ _DARK = """
 .approved{fill:#4ade80}.missing{fill:#94a3b8}.against{fill:#f87171}g.link-group:hover .link{stroke:#60a5fa}
 """
 SIZES = {"title": 20, "name": 14.5, "id": 11, "owner": 12, "port": 11.5}
-"""Of letters; of bold ones a little more than the font's."""
+"""Sizes of letters, by style; for bold text a little more than the font size."""
 _MARKS = {"approved": "\u2713", "missing": "\u25cb", "against": "\u2717"}
 _ICONS = {
     "dataset": '<path class="icon {0}" d="M12 {1}v14c0 4 14 4 14 0v-14c0 -4 -14 -4 -14 0c0 4 14 4 14 0"/>',
@@ -63,17 +63,17 @@ _BROAD = frozenset("mwMW@%")
 
 @dataclass
 class _Box:
-    """An object, as it is drawn.
+    """An object as drawn.
 
     Attributes:
         kind: "dataset" or "app".
-        style: what tells datasets by direction, applications and places apart.
-        name: what it is called, in one line or two.
-        owners: lines that name parties, with their digests.
-        use: what a dataset is for; empty of an application.
-        placeholder: whether it is still to be filled.
-        title: all of it, uncut.
-        reads: the ports on its left, with the ids of what is connected there.
+        style: the CSS class: a dataset's direction, "app" or "wanted".
+        name: its name, in one or two lines.
+        owners: lines that name the owners, each with the party's digest.
+        use: a dataset's direction; empty for an application.
+        placeholder: whether it is a place that is not filled yet.
+        title: the whole text, for the tooltip.
+        reads: the ports on its left, with the ids of the objects connected there.
         writes: the ports on its right.
     """
 
@@ -89,7 +89,7 @@ class _Box:
 
     @property
     def head(self) -> float:
-        """How far its ports are below its top."""
+        """Distance from its top to its ports."""
         return 34 + LINE * (len(self.name) + len(self.owners))
 
     @property
@@ -102,8 +102,8 @@ def draw(graph: Graph, status: Status | None = None) -> str:
     """Return an SVG of a workflow.
 
     Args:
-        graph: the workflow with what it refers to.
-        status: who has approved; shown beside each owner.
+        graph: the workflow with the documents that it refers to.
+        status: the approvals, to show beside each owner.
     """
     boxes = {name: _box(graph, name) for name in sorted(graph.nodes)}
     for edge in graph.workflow.edges:
@@ -156,8 +156,8 @@ def _box(graph: Graph, name: str) -> _Box:
         owners = parties[:1] if parties[0][1] == parties[1][1] else [parties[0], (runs, parties[1][1])]
         return _Box("app", "app", _wrapped(node.name), owners, "", placeholder=False, title=title)
     wanted = {"app": "an application", "dataset": "a dataset"}[node.wanted]
-    title = f"{name}: a place for {wanted} of {owner}" + (f", for {node.purpose}" if node.purpose else "")
-    owners = [(f"waits for {owner}", parties[0][1])]
+    title = f"{name}: a place for {wanted} from {owner}" + (f", for {node.purpose}" if node.purpose else "")
+    owners = [(f"waiting for {owner}", parties[0][1])]
     purpose = _wrapped(node.purpose or f"({wanted})")
     return _Box(node.wanted, "wanted", purpose, owners, "", placeholder=True, title=title)
 
@@ -178,7 +178,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _sort_ports(ports: dict[str, list[str]], corners: dict[str, tuple[float, float]]) -> None:
-    """Order ports as what is connected to them stands, so that links to one box do not cross."""
+    """Order ports by the position of the connected boxes, so that links to one box do not cross."""
     heights = {port: sum(corners[name][1] for name in names) / len(names) for port, names in ports.items()}
     ordered = sorted(ports, key=lambda port: (heights[port], port))
     names = [ports[port] for port in ordered]
@@ -187,7 +187,7 @@ def _sort_ports(ports: dict[str, list[str]], corners: dict[str, tuple[float, flo
 
 
 def _row(ports: dict[str, list[str]], port: str | None, box: _Box) -> float:
-    """Return how far below a box's top a link meets it."""
+    """Return the distance from a box's top to the end of a link."""
     if port is None:
         return box.height / 2
     return box.head + 10 + PORT_LINE * list(ports).index(port)
@@ -215,11 +215,11 @@ def _links(
 
 
 def _curve(points: Sequence[tuple[float, float]]) -> str:
-    """Return a path through points, level at each of them."""
+    """Return a path through points, horizontal at each of them."""
     x, y = points[0]
     path = [f"M{_n(x)} {_n(y)}"]
     for number, (right, below) in enumerate(points[1:]):
-        # Where a link passes a column, it passes it straight.
+        # A link crosses a column in a straight line.
         if number % 2 and number < len(points) - 2:
             path.append(f"L{_n(right)} {_n(below)}")
         else:
@@ -235,7 +235,7 @@ def _drawn(name: str, box: _Box, corner: tuple[float, float], status: Status | N
     place = f'x="{_n(x)}" y="{_n(y)}" width="{WIDTH}" height="{_n(box.height)}"'
     dashed = " place" if box.placeholder else ""
     yield f'<g><title>{_safe(box.title)}</title><rect class="box{dashed}" {place} rx="{round_}"/>'
-    yield f"<svg {place}>"  # cuts off what lies beyond it
+    yield f"<svg {place}>"  # clips what lies outside
     yield _ICONS[box.kind].format(box.style, 18)
     for number, line in enumerate(box.name):
         yield _line("name", TEXT_LEFT, 24 + LINE * number, line, ROOM)
@@ -270,7 +270,7 @@ def _mark(digest: str, status: Status) -> str:
 
 
 def _line(style: str, x: float, y: float, text: str, room: float, *, anchor: str = "start") -> str:
-    """Return one line of text, cut where it would need more room than there is; then all of it is in its title."""
+    """Return one line of text, cut to the given room; the whole text is then in its title."""
     shown = _cut(text, room, SIZES[style])
     title = f"<title>{_safe(text)}</title>" if shown != text else ""
     side = ' text-anchor="end"' if anchor == "end" else ""
@@ -278,7 +278,7 @@ def _line(style: str, x: float, y: float, text: str, room: float, *, anchor: str
 
 
 def _wrapped(name: str) -> list[str]:
-    """Return a name in one line, or in two if it is long and has a space to break it at."""
+    """Return a name as one line, or as two if it is long and has a space to break at."""
     fitting = len(_cut(name, ROOM, SIZES["name"]).removesuffix("\u2026"))
     place = name.rfind(" ", 0, fitting + 1)
     return [name] if fitting >= len(name) or place < 0 else [name[:place], name[place + 1 :]]
@@ -296,7 +296,7 @@ def _cut(text: str, room: float, size: float) -> str:
 
 
 def _length(text: str, size: float) -> float:
-    """Return about how long a line is, rather more than less: which font there is, is not known."""
+    """Estimate the length of a line, rather too long than too short: the font is not known."""
     return sum(map(_letter, text)) * size
 
 
@@ -309,7 +309,7 @@ def _letter(letter: str) -> float:
 
 
 def _safe(text: str) -> str:
-    """Return text as XML has it, with what nobody sees, or what turns text round, replaced."""
+    """Return text escaped for XML, with invisible and direction-changing characters replaced."""
     return escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text))
 
 

@@ -1,6 +1,6 @@
-"""A `Difference` in words that somebody who approves a workflow understands, what matters most first.
+"""Describe a `Difference` in sentences for the people who approve a workflow, the most important first.
 
-What strangers have written stands in quotes, as their names do (see `naming`).
+Text written by other parties is quoted, as their names are (see `naming`).
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["in_words"]
 
 SHORT = 200
-"""Letters of a text that are shown; of a longer one its size is."""
+"""Longest text that is shown in full, in characters; of a longer one, the size and digest are shown."""
 
 _TITLES = {
     1: "Objects",
     2: "Owners",
     3: "Builds and measurements",
-    4: "Where data lies, and how it is protected",
+    4: "Data locations and protection",
     5: "Ports and connections",
-    6: "Files that applications are given",
+    6: "Files for applications",
     7: "Labels",
     9: "Descriptions",
 }
@@ -47,21 +47,21 @@ _WORDS = {
 
 
 def in_words(difference: Difference, before: Graph, after: Graph) -> dict[str, list[str]]:
-    """Return the sentences that say what is different, by the titles that they belong under.
+    """Return the sentences that describe a difference, grouped by title.
 
     Args:
-        difference: what `compare` has returned of the two.
-        before: the version that was.
-        after: the version that is.
+        difference: what `compare` returned for the two versions.
+        before: the old version.
+        after: the new version.
     """
     names = Names(before, after)
     words = _Words(before, after, names)
     parts: dict[str, list[str]] = {
-        "What reaches whom now, and did not": list(names.reach(difference.gained, after)),
-        "What does not reach whom any more": list(names.reach(difference.lost, before, "reached", "reached")),
-        "Who has joined and left": [
-            *(words.membership(one, before, "has joined as owner of") for one in difference.joined),
-            *(words.membership(one, after, "has left; it owned") for one in difference.left),
+        "Now reaches": list(names.reach(difference.gained, after)),
+        "No longer reaches": list(names.reach(difference.lost, before, "reached", "reached")),
+        "Parties that joined or left": [
+            *(words.membership(one, before, "joined as owner of") for one in difference.joined),
+            *(words.membership(one, after, "left; it owned") for one in difference.left),
         ],
     }
     for change, subjects in _grouped(difference.changes):
@@ -70,7 +70,7 @@ def in_words(difference: Difference, before: Graph, after: Graph) -> dict[str, l
 
 
 def _grouped(changes: Sequence[Change]) -> Iterator[tuple[Change, list[str]]]:
-    """Yield changes with the ids of all objects that have them alike: a new key of a party that owns many, for one."""
+    """Yield each change with the ids of all objects it applies to, e.g. all objects of a party that has a new key."""
     found: dict[tuple[Path, bytes], tuple[Change, list[str]]] = {}
     for change in changes:
         match change.path:
@@ -89,19 +89,19 @@ class _Words:
         self._names = names
 
     def membership(self, one: Membership, other: Graph, verb: str) -> str:
-        """Say that a party is in one version alone."""
+        """Say that a party is in only one of the versions."""
         sentence = f"{self._names.party(one.party)} {verb} {listed(one.objects)}"
         others = [other.party(digest) for digest in sorted(other.owners())]
         partners = [party for party in others if keys_of(party) & keys_of(one.party)]
         if partners:
             shared = " and ".join(map(self._names.party, partners))
-            return f"{sentence}; it has some keys in common with {shared}, and some not"
+            return f"{sentence}; it shares some of its keys with {shared}, but not all"
         if any(party.name == one.party.name for party in others):
-            return f"{sentence}; it has the name of another party, and none of its keys"
+            return f"{sentence}; it has the name of another party, but none of its keys"
         return sentence
 
     def change(self, change: Change, subjects: list[str]) -> Iterator[str]:
-        """Say what one member was and is."""
+        """Say what a member was and what it is now."""
         match change.path:
             case ("objects", name):
                 yield self._whole(change, name)
@@ -131,20 +131,20 @@ class _Words:
 
     def _whole(self, change: Change, name: str) -> str:
         if change.after is None:
-            return f"{self._names.object(name, self._before)} is gone"
+            return f"{self._names.object(name, self._before)} was removed"
         now = self._names.object(name, self._after)
         node = self._after.nodes[name]
         if isinstance(node, DatasetDocument):
             sealed = f"sealed as {node.encryption!r}" if node.encryption else "not sealed"
             more = f", for {node.direction}, {sealed}, at {node.location!r}"
         elif isinstance(node, AppConfigDocument):
-            more = f", of which the build is measured as {node.build.measurement}"
+            more = f", with the measurement {node.build.measurement}"
         else:
             more = f", for {node.purpose!r}" if node.purpose else ""
         return (
             f"{now} is new{more}"
             if change.before is None
-            else f"{now} is in the place of {self._names.object(name, self._before)}{more}"
+            else f"{now} replaces {self._names.object(name, self._before)}{more}"
         )
 
     def _member(self, about: str, path: Path, change: Change) -> Iterator[str]:
@@ -152,7 +152,7 @@ class _Words:
             case ("owner",) | ("reserved_for",):
                 yield f"{about}: {self._owner(path[0], Party(**_keys(change.before)), Party(**_keys(change.after)))}"
             case ("build", "measurement"):
-                yield f"{about} is another build: measurement was {change.before}, is {change.after}"
+                yield f"{about} has another build: measurement was {change.before}, is {change.after}"
             case ("builds",):
                 for one in _listed_changes(change, _build):
                     yield f"{about}: {one}"
@@ -180,10 +180,10 @@ class _Words:
         ]
         before, after = [key.keyid for key in was.keys], [key.keyid for key in now.keys]
         found += [f"the key {key} is new" for key in after if key not in before]
-        found += [f"the key {key} is gone" for key in before if key not in after]
+        found += [f"the key {key} was removed" for key in before if key not in after]
         if not found:
             found.append("its keys are in another order")
-        return f"of its {title} {self._names.party(now)}, {'; '.join(found)}"
+        return f"its {title} {self._names.party(now)}: {'; '.join(found)}"
 
 
 def _keys(members: dict[str, Any]) -> dict[str, Any]:
@@ -191,25 +191,25 @@ def _keys(members: dict[str, Any]) -> dict[str, Any]:
 
 
 def _listed_changes(change: Change, show: Any) -> Iterator[str]:
-    """Say which entries of a list are new and which are gone."""
+    """Say which entries of a list are new and which were removed."""
     before, after = change.before, change.after
     new, gone = ([one for one in these if one not in those] for these, those in ((after, before), (before, after)))
     yield from (f"{show(one)} is new" for one in new)
-    yield from (f"{show(one)} is gone" for one in gone)
+    yield from (f"{show(one)} was removed" for one in gone)
     if not new and not gone:
         yield f"was {', '.join(map(show, before))}; is {', '.join(map(show, after))}"
 
 
 def _build(build: dict[str, Any]) -> str:
-    debug = ", in debug mode, in which whoever runs the machine can look inside" if build["debug"] else ""
-    return f"the build for {build['platform']} that is measured as {build['measurement']}{debug}"
+    debug = " (in debug mode: the machine's operator can look inside)" if build["debug"] else ""
+    return f"the build for {build['platform']} with the measurement {build['measurement']}{debug}"
 
 
 def _sealing(change: Change) -> str:
     if change.after is None:
-        return f"it is not sealed any more; it was, as {change.before!r}"
+        return f"it is no longer sealed; it was sealed as {change.before!r}"
     return f"it is sealed as {change.after!r}; " + (
-        "it was not" if change.before is None else f"it was, as {change.before!r}"
+        "it was not sealed" if change.before is None else f"it was sealed as {change.before!r}"
     )
 
 
@@ -217,7 +217,7 @@ def _was_is(what: str, before: str | None, after: str | None) -> str:
     if before is None:
         return f"{what} is new: {after}"
     if after is None:
-        return f"{what} is gone; it was {before}"
+        return f"{what} was removed; it was {before}"
     return f"{what} was {before}, is {after}"
 
 
@@ -225,11 +225,11 @@ def _text(value: Any) -> str | None:
     if value is None or isinstance(value, int):
         return None if value is None else str(value)
     text = value if isinstance(value, str) else canonical_bytes(value).decode()
-    return repr(text) if len(text) <= SHORT else _sized(text.encode(), f"{len(text):,} letters")
+    return repr(text) if len(text) <= SHORT else _sized(text.encode(), f"{len(text):,} characters")
 
 
 def _contents(item: Any) -> str | None:
-    """Return what is in a file: itself, if it is a short text."""
+    """Return a file's contents if they are a short text, else their size and digest."""
     if item is None:
         return None
     data = base64.b64decode(item["contents"] if isinstance(item, dict) else item)

@@ -1,1 +1,1 @@
-"""Where workflow documents are kept, and how they are passed on."""
+"""Stores of workflow documents, and how documents pass between them."""

@@ -1,8 +1,8 @@
-"""The contract of a store of workflow documents: what each store provides, and what all of them do with it.
+"""The contract of a store of workflow documents: what each store implements, and what is built on that.
 
-Nothing that is read is believed: what is not what its digest says, or breaks a rule, is an error that names it.
-Signatures are verified with the keys of the request's parties; whether these are who they say they are, a store cannot
-know.
+Nothing that is read is trusted: a document with another digest than its name, or that breaks a rule, is an error that
+names it. Signatures are verified with the keys in the request; whether its parties are trusted is not a store's
+concern.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ _PREFIX = re.compile(r"[0-9a-f]{8,64}")
 class DocumentStore(ABC):
     """A store of workflow documents, of signed statements on requests, and of drafts.
 
-    A store implements the six abstract methods, which deal in bytes and know nothing of what these mean. All other
-    methods are built on them, and verify what goes in and what comes out. `connectors.testing.document_store` tests it.
+    A store implements the six abstract methods, which handle only bytes. All other methods are built on them, and
+    verify what is written and what is read. `connectors.testing.document_store` tests it.
     """
 
     # What a store provides.
@@ -86,23 +86,23 @@ class DocumentStore(ABC):
 
     @abstractmethod
     def commit(self, records: Sequence[Record], drafts: Sequence[DraftChange] = ()) -> list[str]:
-        """Write records that are not there yet and change drafts, and return the digests of the records that are new.
+        """Write records that are not there yet and change drafts; return the digests of the new records.
 
-        A store with transactions does it in one. A store without takes a lock for the drafts, checks them all, writes
-        the records in the given order, each whole or not at all, and changes the drafts last. In both, `check` of each
-        change is called before anything is written, and no other writer comes between it and the change.
+        A store with transactions does this in one. A store without them takes a lock for the drafts, checks them all,
+        writes the records in the given order, each atomically, and changes the drafts last. Both call `check` of each
+        change before they write anything, and let no other writer come between the check and the change.
 
         Raises:
-            InvalidDocument: other bytes are in the place of a record.
-            ObjectExists, ObjectChanged: as `DraftChange.check` says; nothing is written then.
+            InvalidDocument: a record exists with other bytes.
+            ObjectExists, ObjectChanged: as for `DraftChange.check`; nothing is written.
         """
 
     def locate(self, digest: str, request: str | None = None) -> str:
-        """Return what errors call a document, or a statement on a request."""
+        """Return the name of a document, or of a statement on a request, for errors."""
         return f"the document {digest}" if request is None else f"the statement {digest} on the request {request}"
 
     def locate_draft(self, name: str) -> str:
-        """Return what errors call a draft."""
+        """Return the name of a draft, for errors."""
         return f"the draft {name!r}"
 
     # Documents
@@ -129,7 +129,7 @@ class DocumentStore(ABC):
         """Return a document, or None if it is not there.
 
         Raises:
-            InvalidDocument: it is there, but is not what it is called, or breaks a rule.
+            InvalidDocument: it has another digest than its name, or breaks a rule.
         """
         if not _DIGEST.fullmatch(digest):
             return None
@@ -141,7 +141,7 @@ class DocumentStore(ABC):
         """Yield all documents of some kinds, in the order of their digests.
 
         Raises:
-            InvalidDocument: one is not what it is called, or breaks a rule.
+            InvalidDocument: one has another digest than its name, or breaks a rule.
         """
         for digest in self.list_documents():
             document = self.get(digest)
@@ -176,7 +176,7 @@ class DocumentStore(ABC):
         return f"({document.kind}, {name_of(document)!r}{of})"
 
     def closure(self, document: Document) -> dict[str, Document]:
-        """Return a document and all that it refers to, by digest, as far as it is here; a draft itself is left out."""
+        """Return a document and all stored documents that it refers to, by digest; a draft itself is left out."""
         found: dict[str, Document] = {}
         waiting = [document]
         while waiting:
@@ -193,14 +193,14 @@ class DocumentStore(ABC):
         """Return a workflow with what it refers to.
 
         Raises:
-            InvalidDocument: it does not hold together, or something is missing here.
+            InvalidDocument: it is not consistent, or a document is missing here.
         """
         return Graph(workflow, self.closure(workflow))
 
     # Requests, and the statements on them
 
     def keep(self, bundle: Bundle) -> list[str]:
-        """Keep a request with the statements on it once all of it is verified; return the digests of what is new here.
+        """Verify and keep a request with the statements on it; return the digests of what is new here.
 
         The request is the last record: if a store has it, the store also has its requester's signed submission.
 
@@ -211,7 +211,7 @@ class DocumentStore(ABC):
         return self.commit(_records(bundle))
 
     def submit(self, bundle: Bundle, name: str, was: Draft) -> None:
-        """Keep a request in the place of the draft that it was made from.
+        """Keep a request in place of the draft that it was made from.
 
         Raises:
             ObjectChanged: the draft was changed since it was read; nothing is kept.
@@ -220,7 +220,7 @@ class DocumentStore(ABC):
         self.commit(_records(bundle), [DraftChange(name, was, None)])
 
     def say(self, request: Request, envelope: Envelope) -> str:
-        """Keep a party's signed statement once it is verified; return the digest of the envelope.
+        """Verify and keep a party's signed statement; return the digest of the envelope.
 
         Raises:
             InvalidDocument, NotApproved: it is not about the request, or not by the party that it names.
@@ -231,10 +231,10 @@ class DocumentStore(ABC):
         return record.digest
 
     def statements(self, request: Request) -> list[Envelope]:
-        """Return all statements on a request, each verified, in the order of the envelopes' digests.
+        """Verify and return all statements on a request, in the order of the envelopes' digests.
 
         Raises:
-            InvalidDocument: one is not what it is called, or not by the party that it names.
+            InvalidDocument: one has another digest than its name, or is not by the party that it names.
         """
         found = []
         for digest, data in self.read_statements(request.digest):
@@ -243,7 +243,7 @@ class DocumentStore(ABC):
         return found
 
     def bundle(self, request: Request) -> Bundle:
-        """Return a request with the statements that count: a submission, and of each party a decision and a revocation.
+        """Return a request with the statements that count: the submission, and a decision and revocation of each party.
 
         Raises:
             InvalidDocument: as `statements` says.
@@ -261,7 +261,7 @@ class DocumentStore(ABC):
         """Return all drafts by their names.
 
         Raises:
-            InvalidDocument: one is no draft.
+            InvalidDocument: one is not a draft.
         """
         return {name: self.draft(name) for name in self.list_drafts()}
 
@@ -270,7 +270,7 @@ class DocumentStore(ABC):
 
         Raises:
             ConfigError: there is none of that name; the message lists those there are.
-            InvalidDocument: it is no draft: two people's changes that git could not merge, for one.
+            InvalidDocument: it is not a draft, for example because git left a merge conflict in it.
         """
         found = self.find_draft(name)
         if found is None:
@@ -283,8 +283,8 @@ class DocumentStore(ABC):
         """Return a draft, or None if there is none of that name.
 
         Raises:
-            ConfigError: a draft cannot be called that.
-            InvalidDocument: it is no draft.
+            ConfigError: the name is not valid.
+            InvalidDocument: it is not a draft.
         """
         check_draft_name(name)
         with locating(self.locate_draft(name)):
@@ -295,12 +295,12 @@ class DocumentStore(ABC):
         """Write a revision of a draft.
 
         Args:
-            name: the draft's.
+            name: the draft's name.
             draft: the new revision.
             was: the revision that it was made from; None for a new draft.
 
         Raises:
-            ObjectExists: it should be new, and there is one of that name.
+            ObjectExists: it should be new, but one of that name exists.
             ObjectChanged: the draft was changed since it was read.
         """
         self.commit([], [DraftChange(name, was, draft)])
@@ -315,7 +315,7 @@ class DocumentStore(ABC):
 
 
 def _records(bundle: Bundle) -> list[Record]:
-    """Return what a store keeps of a bundle, in the order in which it is written, once all of it is verified."""
+    """Verify a bundle, and return its records in the order in which they are written."""
     request = bundle.request
     status(bundle, request.documents)
     return [

@@ -1,12 +1,12 @@
-"""A store of workflow documents in a folder: safe for many writers, for git, and in anybody's hands.
+"""A store of workflow documents in a folder, safe for concurrent writers, for git and on untrusted storage.
 
 ::
 
     documents/1f/1f0c….json      a document, in its canonical bytes
-    said/<request>/9a41….json    a signed submission, decision or revocation, called by the digest of its envelope
-    drafts/<name>.json           a workflow that is still being put together
+    said/<request>/9a41….json    a signed submission, decision or revocation, named by the digest of its envelope
+    drafts/<name>.json           a workflow that can still be changed
 
-All but drafts are written once and never changed, so two copies of the folder are merged by taking the files of both.
+All files except drafts are written once and never changed, so two copies of the folder merge by taking all files.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FILE = re.compile(r"([0-9a-f]{64})\.json")
 class FolderStore(DocumentStore):
     """A folder of documents.
 
-    A commit is not rolled back: a writer that is killed leaves the first of its records, each whole.
+    A commit is not rolled back: a writer that is killed leaves the first of its records, each complete.
 
     Args:
         folder: its path; it need not exist yet.
@@ -44,33 +44,33 @@ class FolderStore(DocumentStore):
         self.folder = folder
 
     def read_document(self, digest: str) -> bytes | None:
-        """Return what its file holds."""
+        """Return the contents of its file."""
         return read_regular(self.locate(digest), MAX_SIZE)
 
     def list_documents(self, prefix: str = "") -> list[str]:
-        """Return the digests that files are called by; other files are ignored."""
+        """Return the digests that name files; other files are ignored."""
         root = os.path.join(self.folder, "documents")
         parts = [part for part in _listed(root) if part.startswith(prefix[:2])]
         found = (digest for part in parts for digest in _digests_in(os.path.join(root, part)))
         return sorted(digest for digest in found if digest.startswith(prefix))
 
     def read_statements(self, request: str) -> Iterator[tuple[str, bytes]]:
-        """Yield what the files in the request's folder hold."""
+        """Yield the digests and contents of the files in the request's folder."""
         for digest in _digests_in(os.path.join(self.folder, "said", request)):
             data = read_regular(self.locate(digest, request), MAX_SIZE)
             if data is not None:
                 yield digest, data
 
     def read_draft(self, name: str) -> bytes | None:
-        """Return what its file holds."""
+        """Return the contents of its file."""
         return read_regular(self.locate_draft(name), MAX_SIZE)
 
     def list_drafts(self) -> list[str]:
-        """Return the names that files are called by."""
+        """Return the names of the files, without their suffix."""
         return [name.removesuffix(".json") for name in _listed(self._drafts) if name.endswith(".json")]
 
     def commit(self, records: Sequence[Record], drafts: Sequence[DraftChange] = ()) -> list[str]:
-        """Write one file after the other; drafts under a lock that all their writers take."""
+        """Write one file after the other; drafts under a lock that all writers of drafts take."""
         with locked(self._drafts) if drafts else contextlib.nullcontext():
             for change in drafts:
                 change.check(self.read_draft(change.name), self.locate_draft(change.name))
@@ -88,7 +88,7 @@ class FolderStore(DocumentStore):
         path = self.locate(record.digest, record.request)
         new = write_new(path, record.data, private=False)
         if not new and read_regular(path, MAX_SIZE) != record.data:
-            message = f"{path} is not what its name says: it was changed, or not written whole; move it away"
+            message = f"{path} does not match its name: it was changed, or not written completely; move it away"
             raise InvalidDocument(message)
         return new
 
@@ -107,7 +107,7 @@ class FolderStore(DocumentStore):
 
 
 def _listed(folder: str) -> list[str]:
-    """Return the names in a folder, sorted; none if it is not there. Names that begin with a dot belong to others."""
+    """Return the names in a folder, sorted, without hidden ones; none if the folder does not exist."""
     try:
         return sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""What documents are called, what they refer to, and which of a party's statements counts."""
+"""Find a document's name and references, and select the statement of each party that counts."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = ["counting", "name_of", "references"]
 
 
 def name_of(document: Document) -> str:
-    """Return the name that people gave a document; for a request, its workflow's."""
+    """Return the name in a document; for a request, its workflow's."""
     if isinstance(document, Request):
         return name_of(document.parsed[document.workflow])
     return str(getattr(document, "name", document.digest))
 
 
 def references(document: Document) -> set[str]:
-    """Return the digests of the documents that one needs to be understood; a request contains its own."""
+    """Return the digests of the documents that a document refers to; a request contains its own."""
     match document:
         case DatasetDocument() | Application():
             return {document.owner}
@@ -52,10 +52,10 @@ def references(document: Document) -> set[str]:
 
 
 def counting(statements: Iterable[Envelope], kind: type[Statement]) -> tuple[Envelope, ...]:
-    """Return the statements of a kind that count, one of each party, in the order of the parties' digests.
+    """Return the statements of a kind that count, one for each party, in the order of the parties' digests.
 
-    If a party has made several, on two machines perhaps, a decline counts before an approval, and the earlier one
-    before the later. So the order in which copies of a store are merged does not matter.
+    If a party has made several, perhaps on two machines, a decline takes precedence over an approval, and the earlier
+    one over the later. So the order in which copies of a store are merged does not matter.
     """
     ordered = []
     for envelope in statements:

@@ -1,6 +1,6 @@
-"""What a store may keep, in the bytes that it keeps: records, which never change, and revisions of drafts.
+"""Records and draft changes: the bytes that a store keeps. Records never change; drafts have revisions.
 
-A record is created from what is written and parsed from what is read, so both are checked by the same rules.
+The same rules check a record when it is written and when it is read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 
 _KINDS: dict[str, type[Document]] = {**KINDS, Request.schema_name(): Request}
 _DRAFT_NAME_SIZE = 100
-"""Bytes that a draft's name may have: the name of the file that a folder keeps it in is longer."""
+"""Maximum size of a draft's name, in bytes; a folder store adds a suffix to make it a file name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Record:
     """A document, or a signed statement on a request: written once, never changed.
 
     Attributes:
-        digest: the SHA-256 of the bytes, which names the record.
+        digest: the SHA-256 of its bytes, which names it.
         data: its canonical bytes.
         request: the digest of the request that a statement is about; None for a document.
     """
@@ -58,10 +58,10 @@ class Record:
         """Return the record of a document.
 
         Raises:
-            InvalidDocument: it is too large, of a kind that is not kept, or a request that does not hold together.
+            InvalidDocument: it is too large, of a kind that stores do not keep, or an inconsistent request.
         """
         if _KINDS.get(document.schema_name()) is not type(document):
-            message = f"a {document.kind} is not kept as a document"
+            message = f"a {document.kind} cannot be stored as a document"
             raise InvalidDocument(message)
         if isinstance(document, Request):
             _ = document.graph
@@ -80,15 +80,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class DraftChange:
-    """A change of a draft, made only while the draft is what it was when it was read (compare-and-swap).
+    """A change of a draft, made only if the draft has not changed since it was read (compare-and-swap).
 
     Attributes:
-        name: the draft's.
+        name: the draft's name.
         was: the revision that was read; None if there was no such draft.
         now: the revision to write; None to remove the draft.
 
     Raises:
-        ConfigError: a draft cannot be called that.
+        ConfigError: the name is not valid.
         InvalidDocument: the revision is too large.
     """
 
@@ -102,27 +102,27 @@ class DraftChange:
             _checked(self.now.to_bytes())
 
     def check(self, found: bytes | None, place: str) -> None:
-        """Check that what the store holds now is still what was read.
+        """Check that the draft in the store has not changed since it was read.
 
         Args:
             found: the draft's bytes in the store, read under the lock or in the transaction that writes the change.
-            place: what to call the draft in an error.
+            place: the draft's name or path, for errors.
 
         Raises:
-            ObjectExists: the draft should be new, and there is one of that name.
+            ObjectExists: the draft should be new, but one of that name exists.
             ObjectChanged: somebody else has changed or removed it.
-            InvalidDocument: the bytes are no draft.
+            InvalidDocument: the bytes are not a draft.
         """
         with locating(place):
             now = None if found is None else Draft.from_bytes(found)
         if self.was is None and now is not None:
-            message = f"there is a draft {self.name!r} already; it stays as it is"
+            message = f"the draft {self.name!r} exists already; it was not changed"
             raise ObjectExists(message)
         if self.was is not None and (now is None or now.digest != self.was.digest):
             state = "is gone" if now is None else f"is at revision {now.revision}"
             message = (
-                f"the draft {self.name!r} was at revision {self.was.revision} when it was read, and {state} now: "
-                "somebody else has changed it; nothing was written, so try again"
+                f"the draft {self.name!r} was at revision {self.was.revision} when it was read, but {state} now: "
+                "somebody else changed it; nothing was written, so try again"
             )
             raise ObjectChanged(message)
 
@@ -133,15 +133,15 @@ def is_draft_name(name: str) -> bool:
 
 
 def check_draft_name(name: str) -> None:
-    """Refuse what cannot name a draft in every store: drafts are passed from one to another.
+    """Refuse a name that cannot name a draft in every store: drafts pass between stores.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: the name is not valid.
     """
     if not is_draft_name(name):
         message = (
-            f"a draft cannot be called {name!r}: its name becomes a file's, so it has no slashes, no dot in front, "
-            f"no space around it, and at most {_DRAFT_NAME_SIZE} bytes"
+            f"a draft cannot be called {name!r}: its name becomes a file's, so it has no slashes, no leading dot, "
+            f"no surrounding white space, and at most {_DRAFT_NAME_SIZE} bytes"
         )
         raise ConfigError(message)
 
@@ -150,12 +150,12 @@ def parse_document(data: bytes, digest: str) -> Document:
     """Return the document that a store holds under a digest.
 
     Raises:
-        InvalidDocument: the bytes have another digest, break a rule, or are of a kind that is not kept.
+        InvalidDocument: the bytes have another digest, break a rule, or are of a kind that stores do not keep.
     """
     members = parse_canonical(_checked(data, digest))
     kind = _KINDS.get(str(members.get("schema")))
     if kind is None:
-        message = "no such document is kept here"
+        message = "documents of this kind are not kept in a store"
         raise InvalidDocument(message)
     document = kind.from_members(members)
     if isinstance(document, Request):
@@ -164,10 +164,10 @@ def parse_document(data: bytes, digest: str) -> Document:
 
 
 def parse_statement(data: bytes, digest: str, request: Request) -> Envelope:
-    """Return the signed statement on a request that a store holds under a digest, verified.
+    """Verify and return the signed statement on a request that a store holds under a digest.
 
     Raises:
-        InvalidDocument: the bytes have another digest, or are no envelope with a statement.
+        InvalidDocument: the bytes have another digest, or are not an envelope with a statement.
         BadSignature, InvalidStatement: as for `verified`.
     """
     envelope = Envelope.from_bytes(_checked(data, digest))
@@ -177,17 +177,17 @@ def parse_statement(data: bytes, digest: str, request: Request) -> Envelope:
 
 def _checked(data: bytes, digest: str | None = None) -> bytes:
     if len(data) > MAX_SIZE:
-        message = f"a document has at most {MAX_SIZE} bytes, and this one {len(data)}"
+        message = f"a document has at most {MAX_SIZE} bytes; this one has {len(data)}"
         raise InvalidDocument(message)
     if digest is not None and digest_of(data) != digest:
-        message = "its bytes have another digest than its name says: it was changed, or not written whole"
+        message = "its bytes have another digest than its name: it was changed, or not written completely"
         raise InvalidDocument(message)
     return data
 
 
 @contextlib.contextmanager
 def locating(place: str) -> Iterator[None]:
-    """Say in an error about something that was read where it is kept."""
+    """Add the place that something was read from to the errors about it."""
     try:
         yield
     except (InvalidDocument, NotApproved) as error:

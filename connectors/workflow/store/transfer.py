@@ -1,7 +1,7 @@
-"""What is passed from one store to another, in one file: a request with what was said to it, or documents and drafts.
+"""Pass a request with its statements, or documents and drafts, from one store to another in one file.
 
-A file from somebody else is verified as a whole before anything of it is kept, and keeping it twice changes nothing.
-Documents that are not asked about yet travel in an *archive*, with all that they refer to::
+A received file is verified completely before any of it is kept, and receiving it twice changes nothing. Documents that
+are not part of a request are passed in an *archive*, with all documents that they refer to::
 
     {"schema": "enclave-connectors workflow parcel 1", "documents": {digest: document}, "drafts": {name: draft}}
 """
@@ -30,14 +30,14 @@ _ARCHIVE = "enclave-connectors workflow parcel 1"
 
 @dataclass
 class Passed:
-    """What came in a file, and whether it is new here.
+    """The contents of a received file, and which of them are new here.
 
     Attributes:
-        documents: by digest.
-        bundle: the request and what was said to it, where the file is a bundle.
-        drafts: by name.
-        added: the digests of the documents and envelopes that were not here before.
-        drafts_changed: the names of the drafts that are new here, or a later revision than the one that was here.
+        documents: its documents by digest.
+        bundle: the request and the statements on it, if the file is a bundle.
+        drafts: its drafts by name.
+        added: the digests of the documents and envelopes that are new here.
+        drafts_changed: the names of the drafts that are new here, or newer than the revision that was here.
     """
 
     documents: dict[str, Document] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Passed:
 
 
 def export_request(store: DocumentStore, request: Request) -> bytes:
-    """Return a bundle: a request with what was said to it."""
+    """Return a bundle: a request with the statements on it."""
     return store.bundle(request).to_bytes()
 
 
@@ -77,12 +77,12 @@ def _archive(store: DocumentStore, documents: tuple[Document, ...], drafts: dict
 
 
 def receive(store: DocumentStore, data: bytes) -> Passed:
-    """Keep what came in a file: a bundle, an archive, or a document alone.
+    """Keep the contents of a file: a bundle, an archive, or a single document.
 
     Raises:
         InvalidDocument: it is none of these, or something in it breaks a rule.
-        BadSignature, InvalidStatement: something in a bundle was not said by the party that is named in it.
-        ObjectChanged: a draft in it and the one of that name here were changed apart from each other.
+        BadSignature, InvalidStatement: a statement in a bundle is not by the party that it names.
+        ObjectChanged: a draft in it and the one of that name here have diverged.
     """
     passed = _parse(data)
     if passed.bundle is not None:
@@ -97,7 +97,7 @@ def receive(store: DocumentStore, data: bytes) -> Passed:
 
 
 def _drop_submitted(store: DocumentStore, request: Request) -> None:
-    """Drop a draft that somebody else has submitted: it is one no more."""
+    """Remove a draft that somebody else has submitted."""
     for name, draft in store.drafts().items():
         if draft.workflow.digest == request.workflow:
             store.drop_draft(name, draft)
@@ -112,7 +112,7 @@ def _parse(data: bytes) -> Passed:
         document = KINDS[schema].from_members(members)
         return Passed({document.digest: document})
     if "request" not in members or "decisions" not in members:
-        message = "this is neither a bundle, nor a archive, nor a document of a workflow"
+        message = "this is not a bundle, an archive or a document of a workflow"
         raise InvalidDocument(message)
     bundle = Bundle.from_bytes(data)
     return Passed({**bundle.request.parsed, bundle.request.digest: bundle.request}, bundle)
@@ -121,11 +121,11 @@ def _parse(data: bytes) -> Passed:
 def _parse_archive(members: dict[str, Any]) -> Passed:
     documents, drafts = members.get("documents"), members.get("drafts")
     if set(members) != {"schema", "documents", "drafts"} or not (_holds_objects(documents) and _holds_objects(drafts)):
-        message = "the archive has the members schema, documents and drafts, the latter two with documents by name"
+        message = "the archive must have the members schema, documents and drafts, the latter two mappings of documents"
         raise InvalidDocument(message)
     for name in drafts or {}:
         if not is_draft_name(name):
-            message = f"the archive holds a draft that is called {name!r}, which no draft here can be called"
+            message = f"the archive holds a draft named {name!r}, which is not a valid name"
             raise InvalidDocument(message)
     return Passed(
         parse_documents(documents or {}),
@@ -141,7 +141,7 @@ def _change(store: DocumentStore, name: str, draft: Draft) -> DraftChange | None
     """Return the change that puts a draft into the store, or None if that revision or a later one is there.
 
     Raises:
-        ObjectChanged: neither continues the other.
+        ObjectChanged: the two have diverged.
     """
     was = store.find_draft(name)
     if was is None or draft.continues(was):
@@ -149,7 +149,7 @@ def _change(store: DocumentStore, name: str, draft: Draft) -> DraftChange | None
     if was.digest == draft.digest or was.continues(draft):
         return None
     message = (
-        f"the draft {name!r} was changed here (revision {was.revision}) and where the file comes from (revision "
-        f"{draft.revision}), apart from each other; nothing was kept. Make the same changes to one of them"
+        f"the draft {name!r} was changed both here (revision {was.revision}) and in the file (revision "
+        f"{draft.revision}); nothing was kept. Make the changes of one of them in the other"
     )
     raise ObjectChanged(message)

@@ -1,16 +1,16 @@
-"""Who a person is on this machine, and whom they trust: private keys, kept credentials, and a list of parties.
+"""A person's identities on this machine and the parties they trust: private keys, credentials, a list of parties.
 
 ::
 
-    ~/.config/connectors/identities/     (0700; $CONNECTORS_IDENTITIES names another)
+    ~/.config/connectors/identities/     (0700; $CONNECTORS_IDENTITIES overrides the path)
         trusted.json                     the parties that this person trusts: {digest: name}
         clinic/                          one identity
-            party.json                   the party's document, which others are given
+            party.json                   the party's document, to give to others
             key.pem                      its private key, encrypted under a passphrase (see `private_keys`), or
-            signer.json                  where the key is instead: ssh-agent:, hsm: or another URI of a signer's
-            credentials/<digest>.json    credentials of a dataset and their salt, called by the commitment to them
+            signer.json                  the signer of a key kept elsewhere: ssh-agent:, hsm: or another URI
+            credentials/<digest>.json    credentials of a dataset with their salt, named by the commitment to them
 
-Nothing in it belongs into a store.
+Nothing in this folder belongs in a store.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Identity:
     """One of the identities on this machine.
 
     Attributes:
-        name: what it is called here.
-        folder: where it lies.
-        party: who it is to others.
+        name: its name on this machine.
+        folder: its folder.
+        party: its party's document.
     """
 
     name: str
@@ -66,13 +66,13 @@ class Identity:
     party: Party
 
     def signer(self, secret: Callable[[str], str]) -> Signer:
-        """Return what signs for it.
+        """Return the signer of this identity.
 
         Args:
-            secret: is asked for the passphrase, or the PIN of a device, once it is needed; given what it is for.
+            secret: returns the passphrase or a device's PIN when it is needed; it is given a description.
 
         Raises:
-            ConfigError: the passphrase is wrong, others can read the key, or the key is not the party's.
+            ConfigError: the passphrase is wrong, other users can read the key, or the key is not the party's.
         """
         from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # noqa: PLC0415 - see `signing`
 
@@ -81,7 +81,7 @@ class Identity:
         if pem is None:
             return self._device(own, secret)
         if stat.S_IMODE(os.stat(self._path("key.pem")).st_mode) & 0o077:
-            message = f"others on this machine can read {self._path('key.pem')!r}; have a look why, then chmod 600 it"
+            message = f"other users can read {self._path('key.pem')!r}; find out why, then run chmod 600 on it"
             raise ConfigError(message)
         passphrase = secret(f"passphrase of {self.name}").encode() if b"ENCRYPTED" in pem else None
         key = decrypted(pem, passphrase)
@@ -89,7 +89,7 @@ class Identity:
         try:
             return CryptoSigner(key, as_sslib(own))
         except ValueError:  # among them KeyMismatchError
-            problem = f"the key in {self._path('key.pem')!r} is not that of {self.party.name!r}"
+            problem = f"the key in {self._path('key.pem')!r} is not the key of {self.party.name!r}"
         raise ConfigError(problem)
 
     def _device(self, own: PublicKey, secret: Callable[[str], str]) -> Signer:
@@ -102,21 +102,21 @@ class Identity:
             return Signer.from_priv_key_uri(str(uri), as_sslib(own), secret)
         except ConfigError:
             raise
-        except Exception as error:  # noqa: BLE001 - each kind of signer has errors of its own
+        except Exception as error:  # noqa: BLE001 - each kind of signer raises its own errors
             problem = f"the signer {uri!r} of {self.name!r} cannot be used: {type(error).__name__}"
         raise ConfigError(problem)
 
     def keep_credentials(self, document: Mapping[str, Any]) -> str:
-        """Keep credentials here, with a new salt, and return the commitment to them."""
+        """Save credentials with a new salt, and return the commitment to them."""
         opened = OpenedCredentials(dict(document))
         write_new(self._credentials_path(opened.digest), opened.to_bytes())
         return opened.digest
 
     def credentials(self, commitment: str) -> OpenedCredentials:
-        """Return the credentials, and their salt, that a commitment is to.
+        """Return the credentials and salt that open a commitment.
 
         Raises:
-            ConfigError: they are not kept here, or are others than those.
+            ConfigError: they are not here, or do not match the commitment.
         """
         path = self._credentials_path(commitment)
         data = read_regular(path, MAX_SIZE)
@@ -125,7 +125,7 @@ class Identity:
             raise ConfigError(message)
         opened = OpenedCredentials.from_bytes(data)
         if not matches(opened, commitment):
-            message = f"{path!r} holds other credentials than those that its name is a commitment to"
+            message = f"{path!r} holds other credentials than its name commits to"
             raise ConfigError(message)
         return opened
 
@@ -140,7 +140,7 @@ class Identities:
     """The folder of a person's identities.
 
     Args:
-        folder: its path; if None, `$CONNECTORS_IDENTITIES`, or ``~/.config/connectors/identities``.
+        folder: its path; by default ``$CONNECTORS_IDENTITIES``, or ``~/.config/connectors/identities``.
     """
 
     def __init__(self, folder: str | None = None) -> None:
@@ -150,14 +150,14 @@ class Identities:
         """Make an identity with a new Ed25519 key.
 
         Args:
-            name: what to call it here; letters, digits, dots, hyphens and underscores.
-            contact: how others reach it: an e-mail address.
-            passphrase: what the key is encrypted under; None leaves it in the clear.
-            members: ``party_name``, else the name; ``group``.
+            name: its name here: letters, digits, dots, hyphens and underscores.
+            contact: how others reach it, such as an e-mail address.
+            passphrase: encrypts the key; None leaves it unencrypted.
+            members: ``party_name``, by default the name; ``group``.
 
         Raises:
-            ConfigError: it cannot be called that.
-            ObjectExists: there is one of that name.
+            ConfigError: the name is not valid.
+            ObjectExists: an identity of that name exists.
         """
         key = Ed25519PrivateKey.generate()
         secret = None if passphrase is None else passphrase.encode()
@@ -165,34 +165,34 @@ class Identities:
         return self._make(name, public, contact, {"key.pem": encrypted(key, secret)}, **members)
 
     def with_signer(self, name: str, contact: str, uri: str, public: bytes, **members: str | None) -> Identity:
-        """Make an identity whose key is somewhere else: in a device, in a service.
+        """Make an identity whose key is elsewhere, in a device or a service.
 
         Args:
-            name: what to call it here.
+            name: its name here.
             contact: how others reach it.
-            uri: where the key is, as securesystemslib writes it; or ``ssh-agent:``.
-            public: its public key, in PEM or as OpenSSH writes it.
-            members: ``party_name``, else the name; ``group``.
+            uri: the signer's URI in securesystemslib, or ``ssh-agent:``.
+            public: the public key, in PEM or OpenSSH format.
+            members: ``party_name``, by default the name; ``group``.
 
         Raises:
-            ConfigError: the public key cannot be read, or is of a kind that is not taken; or as for `new`.
-            ObjectExists: there is one of that name.
+            ConfigError: the public key cannot be read or its type is not supported; or as for `new`.
+            ObjectExists: an identity of that name exists.
         """
         from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # noqa: PLC0415 - see `signing`
 
         from connectors.workflow.trust.ssh_agent import SCHEME  # noqa: PLC0415 - the same
 
         if uri.partition(":")[0] == "gnupg":
-            message = "GnuPG signs in a form of its own (OpenPGP), which is not taken; use a key of another kind"
+            message = "GnuPG signatures (OpenPGP) are not supported; use a key of another kind"
             raise ConfigError(message)
         if uri.partition(":")[0] not in _schemes():
             listed = ", ".join(f"{scheme}:" for scheme in sorted(_schemes() - {"gnupg"}))
-            message = f"the signer {uri!r} is none of {listed}"
+            message = f"the signer {uri!r} is not one of {listed}"
             raise ConfigError(message)
         key = None
         try:
             public_key = load_ssh_public_key(public) if public.startswith(_OPENSSH) else load_pem_public_key(public)
-            # An agent signs with RSA in the one way that SSH has.
+            # SSH agents support only one RSA scheme.
             by_agent = uri.startswith(f"{SCHEME}:")
             scheme = "rsa-pkcs1v15-sha256" if by_agent and isinstance(public_key, RSAPublicKey) else None
             known = SSlibKey.from_crypto(public_key, scheme=scheme)
@@ -200,7 +200,7 @@ class Identities:
                 {"keytype": known.keytype, "scheme": known.scheme, "public": known.keyval["public"]}
             )
         except (ValueError, UnsupportedAlgorithm):
-            message = "the public key is expected in PEM, or as OpenSSH writes it, of an ed25519, ecdsa or rsa key"
+            message = "the public key must be an ed25519, ecdsa or rsa key in PEM or OpenSSH format"
         if key is None:
             raise ConfigError(message)
         return self._make(name, key, contact, {"signer.json": _json(_SIGNER, uri=uri)}, **members)
@@ -216,14 +216,14 @@ class Identities:
         group: str | None = None,
     ) -> Identity:
         if not _NAME.fullmatch(name):
-            message = f"an identity's name has letters, digits and . _ - in it, not {name!r}; --party-name takes any"
+            message = f"an identity's name can have letters, digits and . _ -, not {name!r}; --party-name takes any"
             raise ConfigError(message)
         party = Party.make(name=party_name or name, contact=contact, group=group, keys=(key,))
         folder = os.path.join(self.folder, name)
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
         with locked(self.folder):
             if os.path.lexists(folder):
-                message = f"there is an identity {name!r} already; it stays as it is"
+                message = f"the identity {name!r} exists already; it was not changed"
                 raise ObjectExists(message)
             write_folder(folder, {**files, "party.json": party.to_bytes()})
         return Identity(name, folder, party)
@@ -232,7 +232,7 @@ class Identities:
         """Return all identities, by name.
 
         Raises:
-            InvalidDocument: one of them has no party's document that can be read.
+            InvalidDocument: the party's document of one of them is missing or cannot be read.
         """
         names = sorted(os.listdir(self.folder)) if os.path.isdir(self.folder) else []
         found = {}
@@ -246,7 +246,7 @@ class Identities:
         path = os.path.join(folder, "party.json")
         data = read_regular(path, MAX_SIZE)
         if data is None:
-            message = f"{folder} is no identity: it has no party.json"
+            message = f"{folder} is not an identity: it has no party.json"
             raise InvalidDocument(message)
         return Party.from_bytes(data)
 
@@ -254,7 +254,7 @@ class Identities:
         """Return the identity of that name, or the only one if no name is given.
 
         Raises:
-            ConfigError: there is none of that name, or there are none or several to choose from.
+            ConfigError: there is no such identity; or no name is given, and there is none or more than one.
         """
         known = self.all()
         if name is None and len(known) == 1:
@@ -272,7 +272,7 @@ class Identities:
     # Trust
 
     def trusted(self) -> dict[str, str]:
-        """Return the parties that this person trusts, their own among them: names by digest.
+        """Return the names of the parties that this person trusts by digest, including their own.
 
         Raises:
             ConfigError: the list cannot be read.
@@ -281,11 +281,11 @@ class Identities:
         return {**self._listed(), **own}
 
     def trust(self, party: Party) -> bool:
-        """Put a party on the list, and tell whether it is new there."""
+        """Add a party to the list, and tell whether it is new there."""
         return self._change(lambda listed: {**listed, party.digest: party.name})
 
     def distrust(self, digest: str) -> bool:
-        """Take a party off the list, and tell whether it was on it."""
+        """Remove a party from the list, and tell whether it was there."""
         return self._change(lambda listed: {one: name for one, name in listed.items() if one != digest})
 
     def _change(self, change: Callable[[dict[str, str]], dict[str, str]]) -> bool:
@@ -313,7 +313,7 @@ def _json(schema: str, **members: object) -> bytes:
 
 
 def _schemes() -> set[str]:
-    """Return what the URIs of signers begin with; the SSH agent's is among them from now on."""
+    """Return the URI schemes of signers, after registering the one of SSH agents."""
     from securesystemslib.signer import SIGNER_FOR_URI_SCHEME  # type: ignore[attr-defined]  # noqa: PLC0415
 
     from connectors.workflow.trust.ssh_agent import SCHEME, AgentSigner  # noqa: PLC0415 - needs securesystemslib too
@@ -323,10 +323,10 @@ def _schemes() -> set[str]:
 
 
 def _members(path: str, schema: str, *expected: str) -> dict[str, Any]:
-    """Return the members of a file that this module has written.
+    """Return the members of a file that this module wrote.
 
     Raises:
-        ConfigError: it is not there, or not such a file.
+        ConfigError: it is missing, or not such a file.
     """
     data = read_regular(path, MAX_SIZE)
     if data is None:
@@ -337,6 +337,6 @@ def _members(path: str, schema: str, *expected: str) -> dict[str, Any]:
     except ValueError:
         members = None
     if not isinstance(members, dict) or set(members) != {"schema", *expected} or members["schema"] != schema:
-        message = f"{path} is not what belongs there ({schema!r})"
+        message = f"{path} does not have the expected contents ({schema!r})"
         raise ConfigError(message)
     return members

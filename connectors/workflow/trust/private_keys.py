@@ -1,7 +1,7 @@
-"""Private keys in files: PKCS#8 in PEM, encrypted with AES-256-CBC under a passphrase that scrypt has stretched.
+"""Read and write private key files: PKCS#8 in PEM, encrypted with AES-256-CBC and scrypt under a passphrase.
 
-`cryptography` reads such keys, and so does OpenSSL, but what it writes itself is stretched with 2048 rounds of PBKDF2:
-each guess is hundreds of times cheaper then. So the few bytes around the key are put together here.
+`cryptography` and OpenSSL read such keys, but `cryptography` itself writes keys with 2048 rounds of PBKDF2, where each
+guess at the passphrase is hundreds of times cheaper. So the DER structure around the key is built here.
 
 Source: https://www.rfc-editor.org/rfc/rfc8018 (PBES2), https://www.rfc-editor.org/rfc/rfc7914 (scrypt, section 7)
 """
@@ -37,7 +37,7 @@ _AES_256_CBC = "2.16.840.1.101.3.4.1.42"
 
 
 def encrypted(key: PrivateKeyTypes, passphrase: bytes | None) -> bytes:
-    """Return a private key as PEM, in the clear if the passphrase is None."""
+    """Return a private key as PEM, unencrypted if the passphrase is None."""
     if passphrase is None:
         return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     salt, vector = os.urandom(16), os.urandom(16)
@@ -61,19 +61,19 @@ def decrypted(pem: bytes, passphrase: bytes | None) -> PrivateKeyTypes:
 
     Args:
         pem: the file's bytes.
-        passphrase: of an encrypted key; None for one in the clear.
+        passphrase: decrypts the key; None for an unencrypted key.
 
     Raises:
-        ConfigError: the passphrase is not the key's, or it is no private key.
+        ConfigError: the passphrase is wrong, or the file is not a private key.
     """
     try:
         return load_pem_private_key(pem, passphrase)
-    except (ValueError, TypeError):  # the latter where a passphrase is missing, or is one too many
-        message = "the passphrase does not open the private key, or the file is damaged"
+    except (ValueError, TypeError):  # TypeError if a passphrase is missing or not needed
+        message = "the passphrase of the private key is wrong, or the file is damaged"
     raise ConfigError(message)
 
 
-# DER, as far as it is needed: https://www.itu.int/rec/T-REC-X.690
+# The part of DER that is needed: https://www.itu.int/rec/T-REC-X.690
 
 
 def _element(tag: int, content: bytes) -> bytes:

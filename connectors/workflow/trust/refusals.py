@@ -1,6 +1,6 @@
-"""How a refusal is worded: each error that says why a request cannot be relied on, and the state of a request in words.
+"""Build the errors that say why a request cannot be relied on, and describe the status of a request.
 
-People read these texts where they sign, and in an enclave's log; programs read the errors' attributes.
+People read these texts when they sign, and in an enclave's log; programs read the errors' attributes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ E = TypeVar("E", bound=NotApproved)
 
 
 def describe(request: Request, found: Status) -> str:
-    """Return the state of a request in words: approved by whom, or who and what stands against it."""
+    """Describe the status of a request: who approved it, or who has not, and why."""
     match found.state:
         case "approved":
             return f"the request is approved by {_names(request, found.approved)}"
@@ -65,12 +65,12 @@ def describe(request: Request, found: Status) -> str:
 
 
 def not_approved(request: Request, found: Status, consequence: str | None = None) -> NotApproved:
-    """Return the error for a request whose state is another than approved.
+    """Return the error for a request that is not approved.
 
     Args:
         request: the request.
-        found: its status.
-        consequence: what was not done because of it, for the end of the message.
+        found: the request's status.
+        consequence: what was not done because of it; added to the message.
     """
     message = describe(request, found) + (f"; {consequence}" if consequence else "")
     match found.state:
@@ -88,7 +88,7 @@ def not_approved(request: Request, found: Status, consequence: str | None = None
 
 
 def untrusted(request: Request, strangers: Iterable[str], advice: str | None = None) -> UntrustedParty:
-    """Return the error for parties, named by their digests, that are not trusted; `advice` says what to do."""
+    """Return the error for parties, given by digest, that are not trusted; `advice` says what to do."""
     listed = sorted(strangers)
     names = ", ".join(f"{request.party(digest).name!r} ({digest})" for digest in listed)
     message = f"{names} {'is' if len(listed) == 1 else 'are'} not among the trusted parties"
@@ -96,10 +96,10 @@ def untrusted(request: Request, strangers: Iterable[str], advice: str | None = N
 
 
 def not_submitted(request: Request, path: str) -> NotSubmitted:
-    """Return the error for a request, kept in a file, that its requester has not signed."""
+    """Return the error for a stored request that its requester has not signed."""
     message = (
-        f"{path}: it names {_names(request, [request.requester])} as the requester, whose signed submission is missing "
-        "here; import what they have exported, or move it away"
+        f"{path}: the signed submission of its requester, {_names(request, [request.requester])}, is missing; "
+        "import the bundle that they exported, or remove the request"
     )
     return _about(NotSubmitted(message), request, [request.requester])
 
@@ -109,12 +109,12 @@ def bad_signature(party: Party, key_id: str, *, known_key: bool, request: str | 
 
     Args:
         party: the party.
-        key_id: the key that the signature names.
-        known_key: whether it is one of the party's keys.
+        key_id: the id of the key that the signature names.
+        known_key: whether that is one of the party's keys.
         request: the digest of the request that the statement is about.
     """
-    why = "the signature is not over these bytes" if known_key else f"the key {key_id} is not theirs"
-    error = BadSignature(f"a statement in the name of {party.name!r} has no valid signature: {why}")
+    why = "the signature does not match the signed bytes" if known_key else f"the key {key_id} is not theirs"
+    error = BadSignature(f"a statement by {party.name!r} has no valid signature: {why}")
     error.request, error.parties = request, {party.digest: party.name}
     error.key_id, error.known_key = key_id, known_key
     return error
@@ -127,26 +127,26 @@ def another_request(request: Request, one: Statement) -> InvalidStatement:
 
 
 def not_the_requester(request: Request, one: Statement) -> InvalidStatement:
-    """Return the error for a submission in the name of somebody else than the requester."""
+    """Return the error for a submission by a party other than the requester."""
     name = _names(request, [request.requester])
-    message = f"a {one.kind} is in the name of {one.party}, but the requester is {name} ({request.requester})"
+    message = f"a {one.kind} is by {one.party}, but the requester is {name} ({request.requester})"
     return _invalid(message, request, one, "party", request.requester)
 
 
 def not_asked(request: Request, one: Statement) -> InvalidStatement:
-    """Return the error for a decision or revocation of a party that owns nothing in the workflow."""
-    message = f"a {one.kind} is in the name of {one.party}, who is not asked: they own nothing in the workflow"
+    """Return the error for a decision or revocation by a party that owns nothing in the workflow."""
+    message = f"a {one.kind} is by {one.party}, who owns nothing in the workflow"
     return _invalid(message, request, one, "party")
 
 
 def said_twice(request: Request, one: Statement) -> InvalidStatement:
-    """Return the error for a second decision, or a second revocation, of one party."""
-    message = f"the bundle has two {one.kind}s of {_names(request, [one.party])}; remove one of them"
+    """Return the error for a second decision or revocation by one party."""
+    message = f"the bundle has two {one.kind}s by {_names(request, [one.party])}; remove one of them"
     return _invalid(message, request, one)
 
 
 def unknown_identifier(request: Request, identifier: str, configs: Mapping[str, RuntimeConfig]) -> UnknownIdentifier:
-    """Return the error for an identifier that none of a request's applications has."""
+    """Return the error for an identifier that no application of the request has."""
     known = {name: one.identifier for name, one in sorted(configs.items())}
     listed = ", ".join(f"{name} {found}" for name, found in known.items()) or "none"
     message = f"the approved request has no application with the identifier {identifier}; it has {listed}"
@@ -156,9 +156,9 @@ def unknown_identifier(request: Request, identifier: str, configs: Mapping[str, 
 
 
 def measurement_mismatch(request: Request, config: RuntimeConfig, found: str) -> MeasurementMismatch:
-    """Return the error for a running application that is measured as another than the approved one."""
+    """Return the error for a running application whose measurement is not the approved one."""
     expected = config.build.measurement
-    message = f"the running application is measured as {found}, but {expected} was approved for {config.object!r}"
+    message = f"the running application has the measurement {found}, but {expected} was approved for {config.object!r}"
     error = _about(MeasurementMismatch(message), request)
     error.object, error.expected, error.found = config.object, expected, found
     return error
@@ -171,22 +171,22 @@ def credentials_mismatch(
     member: Literal["credentials_digest", "encryption", "pin"],
     found: str | None = None,
 ) -> CredentialsMismatch:
-    """Return the error for a dataset whose credentials are missing, or not those that were approved.
+    """Return the error for a dataset whose credentials are missing or not the approved ones.
 
     Args:
         request: the digest of the request.
         place: ``port/object``.
         dataset: the dataset.
         member: the member of its document that the credentials do not match.
-        found: the commitment that they open; None if there are none. Their format and pin are secret, as all of them.
+        found: the commitment that they open; None if there are none. Their format and pin are secret, like the rest.
     """
     expected: str | None = getattr(dataset, member)
     if member != "credentials_digest":
-        problem = f"have another {member} than was approved, which is {expected or 'none'}"
+        problem = f"have another {member} than the approved one ({expected or 'none'})"
     elif found is None:
         problem = "were not given"
     else:
-        problem = "are not those that its owner committed to"
+        problem = "are not the ones that its owner committed to"
     error = CredentialsMismatch(f"the credentials of the dataset {dataset.document} {problem}")
     error.request, error.dataset, error.document = request, place, dataset.document
     error.member, error.expected, error.found = member, expected, found
@@ -206,7 +206,7 @@ def _about(error: E, request: Request, parties: Iterable[str] = ()) -> E:
 def _invalid(
     message: str, request: Request, one: Statement, member: str | None = None, expected: str | None = None
 ) -> InvalidStatement:
-    # A stranger has no document in the request, and so no name that is known.
+    # A party outside the request has no document in it, so its name is not known.
     known = {one.party} & {request.requester, *request.approvers}
     error = _about(InvalidStatement(message), request, known)
     error.kind, error.member, error.expected = one.kind, member, expected

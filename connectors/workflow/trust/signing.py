@@ -1,7 +1,7 @@
-"""Signatures: who says what a document says. DSSE envelopes, with securesystemslib's signers and keys.
+"""Sign documents and verify signatures: DSSE envelopes, with securesystemslib's signers and keys.
 
-securesystemslib loads the clients of all key services that are installed (boto3, azure-identity), which takes a second:
-so it is loaded where something is signed or verified, and not by whoever reads documents alone.
+Importing securesystemslib loads the clients of all installed key services (boto3, azure-identity), which takes a
+second. So it is imported only where something is signed or verified, not for reading documents.
 
 Source: https://github.com/secure-systems-lab/dsse
 """
@@ -30,7 +30,7 @@ D = TypeVar("D", bound=Document)
 
 
 def payload_type(kind: type[Document]) -> str:
-    """Return what a signature says that it is over."""
+    """Return the payload type that signatures over such a document cover."""
     return f"application/vnd.enclave-connectors.{kind.kind.replace(' ', '-')}.v1+json"
 
 
@@ -40,12 +40,12 @@ class _Signature(Part):
 
 
 class Envelope(Part):
-    """A document's bytes, and a signature over them.
+    """A document's bytes and a signature over them.
 
     Attributes:
         payload: the bytes, in base64.
-        payload_type: what they are.
-        signatures: one.
+        payload_type: the kind of document.
+        signatures: exactly one.
     """
 
     payload: Base64
@@ -53,7 +53,7 @@ class Envelope(Part):
     signatures: Annotated[tuple[_Signature, ...], Field(min_length=1, max_length=1)]
 
     def members(self) -> dict[str, Any]:
-        """Return its members as JSON has them."""
+        """Return its members as JSON values."""
         return self.model_dump(mode="json", by_alias=True)
 
     def to_bytes(self) -> bytes:
@@ -62,40 +62,40 @@ class Envelope(Part):
 
     @property
     def digest(self) -> str:
-        """Its name: the SHA-256 of its bytes."""
+        """The digest that names it: the SHA-256 of its bytes."""
         return digest_of(self.to_bytes())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Envelope:
-        """Return the envelope whose bytes these are.
+        """Parse an envelope.
 
         Raises:
-            InvalidDocument: they are not the canonical bytes of one.
+            InvalidDocument: the bytes are not the canonical form of an envelope.
         """
         members = parse_canonical(data)
         try:
             made = cls.model_validate_json(data)
         except ValidationError as error:
-            message = f"this is no envelope with one signature (DSSE): {problems_of(error)}"
+            message = f"this is not an envelope with one signature (DSSE): {problems_of(error)}"
         else:
             if made.to_bytes() == data:
                 return made
             message = (
-                f"an envelope has the members payload, payloadType and signatures, and this one {', '.join(members)}"
+                f"an envelope has the members payload, payloadType and signatures, this one has {', '.join(members)}"
             )
         raise InvalidDocument(message)
 
     def document(self, *kinds: type[D]) -> D:
-        """Return what is in it, which is of one of these kinds, whoever signed it.
+        """Return the document in it, of one of these kinds, without verifying the signature.
 
         Raises:
-            InvalidDocument: it is no such document.
+            InvalidDocument: the payload is not such a document.
         """
         for kind in kinds:
             if self.payload_type == payload_type(kind):
                 return self._document(kind)
         expected = " or ".join(kind.kind for kind in kinds)
-        message = f"the envelope's payloadType is {self.payload_type!r}, and a {expected} was expected"
+        message = f"the envelope's payloadType is {self.payload_type!r}, but a {expected} was expected"
         raise InvalidDocument(message)
 
     def _document(self, kind: type[D]) -> D:
@@ -107,14 +107,14 @@ class Envelope(Part):
         raise InvalidDocument(message)
 
     def verify(self, party: Party, request: str | None = None) -> None:
-        """Make sure that one of a party's keys has signed it.
+        """Verify that it is signed with one of a party's keys.
 
         Args:
             party: the party.
-            request: the digest of the request that it is about, for the error.
+            request: the digest of the request that the statement is about, for the error.
 
         Raises:
-            BadSignature: none has.
+            BadSignature: it is not.
         """
         from securesystemslib.dsse import Envelope as Dsse  # noqa: PLC0415 - see above
         from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError  # noqa: PLC0415
@@ -137,29 +137,29 @@ class Envelope(Part):
 
 
 def as_sslib(key: PublicKey) -> SSlibKey:
-    """Return a key as securesystemslib has it."""
+    """Return a key as a securesystemslib object."""
     from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # noqa: PLC0415 - see above
 
     return SSlibKey(key.keyid, key.keytype, key.scheme, {"public": key.public})
 
 
 def public_key_of(signer: Signer) -> PublicKey:
-    """Return the public key of a signer, as a party's document has it.
+    """Return the public key of a signer, in the form of a party's document.
 
     Raises:
-        InvalidDocument: it is of a kind that is not taken.
+        InvalidDocument: keys of its type are not supported.
     """
     known = signer.public_key
     try:
         members = {"keytype": known.keytype, "scheme": known.scheme, "public": known.keyval["public"]}
         return PublicKey.model_validate(members)
     except ValidationError:
-        message = f"keys of the type {known.keytype!r} are not taken; use ed25519, ecdsa or rsa"
+        message = f"keys of the type {known.keytype!r} are not supported; use ed25519, ecdsa or rsa"
     raise InvalidDocument(message)
 
 
 def sign(document: Document, signer: Signer) -> Envelope:
-    """Return a document in an envelope that `signer` has signed."""
+    """Sign a document, and return it in an envelope."""
     from securesystemslib.dsse import Envelope as Dsse  # noqa: PLC0415 - see above
 
     dsse = Dsse(document.to_bytes(), payload_type(type(document)), {})

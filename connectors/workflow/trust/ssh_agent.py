@@ -1,7 +1,7 @@
-"""Keys that an SSH agent holds: in its memory, in a token, in another program that speaks as one.
+"""Sign with keys in an SSH agent: in its memory, in a token, or in another program with the same protocol.
 
-An agent signs the bytes that it is given as the key itself would, so nobody who verifies a signature can tell. What
-DSSE has signed begins with its own name, and is nothing that SSH signs.
+An agent makes the same signatures as the key itself, so verifiers see no difference. The signed bytes begin with the
+name of DSSE, so they cannot be mistaken for anything that SSH signs.
 
 Source: https://datatracker.ietf.org/doc/html/draft-miller-ssh-agent
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEME", "AgentSigner"]
 
 SCHEME = "ssh-agent"
-"""What a URI begins with."""
+"""The scheme of the signer's URI."""
 _ALGORITHMS = {"rsa": "rsa-sha2-256"}
 
 
@@ -55,11 +55,11 @@ class AgentSigner(Signer):
         """Return a signer, for ``ssh-agent:``.
 
         Raises:
-            ConfigError: the URI has more in it, or paramiko is not installed.
+            ConfigError: the URI has more than the scheme, or paramiko is not installed.
         """
-        del secrets_handler  # an agent asks by itself, if at all
+        del secrets_handler  # an agent asks for its secrets itself
         if priv_key_uri != f"{SCHEME}:":
-            message = f"the signer of an SSH agent is {SCHEME}: and nothing more; SSH_AUTH_SOCK says where the agent is"
+            message = f"the URI of an SSH agent is just {SCHEME}: without a path; SSH_AUTH_SOCK names the agent"
             raise ConfigError(message)
         return cls(public_key)
 
@@ -67,7 +67,7 @@ class AgentSigner(Signer):
         """Return a signature.
 
         Raises:
-            ConfigError: no agent answers, it does not hold the key, or it does not sign, with that key.
+            ConfigError: there is no agent, it does not hold the key, or its signature is not valid.
         """
         paramiko = _paramiko()
         blob = _blob_of(self._public_key)
@@ -80,16 +80,16 @@ class AgentSigner(Signer):
                     signature = Signature(self._public_key.keyid, _plain(paramiko.Message(answer)).hex())
                     self._public_key.verify_signature(signature, payload)
                     return signature
-            problem = "the SSH agent does not hold the key, or none is there; start one, then: ssh-add FILE"
+            problem = "no SSH agent is running, or it does not hold the key; start one, then run: ssh-add FILE"
         except (paramiko.SSHException, OSError) as error:
             problem = f"the SSH agent did not sign: {error}"
         except (UnverifiedSignatureError, VerificationError, ValueError, struct.error):
-            problem = "what the SSH agent has answered is no signature with this key"
+            problem = "the SSH agent did not return a valid signature with this key"
         raise ConfigError(problem)
 
 
 def _blob_of(key: SSlibKey) -> bytes:
-    """Return a public key as SSH has it."""
+    """Return a public key in SSH's wire format."""
     text = key.keyval["public"]
     if key.keytype == "ed25519":
         line = Ed25519PublicKey.from_public_bytes(bytes.fromhex(text)).public_bytes(
@@ -101,7 +101,7 @@ def _blob_of(key: SSlibKey) -> bytes:
 
 
 def _plain(answer: Any) -> bytes:
-    """Return a signature as everybody else has it."""
+    """Convert a signature from SSH's format to the usual one."""
     kind, signature = answer.get_text(), answer.get_binary()
     if not kind.startswith("ecdsa-"):
         return bytes(signature)
@@ -116,5 +116,5 @@ def _paramiko() -> Any:
         pass
     else:
         return paramiko
-    message = "an SSH agent needs one more package; install it with: pip install 'enclave-connectors[ssh-agent]'"
+    message = "SSH agents need another package; install it with: pip install 'enclave-connectors[ssh-agent]'"
     raise ConfigError(message)

@@ -1,4 +1,4 @@
-"""The states of a request: pending, approved, declined, expired or revoked, and by whom."""
+"""The status of a request: pending, approved, declined, expired or revoked, and by which parties."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ State = Literal["pending", "approved", "declined", "expired", "revoked"]
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The state of a request, and the parties that brought it there.
+    """The state of a request, and the parties behind it.
 
     Attributes:
         state: one of `State`.
-        approved: the parties that have approved, by digest.
-        missing: those that have not decided yet.
-        against: who has declined or revoked, and why.
-        late: those that approved after it had expired.
+        approved: the digests of the parties that have approved.
+        missing: the digests of those that have not decided yet.
+        against: the digests of those that declined or revoked, with their reasons.
+        late: the digests of those that approved after the request had expired.
     """
 
     state: State

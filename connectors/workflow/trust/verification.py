@@ -1,7 +1,7 @@
-"""Whether all parties stand behind a request: for people who follow it, and for an enclave that relies on it.
+"""Verify that all parties approve a request, for the people who follow it and the enclaves that rely on it.
 
-Everything here may come from untrusted hands, but for two things: which parties are trusted, and, in an enclave, the
-identifier that is bound into its attestation.
+All input here is untrusted, except the set of trusted parties and, in an enclave, the identifier that is bound into
+its attestation.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _MEMBERS = ("schema", "request", "submission", "decisions", "revocations")
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A request with what its parties have said to it: what is passed on, in one file.
+    """A request with the signed statements on it; the contents of a bundle file.
 
     Attributes:
         request: the request.
-        submission: who asks, signed.
+        submission: the requester's signed submission.
         decisions: signed decisions.
         revocations: signed revocations.
     """
@@ -48,7 +48,7 @@ class Bundle:
 
     @property
     def statements(self) -> tuple[Envelope, ...]:
-        """All that was said to the request, the submission first."""
+        """All statements on the request, the submission first."""
         return (self.submission, *self.decisions, *self.revocations)
 
     def to_bytes(self) -> bytes:
@@ -65,17 +65,17 @@ class Bundle:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Bundle:
-        """Return the bundle whose bytes these are; who signed what in it is not looked at yet.
+        """Parse a bundle; its signatures are not verified yet.
 
         Raises:
-            InvalidDocument: they are not the canonical bytes of one.
+            InvalidDocument: the bytes are not the canonical form of a bundle.
         """
         members = parse_canonical(data)
         if set(members) != set(_MEMBERS) or members["schema"] != _SCHEMA:
-            message = f"this is no bundle ({_SCHEMA!r}), whose members are {', '.join(_MEMBERS)}"
+            message = f"this is not a bundle ({_SCHEMA!r}) with the members {', '.join(_MEMBERS)}"
             raise InvalidDocument(message)
         if not isinstance(members["request"], dict):
-            message = "the bundle's request is no document"
+            message = "the bundle's request is not a document"
             raise InvalidDocument(message)
         request = Request.from_members(members["request"])
         submission = _envelope(members["submission"], "submission")
@@ -85,14 +85,14 @@ class Bundle:
 def _envelopes(members: dict[str, Any], name: str) -> tuple[Envelope, ...]:
     given = members[name]
     if not isinstance(given, list):
-        message = f"the bundle's {name} are a list of envelopes"
+        message = f"the bundle's {name} must be a list of envelopes"
         raise InvalidDocument(message)
     return tuple(_envelope(one, f"{name}.{place}") for place, one in enumerate(given))
 
 
 def _envelope(given: object, name: str) -> Envelope:
     if not isinstance(given, dict):
-        message = f"what stands in the bundle's {name} is no envelope"
+        message = f"the bundle's {name} is not an envelope"
         raise InvalidDocument(message)
     try:
         return Envelope.from_bytes(canonical_bytes(given))
@@ -103,22 +103,22 @@ def _envelope(given: object, name: str) -> Envelope:
 
 
 def trust_digest(parties: Collection[str]) -> str:
-    """Return one digest for a set of trusted parties' digests, short enough to be configured or measured."""
+    """Return one digest for a set of trusted parties, short enough to be configured or measured."""
     return digest_of(canonical_bytes({"parties": sorted(set(parties))}))
 
 
 def status(bundle: Bundle, trusted: Collection[str], now: datetime | None = None) -> Status:
-    """Return how a request stands, from what is signed alone.
+    """Return the status of a request, derived from signed statements only.
 
     Args:
-        bundle: the request and what was said to it.
-        trusted: the digests of the parties that are who they say they are.
-        now: the time; the machine's, if not given. An approved request does not expire, a pending one does.
+        bundle: the request and the statements on it.
+        trusted: the digests of the trusted parties.
+        now: the current time; by default, the system clock. A pending request expires, an approved one does not.
 
     Raises:
-        InvalidDocument: a document does not hold together.
-        UntrustedParty: its requester or one of its approvers is not trusted.
-        BadSignature: a statement is not signed by the party that it names; so the requester does ask.
+        InvalidDocument: a document breaks a rule.
+        UntrustedParty: the requester or an approver is not trusted.
+        BadSignature: a statement, the submission included, is not signed by the party that it names.
         InvalidStatement: a statement is about another request, or its party may not make it, or makes it twice.
     """
     request = bundle.request
@@ -149,11 +149,11 @@ def status(bundle: Bundle, trusted: Collection[str], now: datetime | None = None
 
 
 def _statements(request: Request, envelopes: Iterable[Envelope], kind: type[S]) -> dict[str, S]:
-    """Return what the parties have said, by their digests, each verified.
+    """Verify statements of one kind and return them by their parties' digests.
 
     Raises:
         InvalidDocument, BadSignature: as for `verified`.
-        InvalidStatement: as for `verified`, or a party says it twice.
+        InvalidStatement: as for `verified`, or a party makes two of them.
     """
     statements: dict[str, S] = {}
     for envelope in envelopes:
@@ -165,12 +165,12 @@ def _statements(request: Request, envelopes: Iterable[Envelope], kind: type[S]) 
 
 
 def verified(request: Request, envelope: Envelope, *kinds: type[S]) -> S:
-    """Return what an envelope says to a request, once it is verified that who is named in it says so, and may.
+    """Return the statement in an envelope once it is verified that its party may make it and has signed it.
 
     Raises:
-        InvalidDocument: it says nothing of these kinds.
-        InvalidStatement: it is about another request, or the party that it names may not say it.
-        BadSignature: that party has not signed it.
+        InvalidDocument: the envelope holds no statement of these kinds.
+        InvalidStatement: the statement is about another request, or its party may not make it.
+        BadSignature: its party has not signed it.
     """
     one = envelope.document(*kinds)
     if one.request != request.digest:
@@ -191,20 +191,20 @@ def verify(
     *,
     now: datetime | None = None,
 ) -> RuntimeConfig:
-    """Return what an application runs on, if all parties stand behind it.
+    """Return an application's runtime configuration if all parties approve it.
 
     Args:
-        bundle: from anybody's hands.
+        bundle: the request and the statements on it; untrusted.
         trusted: the digests of the trusted parties.
         identifier: the digest that is bound into the application's attestation.
-        measurement: what the platform has measured the running application as, in hexadecimal digits.
-        now: the time, by a clock that is trusted as far as expiry matters.
+        measurement: the platform's measurement of the running application, in hexadecimal digits.
+        now: the current time; expiry is only as trustworthy as this clock.
 
     Raises:
-        InvalidDocument: a document does not hold together.
+        InvalidDocument: a document breaks a rule.
         NotApproved: as for `status`; or `Undecided`, `Declined`, `RequestExpired` or `Revoked`; or the request has no
             application with this identifier (`UnknownIdentifier`), or another measurement was approved for it
-            (`MeasurementMismatch`). The message names who and what.
+            (`MeasurementMismatch`). The message names the parties and the reason.
     """
     found = status(bundle, trusted, now)
     if found.state != "approved":

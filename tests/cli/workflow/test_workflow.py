@@ -333,7 +333,7 @@ def test_request_that_was_edited_on_the_way_is_not_taken(asked):
             document["location"] = "https://eve.example/out.sealed"
     (asked["clinic"].folder / "edited.json").write_text(json.dumps(members, separators=(",", ":"), sort_keys=True))
     message = asked["clinic"].mistake("workflow", "import", "edited.json")
-    assert "documents: what is called" in message
+    assert "documents: the document named" in message
     assert "has another digest" in message
 
 
@@ -381,7 +381,9 @@ def test_request_without_its_submission_is_named_and_keeps_nobody_from_the_other
     (submission,) = (clinic.folder / "store" / "said" / second).iterdir()
     submission.rename(clinic.folder / "away.json")
     path = f"store/documents/{second[:2]}/{second[:12]}….json"
-    problem = f"{path}: it names 'Clinic A' as the requester, whose signed submission is missing here; import what they have exported"
+    problem = (
+        f"{path}: the signed submission of its requester, 'Clinic A', is missing; import the bundle that they exported"
+    )
     for verb in (("approve",), ("decline", "--reason", "x"), ("status",), ("identifiers",), ("export",)):
         yes = ["--yes"] if verb[0] in ("approve", "decline") else []
         assert clinic.mistake("workflow", verb[0], second, *verb[1:], *yes).startswith(problem)
@@ -406,15 +408,12 @@ def test_file_that_was_changed_in_the_store_is_named(approved):
     path.write_bytes(path.read_bytes().replace(b"registry.example/out", b"eve.example/outs..."))
     message = approved["lab"].mistake("workflow", "identifiers", NAME)
     assert message.startswith("store/documents/")
-    assert "its bytes have another digest than its name says" in message
+    assert "its bytes have another digest than its name" in message
 
 
 def test_it_stops_where_a_place_is_not_filled(drafted):
     message = drafted["lab"].mistake("workflow", "submit", NAME)
-    assert (
-        message
-        == "places in the workflow are still to be filled: 'result' is a dataset that Registry C has not given yet"
-    )
+    assert message == "the workflow has places that are not filled yet: 'result', a dataset from 'Registry C'"
     (task,) = drafted["registry"].json("workflow", "tasks")
     assert (task["task"], task["what"], task["name"], task["wanted"]) == ("fill", "result", NAME, "dataset")
     assert drafted["clinic"].json("workflow", "tasks") == []
@@ -422,7 +421,7 @@ def test_it_stops_where_a_place_is_not_filled(drafted):
     assert lines[0] == "'Patient conditions', version 1, a draft at revision 6"
     assert any("a dataset that 'Registry C' will provide: 'the most common conditions'" in line for line in lines)
     message = drafted["lab"].mistake("workflow", "add", NAME, "result", "Conditions Data")
-    assert "waits for what another party owns" in message
+    assert "is reserved for another party than the owner" in message
 
 
 def test_people_who_are_not_trusted_are_not_signed_with(asked):
@@ -504,7 +503,7 @@ def test_dataset_tells_what_it_is_and_takes_what_a_person_wrote_of_it(people):
         (["--credentials", "nowhere.json"], "there is no credentials document"),
         (["--location", "https://clinic.example/c?sig=5EC2E7"], "location"),
         (["--as", "eve"], "there is no identity 'eve'; there are clinic"),
-        (["--group", "a\nb"], "group: one line of text is expected"),
+        (["--group", "a\nb"], "group: it must be one line of text"),
     ],
     ids=["direction", "label", "label twice", "URL", "no text", "no credentials", "query", "nobody", "two lines"],
 )
@@ -562,7 +561,7 @@ def test_app_config_items_stay_out_of_the_places_of_ports(people):
     words = ("workflow", "app-config", "x", "--application", "Describe", "--port", "input")
     (lab.folder / "file").write_text("x")
     for path in ("input/x", "../x", "/x", "app-config.json", "a/../b"):
-        assert "items: a path is relative" in lab.mistake(*words, "--item", f"{path}=file")
+        assert "items: a path must be relative" in lab.mistake(*words, "--item", f"{path}=file")
     assert lab.json(*words, "--item", "a/b=file")["items"] == {"a/b": {"contents": "eA=="}}
     assert "the store has no application 'Nobody'" in lab.mistake(*words[:-4], "--application", "Nobody", "--port", "p")
 
@@ -574,13 +573,13 @@ def test_draft_that_would_not_hold_together_is_not_written(filled):
     lab = filled["lab"]
     before = lab.json("workflow", "show", NAME)
     for words, message in (
-        (("connect", "result", "describe:input"), "'result' is for output, and would be read from"),
+        (("connect", "result", "describe:input"), "'result' is for output and cannot be read from"),
         (("connect", "describe:nowhere", "result"), "'describe' has no port 'nowhere'; it has input, output"),
-        (("connect", "describe", "result"), "does not say to which port of 'describe'"),
+        (("connect", "describe", "result"), "does not name a port of 'describe'"),
         (("connect", "conditions", "nobody:input"), "the draft has no object 'nobody'"),
         (("connect", "conditions", "describe:input"), "the draft has this connection already"),
-        (("connect", "conditions", "conditions"), "'conditions' is for input, and would be written to"),
-        (("connect", "conditions", ".x:y"), "is no end of a connection"),
+        (("connect", "conditions", "conditions"), "'conditions' is for input and cannot be written to"),
+        (("connect", "conditions", ".x:y"), "is not the end of a connection"),
         (("disconnect", "conditions", "describe:output"), "the draft has no such connection"),
         (("remove", "nobody"), "the draft has no object 'nobody'; it has conditions, describe, result"),
         (("add", "result", "Conditions Data"), "the draft has an object 'result' already"),
@@ -591,7 +590,7 @@ def test_draft_that_would_not_hold_together_is_not_written(filled):
     ):
         assert message in lab.mistake("workflow", words[0], NAME, *words[1:])
     assert lab.json("workflow", "show", NAME) == before
-    assert "there is a draft 'Patient conditions' already" in lab.mistake("workflow", "new", NAME)
+    assert "the draft 'Patient conditions' exists already" in lab.mistake("workflow", "new", NAME)
     assert "there is no draft 'x'; there are 'Patient conditions'" in lab.mistake("workflow", "remove", "x", "y")
 
 
@@ -692,7 +691,7 @@ def test_party_is_trusted_by_a_file_or_its_whole_digest(people):
     assert [one["new"] for one in clinic.json("identity", "trust", digest, "../lab.json", "--yes")] == [False, False]
     assert "confirmation needs a terminal; --yes" in clinic.call("identity", "trust", digest).err
     (clinic.folder / "no-party.json").write_text("{}")
-    assert "this is no party" in clinic.mistake("identity", "trust", "no-party.json", "--yes")
+    assert "this is not of the kind 'party'" in clinic.mistake("identity", "trust", "no-party.json", "--yes")
 
 
 def test_as_names_one_of_several_identities(asked):
@@ -719,7 +718,7 @@ def test_signing_takes_the_passphrase_from_a_file(tmp_path):
     before = files(workspace)
     asking = ("workflow", "submit", "w", "--yes", "--json", "--passphrase-file")
     message = workspace.mistake(*asking, "wrong")
-    assert message == "the passphrase does not open the private key, or the file is damaged"
+    assert message == "the passphrase of the private key is wrong, or the file is damaged"
     assert "the passphrase of me cannot be asked for without a terminal" in workspace.mistake(*asking[:-1])
     assert files(workspace) == before
     assert (
@@ -728,7 +727,7 @@ def test_signing_takes_the_passphrase_from_a_file(tmp_path):
     )
     words = ("workflow", "approve", "w", "--yes", "--json", "--passphrase-file")
     message = workspace.mistake(*words, "wrong")
-    assert message == "the passphrase does not open the private key, or the file is damaged"
+    assert message == "the passphrase of the private key is wrong, or the file is damaged"
     assert workspace.json("workflow", "status", "w")["state"] == "pending"
     assert json.loads(workspace.run(*words, "passphrase"))["state"] == "approved"
 

@@ -49,12 +49,12 @@ def test_a_story_holds_together():
 @pytest.mark.parametrize(
     ("edges", "message"),
     [
-        ([edge("nothing", "describe:input")], "'nothing', which is no object of the workflow"),
+        ([edge("nothing", "describe:input")], "'nothing', which is not an object of the workflow"),
         ([edge("conditions", "describe:inptu")], "'describe' has no port 'inptu'; it has input, output"),
-        ([edge("conditions", "describe")], "does not say to which port of 'describe'"),
-        ([edge("conditions:data", "describe:input")], "names a port of 'conditions', and a dataset has none"),
-        ([edge("result", "describe:input")], "'result' is for output, and would be read from"),
-        ([edge("describe:output", "conditions")], "'conditions' is for input, and would be written to"),
+        ([edge("conditions", "describe")], "does not name a port of 'describe'"),
+        ([edge("conditions:data", "describe:input")], "names a port of 'conditions', but a dataset has no ports"),
+        ([edge("result", "describe:input")], "'result' is for output and cannot be read from"),
+        ([edge("describe:output", "conditions")], "'conditions' is for input and cannot be written to"),
         ([edge("conditions", "result")], "connects two datasets"),
         ([edge("describe:output", "describe:input")], "connects an application with itself"),
     ],
@@ -85,7 +85,7 @@ def test_a_circle_of_applications_is_named():
         edge("second:output", "third:input"),
         edge("third:output", "describe:input"),
     ]
-    with pytest.raises(InvalidDocument, match="in a circle: .*(describe|second|third) -> .* -> "):
+    with pytest.raises(InvalidDocument, match="in a cycle: .*(describe|second|third) -> .* -> "):
         Graph(Workflow(name="x", objects=objects, edges=in_order(*circle)), told.documents)
 
 
@@ -107,7 +107,7 @@ def test_a_build_that_the_application_does_not_have():
     app = told.documents[workflow.objects["describe"].app]
     other = app.model_copy(update={"build": BuildReference(application=app.build.application, measurement="ef" * 32)})
     told.add(other)
-    with pytest.raises(InvalidDocument, match="is for a build that the application 'Describe' has not"):
+    with pytest.raises(InvalidDocument, match="is for a build that 'Describe' does not have"):
         Graph(Workflow(name="x", objects={"describe": Connected(app=other.digest)}), told.documents)
 
 

@@ -18,14 +18,14 @@ from connectors.workflow.documents.kinds import (
 
 def test_another_kind_and_other_members_are_refused():
     party = person("Clinic A").party
-    with pytest.raises(InvalidDocument, match="this is no dataset"):
+    with pytest.raises(InvalidDocument, match="this is not of the kind 'dataset'"):
         DatasetDocument.from_bytes(party.to_bytes())
     for change, message in (
         ({"more": 1}, "more: Extra inputs"),
-        ({"name": " x"}, "name: one line of text"),
-        ({"name": "a\nb"}, "name: one line of text"),
+        ({"name": " x"}, "name: it must be one line of text"),
+        ({"name": "a\nb"}, "name: it must be one line of text"),
         ({"keys": []}, "keys: "),
-        ({"group": None}, "not written as it would be written here: group;"),
+        ({"group": None}, "not in canonical form: group;"),
     ):
         with pytest.raises(InvalidDocument, match=message):
             Party.from_members({**party.members(), **change})
@@ -45,21 +45,25 @@ def members_of(kind) -> dict:
         (DatasetDocument, {"direction": "in"}, "direction"),
         (DatasetDocument, {"encryption": "aes"}, "encryption"),
         (DatasetDocument, {"pin": "00"}, "pin"),
-        (AppConfigDocument, {"ports": ["output", "input"]}, "ports: sorted and each once"),
+        (AppConfigDocument, {"ports": ["output", "input"]}, "ports: they must be sorted, each once"),
         (AppConfigDocument, {"ports": ["../x"]}, "becomes a folder's name"),
-        (AppConfigDocument, {"items": {"/etc/passwd": {"contents": ""}}}, "items: a path is relative"),
-        (AppConfigDocument, {"items": {"../x": {"contents": ""}}}, "items: a path is relative"),
+        (AppConfigDocument, {"items": {"/etc/passwd": {"contents": ""}}}, "items: a path must be relative"),
+        (AppConfigDocument, {"items": {"../x": {"contents": ""}}}, "items: a path must be relative"),
         (
             AppConfigDocument,
             {"items": {"input/x/dataset/credentials.bin": {"contents": ""}}},
-            "items: a path is relative",
+            "items: a path must be relative",
         ),
-        (AppConfigDocument, {"items": {"app-config.json": {"contents": ""}}}, "items: a path is relative"),
-        (AppConfigDocument, {"items": {"a": {"contents": ""}, "a/b": {"contents": ""}}}, "items: a file stands where"),
+        (AppConfigDocument, {"items": {"app-config.json": {"contents": ""}}}, "items: a path must be relative"),
+        (
+            AppConfigDocument,
+            {"items": {"a": {"contents": ""}, "a/b": {"contents": ""}}},
+            "items: one path is both a file and",
+        ),
         (AppConfigDocument, {"items": {"a": {"contents": "QR=="}}}, "base64"),
         (Workflow, {"version": 0}, "version"),
         (Workflow, {"objects": {"../x": {"dataset": "00" * 32}}}, "becomes a folder's name"),
-        (Workflow, {"objects": {"x": {"dataset": "00" * 32, "app": "00" * 32}}}, "one of them"),
+        (Workflow, {"objects": {"x": {"dataset": "00" * 32, "app": "00" * 32}}}, "either a dataset or an app"),
     ],
 )
 def test_rules_are_named_with_their_members(kind, change, message):
@@ -70,19 +74,19 @@ def test_rules_are_named_with_their_members(kind, change, message):
 def test_edges_are_sorted_and_each_once():
     members = members_of(Workflow)
     for edges in (members["edges"][::-1], members["edges"] * 2):
-        with pytest.raises(InvalidDocument, match="edges: sorted"):
+        with pytest.raises(InvalidDocument, match="edges: they must be sorted"):
             Workflow.from_members({**members, "edges": edges})
 
 
 def test_builds_are_known_by_their_measurements():
     members = members_of(Application)
     (build,) = members["builds"]
-    with pytest.raises(InvalidDocument, match="builds: each has a measurement of its own"):
+    with pytest.raises(InvalidDocument, match="builds: two builds have the same measurement"):
         Application.from_members({**members, "builds": [build, {**build, "debug": True}]})
 
 
 def test_who_declines_says_why():
-    with pytest.raises(ValueError, match="whoever declines says why"):
+    with pytest.raises(ValueError, match="a decline needs a reason"):
         Decision(request="00" * 32, party="00" * 32, verdict="decline", when="2026-01-02T03:04:05Z")
 
 

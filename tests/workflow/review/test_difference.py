@@ -120,7 +120,7 @@ def second_reader(version: Version) -> None:
         (lambda v: v.change("conditions", location="s3://clinic/new.sealed"),
          ["'conditions' ('Conditions Data'): location was 's3://clinic/conditions.csv.sealed', is 's3://clinic/new.sealed'"]),
         (lambda v: v.change("conditions", encryption=None),
-         ["'conditions' ('Conditions Data'): it is not sealed any more; it was, as 'cobblestone-256'"]),
+         ["'conditions' ('Conditions Data'): it is no longer sealed; it was sealed as 'cobblestone-256'"]),
         (lambda v: v.change("conditions", credentials_digest="03" * 32),
          [f"'conditions' ('Conditions Data'): commitment to its credentials was '{'01' * 32}', is '{'03' * 32}'"]),
         (lambda v: v.change("conditions", pin="04" * 32),
@@ -128,14 +128,14 @@ def second_reader(version: Version) -> None:
         (lambda v: v.change("conditions", labels={"Location": "Mars"}),
          ["'conditions' ('Conditions Data'): label 'Location' was 'East US', is 'Mars'"]),
         (lambda v: v.change("conditions", long_description="x" * 1000),
-         ["'conditions' ('Conditions Data'): long description is new: 1,000 letters with the SHA-256 " + sha256(b"x" * 1000).hexdigest()]),
+         ["'conditions' ('Conditions Data'): long description is new: 1,000 characters with the SHA-256 " + sha256(b"x" * 1000).hexdigest()]),
         (lambda v: v.program("describe", builds=(Build(platform="simulated", measurement=OTHER),)),
-         [f"'describe' ('Describe conditions') is another build: measurement was {MEASUREMENT}, is {OTHER}",
-          f"the application 'Describe', for 'describe': the build for simulated that is measured as {OTHER} is new",
-          f"the application 'Describe', for 'describe': the build for simulated that is measured as {MEASUREMENT} is gone"]),
+         [f"'describe' ('Describe conditions') has another build: measurement was {MEASUREMENT}, is {OTHER}",
+          f"the application 'Describe', for 'describe': the build for simulated with the measurement {OTHER} is new",
+          f"the application 'Describe', for 'describe': the build for simulated with the measurement {MEASUREMENT} was removed"]),
         (lambda v: v.program("describe", builds=(Build(platform="simulated", measurement=MEASUREMENT, debug=True),)),
-         [f"the application 'Describe', for 'describe': the build for simulated that is measured as {MEASUREMENT}, in debug mode, in which whoever runs the machine can look inside is new",
-          f"the application 'Describe', for 'describe': the build for simulated that is measured as {MEASUREMENT} is gone"]),
+         [f"the application 'Describe', for 'describe': the build for simulated with the measurement {MEASUREMENT} (in debug mode: the machine's operator can look inside) is new",
+          f"the application 'Describe', for 'describe': the build for simulated with the measurement {MEASUREMENT} was removed"]),
         (lambda v: v.change("describe", ports=("input", "output", "spare")),
          ["'describe' ('Describe conditions'): the port 'spare' is new"]),
         (lambda v: v.change("describe", items={"a/b.txt": Item(contents=base64.b64encode(b"x=1").decode())}),
@@ -145,14 +145,14 @@ def second_reader(version: Version) -> None:
           "'describe' no longer writes 'result', on its port 'output'"]),
         (second_reader,
          ["'conditions' (the dataset 'Conditions Data' of 'Clinic A') reaches 'copy' (the application 'Copy' of 'Hospital D', which runs 'Describe' of 'Lab B', measured abababababab…)",
-          "'Hospital D' has joined as owner of 'copy'",
-          f"'copy' (the application 'Copy' of 'Hospital D', which runs 'Describe' of 'Lab B', measured abababababab…) is new, of which the build is measured as {MEASUREMENT}",
+          "'Hospital D' joined as owner of 'copy'",
+          f"'copy' (the application 'Copy' of 'Hospital D', which runs 'Describe' of 'Lab B', measured abababababab…) is new, with the measurement {MEASUREMENT}",
           "'copy' reads 'conditions', on its port 'input'"]),
         (lambda v: v.change("result", owner=owner("Hospital D", v)),
          ["'conditions' (the dataset 'Conditions Data' of 'Clinic A') reaches 'result' (the dataset 'Conditions processing output' of 'Hospital D') through 'describe'",
           "'conditions' (the dataset 'Conditions Data' of 'Clinic A') reached 'result' (the dataset 'Conditions processing output' of 'Registry C') through 'describe'",
-          "'Hospital D' has joined as owner of 'result'",
-          "'Registry C' has left; it owned 'result'",
+          "'Hospital D' joined as owner of 'result'",
+          "'Registry C' left; it owned 'result'",
           "'result' ('Conditions processing output'): owner was 'Registry C', is 'Hospital D'"]),
         (lambda v: v.members.update(version=2, parent="05" * 32),
          [f"the workflow: parent version is new: '{'05' * 32}'", "the workflow: version was 1, is 2"]),
@@ -171,10 +171,10 @@ def test_who_puts_a_key_beside_those_of_another_party_is_told_from_it():
     assert [one.target for one in found.gained] == ["describe", "result"]
     was, now = (graph.nodes["conditions"].owner[:16] for graph in (before, after))
     told = words(rotated)
-    joined = f"'Clinic A' ({now}) has joined as owner of 'conditions'; it has some keys in common with 'Clinic A' ({was}), and some not"
+    joined = f"'Clinic A' ({now}) joined as owner of 'conditions'; it shares some of its keys with 'Clinic A' ({was}), but not all"
     assert joined in told
     fresh = person("Clinic A, second key").party.keys[0].keyid
-    assert told[-1] == f"'conditions' ('Conditions Data'): of its owner 'Clinic A' ({now}), the key {fresh} is new"
+    assert told[-1] == f"'conditions' ('Conditions Data'): its owner 'Clinic A' ({now}): the key {fresh} is new"
 
 
 def test_what_else_is_said_of_a_party_makes_it_no_other_party():
@@ -186,7 +186,7 @@ def test_what_else_is_said_of_a_party_makes_it_no_other_party():
     found = compare(before, after)
     assert (found.gained, found.lost, found.joined, found.left) == ((), (), (), ())
     (sentence,) = words(renamed)
-    assert sentence.startswith("'conditions' ('Conditions Data'): of its owner 'Clinic A+B', name was 'Clinic A', is")
+    assert sentence.startswith("'conditions' ('Conditions Data'): its owner 'Clinic A+B': name was 'Clinic A', is")
     assert sentence.endswith("'Clinic A+B'; contact was 'clinic@example.org', is 'x'")
 
 
@@ -197,7 +197,7 @@ def test_who_takes_the_name_of_another_is_told_from_them():
     told = words(impersonated)
     was, now = (graph.nodes["result"].owner[:16] for graph in (before, after))
     assert (
-        f"'Registry C' ({now}) has joined as owner of 'result'; it has the name of another party, and none of its keys"
+        f"'Registry C' ({now}) joined as owner of 'result'; it has the name of another party, but none of its keys"
         in told
     )
     assert any(f"owner was 'Registry C' ({was}), is 'Registry C' ({now})" in one for one in told)
@@ -212,8 +212,8 @@ def test_a_place_that_is_filled():
     found = compare(after, before)
     assert found.gained == ()
     (sentence,) = [one for ones in in_words(found, after, before).values() for one in ones]
-    assert sentence.startswith("'result' (the dataset 'Conditions processing output' of 'Registry C') is in the place of "
-                               "'result' (a place for a dataset of 'Registry C'), for output")  # fmt: skip
+    assert sentence.startswith("'result' (the dataset 'Conditions processing output' of 'Registry C') replaces "
+                               "'result' (a place for a dataset from 'Registry C'), for output")  # fmt: skip
     assert apply(found, after).workflow == before.workflow
 
 
@@ -247,8 +247,7 @@ def test_what_many_objects_have_alike_is_said_once():
     assert list(told) == ["Owners"]
     (sentence,) = told["Owners"]
     assert (
-        " and 114 more: of its owner 'Hospital 0', contact was 'hospital@example.org', is 'office@example.org'"
-        in sentence
+        " and 114 more: its owner 'Hospital 0': contact was 'hospital@example.org', is 'office@example.org'" in sentence
     )
 
 
@@ -262,15 +261,15 @@ def test_what_matters_most_comes_first():
 
     before, after = changed(everything)
     assert list(in_words(compare(before, after), before, after)) == [
-        "What reaches whom now, and did not",
-        "What does not reach whom any more",
-        "Who has joined and left",
+        "Now reaches",
+        "No longer reaches",
+        "Parties that joined or left",
         "Objects",
         "Owners",
         "Builds and measurements",
-        "Where data lies, and how it is protected",
+        "Data locations and protection",
         "Ports and connections",
-        "Files that applications are given",
+        "Files for applications",
         "Labels",
         "Descriptions",
     ]
@@ -280,7 +279,7 @@ def test_a_difference_fits_the_version_it_is_from_alone():
     before, after = changed(lambda v: v.change("conditions", location="s3://x/y"))
     found = compare(before, after)
     assert apply(found, before).workflow == after.workflow
-    with pytest.raises(InvalidDocument, match="from another version"):
+    with pytest.raises(InvalidDocument, match="does not apply to this version"):
         apply(found, after)
     for odd in (
         Change(("objects", "nothing", "location"), None, "s3://a/b"),

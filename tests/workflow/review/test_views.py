@@ -57,7 +57,7 @@ def test_diff_says_what_is_different(files):
     told = run("diff", files / "old", files / "new")
     lines = told.splitlines()
     assert lines[:2] == [
-        "Where data lies, and how it is protected",
+        "Data locations and protection",
         "  'result' ('Out\\u202eput'): location was 'https://registry.example/output.sealed', is 's3://elsewhere/x'",
     ]
     assert lines[2:4] == ["", "Descriptions"]
@@ -75,7 +75,7 @@ def test_diff_shows_as_much_as_anybody_reads(tmp_path, monkeypatch):
     for name, one in (("old", request), ("new", other)):
         (tmp_path / name).write_bytes(bundle_of(one).to_bytes())
     told = run("diff", tmp_path / "old", tmp_path / "new").splitlines()
-    assert told[0] == "What does not reach whom any more"
+    assert told[0] == "No longer reaches"
     monkeypatch.setattr(review, "SHOWN", 10)
     few = run("diff", tmp_path / "old", tmp_path / "new").splitlines()
     assert run("diff", tmp_path / "old", tmp_path / "new", "--all").splitlines() == told
@@ -131,7 +131,7 @@ def test_what_cannot_be_read_is_named(files, tmp_path):
     for words, error, message in (
         (("reach", tmp_path / "none"), ConfigError, "there is no file '.*none'"),
         (("reach", tmp_path), ConfigError, "the file '.*' is a folder"),
-        (("reach", tmp_path / "odd"), InvalidDocument, "odd': this is no bundle"),
+        (("reach", tmp_path / "odd"), InvalidDocument, "odd': this is not a bundle"),
         (("diff", "-", "-"), UsageMistake, "only one"),
         (("picture", files / "old", "--force"), UsageMistake, "--force needs --out FILE"),
     ):
@@ -160,5 +160,5 @@ def test_a_forged_approval_is_not_drawn(tmp_path):
     told, bundle, _ = approved()
     forged = decided(bundle.request, told.receiver, signer=told.lab.signer)
     (tmp_path / "forged").write_bytes(bundle_of(bundle.request, forged).to_bytes())
-    with pytest.raises(NotApproved, match="in the name of 'Registry C' has no valid signature"):
+    with pytest.raises(NotApproved, match="by 'Registry C' has no valid signature"):
         run("picture", tmp_path / "forged")

@@ -158,9 +158,7 @@ def test_draft_that_was_changed_on_both_sides_is_refused(here, there):
     here.save_draft("x", first.without_object("result"), first)
     there.save_draft("x", first.without_edge(edge("conditions", "describe:input")), first)
     before = here.draft("x")
-    with pytest.raises(
-        ObjectChanged, match=r"changed here \(revision 2\) and where the file comes from \(revision 2\)"
-    ):
+    with pytest.raises(ObjectChanged, match=r"changed both here \(revision 2\) and in the file \(revision 2\)"):
         receive(here, export_draft(there, "x"))
     assert here.draft("x") == before
 
@@ -188,7 +186,7 @@ def test_place_is_filled_by_whom_it_is_kept_for_with_what_it_is_kept_for():
     told, workflow = story()
     datasets = {one.name: one for one in told.documents.values() if isinstance(one, DatasetDocument)}
     draft = Draft(workflow=workflow).without_object("result").with_place("result", told.receiver.party, "dataset")
-    with pytest.raises(InvalidDocument, match="waits for what another party owns"):
+    with pytest.raises(InvalidDocument, match="is reserved for another party than the owner"):
         draft.with_object("result", datasets["Conditions Data"])
     filled = draft.with_object("result", datasets["Conditions processing output"])
     assert filled.workflow.objects["result"].dataset == datasets["Conditions processing output"].digest
@@ -196,7 +194,7 @@ def test_place_is_filled_by_whom_it_is_kept_for_with_what_it_is_kept_for():
         filled.with_object("result", datasets["Conditions processing output"])
     with pytest.raises(InvalidDocument, match="has an object 'result' already"):
         filled.with_place("result", told.receiver.party, "app")
-    with pytest.raises(InvalidDocument, match="waits for an app, and"):
+    with pytest.raises(InvalidDocument, match="is for an app, which"):
         draft.without_object("result").with_place("x", told.clinic.party, "app").with_object(
             "x", datasets["Conditions Data"]
         )
