@@ -73,8 +73,8 @@ class _Secret(Generic[T]):
 
     def __reduce__(self) -> NoReturn:
         message = (
-            f"a {type(self).__name__} does not pickle, so that no secret travels by accident; "
-            "send the app config's location instead and load it on the other side"
+            f"a {type(self).__name__} does not pickle, so that no secret is sent by accident; "
+            "send the app config's location instead and load it in the other process"
         )
         raise TypeError(message)
 
@@ -196,17 +196,17 @@ def _unlike_a_key(text: str) -> str:
     elif _HEX_KEY.fullmatch(text[2:]) and text[:2].lower() in ("0x", "\\x"):
         problem = f"leave out the {text[:2]} in front of them"
     elif _HEX_KEY.fullmatch(bare):
-        problem = "leave out what stands between them"
+        problem = "leave out the characters between them"
     elif _BASE64_KEY.fullmatch(text):
-        problem = "this looks like base64, which `base64 -d | xxd -p -c 64` turns into them"
+        problem = "this looks like base64; convert it with `base64 -d | xxd -p -c 64`"
     elif "-----BEGIN" in text:
         problem = "this looks like a private key of another kind"
     elif _FILE_NAME.fullmatch(text):
-        problem = "this looks like a file's name: give what is in the file"
+        problem = "this looks like a file name; give the contents of the file"
     elif len(text) != 2 * KEY_SIZE:
         problem = f"this one has {len(text)} characters"
     else:
-        problem = "this one has other characters among them, and they are 0 to 9 and A to F alone"
+        problem = "this one has characters other than 0 to 9 and A to F"
     return problem
 
 

@@ -123,7 +123,7 @@ class AppConfig(Mapping[str, "Port"]):
             message = f"the app config's {shown} cannot be read: {error.strerror}"
             raise ConfigError(message) from None
         if data is None:
-            message = f"the app config's {shown} is no file"
+            message = f"the app config's {shown} is not a regular file"
             raise ConfigError(message)
         if len(data) > limit:
             del data  # a traceback that prints locals would print it

@@ -70,7 +70,7 @@ class DatasetFileSystem(PlainView):
             message = f"there is no dataset://{path}: dataset://{port}/{object_name} is a single object"
             raise ObjectNotFound(message)
         if {".", ".."} & set(inside.split("/")):
-            message = f"dataset://{path} is not a path: . and .. are no names"
+            message = f"dataset://{path} is not a valid path: it contains . or .."
             raise ObjectNotFound(message)
         return fs, f"{inner}/{inside}"
 

@@ -41,7 +41,7 @@ class _Model(BaseModel):
     def __reduce__(self) -> NoReturn:
         message = (
             f"{type(self).__name__} holds secrets and does not pickle; "
-            "send the app config's location instead and load it on the other side"
+            "send the app config's location instead and load it in the other process"
         )
         raise TypeError(message)
 
@@ -97,7 +97,7 @@ class Encryption(_Model):
     def _refuse_half_characters(cls, value: str | None) -> str | None:
         # Half of a surrogate pair has no UTF-8 form.
         if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
-            message = "half of a character stands in it"
+            message = "it contains half of a surrogate pair"
             raise ValueError(message)
         return value
 
@@ -162,13 +162,11 @@ class Credentials(_Model):
             return False
         problem = None
         if not self.is_folder(location):
-            problem = (
-                "manifest: only a folder has one, and this dataset is a single object" if sealing.manifest else None
-            )
+            problem = "manifest: only a folder has one; this dataset is a single object" if sealing.manifest else None
         elif sealing.manifest and sealing.bind != "path":
             problem = 'manifest: it needs the objects\' names bound; leave out "bind": "none"'
         elif sealing.pin and not sealing.manifest:
-            problem = 'pin: it identifies one object, and this dataset is a folder; "manifest": true gives that a pin'
+            problem = 'pin: it identifies one object; set "manifest": true to pin a folder'
         if problem is not None:
             message = f"credentials.encryption.{problem}"
             raise InvalidCredentials(message)
@@ -223,13 +221,13 @@ def _problems(error: ValidationError, model: type[Credentials]) -> Iterator[str]
         member = ".".join([*parents, printable_name(name)])
         match detail["type"]:
             case "missing" if name == "encryption":
-                rule = 'required; if the dataset really is not sealed, say so with "encryption": null'
+                rule = 'required; if the dataset really is not encrypted, set "encryption": null'
             case "missing":
                 rule = "required"
             case "extra_forbidden":
                 rule = f"unknown member; {_advice(name, meant[detail['loc']], _owner(model, parents[1:]), model)}"
             case "model_type" if name == "encryption":
-                rule = 'an object, as in {"key": "…"}, is expected, or null where the dataset is not sealed'
+                rule = 'an object, as in {"key": "…"}, is expected, or null if the dataset is not encrypted'
             case "model_type":
                 rule = "an object, in braces and without quotation marks around it, is expected"
             case _:
@@ -261,18 +259,18 @@ def _advice(name: str, meant: str | None, owner: type[BaseModel], model: type[Ba
     if meant is not None:
         return f"did you mean {meant}?"
     if owner is model and name in Encryption.model_fields:
-        return "it belongs into encryption"
+        return "it belongs in encryption"
     if owner is not model and name in model.model_fields:
         return "it belongs one level up"
-    return f"known are {', '.join(sorted(owner.model_fields))}"
+    return f"known members: {', '.join(sorted(owner.model_fields))}"
 
 
 _WORDINGS = (
     (r"^Input should be a valid string$", "text in quotation marks is expected"),
     (r"^Input should be a valid integer.*", "a whole number, without quotation marks, is expected"),
     (r"^Input should be a valid boolean$", "true or false, without quotation marks, is expected"),
-    (r"^Input should be greater than or equal to ([0-9]+)$", r"\1 is the least"),
-    (r"^Input should be less than or equal to ([0-9]+)$", r"\1 is the most"),
+    (r"^Input should be greater than or equal to ([0-9]+)$", r"the minimum is \1"),
+    (r"^Input should be less than or equal to ([0-9]+)$", r"the maximum is \1"),
     (r"^String should have at least 1 character$", "it is empty"),
     (r"^Input should be ('.*)$", r"\1 is expected"),
 )

@@ -38,7 +38,7 @@ def parse_document(data: bytes | str | Mapping[str, Any] | Hidden) -> dict[str, 
     data = Hidden(data)
     members, problem = _members(data.reveal())
     if problem is not None:
-        message = f"the credentials are not a document we can read: {problem}"
+        message = f"the credentials are not a valid document: {problem}"
         raise InvalidCredentials(message)
     return members
 
@@ -68,30 +68,30 @@ def _parse_json(data: bytes | bytearray | str) -> tuple[Any, str | None]:
         json.dumps(parsed, ensure_ascii=False).encode()
     except UnicodeDecodeError:
         utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-        problem = f"they are {'UTF-16' if utf16 else 'not UTF-8'} text; have the editor save them as UTF-8"
+        problem = f"it is {'UTF-16' if utf16 else 'not UTF-8'} text; save it as UTF-8"
     except UnicodeEncodeError:
-        problem = "half of a character stands in them, as an escape from \\ud800 to \\udfff"
+        problem = "it contains half of a surrogate pair, an escape from \\ud800 to \\udfff"
     except json.JSONDecodeError as error:
         problem = _json_problem(error)
     except RecursionError:
-        problem = "they are nested too deeply"
+        problem = "it is nested too deeply"
     except ValueError:  # Python's limit on the digits of a number
-        problem = "a number in them is too long"
+        problem = "a number in it is too long"
     else:
-        return parsed, f"a member stands in them twice: {printable_name(twice[0])}" if twice else None
+        return parsed, f"a member appears twice: {printable_name(twice[0])}" if twice else None
     return None, problem
 
 
 _JSON_PROBLEMS = (
     # What stands where JSON expected something else, after what, and what that means.
-    (r"[}\]]", r",", "a comma stands before a closing brace; leave it out"),
-    (r",\s*[}\]]", r"", "a comma stands before a closing brace; leave it out"),
-    (r"[“”„‘’«»]", r"", "these quotation marks are an editor's; JSON has \" alone"),  # noqa: RUF001
-    (r"'", r"", "names and text stand in double quotation marks, not in single ones"),
+    (r"[}\]]", r",", "a comma before a closing brace is not allowed; remove it"),
+    (r",\s*[}\]]", r"", "a comma before a closing brace is not allowed; remove it"),
+    (r"[“”„‘’«»]", r"", 'these are typographic quotation marks; JSON uses "'),  # noqa: RUF001
+    (r"'", r"", "JSON uses double quotation marks, not single ones"),
     (r"/|#", r"", "JSON has no comments; leave them out"),
-    (r"(?i:none|true|false|null)", r"", "null, true and false are written so, in small letters"),
-    (r"[A-Za-z]", r"[:\[,]\s*-?[0-9]+", "text stands in double quotation marks"),
-    (r"\xa0", r"", "a no-break space stands there; put a plain one"),
+    (r"(?i:none|true|false|null)", r"", "null, true and false must be in lower case"),
+    (r"[A-Za-z]", r"[:\[,]\s*-?[0-9]+", "text must be in double quotation marks"),
+    (r"\xa0", r"", "this is a no-break space; replace it with a plain one"),
 )
 
 
@@ -99,9 +99,9 @@ def _json_problem(error: json.JSONDecodeError) -> str:
     """Return what is wrong with a text that is no JSON, and where: the same with every version of Python."""
     text, place = error.doc, error.pos
     if not text.strip():
-        return "they are empty"
+        return "it is empty"
     if not text.lstrip().startswith(("{", "[")):
-        return "they are not JSON, which begins with a brace: {"
+        return "it is not JSON, which begins with a brace: {"
     before = text[:place].rstrip()
     reason = next(
         (
@@ -123,10 +123,10 @@ def _plain_reason(message: str, *, at_end: bool) -> str:
         "Expecting ',' delimiter": "a comma is missing",
         "Expecting ':' delimiter": "a colon is missing",
         "Expecting property name enclosed in double quotes": "a name in double quotation marks is expected",
-        "Extra data": "something stands behind the last brace",
-        "Invalid \\escape": "a backslash in a text is written twice",
-        "Invalid control character at": "a line break or a tab stands in a text; write \\n or \\t",
-        "Unterminated string starting at": "this text has no quotation mark at its end",
+        "Extra data": "there is text after the last brace",
+        "Invalid \\escape": "a backslash in text must be written twice",
+        "Invalid control character at": "text contains a line break or a tab; write \\n or \\t",
+        "Unterminated string starting at": "this text has no closing quotation mark",
     }
     for beginning, reason in told.items():
         if message.startswith(beginning) and not (at_end and beginning.startswith("Expecting")):

@@ -105,10 +105,10 @@ class EncryptedFileSystem(Guarded, PlainView):
             hidden, key = Hidden(key), None  # a traceback that prints locals would print it
             codec = select(format, hidden, context=context, segment_size=segment_size)
         if getattr(fs, "asynchronous", False):
-            message = "pass a filesystem that was made without asynchronous=True; the outer one is given that"
+            message = "create the inner filesystem without asynchronous=True; set it on the outer one"
             raise ConfigError(message)
         if asynchronous and not self.async_impl:
-            message = f"{type(fs).__name__} has no coroutines, so nothing over it has; leave asynchronous out"
+            message = f"{type(fs).__name__} is not asynchronous; leave out asynchronous=True"
             raise NotSupported(message)
         super().__init__(**({"asynchronous": asynchronous, "loop": loop} if self.async_impl else {}))
         self.fs = fs
@@ -118,7 +118,7 @@ class EncryptedFileSystem(Guarded, PlainView):
         if root is not None:
             self._folder = Folder(self, fs._strip_protocol(root).rstrip("/"), codec, manifest=manifest)  # noqa: SLF001
         elif manifest:
-            message = "a manifest is a folder's, whose objects' names are bound into them; pass the folder as root"
+            message = "a manifest needs a folder whose objects are bound to their names; pass the folder as root"
             raise ConfigError(message)
         # All objects of a bound folder have one layout, even where auto alone would leave two.
         self._layout = codec.layout if root is None else codec.bound("").layout
@@ -177,7 +177,7 @@ class EncryptedFileSystem(Guarded, PlainView):
 
     def _check_unpinned(self) -> None:
         if self._codec.pin is not None:
-            message = "this dataset is pinned to one sealing, which writing would replace; take the pin out to write"
+            message = "this dataset is pinned, and writing would replace the pinned object; remove the pin to write"
             raise NotSupported(message)
 
     def open_place(self, path: str, *, exclusive: bool) -> Sink:
@@ -298,7 +298,9 @@ class EncryptedFileSystem(Guarded, PlainView):
                 raise
             size = None
         if listed is not None and listed != size:
-            message = f"{info['name']} has another size in the storage than in the folder's manifest; do not trust it"
+            message = (
+                f"{info['name']} has a different size in the storage than in the folder's manifest; do not trust it"
+            )
             raise IntegrityError(message)
         return {**info, "size": size, "sealed_size": sealed_size}
 
@@ -397,7 +399,7 @@ class EncryptedFileSystem(Guarded, PlainView):
 
     def _bound_folder(self) -> Folder:
         if self._folder is None:
-            message = "a manifest is that of a folder whose objects' names are bound into them, which this is not"
+            message = "only a folder whose objects are bound to their names has a manifest"
             raise NotSupported(message)
         return self._folder
 

@@ -43,7 +43,7 @@ def check_names(folder: str, names: Iterable[str]) -> None:
         # What begins with a slash is a place of its own to whoever joins it to another.
         outside = not whole.startswith(root) or inside.startswith("/") or not is_safe(inside)
         if outside or inside.count("/") > _DEEPEST:
-            message = f"the storage lists an object in {folder} whose name would lead out of it; do not trust it"
+            message = f"the storage lists an object in {folder} whose name points outside it; do not trust it"
             raise IntegrityError(message)
 
 
@@ -99,7 +99,7 @@ class Folder:
         inside, root = f"{whole.lstrip('/')}/", f"{self.root.lstrip('/')}/" if self.root else ""
         relative = inside.removeprefix(root).rstrip("/")
         if not inside.startswith(root) or not is_safe(relative):
-            message = f"{path} is outside of the folder {self.root or '/'}, which is all that is to be seen here"
+            message = f"{path} is outside the folder {self.root or '/'}; nothing else is accessible here"
             raise ObjectNotFound(message)
         return relative
 
@@ -111,7 +111,7 @@ class Folder:
         """Return a path relative to the folder, of an object that may be touched."""
         name = self.relative(path)
         if self.manifest is not None and name == MANIFEST_NAME:
-            message = f"{MANIFEST_NAME} is the folder's manifest, which is read and written by itself"
+            message = f"{MANIFEST_NAME} is the folder's manifest, which is read and written automatically"
             raise NotSupported(message)
         return name
 
@@ -133,8 +133,8 @@ class Folder:
             problem = self.manifest.missing(name)
         except PinMismatch:
             message = (
-                f"{name!r} is another sealing than the one in the folder's manifest: rolled back, exchanged, or "
-                "written anew by somebody who has not come to the manifest; do not trust it"
+                f"{name!r} is not the object in the folder's manifest: it was rolled back, replaced, or rewritten "
+                "without updating the manifest; do not trust it"
             )
             problem = PinMismatch(message)
         raise problem
@@ -197,7 +197,7 @@ class Folder:
             NotSupported: there is none.
         """
         if self.manifest is None:
-            message = 'only a folder with a manifest has one: "manifest": true in its encryption'
+            message = 'this folder has no manifest; set "manifest": true in its encryption'
             raise NotSupported(message)
         return self.manifest
 

@@ -87,7 +87,7 @@ def parse_manifest(data: bytes) -> dict[str, Member]:
     except ValidationError:
         objects = None
     if objects is None or not all(is_safe(name) and all(name.split("/")) for name in objects):
-        message = f"what is sealed as {MANIFEST_NAME} is no manifest of a folder; have it written anew"
+        message = f"{MANIFEST_NAME} is not a valid manifest; ask its owner to rewrite it"
         raise IntegrityError(message)
     return objects
 
@@ -159,7 +159,7 @@ class FolderManifest:
             if self._members is None and not (to_write and self._is_new):
                 self._load()
             if self._members is None and not to_write:
-                message = f"the folder has no {MANIFEST_NAME}, and nothing else in it"
+                message = f"the folder is empty and has no {MANIFEST_NAME}"
                 raise ObjectNotFound(message)
             return self._members or {}
 
@@ -177,8 +177,8 @@ class FolderManifest:
             return
         if not self._is_new:
             message = (
-                f"the folder has objects, and no {MANIFEST_NAME}: it was removed, or never written; "
-                "`connectors manifest` writes one, once you trust what is there"
+                f"the folder has objects but no {MANIFEST_NAME}: it was removed, or never written; "
+                "if you trust the objects, write one with `connectors manifest`"
             )
             raise IntegrityError(message)
 
@@ -199,15 +199,15 @@ class FolderManifest:
         found = self.members.get(name)
         if found is None:
             message = (
-                f"the folder's manifest has no {name!r}; if the storage shows one, it was added since, and not by "
-                "whoever writes the manifest"
+                f"{name!r} is not in the folder's manifest; if the storage has it, it was added without updating the "
+                "manifest"
             )
             raise ObjectNotFound(message)
         return found
 
     def missing(self, name: str) -> IntegrityError:
         """Return the error for an object, or folder, that it has, and the storage has not."""
-        message = f"{name!r} is in the folder's manifest, and not in the storage: it was removed; do not trust the rest"
+        message = f"{name!r} is in the folder's manifest but not in the storage: it was removed; do not trust the rest"
         return IntegrityError(message)
 
     def within(self, folder: str) -> list[str]:
@@ -249,8 +249,8 @@ class FolderManifest:
             raise self.missing(name)
         for name in sorted(set(objects) - expected):
             message = (
-                f"the storage lists {name!r}, which the folder's manifest does not have: it was added, or its writer "
-                "has not come to the manifest yet; do not trust it"
+                f"the storage lists {name!r}, which is not in the folder's manifest: it was added, or its writer has "
+                "not updated the manifest yet; do not trust it"
             )
             raise IntegrityError(message)
 
@@ -296,8 +296,8 @@ class FolderManifest:
                 file.write(_as_bytes(self._members or {}))
         except ConnectorError as error:
             error.add_note(
-                "The folder's objects have changed, and its manifest has not: whoever reads the folder will be told. "
-                "Write it anew: connectors manifest dataset://PORT/NAME."
+                "The folder's objects have changed but its manifest has not, so reading the folder fails. "
+                "Rewrite the manifest: connectors manifest dataset://PORT/NAME."
             )
             raise
         self._changed = False

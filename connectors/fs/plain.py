@@ -69,12 +69,12 @@ class PlainView(AbstractFileSystem):
         if kind not in ("r", "w", "x"):
             message = (
                 f"mode {mode!r} is not supported: the end of a sealed object is authenticated, so it cannot grow or "
-                "change in place; write it anew with 'wb', or 'xb' where there must be none yet"
+                "change in place; replace it with 'wb', or create it with 'xb'"
             )
             raise NotSupported(message)
         if compression is not None and kind != "r":
             # fsspec would drop the file below the compressor unclosed, which here means: discard it.
-            message = "to write compressed, use fsspec.open(…, compression=…), or compress into the open file"
+            message = "to write compressed data, use fsspec.open(…, compression=…), or compress into the open file"
             raise NotSupported(message)
         file: Any = super().open(path, f"{kind}b", compression=compression, **kwargs)
         if "b" in mode:
@@ -134,7 +134,7 @@ class PlainView(AbstractFileSystem):
         """
         spans = list(zip(_each(starts, len(paths)), _each(ends, len(paths)), strict=True))
         if len(spans) != len(paths):
-            message = f"there are {len(paths)} paths, and {len(spans)} ranges"
+            message = f"there are {len(paths)} paths but {len(spans)} ranges"
             raise ValueError(message)
         places: dict[str, list[int]] = {}
         for place, path in enumerate(paths):

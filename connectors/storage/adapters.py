@@ -64,7 +64,7 @@ def translated(path: str, call: Callable[[], T]) -> T:
     except FileNotFoundError:
         told = ObjectNotFound(f"nothing is stored at {path}")
     except FileExistsError:
-        told = ObjectExists(f"something is stored at {path} already")
+        told = ObjectExists(f"an object is already stored at {path}")
     except (IsADirectoryError, NotADirectoryError):
         told = NotAnObject(f"{path} is a folder, or lies below a file; name a single object")
     except PermissionError:
@@ -86,7 +86,7 @@ def said_size(info: Mapping[str, Any], *, strict: bool = True) -> int | None:
     if isinstance(size, int) and size >= 0:
         return size
     if strict:
-        message = f"the storage does not say how large {info['name']} is, or says nonsense"
+        message = f"the storage reports no valid size for {info['name']}"
         raise StorageUnavailable(message)
     return None
 
@@ -175,7 +175,7 @@ class RenewedSource:
                 return False
             if self._size is not None and renewed.size != self._size:
                 renewed.close()
-                message = "the object was exchanged while it was being read, and its credentials renewed; open it again"
+                message = "the object was replaced while its credentials were being renewed; open it again"
                 raise ObjectChanged(message)
             self._expired.append(expired)  # other threads may be in the middle of using it
             self._source = renewed

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 __all__ = ["HIDES_NOTHING", "endpoint_problem", "is_loopback", "sends_in_the_clear"]
 
-HIDES_NOTHING = 'http:// hides nothing on the way; use https://, or say "allow_http": true'
+HIDES_NOTHING = 'http:// is not encrypted; use https://, or set "allow_http": true'
 """What is said of a URL that `sends_in_the_clear`."""
 
 
@@ -19,17 +19,17 @@ def endpoint_problem(url: str, *, example: str) -> str | None:
         example: what it should look like.
 
     >>> endpoint_problem("ftp://clinic", example="https://s3.example.org")
-    'an endpoint is a URL as in https://s3.example.org'
+    'an endpoint is a URL such as https://s3.example.org'
     """
     if not url.isprintable() or not url.isascii() or " " in url or "\\" in url:
-        return "not a URL: it has white space, backslashes or other characters in it that no URL has"
+        return "not a URL: it contains white space, a backslash or another character that URLs cannot have"
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
         return "not a URL: its host or port cannot be read"
     if parts.scheme not in ("http", "https") or not host:
-        return f"an endpoint is a URL as in {example}"
+        return f"an endpoint is a URL such as {example}"
     if "@" in parts.netloc or "?" in url or "#" in url:
         return "an endpoint has no user information, query or fragment; credentials go into their own members"
     return None

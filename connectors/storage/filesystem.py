@@ -57,7 +57,7 @@ class ObjectFileSystem(Guarded, AbstractFileSystem):
             return buffered(self.open_source(path), Plain())
         if mode in ("wb", "xb"):
             return SealedWriter(self.open_sink(path, exclusive=mode == "xb"), Plain(), autocommit=autocommit)
-        message = f"an object is read or written whole: it opens in mode 'rb', 'wb' or 'xb', not {mode!r}"
+        message = f"an object opens in mode 'rb', 'wb' or 'xb', not {mode!r}"
         raise NotSupported(message)
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:

@@ -37,8 +37,8 @@ class Guarded:
 
     def _refuse_to_travel(self) -> NoReturn:
         message = (
-            f"a filesystem of {type(self).__name__} holds secrets and does not pickle or become JSON; take it from a "
-            "dataset of an app config, which travels by its name and is opened again on the other side"
+            f"a filesystem of {type(self).__name__} holds secrets and does not pickle or convert to JSON; take it from "
+            "a dataset of an app config, which pickles by name and is reopened in the other process"
         )
         raise TypeError(message)
 

@@ -59,7 +59,7 @@ class StallTimeoutFile(io.RawIOBase):
         if self._came >= MIN_PROGRESS:
             self._waited, self._came = 0.0, 0
         elif self._limit is not None and self._waited > self._limit:
-            message = "too few bytes for too long"
+            message = "stalled: too few bytes arrived"
             raise TimeoutError(message)
         return size
 
@@ -89,7 +89,7 @@ class _Lines(io.BufferedReader):
         """
         line = super().readline(size)
         if not line.endswith(b"\n") and len(line) != size:
-            message = "the connection ended in the head of an answer"
+            message = "the connection closed in the middle of the response headers"
             raise http.client.RemoteDisconnected(message)
         self._heads += line.startswith(b"HTTP/")
         if self._heads > MAX_RESPONSE_HEADS:

@@ -22,7 +22,7 @@ class ListingGuard:
     >>> pages.check_page("wards/north.csv", "page-2")
     >>> pages.check_page("wards/south.csv", "page-2")
     Traceback (most recent call last):
-    connectors.errors.StorageUnavailable: the storage lists s3://clinic/wards in circles; do not trust the listing
+    connectors.errors.StorageUnavailable: the listing of s3://clinic/wards repeats itself; do not trust it
     """
 
     def __init__(self, where: str) -> None:
@@ -44,7 +44,7 @@ class ListingGuard:
         if not token:
             return
         if token in self._tokens:
-            message = f"the storage lists {self._where} in circles; do not trust the listing"
+            message = f"the listing of {self._where} repeats itself; do not trust it"
             raise StorageUnavailable(message)
         self._tokens.add(token)
         self._pages += 1
@@ -54,7 +54,6 @@ class ListingGuard:
             self._barren = 0
         if self._pages > MOST_PAGES or self._barren > MOST_BARREN:
             message = (
-                f"the storage's listing of {self._where} has no end: gave up after {self._pages} pages; "
-                "list a folder further down"
+                f"the listing of {self._where} does not end: gave up after {self._pages} pages; list a smaller folder"
             )
             raise StorageUnavailable(message)

@@ -71,7 +71,7 @@ def _local_path(location: str) -> tuple[str, str | None]:
         possible = b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:
         possible = False
-    return path, None if possible else "is a path that a file can have, without null characters and half ones"
+    return path, None if possible else "must be a valid path, without null characters or lone surrogates"
 
 
 class MemoryCredentials(Credentials):

@@ -150,7 +150,7 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     aliases = {alias: scheme for one in _installed() if one.backend for alias, scheme in one.backend.aliases.items()}
     close = difflib.get_close_matches(aliases.get(name.lower(), name.lower()), names, n=1, cutoff=0.75)
-    return f"did you mean {close[0]}?" if close else f"installed are {', '.join(names)}"
+    return f"did you mean {close[0]}?" if close else f"installed: {', '.join(names)}"
 
 
 def scheme_of(location: str) -> str:
@@ -174,19 +174,19 @@ def _as_url(location: str) -> str:
     if location.strip(f" \t\r\n{_QUOTES}") != location:
         return "leave out the white space and the quotation marks around it"
     if location.endswith("://"):
-        return "name what lies there, as in s3://bucket/key"
+        return "add what it refers to, as in s3://bucket/key"
     one_slash = re.match(r"([a-z][a-z0-9]{1,9}):/?[^/\\]", location)
     if one_slash and one_slash[1] in {scheme for one in _installed() for scheme in one.schemes}:
-        return f"it begins with {one_slash[1]}://, with both slashes"
+        return f"it must begin with {one_slash[1]}://, with two slashes"
     known = (advice for form, advice in _NO_URLS if re.match(form, location))
     return next(known, "write it with its scheme, as in s3://bucket/key")
 
 
 _NO_URLS = (
-    (r"[A-Za-z]:\\|\\\\", "this is a path on Windows; a file on this machine is written file:///data/conditions"),
-    (r"[~.]{0,2}/", "a file on this machine is written with its whole path, as in file:///data/conditions"),
-    (r"dataset:", "dataset:// names what is in an app config, and this is to be in one: give the storage's URL"),
-    (r"[A-Za-z0-9_.@-]+:[~./]", "a file on another machine is written sftp://host/path"),
+    (r"[A-Za-z]:\\|\\\\", "this is a Windows path; write a local file as file:///data/conditions"),
+    (r"[~.]{0,2}/", "write a local file with its full path, as in file:///data/conditions"),
+    (r"dataset:", "dataset:// refers to a dataset of an app config; give the storage's URL here"),
+    (r"[A-Za-z0-9_.@-]+:[~./]", "write a file on another machine as sftp://host/path"),
 )
 
 
@@ -200,9 +200,7 @@ def for_scheme(scheme: str) -> Backend:
     claim = f"scheme {scheme!r}"
     found = _only((one for one in _installed() if scheme in one.schemes), claim)
     if scheme == "dataset":
-        message = (
-            "dataset:// names what is in an app config, and is no location of anything in one: give the storage's URL"
-        )
+        message = "dataset:// refers to a dataset of an app config; give the storage's URL here"
         raise InvalidLocation(message)
     known = {scheme for one in _installed() for scheme in one.schemes}
     return _usable(found, claim, _declared().get(scheme), _did_you_mean(scheme, known))
@@ -242,13 +240,13 @@ def resolve(
         if others:
             message = (
                 f"the credentials are for a location that begins with {others[0]}://, and this one is {scheme}://…; "
-                "mend one of the two"
+                "correct one of them"
             )
             raise InvalidLocation(message)
         credentials = validate(backend.Credentials, members)
     if scheme not in backend.schemes:
         served = " or ".join(f"{one}://" for one in backend.schemes)
-        message = f"credentials of type {backend.name!r} go with {served} locations, not {scheme}://"
+        message = f"credentials of type {backend.name!r} are for {served} locations, not {scheme}://"
         raise InvalidLocation(message)
     credentials.has_manifest(location)  # which raises where they contradict each other
     return backend, credentials

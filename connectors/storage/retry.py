@@ -67,10 +67,10 @@ class RetryPolicy:
         came, self._came = self._came, 0
         self._barren = 0 if came else self._barren + 1
         if self._barren >= self.attempts:
-            message = f"{error} (gave up after {self._barren} requests in a row that brought nothing)"
+            message = f"{error} (gave up after {self._barren} requests in a row without progress)"
             raise StorageUnavailable(message)
         if came and time.monotonic() - self._since > self.longest_wait:
-            message = f"{error} (gave up, as no more than {self._recent} bytes came in {self.longest_wait:g} s)"
+            message = f"{error} (gave up: only {self._recent} bytes arrived in {self.longest_wait:g} s)"
             raise StorageUnavailable(message)
         # Full jitter, so that the workers of one job do not all come back at once.
         longest = (

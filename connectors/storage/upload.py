@@ -111,7 +111,7 @@ class PartsInFlight(Generic[T]):
             elif self._failure is None:
                 self._failure = error
         if self._abandoned:  # by the interpreter, which is ending, maybe in the middle of a wait
-            message = "the parts were abandoned, as the end of a program does it; nothing was written"
+            message = "the parts were abandoned because the program is exiting; nothing was written"
             raise StorageUnavailable(message)
         if self._failure is not None:
             raise self._failure

@@ -263,6 +263,6 @@ def _read_into(file: BinaryFile, buffer: memoryview) -> int:
         buffer[: size or 0] = data or b""
     if size is None:
         # Not the end: taking it for one would publish half an object as a whole one.
-        message = "the source has nothing to read at the moment; open it in blocking mode"
+        message = "the source has no data at the moment; open it in blocking mode"
         raise BlockingIOError(message)
     return size

@@ -77,7 +77,7 @@ class SealedObject:
         head = self._source.read_range(0, HEAD_SIZE)
         size = self._source.size
         if len(head) < min(size, HEAD_SIZE):
-            message = f"the storage gave {len(head)} bytes of an object that it says has {size}"
+            message = f"the storage returned {len(head)} bytes of an object whose reported size is {size}"
             raise TruncatedObject(message)
         self._head = memoryview(head)[:size]
         decryptor = codec.decryptor(bytes(self._head[: codec.head_size]), size)
@@ -86,8 +86,8 @@ class SealedObject:
         decryptor.authenticate(self._ranges)
         if codec.pin is not None and decryptor.pin != codec.pin:
             message = (
-                "this is another sealing than the one that is pinned: rolled back, exchanged or written anew in the "
-                "storage; do not trust it, or have the pin renewed by whoever set it"
+                "this is not the object that is pinned: it was rolled back, replaced or rewritten in the storage; "
+                "do not trust it, or ask whoever set the pin for a new one"
             )
             raise PinMismatch(message)
         return decryptor

@@ -17,17 +17,17 @@ __all__ = ["OF_THIS_MACHINE", "failure", "numbered", "on_this_machine", "reason_
 T = TypeVar("T")
 S = TypeVar("S", bound=StorageError)
 
-_ROOM = "make room there, or name another place"
+_ROOM = "free some space, or choose another place"
 _FILES = "close some, or raise the limit (ulimit -n)"
 _ADVICE: Final = {
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
-    errno.EROFS: "name another place",
-    errno.EFBIG: "raise the limit on the size of a file (ulimit -f), or name another place",
+    errno.EROFS: "choose another place",
+    errno.EFBIG: "raise the limit on the size of a file (ulimit -f), or choose another place",
     errno.EMFILE: _FILES,
     errno.ENFILE: _FILES,
     errno.ENOMEM: "give this machine more memory",
-    errno.EIO: "have its disk looked at",
+    errno.EIO: "check the disk",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 
@@ -35,10 +35,10 @@ OF_THIS_MACHINE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, err
 """The numbers of errors that a machine has by itself, whatever storage is being talked to."""
 
 _KINDS: Final[tuple[tuple[type[OSError], type[StorageError], str], ...]] = (
-    (FileNotFoundError, ObjectNotFound, "the folder it was to stand in is gone"),
-    (NotADirectoryError, ObjectNotFound, "a part of its path is no folder"),
-    (IsADirectoryError, NotAnObject, "a folder stands there"),
-    (PermissionError, AccessDenied, "have this process allowed to"),
+    (FileNotFoundError, ObjectNotFound, "its folder no longer exists"),
+    (NotADirectoryError, ObjectNotFound, "a part of its path is not a folder"),
+    (IsADirectoryError, NotAnObject, "it is a folder"),
+    (PermissionError, AccessDenied, "give this process permission"),
 )
 
 
@@ -52,7 +52,7 @@ def failure(error: OSError, path: str, cannot: str = "cannot be written") -> Sto
     """
     kind, advice = next(
         ((kind, advice) for builtin, kind, advice in _KINDS if isinstance(error, builtin)),
-        (MachineFailed, _ADVICE.get(error.errno or 0, "try again, or name another place")),
+        (MachineFailed, _ADVICE.get(error.errno or 0, "try again, or choose another place")),
     )
     # The system's own words last, as every tool has them; never the error's own text, which may be anybody's.
     return numbered(kind(f"{path} {cannot}; {advice}: {reason_of(error)}"), error, path)
@@ -91,7 +91,7 @@ def spooled(call: Callable[[], T]) -> T:
     Raises:
         MachineFailed, ObjectNotFound, AccessDenied: there is no room for it.
     """
-    return on_this_machine("$TMPDIR", call, "cannot hold sealed bytes until they are whole")
+    return on_this_machine("$TMPDIR", call, "cannot hold a temporary file of sealed bytes")
 
 
 def write_all(file: IO[bytes] | io.FileIO, data: memoryview) -> None:

@@ -81,7 +81,7 @@ class PathSink:
         if exclusive and os.path.lexists(self._path):
             raise self._exists()
         if os.path.exists(self._path) and not os.path.isfile(self._path):
-            message = f"{shown} is not a regular file, so it cannot be replaced whole; open it, and pass the open file"
+            message = f"{shown} is not a regular file and cannot be replaced atomically; pass an open file instead"
             raise NotSupported(message)
         if not os.path.isdir(folder):
             message = f"there is no folder {folder} to write {name} into"
@@ -95,7 +95,7 @@ class PathSink:
         raise AccessDenied(message)
 
     def _exists(self) -> ObjectExists:
-        return ObjectExists(f"{self._path} exists already, and it was to be created")
+        return ObjectExists(f"{self._path} already exists")
 
     def write(self, data: memoryview) -> None:
         """Append to the staged file.
@@ -159,7 +159,7 @@ class FileSink:
             if taken is None and not isinstance(self._file, io.RawIOBase):
                 return  # files outside `io` take all of it, and some do not say so
             if not taken:
-                message = "the destination takes nothing at the moment; open it in blocking mode"
+                message = "the destination accepts no data at the moment; open it in blocking mode"
                 raise BlockingIOError(message)
             view = view[taken:]  # a raw file may take part of it
 

@@ -165,8 +165,8 @@ def _copy(source: Source, start: int, buffer: memoryview) -> int:
 def _check_size(size: int, start: int, stop: int) -> None:
     if size != stop - start:
         message = (
-            f"the storage gave {size} of the {stop - start} bytes from {start}: "
-            "the object is shorter than it claims to be"
+            f"the storage returned {size} of the {stop - start} bytes at {start}: "
+            "the object is shorter than its reported size"
         )
         raise TruncatedObject(message)
 

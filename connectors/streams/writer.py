@@ -105,13 +105,13 @@ class SealedWriter(io.BufferedIOBase):
 
     def _check_whole(self) -> None:
         if self._broken:
-            message = "an earlier write failed, so nothing was written: the object stands as it did"
+            message = "an earlier write failed, so nothing was written: the object is unchanged"
             raise ConnectorError(message)
 
     def _check_process(self) -> None:
         if self._process != os.getpid():
             message = (
-                "a file that is being written cannot be carried across a fork; open it in the process that writes it"
+                "a file that is open for writing cannot be used after a fork; open it in the process that writes it"
             )
             raise ConnectorError(message)
 
@@ -226,7 +226,7 @@ class SealedWriter(io.BufferedIOBase):
         except Exception as failure:  # noqa: BLE001 - told in a note
             # Only our own errors are known to hold no secret.
             told = f": {failure}" if isinstance(failure, ConnectorError) else ""
-            error.add_note(f"What was staged for it could not be removed: {type(failure).__name__}{told}")
+            error.add_note(f"Its staged data could not be removed: {type(failure).__name__}{told}")
 
     def close(self) -> None:
         """Publish the object, unless an error is passing through."""

@@ -167,7 +167,7 @@ def _likely_backend(document: Mapping[str, Any]) -> Backend:
     if isinstance(name, str):
         if name not in installed:
             shown = printable_name(name)
-            message = f"credentials.type: no installed backend takes {shown!r}; installed are {', '.join(installed)}"
+            message = f"credentials.type: no installed backend takes {shown!r}; installed: {', '.join(installed)}"
             raise ConfigError(message)
         return installed[name]()
     common = set(Credentials.model_fields) | {"type"}

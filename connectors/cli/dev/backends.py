@@ -56,7 +56,7 @@ def schema(
         return
     found = [one for one in installed() if one.name == backend]
     if not found:
-        message = f"no backend {backend!r} is installed; installed are {', '.join(one.name for one in installed())}"
+        message = f"no backend {backend!r} is installed; installed: {', '.join(one.name for one in installed())}"
         raise BackendNotFound(message)
     if found[0].backend is None:
         message = f"{found[0].distribution} is installed but cannot be used: {found[0].problem}"
