@@ -1,4 +1,4 @@
-"""What this machine refuses, told as errors of ours: a full disk, a quota, a limit, a folder that is gone."""
+"""Convert the operating system's errors on local files to `connectors.errors`: a full disk, a quota, a limit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ADVICE: Final = {
 }
 
 OF_THIS_MACHINE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EMFILE, errno.ENFILE})
-"""The numbers of errors that a machine has by itself, whatever storage is being talked to."""
+"""Error numbers that are about this machine, whichever storage is in use."""
 
 _KINDS: Final[tuple[tuple[type[OSError], type[StorageError], str], ...]] = (
     (FileNotFoundError, ObjectNotFound, "its folder no longer exists"),
@@ -43,38 +43,38 @@ _KINDS: Final[tuple[tuple[type[OSError], type[StorageError], str], ...]] = (
 
 
 def failure(error: OSError, path: str, cannot: str = "cannot be written") -> StorageError:
-    """Return what the system said about a place as an error of ours, which keeps its number and says what to do.
+    """Convert an `OSError` about a path to a `StorageError` that keeps its number and says what to do.
 
     Args:
-        error: what was raised.
-        path: the place.
-        cannot: what is told of it.
+        error: the original error.
+        path: the path it is about.
+        cannot: what cannot be done with the path.
     """
     kind, advice = next(
         ((kind, advice) for builtin, kind, advice in _KINDS if isinstance(error, builtin)),
         (MachineFailed, _ADVICE.get(error.errno or 0, "try again, or choose another place")),
     )
-    # The system's own words last, as every tool has them; never the error's own text, which may be anybody's.
+    # The system's message comes last, as in other tools; never the error's own text, which may come from anywhere.
     return numbered(kind(f"{path} {cannot}; {advice}: {reason_of(error)}"), error, path)
 
 
 def reason_of(error: OSError) -> str:
-    """Return what the system calls an error."""
+    """Return the system's message for an error."""
     return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
 def numbered(told: S, error: OSError, path: str) -> S:
-    """Give an error of ours the number of the system's."""
+    """Copy the system error's number, message and path to a `StorageError`."""
     told.errno, told.strerror, told.filename = error.errno, reason_of(error), path
     return told
 
 
 def on_this_machine(path: str, call: Callable[[], T], cannot: str = "cannot be written") -> T:
-    """Return what `call` does with a local file, whose system's errors become ours.
+    """Call `call`, which uses a local file, and convert its `OSError`.
 
     Raises:
-        MachineFailed: there is no room, a limit is reached, the disk is broken.
-        ObjectNotFound, NotAnObject, AccessDenied: what it says.
+        MachineFailed: the disk is full or broken, or a limit is reached.
+        ObjectNotFound, NotAnObject, AccessDenied: as the system reports.
     """
     try:
         return call()
@@ -86,16 +86,16 @@ def on_this_machine(path: str, call: Callable[[], T], cannot: str = "cannot be w
 
 
 def spooled(call: Callable[[], T]) -> T:
-    """Return what `call` does with a temporary file, in which sealed bytes wait until they are whole.
+    """Call `call`, which uses a temporary file of sealed bytes, and convert its `OSError`.
 
     Raises:
-        MachineFailed, ObjectNotFound, AccessDenied: there is no room for it.
+        MachineFailed, ObjectNotFound, AccessDenied: the file cannot be created or written.
     """
     return on_this_machine("$TMPDIR", call, "cannot hold a temporary file of sealed bytes")
 
 
 def write_all(file: IO[bytes] | io.FileIO, data: memoryview) -> None:
-    """Write all of `data` to an unbuffered local file, which takes what it likes at once."""
+    """Write all of `data` to an unbuffered local file, which may accept part of it at a time."""
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]

@@ -108,7 +108,7 @@ class TestDataset:
         assert (tmp_path / "conditions.sealed").read_bytes() == before
 
     def test_a_folder_has_none(self, tmp_path):
-        with pytest.raises(InvalidCredentials, match="identifies one object, and this dataset is a folder"):
+        with pytest.raises(InvalidCredentials, match="identifies one object; set"):
             connectors.Dataset(f"file://{tmp_path}/wards/", self.document("0" * 64))
 
     def test_nor_has_what_is_not_sealed(self, tmp_path):

@@ -44,8 +44,8 @@ def test_key_is_32_bytes_or_64_digits(value):
         (RAW + b"x", "a key is 32 bytes; this one has 33"),
         (DIGITS[:-1], "64 hexadecimal digits; this one has 63 characters"),
         (DIGITS + "0", "64 hexadecimal digits; this one has 65 characters"),
-        ("x" + DIGITS[1:], "64 hexadecimal digits; this one has other characters among them"),
-        ("٣" * 64, "64 hexadecimal digits; this one has other characters among them"),
+        ("x" + DIGITS[1:], "64 hexadecimal digits; this one has characters other than"),
+        ("٣" * 64, "64 hexadecimal digits; this one has characters other than"),
         (7, "a key is a SecretKey, 32 bytes or 64 hexadecimal digits, not int"),
         (None, "not NoneType"),
     ],
@@ -101,7 +101,7 @@ def test_formats_and_streams_show_no_key(name, caplog):
     sealed = io.BytesIO()
     with connectors.open_writer(sealed, RAW, format=name) as writer:
         writer.write(b"37.2")
-        hidden(codec, repr(writer), vars(codec), vars(writer), vars(codec.sealer()))
+        hidden(codec, repr(writer), vars(codec), vars(writer), vars(codec.encryptor()))
     with connectors.open_reader(sealed, RAW, format=name) as reader:
         hidden(
             repr(reader), repr(reader.raw), vars(reader.raw), vars(reader.raw._object), vars(reader.raw._object._opener)
