@@ -1,6 +1,6 @@
-"""The text of a credentials document: JSON, read with errors for people who have written it in an editor.
+"""Parse the JSON of a credentials document, with helpful errors for documents edited by hand.
 
-The errors name the place and what to do about it, never any of the text, which JSON's own errors hold.
+The errors give the position and what to do about it, but never quote the text, as JSON's own errors do.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from connectors.secrets import Hidden
 __all__ = ["parse_document", "printable_name"]
 
 _SHOWABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,29}")
-"""What the name of a member looks like: a secret that was put where a name belongs is longer, or looks otherwise."""
+"""What a member's name looks like; a secret in the place of a name is longer or looks different."""
 
 
 def printable_name(name: str) -> str:
-    """Return a name that was found in a document as messages show it: not at all, if it may be something else.
+    """Return a name from a document for a message, or "…" if it may be a secret.
 
     >>> printable_name("acess_key_id"), printable_name("5EC2E7" * 10)
     ('acess_key_id', '…')
@@ -30,7 +30,7 @@ def printable_name(name: str) -> str:
 
 
 def parse_document(data: bytes | str | Mapping[str, Any] | Hidden) -> dict[str, Any]:
-    """Return a credentials document as a dictionary, not yet held against any backend's rules.
+    """Return a credentials document as a dictionary, not yet validated by a backend.
 
     Raises:
         InvalidCredentials: it is not UTF-8, not JSON, not an object, or names a member twice.
@@ -44,7 +44,7 @@ def parse_document(data: bytes | str | Mapping[str, Any] | Hidden) -> dict[str, 
 
 
 def _members(data: object) -> tuple[dict[str, Any], str | None]:
-    """Return the members of a document, or what is wrong with it."""
+    """Return the members of a document, and the problem with it or None."""
     problem = None
     if isinstance(data, (bytes, bytearray, str)):
         data, problem = _parse_json(data)
@@ -54,7 +54,7 @@ def _members(data: object) -> tuple[dict[str, Any], str | None]:
 
 
 def _parse_json(data: bytes | bytearray | str) -> tuple[Any, str | None]:
-    """Return the parsed document, or what is wrong with it: without the text, which JSON's own errors hold."""
+    """Return the parsed document, and the problem with it or None, without quoting the text."""
     twice: list[str] = []
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _parse_json(data: bytes | bytearray | str) -> tuple[Any, str | None]:
         problem = _json_problem(error)
     except RecursionError:
         problem = "it is nested too deeply"
-    except ValueError:  # Python's limit on the digits of a number
+    except ValueError:  # Python limits the digits of a number
         problem = "a number in it is too long"
     else:
         return parsed, f"a member appears twice: {printable_name(twice[0])}" if twice else None
@@ -83,7 +83,7 @@ def _parse_json(data: bytes | bytearray | str) -> tuple[Any, str | None]:
 
 
 _JSON_PROBLEMS = (
-    # What stands where JSON expected something else, after what, and what that means.
+    # The text at the error's position, the text before it, and the explanation.
     (r"[}\]]", r",", "a comma before a closing brace is not allowed; remove it"),
     (r",\s*[}\]]", r"", "a comma before a closing brace is not allowed; remove it"),
     (r"[“”„‘’«»]", r"", 'these are typographic quotation marks; JSON uses "'),  # noqa: RUF001
@@ -96,7 +96,7 @@ _JSON_PROBLEMS = (
 
 
 def _json_problem(error: json.JSONDecodeError) -> str:
-    """Return what is wrong with a text that is no JSON, and where: the same with every version of Python."""
+    """Return what is wrong with invalid JSON, and where: the same for every version of Python."""
     text, place = error.doc, error.pos
     if not text.strip():
         return "it is empty"
