@@ -1,4 +1,4 @@
-"""What a backend promises of its credentials, as tests: each dataset has its own, and none is shown."""
+"""The contract of credentials: each dataset has its own, and secrets are never shown."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ __all__ = ["AccessContract"]
 
 
 def read_all(*given: connectors.Dataset) -> list[bytes]:
-    """Return datasets' bytes; at a module's top, so that it can be sent to another process."""
+    """Return the bytes of datasets; a module-level function, so that it can be pickled."""
     return [one.read_bytes() for one in given]
 
 
 class AccessContract(Contract):
-    """What a backend promises of its credentials: each dataset has its own, also in other processes; none is shown."""
+    """The contract of credentials: each dataset has its own, in every process, and secrets are never shown."""
 
     def test_two_datasets_never_mix(self, store: Store, name: str) -> None:
         store.put(f"{name}/one", sealed(b"one"))

@@ -1,4 +1,4 @@
-"""What a backend promises of its sources, its sinks and the expiry of its credentials, as tests."""
+"""The contract of sources, sinks and the expiry of credentials."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def connect(connection: Connection) -> tuple[AbstractFileSystem, str]:
 
 
 def put(sink: Sink, data: bytes) -> None:
-    """Make an object of `data`, or nothing."""
+    """Write an object, or discard it on an error."""
     try:
         sink.write(memoryview(data))
         sink.commit()
@@ -41,14 +41,14 @@ def put(sink: Sink, data: bytes) -> None:
 
 
 def expired_sink(store: Store, name: str) -> tuple[AbstractFileSystem, RenewableSink] | None:
-    """Return a sink whose credentials have expired, and its filesystem; None if there is none that can be renewed."""
+    """Return a renewable sink whose credentials have expired, and its filesystem; None if there is none."""
     expired = store.expired(name, write=True)
     if expired is None:
         return None
     fs, path = connect(expired)
     try:
         sink = open_sink(fs, path, exclusive=False)
-    except CredentialsExpired:  # a sink that can be renewed asks later
+    except CredentialsExpired:  # a renewable sink sends requests later
         return None
     if isinstance(sink, RenewableSink):
         return fs, sink
@@ -57,9 +57,9 @@ def expired_sink(store: Store, name: str) -> tuple[AbstractFileSystem, Renewable
 
 
 class CapabilityContract(Contract):
-    """What a backend promises of its sources, its sinks and the expiry of its credentials.
+    """The contract of sources, sinks and the expiry of credentials.
 
-    What only some sources and sinks can do is tested of those that declare it: see `FillsBuffers` and `RenewableSink`.
+    Optional capabilities are tested if a source or sink declares them: see `FillsBuffers` and `RenewableSink`.
     """
 
     def test_a_source_is_short_only_at_the_object_s_end(self, store: Store, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What a backend promises of folders of objects, as tests."""
+"""The contract of folders of objects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = ["one.csv", "ward/north/three.csv", "ward/two.csv"]
 
 
 class FolderContract(Contract):
-    """What a backend promises of folders of objects. A subclass gives the fixture `store`, whose `folder` works."""
+    """The contract of folders of objects. A subclass provides the fixture `store` with a working `folder` method."""
 
     @pytest.fixture
     def filled(self, store: Store, name: str) -> tuple[connectors.EncryptedFileSystem, str]:

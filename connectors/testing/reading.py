@@ -1,4 +1,4 @@
-"""What a backend promises of reading one object, as tests."""
+"""The contract of reading one object."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["ReadingContract"]
 
 
 class ReadingContract(Contract):
-    """What a backend promises of reading one object, also from a storage that lies."""
+    """The contract of reading one object, also from a malicious storage."""
 
     @pytest.mark.parametrize("size", SIZES)
     def test_what_its_owner_sealed_reads_as_it_was(self, store: Store, name: str, size: int) -> None:
@@ -87,7 +87,7 @@ class ReadingContract(Contract):
             fs.info(path)
         assert not fs.exists(path)
 
-    # What the storage says decides nothing.
+    # Nothing that the storage reports is trusted.
 
     @pytest.mark.parametrize("place", ["head", "middle", "end"])
     def test_a_changed_byte_is_found(self, store: Store, name: str, place: str) -> None:

@@ -1,4 +1,4 @@
-"""What a backend promises of writing one object, as tests: it appears whole, or not at all."""
+"""The contract of writing one object: it appears atomically, or not at all."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ __all__ = ["WritingContract"]
 
 
 def write_and_die(given: connectors.Dataset) -> None:
-    """Write much, and be killed before the end."""
+    """Write a lot of data, and be killed before the end."""
     file = given.open("wb")
     file.write(plain(20 * MIB))
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 class WritingContract(Contract):
-    """What a backend promises of writing one object: it appears whole, or not at all.
+    """The contract of writing one object: it appears atomically, or not at all.
 
     Attributes:
-        big: plain bytes of the object that is to be larger than any part the backend sends at once.
+        big: plain size of an object that is larger than any part the backend sends at once.
     """
 
     big = 40 * MIB + 1
