@@ -62,7 +62,7 @@ class CapabilityContract(Contract):
     Optional capabilities are tested if a source or sink declares them: see `FillsBuffers` and `RenewableSink`.
     """
 
-    def test_a_source_is_short_only_at_the_object_s_end(self, store: Store, name: str) -> None:
+    def test_short_reads_only_at_the_end_of_the_object(self, store: Store, name: str) -> None:
         store.put(name, data := plain(SIZE))
         with closing(open_source(*connect(store.connection(name)))) as source:
             assert source.size == SIZE
@@ -89,7 +89,7 @@ class CapabilityContract(Contract):
         put(open_sink(fs, path, exclusive=False), b"other")
         assert store.get(name) == b"other"
 
-    def test_an_object_that_appears_before_an_exclusive_commit_stays(self, store: Store, name: str) -> None:
+    def test_exclusive_commit_keeps_an_object_created_meanwhile(self, store: Store, name: str) -> None:
         fs, path = connect(store.connection(name, write=True))
         sink = open_sink(fs, path, exclusive=True)
         sink.write(memoryview(b"late"))
@@ -101,7 +101,7 @@ class CapabilityContract(Contract):
         assert store.get(name) == b"first"
         assert store.unfinished() == []
 
-    def test_a_renewable_sink_goes_on_with_renewed_credentials(self, store: Store, name: str) -> None:
+    def test_renewable_sink_continues_with_renewed_credentials(self, store: Store, name: str) -> None:
         found = expired_sink(store, name)
         if found is None:
             return

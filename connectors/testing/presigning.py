@@ -51,12 +51,12 @@ class PresignContract(Contract):
         assert stored is not None
         assert behind(presign(store.connection(name), "GET")).read_bytes() == b"38.9"
 
-    def test_odd_names_are_signed_as_they_are(self, store: Store, name: str) -> None:
+    def test_presigned_url_of_a_special_name(self, store: Store, name: str) -> None:
         odd = f"{name}/50% of Süd #1?"
         store.put(odd, sealed(b"37.2"))
         assert behind(presign(store.connection(odd), "GET")).read_bytes() == b"37.2"
 
-    def test_a_url_tells_when_it_ends(self, store: Store, name: str) -> None:
+    def test_presigned_url_has_an_expiry_time(self, store: Store, name: str) -> None:
         given = behind(presign(store.connection(name), "GET", expires=600))
         assert given.credentials.expires_at is not None
 
