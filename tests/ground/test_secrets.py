@@ -104,7 +104,11 @@ def test_formats_and_streams_show_no_key(name, caplog):
         hidden(codec, repr(writer), vars(codec), vars(writer), vars(codec.encryptor()))
     with connectors.open_reader(sealed, RAW, format=name) as reader:
         hidden(
-            repr(reader), repr(reader.raw), vars(reader.raw), vars(reader.raw._object), vars(reader.raw._object._decryptor)
+            repr(reader),
+            repr(reader.raw),
+            vars(reader.raw),
+            vars(reader.raw._object),
+            vars(reader.raw._object._decryptor),
         )
         for stream in (reader, reader.raw, writer):
             with pytest.raises(TypeError):
