@@ -13,6 +13,8 @@ SHIPPED := .venv-shipped
 EDITABLE := $(PLUGINS:%=-e plugins/%)
 # Tests wait for servers, and for broken networks, half of their time.
 WORKERS ?= 4
+# Which versions test-pythons looks for.
+PYTHONS ?= 3.11 3.12 3.13 3.14
 GROUPS := test fuzz lint bench ecosystem
 LOCKED := $(GROUPS) supply
 FUZZ_TARGETS := formats credentials locations documents answers clouds
@@ -21,8 +23,8 @@ FUZZ_SECONDS ?= 600
 INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-workflow test test-slow attacks fuzz lint format bench docs dist test-wheels test-lowest sbom audit
-.PHONY: constraints clean
+.PHONY: help demo demo-workflow test test-slow test-pythons attacks fuzz lint format bench docs dist test-wheels test-lowest
+.PHONY: sbom audit constraints clean
 
 help:  ## Show this.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -44,13 +46,16 @@ attacks: $(STAMPS)/test $(STAMPS)/servers  ## Try all attacks and faults, and wr
 test-slow: $(STAMPS)/test $(STAMPS)/servers  ## Run the tests that take minutes or gigabytes.
 	@$(BIN)/pytest -m slow $(PYTEST_ARGS)
 
+test-pythons: $(STAMPS)/uv  ## Run the tests that need no server on every Python from 3.11 up that is installed.
+	@UV=$(BIN)/uv .ci/test-pythons "$(PYTHONS)" -n $(WORKERS) $(PYTEST_ARGS)
+
 fuzz: $(STAMPS)/test  ## Give every parser strange bytes, FUZZ_SECONDS=600 for each target; see fuzz/.
 	@for target in $(FUZZ_TARGETS); do \
 	  echo "· fuzzing $$target for $(FUZZ_SECONDS) s"; \
 	  $(BIN)/python -m fuzz $$target --seconds $(FUZZ_SECONDS) --seed $$$$ --found .fuzz/$$target || exit 1; \
 	done
 
-lint: $(STAMPS)/test  ## Check style, types and the floors of the house.
+lint: $(STAMPS)/test  ## Check style, types and the layers of the packages.
 	@echo "· ruff"
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@echo "· mypy --strict"
@@ -115,7 +120,7 @@ constraints: $(STAMPS)/uv  ## Compile constraints.txt anew.
 	} > constraints.tmp && mv constraints.tmp constraints.txt
 
 clean:  ## Remove what make has installed and built.
-	@rm -rf $(VENV) $(WHEELS) $(SHIPPED) .servers .fuzz dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	@rm -rf $(VENV) $(PYTHONS:%=.venv-%) $(WHEELS) $(SHIPPED) .servers .fuzz dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 
 $(STAMPS)/uv: constraints.txt
 	@echo "· making a virtual environment in $(VENV)"

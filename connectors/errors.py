@@ -9,13 +9,24 @@
     │   ├── InvalidLocation                   no scheme, a scheme nobody serves, a query in it
     │   ├── BackendNotFound                   no installed distribution serves the scheme or type
     │   ├── BackendConflict                   two distributions claim one scheme or type
-    │   ├── InvalidDocument                   a workflow's document breaks a rule, or does not fit the others
     │   └── UnknownDataset (KeyError)         no such port or object in the app config
     ├── IntegrityError                        sealed bytes are not what their owner sealed
     │   ├── PinMismatch                       another sealing than the one that is pinned
     │   ├── WrongKey                          no header under this key and context
     │   └── TruncatedObject                   shorter than its format allows, or cut
-    ├── NotApproved                           a workflow that not all of its parties stand behind
+    ├── InvalidDocument (ValueError)          a workflow's document breaks a rule, or does not fit the others
+    ├── NotApproved                           a request that cannot be relied on; each of these says why:
+    │   ├── Undecided                         parties have not decided yet
+    │   ├── Declined                          a party has declined
+    │   ├── RequestExpired                    it expired before all parties approved
+    │   ├── Revoked                           a party has revoked its approval
+    │   ├── NotSubmitted                      the requester has not signed it
+    │   ├── UntrustedParty                    a party is not among the trusted ones
+    │   ├── BadSignature                      a statement is not signed by the party that it names
+    │   ├── InvalidStatement                  a statement that its party may not make, or about another request
+    │   ├── UnknownIdentifier                 none of its applications has this identifier
+    │   ├── MeasurementMismatch               the running application is not the approved one
+    │   └── CredentialsMismatch               credentials are missing, or not those that were approved
     ├── StorageError (OSError)                the storage refused or failed
     │   ├── ObjectNotFound (FileNotFoundError)
     │   ├── ObjectExists (FileExistsError)
@@ -34,35 +45,47 @@ holds a secret or the query of a signed URL.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 __all__ = [
     "AccessDenied",
     "BackendConflict",
     "BackendNotFound",
+    "BadSignature",
     "ConfigError",
     "ConnectorError",
     "CredentialsExpired",
+    "CredentialsMismatch",
+    "Declined",
     "IntegrityError",
     "InvalidCredentials",
     "InvalidDocument",
     "InvalidKey",
     "InvalidLocation",
+    "InvalidStatement",
     "MachineFailed",
+    "MeasurementMismatch",
     "NotAnObject",
     "NotApproved",
+    "NotSubmitted",
     "NotSupported",
     "ObjectChanged",
     "ObjectExists",
     "ObjectNotFound",
     "PinMismatch",
+    "RequestExpired",
+    "Revoked",
     "StorageError",
     "StorageUnavailable",
     "TruncatedObject",
+    "Undecided",
     "UnknownDataset",
+    "UnknownIdentifier",
+    "UntrustedParty",
     "WrongKey",
     "naming",
 ]
@@ -99,10 +122,6 @@ class InvalidLocation(ConfigError):
     """A location is not a URL that the credentials' backend can reach."""
 
 
-class InvalidDocument(ConfigError):
-    """A workflow's document breaks a rule, or does not fit the others."""
-
-
 class BackendNotFound(ConfigError):
     """No installed distribution serves this scheme or credentials type."""
 
@@ -134,8 +153,139 @@ class TruncatedObject(IntegrityError):
     """The object is shorter than its format allows, or ends where no object can end."""
 
 
+class InvalidDocument(ConnectorError, ValueError):
+    """A workflow's document breaks a rule, or does not fit the others.
+
+    Documents come from other people: deliberately no `ConfigError`, which is about what you configured yourself.
+    """
+
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
 class NotApproved(ConnectorError):
-    """A workflow is not approved by all its parties: undecided, declined, expired, revoked, or forged."""
+    """A request that cannot be relied on; a subclass says why.
+
+    Attributes:
+        request: the digest of the request, or None where it is not known.
+        parties: whom the error is about: the digests of parties, each with its name.
+    """
+
+    request: str | None = None
+    parties: Mapping[str, str] = _NONE
+
+
+class Undecided(NotApproved):
+    """Its `parties` have not decided yet."""
+
+
+class Declined(NotApproved):
+    """Its `parties` have declined.
+
+    Attributes:
+        reasons: why, by the digests of the parties.
+    """
+
+    reasons: Mapping[str, str] = _NONE
+
+
+class RequestExpired(NotApproved):
+    """It expired before its `parties` approved.
+
+    Attributes:
+        expires: when, in UTC, as RFC 3339 writes it.
+    """
+
+    expires: str | None = None
+
+
+class Revoked(NotApproved):
+    """Its `parties` have revoked their approval.
+
+    Attributes:
+        reasons: why, by the digests of the parties.
+    """
+
+    reasons: Mapping[str, str] = _NONE
+
+
+class NotSubmitted(NotApproved):
+    """The requester, who is in `parties`, has not signed the request."""
+
+
+class UntrustedParty(NotApproved):
+    """Its `parties` are not among the trusted ones."""
+
+
+class BadSignature(NotApproved):
+    """A statement is not signed by the party that it names, which is in `parties`.
+
+    Attributes:
+        key_id: the key that the signature names.
+        known_key: whether that is a key of the party; then the signature is over other bytes.
+    """
+
+    key_id: str | None = None
+    known_key: bool = False
+
+
+class InvalidStatement(NotApproved):
+    """A statement that its party may not make, or has made already, or that is about another request.
+
+    Attributes:
+        kind: what the statement is: a submission, a decision or a revocation.
+        member: the member of the statement that is wrong; None where there are two statements.
+        expected: what the member should be, where one value is right.
+        found: what it is.
+    """
+
+    kind: str | None = None
+    member: str | None = None
+    expected: str | None = None
+    found: str | None = None
+
+
+class UnknownIdentifier(NotApproved):
+    """None of its applications has this identifier.
+
+    Attributes:
+        identifier: the identifier that was looked for.
+        known: the identifiers of its applications, by their ids in the workflow.
+    """
+
+    identifier: str | None = None
+    known: Mapping[str, str] = _NONE
+
+
+class MeasurementMismatch(NotApproved):
+    """The running application is not the approved one.
+
+    Attributes:
+        object: the id of the application in the workflow.
+        expected: the approved measurement, in hexadecimal digits.
+        found: what the platform has measured.
+    """
+
+    object: str | None = None
+    expected: str | None = None
+    found: str | None = None
+
+
+class CredentialsMismatch(NotApproved):
+    """Credentials of `dataset` are missing, or are not those that were approved.
+
+    Attributes:
+        document: the digest of the dataset's document.
+        member: the member of the document that the credentials do not match.
+        expected: what stands there; None if nothing does.
+        found: the commitment that the credentials open, in the place of ``credentials_digest``; otherwise None:
+            credentials are missing, or the value is part of them.
+    """
+
+    document: str | None = None
+    member: str | None = None
+    expected: str | None = None
+    found: str | None = None
 
 
 class StorageError(ConnectorError, OSError):

@@ -1,13 +1,4 @@
-"""The app config folder, which defines an application's ports and datasets.
-
-::
-
-    <root>/<port>/<object>/dataset/location.txt         a URL
-    <root>/<port>/<object>/dataset/credentials.bin      a credentials document
-    <root>/<port>/<object>/application/location.txt     a connected application's domain
-
-Everything else below the root belongs to the application. Who creates the folder does not matter here.
-"""
+"""The app config folder as an application reads it: its ports and their datasets. `layout` has the folder's paths."""
 
 from __future__ import annotations
 
@@ -17,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from connectors.app.dataset import Dataset
+from connectors.app.layout import APPLICATION, CREDENTIALS, DATASET, DEFAULT_ROOT, LOCATION, ROOT_VARIABLE
 from connectors.errors import (
     ConfigError,
     InvalidCredentials,
@@ -33,12 +25,7 @@ if TYPE_CHECKING:
     from connectors.fs.encrypted import EncryptedFileSystem
     from connectors.streams.sources import StrPath
 
-__all__ = ["DEFAULT_ROOT", "ROOT_VARIABLE", "AppConfig", "Port", "load"]
-
-DEFAULT_ROOT = "/opt/fortanix/enclave-os/app-config/rw"
-"""Where enclave platforms create the folder."""
-ROOT_VARIABLE = "CONNECTORS_APP_CONFIG"
-"""The environment variable for another root."""
+__all__ = ["AppConfig", "Port", "load"]
 
 LOCATION_LIMIT = 1 << 16
 CREDENTIALS_LIMIT = 1 << 20
@@ -137,8 +124,7 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-_DATASET, _APPLICATION = "dataset", "application"
-_KINDS = (_DATASET, _APPLICATION)
+_KINDS = (DATASET, APPLICATION)
 
 
 def _folders(app: AppConfig, *parts: str) -> list[str]:
@@ -159,7 +145,7 @@ def _folders(app: AppConfig, *parts: str) -> list[str]:
 def _connections(app: AppConfig, port: str, kinds: tuple[str, ...]) -> Iterator[str]:
     """Yield the objects of a port that have a connection of one of `kinds`."""
     for name in _folders(app, port):
-        if any(app.path_inside(port, name, kind, "location.txt") for kind in kinds):
+        if any(app.path_inside(port, name, kind, LOCATION) for kind in kinds):
             yield name
 
 
@@ -181,10 +167,10 @@ class Port(Mapping[str, Dataset]):
         return _ConnectedDataset(self._app.root, self.name, name)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and is_name(name) and name in _connections(self._app, self.name, (_DATASET,))
+        return isinstance(name, str) and is_name(name) and name in _connections(self._app, self.name, (DATASET,))
 
     def __iter__(self) -> Iterator[str]:
-        return _connections(self._app, self.name, (_DATASET,))
+        return _connections(self._app, self.name, (DATASET,))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -195,18 +181,18 @@ class Port(Mapping[str, Dataset]):
     @property
     def applications(self) -> dict[str, str]:
         """The domains of the applications connected to this port, by object name."""
-        names = _connections(self._app, self.name, (_APPLICATION,))
-        return {name: _location(self._app, self.name, name, _APPLICATION) for name in names}
+        names = _connections(self._app, self.name, (APPLICATION,))
+        return {name: _location(self._app, self.name, name, APPLICATION) for name in names}
 
 
 def _location(app: AppConfig, port: str, name: str, kind: str) -> str:
-    data = app.read(LOCATION_LIMIT, port, name, kind, "location.txt")
+    data = app.read(LOCATION_LIMIT, port, name, kind, LOCATION)
     try:
         location = data.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         location = ""
     if not location or not location.isprintable():
-        message = "location.txt must hold one line of text, the URL"
+        message = f"{LOCATION} must hold one line of text, the URL"
         raise InvalidLocation(message)
     return location
 
@@ -221,10 +207,10 @@ class _ConnectedDataset(Dataset):
     def _read_documents(self) -> tuple[str, Hidden]:
         root, port, name = self._reference
         app = AppConfig(root)
-        location = _location(app, port, name, _DATASET)
-        document = Hidden(app.read(CREDENTIALS_LIMIT, port, name, _DATASET, "credentials.bin"))
+        location = _location(app, port, name, DATASET)
+        document = Hidden(app.read(CREDENTIALS_LIMIT, port, name, DATASET, CREDENTIALS))
         if not document.reveal().strip():
-            message = "credentials.bin is empty"
+            message = f"{CREDENTIALS} is empty"
             raise InvalidCredentials(message)
         return location, document
 

@@ -1,7 +1,7 @@
-"""The ``connectors`` command: what data owners and applications do, one verb for each step.
+"""The ``connectors`` command: verbs for data owners and applications.
 
-One module per group of verbs, each with a `register` that adds them; `entry` puts them together and turns whatever goes
-wrong into one line and an exit code; `console` is the only one that writes to the terminal.
+Each verb or group of verbs has a module with a function `register`. `command` imports the module that a command line
+names, and turns every error into one line and an exit code. `common.console` alone writes to the terminal.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
 
     Args:
-        arguments: the words after ``connectors``; this process's own if not given.
+        arguments: the words after ``connectors``; the default is this process's own.
     """
     try:
         from connectors.cli.command import run  # noqa: PLC0415 - takes long enough to be interrupted

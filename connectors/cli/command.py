@@ -1,4 +1,4 @@
-"""The whole command: its verbs put together, and every way in which it can end."""
+"""The command itself: the table of its verbs, and how it runs and ends."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ import signal
 import sys
 import threading
 import warnings
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from connectors.cli.common import console, exit_codes
-from connectors.cli.data import dataset, encrypt, files, fingerprint, keygen, presign
-from connectors.cli.data import run as run_verb
-from connectors.cli.dev import backends, bench, demo, new_backend
-from connectors.cli.workflow import group as workflow
-from connectors.cli.workflow import identity
+from connectors.cli.common.lazy import LazyGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,25 +29,66 @@ PROGRAM = "connectors"
 COMPLETION_VARIABLE = "_CONNECTORS_COMPLETE"
 
 
-def application(words: Sequence[str] | None = None) -> typer.Typer:
-    """Return the command with its verbs.
+class _Verbs(LazyGroup):
+    modules: ClassVar = {
+        "connectors.cli.data.keygen": {
+            "keygen": "Generate a key: 64 hex digits, in a file that only you can read.",
+        },
+        "connectors.cli.data.encrypt": {
+            "encrypt": "Encrypt a file.",
+            "decrypt": "Decrypt a sealed file.",
+        },
+        "connectors.cli.data.fingerprint": {
+            "fingerprint": "Print the pin of a sealed object.",
+            "manifest": "Write the manifest of a folder dataset, and print its pin.",
+        },
+        "connectors.cli.data.presign": {
+            "presign": "Sign a URL to download or upload an object.",
+        },
+        "connectors.cli.data.dataset": {
+            "dataset": "Check credentials, and add datasets to an app config.",
+        },
+        "connectors.cli.data.objects": {
+            "ls": "List the datasets of an app config, or the objects of a folder dataset.",
+            "cat": "Decrypt a dataset to standard output.",
+            "cp": "Copy to, from or between datasets.",
+        },
+        "connectors.cli.data.run": {
+            "run": "Run a command on the inputs, and publish its result.",
+            "result": "Show the result of a command: its exit code and its output.",
+        },
+        "connectors.cli.workflow.group": {
+            "identity": "Make an identity to sign with, and choose the parties that you trust.",
+            "workflow": "Connect datasets with applications, and have all their owners approve.",
+        },
+        "connectors.cli.dev.backends": {
+            "backends": "List the installed storage backends.",
+            "schema": "Print the JSON Schema of credentials documents.",
+        },
+        "connectors.cli.dev.new_backend": {
+            "new-backend": "Create a plugin for another storage, in a new folder.",
+        },
+        "connectors.cli.dev.bench": {
+            "bench": "Measure how fast this machine decrypts and encrypts, and estimate the time for a large object.",
+        },
+        "connectors.cli.dev.demo": {
+            "demo": "Encrypt patient data, run an application on it and decrypt the result, all on this machine.",
+        },
+    }
 
-    Args:
-        words: the command line. The verbs of a large group are left out if the group's name is not on it; None: all.
-    """
+
+def application() -> typer.Typer:
+    """Return the command with its verbs."""
     app = typer.Typer(
         name=PROGRAM,
-        # Plain help starts in half the time, and can be copied from. No pretty exceptions: they show variables.
+        cls=_Verbs,
+        # Plain help is faster and can be copied. Pretty exceptions would show the values of variables.
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        epilog=exit_codes.epilog(),
     )
     app.callback()(_program)
-    for group in (keygen, encrypt, fingerprint, presign, dataset, files, run_verb, identity):
-        group.register(app)
-    workflow.register(app, verbs=words is None or "workflow" in words)
-    for group in (backends, new_backend, bench, demo):
-        group.register(app)
     return app
 
 
@@ -59,7 +96,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it so
     if wanted:
         from importlib.metadata import version  # noqa: PLC0415 - nothing else asks for it
 
-        console.say(f"{PROGRAM} {version('enclave-connectors')}")
+        console.print_line(f"{PROGRAM} {version('enclave-connectors')}")
         raise typer.Exit
 
 
@@ -70,21 +107,21 @@ def _program(
     ] = False,
     debug: Annotated[
         bool,
-        typer.Option("--debug", help=f"Show where an error comes from; ${DEBUG_VARIABLE}=1 does it too."),
+        typer.Option("--debug", help=f"Show tracebacks, as ${DEBUG_VARIABLE}=1 does."),
     ] = False,
 ) -> None:
-    """Seal datasets, hand them to an application in an enclave, and open its results."""
+    """Encrypt datasets, pass them to an application in an enclave, and decrypt its results."""
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command with `arguments` and return its exit code; nothing but its own lines reaches the terminal."""
+    """Run the command with `arguments` and return its exit code. Only its own lines reach the terminal."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     _open_missing_streams()
     try:
         with _silent_libraries(), _ended_by_signals():
             code = _invoke(words)
             console.flush()
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it ends as one line and an exit code
+    except BaseException as error:  # noqa: BLE001 - every error ends as one line and an exit code
         gone = isinstance(error, BrokenPipeError) and console.output_is_closed()
         code, message = exit_codes.describe(exit_codes.OutputClosed() if gone else error)
         if message is not None:
@@ -96,20 +133,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _open_missing_streams() -> None:
-    """Give a process that was started without a standard stream one that leads nowhere.
+    """Open the null device for each standard stream that the process was started without.
 
-    Otherwise the first file that is opened takes the stream's number, and what is printed goes into it.
+    Otherwise the first file that is opened gets the stream's descriptor, and output would be written into that file.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as the process
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open as long as the process
 
 
 def _invoke(words: list[str]) -> int:
-    command = typer.main.get_command(application(None if COMPLETION_VARIABLE in os.environ else words))
+    command = typer.main.get_command(application())
     if COMPLETION_VARIABLE in os.environ:
         command.main(args=words, prog_name=PROGRAM)
-    # Not `command.main`: that takes any broken pipe, also one to a storage, for the end of our standard output.
+    # Not `command.main`: it treats every broken pipe, also one to a storage, as the end of our standard output.
     with command.make_context(PROGRAM, [*words] or ["--help"]) as context:
         try:
             command.invoke(context)
@@ -127,7 +164,7 @@ def _debugs(words: list[str]) -> bool:
 
 @contextlib.contextmanager
 def _silent_libraries() -> Iterator[None]:
-    """Keep what libraries log off the terminal: an HTTP client's warnings hold the URLs it asks for, signatures too."""
+    """Keep library logs off the terminal: an HTTP client's warnings contain URLs with their signatures."""
 
     def warn(message: Warning | str, *_: object) -> None:
         console.error(str(message), kind="warning")
@@ -136,7 +173,7 @@ def _silent_libraries() -> Iterator[None]:
     logging.getLogger().addHandler(silent)
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = warn  # type: ignore[assignment]  # it needs no more than the message
+            warnings.showwarning = warn  # type: ignore[assignment]  # the message is all it needs
             yield
     finally:
         logging.getLogger().removeHandler(silent)
@@ -144,7 +181,7 @@ def _silent_libraries() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let a signal that ends the process unwind it first: what was staged for writing is removed on the way."""
+    """Unwind the stack on a signal that ends the process, so that staged files are removed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

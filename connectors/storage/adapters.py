@@ -14,6 +14,7 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from connectors._fsspec import LocalFileSystem, MemoryFileSystem
+from connectors.atomic_files import write_all
 from connectors.errors import (
     AccessDenied,
     ConnectorError,
@@ -26,7 +27,7 @@ from connectors.errors import (
 )
 from connectors.storage.capabilities import OpensSinks, OpensSources
 from connectors.streams import FileSource, PathSink
-from connectors.streams.os_errors import OF_THIS_MACHINE, failure, spooled, write_all
+from connectors.streams.os_errors import OF_THIS_MACHINE, failure, spooled
 from connectors.streams.sources import FillsBuffers, fill, open_local
 
 if TYPE_CHECKING:

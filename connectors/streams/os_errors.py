@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import IO, TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from connectors.errors import AccessDenied, ConnectorError, MachineFailed, NotAnObject, ObjectNotFound, StorageError
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Callable
 
-__all__ = ["OF_THIS_MACHINE", "failure", "numbered", "on_this_machine", "reason_of", "spooled", "write_all"]
+__all__ = ["OF_THIS_MACHINE", "failure", "numbered", "on_this_machine", "reason_of", "spooled"]
 
 T = TypeVar("T")
 S = TypeVar("S", bound=StorageError)
@@ -92,10 +91,3 @@ def spooled(call: Callable[[], T]) -> T:
         MachineFailed, ObjectNotFound, AccessDenied: the file cannot be created or written.
     """
     return on_this_machine("$TMPDIR", call, "cannot hold a temporary file of sealed bytes")
-
-
-def write_all(file: IO[bytes] | io.FileIO, data: memoryview) -> None:
-    """Write all of `data` to an unbuffered local file, which may accept part of it at a time."""
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]

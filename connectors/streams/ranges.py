@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -80,9 +79,10 @@ class _Reading:
     def __init__(self, opens: Callable[[], SealedObject], ranges: Sequence[Range], max_gap: int) -> None:
         self._object = opens()
         spans = [slice(*one).indices(self._object.size)[:2] for one in ranges]
-        # `bytes` that nothing else refers to yet are filled in place, which saves a copy.
-        self._out = [io.BytesIO(bytes(max(0, stop - start))) for start, stop in spans]
-        views = (out.getbuffer() for out in self._out)
+        # A BytesIO would save a copy. But while an exception's frames hold its buffer, the garbage collector of Python
+        # 3.12.0 and 3.12.1 crashes on it, and that of later ones reports a BufferError (gh-111049 and gh-111331).
+        self._out = [bytearray(max(0, stop - start)) for start, stop in spans]
+        views = (memoryview(out) for out in self._out)
         self._runs = _runs(self._object, zip(spans, views, strict=True), max_gap)
         self._pending: list[Future[None]] = []
         self._failure: Exception | None = None
@@ -99,8 +99,7 @@ class _Reading:
             if self._failure is None or not future.cancel():
                 self._failure = _outcome(future.result) or self._failure
         self._object.close()
-        self._runs.clear()  # their views would make `getvalue` copy
-        return self._failure or [out.getvalue() for out in self._out]
+        return self._failure or [bytes(out) for out in self._out]
 
     def _read(self, run: _Run) -> None:
         count = run.last - run.first + 1

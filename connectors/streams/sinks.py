@@ -7,10 +7,10 @@ import os
 import stat
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from connectors.atomic_files import StagedFile, shared_mode
 from connectors.errors import AccessDenied, ConfigError, NotAnObject, NotSupported, ObjectExists, ObjectNotFound
-from connectors.streams.os_errors import on_this_machine, write_all
+from connectors.streams.os_errors import on_this_machine
 from connectors.streams.sources import BinaryFile, as_path, check_binary
-from connectors.streams.staging import StagedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +103,7 @@ class PathSink:
         Raises:
             MachineFailed: the disk is full.
         """
-        on_this_machine(self._path, lambda: write_all(self._staged.file, data))
+        on_this_machine(self._path, lambda: self._staged.write(data))
 
     def commit(self) -> None:
         """Sync the staged file and publish it under its name.
@@ -115,14 +115,11 @@ class PathSink:
         on_this_machine(self._path, self._commit)
 
     def _commit(self) -> None:
-        descriptor = self._staged.file.fileno()
-        os.fchmod(descriptor, self._mode())
-        os.fsync(descriptor)
         if not self._exclusive:
-            self._staged.replace()
+            self._staged.replace(self._mode())
             return
         try:
-            self._staged.create()
+            self._staged.create(shared_mode())
         except FileExistsError:
             appeared = True
         else:
@@ -135,7 +132,7 @@ class PathSink:
         try:
             return stat.S_IMODE(os.stat(self._path).st_mode) & 0o777
         except FileNotFoundError:
-            return 0o666 & ~_umask()
+            return shared_mode()
 
     def discard(self) -> None:
         """Remove the staged file."""
@@ -191,10 +188,3 @@ def as_sink(file: StrPath | BinaryFile | Sink) -> Sink:
 def _is_sink(file: BinaryFile | Sink) -> TypeIs[Sink]:
     # fsspec's files have all the methods of a sink, but used as one they would publish incomplete objects.
     return isinstance(file, Sink) and not hasattr(file, "writable")
-
-
-def _umask() -> int:
-    """Return the process's umask; setting it is the only way to read it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

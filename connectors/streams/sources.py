@@ -8,9 +8,10 @@ import tempfile
 from threading import Lock
 from typing import IO, TYPE_CHECKING, Protocol, runtime_checkable
 
+from connectors.atomic_files import write_all
 from connectors.errors import AccessDenied, ConfigError, NotAnObject, ObjectNotFound, TruncatedObject
 from connectors.secrets import redact_url
-from connectors.streams.os_errors import failure, spooled, write_all
+from connectors.streams.os_errors import failure, spooled
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -263,4 +264,4 @@ def _spooled(file: BinaryFile) -> FileSource:
 
 
 def _append(spool: IO[bytes], data: bytes) -> None:
-    spooled(lambda: write_all(spool, memoryview(data)))
+    spooled(lambda: write_all(spool, data))

@@ -26,7 +26,7 @@ __all__ = ["SealedText", "SealedWriter"]
 RUN_SIZE = 1 << 20
 """Plain bytes encrypted at a time, unless a chunk is larger."""
 
-State = Literal["open", "finished", "committed", "discarded"]
+State = Literal["open", "finished", "committed", "discarded", "dropped"]
 
 
 class SealedWriter(io.BufferedIOBase):
@@ -87,12 +87,14 @@ class SealedWriter(io.BufferedIOBase):
     @property
     def closed(self) -> bool:
         """True once closed, committed or discarded."""
-        return self._state != "open"
+        return self._state not in ("open", "dropped")
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Encrypt and send `data`; return its number of bytes."""
-        self._check_open()
         view = memoryview(data).cast("B")
+        if self._state == "dropped":
+            return len(view)
+        self._check_open()
         with naming(self._dataset):
             self._check_process()
             self._check_whole()
@@ -169,7 +171,7 @@ class SealedWriter(io.BufferedIOBase):
         Raises:
             ValueError: it was discarded.
         """
-        if self._state == "discarded":
+        if self._state in ("discarded", "dropped"):
             self._check_open()
         with naming(self._dataset):
             if self._state == "open":
@@ -230,6 +232,8 @@ class SealedWriter(io.BufferedIOBase):
 
     def close(self) -> None:
         """Publish the object, unless an exception is propagating."""
+        if self._state == "dropped":
+            self._state = "discarded"
         if self._state != "open":
             return
         passing = sys.exception()
@@ -269,6 +273,8 @@ class SealedWriter(io.BufferedIOBase):
     def _dealloc_warn(self, source: object) -> None:
         """Discard: `io` calls this when it closes an unreferenced text file over this one."""
         self.discard()
+        if source is not self:
+            self._state = "dropped"  # `io` now flushes and closes, and from Python 3.13 on reports what that raises
         message = f"{self._dataset or 'an object'} was never closed, so it was not written ({source!r})"
         warnings.warn(message, ResourceWarning, stacklevel=2)
 

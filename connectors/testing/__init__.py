@@ -8,7 +8,8 @@
             return ShelfStore(shelf_server)  # a `Store`
 
 `BackendContract` tests single objects, `FolderContract` storages that can list, and `PresignContract` storages that can
-sign URLs. Needs pytest: ``pip install "enclave-connectors[testing]"``.
+sign URLs. The contract of workflow document stores is in `connectors.testing.document_store`, which also needs the
+extra for workflows. Needs pytest: ``pip install "enclave-connectors[testing]"``.
 """
 
 from __future__ import annotations

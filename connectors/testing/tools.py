@@ -15,6 +15,7 @@ import pytest
 from pydantic import BaseModel
 
 import connectors
+from connectors.app.layout import write_dataset
 from connectors.secrets import SecretKey, SecretText
 from connectors.storage.registry import resolve
 
@@ -130,10 +131,8 @@ def lay_down(
     root: Path, connection: Connection, port: str = "input", name: str = "object", key: str = KEY
 ) -> connectors.Dataset:
     """Create a dataset in an app config, and load it from there."""
-    folder = root / port / name / "dataset"
-    folder.mkdir(parents=True)
-    (folder / "location.txt").write_text(connection.location)
-    (folder / "credentials.bin").write_text(json.dumps({**connection.document, "encryption": {"key": key}}))
+    document = json.dumps({**connection.document, "encryption": {"key": key}}).encode()
+    write_dataset(str(root), port, name, connection.location, document, replace=True)
     return connectors.load(root)[port][name]
 
 

@@ -20,19 +20,17 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
+from connectors.app.layout import DEFAULT_ROOT, RUNTIME_CONFIG, application_files, dataset_files
 from connectors.errors import InvalidDocument
 from connectors.names import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ROOT", "Connection", "HashedConfig", "RuntimeAppConfig", "parse_runtime_app_config"]
+__all__ = ["Connection", "HashedConfig", "RuntimeAppConfig", "parse_runtime_app_config"]
 
 _MODEL = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-
-ROOT = "/opt/fortanix/enclave-os/app-config/rw"
-"""The app config folder in CCM's applications."""
 
 T = TypeVar("T")
 Uuid = Annotated[str, StringConstraints(pattern=_UUID)]
@@ -149,7 +147,9 @@ class RuntimeAppConfig(_Part):
     config: HashedConfig
     extra: Extra = Extra()
 
-    def files(self, credentials: Callable[[str, str, dict[str, Any]], bytes], root: str = ROOT) -> dict[str, bytes]:
+    def files(
+        self, credentials: Callable[[str, str, dict[str, Any]], bytes], root: str = DEFAULT_ROOT
+    ) -> dict[str, bytes]:
         """Return the files of the app config folder, by their paths below it.
 
         Args:
@@ -161,7 +161,7 @@ class RuntimeAppConfig(_Part):
             InvalidDocument: a name is not safe as a folder's, an item's path leads out of the folder or into the place
                 of a connection, or `extra` connects what is not hashed.
         """
-        files = {"app-config.json": json.dumps(self.model_dump(mode="json", exclude_none=True)).encode()}
+        files = {RUNTIME_CONFIG: json.dumps(self.model_dump(mode="json", exclude_none=True)).encode()}
         hashed = self.config.workflow.port_map if self.config.workflow else {}
         for port, objects in self.extra.connections.items():
             for name, connection in objects.items():
@@ -173,11 +173,10 @@ class RuntimeAppConfig(_Part):
                     message = f"{port}/{name} is connected otherwise than what is hashed says"
                     raise InvalidDocument(message)
                 if connection.dataset is not None:
-                    files[f"{port}/{name}/dataset/location.txt"] = connection.dataset.location.encode()
                     document = credentials(port, name, connection.dataset.credentials)
-                    files[f"{port}/{name}/dataset/credentials.bin"] = document
+                    files |= dataset_files(port, name, connection.dataset.location, document)
                 elif connection.application is not None:
-                    files[f"{port}/{name}/application/location.txt"] = connection.application.workflow_domain.encode()
+                    files |= application_files(port, name, connection.application.workflow_domain)
         taken = {path.partition("/")[0] for path in files} | set(hashed)
         for path, item in self.config.app_config.items():
             if item.contents is not None:

@@ -149,7 +149,7 @@ def test_sealed_patient_data_becomes_a_sealed_result_when_all_three_approve(s3, 
     story.exchange(approved)
     bundle = story.bundle(approved, "revoked.json")
     message = enclave.mistake("workflow", "deploy", bundle, "again", *options, "--measurement", MEASUREMENT)
-    assert message == "the request was revoked: 'Clinic A': patients have withdrawn"
+    assert message == "the request was revoked by 'Clinic A': patients have withdrawn"
     assert not (enclave.folder / "again").exists()
 
 
@@ -176,7 +176,7 @@ def nobody_gets_further_without_all(story: Story) -> str:
     while clinic.json("workflow", "status", first)["state"] == "pending":
         time.sleep(0.1)
     message = clinic.mistake("workflow", "approve", first, *PASSPHRASE, "--yes")
-    assert f"expired on {expires} before 'Clinic A', 'Lab B', 'Registry C' had approved it" in message
+    assert f"expired on {expires} before 'Clinic A', 'Lab B', 'Registry C' approved it" in message
 
     second = story.ask_anew(first)
     clinic.run("workflow", "approve", second, *PASSPHRASE, "--yes")
@@ -184,7 +184,7 @@ def nobody_gets_further_without_all(story: Story) -> str:
     story.exchange(second)
     for workspace in story.people:
         message = workspace.mistake("workflow", "identifiers", second)
-        assert message == "the request was declined: 'Registry C': name the purpose"
+        assert message == "the request was declined by 'Registry C': name the purpose"
     return second
 
 
@@ -207,8 +207,8 @@ def enclave_takes_nothing_else(enclave: Workspace, approved: Path, declined: Pat
     edited.write_bytes(approved.read_bytes().replace(b"consent/result.sealed", b"consent/theirs.sealed"))
     for bundle, measurement, *expected in (
         (edited, MEASUREMENT, "documents: what is called", "has another digest"),
-        (approved, "ba" * 32, "is measured as babababababa…, and what was approved for 'describe' is abababababab…"),
-        (declined, MEASUREMENT, "the request was declined: 'Registry C': name the purpose"),
+        (approved, "ba" * 32, "is measured as babababababa…, but abababababab… was approved for 'describe'"),
+        (declined, MEASUREMENT, "the request was declined by 'Registry C': name the purpose"),
     ):
         message = enclave.mistake("workflow", "deploy", bundle, "rw", *options, "--measurement", measurement)
         assert all(part in message for part in expected), message

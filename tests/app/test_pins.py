@@ -151,7 +151,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["one"], "name the key of the file: --key-file FILE"),
+            (["one"], "a file needs its key: --key-file FILE"),
             (["-K", "-", "-"], "the key and the data cannot both come from standard input"),
             (["-K", "key.hex", "dataset://input/x"], "a dataset's key is in its app config"),
             (["-K", "key.hex", "nothing"], "there is no file nothing"),

@@ -119,7 +119,7 @@ def test_without_renewed_ones_it_is_an_error_that_says_so(clinic):
     with clinic.open() as file:
         file.read(CHUNK)
         clinic.wait(ending)
-        with pytest.raises(CredentialsExpired, match="^input/conditions: the signed query for .* ended at") as error:
+        with pytest.raises(CredentialsExpired, match="^input/conditions: the signed query for .* expired at") as error:
             file.read()
         assert "X-Amz" not in str(error.value)
         clinic.sign()  # which comes late, and not too late

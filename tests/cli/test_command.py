@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import pty
@@ -17,11 +18,13 @@ from types import SimpleNamespace
 
 import command_line
 import pytest
+import typer
 from command_line import COMMAND, KEY, OTHER_KEY, connectors, environment
 
 import connectors as sdk
-from connectors.cli import main
+from connectors.cli import command, main
 from connectors.cli.common import console, exit_codes
+from connectors.cli.common.lazy import LazyGroup
 
 PLAIN = b"".join(b"%d,Viral sinusitis (disorder)\n" % row for row in range(3000))
 VERBS = [
@@ -75,6 +78,38 @@ def test_help_lists_every_verb_and_comes_without_arguments_too(capsys):
         assert re.search(rf"^  {verb[0]} ", listed, re.MULTILINE)
 
 
+def test_exit_codes_in_the_help_and_the_docs_are_those_of_the_command(capsys):
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    table = shown.partition("Exit codes:\n")[2]
+    told = {int(code): meaning for code, meaning in re.findall(r"^ +(\d+) +(.+)$", table, re.MULTILINE)}
+    page = Path(__file__).parents[2].joinpath("docs", "running.md").read_text()
+    rows = {int(code): meaning for code, meaning in re.findall(r"^\| (\d+) \| (.+) \|$", page, re.MULTILINE)}
+    assert told == rows == dict(exit_codes.MEANINGS)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (sdk.errors.MachineFailed("the disk is full"), 1),
+        (OSError(28, "No space left on device"), 1),
+        (RuntimeError(), 1),
+        (sdk.errors.ConfigError("no such port"), 2),
+        (sdk.errors.InvalidDocument("a rule is broken"), 2),
+        (sdk.errors.Declined("too much"), 2),
+        (sdk.errors.AccessDenied("not yours"), 2),
+        (sdk.errors.WrongKey("another key"), 3),
+        (KeyboardInterrupt(), 130),
+        (exit_codes.OutputClosed(), 141),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_each_kind_of_error_has_its_exit_code(error, code):
+    assert exit_codes.describe(error)[0] == code
+    assert code in exit_codes.MEANINGS
+
+
 def test_version_names_the_release(tmp_path):
     done = connectors("--version", cwd=tmp_path)
     assert (done.code, done.err) == (0, "")
@@ -85,7 +120,7 @@ def test_help_loads_no_cloud_library_and_no_pandas(tmp_path):
     code = (
         "import sys; from connectors.cli import main; code = main(['encrypt', '--help'])\n"
         "heavy = {'pandas', 'numpy', 's3fs', 'botocore', 'aiobotocore', 'aiohttp', 'urllib3', 'moto', 'flask',\n"
-        "         'fsspec', 'cryptography'}\n"
+        "         'fsspec'}\n"
         "sys.exit(code or ' '.join(heavy & set(sys.modules)) or 0)"
     )
     done = subprocess.run(
@@ -94,9 +129,45 @@ def test_help_loads_no_cloud_library_and_no_pandas(tmp_path):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_help_and_completion_import_no_verb():
+    code = (
+        "import sys; from connectors.cli import main; main(['--help']); main(['encrpt']); main(['--version'])\n"
+        "folders = ('connectors.cli.data.', 'connectors.cli.workflow.', 'connectors.cli.dev.', 'cryptography')\n"
+        "sys.exit(' '.join(name for name in sys.modules if name.startswith(folders)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        0,
+        "connectors: error: no such command 'encrpt'. Did you mean 'encrypt', 'decrypt'? (see connectors --help)\n",
+    )
+
+
+def test_listed_verbs_and_their_texts_are_those_of_their_modules():
+    groups = [typer.main.get_command(command.application())]
+    for group in groups:
+        assert isinstance(group, LazyGroup)
+        added = []
+        for module in group.modules:
+            app = typer.Typer()
+            importlib.import_module(module).register(app)
+            added += typer.main.get_group(app).commands.values()
+        assert list(group.commands) == [verb.name for verb in added]
+        for verb in added:
+            listed = group.commands[verb.name].help
+            assert listed == re.split(r"(?<=\.) ", " ".join(verb.help.split("\n\n")[0].split()))[0]
+        groups += [verb for verb in added if isinstance(verb, LazyGroup)]
+    assert len(groups) == 3
+
+
 def test_shell_completion_offers_the_verbs(tmp_path):
     done = connectors(cwd=tmp_path, _CONNECTORS_COMPLETE="complete_bash", COMP_WORDS="connectors enc", COMP_CWORD="1")
     assert (done.code, done.text.split()) == (0, ["encrypt"])
+
+
+def test_shell_completion_offers_the_options_of_a_verb(tmp_path):
+    words = {"COMP_WORDS": "connectors workflow approve --ye", "COMP_CWORD": "3"}
+    done = connectors(cwd=tmp_path, _CONNECTORS_COMPLETE="complete_bash", **words)
+    assert (done.code, done.text.split()) == (0, ["--yes"])
 
 
 # Keys.
@@ -119,7 +190,7 @@ def test_keygen_without_a_file_prints_a_new_key_each_time(tmp_path):
 
 def test_keygen_refuses_to_lose_a_key(home):
     assert (
-        "key.hex' exists already and stays as it is; --force replaces it"
+        "key.hex' already exists and was not changed; --force replaces it"
         in connectors("keygen", "key.hex", cwd=home).error()
     )
     assert (home / "key.hex").read_text() == KEY
@@ -131,7 +202,7 @@ def test_keygen_refuses_to_lose_a_key(home):
 def test_keygen_names_a_missing_folder_and_a_folder_in_the_way(home):
     assert "there is no folder" in connectors("keygen", "nowhere/key.hex", cwd=home).error()
     assert "'folder' is a folder" in connectors("keygen", "folder", cwd=home).error()
-    assert "--force replaces a file" in connectors("keygen", "--force", cwd=home).error()
+    assert "--force needs the name of a file to replace" in connectors("keygen", "--force", cwd=home).error()
     assert list((home / "folder").iterdir()) == []
 
 
@@ -152,7 +223,7 @@ def test_key_files_may_hold_white_space_and_either_case(home, text):
         (KEY[:-1].encode(), "a key is 64 hexadecimal digits; this one has 63 characters"),
         (KEY.encode() + b"0", "a key is 64 hexadecimal digits; this one has 65 characters"),
         (b"G" * 64, "a key is 64 hexadecimal digits; this one has characters other than"),
-        (b"\xfe" * 31, "a key is 64 hexadecimal digits; this is no text"),
+        (b"\xfe" * 31, "a key is 64 hexadecimal digits; this is not text"),
         (b" \n", "the key file 'key.hex' is empty"),
         (b"0" * (1 << 21), "larger than"),
     ],
@@ -168,10 +239,7 @@ def test_bad_key_is_an_error_that_names_file_and_rule(home, content, rule, verb)
 
 def test_missing_key_file_and_key_folder_are_named(home):
     assert connectors("encrypt", "-K", "no.hex", "plain", "x", cwd=home).error() == "there is no key file 'no.hex'"
-    assert (
-        "'folder' is a folder where the key file was expected"
-        in connectors("encrypt", "-K", "folder", "plain", "x", cwd=home).error()
-    )
+    assert "the key file 'folder' is a folder" in connectors("encrypt", "-K", "folder", "plain", "x", cwd=home).error()
     assert "missing option" in connectors("encrypt", "plain", "x", cwd=home).error()
     assert not (home / "x").exists()
 
@@ -258,7 +326,7 @@ SEALING_MISTAKES = [
     (["-in", "plain"], "name the file to write"),
     (["-out", "x"], "name the file to read"),
     (["plain"], "name the file to write"),
-    (["plain", "x", "y"], "two files are expected, IN and OUT, not 3"),
+    (["plain", "x", "y"], "expected two files, IN and OUT, not 3"),
     (["plain", "-out", "x"], "not in both ways"),
     (["-in", "plain", "-out", "key.hex"], "-out is the key file"),
     (["-in", "plain", "-out", "./folder/../key.hex"], "-out is the key file"),

@@ -407,4 +407,4 @@ class TestCommand:
 
     @pytest.mark.parametrize("url", ["input/wards", "dataset://input", "dataset://input/wards/north.csv", "s3://a/b"])
     def test_takes_a_dataset(self, url, tmp_path):
-        assert "is no dataset" in command("manifest", url, cwd=tmp_path).error(2)
+        assert "is not a dataset" in command("manifest", url, cwd=tmp_path).error(2)

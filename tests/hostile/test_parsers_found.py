@@ -107,8 +107,8 @@ def test_a_key_with_a_scheme_in_it_is_another_key():
     assert split_path("gs://clinic/gcs://x") == ("clinic", "gcs://x")
 
 
-def test_half_a_character_in_a_url_is_refused():
-    with pytest.raises(InvalidLocation, match="half of a character"):
+def test_lone_surrogate_in_a_url_is_refused():
+    with pytest.raises(InvalidLocation, match="lone surrogate"):
         Place.of("https://host.example/\ud800")
 
 

@@ -14,7 +14,7 @@ from parties import MEASUREMENT, NOW, bundle_of, decided, edge, story, submitted
 
 import connectors
 from connectors.errors import InvalidDocument, NotApproved, ObjectExists, ObjectNotFound
-from connectors.workflow.deploy import deploy, folder_files, write_folder
+from connectors.workflow.deploy import deploy, folder_files
 from connectors.workflow.documents.canonical import canonical_bytes
 from connectors.workflow.documents.commitment import OpenedCredentials, commit, matches
 from connectors.workflow.documents.kinds import Connected, Item, Workflow
@@ -110,7 +110,7 @@ class TestStops:
             *deployment.bundle.decisions,
             submission=submitted(deployment.request, deployment.told.clinic),
         )
-        self.stops(deployment, "and who asks is 'Lab B'", bundle=asked_by_another, release=release)
+        self.stops(deployment, "but the requester is 'Lab B'", bundle=asked_by_another, release=release)
         self.stops(deployment, "is measured as", measurement="00" * 32, release=release)
         self.stops(deployment, "has no application", identifier="00" * 32, release=release)
         self.stops(deployment, "not among the trusted", trusted=set(), release=release)
@@ -118,7 +118,7 @@ class TestStops:
     def test_credentials_that_are_missing_or_others(self, deployment):
         name, opened = next(iter(deployment.opened.items()))
         rest = {other: one for other, one in deployment.opened.items() if other != name}
-        self.stops(deployment, "input/conditions .* its owner has not given", release=lambda _: rest)
+        self.stops(deployment, "input/conditions: .* were not given", release=lambda _: rest)
         for wrong in (
             OpenedCredentials({**opened.credentials, "encryption": {"key": "00" * 32}}, opened.salt),
             OpenedCredentials(opened.credentials),
@@ -144,7 +144,7 @@ class TestStops:
             people = (other.told.clinic, other.told.lab, other.told.receiver)
             self.stops(
                 other,
-                "say otherwise than what was approved",
+                "another .* than was approved",
                 bundle=bundle_of(request, *(decided(request, who) for who in people)),
                 identifier=runtime_config(request, "describe").identifier,
                 release=lambda _, given={**other.opened, lying.digest: opened}: given,
@@ -155,13 +155,6 @@ class TestStops:
         deployment.run()
         self.stops(deployment, "is there already", ObjectExists)
         self.stops(deployment, "there is no folder", ObjectNotFound, root=str(deployment.root.parent / "no" / "rw"))
-
-
-def test_nothing_leads_out_of_the_folder(tmp_path):
-    for path in ("../out", "a/../../out"):
-        with pytest.raises(InvalidDocument, match="leads out"):
-            write_folder(str(tmp_path / "rw"), {"a/b": b"", path: b""})
-        assert not list(tmp_path.iterdir())
 
 
 class TestCommand:
@@ -190,7 +183,7 @@ class TestCommand:
     def test_says_what_is_amiss_and_leaves_nothing(self, given, tmp_path):
         home = {"CONNECTORS_IDENTITIES": str(tmp_path / "identities")}
         for change, message in (
-            (given[:-2], "its owner has not given its credentials"),
+            (given[:-2], "were not given"),
             (["bundle.json", "rw", *given[2:6]], "not among the trusted parties"),
             (["bundle.json", "rw", "--identifier", "00" * 32, *given[4:]], "has no application"),
         ):

@@ -1,1 +1,1 @@
-"""What the verbs share: the terminal, options, exit codes, files."""
+"""Code that the verbs share: the terminal, options, exit codes, files."""

@@ -1,4 +1,4 @@
-"""What reaches the terminal: results on standard output, everything else on standard error, secrets on neither."""
+"""The terminal: results on standard output, everything else on standard error, secrets on neither."""
 
 from __future__ import annotations
 
@@ -19,36 +19,39 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Stdout",
+    "columns",
     "error",
     "flush",
     "give_up_output",
     "note",
     "output_is_closed",
+    "print_json",
+    "print_line",
     "progress",
-    "say",
-    "say_json",
     "stdin",
     "table",
     "write_error",
 ]
 
 
-def say(text: str, *, end: str = "\n") -> None:
+def print_line(text: str, *, end: str = "\n") -> None:
     """Write a result to standard output."""
     stream = sys.stdout
-    if isinstance(getattr(stream, "buffer", None), io.RawIOBase):  # with PYTHONUNBUFFERED, whose text files lose a rest
+    if isinstance(
+        getattr(stream, "buffer", None), io.RawIOBase
+    ):  # PYTHONUNBUFFERED: a text file drops what one write leaves over
         Stdout().write((text + end).encode(stream.encoding, stream.errors or "strict"))
     else:
         _guarded(lambda: stream.write(text + end))
 
 
-def say_json(value: object) -> None:
-    """Write a result to standard output as JSON, and nothing but JSON."""
-    say(json.dumps(value, indent=2, ensure_ascii=False))
+def print_json(value: object) -> None:
+    """Write a result to standard output as JSON."""
+    print_line(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def flush() -> None:
-    """Make sure that what was said has arrived."""
+    """Flush standard output."""
     _guarded(sys.stdout.flush)
 
 
@@ -69,32 +72,32 @@ def error(message: str, *, kind: str = "error") -> None:
 
 
 def note(message: str, lines: Iterable[str] = ()) -> None:
-    """Tell somebody who sits at a terminal, and show them lines; scripts have asked for nothing but results."""
+    """Write a message, with indented lines below it, if standard error is a terminal. Scripts get results alone."""
     if sys.stderr.isatty():
         write_error("".join(f"{line}\n" for line in (one_line(message), *(f"  {printable(line)}" for line in lines))))
 
 
 def write_error(text: str) -> None:
-    """Write to standard error, if anybody listens there."""
+    """Write to standard error, if it is open."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(text)
         sys.stderr.flush()
 
 
 def output_is_closed() -> bool:
-    """Tell whether whoever read standard output has left, where something was written to it without this module."""
+    """Tell whether the reader of standard output has gone, for output that was written without this module."""
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError):
         return False
-    # A second write need not fail: what the first one could not send may have been dropped.
+    # A second write may succeed: what the first one could not send may have been dropped.
     watch = select.poll()
     watch.register(descriptor, 0)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
 
 
 def give_up_output() -> None:
-    """Send what can still be sent; what cannot, Python would try again at its end, and complain in its own words."""
+    """Flush what can be flushed, and drop the rest: Python would try again at exit and report it in its own words."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
@@ -105,11 +108,17 @@ def give_up_output() -> None:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write aligned columns; nothing is cut or wrapped, so that what was found can be copied and searched."""
-    lines = [[printable(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    """Write aligned columns. Nothing is cut or wrapped, so that cells can be copied and searched."""
+    for line in columns([[printable(cell) for cell in row] for row in (head, *rows)], indent=""):
+        print_line(line)
+
+
+def columns(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
+    """Return aligned lines, one for each row."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
 def stdin() -> BinaryIO:
@@ -118,19 +127,19 @@ def stdin() -> BinaryIO:
 
 
 class Stdout(io.RawIOBase):
-    """Standard output as a binary file, which tells a reader that left from any other broken pipe."""
+    """Standard output as a binary file. A reader that has gone raises `OutputClosed`, not `BrokenPipeError`."""
 
     def __init__(self) -> None:
         super().__init__()
         self._stream: TextIO = sys.stdout
-        self._left = False
+        self._closed = False
 
     def writable(self) -> bool:
         """Return True."""
         return True
 
     def isatty(self) -> bool:
-        """Tell whether a person would see the bytes."""
+        """Tell whether standard output is a terminal."""
         return self._stream.isatty()
 
     def write(self, data: Any, /) -> int:
@@ -142,25 +151,25 @@ class Stdout(io.RawIOBase):
         return size
 
     def _write_some(self, view: memoryview) -> int:
-        """Write what goes out at once: with PYTHONUNBUFFERED there is no buffer that takes the rest."""
+        """Write as much as one call takes: with PYTHONUNBUFFERED no buffer holds the rest."""
         taken: list[int | None] = []
         self._try(lambda: taken.append(self._stream.buffer.write(view)))
         if not taken[0]:
-            message = "standard output takes nothing at the moment; it is not in blocking mode"
+            message = "standard output takes no data now: it is in non-blocking mode"
             raise BlockingIOError(message)
         return taken[0]
 
     def flush(self) -> None:
-        """Send what is buffered."""
-        # Python flushes once more when it collects this file, and there is nobody to tell about it then.
-        if not self._left:
+        """Flush the buffer."""
+        # Python flushes again when it collects this file, and an error then would reach nobody.
+        if not self._closed:
             self._try(self._stream.buffer.flush)
 
     def _try(self, write: Callable[[], object]) -> None:
         try:
             _guarded(write)
         except OutputClosed:
-            self._left = True
+            self._closed = True
             raise
 
 
@@ -169,7 +178,7 @@ def progress(description: str, *, of: Literal["bytes", "objects"] = "bytes") -> 
     """Yield an `fsspec.Callback` that draws a progress bar on standard error, if that is a terminal.
 
     Args:
-        description: what is going on, a word or two: "encrypting".
+        description: one or two words: "encrypting".
         of: what the callback counts.
     """
     from connectors._fsspec import DEFAULT_CALLBACK  # noqa: PLC0415 - loads fsspec

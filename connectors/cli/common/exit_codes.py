@@ -1,14 +1,6 @@
-"""What went wrong, in one line without secrets, and the exit code that goes with it.
+"""Where an exit code is chosen: `describe` gives the code for an error, and one line without secrets that says why.
 
-==== ==========================================================================================
-code meaning
-==== ==========================================================================================
-0    done
-1    this machine failed: a full disk, a missing permission; or a defect of ours
-2    what was typed or configured is wrong, or the storage refused; nothing was written
-3    sealed bytes are not what their owner sealed; no file was written
-130  interrupted (128 + the signal's number, as shells have it); 141 where a pipe's reader left
-==== ==========================================================================================
+`MEANINGS` is the table of the codes, as ``connectors --help`` shows it.
 """
 
 from __future__ import annotations
@@ -24,10 +16,12 @@ from connectors.errors import ConnectorError, IntegrityError, InvalidDocument, M
 
 __all__ = [
     "CHECK_FAILED",
+    "MEANINGS",
     "TAMPERED",
     "OutputClosed",
     "UsageMistake",
     "describe",
+    "epilog",
     "one_line",
     "printable",
     "scrub",
@@ -39,6 +33,14 @@ CHECK_FAILED: Final = 2
 TAMPERED: Final = 3
 INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
+MEANINGS: Final = {
+    0: "done",
+    FAILED: "this machine failed (a full disk, a missing permission), or a defect",
+    CHECK_FAILED: "bad input or configuration, a refused request, or a storage error",
+    TAMPERED: "sealed bytes do not verify: changed, or encrypted with another key",
+    INTERRUPTED: "interrupted; 128 + N if signal N ended it",
+    PIPE_CLOSED: "the reader of standard output has closed it",
+}
 
 # Typer brought Click along at first and holds a copy of it now; what both have in common is reached through Typer.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -96,6 +98,13 @@ def scrub(text: str) -> str:
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def epilog() -> str:
+    """Return the table of the codes for the end of the command's help."""
+    lines = "\n".join(f"  {code:<3}  {meaning}" for code, meaning in MEANINGS.items())
+    # What follows a line with a backspace alone is printed as it is.
+    return f"\b\nExit codes:\n{lines}\n  connectors run passes on the exit code of its command."
 
 
 def describe(error: BaseException) -> tuple[int, str | None]:

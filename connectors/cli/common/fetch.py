@@ -1,7 +1,4 @@
-"""A text that lies on the web: fetched once, by whoever names it, in bounded memory and time.
-
-`urllib` is enough for that, and every Python has it. The module is loaded by who fetches alone.
-"""
+"""Fetch a text from the web, in bounded memory and time."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["fetch_text"]
 
 TIMEOUT = 30.0
-"""Seconds that all of it may take."""
+"""Seconds that the whole download may take."""
 _REDIRECTION = range(300, 400)
 
 
@@ -35,12 +32,12 @@ def fetch_text(url: str, what: str) -> str:
         what: what errors call it: "long description".
 
     Raises:
-        ConfigError: it cannot be had, is no such text, or is larger than a small document.
+        ConfigError: it cannot be fetched, is not UTF-8 text, is empty or a web page, or is too large.
     """
     data, problem = b"", _refused(url)
     if not problem:
         answers: list[tuple[bytes, str]] = []
-        # A name server may keep one waiting for ever, and so may a server that sends a byte a minute.
+        # A name server may never answer, and a server may send one byte a minute.
         asking = Thread(target=lambda: answers.append(_fetch(url)), daemon=True)
         asking.start()
         asking.join(TIMEOUT)
@@ -56,36 +53,36 @@ def fetch_text(url: str, what: str) -> str:
 
 
 def _refused(url: str) -> str:
-    """Return why a URL is not asked for, if it is not."""
+    """Return why a URL is not fetched, or an empty text."""
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
         return "is not a URL"
     if not parts.hostname or "@" in parts.netloc:
-        return "is not fetched; a host is expected after the two slashes, without a user"
+        return "is not fetched: it needs a host, and no user name, after the two slashes"
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-        return "is not fetched; that needs https:// (http:// only from this machine itself)"
+        return "is not fetched: use https:// (http:// only for this machine itself)"
     if not url.isascii() or not url.isprintable() or " " in url:
-        return "is not a URL; letters that it cannot have are written as %20 is for a space"
+        return "is not a URL: write special characters percent-encoded, as in %20 for a space"
     return ""
 
 
 class _Near(HTTPRedirectHandler):
-    """Follows from https:// to https:// alone: what only this machine can see is nobody else's to name."""
+    """Follows redirections from https:// to https:// only: no server may name a resource of this machine."""
 
     def redirect_request(  # noqa: PLR0917 - urllib calls it like that
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
         if _refused(newurl) or urlsplit(newurl).scheme != req.type:
-            return None  # which makes an error of it
-        fp.close()  # it would be read to its end, however far that is
+            return None  # which raises an HTTPError
+        fp.close()  # otherwise its body is read to the end, however long
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _fetch(url: str) -> tuple[bytes, str]:
-    """Return what lies there, or what is wrong with it."""
-    # No proxy gets to see what this machine says to itself.
+    """Return the text's bytes, and what is wrong, if anything."""
+    # Requests to this machine itself go through no proxy.
     proxies = [ProxyHandler({})] if url.startswith("http:") else []
     problem = ""
     try:
@@ -93,17 +90,17 @@ def _fetch(url: str) -> tuple[bytes, str]:
             return _read(answer)
     except HTTPError as error:
         error.close()
-        problem = f"cannot be had: its server answers {error.code} ({error.reason})"
+        problem = f"cannot be fetched: its server answers {error.code} ({error.reason})"
         if error.code in _REDIRECTION:
-            problem = "cannot be had: its server leads elsewhere, where it is not followed; name that place"
+            problem = "cannot be fetched: its server redirects elsewhere, which is not followed; name the final URL"
     except HTTPException:
-        problem = "cannot be had: its server's answer is cut off, or is no HTTP"
+        problem = "cannot be fetched: the response is truncated, or is not HTTP"
     except ValueError:
-        problem = "is not a URL: no host is called that"
+        problem = "is not a URL: its host name is invalid"
     except OSError as error:
         reason = getattr(error, "reason", error)
         why = getattr(reason, "strerror", None) or type(reason).__name__
-        problem = _slow() if isinstance(reason, TimeoutError) else f"cannot be had: {why}"
+        problem = _slow() if isinstance(reason, TimeoutError) else f"cannot be fetched: {why}"
     return b"", problem
 
 
@@ -111,12 +108,12 @@ def _read(answer: HTTPResponse) -> tuple[bytes, str]:
     data = answer.read(LIMIT + 1)
     if len(data) > LIMIT:
         return b"", f"is larger than {LIMIT} bytes"
-    if answer.length:  # a limited `read` does not mind what is missing
-        return b"", "cannot be had: its server's answer is cut off"
+    if answer.length:  # a `read` with a limit does not report missing bytes
+        return b"", "cannot be fetched: the response is truncated"
     if answer.headers.get_content_type() == "text/html":
-        return b"", "is a web page (text/html); name the place where its text lies by itself"
+        return b"", "is a web page (text/html); name a URL of the plain text"
     return data, "" if data.strip() else "is empty"
 
 
 def _slow() -> str:
-    return f"cannot be had: it has not come within {TIMEOUT:g} seconds"
+    return f"cannot be fetched: no complete response within {TIMEOUT:g} seconds"

@@ -1,32 +1,31 @@
-"""Small private files: keys and credentials documents, read with clear errors, written whole or not at all."""
+"""Read and write small private files: keys, passphrases, credentials documents."""
 
 from __future__ import annotations
 
 import codecs
-import contextlib
 import os
 import re
-import tempfile
 
+from connectors.atomic_files import replace, write_new
 from connectors.cli.common import console
 from connectors.errors import ConfigError, InvalidKey, NotAnObject, ObjectExists, ObjectNotFound
 from connectors.secrets import KEY_SIZE, SecretKey
 
-__all__ = ["read_key", "read_private", "sync_folder", "write_private"]
+__all__ = ["read_key", "read_private", "write_private"]
 
 LIMIT = 1 << 20
-"""Bytes that a key or a credentials document may have: far more than any needs."""
+"""The size limit of a private file in bytes, far above what any needs."""
 
 _HEX = re.compile(r"\s*[0-9A-Fa-f]{48,}\s*")
 
 
 def read_private(path: str, what: str, *, limit: int = LIMIT) -> bytes:
-    """Return what a small file holds, or standard input where `path` is ``-``.
+    """Return the content of a small file, or of standard input if `path` is ``-``.
 
     Args:
         path: the file's name.
         what: what errors call it: "key file".
-        limit: bytes that it may have.
+        limit: the largest size, in bytes.
 
     Raises:
         ConfigError: there is no such file, it is a folder, cannot be read, is empty, or larger than the limit.
@@ -49,25 +48,25 @@ def _read(path: str, what: str, limit: int) -> tuple[bytes, str]:
     except FileNotFoundError:
         return b"", _missing(path, what)
     except IsADirectoryError:
-        return b"", f"{path!r} is a folder where the {what} was expected"
+        return b"", f"the {what} {path!r} is a folder"
     except OSError as error:
-        return b"", f"{_missing(path, what)} that can be read ({error.strerror})"
-    except ValueError:  # a name with a null character
+        return b"", f"the {what} {path!r} cannot be read ({error.strerror})"
+    except ValueError:  # a null character in the name
         return b"", _missing(path, what)
     if len(data) > limit:
-        return b"", f"{shown} is larger than {limit} bytes, so it is something else"
+        return b"", f"{shown} is larger than {limit} bytes; it must be another file"
     return data, "" if data.strip() else f"{shown} is empty"
 
 
 def _missing(path: str, what: str) -> str:
-    """Say that there is no such file; without its name if that is the secret itself, typed where a name belongs."""
+    """Return the message for a missing file, without its name where that is the secret itself, passed by mistake."""
     if _HEX.fullmatch(path):
         return (
-            f"name the file that holds the key, not the key itself: it is in this machine's process list and in your "
-            f"shell's history now, so make a new one (there is no such {what})"
+            f"name the file that holds the key, not the key itself: it is now in this machine's process list and your "
+            f"shell's history, so make a new one (there is no such {what})"
         )
     if path.lstrip().startswith(("{", "[")):
-        return f"name the file that holds the {what}, not its text (or - for standard input)"
+        return f"name the file that holds the {what}, not its content (or - for standard input)"
     return f"there is no {what} {path!r}"
 
 
@@ -80,7 +79,7 @@ def read_key(path: str) -> SecretKey:
     """
     data = read_private(path, "key file")
     try:
-        # `xxd -p` breaks its lines inside a key, and Windows' editors put a mark in front of it.
+        # `xxd -p` breaks lines inside a key, and Windows editors begin the file with a byte-order mark.
         text = "".join(data.decode("utf-8-sig").split())
         return SecretKey(text)
     except UnicodeDecodeError:
@@ -92,26 +91,26 @@ def read_key(path: str) -> SecretKey:
 
 
 def _no_text(data: bytes) -> str:
-    """Return what a key file is that is not text in UTF-8."""
+    """Describe a key file that is not UTF-8 text."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "this is text in UTF-16; have the editor save it as UTF-8"
+        return "this is UTF-16 text; save it as UTF-8"
     if len(data) == KEY_SIZE:
-        return "these are its raw bytes, which `xxd -p -c 64` turns into them"
-    return "this is no text"
+        return "this is a raw key, which `xxd -p -c 64` converts"
+    return "this is not text"
 
 
 def write_private(path: str, data: bytes, *, force: bool = False) -> None:
-    """Write a file that only its owner can read, whole or not at all.
+    """Write a file that only its owner can read, atomically.
 
     Args:
         path: the file.
-        data: what it is to hold.
-        force: replace a file that is there.
+        data: its content.
+        force: replace an existing file.
 
     Raises:
-        ObjectExists: there is one, and it was not to be replaced.
-        NotAnObject: a folder stands there.
-        ObjectNotFound: the folder it should stand in does not exist.
+        ObjectExists: the file exists, and `force` is not set.
+        NotAnObject: the path is a folder.
+        ObjectNotFound: the parent folder does not exist.
     """
     folder, name = os.path.split(os.path.abspath(path))
     if os.path.isdir(path) or not os.path.basename(path):
@@ -122,40 +121,11 @@ def write_private(path: str, data: bytes, *, force: bool = False) -> None:
         raise ObjectNotFound(message)
     if not force and os.path.lexists(path):
         raise _exists(path)
-    descriptor, staged = tempfile.mkstemp(prefix=f".{name[:40]}.", suffix=".part", dir=folder)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if force:
-            os.replace(staged, path)
-        elif not _link(staged, path):
-            raise _exists(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(staged)
-    sync_folder(folder)
-
-
-def _link(staged: str, path: str) -> bool:
-    """Give a staged file its name unless that is taken, also if it was taken a moment ago."""
-    try:
-        os.link(staged, path)
-    except FileExistsError:
-        return False
-    return True
+    if force:
+        replace(path, data)
+    elif not write_new(path, data):
+        raise _exists(path)
 
 
 def _exists(path: str) -> ObjectExists:
-    return ObjectExists(f"{path!r} exists already and stays as it is; --force replaces it")
-
-
-def sync_folder(folder: str) -> None:
-    """Make a rename survive a power cut, where the filesystem lets a folder be synced."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    return ObjectExists(f"{path!r} already exists and was not changed; --force replaces it")

@@ -1,4 +1,4 @@
-"""A progress bar for a terminal. Apart from `console` because it loads Rich, which few calls need."""
+"""A progress bar for a terminal. Apart from `console` because it imports Rich, which few calls need."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["bar"]
 
 
 class _Bar(Callback):
-    """Passes on to a bar of Rich's what an fsspec callback is told."""
+    """An fsspec callback that updates a Rich progress bar."""
 
     def __init__(self, shown: Progress, task: TaskID) -> None:
         super().__init__()
@@ -36,13 +36,13 @@ class _Bar(Callback):
         self._task = task
 
     def call(self, hook_name: str | None = None, **kwargs: object) -> None:  # noqa: ARG002 - fsspec's signature
-        """Draw where it stands; every change of a callback ends here."""
+        """Update the bar. Every change of a callback calls this."""
         self._shown.update(self._task, total=self.size, completed=self.value)
 
 
 @contextmanager
 def bar(description: str, of: Literal["bytes", "objects"] = "bytes") -> Iterator[Callback]:
-    """Yield a callback whose bar stands on standard error while the block runs, and is gone afterwards."""
+    """Yield a callback whose bar is shown on standard error while the block runs."""
     amount = (DownloadColumn(binary_units=True), TransferSpeedColumn()) if of == "bytes" else (MofNCompleteColumn(),)
     columns = (TextColumn("{task.description}"), BarColumn(), *amount, TimeRemainingColumn())
     terminal = Console(file=sys.stderr)

@@ -1,4 +1,4 @@
-"""``connectors encrypt`` and ``connectors decrypt``: seal and open a local file."""
+"""``connectors encrypt`` and ``connectors decrypt``: encrypt and decrypt a local file."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from typing import Annotated
 import typer
 
 from connectors.cli.common import console
+from connectors.cli.common.encryption import Context, KeyFile, SegmentSize, encryption_options
 from connectors.cli.common.exit_codes import UsageMistake
-from connectors.cli.common.io import readable, writable
-from connectors.cli.common.options import Context, KeyFile, SegmentSize, example, sealing
+from connectors.cli.common.files import readable, writable
+from connectors.cli.common.options import example
 from connectors.cli.common.private_files import read_key
+from connectors.streams import decrypt as decrypt_stream
+from connectors.streams import encrypt as encrypt_stream
 
 __all__ = ["register"]
 
-_Paths = Annotated[list[str] | None, typer.Argument(metavar="IN OUT", help="The same two, without their options.")]
-_Source = Annotated[str | None, typer.Option("-in", "--in", metavar="FILE", help="What to read; - for stdin.")]
-_Target = Annotated[str | None, typer.Option("-out", "--out", metavar="FILE", help="What to write; - for stdout.")]
+_Paths = Annotated[list[str] | None, typer.Argument(metavar="IN OUT", help="The two files, instead of -in and -out.")]
+_Source = Annotated[str | None, typer.Option("-in", "--in", metavar="FILE", help="The file to read; - for stdin.")]
+_Target = Annotated[str | None, typer.Option("-out", "--out", metavar="FILE", help="The file to write; - for stdout.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -42,21 +45,20 @@ def encrypt(
     context: Context = None,
     segment_size: SegmentSize = None,
 ) -> None:
-    """Seal a file.
+    """Encrypt a file.
 
-    The sealed file appears when all of it is written, and not otherwise. It may take the place of the plain one.
+    The sealed file appears only when it is complete. It may replace the plain file.
     """
     source, target = _ends(paths, source, target, key_file)
-    name, bound_to, size = sealing(format_, context, segment_size)
+    name, bound_to, size = encryption_options(format_, context, segment_size)
     key = read_key(key_file)
-    from connectors.streams import encrypt as seal  # noqa: PLC0415 - loads the ciphers
 
     with readable(source) as plain, writable(target) as sealed:
         if isinstance(sealed, console.Stdout) and sealed.isatty():
-            message = "sealed bytes are nothing to look at; send them into a file or a pipe"
+            message = "sealed bytes are not written to a terminal; redirect them to a file or a pipe"
             raise UsageMistake(message)
         with console.progress("encrypting") as callback:
-            seal(plain, sealed, key, format=name, context=bound_to, segment_size=size, callback=callback)
+            encrypt_stream(plain, sealed, key, format=name, context=bound_to, segment_size=size, callback=callback)
 
 
 def decrypt(
@@ -71,34 +73,36 @@ def decrypt(
     context: Context = None,
     segment_size: SegmentSize = None,
     pin: Annotated[
-        str | None, typer.Option("--pin", metavar="HEX", help="Open this sealing alone; `connectors fingerprint`.")
+        str | None,
+        typer.Option(
+            "--pin", metavar="HEX", help="Accept only the version with this pin; see `connectors fingerprint`."
+        ),
     ] = None,
 ) -> None:
-    """Open a sealed file.
+    """Decrypt a sealed file.
 
-    The plain file appears when all of the sealed one has verified; if it has not, the exit code is 3. A pipe (-out -)
-    is given each part as it verifies, so look at the exit code before you use what came.
+    The plain file appears only when the whole sealed file is verified; if that fails, the exit code is 3. With -out -
+    each part is written as soon as it is verified: check the exit code before you use the output.
     """
     source, target = _ends(paths, source, target, key_file)
-    name, bound_to, size = sealing(format_, context, segment_size)
+    name, bound_to, size = encryption_options(format_, context, segment_size)
     key = read_key(key_file)
-    from connectors.streams import decrypt as unseal  # noqa: PLC0415 - loads the ciphers
 
     with readable(source) as sealed, writable(target) as plain, console.progress("decrypting") as callback:
-        unseal(sealed, plain, key, format=name, context=bound_to, segment_size=size, pin=pin, callback=callback)
+        decrypt_stream(sealed, plain, key, format=name, context=bound_to, segment_size=size, pin=pin, callback=callback)
 
 
 def _ends(paths: list[str] | None, source: str | None, target: str | None, key_file: str) -> tuple[str, str]:
-    """Return the two files that were named in either way.
+    """Return the two files, named by options or as arguments.
 
     Raises:
-        UsageMistake: one is missing, or named twice, or is the key's.
+        UsageMistake: one is missing or named twice, or the target is the key file.
     """
     names, message = list(paths or ()), None
     if names and (source is not None or target is not None):
-        message = "name the files with -in and -out, or as IN OUT, not in both ways"
+        message = "name the files with -in and -out, or as IN OUT, not both"
     elif len(names) > 2:  # noqa: PLR2004
-        message = f"two files are expected, IN and OUT, not {len(names)}"
+        message = f"expected two files, IN and OUT, not {len(names)}"
     elif names:
         source, target = names[0], names[1] if len(names) > 1 else None
     if message is None:
@@ -109,7 +113,7 @@ def _ends(paths: list[str] | None, source: str | None, target: str | None, key_f
         elif source == key_file == "-":
             message = "the key and the data cannot both come from standard input"
         elif _same_file(target, key_file):
-            message = "-out is the key file, which would be lost; name another file"
+            message = "-out is the key file, which would be overwritten; name another file"
         else:
             return source, target
     raise UsageMistake(message)

@@ -1,4 +1,4 @@
-"""What can be said of a dataset without showing any of its secrets: for people, and as JSON."""
+"""Describe and check a dataset or a credentials document without showing its secrets."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _PROBLEMS = re.compile(r"; (?=credentials\b)")
 
 @dataclass
 class Finding:
-    """What was found out about a dataset or a credentials document.
+    """The result of checking a dataset or a credentials document.
 
     Attributes:
-        name: what it is called: a file's name or a dataset's URL.
-        backend: the backend that serves it, if one could be found.
-        location: where it lies, without any query, if that is known.
-        format: how it is sealed; "plain" where it is not.
+        name: a file's name or a dataset's URL.
+        backend: the backend that serves it, if one was found.
+        location: its URL without the query, if known.
+        format: its encryption format; "plain" if it is not encrypted.
         context: whether it is bound to a context.
-        expires_at: when its credentials end, if they say so.
-        plain_size: bytes it holds, verified, if it was opened.
-        problems: one line for each thing that is wrong.
-        tampered: whether its bytes are not what their owner sealed.
+        expires_at: when its credentials expire, if known.
+        plain_size: its verified size in plain bytes, if it was opened.
+        problems: one line for each problem.
+        tampered: whether its bytes failed verification.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Finding:
 
     @property
     def good(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no problems."""
         return not self.problems
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return it as a JSON object."""
         return {
             **asdict(self),
             "good": self.good,
@@ -65,14 +65,14 @@ class Finding:
 
 
 def moment(when: datetime) -> str:
-    """Return a time as people read it, with how far away it is.
+    """Format a time for people, with its distance from now.
 
     >>> moment(datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC))
-    '2020-01-02 03:04:05 UTC, which is over'
+    '2020-01-02 03:04:05 UTC, which is past'
     """
     left = when - datetime.now(UTC)
     if left <= timedelta(0):
-        distance = "which is over"
+        distance = "which is past"
     elif left < timedelta(minutes=2):
         distance = f"in {left.seconds} s"
     elif left < timedelta(hours=2):
@@ -85,12 +85,12 @@ def moment(when: datetime) -> str:
 
 
 def inspect_document(name: str, data: bytes, location: str | None) -> Finding:
-    """Hold a credentials document against its rules, without any request.
+    """Check a credentials document, without any request.
 
     Args:
-        name: what to call it.
+        name: its name in the result.
         data: the document.
-        location: the URL it is for, if that is known; else its members have to tell the backend.
+        location: the URL it is for, if known; otherwise its members must identify the backend.
     """
     found = Finding(name)
     try:
@@ -102,11 +102,11 @@ def inspect_document(name: str, data: bytes, location: str | None) -> Finding:
 
 
 def inspect_dataset(name: str, dataset: Dataset) -> Finding:
-    """Hold a dataset of an app config against the rules, without any request."""
+    """Check a dataset of an app config, without any request."""
     found = Finding(name)
     try:
         found.location = redact_url(dataset.location)
-        dataset.filesystem()  # takes the location apart, and sends nothing
+        dataset.filesystem()  # parses the location, and sends nothing
         _describe(found, dataset.backend, dataset.credentials)
     except ConnectorError as error:
         error.dataset = None  # the finding is named already
@@ -115,9 +115,9 @@ def inspect_dataset(name: str, dataset: Dataset) -> Finding:
 
 
 def measure(found: Finding, dataset: Dataset) -> None:
-    """Open a dataset, which verifies its end, and note its plain size, or what is wrong with it.
+    """Open a dataset, which verifies its end, and record its plain size or the problem.
 
-    Of a folder every object is opened: its size is theirs together.
+    For a folder, every object is opened and their sizes are added up.
     """
     try:
         fs, path = dataset.filesystem()
@@ -133,7 +133,7 @@ def measure(found: Finding, dataset: Dataset) -> None:
 
 
 def parse_incomplete(data: bytes) -> dict[str, Any]:
-    """Return a credentials document that may lack its `encryption`, where only access to the storage is wanted."""
+    """Parse a credentials document that may lack `encryption`, for access to the storage alone."""
     return {"encryption": None, **parse_document(data)}
 
 
@@ -142,32 +142,34 @@ def _describe(found: Finding, backend: Backend, credentials: Credentials) -> Non
     found.backend = backend.name
     found.format = encryption.format if encryption else "plain"
     found.context = bool(encryption and encryption.context)
-    credentials.codec()  # what a format refuses: a context under gcm, for one
+    credentials.codec()  # raises for what the format does not support, such as a context with gcm
     found.expires_at = credentials.expires_at
     if found.expires_at is not None and found.expires_at <= datetime.now(UTC):
-        found.problems.append(f"the credentials expired: they ended {moment(found.expires_at)}; have them renewed")
+        found.problems.append(f"the credentials expired at {moment(found.expires_at)}; renew them")
 
 
 def _resolve(document: Mapping[str, Any], location: str | None, found: Finding) -> tuple[Backend, Credentials]:
     if location is not None:
         found.location = redact_url(location)
         backend, credentials = resolve(location, document)
-        backend.connect(location, credentials)  # takes the location apart, and sends nothing
+        backend.connect(location, credentials)  # parses the location, and sends nothing
         if credentials.binds_names(location):
-            credentials.codec().bound("")  # which a format may refuse
+            credentials.codec().bound("")  # raises if the format cannot do it
         return backend, credentials
     backend = _likely_backend(document)
     return backend, validate(backend.Credentials, document)
 
 
 def _likely_backend(document: Mapping[str, Any]) -> Backend:
-    """Return the backend that a document without a location is for: by its type, else by the members it has."""
+    """Return the backend of a document without a location: by its type, or by its members."""
     installed = {one.name: one.backend for one in backends() if one.backend is not None}
     name = document.get("type")
     if isinstance(name, str):
         if name not in installed:
             shown = printable_name(name)
-            message = f"credentials.type: no installed backend takes {shown!r}; installed: {', '.join(installed)}"
+            message = (
+                f"credentials.type: no installed backend has the type {shown!r}; installed: {', '.join(installed)}"
+            )
             raise ConfigError(message)
         return installed[name]()
     common = set(Credentials.model_fields) | {"type"}
@@ -179,7 +181,7 @@ def _likely_backend(document: Mapping[str, Any]) -> Backend:
     if most == 0 or len(likely) > 1:
         message = (
             "credentials.type: the document does not say which storage it is for; "
-            f"add it ({', '.join(installed)}), or say which URL it goes with: --location URL"
+            f"add the type ({', '.join(installed)}), or the dataset's location: --location URL"
         )
         raise ConfigError(message)
     return installed[likely[0]]()

@@ -1,4 +1,4 @@
-"""``connectors keygen``: a new key."""
+"""``connectors keygen``: generate a key."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def register(app: typer.Typer) -> None:
 
 def keygen(
     file: Annotated[
-        str | None, typer.Argument(metavar="[FILE]", help="Where to; standard output if not given.")
+        str | None, typer.Argument(metavar="[FILE]", help="The file to write; the default is stdout.")
     ] = None,
     *,
     force: Force = False,
 ) -> None:
-    """Make a key: 64 hex digits, in a file that only you can read.
+    """Generate a key: 64 hex digits, in a file that only you can read.
 
-    A file that is there stays as it is: a key that is lost takes its data along.
+    An existing file is not replaced without --force: data whose key is lost cannot be decrypted.
     """
     digits = SecretKey.generate().reveal().hex().upper()
     if file is None or file == "-":
         if force:
-            message = "--force replaces a file, and none is named"
+            message = "--force needs the name of a file to replace"
             raise UsageMistake(message)
-        console.say(digits, end="\n" if sys.stdout.isatty() else "")
+        console.print_line(digits, end="\n" if sys.stdout.isatty() else "")
         return
     write_private(file, digits.encode("ascii"), force=force)
-    console.note(f"Wrote a new key to {file}. Keep a copy: what it seals cannot be opened without it.")
+    console.note(f"Wrote a new key to {file}. Keep a copy: without the key, its data cannot be decrypted.")

@@ -1,4 +1,4 @@
-"""``connectors presign``: a URL that needs no account, and the credentials document around its query."""
+"""``connectors presign``: sign a URL, and make the credentials document that contains its query."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from connectors.cli.common import console
+from connectors.cli.common.encryption import Context, OptionalKeyFile, context_bytes
 from connectors.cli.common.exit_codes import UsageMistake
-from connectors.cli.common.options import AsJson, Context, Force, OptionalKeyFile, context_bytes, example
+from connectors.cli.common.options import AsJson, Force, example
 from connectors.cli.common.private_files import read_key, read_private, write_private
+from connectors.cli.data.inspection import moment, parse_incomplete
 from connectors.errors import NotSupported
+from connectors.storage.registry import resolve
 
 if TYPE_CHECKING:
     from connectors.secrets import SecretKey
@@ -28,9 +31,9 @@ _Account = Annotated[
     typer.Option("--credentials", metavar="FILE", help="The storage account's credentials document; - for stdin."),
 ]
 _Ambient = Annotated[
-    bool, typer.Option("--ambient", help="Sign with what this machine has: environment, profile, role.")
+    bool, typer.Option("--ambient", help="Sign with this machine's own credentials: environment, profile, role.")
 ]
-_Profile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="With --ambient: which profile.")]
+_Profile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="The profile to use with --ambient.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -47,39 +50,46 @@ def presign(
     *,
     method: Annotated[str, typer.Option("--method", metavar="WORD", help="GET or download, PUT or upload.")] = "GET",
     expires: Annotated[
-        int, typer.Option("--expires", metavar="SECONDS", min=1, help="How long the URL works; a day if not given.")
+        int,
+        typer.Option("--expires", metavar="SECONDS", min=1, help="How long the URL is valid; the default is one day."),
     ] = 86400,
     credentials: _Account = None,
     ambient: _Ambient = False,
     profile: _Profile = None,
     endpoint_url: Annotated[
-        str | None, typer.Option("--endpoint-url", metavar="URL", help="Another endpoint than the vendor's own.")
+        str | None, typer.Option("--endpoint-url", metavar="URL", help="An endpoint other than the vendor's.")
     ] = None,
     region: Annotated[str | None, typer.Option("--region", metavar="NAME", help="The bucket's region.")] = None,
     key_file: OptionalKeyFile = None,
     context: Context = None,
     out: Annotated[
-        str | None, typer.Option("-out", "--out", metavar="FILE", help="Where to write the credentials document.")
+        str | None, typer.Option("-out", "--out", metavar="FILE", help="The file to write the credentials document to.")
     ] = None,
     force: Force = False,
-    url_only: Annotated[bool, typer.Option("--url", help="Print the whole URL and nothing else.")] = False,
+    url_only: Annotated[bool, typer.Option("--url", help="Print only the whole URL.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Sign a URL to download or upload an object.
 
-    With -K, the dataset's credentials document comes out ready to hand in; send it into a file with --out. Whoever has
-    the query can do what it was signed for until it expires: treat it as a password.
+    With -K, the output is a complete credentials document for the dataset; --out writes it to a file. Until it expires,
+    anyone who has the URL's query can use it: treat it as a password.
     """
     verb = _METHODS.get(method.lower(), "")
     _check(
-        (not verb, "--method is GET (or download) or PUT (or upload)"),
-        (credentials is None and not ambient, "say who signs: --credentials FILE, or --ambient for this machine's own"),
+        (not verb, "--method must be GET (or download) or PUT (or upload)"),
+        (
+            credentials is None and not ambient,
+            "name the credentials to sign with: --credentials FILE, or --ambient for this machine's own",
+        ),
         (credentials is not None and ambient, "--credentials and --ambient exclude each other"),
-        (profile is not None and not ambient, "--profile goes with --ambient"),
+        (profile is not None and not ambient, "--profile needs --ambient"),
         (out is not None and key_file is None, "--out writes a credentials document, which needs the key: -K FILE"),
-        (context is not None and key_file is None, "--context goes into a credentials document, which needs -K FILE"),
-        (url_only and (as_json or key_file is not None), "--url prints the URL alone; leave out --json and -K"),
-        (force and out is None, "--force replaces the file of --out, and none is named"),
+        (
+            context is not None and key_file is None,
+            "--context is part of a credentials document, which needs the key: -K FILE",
+        ),
+        (url_only and (as_json or key_file is not None), "--url cannot be combined with --json or -K"),
+        (force and out is None, "--force needs --out FILE, the file to replace"),
         (credentials == key_file == "-", "the credentials and the key cannot both come from standard input"),
     )
     key = None if key_file is None else read_key(key_file)
@@ -87,7 +97,7 @@ def presign(
     given = {"ambient": ambient, "profile": profile, "endpoint_url": endpoint_url, "region": region}
     signed = _sign(location, credentials, {name: value for name, value in given.items() if value}, verb, expires)
     if url_only:
-        console.say(signed.url)
+        console.print_line(signed.url)
         return
     document = None if key is None else signed.document(key, context)
     if document is not None and out is not None:
@@ -106,9 +116,9 @@ class _Signed:
     """A signed URL.
 
     Attributes:
-        url: all of it, which is a secret.
+        url: the whole URL, which is secret.
         verb: the HTTP method it was signed for.
-        expires_at: when it ends.
+        expires_at: when it expires.
     """
 
     url: str
@@ -126,7 +136,7 @@ class _Signed:
         return base64.b64encode(self.url.partition("?")[2].encode("ascii")).decode("ascii")
 
     def document(self, key: SecretKey, context: str | None) -> dict[str, Any]:
-        """Return the dataset's credentials document: in the short form, which every platform takes."""
+        """Return the dataset's credentials document in the short form, which every platform accepts."""
         encryption = {"key": key.reveal().hex().upper()}
         if context:
             encryption["context"] = context
@@ -135,21 +145,19 @@ class _Signed:
 
 def _sign(location: str, file: str | None, given: dict[str, Any], verb: str, expires: int) -> _Signed:
     data = b"{}" if file is None else read_private(file, "credentials document")
-    from connectors.cli.data.inspection import parse_incomplete  # noqa: PLC0415
-    from connectors.storage.registry import resolve  # noqa: PLC0415 - loads pydantic
 
     backend, credentials = resolve(location, {**parse_incomplete(data), **given})
-    # Taken before signing, and in whole seconds: rather a moment early than late.
+    # Taken before signing and rounded down: the stated expiry must not be too late.
     now = datetime.now(UTC).replace(microsecond=0)
     url = backend.presign(location, credentials, verb, expires)
     if not url.partition("?")[2]:
-        message = f"the backend {backend.name} gave a URL without a signature"
+        message = f"the backend {backend.name} returned a URL without a signature"
         raise NotSupported(message)
     return _Signed(url, verb, now + timedelta(seconds=expires))
 
 
 def _show(signed: _Signed, document: dict[str, Any] | None, out: str | None, *, as_json: bool) -> None:
-    """Print what was signed; the document alone goes to standard output, so that ``> credentials.json`` makes one."""
+    """Print the result. Only the document goes to standard output, so that ``> credentials.json`` works."""
     if as_json:
         expires_at = signed.expires_at.isoformat()
         shown: dict[str, Any] = {"location": signed.location, "method": signed.verb, "expires_at": expires_at}
@@ -159,20 +167,19 @@ def _show(signed: _Signed, document: dict[str, Any] | None, out: str | None, *, 
             shown["credentials"] = document
         else:
             shown["query_string"] = signed.query_string
-        console.say_json(shown)
+        console.print_json(shown)
         return
-    from connectors.cli.data.inspection import moment  # noqa: PLC0415 - loaded already
 
     facts = [("location", signed.location), ("method", signed.verb), ("expires", moment(signed.expires_at))]
     if "x-amz-security-token=" in signed.url.lower():
-        facts.append(("note", "signed with temporary credentials: it ends with them, if that is sooner"))
+        facts.append(("note", "signed with temporary credentials: the URL expires with them, if that is sooner"))
     if document is None:
         facts.append(("query", signed.query_string))
     if out is not None:
         facts.append(("written", out))
     lines = "".join(f"{name:<9} {value}\n" for name, value in facts)
     if document is None or out is not None:
-        console.say(lines, end="")
+        console.print_line(lines, end="")
     else:
         console.write_error(lines)
-        console.say_json(document)
+        console.print_json(document)

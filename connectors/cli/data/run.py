@@ -1,4 +1,4 @@
-"""``connectors run`` and ``connectors result``: a command on the inputs, and a look at what came of it."""
+"""``connectors run`` and ``connectors result``: run a command on the inputs, and show its result."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from connectors import runner
+from connectors.app.config import load
 from connectors.cli.common import console
+from connectors.cli.common.encryption import Context, OptionalKeyFile, SegmentSize, encryption_options
 from connectors.cli.common.exit_codes import UsageMistake
-from connectors.cli.common.io import readable
+from connectors.cli.common.files import readable
 from connectors.cli.common.options import (
     AppConfigFolder,
     AsJson,
-    Context,
-    OptionalKeyFile,
-    SegmentSize,
     example,
-    sealing,
 )
 from connectors.cli.common.private_files import read_key
+from connectors.runner import read_result
+from connectors.streams import open_reader
 
 if TYPE_CHECKING:
     from connectors.runner import Result
@@ -32,7 +33,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add both verbs."""
-    # The command's own options are not ours, with or without a -- in front of it.
+    # Options after the command's name belong to the command, with or without a -- before it.
     settings = {"allow_interspersed_args": False}
     app.command("run", context_settings=settings, epilog=example("run -- python3 describe.py"))(run)
     app.command("result", epilog=example("result -K lab.hex result.json.sealed"))(result)
@@ -43,29 +44,27 @@ def run(
     *,
     app_config: AppConfigFolder = None,
     input_port: Annotated[
-        str, typer.Option("--input-port", metavar="PORT", help="The port that the command reads.")
+        str, typer.Option("--input-port", metavar="PORT", help="The port with the command's inputs.")
     ] = "input",
     output_port: Annotated[
-        str, typer.Option("--output-port", metavar="PORT", help="The port that is written.")
+        str, typer.Option("--output-port", metavar="PORT", help="The port that the result is written to.")
     ] = "output",
     output: Annotated[
         list[str] | None,
         typer.Option(
             "--output",
             metavar="NAME=PATH",
-            help="Give dataset NAME a file of the command's; PATH lies in $CONNECTORS_OUTPUTS, unless it is absolute.",
+            help="Write a file of the command to dataset NAME; PATH is absolute, or relative to $CONNECTORS_OUTPUTS.",
         ),
     ] = None,
 ) -> None:
     """Run a command on the inputs, and publish its result.
 
-    The command gets the paths of its inputs, plain, as last arguments. What it prints goes to each dataset of the
-    output port, as JSON, and is shown as it comes. Its exit code is passed on. The plain files lie below $TMPDIR, in
-    a private folder that is removed.
+    The paths of the decrypted inputs are appended to the command's arguments. Its output is shown as it appears, and is
+    written as JSON to each dataset of the output port. The exit code is the command's. The plain files are in a private
+    folder below $TMPDIR, which is removed at the end.
     """
     outputs = _outputs(output or [])
-    from connectors import runner  # noqa: PLC0415 - loads fsspec
-    from connectors.app.config import load  # noqa: PLC0415
 
     try:
         done = runner.run(
@@ -79,12 +78,12 @@ def run(
             progress=console.progress,
         )
     except runner.CommandNotStarted as error:
-        # The one error whose exit code is the shells', so that `connectors run` can stand in front of any command.
+        # This error has the exit code that a shell uses, so that `connectors run` can precede any command.
         console.error(str(error))
         raise typer.Exit(error.exit_code) from None
     if done.unpublished:
         failure = f"the command failed ({_ending(done.returncode)})"
-        console.error(f"{failure}, so these datasets stand as they did: {', '.join(done.unpublished)}", kind="warning")
+        console.error(f"{failure}, so these datasets were not changed: {', '.join(done.unpublished)}", kind="warning")
     if done.published:
         console.note(f"Wrote {', '.join(done.published)}.")
     raise typer.Exit(done.exit_code)
@@ -95,7 +94,7 @@ def _outputs(options: list[str]) -> dict[str, str]:
     for option in options:
         name, separator, path = option.partition("=")
         if not name or not separator or not path:
-            message = f"--output takes NAME=PATH, a dataset of the output port and a file, not {option!r}"
+            message = f"--output expects NAME=PATH, a dataset of the output port and a file, not {option!r}"
             raise UsageMistake(message)
         if name in outputs:
             message = f"--output names {name!r} twice"
@@ -105,7 +104,7 @@ def _outputs(options: list[str]) -> dict[str, str]:
 
 
 def _unbuffered(stream: TextIO | None) -> BinaryFile | None:
-    """Return what is below a text stream's buffers, so that nothing in them is left over if its reader leaves."""
+    """Return the raw file of a text stream, so that no buffer keeps data when the reader has gone."""
     if stream is None:
         return None
     stream.flush()
@@ -116,8 +115,8 @@ def _unbuffered(stream: TextIO | None) -> BinaryFile | None:
 def result(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The result; - for stdin.")],
     *,
-    stdout: Annotated[bool, typer.Option("--stdout", help="Print only what the command printed.")] = False,
-    stderr: Annotated[bool, typer.Option("--stderr", help="Print only what it printed to standard error.")] = False,
+    stdout: Annotated[bool, typer.Option("--stdout", help="Print only the command's standard output.")] = False,
+    stderr: Annotated[bool, typer.Option("--stderr", help="Print only the command's standard error.")] = False,
     as_json: AsJson = False,
     key_file: OptionalKeyFile = None,
     format_: Annotated[
@@ -126,23 +125,23 @@ def result(
     context: Context = None,
     segment_size: SegmentSize = None,
 ) -> None:
-    """Show the result of a command: its exit code, and what it printed.
+    """Show the result of a command: its exit code and its output.
 
-    With -K the file is opened first, if it is still sealed. A terminal is shown control characters as escapes; a file
-    or a pipe gets the bytes as they are.
+    With -K, a sealed file is decrypted first. On a terminal, control characters are shown as escapes; a file or a pipe
+    gets the bytes unchanged.
     """
     if stdout + stderr + as_json > 1:
-        message = "--stdout, --stderr and --json each stand alone"
+        message = "use only one of --stdout, --stderr and --json"
         raise UsageMistake(message)
     if key_file is None and (format_ != "auto" or context is not None or segment_size is not None):
-        message = "--format, --context and --segment-size go with a key: -K FILE"
+        message = "--format, --context and --segment-size need a key: -K FILE"
         raise UsageMistake(message)
     if file == key_file == "-":
         message = "the key and the result cannot both come from standard input"
         raise UsageMistake(message)
     found = _read(file, key_file, format_, context, segment_size)
     if as_json:
-        console.say(found.to_json())
+        console.print_line(found.to_json())
     elif stdout or stderr:
         _show(found.stdout if stdout else found.stderr)
     else:
@@ -150,32 +149,30 @@ def result(
 
 
 def _read(file: str, key_file: str | None, format_: str, context: str | None, segment_size: int | None) -> Result:
-    from connectors.runner import read_result  # noqa: PLC0415 - loads fsspec
-    from connectors.streams import open_reader  # noqa: PLC0415 - loads the ciphers
 
     with readable(file) as source:
         if key_file is None:
             return read_result(source)
-        name, bound_to, size = sealing(format_, context, segment_size)
+        name, bound_to, size = encryption_options(format_, context, segment_size)
         with open_reader(source, read_key(key_file), format=name, context=bound_to, segment_size=size) as plain:
             return read_result(plain)
 
 
 def _report(found: Result) -> None:
-    """Write the exit code, and under a heading each what the command printed."""
-    console.say(_ending(found.returncode))
+    """Write the exit code, and the command's output under two headings."""
+    console.print_line(_ending(found.returncode))
     for label, data in (("stdout", found.stdout), ("stderr", found.stderr)):
         _heading(f"{label}, {len(data)} bytes" if data else f"{label}: nothing")
         _show(data)
         if data and not data.endswith(b"\n"):
-            console.say("")
+            console.print_line("")
 
 
 def _heading(text: str) -> None:
     if not sys.stdout.isatty():
-        console.say(f"--- {text} ---")
+        console.print_line(f"--- {text} ---")
         return
-    from rich.console import Console  # noqa: PLC0415 - only a person at a terminal waits for it
+    from rich.console import Console  # noqa: PLC0415 - imported only for a terminal
     from rich.rule import Rule  # noqa: PLC0415
 
     console.flush()
@@ -183,26 +180,26 @@ def _heading(text: str) -> None:
 
 
 def _show(data: bytes) -> None:
-    """Write bytes as they are; to a terminal, which would obey them, as text that it only shows."""
+    """Write bytes unchanged; to a terminal, with control characters escaped."""
     console.flush()
     out = console.Stdout()
     encoding = sys.stdout.encoding
-    out.write(_harmless(data).encode(encoding, "backslashreplace") if sys.stdout.isatty() else data)
+    out.write(_escaped(data).encode(encoding, "backslashreplace") if sys.stdout.isatty() else data)
     out.flush()
 
 
-def _harmless(data: bytes) -> str:
-    r"""Return bytes as text in which a terminal finds nothing to obey.
+def _escaped(data: bytes) -> str:
+    r"""Return bytes as text with control characters escaped.
 
-    >>> _harmless(b"37.2\t\xc2\xb0C\r\n\x1b[2Jgone\xff\n")
+    >>> _escaped(b"37.2\t\xc2\xb0C\r\n\x1b[2Jgone\xff\n")
     '37.2\t°C\n\\x1b[2Jgone\\xff\n'
     """
     lines = data.decode(errors="backslashreplace").replace("\r\n", "\n").split("\n")
-    return "\n".join(line if line.isprintable() else "".join(map(_shown, line)) for line in lines)
+    return "\n".join(line if line.isprintable() else "".join(map(_escaped_letter, line)) for line in lines)
 
 
-def _shown(letter: str) -> str:
-    # Spaces of other widths do no harm, and languages need them; nor do tabs.
+def _escaped_letter(letter: str) -> str:
+    # Tabs and spaces of other widths are harmless, and some languages need them.
     if letter == "\t" or letter.isprintable() or unicodedata.category(letter) == "Zs":
         return letter
     return ascii(letter)[1:-1]

@@ -1,4 +1,4 @@
-"""``connectors backends`` and ``connectors schema``: what is installed, and the documents it takes."""
+"""``connectors backends`` and ``connectors schema``: the installed backends and the JSON Schema of credentials."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from connectors.cli.common import console
 from connectors.cli.common.options import AsJson, example
 from connectors.errors import BackendNotFound
+from connectors.storage import registry
 
 __all__ = ["register"]
 
@@ -20,11 +21,9 @@ def register(app: typer.Typer) -> None:
 
 
 def backends(*, as_json: AsJson = False) -> None:
-    """List the storages that can be reached."""
-    from connectors.storage.registry import backends as installed  # noqa: PLC0415 - loads pydantic
-
+    """List the installed storage backends."""
     if as_json:
-        console.say_json(
+        console.print_json(
             [
                 {
                     "name": one.name,
@@ -33,35 +32,33 @@ def backends(*, as_json: AsJson = False) -> None:
                     "version": one.version,
                     "problem": one.problem,
                 }
-                for one in installed()
+                for one in registry.backends()
             ]
         )
         return
     rows = [
         (one.name, " ".join(one.schemes) or "-", one.distribution, one.version, one.problem or "-")
-        for one in installed()
+        for one in registry.backends()
     ]
     console.table(("BACKEND", "SCHEMES", "PACKAGE", "VERSION", "PROBLEM"), rows)
 
 
 def schema(
-    backend: Annotated[str | None, typer.Argument(metavar="[BACKEND]", help="One backend's; else all of them.")] = None,
+    backend: Annotated[str | None, typer.Argument(metavar="[BACKEND]", help="A backend; the default is all.")] = None,
 ) -> None:
-    """Print the JSON Schema of credentials."""
-    from connectors.storage.registry import backends as installed  # noqa: PLC0415 - loads pydantic
-    from connectors.storage.registry import schema as whole  # noqa: PLC0415
-
+    """Print the JSON Schema of credentials documents."""
     if backend is None:
-        console.say_json(whole())
+        console.print_json(registry.schema())
         return
-    found = [one for one in installed() if one.name == backend]
+    found = [one for one in registry.backends() if one.name == backend]
     if not found:
-        message = f"no backend {backend!r} is installed; installed: {', '.join(one.name for one in installed())}"
+        names = ", ".join(one.name for one in registry.backends())
+        message = f"no backend {backend!r} is installed; installed: {names}"
         raise BackendNotFound(message)
     if found[0].backend is None:
         message = f"{found[0].distribution} is installed but cannot be used: {found[0].problem}"
         raise BackendNotFound(message)
-    console.say_json(
+    console.print_json(
         {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             **found[0].backend.Credentials.model_json_schema(),

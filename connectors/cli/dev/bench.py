@@ -1,4 +1,4 @@
-"""``connectors bench``: how fast this machine opens and seals, and what a large object would take."""
+"""``connectors bench``: how fast this machine decrypts and encrypts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from connectors.cli.common import console
 from connectors.cli.common.exit_codes import UsageMistake
 from connectors.cli.common.options import AsJson, example
+from connectors.cli.dev import speed
 
 __all__ = ["register"]
 
@@ -24,18 +25,17 @@ def register(app: typer.Typer) -> None:
 
 def bench(
     *,
-    size: Annotated[float, typer.Option("--size", metavar="GIB", help="The object to reckon with.")] = 100,
-    seconds: Annotated[float, typer.Option("--seconds", help="How long each figure is measured.")] = 1,
+    size: Annotated[float, typer.Option("--size", metavar="GIB", help="Size of the object to estimate for.")] = 100,
+    seconds: Annotated[float, typer.Option("--seconds", help="Seconds for each measurement.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how fast this machine opens and seals each format, and reckon what a large object would take.
+    """Measure how fast this machine decrypts and encrypts, and estimate the time for a large object.
 
-    In memory: a disk or a network that is slower than this is what bounds the rest.
+    It runs in memory. A disk or network that is slower than these figures limits the real speed.
     """
     if not size > 0 or not seconds > 0 or max(size, seconds) == float("inf"):
-        message = "--size and --seconds are numbers above zero"
+        message = "--size and --seconds must be numbers above zero"
         raise UsageMistake(message)
-    from connectors.cli.dev import speed  # noqa: PLC0415 - loads the ciphers
 
     machine = speed.machine()
     speeds: list[speed.Speed] = []
@@ -45,12 +45,12 @@ def bench(
             speeds.append(speed.measure(name, seconds))
             callback.relative_update(1)
     if as_json:
-        console.say_json({"machine": machine, "size": int(size * GIB), "formats": [asdict(one) for one in speeds]})
+        console.print_json({"machine": machine, "size": int(size * GIB), "formats": [asdict(one) for one in speeds]})
         return
     processors = machine["processors"]
-    console.say("{processor}, {processors} processors; {system}, Python {python}, {openssl}\n".format(**machine))
+    console.print_line("{processor}, {processors} processors; {system}, Python {python}, {openssl}\n".format(**machine))
     console.table(
-        ["Format", "Opens", "Of the bare cipher", f"{processors} at once", "Seals", f"Opening {size:g} GiB"],
+        ["Format", "Decrypts", "Of the bare cipher", f"{processors} at once", "Encrypts", f"Decrypting {size:g} GiB"],
         [
             [
                 one.format,

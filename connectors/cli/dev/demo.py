@@ -1,7 +1,7 @@
-"""`connectors demo`: the whole story on this machine, from a table of patients to a sealed result and back.
+"""``connectors demo``: all steps on this machine, from a table of patients to a sealed result and back.
 
-An object store starts in this process (moto's S3 server), and then every step is the command a person would type, run
-as they would run it, with real presigned URLs.
+An object store starts in this process (moto's S3 server). Each step then runs the command that a person would type,
+with real presigned URLs.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from connectors.cli.common.options import example
 from connectors.cli.dev.demo_stage import APPLICATION, Stage, object_store
-from connectors.cli.dev.demo_workflow import tell_workflow
+from connectors.cli.dev.demo_workflow import play_workflow
 from connectors.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,27 +37,26 @@ def register(app: typer.Typer) -> None:
 def demo(
     *,
     workflow: Annotated[
-        bool, typer.Option("--workflow", help="Three parties, who all approve before anything runs.")
+        bool, typer.Option("--workflow", help="Three parties approve a workflow before it runs.")
     ] = False,
     keep: Annotated[
-        str | None, typer.Option("--keep", metavar="DIR", help="Leave all its files in this folder, to look at.")
+        str | None, typer.Option("--keep", metavar="DIR", help="Keep the demo's files in this folder.")
     ] = None,
 ) -> None:
-    """Seal patient data, run an application on it and open its sealed result, all on this machine."""
+    """Encrypt patient data, run an application on it and decrypt the result, all on this machine."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         message = 'the demo needs a store and plugins; install them with: pip install "enclave-connectors[demo]"'
         raise ConfigError(message)
-    from rich.console import Console  # noqa: PLC0415 - every verb would wait for it
 
     with ExitStack() as stack:
-        # The plain table and the keys are somebody's on a real system: the folder is private, and goes away.
+        # On a real system, the plain table and the keys are secrets: the folder is private, and is removed.
         folder = _kept(keep) if keep else stack.enter_context(tempfile.TemporaryDirectory(prefix="connectors-demo-"))
         stage = Stage(Console(highlight=False), folder, stack.enter_context(object_store()))
-        stage.say("An object store that nobody has to trust", f"moto's S3 server, at {stage.endpoint}")
-        (tell_workflow if workflow else _tell)(stage)
+        stage.announce("An untrusted object store", f"moto's S3 server, at {stage.endpoint}")
+        (play_workflow if workflow else _play)(stage)
         if keep:
-            stage.say(f"All files are in {keep}", "keys and plain data too: remove it when you have looked")
+            stage.announce(f"All files are in {keep}", "they include keys and plain data: remove the folder after use")
 
 
 def _kept(folder: str) -> str:
@@ -64,48 +64,48 @@ def _kept(folder: str) -> str:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         there: Iterable[str] = os.listdir(folder)
     except OSError as error:
-        message = f"{folder} cannot be the demo's folder: {error.strerror}"
+        message = f"{folder} cannot be used as the demo's folder: {error.strerror}"
     else:
         if not there:
             return os.path.abspath(folder)
-        message = f"{folder} has files in it already; name a folder that is empty, or not there yet"
+        message = f"{folder} is not empty; name an empty folder, or a new one"
     raise ConfigError(message)
 
 
-def _tell(stage: Stage) -> None:
-    """Tell how a sealed table becomes a sealed result."""
+def _play(stage: Stage) -> None:
+    """Go from a sealed table to a sealed result."""
     workspace = stage.workspace()
     workspace.rent_bucket(BUCKET)
     workspace.write("describe.py", APPLICATION)
     rows = workspace.write_conditions("conditions.csv")
-    stage.say("A table of conditions, of patients that do not exist", f"conditions.csv, {rows:,} rows")
+    stage.announce("A table of conditions of invented patients", f"conditions.csv, {rows:,} rows")
     workspace.own_object("conditions", BUCKET, "conditions.csv.sealed")
     workspace.own_object("result", BUCKET, "result.sealed")
 
-    stage.say("The data owner makes a key, and seals the table of conditions")
+    stage.announce("The data owner makes a key and encrypts the table of conditions")
     workspace.run("keygen", "clinic.hex")
     workspace.run("encrypt", "-K", "clinic.hex", "-in", "conditions.csv", "-out", "conditions.csv.sealed")
 
-    stage.say("… uploads the sealed file, and presigns a URL to download it")
+    stage.announce("… uploads the sealed file, and presigns a URL to download it")
     workspace.run("cp", "conditions.csv.sealed", "dataset://bucket/conditions", "--app-config", "owner")
     source = workspace.presign("GET", BUCKET, "conditions.csv.sealed", "clinic.hex", "input.json")
     workspace.run("dataset", "check", "input.json", "--location", source)
 
-    stage.say("The result's owner makes a key too, and presigns a URL to upload to")
+    stage.announce("The result's owner also makes a key, and presigns a URL to upload the result")
     workspace.run("keygen", "lab.hex")
     target = workspace.presign("PUT", BUCKET, "result.sealed", "lab.hex", "output.json")
 
-    stage.say("The platform lays down the app config folder in the enclave")
+    stage.announce("The platform writes the app config folder in the enclave")
     for port, name, location, credentials in (
         ("input", "conditions", source, "input.json"),
         ("output", "result", target, "output.json"),
     ):
         workspace.run("dataset", "new", "app-config", port, name, "--location", location, "--credentials", credentials)
 
-    stage.say("The application runs: it sees a plain file, and the world sees its sealed result")
+    stage.announce("The application runs: it reads a plain file, and only its sealed result leaves the enclave")
     workspace.run("run", "--app-config", "app-config", "--", "python", "describe.py")
 
-    stage.say("The result's owner downloads it, opens it and looks")
+    stage.announce("The result's owner downloads and decrypts the result")
     workspace.run("cp", "dataset://bucket/result", "result.sealed", "--app-config", "owner")
     workspace.run("decrypt", "-K", "lab.hex", "-in", "result.sealed", "-out", "result.json")
     printed = workspace.run("result", "result.json", "--stdout", quiet=True)

@@ -1,4 +1,4 @@
-"""Where the demos play: an object store on this machine, folders for people, commands as they would type them."""
+"""What the demos share: an object store on this machine, a folder for each person, and the commands they type."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
+from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,7 +53,7 @@ for path in sys.argv[1:]:
 @contextmanager
 def object_store() -> Iterator[str]:
     """Run an S3 server in this process, on loopback; yield its URL."""
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - only the demo needs it
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - the extra `demo`
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
@@ -66,10 +67,10 @@ def object_store() -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Stage:
-    """What all that happens in a demo shares.
+    """The setting of a demo.
 
     Attributes:
-        console: what it is told on.
+        console: where the demo is shown.
         folder: where the people's folders are.
         endpoint: the object store's URL.
     """
@@ -78,12 +79,12 @@ class Stage:
     folder: str
     endpoint: str
 
-    def say(self, title: str, detail: str = "") -> None:
-        """Tell what comes next."""
+    def announce(self, title: str, detail: str = "") -> None:
+        """Show the title of the next step."""
         self.console.print(f"\n[bold cyan]{title}[/]" + (f"\n[dim]{detail}[/]" if detail else ""))
 
     def workspace(self, name: str = "") -> Workspace:
-        """Return a person's place, with a folder of that name; without one, the stage is theirs."""
+        """Return a person's workspace: the folder of that name, or without a name the demo's own folder."""
         folder = os.path.join(self.folder, name)
         os.makedirs(folder, exist_ok=True)
         return Workspace(self, name, folder)
@@ -91,14 +92,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class Workspace:
-    """One person's place: a folder, and the commands that they type there."""
+    """One person's folder, and the commands that they type there."""
 
     stage: Stage
     name: str
     folder: str
 
     def run(self, *arguments: str, quiet: bool = False) -> str:
-        """Show a command and what it prints; return that."""
+        """Show a command and its output; return the output."""
         self._prompt(arguments)
         printed = self.quietly(*arguments)
         if printed and not quiet:
@@ -106,7 +107,7 @@ class Workspace:
         return printed
 
     def is_refused(self, *arguments: str) -> None:
-        """Show a command that must fail, and why it does.
+        """Show a command that must fail, and its error.
 
         Raises:
             Exit: it succeeds.
@@ -118,7 +119,7 @@ class Workspace:
             raise typer.Exit(1)
 
     def quietly(self, *arguments: str) -> str:
-        """Run a command, and return what it prints.
+        """Run a command and return its output.
 
         Raises:
             Exit: it fails, which is shown.
@@ -131,7 +132,7 @@ class Workspace:
 
     def _prompt(self, arguments: Iterable[str]) -> None:
         self.stage.console.print(f"{self.name}$", style="green", end=" ")
-        # Digests are for machines, and their first digits enough for people.
+        # For people, the first digits of a digest are enough.
         typed = DIGEST.sub(r"\1…", shlex.join(arguments))
         self.stage.console.print(f"connectors {typed}", soft_wrap=True, markup=False)
 
@@ -159,7 +160,7 @@ class Workspace:
             file.write(text)
 
     def write_conditions(self, name: str) -> int:
-        """Write a table of made-up conditions, the same in every run; return how many."""
+        """Write a table of invented conditions, the same in every run; return the number of rows."""
         rows = _conditions()
         with open(self.path(name), "w", newline="") as file:
             writer = csv.writer(file)
@@ -168,8 +169,8 @@ class Workspace:
         return len(rows)
 
     def rent_bucket(self, bucket: str) -> None:
-        """Make a bucket, and ``owner.json``: the credentials document of whoever owns it."""
-        from botocore.session import Session  # noqa: PLC0415 - only the demo needs it
+        """Make a bucket, and ``owner.json``: its owner's credentials document."""
+        from botocore.session import Session  # noqa: PLC0415 - the extra `demo`
 
         access, secret = bucket, os.urandom(8).hex()
         client = Session().create_client(
@@ -186,12 +187,12 @@ class Workspace:
             "secret_access_key": secret,
             "region": "us-east-1",
             "endpoint_url": self.stage.endpoint,
-            "encryption": None,  # the files are sealed before they are uploaded
+            "encryption": None,  # the files are encrypted before the upload
         }
         self.write("owner.json", json.dumps(account))
 
     def own_object(self, name: str, bucket: str, key: str) -> None:
-        """Give the owner of a bucket a way to an object in it, as ``dataset://bucket/NAME`` of an app config."""
+        """Add an object of a bucket to its owner's app config, as ``dataset://bucket/NAME``."""
         options = ("--location", f"s3://{bucket}/{key}", "--credentials", "owner.json")
         self.quietly("dataset", "new", "owner", "bucket", name, *options)
 
@@ -202,10 +203,8 @@ class Workspace:
         return f"{self.stage.endpoint}/{bucket}/{key}"
 
     def show_answer(self, printed: str, sealed: Iterable[str]) -> None:
-        """Show the application's answer as a table, and what the storage saw of it all."""
-        from rich.table import Table  # noqa: PLC0415 - every verb would wait for it
-
-        answer = Table(title="What the result says", title_justify="left", show_header=False)
+        """Show the application's answer as a table, and what the storage saw."""
+        answer = Table(title="The result", title_justify="left", show_header=False)
         answer.add_column(style="bold")
         answer.add_column(justify="right")
         for line in printed.splitlines():
@@ -214,7 +213,7 @@ class Workspace:
                 answer.add_row(name, value.strip())
         self.stage.console.print()
         self.stage.console.print(answer)
-        seen = Table(title="All that the storage saw", title_justify="left", show_header=False)
+        seen = Table(title="What the storage saw", title_justify="left", show_header=False)
         for path in sealed:
             with open(path, "rb") as file:
                 head = file.read(10).hex(" ")

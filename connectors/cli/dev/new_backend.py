@@ -1,17 +1,16 @@
-"""``connectors new-backend``: the beginnings of a plugin, whose tests pass from the start."""
+"""``connectors new-backend``: create the skeleton of a backend plugin, whose tests pass."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 from importlib.resources import files
 from string import Template
 from typing import Annotated
 
 import typer
 
+from connectors.atomic_files import write_folder
 from connectors.cli.common import console
 from connectors.cli.common.options import example
 from connectors.errors import ConfigError, ObjectExists
@@ -33,34 +32,28 @@ def register(app: typer.Typer) -> None:
 
 
 def new_backend(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, which is also the scheme of its locations.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The backend's name, also the scheme of its URLs.")],
 ) -> None:
-    """Begin a plugin for another storage, in a new folder.
+    """Create a plugin for another storage, in a new folder.
 
-    It works as it is, and its tests run the contract that every backend keeps: replace its parts by your storage's.
+    It works, and its tests run the contract of all backends. Replace its parts with those of your storage.
     """
     if not _NAME.fullmatch(name):
-        message = f"a backend's name has small letters and digits, a letter first, not {name!r}"
+        message = f"a backend's name consists of lower-case letters and digits and starts with a letter, not {name!r}"
         raise ConfigError(message)
     folder = f"enclave-connectors-{name}"
     if os.path.lexists(folder):
-        message = f"{folder} exists already and stays as it is"
+        message = f"{folder} already exists and was not changed"
         raise ObjectExists(message)
-    staged = tempfile.mkdtemp(prefix=f".{folder}.", suffix=".part", dir=".")
-    try:
-        fresh = os.path.join(staged, folder)
-        _fill(fresh, name)
-        os.rename(fresh, folder)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
+    write_folder(folder, _skeleton(name), private=False)
     console.note(f"Wrote {folder}. Try it: cd {folder}; pip install -e . --group test; pytest")
 
 
-def _fill(folder: str, name: str) -> None:
+def _skeleton(name: str) -> dict[str, bytes]:
     skeleton = files("connectors.cli.dev").joinpath("skeleton")
-    for source, target in _FILES.items():
-        text = skeleton.joinpath(f"{source}.template").read_text("utf-8")
-        path = os.path.join(folder, target.format(name=name))
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(Template(text).substitute(name=name, title=name.capitalize()))
+    return {
+        target.format(name=name): Template(skeleton.joinpath(f"{source}.template").read_text("utf-8"))
+        .substitute(name=name, title=name.capitalize())
+        .encode()
+        for source, target in _FILES.items()
+    }

@@ -1,4 +1,4 @@
-"""How fast this machine seals and opens: measured in memory, so that no disk and no network is in the figures."""
+"""Measure how fast this machine encrypts and decrypts, in memory: without a disk or a network."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "Speed", "machine", "measure", "processors"]
 
 OBJECT_SIZE = 1 << 26
-"""Plain bytes of the object that is sealed and opened again and again: more than a processor's cache holds."""
+"""Plain bytes of the measured object, more than a processor's cache holds."""
 BUFFER_SIZE = 1 << 22
-"""Bytes that are written and read at a time."""
+"""Bytes per read and write."""
 START = 2.0
-"""Seconds in which all processes of a measurement are ready to begin at one time."""
+"""Seconds that the processes of a measurement get to start, before they begin together."""
 
 FORMATS: dict[FormatName, int] = {"cobblestone-256": 1 << 14, "tink-gcm-hkdf": 1 << 20, "gcm": 1 << 20}
-"""The formats that are measured, and the bytes that the bare cipher is given at a time to compare them with."""
+"""The measured formats, each with the buffer size in bytes for the bare cipher that it is compared with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What was measured of one format, in plain bytes a second.
+    """The measured speed of one format, in plain bytes per second.
 
     Attributes:
         format: its name.
-        cipher: the bare cipher, one thread decrypting the same small buffer over and over: what could be had at best.
+        cipher: the bare cipher, decrypting one small buffer repeatedly in one thread: the upper limit.
         opened: one reader.
         sealed: one writer.
-        opened_by_all: as many readers at once as there are processors, each in a process of its own, together.
+        opened_by_all: one reader per processor, each in its own process; their sum.
     """
 
     format: FormatName
@@ -55,7 +55,7 @@ class Speed:
 
 
 class _Memory:
-    """A sealed object in memory, as a source to read it from; and as a sink, which keeps the first that is written."""
+    """A sealed object in memory: a sink that keeps the first object written, and a source to read it from."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -108,10 +108,7 @@ def _processor() -> str:
 
 
 def measure(name: FormatName, seconds: float) -> Speed:
-    """Measure one format, for about `seconds` at each of the four figures.
-
-    Under a debugger's eyes as elsewhere, the key is one that was made for this, and seals zeros.
-    """
+    """Measure one format, with about `seconds` for each of the four figures."""
     opened, sealed = _open_and_seal(name, seconds)
     return Speed(name, _cipher(FORMATS[name], seconds), opened, sealed, _together(name, seconds))
 
@@ -147,7 +144,7 @@ def _cipher(chunk: int, seconds: float) -> float:
 
 
 def _rate(work: Callable[[], None], size: int, seconds: float) -> float:
-    """Return how many bytes a second `work` does, which does `size` of them."""
+    """Return the bytes per second of `work`, one call of which processes `size` bytes."""
     work()
     done, start = 0, time.perf_counter()
     while not done or time.perf_counter() - start < seconds:
@@ -158,7 +155,7 @@ def _rate(work: Callable[[], None], size: int, seconds: float) -> float:
 
 def _together(name: FormatName, seconds: float) -> float:
     count = processors()
-    # Not forked: a child of a process with threads can inherit a lock that nobody will release.
+    # Not forked: a child of a process with threads can inherit a held lock.
     with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as pool:
         start = time.time() + START
         rates = [pool.submit(_open_at, start, name, seconds) for _ in range(count)]

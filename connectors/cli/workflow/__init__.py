@@ -1,1 +1,1 @@
-"""``connectors identity`` and ``connectors workflow``: they need the extra ``workflow``."""
+"""Verbs for identities and workflows. They need the extra ``workflow``."""

@@ -1,21 +1,29 @@
-"""What the verbs of identities and workflows have in common: options, the store, who acts, and what is asked of them.
-
-The extra ``enclave-connectors[workflow]`` is loaded by the verbs alone, so that all others do without it.
-"""
+"""What the verbs of identities and workflows share: options, the store, identities, passphrases, signing."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from getpass import getpass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from connectors.cli.common import console
 from connectors.cli.common.exit_codes import UsageMistake, printable
 from connectors.cli.common.private_files import read_private, write_private
-from connectors.errors import ConfigError, NotApproved
+from connectors.cli.workflow.render import request_lines
+from connectors.errors import ConfigError
+from connectors.workflow.documents.canonical import MAX_SIZE
+from connectors.workflow.documents.kinds import AppConfigDocument, Application, DatasetDocument, Party, Workflow
+from connectors.workflow.documents.requests import Request
+from connectors.workflow.store.folder import FolderStore
+from connectors.workflow.store.lookup import name_of
+from connectors.workflow.store.records import is_draft_name
+from connectors.workflow.trust.identities import Identities
+from connectors.workflow.trust.refusals import untrusted
+from connectors.workflow.trust.signing import sign
+from connectors.workflow.trust.verification import status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -23,9 +31,8 @@ if TYPE_CHECKING:
     from connectors.workflow.documents.drafts import Draft
     from connectors.workflow.documents.kinds import Statement
     from connectors.workflow.documents.model import Document
-    from connectors.workflow.documents.requests import Request
-    from connectors.workflow.store.folder import Store
-    from connectors.workflow.trust.identities import Identities, Identity
+    from connectors.workflow.store.contract import DocumentStore
+    from connectors.workflow.trust.identities import Identity
     from connectors.workflow.trust.signing import Envelope
     from connectors.workflow.trust.verification import Bundle, Status
 
@@ -37,67 +44,59 @@ __all__ = [
     "PassphraseFile",
     "StoreFolder",
     "Yes",
-    "columns",
     "confirm",
-    "find_anything",
-    "give_out",
+    "find_document",
     "has_store",
     "identities",
     "new_passphrase",
     "open_draft",
     "open_store",
     "pairs",
-    "read_passed",
-    "say_lines",
-    "signed",
+    "print_lines",
+    "read_document",
+    "show_and_sign",
     "status_of",
+    "write_document",
 ]
 
 STORE_VARIABLE = "CONNECTORS_STORE"
-_NEEDED = ("rfc8785", "securesystemslib")
 
 StoreFolder = Annotated[
-    str | None, typer.Option("--store", metavar="DIR", help="The folder of documents; else $CONNECTORS_STORE.")
+    str | None,
+    typer.Option("--store", metavar="DIR", help="The folder of documents; the default is $CONNECTORS_STORE."),
 ]
-Acting = Annotated[str | None, typer.Option("--as", metavar="NAME", help="Your identity, where you have several.")]
+Acting = Annotated[str | None, typer.Option("--as", metavar="NAME", help="Your identity, if you have several.")]
 PassphraseFile = Annotated[
     str | None,
-    typer.Option("--passphrase-file", metavar="FILE", help="The passphrase, or - for stdin; else you are asked."),
+    typer.Option(
+        "--passphrase-file",
+        metavar="FILE",
+        help="A file with the passphrase, or - for stdin; without it you are asked.",
+    ),
 ]
 Asked = Annotated[
-    str, typer.Argument(metavar="REQUEST", help="The request: its workflow's name, or first digits of its digest.")
+    str, typer.Argument(metavar="REQUEST", help="The request: its workflow's name, or the first digits of its digest.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, for scripts.")]
-Out = Annotated[str | None, typer.Option("--out", metavar="FILE", help="Where to; standard output if not given.")]
-Labels = Annotated[
-    list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="A label; may be given several times.")
-]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation, for scripts.")]
+Out = Annotated[str | None, typer.Option("--out", metavar="FILE", help="The file to write; the default is stdout.")]
+Labels = Annotated[list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="A label; repeatable.")]
 
 
-def _require_extra() -> None:
-    if any(importlib.util.find_spec(name) is None for name in _NEEDED):
-        message = "workflows need more packages; install them with: pip install 'enclave-connectors[workflow]'"
-        raise ConfigError(message)
-
-
-def open_store(folder: str | None) -> Store:
-    """Return the store that is meant.
+def open_store(folder: str | None) -> DocumentStore:
+    """Open the store in `folder`, or in $CONNECTORS_STORE.
 
     Raises:
-        ConfigError: none is named, or the extra is not installed.
+        ConfigError: neither is given.
     """
-    _require_extra()
-    from connectors.workflow.store.folder import Store  # noqa: PLC0415 - the extra
-
     chosen = _chosen(folder)
     if not chosen:
-        message = f"name the folder of documents: --store DIR, or ${STORE_VARIABLE}; it is made if it is not there"
+        message = f"name the folder of documents: --store DIR, or ${STORE_VARIABLE}; it is created if it does not exist"
         raise ConfigError(message)
-    return Store(os.path.expanduser(chosen))
+    return FolderStore(os.path.expanduser(chosen))
 
 
 def has_store(folder: str | None) -> bool:
-    """Tell whether a store is named."""
+    """Tell whether a store is given, as an option or in the environment."""
     return bool(_chosen(folder))
 
 
@@ -106,26 +105,16 @@ def _chosen(folder: str | None) -> str | None:
 
 
 def identities() -> Identities:
-    """Return the identities on this machine.
-
-    Raises:
-        ConfigError: the extra is not installed.
-    """
-    _require_extra()
-    from connectors.workflow.trust.identities import Identities  # noqa: PLC0415 - the extra
-
+    """Return the identities on this machine."""
     return Identities()
 
 
-def open_draft(store: Store, name: str) -> Draft:
+def open_draft(store: DocumentStore, name: str) -> Draft:
     """Return a draft.
 
     Raises:
-        ConfigError: there is none of that name; of one that was submitted, the message says how to go on.
+        ConfigError: there is none of that name; for a submitted one, the message says how to continue.
     """
-    from connectors.workflow.documents.requests import Request  # noqa: PLC0415 - the extra
-    from connectors.workflow.store.folder import name_of  # noqa: PLC0415 - the extra
-
     found = store.find_draft(name)
     if found is not None:
         return found
@@ -134,22 +123,18 @@ def open_draft(store: Store, name: str) -> Draft:
         return store.draft(name)
     listed = ", ".join(one.digest[:12] for one in asked)
     message = (
-        f"{name!r} was submitted as {listed}, and what was asked about cannot be changed; begin the next version: "
+        f"{name!r} was submitted as {listed} and can no longer be changed; start the next version: "
         f"connectors workflow clone {asked[-1].digest[:12]}"
     )
     raise ConfigError(message)
 
 
-def find_anything(store: Store, text: str, *, draft: bool) -> tuple[str, Draft] | Document:
-    """Return the draft, the request or another document that is meant.
+def find_document(store: DocumentStore, text: str, *, draft: bool) -> tuple[str, Draft] | Document:
+    """Return the draft, the request or another document of a name or digest.
 
     Raises:
         ConfigError: there is none, or there are several.
     """
-    from connectors.workflow.documents.kinds import AppConfigDocument, Application, DatasetDocument, Party, Workflow  # noqa: PLC0415
-    from connectors.workflow.documents.requests import Request  # noqa: PLC0415
-    from connectors.workflow.store.folder import is_draft_name  # noqa: PLC0415
-
     there = store.find_draft(text) if is_draft_name(text) else None
     if draft:
         return text, there or open_draft(store, text)
@@ -159,7 +144,9 @@ def find_anything(store: Store, text: str, *, draft: bool) -> tuple[str, Draft] 
         if _is(one, text)
     )
     if there is not None and named:
-        message = f"there is a draft {text!r} and another document: --draft for the one, first digits for the other"
+        message = (
+            f"{text!r} is a draft and another document: use --draft for the draft, or digits of the other's digest"
+        )
         raise ConfigError(message)
     if there is not None:
         return text, there
@@ -169,13 +156,12 @@ def find_anything(store: Store, text: str, *, draft: bool) -> tuple[str, Draft] 
 
 
 def _is(document: Document, text: str) -> bool:
-    from connectors.workflow.store.folder import name_of  # noqa: PLC0415
 
     return name_of(document) == text
 
 
-def _secrets_of(file: str | None) -> Callable[[str], str]:
-    """Return what gives a passphrase or a PIN when it is needed: from a file, or from whoever sits at the terminal."""
+def _passphrase_source(file: str | None) -> Callable[[str], str]:
+    """Return a function that reads a passphrase or a PIN, from a file or from the terminal."""
 
     def secret(what: str) -> str:
         return _from_file(file) if file is not None else _ask(what)
@@ -184,19 +170,19 @@ def _secrets_of(file: str | None) -> Callable[[str], str]:
 
 
 def new_passphrase(file: str | None, name: str) -> str:
-    """Return a passphrase for a new key, which is asked for twice.
+    """Return a passphrase for a new key: from a file, or typed twice.
 
     Raises:
-        ConfigError: there is nobody to ask, it is empty, or the two are not the same.
+        ConfigError: there is no terminal, the passphrase is empty, or the two differ.
     """
     if file is not None:
         return _from_file(file)
     first = _ask(f"new passphrase of {name}")
     if not first:
-        message = "an empty passphrase protects nothing; --unencrypted says so, for tests"
+        message = "an empty passphrase protects nothing; for tests, use --unencrypted"
         raise ConfigError(message)
-    if _ask("the same again") != first:
-        message = "the two passphrases are not the same; nothing was made"
+    if _ask("the passphrase again") != first:
+        message = "the two passphrases differ; no identity was made"
         raise ConfigError(message)
     return first
 
@@ -212,32 +198,31 @@ def _from_file(file: str) -> str:
 
 def _ask(what: str) -> str:
     if not sys.stdin.isatty():
-        message = f"there is no terminal to ask for the {what} on; --passphrase-file FILE gives it"
+        message = f"the {what} cannot be asked for without a terminal; use --passphrase-file FILE"
         raise ConfigError(message)
-    from getpass import getpass  # noqa: PLC0415 - who gives a file needs none
 
     return getpass(f"{what[:1].upper()}{what[1:]}: ", stream=sys.stderr)
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask whether to go on; anything but a yes stops.
+    """Ask for confirmation; any answer but yes stops.
 
     Raises:
-        UsageMistake: there is nobody to ask.
-        ConfigError: the answer is no.
+        UsageMistake: there is no terminal.
+        ConfigError: the answer is not yes.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        message = "there is no terminal to ask on; --yes goes on without asking"
+        message = "confirmation needs a terminal; --yes skips it"
         raise UsageMistake(message)
     console.flush()
     if not typer.confirm(question, default=False, err=True):
-        message = "the answer was no; nothing was done"
+        message = "not confirmed; nothing was changed"
         raise ConfigError(message)
 
 
-def signed(
+def show_and_sign(
     statement: Statement,
     request: Request,
     identity: Identity,
@@ -247,98 +232,76 @@ def signed(
     yes: bool,
     as_json: bool,
 ) -> Envelope:
-    """Show what a signature will be over, ask, and sign.
+    """Show what will be signed, ask for confirmation, and sign.
 
     Args:
-        statement: what is said to the request.
-        request: what it is said to.
+        statement: the statement to sign.
+        request: the request that it is about.
         identity: whose key signs.
-        doing: what they do by it: "approves".
-        passphrase_file: where the passphrase is; None asks for it.
-        yes: do not ask whether to sign.
-        as_json: do not show it.
+        doing: the statement as a verb, for people: "approves".
+        passphrase_file: a file with the passphrase; None asks for it.
+        yes: do not ask for confirmation.
+        as_json: do not show the request.
     """
-    from connectors.cli.workflow.render import request_lines  # noqa: PLC0415 - the extra
-    from connectors.workflow.trust.signing import sign  # noqa: PLC0415 - the extra
-
     name = identity.party.name
     if not as_json:
-        say_lines([f"{name} {doing}:", *request_lines(request)])
+        print_lines([f"{name} {doing}:", *request_lines(request)])
     confirm(f"Sign this as {name}?", yes=yes)
-    return sign(statement, identity.signer(_secrets_of(passphrase_file)))
+    return sign(statement, identity.signer(_passphrase_source(passphrase_file)))
 
 
 def status_of(bundle: Bundle, known: Identities) -> Status:
-    """Return how a request stands, for somebody who trusts all of its parties.
+    """Return the status of a request, all of whose parties must be trusted.
 
     Raises:
-        NotApproved: they do not; the message says what to do.
+        UntrustedParty: a party is not trusted; the message says what to do.
     """
-    from connectors.workflow.trust.verification import status  # noqa: PLC0415 - the extra
-
     request, trusted = bundle.request, known.trusted()
-    strangers = sorted({request.requester, *request.approvers} - trusted.keys())
+    strangers = {request.requester, *request.approvers} - trusted.keys()
     if strangers:
-        names = ", ".join(f"{request.party(digest).name!r} ({digest[:12]})" for digest in strangers)
-        message = (
-            f"not among the parties that you trust: {names}; compare the digests with them, then: "
-            "connectors identity trust DIGEST"
-        )
-        raise NotApproved(message)
+        raise untrusted(request, strangers, "compare the digests with them, then: connectors identity trust DIGEST")
     return status(bundle, trusted)
 
 
 def pairs(given: Sequence[str] | None, option: str) -> dict[str, str]:
-    """Return what was given as NAME=VALUE.
+    """Parse options of the form NAME=VALUE.
 
     Raises:
-        UsageMistake: it was not, or one name was given twice.
+        UsageMistake: one has another form, or a name occurs twice.
     """
     found: dict[str, str] = {}
     for one in given or ():
         name, separator, value = one.partition("=")
         if not separator or not name or name in found:
-            message = f"{option} takes NAME=VALUE, each name once"
+            message = f"{option} expects NAME=VALUE, each name once"
             raise UsageMistake(message)
         found[name] = value
     return found
 
 
-def read_passed(path: str) -> bytes:
-    """Return what a file from somebody else holds.
+def read_document(path: str) -> bytes:
+    """Return the content of a file from another party.
 
     Raises:
-        ConfigError: it cannot be read, or the extra is not installed.
+        ConfigError: it cannot be read.
     """
-    _require_extra()
-    from connectors.workflow.documents.canonical import MAX_SIZE  # noqa: PLC0415 - the extra
-
-    # Editors and shells end a file with a new line, which no canonical form has.
+    # Editors and shells end a file with a newline, which the canonical form does not have.
     return read_private(path, "file", limit=MAX_SIZE).rstrip(b"\r\n")
 
 
-def give_out(data: bytes, out: str | None, *, force: bool) -> None:
-    """Write what is passed on, to a file or to standard output."""
+def write_document(data: bytes, out: str | None, *, force: bool) -> None:
+    """Write a document to a file or to standard output."""
     if out is None or out == "-":
         if force:
-            message = "--force replaces a file, and none is named"
+            message = "--force needs --out FILE, the file to replace"
             raise UsageMistake(message)
-        # A file that a shell makes of it is to have the canonical bytes, and nothing behind them.
-        console.say(data.decode(), end="\n" if sys.stdout.isatty() else "")
+        # Redirected to a file, the output must be the canonical bytes, without a newline.
+        console.print_line(data.decode(), end="\n" if sys.stdout.isatty() else "")
     else:
         write_private(out, data, force=force)
 
 
-def say_lines(lines: Iterable[str]) -> None:
-    """Write lines that hold what others have written."""
+def print_lines(lines: Iterable[str]) -> None:
+    """Write lines that contain text from other parties, with control characters escaped."""
     for line in lines:
-        console.say(printable(line))
-
-
-def columns(rows: Sequence[Sequence[Any]], indent: str = "  ") -> list[str]:
-    """Return aligned lines."""
-    widths = [max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
-    return [
-        indent + "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+        console.print_line(printable(line))

@@ -1,4 +1,4 @@
-"""``connectors workflow approve``, ``decline`` and ``revoke``: what a party signs, once it has been shown."""
+"""``connectors workflow approve``, ``decline`` and ``revoke``: show a request and sign a statement about it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,26 @@ from connectors.cli.workflow.context import (
     Yes,
     identities,
     open_store,
-    signed,
+    show_and_sign,
     status_of,
 )
-from connectors.errors import ConfigError, NotApproved
+from connectors.cli.workflow.render import status_json
+from connectors.errors import ConfigError
+from connectors.workflow.documents.kinds import Decision, Revocation
+from connectors.workflow.documents.model import moment_text
+from connectors.workflow.documents.requests import Request
+from connectors.workflow.trust.refusals import describe, not_approved
+from connectors.workflow.trust.verification import status
 
 if TYPE_CHECKING:
-    from connectors.workflow.documents.kinds import Decision, Statement
-    from connectors.workflow.documents.requests import Request
-    from connectors.workflow.store.folder import Store
+    from connectors.workflow.documents.kinds import Statement
+    from connectors.workflow.store.contract import DocumentStore
     from connectors.workflow.trust.identities import Identity
     from connectors.workflow.trust.verification import Status
 
 __all__ = ["register"]
 
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; the others read it.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reason, which the other parties can read.")]
 
 
 def register(group: typer.Typer) -> None:
@@ -46,19 +51,19 @@ def approve(
     what: Asked,
     *,
     yes: Yes = False,
-    store: StoreFolder = None,
+    folder: StoreFolder = None,
     acting: Acting = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Approve a request: sign its bytes, which are shown first."""
-    matter = _matter(what, store, acting)
-    found = matter.expect("pending", "nothing was signed")
-    if matter.identity.party.digest in found.approved:
-        message = f"{matter.identity.party.name!r} has approved it already; nothing was signed"
+    """Approve a request: it is shown, and you sign it."""
+    action = _action(what, folder, acting)
+    found = action.expect("pending", "nothing was signed")
+    if action.identity.party.digest in found.approved:
+        message = f"{action.identity.party.name!r} has already approved it; nothing was signed"
         raise ConfigError(message)
-    decision = matter.decision("approve", None)
-    matter.sign(decision, "approves", passphrase_file, yes=yes, as_json=as_json)
+    decision = action.decision("approve", None)
+    action.sign(decision, "approves", passphrase_file, yes=yes, as_json=as_json)
 
 
 def decline(
@@ -66,16 +71,16 @@ def decline(
     *,
     reason: Reason,
     yes: Yes = False,
-    store: StoreFolder = None,
+    folder: StoreFolder = None,
     acting: Acting = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Decline a request, which ends it; for that, you need not trust whoever else is in it."""
-    matter = _matter(what, store, acting)
-    matter.expect("pending", "nothing was signed", with_strangers=True)
-    decision = matter.decision("decline", reason)
-    matter.sign(decision, f"declines ({reason})", passphrase_file, yes=yes, as_json=as_json)
+    """Decline a request, which ends it. You need not trust its other parties for that."""
+    action = _action(what, folder, acting)
+    action.expect("pending", "nothing was signed", with_strangers=True)
+    decision = action.decision("decline", reason)
+    action.sign(decision, f"declines ({reason})", passphrase_file, yes=yes, as_json=as_json)
 
 
 def revoke(
@@ -83,85 +88,80 @@ def revoke(
     *,
     reason: Reason,
     yes: Yes = False,
-    store: StoreFolder = None,
+    folder: StoreFolder = None,
     acting: Acting = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take back what was approved: from now on, nobody who knows of it relies on the request."""
-    matter = _matter(what, store, acting)
-    matter.expect("approved", "only what is approved can be revoked, and nothing was signed")
-    from connectors.workflow.documents.kinds import Revocation  # noqa: PLC0415 - the extra
-    from connectors.workflow.documents.model import moment_text  # noqa: PLC0415 - the extra
+    """Revoke an approved request: nobody who receives the revocation accepts the request any more."""
+    action = _action(what, folder, acting)
+    action.expect("approved", "only an approved request can be revoked; nothing was signed")
 
     when = moment_text(datetime.now(UTC))
-    party = matter.identity.party.digest
-    revocation = Revocation.make(request=matter.request.digest, party=party, reason=reason, when=when)
-    matter.sign(revocation, f"revokes ({reason})", passphrase_file, yes=yes, as_json=as_json)
+    party = action.identity.party.digest
+    revocation = Revocation.make(request=action.request.digest, party=party, reason=reason, when=when)
+    action.sign(revocation, f"revokes ({reason})", passphrase_file, yes=yes, as_json=as_json)
 
 
-def _matter(what: str, folder: str | None, acting: str | None) -> _Matter:
-    """Return a request that somebody can say something to, and as whom.
+def _action(what: str, folder: str | None, acting: str | None) -> _Action:
+    """Return the request, with the identity that decides about it.
 
     Raises:
-        ConfigError: nothing in it is theirs.
+        ConfigError: the identity owns nothing in it.
     """
-    kept, known = open_store(folder), identities()
-    from connectors.workflow.documents.requests import Request  # noqa: PLC0415 - the extra
+    store, known = open_store(folder), identities()
 
-    request = kept.find(what, Request)
+    request = store.find(what, Request)
     identity = known.choose(acting)
     if identity.party.digest not in request.approvers:
         asked = ", ".join(repr(request.party(digest).name) for digest in request.approvers)
-        message = f"{identity.party.name!r} is not asked: nothing in the workflow is theirs; asked are {asked}"
+        message = f"{identity.party.name!r} owns nothing in the workflow, so need not decide; the approvers are {asked}"
         raise ConfigError(message)
-    return _Matter(kept, identity, request)
+    return _Action(store, identity, request)
 
 
 @dataclass(frozen=True)
-class _Matter:
-    """A request, and who is about to say something to it."""
+class _Action:
+    """A request, and the identity that decides about it."""
 
-    store: Store
+    store: DocumentStore
     identity: Identity
     request: Request
 
     def expect(self, state: str, otherwise: str, *, with_strangers: bool = False) -> Status:
-        """Return how the request stands.
+        """Return the request's status.
 
         Raises:
-            NotApproved: otherwise than expected; or one of its parties is not trusted, and it matters.
+            ConfigError: it is approved, which was not expected.
+            NotApproved: it is not as expected, or a party that matters is not trusted.
         """
-        from connectors.workflow.trust.verification import describe, status  # noqa: PLC0415 - the extra
-
         bundle = self.store.bundle(self.request)
         if with_strangers:
             found = status(bundle, {self.request.requester, *self.request.approvers})
         else:
             found = status_of(bundle, identities())
-        if found.state != state:
+        if found.state == state:
+            return found
+        if found.state == "approved":
             message = f"{describe(self.request, found)}; {otherwise}"
-            raise NotApproved(message)
-        return found
+            raise ConfigError(message)
+        raise not_approved(self.request, found, otherwise)
 
     def decision(self, verdict: str, reason: str | None) -> Decision:
-        from connectors.workflow.documents.kinds import Decision  # noqa: PLC0415 - the extra
-        from connectors.workflow.documents.model import moment_text  # noqa: PLC0415 - the extra
 
         when = moment_text(datetime.now(UTC))
         party = self.identity.party.digest
         return Decision.make(request=self.request.digest, party=party, verdict=verdict, reason=reason, when=when)
 
     def sign(self, statement: Statement, doing: str, passphrase_file: str | None, *, yes: bool, as_json: bool) -> None:
-        """Show what a signature will be over, ask, sign, and keep what was signed."""
-        from connectors.cli.workflow.render import status_json  # noqa: PLC0415 - the extra
-        from connectors.workflow.trust.verification import status  # noqa: PLC0415 - the extra
-
-        envelope = signed(statement, self.request, self.identity, doing, passphrase_file, yes=yes, as_json=as_json)
+        """Show the request, ask for confirmation, sign, and store the signed statement."""
+        envelope = show_and_sign(
+            statement, self.request, self.identity, doing, passphrase_file, yes=yes, as_json=as_json
+        )
         self.store.say(self.request, envelope)
         if as_json:
             bundle = self.store.bundle(self.request)
             found = status(bundle, {self.request.requester, *self.request.approvers})
-            console.say_json(status_json(bundle, found))
+            console.print_json(status_json(bundle, found))
         else:
-            console.note("Signed. Export the request to give your answer to the others.")
+            console.note("Signed. Export the request to send your decision to the other parties.")

@@ -1,4 +1,4 @@
-"""``connectors workflow dataset``, ``application`` and ``app-config``: what a party brings to a workflow."""
+"""``connectors workflow dataset``, ``application`` and ``app-config``: define the objects of a workflow."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ import typer
 
 from connectors.cli.common import console
 from connectors.cli.common.exit_codes import CHECK_FAILED, UsageMistake
+from connectors.cli.common.fetch import fetch_text
 from connectors.cli.common.options import AsJson, example
 from connectors.cli.common.private_files import read_private
+from connectors.cli.data.inspection import inspect_document
 from connectors.cli.workflow.context import Acting, Labels, StoreFolder, identities, open_store, pairs
+from connectors.credentials.model import parse_document
 from connectors.errors import ConfigError
+from connectors.workflow.documents.kinds import AppConfigDocument, Application, DatasetDocument
 
 if TYPE_CHECKING:
-    from connectors.workflow.documents.kinds import Application, DatasetDocument
     from connectors.workflow.documents.model import Document
-    from connectors.workflow.store.folder import Store
+    from connectors.workflow.store.contract import DocumentStore
     from connectors.workflow.trust.identities import Identity
 
 __all__ = ["register"]
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="What people call it.")]
-Description = Annotated[str | None, typer.Option("--description", metavar="TEXT", help="What it is, in a line.")]
-Group = Annotated[str | None, typer.Option("--group", metavar="TEXT", help="A group that it belongs to.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name, for people.")]
+Description = Annotated[str | None, typer.Option("--description", metavar="TEXT", help="A description in one line.")]
+Group = Annotated[str | None, typer.Option("--group", metavar="TEXT", help="The group that it belongs to.")]
 
 
 def register(group: typer.Typer) -> None:
@@ -45,7 +48,7 @@ def register(group: typer.Typer) -> None:
 def dataset(
     name: Name,
     *,
-    location: Annotated[str, typer.Option("--location", metavar="URL", help="Where the sealed object lies.")],
+    location: Annotated[str, typer.Option("--location", metavar="URL", help="The sealed object's URL.")],
     direction: Annotated[str, typer.Option("--direction", metavar="WAY", help="input, output or both.")],
     credentials: Annotated[
         str, typer.Option("--credentials", metavar="FILE", help="Its credentials document, or - for stdin.")
@@ -54,25 +57,24 @@ def dataset(
     long_description: Annotated[
         str | None,
         typer.Option(
-            "--long-description", metavar="FILE", help="More about it, in Markdown; or https://…, which is read now."
+            "--long-description",
+            metavar="FILE",
+            help="A longer description in Markdown: a file, or an https:// URL that is fetched now.",
         ),
     ] = None,
     label: Labels = None,
     group: Group = None,
-    store: StoreFolder = None,
+    folder: StoreFolder = None,
     acting: Acting = None,
     as_json: AsJson = False,
 ) -> None:
     """Define a dataset of yours.
 
-    Its credentials are checked and stay with you, beside your identity. The document holds a commitment to them alone:
-    who approves the dataset's use approves that version of them, without seeing it.
+    Its credentials are checked, and stay on this machine with your identity. The document contains only a commitment to
+    them: an approval covers exactly these credentials, without revealing them.
     """
-    kept, owner = open_store(store), identities().choose(acting)
+    store, owner = open_store(folder), identities().choose(acting)
     data = read_private(credentials, "credentials document")
-    from connectors.cli.data.inspection import inspect_document  # noqa: PLC0415 - loads pydantic
-    from connectors.credentials.model import parse_document  # noqa: PLC0415
-    from connectors.workflow.documents.kinds import DatasetDocument  # noqa: PLC0415 - the extra
 
     found = inspect_document("standard input" if credentials == "-" else credentials, data, location)
     if not found.good:
@@ -97,8 +99,8 @@ def dataset(
             pin=(document["encryption"] or {}).get("pin"),
         )
 
-    defined("00" * 32)  # what breaks a rule, does so before credentials are kept for it
-    _keep(kept, owner, defined(owner.keep_credentials(document)), as_json=as_json)
+    defined("00" * 32)  # a broken rule is reported before the credentials are kept
+    _keep(store, owner, defined(owner.keep_credentials(document)), as_json=as_json)
 
 
 def application(
@@ -107,28 +109,31 @@ def application(
     image: Annotated[str, typer.Option("--image", metavar="REFERENCE", help="Its image, with @sha256:DIGEST.")],
     build: Annotated[
         list[str] | None,
-        typer.Option("--build", metavar="PLATFORM=MEASUREMENT", help="A build; sgx, snp, tdx, nitro or simulated."),
+        typer.Option(
+            "--build", metavar="PLATFORM=MEASUREMENT", help="A build for sgx, snp, tdx, nitro or simulated; repeatable."
+        ),
     ] = None,
     debug_build: Annotated[
         list[str] | None,
-        typer.Option("--debug-build", metavar="PLATFORM=MEASUREMENT", help="A build that can be looked into."),
+        typer.Option(
+            "--debug-build", metavar="PLATFORM=MEASUREMENT", help="A debug build, whose memory the host can read."
+        ),
     ] = None,
     description: Description = None,
     group: Group = None,
-    store: StoreFolder = None,
+    folder: StoreFolder = None,
     acting: Acting = None,
     as_json: AsJson = False,
 ) -> None:
-    """Define an application of yours, with what enclave platforms measure its builds as."""
-    kept, owner = open_store(store), identities().choose(acting)
-    from connectors.workflow.documents.kinds import Application  # noqa: PLC0415 - the extra
+    """Define an application of yours, with the measurements of its builds."""
+    store, owner = open_store(folder), identities().choose(acting)
 
     builds = []
     for given, debug in ((build, False), (debug_build, True)):
         for one in given or ():
             platform, separator, measurement = one.partition("=")
             if not separator:
-                message = "--build takes PLATFORM=MEASUREMENT"
+                message = "--build expects PLATFORM=MEASUREMENT"
                 raise UsageMistake(message)
             builds.append({"platform": platform, "measurement": measurement.lower(), "debug": debug})
     made = Application.make(
@@ -139,38 +144,40 @@ def application(
         image=image,
         builds=tuple(builds),
     )
-    _keep(kept, owner, made, as_json=as_json)
+    _keep(store, owner, made, as_json=as_json)
 
 
 def app_config(
     name: Name,
     *,
     application: Annotated[
-        str, typer.Option("--application", metavar="APPLICATION", help="By name, or the first digits of its digest.")
+        str,
+        typer.Option(
+            "--application", metavar="APPLICATION", help="The application: its name, or the first digits of its digest."
+        ),
     ],
-    port: Annotated[list[str], typer.Option("--port", metavar="PORT", help="A port; may be given several times.")],
+    port: Annotated[list[str], typer.Option("--port", metavar="PORT", help="A port; repeatable.")],
     measurement: Annotated[
-        str | None, typer.Option("--measurement", metavar="HEX", help="Which build, where there are several.")
+        str | None, typer.Option("--measurement", metavar="HEX", help="The build, if there are several.")
     ] = None,
     item: Annotated[
         list[str] | None,
-        typer.Option("--item", metavar="PATH=FILE", help="A file that the application finds in its app config."),
+        typer.Option("--item", metavar="PATH=FILE", help="A file for the application's app config; repeatable."),
     ] = None,
     label: Labels = None,
     description: Description = None,
     group: Group = None,
-    store: StoreFolder = None,
+    folder: StoreFolder = None,
     acting: Acting = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how a build of an application takes part: its ports, and the files that it is given.
+    """Define an app config: a build of an application, with its ports and files.
 
-    Everybody who approves can read these files, so they hold no secrets.
+    All approvers can read these files: they must not contain secrets.
     """
-    kept, owner = open_store(store), identities().choose(acting)
-    from connectors.workflow.documents.kinds import AppConfigDocument, Application  # noqa: PLC0415 - the extra
+    store, owner = open_store(folder), identities().choose(acting)
 
-    program = kept.find(application, Application)
+    program = store.find(application, Application)
     items = {
         path: {"contents": base64.b64encode(read_private(file, "item")).decode()}
         for path, file in pairs(item, "--item").items()
@@ -185,7 +192,7 @@ def app_config(
         labels=pairs(label, "--label"),
         items=items,
     )
-    _keep(kept, owner, made, as_json=as_json)
+    _keep(store, owner, made, as_json=as_json)
 
 
 def _chosen(program: Application, measurement: str | None) -> str:
@@ -195,17 +202,17 @@ def _chosen(program: Application, measurement: str | None) -> str:
     found = [one for one in known if measurement and one.startswith(measurement.lower())]
     if len(found) != 1:
         listed = ", ".join(f"{build.platform} {build.measurement[:12]}" for build in program.builds)
-        message = f"say which build of {program.name!r}, by the first digits of its measurement: {listed}"
+        message = (
+            f"choose a build of {program.name!r} by the first digits of its measurement, --measurement HEX: {listed}"
+        )
         raise ConfigError(message)
     return found[0]
 
 
 def _text(path: str) -> str:
     if "://" in path:
-        from connectors.cli.common.fetch import fetch_text  # noqa: PLC0415 - loads urllib
-
         text = fetch_text(path, "long description")
-        console.note("This was read, is part of the document, and is not read again:", text.splitlines())
+        console.note("This text is now part of the document, and is not fetched again:", text.splitlines())
         return text
     try:
         return read_private(path, "long description").decode()
@@ -214,10 +221,10 @@ def _text(path: str) -> str:
     raise ConfigError(message)
 
 
-def _keep(store: Store, owner: Identity, document: Document, *, as_json: bool) -> None:
+def _keep(store: DocumentStore, owner: Identity, document: Document, *, as_json: bool) -> None:
     store.add(owner.party)
     digest = store.add(document)
     if as_json:
-        console.say_json({"digest": digest, **document.members()})
+        console.print_json({"digest": digest, **document.members()})
     else:
-        console.say(digest)
+        console.print_line(digest)

@@ -1,4 +1,4 @@
-"""``connectors workflow deploy``: from an approved request to the app config folder of one of its applications."""
+"""``connectors workflow deploy``: write the app config folder of an application in an approved request."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import typer
 from connectors.cli.common import console
 from connectors.cli.common.options import AsJson, example
 from connectors.cli.common.private_files import read_private
-from connectors.cli.workflow.context import identities, read_passed
+from connectors.cli.workflow.context import identities, read_document
 from connectors.errors import ConnectorError
+from connectors.workflow.deploy import deploy as lay_down
+from connectors.workflow.documents.commitment import OpenedCredentials
+from connectors.workflow.trust.verification import Bundle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from connectors.workflow.documents.commitment import OpenedCredentials
     from connectors.workflow.documents.runtime import RuntimeConfig
     from connectors.workflow.trust.identities import Identities
 
@@ -33,34 +35,37 @@ def register(group: typer.Typer) -> None:
 
 
 def deploy(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="The exported request, with what was said to it.")],
-    root: Annotated[str, typer.Argument(metavar="ROOT", help="The app config folder to be; not there yet, or empty.")],
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="The exported request, with its approvals.")],
+    root: Annotated[str, typer.Argument(metavar="ROOT", help="The app config folder to write; new or empty.")],
     *,
     identifier: Annotated[
-        str, typer.Option("--identifier", metavar="HEX", help="Which application: `connectors workflow identifiers`.")
+        str,
+        typer.Option(
+            "--identifier", metavar="HEX", help="The application, as `connectors workflow identifiers` prints it."
+        ),
     ],
     measurement: Annotated[
-        str, typer.Option("--measurement", metavar="HEX", help="What the platform has measured the application as.")
+        str, typer.Option("--measurement", metavar="HEX", help="The application's measurement by the platform.")
     ],
     credentials: Annotated[
         list[str] | None,
-        typer.Option("--credentials", metavar="FILE", help="Credentials as their owner keeps them; several times."),
+        typer.Option("--credentials", metavar="FILE", help="A credentials file, as its owner keeps it; repeatable."),
     ] = None,
     trust: Annotated[
         list[str] | None,
-        typer.Option("--trust", metavar="DIGEST", help="A trusted party; several times. Else those you trust."),
+        typer.Option(
+            "--trust", metavar="DIGEST", help="A trusted party; repeatable. The default is all that you trust."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Lay down the app config folder of an approved application, on which `connectors run` works.
+    """Write the app config folder of an approved application, for `connectors run`.
 
-    Nothing is written before the signatures of all parties, the identifier and the measurement are verified, and every
-    dataset's credentials are those that its owner committed to. The folder appears at once, for you alone to read.
+    First, the signatures of all parties, the identifier and the measurement are verified, and each dataset's
+    credentials are compared with its owner's commitment. The folder appears complete, and only you can read it.
     """
     known = identities()
-    data = read_passed(bundle)
-    from connectors.workflow.deploy import deploy as lay_down  # noqa: PLC0415 - the extra
-    from connectors.workflow.trust.verification import Bundle  # noqa: PLC0415 - the extra
+    data = read_document(bundle)
 
     opened = _opened(credentials or ())
     config = lay_down(
@@ -73,17 +78,15 @@ def deploy(
     )
     if as_json:
         ports = {port: sorted(connections) for port, connections in config.ports.items()}
-        console.say_json({"root": root, "object": config.object, "identifier": config.identifier, "ports": ports})
+        console.print_json({"root": root, "object": config.object, "identifier": config.identifier, "ports": ports})
         return
     console.note(
-        f"Wrote {root}, the app config of {config.object!r}; run it with: connectors run --app-config {root} …"
+        f"Wrote {root}, the app config of {config.object!r}. Run it with: connectors run --app-config {root} …"
     )
 
 
 def _opened(files: Sequence[str]) -> dict[str, OpenedCredentials]:
     """Return the credentials in files, by the commitments to them."""
-    from connectors.workflow.documents.commitment import OpenedCredentials  # noqa: PLC0415 - the extra
-
     opened = (OpenedCredentials.from_bytes(read_private(file, "credentials").rstrip(b"\r\n")) for file in files)
     return {one.digest: one for one in opened}
 
@@ -91,7 +94,7 @@ def _opened(files: Sequence[str]) -> dict[str, OpenedCredentials]:
 def _release(
     config: RuntimeConfig, opened: dict[str, OpenedCredentials], known: Identities
 ) -> dict[str, OpenedCredentials]:
-    """Return the credentials of a share's datasets: from the files, or kept by an identity on this machine."""
+    """Return the credentials of the config's datasets: from the files, or from an identity on this machine."""
     released = {}
     for connections in config.ports.values():
         for connection in connections.values():
@@ -102,6 +105,6 @@ def _release(
                 released[dataset.document] = opened[dataset.credentials_digest]
                 continue
             for identity in known.all().values():
-                with contextlib.suppress(ConnectorError):  # another one may keep them
+                with contextlib.suppress(ConnectorError):  # another identity may have them
                     released[dataset.document] = identity.credentials(dataset.credentials_digest)
     return released

@@ -1,9 +1,9 @@
-"""``connectors identity``: who a person is, with the key that they sign with, and whom they trust."""
+"""``connectors identity``: make and show identities, and choose the parties to trust."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -16,30 +16,25 @@ from connectors.cli.workflow.context import (
     PassphraseFile,
     StoreFolder,
     Yes,
-    columns,
     confirm,
-    give_out,
     identities,
     new_passphrase,
     open_store,
-    read_passed,
-    say_lines,
+    print_lines,
+    read_document,
+    write_document,
 )
 from connectors.errors import ConfigError
-
-if TYPE_CHECKING:
-    from connectors.workflow.documents.kinds import Party
+from connectors.workflow.documents.kinds import Party
 
 __all__ = ["register"]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The identity; the only one if not given.")]
+Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The identity; needed if there are several.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the group of verbs."""
-    group = typer.Typer(rich_markup_mode=None)
-    group.callback()(_group)
+def register(group: typer.Typer) -> None:
+    """Add the verbs."""
     making = example(
         "identity new clinic --party-name 'Clinic A' --contact data@clinic.example",
         "identity new clinic --contact data@clinic.example --signer ssh-agent: --public-key ~/.ssh/id_ed25519.pub",
@@ -50,137 +45,136 @@ def register(app: typer.Typer) -> None:
     group.command("export", epilog=example("identity export clinic --out clinic.json"))(export)
     group.command("trust", epilog=example("identity trust lab.json"))(trust)
     group.command("distrust")(distrust)
-    app.add_typer(group, name="identity")
-
-
-def _group() -> None:
-    """Make an identity to sign with, and say whom you trust."""
 
 
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it on this machine.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name on this machine.")],
     *,
-    contact: Annotated[str, typer.Option("--contact", metavar="ADDRESS", help="How others reach you.")],
+    contact: Annotated[str, typer.Option("--contact", metavar="ADDRESS", help="Your address, for the other parties.")],
     party_name: Annotated[
-        str | None, typer.Option("--party-name", metavar="TEXT", help="Who you are to others; NAME if not given.")
+        str | None,
+        typer.Option("--party-name", metavar="TEXT", help="Your name for the other parties; the default is NAME."),
     ] = None,
-    group: Annotated[str | None, typer.Option("--group", metavar="TEXT", help="A group that you belong to.")] = None,
+    group: Annotated[str | None, typer.Option("--group", metavar="TEXT", help="The group that you belong to.")] = None,
     passphrase_file: PassphraseFile = None,
     unencrypted: Annotated[
-        bool, typer.Option("--unencrypted", help="Leave the key in the clear: for tests and demos alone.")
+        bool, typer.Option("--unencrypted", help="Do not encrypt the key: only for tests and demos.")
     ] = False,
     signer: Annotated[
-        str | None, typer.Option("--signer", metavar="URI", help="The key is elsewhere: ssh-agent: or hsm:, for two.")
+        str | None,
+        typer.Option("--signer", metavar="URI", help="A key that is kept elsewhere, such as ssh-agent: or hsm:."),
     ] = None,
     public_key: Annotated[
         str | None,
-        typer.Option("--public-key", metavar="FILE", help="With --signer: the public key, PEM or OpenSSH's."),
+        typer.Option("--public-key", metavar="FILE", help="The public key of --signer, in PEM or OpenSSH format."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make an identity: a key that you sign with, and a document that tells others who you are.
+    """Make an identity: a signing key, and a document that describes you to others.
 
-    The key is encrypted under a passphrase, which you are asked for twice.
+    The key is encrypted with a passphrase, which you enter twice.
     """
     known = identities()
     if (signer is None) != (public_key is None):
-        message = "--signer and --public-key go together"
+        message = "--signer and --public-key need each other"
         raise UsageMistake(message)
     if sum((passphrase_file is not None, unencrypted, signer is not None)) > 1:
-        message = "one of --passphrase-file, --unencrypted and --signer"
+        message = "use only one of --passphrase-file, --unencrypted and --signer"
         raise UsageMistake(message)
     if signer is not None and public_key is not None:
         public = read_private(public_key, "public key")
         made = known.with_signer(name, contact, signer, public, party_name=party_name, group=group)
     else:
         if name in known.all():
-            message = f"there is an identity {name!r} already; it stays as it is"
+            message = f"the identity {name!r} already exists and was not changed"
             raise ConfigError(message)
         passphrase = None if unencrypted else new_passphrase(passphrase_file, name)
         made = known.new(name, contact, passphrase=passphrase, party_name=party_name, group=group)
-    console.note(f"Made {made.party.name!r} in {made.folder}. Its digest, which others should compare with you:")
+    console.note(f"Made {made.party.name!r} in {made.folder}. The other parties should compare this digest with you:")
     if as_json:
-        console.say_json(_party_json(made.party) | {"identity": name})
+        console.print_json(_party_json(made.party) | {"identity": name})
     else:
-        console.say(made.party.digest)
+        console.print_line(made.party.digest)
 
 
 def list_(*, as_json: AsJson = False) -> None:
-    """List your identities, and the parties that you trust."""
+    """List your identities and the parties that you trust."""
     known = identities()
     own, trusted = known.all(), known.trusted()
     if as_json:
         mine = [_party_json(one.party) | {"identity": name} for name, one in own.items()]
         others = [{"name": name, "digest": digest} for digest, name in trusted.items()]
-        console.say_json({"identities": mine, "trusted": others})
+        console.print_json({"identities": mine, "trusted": others})
         return
     rows = [(name, one.party.name, one.party.contact, one.party.digest) for name, one in own.items()]
     console.table(("IDENTITY", "PARTY", "CONTACT", "DIGEST"), rows)
     mine_digests = {one.party.digest for one in own.values()}
     others_rows = [(name, digest) for digest, name in trusted.items() if digest not in mine_digests]
     if others_rows:
-        console.say("")
+        console.print_line("")
         console.table(("TRUSTED", "DIGEST"), others_rows)
 
 
 def show(name: Name = None, *, as_json: AsJson = False) -> None:
-    """Show who an identity is to others. Its private key is not shown."""
+    """Show an identity as others see it. The private key is not shown."""
     chosen = identities().choose(name)
     if as_json:
-        console.say_json(_party_json(chosen.party) | {"identity": chosen.name})
+        console.print_json(_party_json(chosen.party) | {"identity": chosen.name})
     else:
-        say_lines(_party_lines(chosen.party))
+        print_lines(_party_lines(chosen.party))
 
 
 def export(name: Name = None, *, out: Out = None, force: Force = False) -> None:
-    """Write the document that tells others who you are: give it to them, and let them compare its digest with you."""
-    give_out(identities().choose(name).party.to_bytes(), out, force=force)
+    """Write the document that describes you, for the other parties. They should compare its digest with you."""
+    write_document(identities().choose(name).party.to_bytes(), out, force=force)
 
 
 def trust(
     parties: Annotated[
-        list[str], typer.Argument(metavar="FILE|DIGEST...", help="What they exported, or parties of the store.")
+        list[str],
+        typer.Argument(
+            metavar="FILE|DIGEST...", help="The files that they exported, or digests of parties in the store."
+        ),
     ],
     *,
-    store: StoreFolder = None,
+    folder: StoreFolder = None,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Trust parties: from now on, what is signed with their keys is theirs.
+    """Trust parties: accept signatures by their keys.
 
-    Compare the digest with them first, by telephone perhaps: names can be taken by anybody, a digest cannot. All its 64
-    digits count, so DIGEST is given whole.
+    Compare the digest with each party first, for example by telephone: anyone can use a party's name, but not its
+    digest. All 64 digits count, so DIGEST must be complete.
     """
     known = identities()
-    told = []
-    for document in [_party(party, store) for party in parties]:
+    report = []
+    for document in [_party(party, folder) for party in parties]:
         if not yes:
-            say_lines(_party_lines(document))
-        confirm(f"Is this digest the one that {document.name} has told you?", yes=yes)
+            print_lines(_party_lines(document))
+        confirm(f"Did {document.name} confirm this digest to you?", yes=yes)
         is_new = known.trust(document)
-        told.append(_party_json(document) | {"new": is_new})
-        console.note(f"{document.name!r} is trusted{'' if is_new else ' already'}.")
+        report.append(_party_json(document) | {"new": is_new})
+        console.note(f"{document.name!r} is {'now' if is_new else 'already'} trusted.")
     if as_json:
-        console.say_json(told)
+        console.print_json(report)
 
 
-def _party(text: str, store: str | None) -> Party:
-    from connectors.workflow.documents.kinds import Party  # noqa: PLC0415 - the extra
+def _party(text: str, folder: str | None) -> Party:
 
-    return open_store(store).find(text, Party) if _DIGEST.fullmatch(text) else Party.from_bytes(read_passed(text))
+    return open_store(folder).find(text, Party) if _DIGEST.fullmatch(text) else Party.from_bytes(read_document(text))
 
 
 def distrust(
-    digest: Annotated[str, typer.Argument(metavar="DIGEST", help="The party, by its whole digest.")],
+    digest: Annotated[str, typer.Argument(metavar="DIGEST", help="The party's complete digest.")],
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Take a party off the list of those that you trust."""
+    """Stop trusting a party."""
     if not identities().distrust(digest):
-        message = "no such party is on the list; `connectors identity list` shows it"
+        message = "you do not trust a party with this digest; `connectors identity list` shows those that you trust"
         raise ConfigError(message)
     if as_json:
-        console.say_json({"digest": digest})
+        console.print_json({"digest": digest})
 
 
 def _party_json(party: Party) -> dict[str, Any]:
@@ -192,4 +186,4 @@ def _party_lines(party: Party) -> list[str]:
     if party.group is not None:
         rows.insert(1, ("group", party.group))
     rows += [("key", f"{key.keytype}, {key.keyid}") for key in party.keys]
-    return [party.name, *columns(rows)]
+    return [party.name, *console.columns(rows)]

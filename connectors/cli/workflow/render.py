@@ -1,20 +1,20 @@
-"""What people are shown of workflows and requests, in lines and as JSON: nothing in it comes from anything unsigned.
+"""Workflows, requests and their status as lines and as JSON, from signed content only.
 
-What reaches whom is worked out from the connections alone. What strangers have written stands in quotes (see
-`connectors.workflow.review.naming`), so that nobody signs what is only a name.
+Reach is computed from the connections. Text written by other parties is quoted (see
+`connectors.workflow.review.naming`), so that it cannot be taken for a fact.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from connectors.cli.common.console import columns
 from connectors.cli.data.inspection import moment
-from connectors.cli.workflow.context import columns
 from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocument, Decision, Placeholder
 from connectors.workflow.documents.model import moment_of
 from connectors.workflow.documents.runtime import runtime_configs
 from connectors.workflow.review.naming import Names, connected
-from connectors.workflow.store.folder import name_of
+from connectors.workflow.store.lookup import name_of
 
 if TYPE_CHECKING:
     from connectors.workflow.documents.graph import Graph
@@ -35,10 +35,10 @@ __all__ = [
 
 
 def graph_lines(graph: Graph, names: Names | None = None) -> list[str]:
-    """Return a workflow's objects, its connections, and all that reaches whom; `names` are its own if not given."""
+    """Return a workflow's objects, connections and reach; `names` is built from the graph by default."""
     names = names or Names(graph)
     ends = [(*_end(one.source), *_end(one.target)) for one in graph.workflow.edges]
-    # A line for each, however many there are: who signs looks for their own.
+    # One line for each, however many: a signer looks for their own.
     reach = [line for one in graph.reach() for line in names.reach([one], graph, most=len(graph.nodes))]
     return [
         "objects",
@@ -58,10 +58,10 @@ def _object_row(graph: Graph, names: Names, name: str) -> tuple[str, ...]:
     node, owners = graph.nodes[name], names.owners(name, graph)
     if isinstance(node, Placeholder):
         purpose = f": {node.purpose!r}" if node.purpose else ""
-        return repr(name), "place", f"{node.what} that {owners[0]} is to give{purpose}", "", ""
+        return repr(name), "place", f"{node.what} that {owners[0]} will provide{purpose}", "", ""
     if isinstance(node, DatasetDocument):
-        pinned = f", only the sealing {node.pin}" if node.pin else ""
-        what = f"{node.direction}, {node.location!r}, {node.encryption or 'not sealed'}{pinned}"
+        pinned = f", only the version with pin {node.pin}" if node.pin else ""
+        what = f"{node.direction}, {node.location!r}, {node.encryption or 'not encrypted'}{pinned}"
         return repr(name), "dataset", repr(node.name), owners[0], what
     return repr(name), "application", repr(node.name), owners[0], _measured(graph, node, owners)
 
@@ -69,14 +69,14 @@ def _object_row(graph: Graph, names: Names, name: str) -> tuple[str, ...]:
 def _measured(graph: Graph, app: AppConfigDocument, owners: list[str]) -> str:
     program = graph.application(app)
     build = next(build for build in program.builds if build.measurement == app.build.measurement)
-    warning = ", which protects nothing" if build.platform == "simulated" else ""
-    warning += ", a debug build, which whoever runs the machine can look into" if build.debug else ""
+    warning = ", which gives no protection" if build.platform == "simulated" else ""
+    warning += ", a debug build, whose memory the host can read" if build.debug else ""
     by = f" of {owners[1]}" if owners[1] != owners[0] else ""
     return f"{program.name!r}{by}, {build.platform}{warning}, measured {build.measurement}"
 
 
 def graph_json(graph: Graph) -> dict[str, Any]:
-    """Return a workflow as JSON has it, with names beside the digests."""
+    """Return a workflow as a JSON object, with names beside the digests."""
     objects = {}
     for name, node in graph.nodes.items():
         if isinstance(node, Placeholder):
@@ -100,7 +100,7 @@ def graph_json(graph: Graph) -> dict[str, Any]:
 
 
 def request_lines(request: Request) -> list[str]:
-    """Return all that a signature under a request is over."""
+    """Return everything that a signature of the request covers."""
     graph, requester = request.graph, request.party(request.requester)
     names = Names(graph, more=[requester])
     approvers = [request.party(digest) for digest in request.approvers]
@@ -116,12 +116,12 @@ def request_lines(request: Request) -> list[str]:
 
 
 def title(graph: Graph) -> str:
-    """Return what a workflow is called."""
+    """Return a workflow's name and version."""
     return f"{graph.workflow.name!r}, version {graph.workflow.version}"
 
 
 def status_lines(bundle: Bundle, found: Status) -> list[str]:
-    """Return who has said what."""
+    """Return the decision of each party."""
     names = Names(bundle.request.graph)
     rows = [
         (names.party(bundle.request.party(row["digest"])), row["says"], repr(row["reason"]) if "reason" in row else "")
@@ -131,7 +131,7 @@ def status_lines(bundle: Bundle, found: Status) -> list[str]:
 
 
 def status_json(bundle: Bundle, found: Status) -> dict[str, Any]:
-    """Return how a request stands, as JSON has it."""
+    """Return the status of a request as a JSON object."""
     request = bundle.request
     workflow = request.graph.workflow
     return {
@@ -169,7 +169,7 @@ def identifiers(request: Request) -> dict[str, str]:
 
 
 def document_lines(document: Document) -> list[str]:
-    """Return a document's members, one to a line."""
+    """Return a document's members, one per line."""
     lines = [f"{name_of(document)}, {document.kind}", *columns([("digest", document.digest)])]
     for name, value in document.members().items():
         if name in ("schema", "name"):

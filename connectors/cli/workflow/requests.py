@@ -1,4 +1,4 @@
-"""``connectors workflow submit``, and what people ask about requests: what waits for them, how one stands."""
+"""``connectors workflow submit``, ``tasks``, ``show``, ``status`` and ``identifiers``: make and show requests."""
 
 from __future__ import annotations
 
@@ -7,28 +7,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from connectors.cli.common import console
-from connectors.cli.common.exit_codes import describe
+from connectors.cli.common import console, exit_codes
 from connectors.cli.common.options import AsJson, example
+from connectors.cli.workflow import render
 from connectors.cli.workflow.context import (
     Acting,
     Asked,
     PassphraseFile,
     StoreFolder,
     Yes,
-    find_anything,
+    find_document,
     identities,
     open_draft,
     open_store,
-    say_lines,
-    signed,
+    print_lines,
+    show_and_sign,
     status_of,
 )
-from connectors.errors import InvalidDocument, NotApproved
+from connectors.errors import InvalidDocument, NotApproved, NotSubmitted, UntrustedParty
+from connectors.workflow.documents.kinds import Decision, Placeholder, Submission
+from connectors.workflow.documents.model import moment_text
+from connectors.workflow.documents.requests import Request, make_request
+from connectors.workflow.trust.refusals import describe, not_approved
+from connectors.workflow.trust.verification import Bundle
 
 if TYPE_CHECKING:
-    from connectors.workflow.documents.requests import Request
-    from connectors.workflow.store.folder import Store
+    from connectors.workflow.store.contract import DocumentStore
     from connectors.workflow.trust.identities import Identities
 
 __all__ = ["register"]
@@ -44,86 +48,82 @@ def register(group: typer.Typer) -> None:
 
 
 def submit(
-    name: Annotated[str, typer.Argument(metavar="DRAFT", help="The draft, by its name.")],
+    name: Annotated[str, typer.Argument(metavar="DRAFT", help="The draft's name.")],
     *,
     expires_in: Annotated[
         int,
-        typer.Option("--expires-in", metavar="SECONDS", min=1, help="How long the parties have; 30 days if not given."),
+        typer.Option("--expires-in", metavar="SECONDS", min=1, help="The time to approve it; the default is 30 days."),
     ] = 30 * 24 * 3600,
     yes: Yes = False,
-    store: StoreFolder = None,
+    folder: StoreFolder = None,
     acting: Acting = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask all who own something in a workflow to approve it, as it is now: sign the request, which is shown first.
+    """Ask all owners to approve a workflow: the request is shown, and you sign it.
 
-    Asking is not approving: if something in it is yours, approve it too. What was asked about cannot be changed any
-    more: `clone` begins the next version, which is asked about anew.
+    Submitting is not approving: if you own an object in it, approve the request too. A submitted workflow can no longer
+    be changed: `clone` starts the next version, which needs a new request.
     """
-    kept, requester = open_store(store), identities().choose(acting)
-    draft = open_draft(kept, name)
-    from connectors.workflow.documents.kinds import Submission  # noqa: PLC0415 - the extra
-    from connectors.workflow.documents.model import moment_text  # noqa: PLC0415 - the extra
-    from connectors.workflow.documents.requests import make_request  # noqa: PLC0415 - the extra
-    from connectors.workflow.trust.verification import Bundle  # noqa: PLC0415 - the extra
+    store, requester = open_store(folder), identities().choose(acting)
+    draft = open_draft(store, name)
 
-    documents = {**kept.closure(draft), requester.party.digest: requester.party}
+    documents = {**store.closure(draft), requester.party.digest: requester.party}
     request = make_request(draft.workflow, documents, requester.party, lifetime=timedelta(seconds=expires_in))
     when = moment_text(datetime.now(UTC))
     submission = Submission.make(request=request.digest, party=requester.party.digest, when=when)
-    envelope = signed(submission, request, requester, "asks for", passphrase_file, yes=yes, as_json=as_json)
-    kept.submit(Bundle(request, envelope), name, draft)
+    envelope = show_and_sign(submission, request, requester, "asks for", passphrase_file, yes=yes, as_json=as_json)
+    store.submit(Bundle(request, envelope), name, draft)
     asked = ", ".join(request.party(digest).name for digest in request.approvers)
-    too = " You are among them, and have not approved yet." if requester.party.digest in request.approvers else ""
-    console.note(f"Signed. Asked are {asked}.{too} Give them the request: connectors workflow export {name!r}")
+    too = " You are one of them, and have not approved yet." if requester.party.digest in request.approvers else ""
+    console.note(f"Signed. The approvers are {asked}.{too} Send them the request: connectors workflow export {name!r}")
     if as_json:
         members = request.model_dump(mode="json", exclude={"documents"})
-        console.say_json({"request": request.digest, "name": name, **members})
+        console.print_json({"request": request.digest, "name": name, **members})
 
 
 def tasks(
     *,
     everything: Annotated[
-        bool, typer.Option("--all", help="Show all requests, also those that wait for others.")
+        bool, typer.Option("--all", help="Show all requests, including those that wait for others.")
     ] = False,
-    store: StoreFolder = None,
+    folder: StoreFolder = None,
     acting: Acting = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what waits for you: requests to decide, and places in drafts to fill."""
-    kept, known = open_store(store), identities()
+    """List your tasks: requests to decide, and places in drafts to fill."""
+    store, known = open_store(folder), identities()
     own = {one.party.digest: one.name for one in known.all().values() if acting in (None, one.name)}
     if acting is not None:
         known.choose(acting)
-    found = [*_requests(kept, known, own, everything=everything), *_places(kept, own)]
+    found = [*_requests(store, known, own, everything=everything), *_places(store, own)]
     if as_json:
-        console.say_json(found)
+        console.print_json(found)
     elif not found:
-        console.note("Nothing waits for you.")
+        console.note("You have no tasks.")
     else:
         rows = [[task[member] for member in ("task", "what", "name", "for", "state", "expires")] for task in found]
         console.table(("TASK", "REQUEST OR PLACE", "WORKFLOW", "FOR", "STATE", "EXPIRES"), rows)
 
 
-def _requests(store: Store, known: Identities, own: dict[str, str], *, everything: bool) -> list[dict[str, Any]]:
-    from connectors.workflow.documents.kinds import Decision  # noqa: PLC0415 - the extra
-    from connectors.workflow.documents.requests import Request  # noqa: PLC0415 - the extra
+def _requests(
+    store: DocumentStore, known: Identities, own: dict[str, str], *, everything: bool
+) -> list[dict[str, Any]]:
 
     found = []
     for request in store.documents(Request):
         try:
             bundle = store.bundle(request)
         except (InvalidDocument, NotApproved) as error:
-            # Whoever has put something false there, or taken something away, keeps nobody from the other requests.
-            console.error(describe(error)[1] or "", kind="warning")
+            # A forged or incomplete request must not hide the others.
+            console.error(exit_codes.describe(error)[1] or "", kind="warning")
             continue
         decided = {envelope.document(Decision).party for envelope in bundle.decisions}
         mine = [own[digest] for digest in request.approvers if digest in own and digest not in decided]
         try:
             state: str = status_of(bundle, known).state
-        except NotApproved:
-            state = "with a party that you do not trust"
+        except UntrustedParty:
+            state = "has an untrusted party"
         waits = bool(mine) and state not in ("declined", "expired", "revoked")
         if waits or everything:
             workflow = request.graph.workflow
@@ -142,8 +142,7 @@ def _requests(store: Store, known: Identities, own: dict[str, str], *, everythin
     return found
 
 
-def _places(store: Store, own: dict[str, str]) -> list[dict[str, Any]]:
-    from connectors.workflow.documents.kinds import Placeholder  # noqa: PLC0415 - the extra
+def _places(store: DocumentStore, own: dict[str, str]) -> list[dict[str, Any]]:
 
     return [
         {
@@ -164,90 +163,84 @@ def _places(store: Store, own: dict[str, str]) -> list[dict[str, Any]]:
 
 def show(
     what: Annotated[
-        str, typer.Argument(metavar="WHAT", help="A draft, a request or another document: name, or digits of a digest.")
+        str,
+        typer.Argument(
+            metavar="WHAT", help="A draft, a request or another document: its name, or the first digits of its digest."
+        ),
     ],
     *,
-    draft: Annotated[bool, typer.Option("--draft", help="The draft, where a request has its name too.")] = False,
-    store: StoreFolder = None,
+    draft: Annotated[bool, typer.Option("--draft", help="Choose the draft, if a request has the same name.")] = False,
+    folder: StoreFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a workflow: its objects and their owners, what reaches whom, and who has approved it.
 
-    Of any other document, show what it says.
+    For any other document, show its content.
     """
-    kept = open_store(store)
-    found = find_anything(kept, what, draft=draft)
-    from connectors.cli.workflow import render  # noqa: PLC0415 - the extra
-    from connectors.workflow.documents.requests import Request  # noqa: PLC0415 - the extra
+    store = open_store(folder)
+    found = find_document(store, what, draft=draft)
 
     if isinstance(found, tuple):
         name, drafted = found
-        graph = kept.graph(drafted.workflow)
+        graph = store.graph(drafted.workflow)
         if as_json:
-            console.say_json({"draft": name, "revision": drafted.revision, **render.graph_json(graph)})
+            console.print_json({"draft": name, "revision": drafted.revision, **render.graph_json(graph)})
         else:
             head = f"{render.title(graph)}, a draft at revision {drafted.revision}"
-            say_lines([head, *render.graph_lines(graph)])
+            print_lines([head, *render.graph_lines(graph)])
     elif isinstance(found, Request):
-        _show_request(kept, found, as_json=as_json)
+        _show_request(store, found, as_json=as_json)
     elif as_json:
-        console.say_json({"digest": found.digest, **found.members()})
+        console.print_json({"digest": found.digest, **found.members()})
     else:
-        say_lines(render.document_lines(found))
+        print_lines(render.document_lines(found))
 
 
-def _show_request(store: Store, request: Request, *, as_json: bool) -> None:
-    from connectors.cli.workflow import render  # noqa: PLC0415 - the extra
+def _show_request(store: DocumentStore, request: Request, *, as_json: bool) -> None:
 
-    stands: dict[str, Any]
+    members: dict[str, Any]
     try:
         bundle = store.bundle(request)
         found = status_of(bundle, identities())
-    except NotApproved as error:
-        stands = {"state": None, "problem": str(error)}
-        lines = [f"approvals: they say nothing yet: {error}"]
+    except (NotSubmitted, UntrustedParty) as error:
+        members = {"state": None, "problem": str(error)}
+        lines = [f"approvals: not verified: {error}"]
     else:
-        stands = render.status_json(bundle, found)
+        members = render.status_json(bundle, found)
         lines = render.status_lines(bundle, found)
     if as_json:
-        console.say_json({"request": request.digest, **render.graph_json(request.graph), **stands})
+        console.print_json({"request": request.digest, **render.graph_json(request.graph), **members})
     else:
-        say_lines([*render.request_lines(request), *lines])
+        print_lines([*render.request_lines(request), *lines])
 
 
-def status(what: Asked, *, store: StoreFolder = None, as_json: AsJson = False) -> None:
-    """Tell how a request stands: pending, approved, declined, expired or revoked, and by whom."""
-    kept = open_store(store)
-    from connectors.cli.workflow.render import status_json, status_lines  # noqa: PLC0415 - the extra
-    from connectors.workflow.documents.requests import Request  # noqa: PLC0415 - the extra
-    from connectors.workflow.trust.verification import describe  # noqa: PLC0415 - the extra
+def status(what: Asked, *, folder: StoreFolder = None, as_json: AsJson = False) -> None:
+    """Show the status of a request: pending, approved, declined, expired or revoked, and by whom."""
+    store = open_store(folder)
 
-    bundle = kept.bundle(kept.find(what, Request))
+    bundle = store.bundle(store.find(what, Request))
     found = status_of(bundle, identities())
     if as_json:
-        console.say_json(status_json(bundle, found))
+        console.print_json(render.status_json(bundle, found))
     else:
-        say_lines([f"{found.state}: {describe(bundle.request, found)}", *status_lines(bundle, found)[1:]])
+        print_lines([f"{found.state}: {describe(bundle.request, found)}", *render.status_lines(bundle, found)[1:]])
 
 
-def identifiers(what: Asked, *, store: StoreFolder = None, as_json: AsJson = False) -> None:
+def identifiers(what: Asked, *, folder: StoreFolder = None, as_json: AsJson = False) -> None:
     """Print the identifier of each application of an approved request.
 
-    It is the digest of what the application runs on, and is bound into its attestation. Everybody who has approved gets
-    the same.
+    The identifier is the digest of the application's runtime config, and is bound into its attestation. It is the same
+    for every party.
     """
-    kept = open_store(store)
-    from connectors.cli.workflow import render  # noqa: PLC0415 - the extra
-    from connectors.workflow.documents.requests import Request  # noqa: PLC0415 - the extra
-    from connectors.workflow.trust.verification import describe  # noqa: PLC0415 - the extra
+    store = open_store(folder)
 
-    request = kept.find(what, Request)
-    found = status_of(kept.bundle(request), identities())
+    request = store.find(what, Request)
+    found = status_of(store.bundle(request), identities())
     if found.state != "approved":
-        raise NotApproved(describe(request, found))
+        raise not_approved(request, found)
     configs = render.identifiers(request)
     if as_json:
-        console.say_json(configs)
+        console.print_json(configs)
     else:
         for name, identifier in configs.items():
-            say_lines([f"{identifier}  {name}"])
+            print_lines([f"{identifier}  {name}"])

@@ -1,4 +1,4 @@
-"""``connectors workflow diff``, ``picture`` and ``reach``: what those who approve a workflow look at."""
+"""``connectors workflow diff``, ``picture`` and ``reach``: review a workflow before approving it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,28 @@ from connectors.cli.common import console
 from connectors.cli.common.exit_codes import UsageMistake
 from connectors.cli.common.options import AsJson, Force, example
 from connectors.cli.common.private_files import write_private
-from connectors.cli.workflow.context import StoreFolder, has_store, open_store, read_passed
+from connectors.cli.workflow.context import StoreFolder, has_store, open_store, read_document
 from connectors.errors import InvalidDocument
+from connectors.workflow.documents.requests import Request
+from connectors.workflow.review.difference import compare
+from connectors.workflow.review.naming import Names
+from connectors.workflow.review.picture import draw
+from connectors.workflow.review.wording import in_words
+from connectors.workflow.trust.verification import Bundle, status
 
 if TYPE_CHECKING:
     from connectors.workflow.documents.graph import Graph
-    from connectors.workflow.trust.verification import Bundle
 
 __all__ = ["register"]
 
 SHOWN = 100
-"""Sentences under one title: nobody reads thousands, and what matters more than they stands before them."""
+"""The most sentences under one title; the important titles come first."""
 
 _Request = Annotated[
-    str, typer.Argument(metavar="REQUEST", help="A request: a file, - for stdin, or its name or digits in the store.")
+    str,
+    typer.Argument(
+        metavar="REQUEST", help="A request: a file, - for stdin, or its name or digest's first digits in the store."
+    ),
 ]
 
 
@@ -38,80 +46,76 @@ def register(group: typer.Typer) -> None:
 
 def diff(
     before: Annotated[
-        str, typer.Argument(metavar="OLD", help="What was: a file, - for stdin, or a request's name or digits.")
+        str, typer.Argument(metavar="OLD", help="The old version: a file, - for stdin, or a request in the store.")
     ],
-    after: Annotated[str, typer.Argument(metavar="NEW", help="What is, the same.")],
+    after: Annotated[str, typer.Argument(metavar="NEW", help="The new version, likewise.")],
     *,
-    store: StoreFolder = None,
+    folder: StoreFolder = None,
     everything: Annotated[bool, typer.Option("--all", help=f"Show more than {SHOWN} lines of a kind.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is different between two versions: new reach first, then owners, builds, locations and the rest.
+    """Show the differences between two versions: new reach, owners, builds, locations and the rest.
 
-    Objects are matched by their ids. Signatures are not looked at.
+    Objects are matched by their ids. Signatures are not verified.
     """
     if before == after == "-":
         message = "only one of the two versions can come from standard input"
         raise UsageMistake(message)
-    old, new = find_bundle(before, store), find_bundle(after, store)
-    from connectors.workflow.review.difference import compare  # noqa: PLC0415 - loads pydantic
-    from connectors.workflow.review.wording import in_words  # noqa: PLC0415
+    old, new = find_bundle(before, folder), find_bundle(after, folder)
 
     was, now = old.request.graph, new.request.graph
     found = compare(was, now)
     if as_json:
-        console.say_json(found.members())
+        console.print_json(found.members())
         return
     if not found:
-        same = "The workflow is the same" + ("" if old.request.digest == new.request.digest else "; it is asked anew")
-        console.say(f"{same}.")
+        same = "The workflow is the same" + ("" if old.request.digest == new.request.digest else "; the request is new")
+        console.print_line(f"{same}.")
         return
     for number, (title, sentences) in enumerate(in_words(found, was, now).items()):
-        console.say(f"{'' if number == 0 else chr(10)}{title}")
+        console.print_line(f"{'' if number == 0 else chr(10)}{title}")
         for sentence in sentences if everything else sentences[:SHOWN]:
-            console.say(f"  {sentence}")
+            console.print_line(f"  {sentence}")
         if len(sentences) > SHOWN and not everything:
-            console.say(f"  … and {len(sentences) - SHOWN:,} more; --all shows them")
+            console.print_line(f"  … and {len(sentences) - SHOWN:,} more; --all shows them")
 
 
 def picture(
     what: _Request,
     *,
-    store: StoreFolder = None,
-    out: Annotated[str, typer.Option("--out", metavar="FILE", help="Where to; standard output if not given.")] = "-",
+    folder: StoreFolder = None,
+    out: Annotated[str, typer.Option("--out", metavar="FILE", help="The file to write; the default is stdout.")] = "-",
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Draw the workflow as an SVG, with who has approved.
+    """Draw the workflow as an SVG, with its approvals.
 
-    Signatures are verified, but not whether the keys are those of whom they say.
+    Signatures are verified, but not that the keys belong to the named parties.
     """
-    found = find_bundle(what, store)
-    from connectors.workflow.review.picture import draw  # noqa: PLC0415 - loads pydantic
-    from connectors.workflow.trust.verification import status  # noqa: PLC0415
+    found = find_bundle(what, folder)
 
     graph = found.request.graph
     drawn = draw(graph, status(found, found.request.documents))
     if out == "-":
         if force:
-            message = "--force replaces a file, and none is named: --out FILE"
+            message = "--force needs --out FILE, the file to replace"
             raise UsageMistake(message)
         if as_json:
-            console.say_json({"svg": drawn})
+            console.print_json({"svg": drawn})
         else:
-            console.say(drawn, end="")
+            console.print_line(drawn, end="")
         return
     write_private(out, drawn.encode(), force=force)
     if as_json:
-        console.say_json({"file": out})
+        console.print_json({"file": out})
 
 
-def reach(what: _Request, *, store: StoreFolder = None, as_json: AsJson = False) -> None:
-    """List what reaches whom: each dataset that is read, and all that may then hold what is in it."""
-    graph = find_bundle(what, store).request.graph
+def reach(what: _Request, *, folder: StoreFolder = None, as_json: AsJson = False) -> None:
+    """List what reaches whom: each dataset that is read, and all objects that may contain its data."""
+    graph = find_bundle(what, folder).request.graph
     pairs = graph.reach()
     if as_json:
-        console.say_json(
+        console.print_json(
             [
                 {
                     "source": _as_json(graph, one.source),
@@ -122,7 +126,6 @@ def reach(what: _Request, *, store: StoreFolder = None, as_json: AsJson = False)
             ]
         )
         return
-    from connectors.workflow.review.naming import Names  # noqa: PLC0415 - loads pydantic
 
     names = Names(graph)
     owners = {name: ", ".join(dict.fromkeys(names.owners(name, graph))) for name in graph.nodes}
@@ -133,23 +136,21 @@ def reach(what: _Request, *, store: StoreFolder = None, as_json: AsJson = False)
 
 
 def find_bundle(text: str, folder: str | None) -> Bundle:
-    """Return the request that is meant, with what was said to it.
+    """Return a request with its statements.
 
     Args:
-        text: a file, ``-`` for standard input, or a request's name or digits in the store.
-        folder: the store's, if one is named.
+        text: a file, ``-`` for standard input, or a request's name or digest in the store.
+        folder: the store's folder, if given.
 
     Raises:
         ConfigError: there is no such file and no such request, or it cannot be read.
-        InvalidDocument: it is no bundle, or what is in it does not hold together.
+        InvalidDocument: it is not a bundle, or is inconsistent.
     """
     if text != "-" and not os.path.exists(text) and has_store(folder):
         store = open_store(folder)
-        from connectors.workflow.documents.requests import Request  # noqa: PLC0415 - loads pydantic
 
         return store.bundle(store.find(text, Request))
-    data = read_passed(text)
-    from connectors.workflow.trust.verification import Bundle  # noqa: PLC0415
+    data = read_document(text)
 
     try:
         bundle = Bundle.from_bytes(data)

@@ -1,4 +1,4 @@
-"""``connectors workflow export`` and ``import``: documents from one store to another, in files."""
+"""``connectors workflow export`` and ``import``: exchange documents between stores in files."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from connectors.cli.common.options import AsJson, Force, example
 from connectors.cli.workflow.context import (
     Out,
     StoreFolder,
-    find_anything,
-    give_out,
+    find_document,
     open_store,
-    read_passed,
-    say_lines,
+    print_lines,
+    read_document,
+    write_document,
 )
+from connectors.workflow.documents.requests import Request
+from connectors.workflow.store import transfer
+from connectors.workflow.store.lookup import name_of
+from connectors.workflow.store.transfer import receive
 
 __all__ = ["register"]
 
@@ -29,52 +33,53 @@ def register(group: typer.Typer) -> None:
 
 def export(
     what: Annotated[
-        str, typer.Argument(metavar="WHAT", help="A draft, a request or another document: name, or digits of a digest.")
+        str,
+        typer.Argument(
+            metavar="WHAT", help="A draft, a request or another document: its name, or the first digits of its digest."
+        ),
     ],
     *,
-    draft: Annotated[bool, typer.Option("--draft", help="The draft, where a request has its name too.")] = False,
+    draft: Annotated[bool, typer.Option("--draft", help="Choose the draft, if a request has the same name.")] = False,
     out: Out = None,
     force: Force = False,
-    store: StoreFolder = None,
+    folder: StoreFolder = None,
 ) -> None:
-    """Write what others need to have of a document, in one file.
+    """Export a document for the other parties, in one file.
 
-    Of a request, that is the request with what was said to it; of anything else, the document with all that it refers
-    to. No secret is in it, and nobody who passes it on can change it unseen.
+    A request is exported with its statements, any other document with all documents that it refers to. The file
+    contains no secrets, and any change to it is detected.
     """
-    kept = open_store(store)
-    found = find_anything(kept, what, draft=draft)
-    from connectors.workflow.documents.requests import Request  # noqa: PLC0415 - the extra
-    from connectors.workflow.store import transfer  # noqa: PLC0415 - the extra
+    store = open_store(folder)
+    found = find_document(store, what, draft=draft)
 
     if isinstance(found, tuple):
-        data = transfer.export_draft(kept, found[0])
+        data = transfer.export_draft(store, found[0])
     elif isinstance(found, Request):
-        data = transfer.export_request(kept, found)
+        data = transfer.export_request(store, found)
     else:
-        data = transfer.export_documents(kept, found)
-    give_out(data, out, force=force)
+        data = transfer.export_documents(store, found)
+    write_document(data, out, force=force)
 
 
 def import_(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="What others have exported, or - for stdin.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="The files that others have exported, or - for stdin.")
+    ],
     *,
-    store: StoreFolder = None,
+    folder: StoreFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Keep what others have exported, once all of it is verified: digests, rules, and who has signed what.
+    """Import what others have exported, after verifying digests, rules and signatures.
 
-    What is here already stays as it is, so it does no harm to import a file twice.
+    Documents that are already here do not change, so a file can be imported twice.
     """
-    kept = open_store(store)
-    from connectors.workflow.store.folder import name_of  # noqa: PLC0415 - the extra
-    from connectors.workflow.store.transfer import receive  # noqa: PLC0415 - the extra
+    store = open_store(folder)
 
-    told: list[dict[str, Any]] = []
+    report: list[dict[str, Any]] = []
     for file in files:
-        passed = receive(kept, read_passed(file))
+        passed = receive(store, read_document(file))
         added, bundle = set(passed.added), passed.bundle
-        told.append(
+        report.append(
             {
                 "file": file,
                 "request": None if bundle is None else bundle.request.digest,
@@ -91,10 +96,10 @@ def import_(
             }
         )
     if as_json:
-        console.say_json(told)
+        console.print_json(report)
         return
-    for one in told:
+    for one in report:
         lines = [f"{document['kind']} {document['name']!r}" for document in one["documents"] if document["new"]]
         lines += [f"draft {draft['name']!r}, revision {draft['revision']}" for draft in one["drafts"] if draft["new"]]
         lines += [f"{one['said_new']} signed"] if one["said_new"] else []
-        say_lines([f"{one['file']}: {', '.join(lines) or 'nothing new'}"])
+        print_lines([f"{one['file']}: {', '.join(lines) or 'nothing new'}"])

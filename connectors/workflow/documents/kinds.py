@@ -16,6 +16,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from connectors.app.layout import RUNTIME_CONFIG
 from connectors.formats import FormatName  # noqa: TC001 - pydantic reads the annotations
 from connectors.names import is_name
 from connectors.workflow.documents.canonical import canonical_bytes, digest_of
@@ -171,10 +172,10 @@ class AppConfigDocument(Document):
             raise ValueError(message)
         for path in self.items:
             parts = path.split("/")
-            if not all(map(is_name, parts)) or parts[0] in self.ports or path == "app-config.json":
+            if not all(map(is_name, parts)) or parts[0] in self.ports or path == RUNTIME_CONFIG:
                 message = (
-                    "items: a path is relative to the app config folder and inside it, and neither app-config.json nor "
-                    "in the folder of a port"
+                    "items: a path is relative to the app config folder and inside it, and neither "
+                    f"{RUNTIME_CONFIG} nor in the folder of a port"
                 )
                 raise ValueError(message)
             if any("/".join(parts[:depth]) in self.items for depth in range(1, len(parts))):

@@ -1,7 +1,7 @@
 """What is passed from one store to another, in one file: a request with what was said to it, or documents and drafts.
 
 A file from somebody else is verified as a whole before anything of it is kept, and keeping it twice changes nothing.
-Documents that are not asked about yet travel in a *archive*, with all that they refer to::
+Documents that are not asked about yet travel in an *archive*, with all that they refer to::
 
     {"schema": "enclave-connectors workflow parcel 1", "documents": {digest: document}, "drafts": {name: draft}}
 """
@@ -15,13 +15,13 @@ from connectors.errors import InvalidDocument, ObjectChanged
 from connectors.workflow.documents.canonical import canonical_bytes, parse_canonical
 from connectors.workflow.documents.drafts import Draft
 from connectors.workflow.documents.requests import KINDS, parse_documents
-from connectors.workflow.store.folder import is_draft_name
+from connectors.workflow.store.records import DraftChange, is_draft_name
 from connectors.workflow.trust.verification import Bundle
 
 if TYPE_CHECKING:
     from connectors.workflow.documents.model import Document
     from connectors.workflow.documents.requests import Request
-    from connectors.workflow.store.folder import Store
+    from connectors.workflow.store.contract import DocumentStore
 
 __all__ = ["Passed", "export_documents", "export_draft", "export_request", "receive"]
 
@@ -47,23 +47,23 @@ class Passed:
     drafts_changed: list[str] = field(default_factory=list)
 
 
-def export_request(store: Store, request: Request) -> bytes:
+def export_request(store: DocumentStore, request: Request) -> bytes:
     """Return a bundle: a request with what was said to it."""
     return store.bundle(request).to_bytes()
 
 
-def export_documents(store: Store, *documents: Document) -> bytes:
-    """Return a archive of documents, with all that they refer to."""
+def export_documents(store: DocumentStore, *documents: Document) -> bytes:
+    """Return an archive of documents, with all that they refer to."""
     return _archive(store, documents, {})
 
 
-def export_draft(store: Store, name: str) -> bytes:
-    """Return a archive of a draft, with all that it refers to."""
+def export_draft(store: DocumentStore, name: str) -> bytes:
+    """Return an archive of a draft, with all that it refers to."""
     draft = store.draft(name)
     return _archive(store, (draft,), {name: draft})
 
 
-def _archive(store: Store, documents: tuple[Document, ...], drafts: dict[str, Draft]) -> bytes:
+def _archive(store: DocumentStore, documents: tuple[Document, ...], drafts: dict[str, Draft]) -> bytes:
     everything: dict[str, Document] = {}
     for document in documents:
         everything |= store.closure(document)
@@ -76,34 +76,27 @@ def _archive(store: Store, documents: tuple[Document, ...], drafts: dict[str, Dr
     )
 
 
-def receive(store: Store, data: bytes) -> Passed:
-    """Keep what came in a file: a bundle, a archive, or a document alone.
+def receive(store: DocumentStore, data: bytes) -> Passed:
+    """Keep what came in a file: a bundle, an archive, or a document alone.
 
     Raises:
         InvalidDocument: it is none of these, or something in it breaks a rule.
-        NotApproved: something in a bundle was not said by who is named in it.
+        BadSignature, InvalidStatement: something in a bundle was not said by the party that is named in it.
         ObjectChanged: a draft in it and the one of that name here were changed apart from each other.
     """
     passed = _parse(data)
-    for name, draft in passed.drafts.items():
-        _ = _before(store, name, draft)
     if passed.bundle is not None:
         passed.added = store.keep(passed.bundle)
         _drop_submitted(store, passed.bundle.request)
         return passed
-    for digest, document in passed.documents.items():
-        if store.get(digest) is None:
-            passed.added.append(digest)
-        store.add(document)
-    for name, draft in passed.drafts.items():
-        was, newer = _before(store, name, draft)
-        if newer:
-            store.save_draft(name, draft, was)
-            passed.drafts_changed.append(name)
+    found = (_change(store, name, draft) for name, draft in passed.drafts.items())
+    changes = [change for change in found if change is not None]
+    passed.added = store.put(passed.documents.values(), changes)
+    passed.drafts_changed = [change.name for change in changes]
     return passed
 
 
-def _drop_submitted(store: Store, request: Request) -> None:
+def _drop_submitted(store: DocumentStore, request: Request) -> None:
     """Drop a draft that somebody else has submitted: it is one no more."""
     for name, draft in store.drafts().items():
         if draft.workflow.digest == request.workflow:
@@ -144,21 +137,19 @@ def _holds_objects(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(one, dict) for one in value.values())
 
 
-def _before(store: Store, name: str, draft: Draft) -> tuple[Draft | None, bool]:
-    """Return the draft of that name that is here, if any, and whether the given one is to take its place.
+def _change(store: DocumentStore, name: str, draft: Draft) -> DraftChange | None:
+    """Return the change that puts a draft into the store, or None if that revision or a later one is there.
 
     Raises:
         ObjectChanged: neither continues the other.
     """
     was = store.find_draft(name)
-    if was is None:
-        return None, True
+    if was is None or draft.continues(was):
+        return DraftChange(name, was, draft)
     if was.digest == draft.digest or was.continues(draft):
-        return was, False
-    if not draft.continues(was):
-        message = (
-            f"the draft {name!r} was changed here (revision {was.revision}) and where the file comes from (revision "
-            f"{draft.revision}), apart from each other; nothing was kept. Make the same changes to one of them"
-        )
-        raise ObjectChanged(message)
-    return was, True
+        return None
+    message = (
+        f"the draft {name!r} was changed here (revision {was.revision}) and where the file comes from (revision "
+        f"{draft.revision}), apart from each other; nothing was kept. Make the same changes to one of them"
+    )
+    raise ObjectChanged(message)

@@ -18,8 +18,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
-import shutil
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,10 +27,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key, load_ssh_public_key
 
+from connectors.atomic_files import locked, read_regular, replace, write_folder, write_new
 from connectors.errors import ConfigError, InvalidDocument, ObjectExists
+from connectors.workflow.documents.canonical import MAX_SIZE
 from connectors.workflow.documents.commitment import OpenedCredentials, matches
 from connectors.workflow.documents.kinds import Party, PublicKey
-from connectors.workflow.files import PRIVATE, locked, read, replace, write_once
 from connectors.workflow.trust.private_keys import decrypted, encrypted
 from connectors.workflow.trust.signing import as_sslib
 
@@ -78,7 +77,7 @@ class Identity:
         from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # noqa: PLC0415 - see `signing`
 
         own = self.party.keys[0]
-        pem = read(self._path("key.pem"))
+        pem = read_regular(self._path("key.pem"), MAX_SIZE)
         if pem is None:
             return self._device(own, secret)
         if stat.S_IMODE(os.stat(self._path("key.pem")).st_mode) & 0o077:
@@ -110,7 +109,7 @@ class Identity:
     def keep_credentials(self, document: Mapping[str, Any]) -> str:
         """Keep credentials here, with a new salt, and return the commitment to them."""
         opened = OpenedCredentials(dict(document))
-        write_once(self._credentials_path(opened.digest), opened.to_bytes(), PRIVATE)
+        write_new(self._credentials_path(opened.digest), opened.to_bytes())
         return opened.digest
 
     def credentials(self, commitment: str) -> OpenedCredentials:
@@ -120,7 +119,7 @@ class Identity:
             ConfigError: they are not kept here, or are others than those.
         """
         path = self._credentials_path(commitment)
-        data = read(path)
+        data = read_regular(path, MAX_SIZE)
         if data is None:
             message = f"there is no {path}"
             raise ConfigError(message)
@@ -222,18 +221,11 @@ class Identities:
         party = Party.make(name=party_name or name, contact=contact, group=group, keys=(key,))
         folder = os.path.join(self.folder, name)
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        staged = os.path.join(self.folder, f".{secrets.token_hex(16)}.part")
-        os.mkdir(staged, 0o700)
-        try:
-            for file, data in {**files, "party.json": party.to_bytes()}.items():
-                write_once(os.path.join(staged, file), data, PRIVATE)
-            with locked(self.folder):
-                if os.path.lexists(folder):
-                    message = f"there is an identity {name!r} already; it stays as it is"
-                    raise ObjectExists(message)
-                os.rename(staged, folder)
-        finally:
-            shutil.rmtree(staged, ignore_errors=True)
+        with locked(self.folder):
+            if os.path.lexists(folder):
+                message = f"there is an identity {name!r} already; it stays as it is"
+                raise ObjectExists(message)
+            write_folder(folder, {**files, "party.json": party.to_bytes()})
         return Identity(name, folder, party)
 
     def all(self) -> dict[str, Identity]:
@@ -252,7 +244,7 @@ class Identities:
 
     def _party(self, folder: str) -> Party:
         path = os.path.join(folder, "party.json")
-        data = read(path)
+        data = read_regular(path, MAX_SIZE)
         if data is None:
             message = f"{folder} is no identity: it has no party.json"
             raise InvalidDocument(message)
@@ -302,7 +294,7 @@ class Identities:
             before = self._listed()
             after = change(before)
             if after != before:
-                replace(self._trusted_path, _json(_TRUSTED, parties=after), PRIVATE)
+                replace(self._trusted_path, _json(_TRUSTED, parties=after))
         return after != before
 
     def _listed(self) -> dict[str, str]:
@@ -336,7 +328,7 @@ def _members(path: str, schema: str, *expected: str) -> dict[str, Any]:
     Raises:
         ConfigError: it is not there, or not such a file.
     """
-    data = read(path)
+    data = read_regular(path, MAX_SIZE)
     if data is None:
         message = f"there is no {path}"
         raise ConfigError(message)

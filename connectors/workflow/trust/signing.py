@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
 
-from connectors.errors import InvalidDocument, NotApproved
+from connectors.errors import InvalidDocument
 from connectors.workflow.documents.canonical import canonical_bytes, digest_of, parse_canonical
 from connectors.workflow.documents.kinds import PublicKey
 from connectors.workflow.documents.model import Base64, Digest, Document, Part, problems_of
+from connectors.workflow.trust.refusals import bad_signature
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer, SSlibKey  # type: ignore[attr-defined]  # it has no __all__
@@ -105,11 +106,15 @@ class Envelope(Part):
         message = f"the payload that the key {self.signatures[0].keyid} is said to have signed: {problem}"
         raise InvalidDocument(message)
 
-    def verify(self, party: Party) -> None:
+    def verify(self, party: Party, request: str | None = None) -> None:
         """Make sure that one of a party's keys has signed it.
 
+        Args:
+            party: the party.
+            request: the digest of the request that it is about, for the error.
+
         Raises:
-            NotApproved: none has.
+            BadSignature: none has.
         """
         from securesystemslib.dsse import Envelope as Dsse  # noqa: PLC0415 - see above
         from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError  # noqa: PLC0415
@@ -128,9 +133,7 @@ class Envelope(Part):
             else:
                 verified = True
         if not verified:
-            why = "the signature is not over these bytes" if known else "it is signed with a key that is not theirs"
-            message = f"what is said to come from {party.name!r} does not: {why}"
-            raise NotApproved(message)
+            raise bad_signature(party, signature.keyid, known_key=bool(known), request=request)
 
 
 def as_sslib(key: PublicKey) -> SSlibKey:

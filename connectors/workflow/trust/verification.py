@@ -6,46 +6,28 @@ identifier that is bound into its attestation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from connectors.errors import InvalidDocument, NotApproved
+from connectors.errors import InvalidDocument
 from connectors.workflow.documents.canonical import canonical_bytes, digest_of, parse_canonical
 from connectors.workflow.documents.kinds import Decision, Revocation, Statement, Submission
 from connectors.workflow.documents.model import moment_of
 from connectors.workflow.documents.requests import Request
 from connectors.workflow.documents.runtime import RuntimeConfig, runtime_configs
+from connectors.workflow.trust import refusals
 from connectors.workflow.trust.signing import Envelope
+from connectors.workflow.trust.states import State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["Bundle", "Status", "describe", "status", "trust_digest", "verified", "verify"]
+__all__ = ["Bundle", "Status", "status", "trust_digest", "verified", "verify"]
 
-State = Literal["pending", "approved", "declined", "expired", "revoked"]
 S = TypeVar("S", bound=Statement)
 _SCHEMA = "enclave-connectors workflow bundle 1"
 _MEMBERS = ("schema", "request", "submission", "decisions", "revocations")
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How a request stands.
-
-    Attributes:
-        state: one of `State`.
-        approved: the parties that have approved, by digest.
-        missing: those that are still to decide.
-        against: who has declined or revoked, and why.
-        late: those that have approved after it had expired.
-    """
-
-    state: State
-    approved: frozenset[str]
-    missing: frozenset[str]
-    against: dict[str, str] = field(default_factory=dict)
-    late: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +117,15 @@ def status(bundle: Bundle, trusted: Collection[str], now: datetime | None = None
 
     Raises:
         InvalidDocument: a document does not hold together.
-        NotApproved: a party is not trusted, or what is said to come from one does not, or is about another request.
-            So whoever is named as the requester does ask.
+        UntrustedParty: its requester or one of its approvers is not trusted.
+        BadSignature: a statement is not signed by the party that it names; so the requester does ask.
+        InvalidStatement: a statement is about another request, or its party may not make it, or makes it twice.
     """
     request = bundle.request
     _ = request.graph
-    for digest in (request.requester, *request.approvers):
-        if digest not in trusted:
-            message = f"{request.party(digest).name!r} ({digest}) is not among the trusted parties"
-            raise NotApproved(message)
+    strangers = {request.requester, *request.approvers} - set(trusted)
+    if strangers:
+        raise refusals.untrusted(request, strangers)
     verified(request, bundle.submission, Submission)
     decisions = _statements(request, bundle.decisions, Decision)
     revocations = _statements(request, bundle.revocations, Revocation)
@@ -170,14 +152,14 @@ def _statements(request: Request, envelopes: Iterable[Envelope], kind: type[S]) 
     """Return what the parties have said, by their digests, each verified.
 
     Raises:
-        NotApproved, InvalidDocument: something was not said by who is named, or twice, or to another request.
+        InvalidDocument, BadSignature: as for `verified`.
+        InvalidStatement: as for `verified`, or a party says it twice.
     """
     statements: dict[str, S] = {}
     for envelope in envelopes:
         one = verified(request, envelope, kind)
         if one.party in statements:
-            message = f"{request.party(one.party).name!r} has two {kind.kind}s in the bundle; take one of them out"
-            raise NotApproved(message)
+            raise refusals.said_twice(request, one)
         statements[one.party] = one
     return statements
 
@@ -187,20 +169,17 @@ def verified(request: Request, envelope: Envelope, *kinds: type[S]) -> S:
 
     Raises:
         InvalidDocument: it says nothing of these kinds.
-        NotApproved: it is about another request, comes from somebody whom it is not up to, or was signed by another.
+        InvalidStatement: it is about another request, or the party that it names may not say it.
+        BadSignature: that party has not signed it.
     """
     one = envelope.document(*kinds)
     if one.request != request.digest:
-        message = f"a {one.kind} is about the request {one.request}, and this is {request.digest}"
-        raise NotApproved(message)
+        raise refusals.another_request(request, one)
     if isinstance(one, Submission) and one.party != request.requester:
-        name = request.party(request.requester).name
-        message = f"a {one.kind} comes from {one.party}, and who asks is {name!r} ({request.requester})"
-        raise NotApproved(message)
+        raise refusals.not_the_requester(request, one)
     if not isinstance(one, Submission) and one.party not in request.approvers:
-        message = f"a {one.kind} comes from {one.party}, who is not asked: nothing in the workflow is theirs"
-        raise NotApproved(message)
-    envelope.verify(request.party(one.party))
+        raise refusals.not_asked(request, one)
+    envelope.verify(request.party(one.party), request.digest)
     return one
 
 
@@ -223,45 +202,17 @@ def verify(
 
     Raises:
         InvalidDocument: a document does not hold together.
-        NotApproved: a party is missing, has declined or revoked, or is not who signed; or the request has expired; or
-            the application is another than the approved one. The message names who and what.
+        NotApproved: as for `status`; or `Undecided`, `Declined`, `RequestExpired` or `Revoked`; or the request has no
+            application with this identifier (`UnknownIdentifier`), or another measurement was approved for it
+            (`MeasurementMismatch`). The message names who and what.
     """
     found = status(bundle, trusted, now)
     if found.state != "approved":
-        raise NotApproved(describe(bundle.request, found))
+        raise refusals.not_approved(bundle.request, found)
     configs = runtime_configs(bundle.request)
     config = next((one for one in configs.values() if one.identifier == identifier), None)
     if config is None:
-        listed = ", ".join(f"{name} {one.identifier}" for name, one in sorted(configs.items())) or "none"
-        message = f"the approved request has no application {identifier}; it has {listed}"
-        raise NotApproved(message)
+        raise refusals.unknown_identifier(bundle.request, identifier, configs)
     if config.build.measurement != measurement:
-        message = (
-            f"the running application is measured as {measurement}, and what was approved for {config.object!r} is "
-            f"{config.build.measurement}"
-        )
-        raise NotApproved(message)
+        raise refusals.measurement_mismatch(bundle.request, config, measurement)
     return config
-
-
-def describe(request: Request, found: Status) -> str:
-    """Return how a request stands in words: who and what keeps it from being relied on, if anything does."""
-
-    def names(digests: Iterable[str]) -> str:
-        return ", ".join(sorted(repr(request.party(digest).name) for digest in digests))
-
-    reasons = "; ".join(f"{names([digest])}: {reason}" for digest, reason in sorted(found.against.items()))
-    match found.state:
-        case "approved":
-            return f"the request is approved by {names(found.approved)}"
-        case "pending":
-            return f"the request is not approved yet: {names(found.missing)} {_have(found.missing)} not decided"
-        case "expired":
-            who = names(found.missing | found.late)
-            return f"the request expired on {request.expires} before {who} had approved it; ask again with a new one"
-        case _:
-            return f"the request was {found.state}: {reasons}"
-
-
-def _have(digests: Collection[str]) -> str:
-    return "has" if len(digests) == 1 else "have"

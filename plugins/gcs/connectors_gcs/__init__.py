@@ -1,6 +1,6 @@
-"""Google Cloud Storage as a backend of `connectors`.
+"""The Google Cloud Storage backend of `connectors`.
 
-Importing this costs next to nothing: the libraries that speak HTTP and get tokens are loaded by the first connection.
+Importing this package is cheap: the HTTP and token libraries are loaded by the first connection.
 """
 
 from __future__ import annotations

@@ -22,12 +22,12 @@ class GcsBackend(Backend):
     Credentials = GcsCredentials
 
     def connect(self, location: str, credentials: GcsCredentials) -> tuple[Gcs, str]:
-        """Return a filesystem of the account's sealed objects, and ``bucket/key``, of a folder without its last slash.
+        """Return a filesystem of the account's sealed objects, and ``bucket/key`` without a trailing slash.
 
-        No request is made yet, not for a token either.
+        Makes no request, not even for a token.
 
         Raises:
-            InvalidLocation: the location is none of Google Cloud Storage's.
+            InvalidLocation: this is not a location in Google Cloud Storage.
         """
         from connectors_gcs.filesystem import Gcs  # noqa: PLC0415 - urllib3 takes a while to import
 
@@ -35,12 +35,12 @@ class GcsBackend(Backend):
         return Gcs(credentials), path
 
     def presign(self, location: str, credentials: GcsCredentials, method: str, expires: int) -> str:
-        """Return a URL that needs no credentials to GET or PUT the object, for `expires` seconds.
+        """Return a URL that can GET or PUT the object without credentials for `expires` seconds.
 
         Raises:
             ConfigError: `expires` is not between 1 and 604,800.
-            NotSupported: another method, or credentials that are no service account's key.
-            InvalidLocation: the location is none of Google Cloud Storage's, or a folder.
+            NotSupported: another method, or credentials other than a service account's key.
+            InvalidLocation: this is not a location in Google Cloud Storage, or it is a folder.
         """
         from connectors_gcs.presigning import presign  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Requests of the JSON API: one of them and its whole answer at a time, tried again where that helps.
+"""A client of the JSON API: sends a request, retries it where that helps, and returns the whole response.
 
 Cloud Storage documentation, "JSON API overview" and "Retry strategy".
 """
@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 from connectors.errors import ConnectorError, StorageUnavailable
 from connectors.storage import RetryPolicy
-from connectors_gcs.error_mapping import Endless, Failure, broken, refusal
+from connectors_gcs.error_mapping import Failure, ResponseTooLarge, broken, refusal
 from connectors_gcs.identity import identity
 from connectors_gcs.location import split_path
 from connectors_gcs.transport import BROKEN, open_pool
@@ -28,37 +28,37 @@ if TYPE_CHECKING:
     from connectors_gcs.credentials import GcsCredentials
     from connectors_gcs.error_mapping import Action
 
-__all__ = ["GOOGLE", "Answer", "Client"]
+__all__ = ["GOOGLE", "Client", "Response"]
 
 GOOGLE = "https://storage.googleapis.com"
-"""Where Google Cloud Storage is."""
+"""The endpoint of Google Cloud Storage."""
 MAX_PAGE = 1 << 25
-"""Bytes in the largest answer that is no object's; a page of a listing tells of 1,000."""
+"""Bytes in the largest response that is not an object; a page of a listing has 1,000 entries."""
 
 
 PIECE = 1 << 16
-"""Bytes of an answer that are taken from the socket at once: what is lost at most where a connection breaks."""
+"""Bytes of a response that are read from the socket at once: the most that a broken connection loses."""
 
 
-class Answer(NamedTuple):
-    """A server's answer.
+class Response(NamedTuple):
+    """A server's response.
 
     Attributes:
         status: the HTTP status.
         headers: by name, in any case.
-        body: all of it.
-        again: how many requests without an answer came before it.
-        broken: why the body has not come to its end.
+        body: the whole body.
+        retries: how many requests were sent before it without a response.
+        broken: why the body is incomplete.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    again: int = 0
+    retries: int = 0
     broken: Exception | None = None
 
     def members(self) -> dict[str, Any] | None:
-        """Return the body as a JSON object, or None where it is none."""
+        """Return the body as a JSON object, or None if it is not one."""
         try:
             members = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -67,16 +67,16 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """Requests of one account. Safe in threads, and in a forked child, which makes connections of its own.
+    """Sends requests for one account. Safe in threads, and in a forked child, which opens its own connections.
 
     Args:
-        credentials: whose account it is.
+        credentials: the account's.
 
     Attributes:
-        endpoint: the server's URL, without a slash at its end.
+        endpoint: the server's URL, without a trailing slash.
         attempts: how often a request is sent at most.
-        first_pause: seconds that the first pause lasts at most; it doubles with each one that follows.
-        longest_pause: seconds that any pause lasts at most.
+        first_pause: the longest first backoff in seconds; it doubles with each retry.
+        longest_pause: the longest backoff in seconds.
     """
 
     attempts = 6
@@ -91,18 +91,18 @@ class Client:
             "User-Agent": f"enclave-connectors-gcs/{importlib.metadata.version('enclave-connectors-gcs')}",
             "Accept-Encoding": "identity",
         }
-        # One pool for each process: setdefault makes two first threads agree on one, without a lock that a fork could
+        # One pool per process: setdefault makes two first threads agree on one, without a lock that a fork could
         # leave held. A child does not touch its parent's connections.
         self._pools: dict[int, HTTPConnectionPool] = {}
 
     def target(self, path: str, *, at: str = "", upload: bool = False, **parameters: str | int | None) -> str:
-        """Return what is asked for in a request about ``bucket/key``, or about a bucket's objects.
+        """Return the target of a request for ``bucket/key``, or for a bucket's objects.
 
         Args:
             path: ``bucket/key``, or a bucket.
             at: what follows the object's name.
-            upload: use the path for uploads, which go to a bucket's objects.
-            parameters: of the query; those that are None are left out.
+            upload: use the path for uploads, which names only the bucket.
+            parameters: the query's; those that are None are left out.
         """
         bucket, key = split_path(path)
         target = f"{'/upload' if upload else ''}/storage/v1/b/{quote(bucket, safe='')}/o"
@@ -122,36 +122,36 @@ class Client:
         *,
         accept: Collection[int] = (HTTPStatus.OK,),
         **options: Any,
-    ) -> Answer:
-        """Return the answer to a request, which is sent again while that may help.
+    ) -> Response:
+        """Send a request, retry it while that may help, and return the response.
 
         Args:
             method: GET and so on.
             target: path and query.
             path: ``bucket/key``, for errors.
             action: what is being done, for errors.
-            accept: the statuses that are no failure.
+            accept: the statuses of success.
             options: those of `send`.
 
         Raises:
-            StorageError: there is no such answer.
+            StorageError: no request got such a response.
         """
-        again, retry_policy = 0, self.retry_policy()
+        retries, retry_policy = 0, self.retry_policy()
         while isinstance(outcome := self.send(method, target, path, action, accept=accept, **options), Failure):
             self.wait(outcome, retry_policy)
-            again += 1
-        return outcome._replace(again=again)
+            retries += 1
+        return outcome._replace(retries=retries)
 
     def retry_policy(self) -> RetryPolicy:
-        """Return what decides how often a request is made."""
+        """Return a new policy that decides how often a request is sent."""
         return RetryPolicy(attempts=self.attempts, first_pause=self.first_pause, longest_pause=self.longest_pause)
 
     @staticmethod
     def wait(failure: Failure, retry_policy: RetryPolicy) -> None:
-        """Pause before the next request.
+        """Wait before the next request.
 
         Raises:
-            ConnectorError: the failure's own, where it is final or it is enough.
+            ConnectorError: the failure is final, or the attempts are used up.
         """
         if not failure.transient:
             raise failure.error
@@ -169,17 +169,17 @@ class Client:
         body: bytes = b"",
         authorized: bool = True,
         limit: int = MAX_PAGE,
-        partly: bool = False,
-    ) -> Answer | Failure:
-        """Send one request, and return its answer if its status is one of `accept`, else what went wrong.
+        partial: bool = False,
+    ) -> Response | Failure:
+        """Send one request; return the response if its status is one of `accept`, else the failure.
 
         Args:
             method, target, path, action, accept: as in `request`.
             headers: headers beyond those of every request.
-            body: what is sent.
-            authorized: False leaves the token out, where knowing the target is enough.
-            limit: bytes that the answer may have.
-            partly: return an answer that breaks off, too: what there is of it is worth something.
+            body: the request's body.
+            authorized: False leaves the token out, where the target is authorization enough.
+            limit: the most bytes that the response may have.
+            partial: also return an incomplete response, because the caller can use its start.
         """
         renewed = False
         while True:
@@ -190,7 +190,7 @@ class Client:
             outcome = self._exchange(method, target, {**self._headers, **own, **(headers or {})}, body, limit)
             if isinstance(outcome, Exception):
                 return broken(outcome, path)
-            if outcome.broken is not None and not partly:
+            if outcome.broken is not None and not partial:
                 return broken(outcome.broken, path)
             if outcome.status in accept:
                 return outcome
@@ -200,8 +200,8 @@ class Client:
 
     def _exchange(
         self, method: str, target: str, headers: dict[str, str], body: bytes, limit: int
-    ) -> Answer | Exception:
-        """Return the answer to a request, or what broke the connection, or made an answer longer than allowed."""
+    ) -> Response | Exception:
+        """Return the response, or the error: a failed connection, or a response that is too large."""
         try:
             response = self._pool().urlopen(
                 method,
@@ -217,17 +217,17 @@ class Client:
             return error
         pieces: list[bytes] = []
         try:
-            # Until there is nothing more: only an empty piece has urllib3 look whether that was all that was promised.
+            # Until nothing is left: urllib3 compares the length with Content-Length only when it reads no more bytes.
             while limit >= 0 and (piece := response.read(min(PIECE, limit + 1), decode_content=False)):
                 pieces.append(piece)
                 limit -= len(piece)
         except BROKEN as error:
-            return Answer(response.status, response.headers, b"".join(pieces), broken=error)
+            return Response(response.status, response.headers, b"".join(pieces), broken=error)
         if limit < 0:
-            response.close()  # its connection too, with whatever else would come
-            return Endless()
+            response.close()  # closes the connection too, with the rest of the body
+            return ResponseTooLarge()
         response.release_conn()
-        return Answer(response.status, response.headers, b"".join(pieces))
+        return Response(response.status, response.headers, b"".join(pieces))
 
     def _pool(self) -> HTTPConnectionPool:
         pid = os.getpid()

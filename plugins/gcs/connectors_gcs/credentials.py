@@ -1,4 +1,4 @@
-"""The credentials document of a dataset in Google Cloud Storage.
+"""The model of the credentials document of a dataset in Google Cloud Storage.
 
 For example::
 
@@ -23,7 +23,7 @@ from connectors.storage import HIDES_NOTHING, Credentials, endpoint_problem, sen
 __all__ = ["DEFAULT_TOKEN_URI", "GcsCredentials", "ServiceAccount", "load_key"]
 
 DEFAULT_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - where tokens come from, and none itself
-"""Where a service account's signed assertion is exchanged for a token."""
+"""The endpoint that exchanges a service account's signed assertion for a token."""
 MIN_KEY_BITS = 2048
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,128}@[A-Za-z0-9.-]{1,253}")
@@ -33,21 +33,21 @@ _SHOWABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
 
 class ServiceAccount(BaseModel):
-    """A service account's key, as Google writes it into the JSON file that is downloaded.
+    """A service account's key: the content of the JSON file downloaded from Google.
 
-    Google's documentation, "Create and delete service account keys", has the members. Those that nothing here depends
-    on are allowed, so that the file can be taken over as it is, and ignored.
+    Google's documentation, "Create and delete service account keys", lists the members. Members that are not needed
+    are accepted and ignored, so that the file can be used unchanged.
     """
 
     model_config = Credentials.model_config
 
-    type: Literal["service_account"] = Field(description="What kind of file it is; no other kind is taken.")
+    type: Literal["service_account"] = Field(description="The kind of the file; no other kind is accepted.")
     client_email: str = Field(description="The account's name.")
     private_key: SecretText = Field(description="Its private RSA key, in PEM.")
     private_key_id: str | None = Field(default=None, pattern=r"^[0-9A-Za-z_-]{1,100}$", description="The key's id.")
     token_uri: str = Field(
         default=DEFAULT_TOKEN_URI,
-        description="Where tokens come from: below https://oauth2.googleapis.com/, unless there is an endpoint_url.",
+        description="Where tokens come from: a URL under https://oauth2.googleapis.com/, unless endpoint_url is set.",
     )
     project_id: str | None = Field(default=None, description="The account's project.")
     universe_domain: Literal["googleapis.com"] = Field(default="googleapis.com", description="Google's public cloud.")
@@ -59,11 +59,11 @@ class ServiceAccount(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown(cls, members: Any) -> Any:
-        # Named here, with the members that are known here: the document's own list is another one.
+        # Checked here, because pydantic's error would not list the members of this file.
         unknown = sorted(set(members) - cls.model_fields.keys()) if isinstance(members, dict) else []
         if unknown:
             shown = unknown[0] if _SHOWABLE_NAME.fullmatch(unknown[0]) else "…"
-            message = f"{shown} is no member of a key file; Google writes {', '.join(sorted(cls.model_fields))}"
+            message = f"{shown} is not a member of a key file; its members are {', '.join(sorted(cls.model_fields))}"
             raise ValueError(message)
         return members
 
@@ -71,7 +71,7 @@ class ServiceAccount(BaseModel):
     @classmethod
     def _check_email(cls, value: str) -> str:
         if not _ACCOUNT.fullmatch(value):
-            message = "not the name of an account, as in reader@project.iam.gserviceaccount.com"
+            message = "not an account's name, such as reader@project.iam.gserviceaccount.com"
             raise ValueError(message)
         return value
 
@@ -82,50 +82,51 @@ class ServiceAccount(BaseModel):
         if key is None:
             text = value.reveal()
             if "PUBLIC KEY" in text:
-                message = "this is a public key; Google's file has the private one"
+                message = "this is a public key; copy the private key from Google's file"
             elif "\\n" in text:
                 message = "its line ends are escaped twice: in JSON a line end is \\n, with one backslash"
             else:
-                message = "not an RSA private key in PEM, as Google writes it, whole, from BEGIN to END"
+                message = "not an RSA private key in PEM; copy it from Google's file unchanged, from BEGIN to END"
             raise ValueError(message)
         if key.key_size < MIN_KEY_BITS:
-            message = f"an RSA key has {MIN_KEY_BITS} bits at least; this one has {key.key_size}"
+            message = f"an RSA key has at least {MIN_KEY_BITS} bits; this one has {key.key_size}"
             raise ValueError(message)
         return value
 
 
 class GcsCredentials(Credentials):
-    """What gives access: a service account, a token, nothing at all for a public object, or what the machine offers.
+    """Credentials: a service account, a token, none for a public object, or those that the machine provides.
 
     `expires_at` is None: an access token expires, but does not say when.
     """
 
     type: Literal["gcs"] = "gcs"
     service_account: ServiceAccount | None = Field(
-        default=None, description="A service account's key: what is in the JSON file that Google lets one download."
+        default=None,
+        description="A service account's key: the content of the JSON file downloaded from Google.",
     )
-    token: SecretText | None = Field(default=None, description="An OAuth 2.0 access token, which ends after a while.")
+    token: SecretText | None = Field(default=None, description="An OAuth 2.0 access token, which expires.")
     endpoint_url: str | None = Field(
         default=None,
-        description="URL of an emulator or private endpoint; null for Google. http:// only on this machine's loopback.",
+        description="URL of an emulator or private endpoint; null for Google. http:// only for a loopback address.",
     )
     allow_http: bool = Field(
-        default=False, strict=True, description="Allow an http:// endpoint that is not this machine's loopback."
+        default=False, strict=True, description="Also allow http:// for an endpoint that is not a loopback address."
     )
     project: str | None = Field(
         default=None,
-        description="The project that requests are billed to where requester_pays; null for the service account's.",
+        description="The project that is billed for requests if requester_pays; null for the service account's.",
     )
     requester_pays: bool = Field(
-        default=False, strict=True, description="Have requests billed to the project: the bucket's owner wants it so."
+        default=False, strict=True, description="Bill requests to the project, for a bucket whose requesters pay."
     )
     anonymous: bool = Field(default=False, strict=True, description="Send no credentials: the object is public.")
     ambient: bool = Field(
         default=False,
         strict=True,
         description=(
-            "Take Google's application default credentials: GOOGLE_APPLICATION_CREDENTIALS, gcloud's file, the "
-            "metadata server. Without it none of them is looked at."
+            "Use Google's application default credentials: GOOGLE_APPLICATION_CREDENTIALS, gcloud's file, the "
+            "metadata server. Without it, none of them is read."
         ),
     )
 
@@ -134,10 +135,10 @@ class GcsCredentials(Credentials):
     def _check_token(cls, value: SecretText | None) -> SecretText | None:
         text = None if value is None else value.reveal()
         if text is not None and text[:7].lower() == "bearer ":
-            message = "leave out the word Bearer in front of the token, and the white space"
+            message = "leave out the word Bearer and the white space before the token"
             raise ValueError(message)
         if text is not None and (not text or not text.isprintable() or not text.isascii() or " " in text):
-            message = "empty, or with white space or other characters in it that no token has"
+            message = "empty, or contains white space or other characters that are not allowed in a token"
             raise ValueError(message)
         return value
 
@@ -145,7 +146,7 @@ class GcsCredentials(Credentials):
     @classmethod
     def _check_project(cls, value: str | None) -> str | None:
         if value is not None and not _PROJECT.fullmatch(value):
-            message = "not the id of a project, as in clinic-data-4711"
+            message = "not a project's id, such as clinic-data-4711"
             raise ValueError(message)
         return value
 
@@ -165,19 +166,19 @@ class GcsCredentials(Credentials):
         return self
 
     def _identity_problem(self) -> str | None:
-        """Return which rule of "who are you" is broken: one way to say it."""
+        """Return what is wrong with the ways to authenticate: there must be exactly one."""
         ways = [self.service_account is not None, self.token is not None, self.anonymous, self.ambient].count(True)
         if ways == 0:
             return (
-                'service_account or token is missing; for a public object say "anonymous": true, '
-                'for the credentials that this machine offers "ambient": true'
+                'service_account or token is missing; for a public object add "anonymous": true, '
+                'for the credentials that this machine provides "ambient": true'
             )
         if ways > 1:
-            return "give one of service_account, token, anonymous and ambient; not two of them"
+            return "give exactly one of service_account, token, anonymous and ambient"
         if self.requester_pays and not self.billed_project:
             return "requester_pays needs a project to bill"
         if self.requester_pays and self.anonymous:
-            return "requester_pays needs somebody who pays, and anonymous is nobody"
+            return "requester_pays does not go with anonymous: an anonymous request cannot be billed"
         return None
 
     def _transport_problem(self) -> str | None:
@@ -185,7 +186,7 @@ class GcsCredentials(Credentials):
             return f"endpoint_url: {HIDES_NOTHING}"
         uri = self.service_account.token_uri if self.service_account else DEFAULT_TOKEN_URI
         problem = endpoint_problem(uri, example=_EXAMPLE)
-        # It is sent an assertion, signed in the account's name, that is as good as a token.
+        # This server receives an assertion that is signed in the account's name, which is as good as a token.
         if self.endpoint_url is None:
             genuine = uri.startswith("https://oauth2.googleapis.com/") and problem is None
             return None if genuine else "service_account.token_uri: not https://oauth2.googleapis.com/token"
@@ -195,14 +196,14 @@ class GcsCredentials(Credentials):
 
     @property
     def billed_project(self) -> str | None:
-        """The project that requests are billed to, or None where the bucket's owner pays."""
+        """The project that is billed for requests, or None if the bucket's owner pays."""
         if not self.requester_pays:
             return None
         return self.project or (self.service_account.project_id if self.service_account else None)
 
 
 def load_key(pem: SecretText) -> RSAPrivateKey | None:
-    """Return a private RSA key, or None where the text is none."""
+    """Return a private RSA key, or None if the text is not one."""
     try:
         key = load_pem_private_key(pem.reveal().encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -213,5 +214,5 @@ def load_key(pem: SecretText) -> RSAPrivateKey | None:
 def _endpoint_problem(url: str) -> str | None:
     problem = endpoint_problem(url, example=_EXAMPLE)
     if problem is None and urlsplit(url).path.strip("/"):
-        return "an endpoint has no path: scheme, host and port are all"
+        return "an endpoint has no path, only a scheme, a host and a port"
     return problem

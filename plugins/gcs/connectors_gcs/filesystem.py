@@ -1,6 +1,6 @@
-"""Google Cloud Storage as an fsspec filesystem of sealed bytes, in which no secret is a storage option.
+"""The fsspec filesystem of sealed objects in Google Cloud Storage, which keeps secrets out of its storage options.
 
-Not over gcsfs: importing that unpickles a file of the home folder, ``~/.gcs_tokens``, before anything can be set.
+It does not use gcsfs: importing gcsfs unpickles ``~/.gcs_tokens``, before any option can prevent it.
 """
 
 from __future__ import annotations
@@ -23,32 +23,30 @@ if TYPE_CHECKING:
 __all__ = ["Gcs"]
 
 REMOVERS = 8
-"""Objects of a folder that are removed at the same time."""
+"""Objects of a folder that are removed in parallel."""
 
 
 class Gcs(ObjectFileSystem, Names):
-    """The sealed objects of Google Cloud Storage, as one account sees them.
+    """The sealed objects in Google Cloud Storage that one account can see.
 
-    The secrets are in a client of its own, never among the storage options, which fsspec hashes, compares, prints,
-    pickles and writes as JSON: those are empty. Two instances are equal only if they are one. Listings are not kept.
-
-    Making a folder does nothing.
+    The client holds the secrets. The storage options, which fsspec hashes, compares, prints, pickles and writes as
+    JSON, are empty. An instance equals only itself. Listings are not cached. Making a folder does nothing.
 
     Args:
-        credentials: whose account it is.
+        credentials: the account's.
         chunk_size: bytes in a chunk of a large object, a multiple of 256 KiB.
 
     Raises:
-        ConfigError: chunks of this size are not allowed.
+        ConfigError: `chunk_size` is not allowed.
     """
 
-    # fsspec fills in a constructor's arguments from FSSPEC_GS_* variables and ~/.config/fsspec by the class's protocol.
-    # The instance has the real one.
+    # fsspec fills in the constructor's arguments from FSSPEC_GS_* variables and ~/.config/fsspec according to the
+    # protocol of the class. So the class has none, and each instance has the real one.
     protocol: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, credentials: GcsCredentials, *, chunk_size: int = CHUNK_SIZE) -> None:
         if chunk_size < CHUNK_UNIT or chunk_size % CHUNK_UNIT:
-            message = f"a chunk has a multiple of {CHUNK_UNIT} bytes, not {chunk_size}"
+            message = f"the size of a chunk is a multiple of {CHUNK_UNIT} bytes, not {chunk_size}"
             raise ConfigError(message)
         self.protocol = ("gs", "gcs")  # type: ignore[misc]  # fsspec lets an instance have its own
         self._chunk_size = chunk_size
@@ -56,23 +54,23 @@ class Gcs(ObjectFileSystem, Names):
         super().__init__()
 
     def open_source(self, path: str) -> GcsSource:
-        """Return the sealed bytes at ``bucket/key``, to be read by ranges; no request is made yet."""
+        """Return a source that reads the sealed bytes at ``bucket/key`` by ranges; makes no request yet."""
         return GcsSource(self._client, self._strip_protocol(path))
 
     def open_sink(self, path: str, *, exclusive: bool = False) -> GcsSink:
-        """Return a place for the sealed bytes of a new object at ``bucket/key``.
+        """Return a sink for the sealed bytes of a new object at ``bucket/key``.
 
         Raises:
-            ObjectExists: exclusive, and there is one.
+            ObjectExists: `exclusive`, and the object exists.
             NotAnObject: the path names a bucket or a folder.
         """
         return GcsSink(self._client, path, exclusive=exclusive, chunk_size=self._chunk_size)
 
     def cp_file(self, path1: str, path2: str, **_: Any) -> None:
-        """Copy an object inside of the storage.
+        """Copy an object within Google Cloud Storage.
 
         Raises:
-            ObjectNotFound: there is none.
+            ObjectNotFound: there is no such object.
             NotAnObject: one of the paths names a bucket.
         """
         source, copy = self._strip_protocol(path1), self._strip_protocol(path2)
@@ -81,29 +79,29 @@ class Gcs(ObjectFileSystem, Names):
         token = None
         while True:
             target = self._client.target(source, at=f"/rewriteTo{destination}", rewriteToken=token)
-            told = self._told("POST", target, source, "read")
-            if told.get("done") is True:
+            progress = self._json("POST", target, source, "read")
+            if progress.get("done") is True:
                 return
-            token = told.get("rewriteToken")
+            token = progress.get("rewriteToken")
             if not isinstance(token, str) or not token:
-                raise self._nonsense(source)
+                raise self._invalid(source)
 
     def rm_file(self, path: str) -> None:
         """Remove an object.
 
         Raises:
-            ObjectNotFound: there is none.
-            NotAnObject: the path names a bucket, which is not ours to remove.
+            ObjectNotFound: there is no such object.
+            NotAnObject: the path names a bucket, and buckets are never removed.
         """
         path = self._strip_protocol(path)
         self._check_object(path)
         self._remove(path)
 
     def rm(self, path: str | list[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # type: ignore[override]  # noqa: FBT001, FBT002
-        """Remove objects, or with `recursive` all that is below a folder, which then is no more.
+        """Remove objects; with `recursive`, also folders with all objects below them.
 
         Raises:
-            ObjectNotFound: there is none.
+            ObjectNotFound: there is no such object.
         """
         names: dict[str, None] = {}
         for one in self._expanded(path):
@@ -117,19 +115,20 @@ class Gcs(ObjectFileSystem, Names):
             list(pool.map(self._remove, names))
 
     def _names_below(self, path: str, maxdepth: int | None) -> list[str]:
-        """Return the names of all objects below a folder, those that stand for folders among them."""
+        """Return the names of all objects below a folder, including those that mark folders."""
         deepest = None if maxdepth is None else path.count("/") + maxdepth
         found = []
         for item in self._items(path):
-            entry = self._entry(item, path)  # also a check that it is below the folder
+            entry = self._entry(item, path)  # also checks that it is below the folder
             if deepest is None or entry["name"].count("/") <= deepest:
                 found.append(f"{split_path(path)[0]}/{item['name']}")
         return found
 
     def _remove(self, path: str) -> None:
         accept = (HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND)
-        answer = self._client.request("DELETE", self._client.target(path), path, "read", accept=accept)
-        if answer.status == HTTPStatus.NOT_FOUND and not answer.again:  # else it was removed, and the answer lost
+        response = self._client.request("DELETE", self._client.target(path), path, "read", accept=accept)
+        # After a retry, the object was removed by a request whose response was lost.
+        if response.status == HTTPStatus.NOT_FOUND and not response.retries:
             message = f"nothing is stored at {shown(path)}"
             raise ObjectNotFound(message)
 
@@ -141,8 +140,8 @@ class Gcs(ObjectFileSystem, Names):
                 raise NotAnObject(message)
 
     def _expanded(self, path: str | list[str]) -> list[str]:
-        """Return the paths that a path, a pattern or a list of them stands for."""
-        given: Any = self  # our description of fsspec's types is short
+        """Return the paths that match a path, a pattern or a list of them."""
+        given: Any = self  # connectors._fsspec does not declare expand_path
         paths: list[str] = translated(str(path), lambda: given.expand_path(path))
         return paths
 

@@ -1,4 +1,4 @@
-"""Who asks: tokens from a service account's key, from the document, from the machine, or none."""
+"""Authorizes requests: with tokens from a service account's key, the document or the machine, or with none."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 __all__ = ["Identity", "identity"]
 
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
-"""What tokens are asked for: objects, and nobody's permissions."""
+"""The scope that tokens are requested for: it covers objects, but not their permissions."""
 MAX_PAGE = 1 << 20
-"""Bytes in the largest answer that a token can come in."""
+"""Bytes in the largest response to a request for a token."""
 
 
 class Identity(Protocol):
-    """Gives requests their Authorization header. Safe in threads, and in a forked child."""
+    """Provides the Authorization header of requests. Safe in threads, and in a forked child."""
 
     renewable: bool
-    """Whether it gets tokens by itself."""
+    """Whether it can get new tokens."""
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that a request is sent with.
+        """Return the headers that authorize a request.
 
         Raises:
-            AccessDenied: nobody gives a token for the credentials.
-            StorageUnavailable: nobody answers who could.
+            AccessDenied: no token is issued for the credentials.
+            StorageUnavailable: the token server does not respond.
         """
 
     def renew(self) -> bool:
-        """Drop the token, which was refused; tell whether there can be another one."""
+        """Drop the token, which was refused; return whether a new one can be had."""
 
 
 class _Given:
-    """The token of the document, or none at all."""
+    """The token in the document, or none."""
 
     renewable = False
 
@@ -56,13 +56,13 @@ class _Given:
 
 
 class _Google:
-    """Tokens that google-auth gets. Two threads may get one each; no lock is left behind by a fork."""
+    """Gets tokens with google-auth. Without a lock, which a fork could leave held, so two threads may get one each."""
 
     renewable = True
 
     def __init__(self, account: ServiceAccount | None) -> None:
         self._account = account
-        # Hidden: google-auth keeps token and key in attributes, where a debugger shows them.
+        # Hidden, because google-auth keeps token and key in attributes, which a debugger shows.
         self._current: Hidden | None = None
 
     def headers(self) -> dict[str, str]:
@@ -77,7 +77,7 @@ class _Google:
         return True
 
     def _fresh(self) -> Any:
-        """Return credentials with a token; raised outside the handler, as Google's errors quote the answers."""
+        """Return credentials with a token. Raises outside the handler, because Google's errors quote responses."""
         from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - takes a while
 
         try:
@@ -86,19 +86,19 @@ class _Google:
         except GoogleAuthError as error:
             unreachable = bool(error.retryable) and self._account is not None
         except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
-            # What is no token, or no time that it ends at, in an answer.
+            # The response holds an invalid token or expiry time.
             unreachable = False
         else:
             if _is_token(credentials.token):
                 return credentials
             unreachable = False
         if unreachable:
-            message = "the server of tokens for the service account cannot be reached; try again later"
+            message = "the token server for the service account cannot be reached; try again later"
             raise StorageUnavailable(message)
         if self._account is None:
-            message = "the credentials are ambient, and this machine offers none that work"
+            message = "the credentials are ambient, but this machine provides none that work"
         else:
-            message = "no token is given for the service account: its key was withdrawn, or the clock here is wrong"
+            message = "no token was issued for the service account: its key was revoked, or the clock here is wrong"
         raise AccessDenied(message)
 
     def _credentials(self) -> Any:
@@ -119,7 +119,7 @@ class _Google:
 
 
 class _Page:
-    """An answer, as google-auth wants it."""
+    """A response in the form that google-auth expects."""
 
     def __init__(self, status: int, headers: Mapping[str, str], data: bytes) -> None:
         self.status = status
@@ -135,14 +135,14 @@ def _request(
     timeout: float | None = None,
     **_: object,
 ) -> _Page:
-    """Make a request of google-auth's: its own transports look for proxies and netrc, and log what they send."""
+    """Send a request for google-auth, whose own transports read proxy settings and netrc and log what they send."""
     from google.auth import exceptions  # noqa: PLC0415
 
     del timeout  # the pool has its own
     parts = urlsplit(url)
     pool = open_pool(url)
     try:
-        answer = pool.urlopen(
+        response = pool.urlopen(
             method,
             urlunsplit(("", "", parts.path or "/", parts.query, "")),
             body=body,
@@ -151,9 +151,9 @@ def _request(
             redirect=False,
             preload_content=False,
         )
-        return _Page(answer.status, answer.headers, answer.read(MAX_PAGE))
+        return _Page(response.status, response.headers, response.read(MAX_PAGE))
     except BROKEN:
-        message = "no answer"
+        message = "no response"
     finally:
         pool.close()
     failure: Any = exceptions.TransportError
@@ -161,12 +161,12 @@ def _request(
 
 
 def _is_token(value: object) -> bool:
-    """Tell whether a header can hold a value: http.client quotes one that it refuses."""
+    """Return whether a header can hold `value`: http.client's error would quote a value that it refuses."""
     return isinstance(value, str) and bool(value) and value.isascii() and value.isprintable()
 
 
 def identity(credentials: GcsCredentials) -> Identity:
-    """Return who a document says is asking."""
+    """Return the identity that a credentials document describes."""
     if credentials.service_account is None and not credentials.ambient:
         return _Given(credentials)
     return _Google(credentials.service_account)

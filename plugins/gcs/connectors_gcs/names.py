@@ -1,7 +1,7 @@
-"""Names: what is told of objects and folders of Google Cloud Storage, and lists of them.
+"""Lists and describes objects and folders in Google Cloud Storage.
 
-Folders are prefixes of names: one is there while something is in it. An object whose name ends in a slash stands for
-the folder of that name, as the console makes one.
+Folders are prefixes of names: a folder exists while it contains an object. An object whose name ends in a slash marks
+the folder of that name; the Cloud console creates such objects.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["Names"]
 
 FIELDS = "name,size,generation,md5Hash,timeCreated,updated"
-"""What is asked of each object."""
+"""The fields that are requested of each object."""
 PAGE = 1_000
-"""Names in one answer: Cloud Storage JSON API reference, "Objects: list"."""
+"""Names in one response: Cloud Storage JSON API reference, "Objects: list"."""
 
 _SIZE = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 class Names(AbstractFileSystem):
-    """The half of the filesystem that looks at names. Nothing that it learns is kept."""
+    """The half of the filesystem that lists names and describes them; nothing is cached."""
 
     _client: Client
 
@@ -44,37 +44,37 @@ class Names(AbstractFileSystem):
         return str(path).removeprefix("gs://").removeprefix("gcs://").strip("/")
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        """Return what is stored at a path: an object, or a folder that has something in it.
+        """Describe the object at a path, or a folder that is not empty.
 
         Raises:
-            ObjectNotFound: nothing.
+            ObjectNotFound: there is neither.
         """
         path = self._strip_protocol(path)
         if split_path(path)[1]:
             target = self._client.target(path, fields=FIELDS)
             accept = (HTTPStatus.OK, HTTPStatus.NOT_FOUND)
-            answer = self._client.request("GET", target, path, "read", accept=accept)
-            if answer.status == HTTPStatus.OK:
-                entry = self._entry(answer.members(), path)
+            response = self._client.request("GET", target, path, "read", accept=accept)
+            if response.status == HTTPStatus.OK:
+                entry = self._entry(response.members(), path)
                 if entry["name"] != path:
-                    raise self._nonsense(path)
+                    raise self._invalid(path)
                 return entry
         target = self._client.target(split_path(path)[0], prefix=self._prefix(path), maxResults=1, fields="items(name)")
-        if not self._told("GET", target, path, "list").get("items") and split_path(path)[1]:
+        if not self._json("GET", target, path, "list").get("items") and split_path(path)[1]:
             message = f"nothing is stored at {shown(path)}"
             raise ObjectNotFound(message)
         return _folder(path)
 
     def exists(self, path: str, **_: Any) -> bool:
-        """Tell whether an object or a folder is there; that the storage does not say is an error."""
+        """Return whether an object or a folder exists; raises if the storage does not say."""
         return self._type(path) is not None
 
     def isfile(self, path: str) -> bool:
-        """Tell whether an object is there."""
+        """Return whether an object exists."""
         return self._type(path) == "file"
 
     def isdir(self, path: str) -> bool:
-        """Tell whether a folder is there."""
+        """Return whether a folder exists."""
         return self._type(path) == "directory"
 
     def _type(self, path: str) -> str | None:
@@ -85,7 +85,7 @@ class Names(AbstractFileSystem):
         return kind
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
-        """List what is directly in a folder, or an object itself.
+        """List the direct members of a folder, or a single object.
 
         Raises:
             ObjectNotFound: there is neither.
@@ -94,7 +94,7 @@ class Names(AbstractFileSystem):
         entries = {}
         for item in self._items(path, delimiter="/"):
             entry = self._entry(item, path)
-            # Where an object and a folder have one name, it is the object that is shown.
+            # If an object and a folder have the same name, the object is listed.
             if entry["type"] == "file" or entry["name"] not in entries:
                 entries[entry["name"]] = entry
         itself = entries.pop(path, None)
@@ -112,7 +112,7 @@ class Names(AbstractFileSystem):
         detail: bool = False,  # noqa: FBT001, FBT002
         **_: Any,
     ) -> Any:
-        """List all objects below a folder, by 1,000 in a request, or an object itself; nothing is no error."""
+        """List all objects below a folder, 1,000 per request, or a single object; finding none is not an error."""
         path = self._strip_protocol(path)
         entries: dict[str, dict[str, Any]] = {}
         for item in self._items(path):
@@ -135,18 +135,18 @@ class Names(AbstractFileSystem):
         return found if detail else list(found)
 
     def created(self, path: str) -> datetime:
-        """Return when the object was made."""
+        """Return when the object was created."""
         return self._time(path, "created")
 
     def modified(self, path: str) -> datetime:
-        """Return when the object, or what is told of it, was changed."""
+        """Return when the object or its metadata last changed."""
         return self._time(path, "modified")
 
     def _time(self, path: str, which: str) -> datetime:
         try:
             return datetime.fromisoformat(self.info(path)[which])
         except (KeyError, TypeError, ValueError):
-            problem = self._nonsense(path)
+            problem = self._invalid(path)
         raise problem
 
     def _prefix(self, path: str) -> str | None:
@@ -154,7 +154,7 @@ class Names(AbstractFileSystem):
         return f"{key}/" if key else None
 
     def _items(self, path: str, delimiter: str | None = None) -> Iterator[dict[str, Any]]:
-        """Yield what is told of each object below a folder; with a delimiter, of those directly in it, and prefixes."""
+        """Yield the metadata of each object below a folder; with a delimiter, of its direct members and prefixes."""
         token, pages = None, ListingGuard(shown(path))
         while True:
             target = self._client.target(
@@ -165,10 +165,10 @@ class Names(AbstractFileSystem):
                 pageToken=token,
                 fields=f"items({FIELDS}),prefixes,nextPageToken",
             )
-            page = self._told("GET", target, path, "list")
+            page = self._json("GET", target, path, "list")
             items, prefixes, token = page.get("items", []), page.get("prefixes", []), page.get("nextPageToken")
             if not isinstance(items, list) or not isinstance(prefixes, list):
-                raise self._nonsense(path)
+                raise self._invalid(path)
             names = (one["name"] for one in items if isinstance(one, dict) and isinstance(one.get("name"), str))
             pages.check_page(next(names, None) or next(map(str, prefixes), None), str(token or ""))
             yield from items
@@ -176,35 +176,35 @@ class Names(AbstractFileSystem):
             if not token:
                 return
 
-    def _told(self, method: str, target: str, path: str, action: Action) -> dict[str, Any]:
-        """Return the JSON object that answers a request."""
+    def _json(self, method: str, target: str, path: str, action: Action) -> dict[str, Any]:
+        """Send a request and return the JSON object in the response."""
         members = self._client.request(method, target, path, action).members()
         if members is None:
-            raise self._nonsense(path)
+            raise self._invalid(path)
         return members
 
     def _entry(self, item: Any, path: str) -> dict[str, Any]:
-        """Return what fsspec calls a file or a directory, of what is told of an object at or below a path."""
+        """Return the fsspec entry for the metadata of an object at or below a path."""
         entry = _entry(split_path(path)[0], item)
         if entry is None or not f"{entry['name']}/".startswith(f"{path}/"):
-            raise self._nonsense(path)
+            raise self._invalid(path)
         return entry
 
-    def _nonsense(self, path: str) -> StorageUnavailable:
-        return StorageUnavailable(f"Google Cloud Storage answered a question about {shown(path)} with nonsense")
+    def _invalid(self, path: str) -> StorageUnavailable:
+        return StorageUnavailable(f"Google Cloud Storage sent an invalid response about {shown(path)}")
 
 
 def _entry(bucket: str, item: Any) -> dict[str, Any] | None:
-    """Return the entry for what is told of an object, or None where that makes no sense."""
+    """Return the fsspec entry for an object's metadata, or None if they are invalid."""
     try:
-        told, size = item["name"], item.get("size", "")
-        if not isinstance(told, str) or not told:
+        key, size = item["name"], item.get("size", "")
+        if not isinstance(key, str) or not key:
             return None
-        name = f"{bucket}/{told}"
-        name.encode()  # half of a surrogate pair has no UTF-8 form, and no place in a URL
+        name = f"{bucket}/{key}"
+        name.encode()  # a lone surrogate has no UTF-8 form, and cannot be part of a URL
         if name.endswith("/"):
             return _folder(name.rstrip("/"))
-        # JSON's own numbers may have no end, or be less than nothing: sizes come as text.
+        # Sizes come as text. A JSON number could be infinite or negative.
         if not _SIZE.fullmatch(str(size)):
             return None
         return {

@@ -1,4 +1,4 @@
-"""Presigned URLs: whoever has one can GET or PUT one object, for a while, without credentials.
+"""Presigned URLs, which let their holder GET or PUT one object for a limited time without credentials.
 
 Cloud Storage documentation, "Signing URLs with your own program" and "Canonical requests": V4, signed with the private
 key of a service account.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_EXPIRES", "presign"]
 
 MAX_EXPIRES = 7 * 24 * 3600
-"""Seconds a URL can live at most: "V4 signing process"."""
+"""The longest time in seconds for which a URL can be valid: "V4 signing process"."""
 ALGORITHM = "GOOG4-RSA-SHA256"
 GOOGLE = "https://storage.googleapis.com"
 
@@ -33,42 +33,40 @@ GOOGLE = "https://storage.googleapis.com"
 def presign(
     location: str, credentials: GcsCredentials, method: str, expires: int, *, now: datetime | None = None
 ) -> str:
-    """Return a URL that GETs or PUTs the object for `expires` seconds; no request is made.
+    """Return a URL that can GET or PUT the object for `expires` seconds; makes no request.
 
-    Only the host is signed, so any HTTP client can use it.
+    The signature covers no header but the host, so any HTTP client can use the URL.
 
     Args:
         location: ``gs://bucket/key``.
         credentials: a service account's.
         method: GET or PUT.
         expires: seconds.
-        now: when the URL's time begins, instead of now.
+        now: the start of the URL's validity, if not the current time.
 
     Raises:
         ConfigError: `expires` is not between 1 and 604,800.
-        NotSupported: another method, or credentials that are no service account's key.
-        InvalidLocation: the location is none of Google Cloud Storage's, or a folder.
+        NotSupported: another method, or credentials other than a service account's key.
+        InvalidLocation: this is not a location in Google Cloud Storage, or it is a folder.
     """
     bucket, key = split_location(location)
     if not key or key.endswith("/"):
         message = f"{redact_url(location)} is a folder; a URL is presigned for one object"
         raise InvalidLocation(message)
     if method.upper() not in ("GET", "PUT"):
-        message = f"URLs of Google Cloud Storage are presigned for GET or PUT, not for {method}"
+        message = f"URLs for Google Cloud Storage are presigned for GET or PUT, not for {method}"
         raise NotSupported(message)
     if isinstance(expires, bool) or not isinstance(expires, int) or not 1 <= expires <= MAX_EXPIRES:
-        message = f"a presigned URL lives 1 to {MAX_EXPIRES} seconds, not {expires}"
+        message = f"a presigned URL is valid for 1 to {MAX_EXPIRES} seconds, not for {expires}"
         raise ConfigError(message)
     account = credentials.service_account
     signer = load_key(account.private_key) if account else None
     if account is None or signer is None:
-        message = (
-            "only a service_account signs URLs; a token, anonymous and ambient credentials have no private key here"
-        )
+        message = "only a service_account can sign URLs; token, anonymous and ambient credentials have no private key"
         raise NotSupported(message)
     time = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     scope = f"{time[:8]}/auto/storage/goog4_request"
-    # What is signed is the Host header, which clients send in lower case.
+    # The signature covers the Host header, which clients send in lower case.
     endpoint = (credentials.endpoint_url or GOOGLE).rstrip("/").lower()
     resource = f"/{bucket}/{quote(key, safe='/~')}"
     members = {

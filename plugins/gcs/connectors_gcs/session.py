@@ -1,4 +1,4 @@
-"""A resumable upload: chunks that are nobody's until the last of them.
+"""A resumable upload: sends an object in chunks that stay invisible until the last one arrives.
 
 Cloud Storage documentation, "Resumable uploads" and "Perform resumable uploads".
 """
@@ -17,38 +17,38 @@ from connectors_gcs.error_mapping import Failure
 from connectors_gcs.location import shown, split_path
 
 if TYPE_CHECKING:
-    from connectors_gcs.client import Answer, Client
+    from connectors_gcs.client import Client, Response
 
 __all__ = ["CHUNK_UNIT", "CONTENT_TYPE", "DONE", "GONE", "UNFINISHED", "Session"]
 
 _LOG = logging.getLogger(__name__)
 
 CHUNK_UNIT = 1 << 18
-"""What the size of every chunk but the last is a multiple of: "Perform resumable uploads", "Multiple chunk upload"."""
+"""Every chunk's size but the last's is a multiple of this: "Perform resumable uploads", "Multiple chunk upload"."""
 CONTENT_TYPE = "application/octet-stream"
 DONE = (HTTPStatus.OK, HTTPStatus.CREATED)
-"""The statuses that tell of an object which is there now."""
+"""The statuses of an upload that has created its object."""
 CANCELLED = 499
-"""The status that answers a session's cancellation."""
+"""The status of a cancelled upload."""
 GONE = (CANCELLED, HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
-"""The statuses after which there is nothing left to remove."""
+"""The statuses after which nothing is left to remove."""
 UNFINISHED = 308
-"""The status of a session that expects more; in the rest of HTTP, a redirect."""
+"""The status of an upload that expects more bytes; elsewhere in HTTP, a redirect."""
 
 _TARGET = re.compile(r"/[!$%&'()*+,.0-9:;=@A-Z_a-z~-][!$%&'()*+,./0-9:;=?@A-Z_a-z~-]{0,8000}")
 _ARRIVED = re.compile(r"bytes=0-([0-9]{1,15})")
 
 
 class Session:
-    """One resumable upload. Whoever knows its URL can write to it, so nothing logs or shows that.
+    """One resumable upload. Its URL is never logged or shown, because anyone who knows it can write to the upload.
 
     Args:
-        client: requests of an account.
+        client: the account's client.
         path: ``bucket/key``.
-        generation: what stands there, for a condition on that; 0 where it is nothing, None for no condition.
+        generation: the generation that the upload may replace: 0 for none, None for any.
 
     Raises:
-        StorageError: the storage opens no upload.
+        StorageError: the upload cannot be opened.
     """
 
     def __init__(self, client: Client, path: str, generation: int | None) -> None:
@@ -60,21 +60,21 @@ class Session:
         )
         headers = {"Content-Type": "application/json; charset=UTF-8", "X-Upload-Content-Type": CONTENT_TYPE}
         body = json.dumps({"contentType": CONTENT_TYPE}).encode()
-        answer = client.request("POST", target, path, "write", accept=DONE, headers=headers, body=body)
-        self._target = _target(answer)
+        response = client.request("POST", target, path, "write", accept=DONE, headers=headers, body=body)
+        self._target = _target(response)
         if not self._target:
-            message = f"Google Cloud Storage opened no upload that could be written to, for {shown(path)}"
+            message = f"Google Cloud Storage returned no usable URL for the upload of {shown(path)}"
             raise StorageUnavailable(message)
 
-    def send(self, chunk: bytes, digest: str | None = None) -> Answer:
-        """Send the next bytes, as often as it takes, and go on from wherever the session stands.
+    def send(self, chunk: bytes, digest: str | None = None) -> Response:
+        """Send the next chunk; after an interruption, resume where the upload stopped.
 
         Args:
-            chunk: a multiple of `CHUNK_UNIT`; the last one has any size.
-            digest: with the last chunk, the MD5 of all bytes, in base64, which the storage checks.
+            chunk: a multiple of `CHUNK_UNIT` in size; the last one may have any size.
+            digest: with the last chunk, the MD5 of all bytes in base64, which the storage checks.
 
         Returns:
-            The answer: it tells of the finished object, or has the status `UNFINISHED`.
+            The response: it has the finished object's metadata, or the status `UNFINISHED`.
 
         Raises:
             StorageUnavailable: the bytes did not arrive.
@@ -85,30 +85,30 @@ class Session:
             outcome = self._put(position, b"" if asking else chunk[position - start :], end, digest)
             if isinstance(outcome, Failure):
                 self._client.wait(outcome, retry_policy)
-                asking = True  # how far did it get?
+                asking = True  # ask how many bytes have arrived
                 continue
             if outcome.status != UNFINISHED:
                 return outcome
             arrived = _arrived(outcome)
             if not start <= arrived <= end:
-                message = f"Google Cloud Storage lost a part of {shown(self._path)} on the way; write it anew"
+                message = f"Google Cloud Storage lost part of the upload of {shown(self._path)}; write it again"
                 raise StorageUnavailable(message)
             if arrived == end and digest is None:
                 self._sent = end
                 return outcome
             if arrived <= position and not asking:
-                message = f"Google Cloud Storage takes nothing more of {shown(self._path)}; try again later"
+                message = f"Google Cloud Storage accepts no more bytes of {shown(self._path)}; try again later"
                 retry_policy.wait(StorageUnavailable(message))
             retry_policy.arrived(max(0, arrived - position))
             position, asking = arrived, False
 
-    def _put(self, position: int, data: bytes, end: int, digest: str | None) -> Answer | Failure:
-        """Put bytes that belong at `position`; without any, ask how many have arrived, or say that these were all."""
+    def _put(self, position: int, data: bytes, end: int, digest: str | None) -> Response | Failure:
+        """Send `data` for `position`; if it is empty, ask how many bytes have arrived, or finish the upload."""
         total = "*" if digest is None else str(end)
         headers = {"Content-Range": f"bytes {position}-{end - 1}/{total}" if data else f"bytes */{total}"}
         if digest is not None:
             headers["X-Goog-Hash"] = f"md5={digest}"
-        # Without the token: the URL is enough, also when the token has ended meanwhile.
+        # Without the token: the URL is authorization enough, even after the token has expired.
         return self._client.send(
             "PUT",
             self._target,
@@ -121,30 +121,30 @@ class Session:
         )
 
     def cancel(self) -> None:
-        """Have the storage forget what it was sent; that it does not is told in the log."""
+        """Cancel the upload, and log a warning if that fails."""
         try:
             self._client.request("DELETE", self._target, self._path, "upload", accept=GONE, authorized=False)
         except ConnectorError as reason:
-            # Not raised: it would take the place of the error for which the upload is cancelled.
-            _LOG.warning("an unfinished upload stays behind, for a week: %s", reason)
+            # Not raised, because it would hide the error that led to the cancellation.
+            _LOG.warning("cannot cancel an unfinished upload, which expires after a week: %s", reason)
 
 
-def _target(answer: Answer) -> str:
-    """Return path and query of the session that an answer opens, or nothing.
+def _target(response: Response) -> str:
+    """Return the path and query of the upload's URL, or an empty string if it is unusable.
 
-    Whatever host it names, the sealed bytes go to the one that the document names.
+    Its host is ignored: the sealed bytes go only to the host that the document names.
     """
     try:
-        place = urlsplit(answer.headers.get("Location", ""))
+        place = urlsplit(response.headers.get("Location", ""))
     except ValueError:
         return ""
     target = urlunsplit(("", "", place.path, place.query, ""))
     return target if _TARGET.fullmatch(target) else ""
 
 
-def _arrived(answer: Answer) -> int:
-    """Return how many bytes a session has, as its answer tells."""
-    if "Range" not in answer.headers:
+def _arrived(response: Response) -> int:
+    """Return how many bytes have arrived according to a response, or -1 if it is invalid."""
+    if "Range" not in response.headers:
         return 0
-    match = _ARRIVED.fullmatch(answer.headers["Range"])
+    match = _ARRIVED.fullmatch(response.headers["Range"])
     return int(match[1]) + 1 if match else -1

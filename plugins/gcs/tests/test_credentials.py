@@ -22,12 +22,12 @@ ACCOUNT = {"service_account": "the account"}
 
 @pytest.fixture
 def account(key_file: dict[str, Any]) -> dict[str, Any]:
-    """A key file of Google's own."""
+    """A key file in Google's form."""
     return {**key_file, "token_uri": DEFAULT_TOKEN_URI}
 
 
 def made(account: dict[str, Any], members: dict[str, Any]) -> GcsCredentials:
-    """Return credentials, in which `members` of the service account are changed."""
+    """Return credentials with `members` of the service account changed."""
     whole = dict(members)
     if "service_account" in whole:
         changes = whole["service_account"] if isinstance(whole["service_account"], dict) else {}
@@ -53,7 +53,7 @@ def made(account: dict[str, Any], members: dict[str, Any]) -> GcsCredentials:
         {"ambient": True},
     ],
 )
-def test_complete_documents_are_taken(members: dict[str, Any], account: dict[str, Any]) -> None:
+def test_complete_documents_are_accepted(members: dict[str, Any], account: dict[str, Any]) -> None:
     credentials = made(account, members)
     whole = {"encryption": None, **members}
     if members.get("service_account"):
@@ -67,19 +67,19 @@ def test_complete_documents_are_taken(members: dict[str, Any], account: dict[str
     ("members", "rule"),
     [
         ({}, "service_account or token is missing"),
-        ({**ACCOUNT, "token": TOKEN}, "not two of them"),
-        ({**ACCOUNT, "anonymous": True}, "not two of them"),
-        ({"token": TOKEN, "ambient": True}, "not two of them"),
-        ({"anonymous": True, "ambient": True}, "not two of them"),
+        ({**ACCOUNT, "token": TOKEN}, "give exactly one of"),
+        ({**ACCOUNT, "anonymous": True}, "give exactly one of"),
+        ({"token": TOKEN, "ambient": True}, "give exactly one of"),
+        ({"anonymous": True, "ambient": True}, "give exactly one of"),
         ({"token": ""}, "credentials.token: empty"),
         ({"token": f"{TOKEN}\n"}, "credentials.token: .*white space"),
         ({"token": f"Bearer {TOKEN}"}, "credentials.token: .*white space"),
         ({"token": f"{TOKEN}\r\nX-Evil: 1"}, "credentials.token"),
         ({"token": 7}, "credentials.token"),
         ({"token": TOKEN, "requester_pays": True}, "requester_pays needs a project"),
-        ({"anonymous": True, "requester_pays": True, "project": "clinic"}, "anonymous is nobody"),
-        ({"token": TOKEN, "project": "a project"}, "credentials.project: not the id"),
-        ({"token": TOKEN, "project": "x&alt=media"}, "credentials.project: not the id"),
+        ({"anonymous": True, "requester_pays": True, "project": "clinic"}, "anonymous request cannot be billed"),
+        ({"token": TOKEN, "project": "a project"}, "credentials.project: not a project's id"),
+        ({"token": TOKEN, "project": "x&alt=media"}, "credentials.project: not a project's id"),
         ({"token": TOKEN, "endpoint_url": "http://store.internal"}, "endpoint_url: http:// is not encrypted"),
         ({"token": TOKEN, "endpoint_url": "HTTP://store.internal"}, "endpoint_url: http:// is not encrypted"),
         (
@@ -97,8 +97,14 @@ def test_complete_documents_are_taken(members: dict[str, Any], account: dict[str
         ({"ambient": "true"}, "credentials.ambient"),
         ({"tokne": TOKEN}, "credentials.tokne: unknown member; did you mean token"),
         ({"service_account": {"type": "authorized_user"}}, "credentials.service_account.type: .*'service_account'"),
-        ({"service_account": {"client_email": "a@b\n"}}, "credentials.service_account.client_email: not the name"),
-        ({"service_account": {"client_email": "a/b@c"}}, "credentials.service_account.client_email: not the name"),
+        (
+            {"service_account": {"client_email": "a@b\n"}},
+            "credentials.service_account.client_email: not an account's name",
+        ),
+        (
+            {"service_account": {"client_email": "a/b@c"}},
+            "credentials.service_account.client_email: not an account's name",
+        ),
         (
             {"service_account": {"private_key": TOKEN}},
             "credentials.service_account.private_key: not an RSA private key",
@@ -106,11 +112,13 @@ def test_complete_documents_are_taken(members: dict[str, Any], account: dict[str
         ({"service_account": {"private_key": "\ud800"}}, "credentials.service_account.private_key: not an RSA private"),
         ({"service_account": {"private_key": ""}}, "credentials.service_account.private_key: not an RSA private key"),
         ({"service_account": {"universe_domain": "attacker.example"}}, "universe_domain: .*'googleapis.com'"),
-        ({"service_account": {"refresh_token": TOKEN}}, "refresh_token is no member of a key file; Google writes"),
-        ({"service_account": {TOKEN: 1}}, "… is no member of a key file; Google writes"),
+        ({"service_account": {"refresh_token": TOKEN}}, "refresh_token is not a member of a key file; its members are"),
+        ({"service_account": {TOKEN: 1}}, "… is not a member of a key file; its members are"),
     ],
 )
-def test_broken_rule_is_named_and_no_value_shown(members: dict[str, Any], rule: str, account: dict[str, Any]) -> None:
+def test_error_names_the_broken_rule_and_shows_no_value(
+    members: dict[str, Any], rule: str, account: dict[str, Any]
+) -> None:
     with pytest.raises(InvalidCredentials, match=rule) as caught:
         made(account, members)
     text = f"{caught.value!r} {caught.value} {caught.value.__cause__!r} {caught.value.__context__!r}"
@@ -135,13 +143,13 @@ def test_broken_rule_is_named_and_no_value_shown(members: dict[str, Any], rule: 
         "",
     ],
 )
-def test_assertion_is_sent_to_google_alone(uri: str, account: dict[str, Any]) -> None:
+def test_assertion_is_sent_only_to_google(uri: str, account: dict[str, Any]) -> None:
     with pytest.raises(InvalidCredentials, match="service_account.token_uri: not https://oauth2") as caught:
         made(account, {"service_account": {"token_uri": uri}})
     assert "attacker" not in str(caught.value)
 
 
-def test_assertion_is_sent_elsewhere_where_the_storage_is_elsewhere(account: dict[str, Any]) -> None:
+def test_assertion_may_go_elsewhere_if_the_storage_is_elsewhere(account: dict[str, Any]) -> None:
     endpoint = {"endpoint_url": "https://emulator.example"}
     for uri in ("https://tokens.example/token", "http://127.0.0.1:8080/token", DEFAULT_TOKEN_URI):
         credentials = made(account, {"service_account": {"token_uri": uri}, **endpoint})
@@ -152,17 +160,17 @@ def test_assertion_is_sent_elsewhere_where_the_storage_is_elsewhere(account: dic
             made(account, {"service_account": {"token_uri": uri}, **endpoint})
 
 
-def test_keys_that_sign_nothing_here_are_refused(account: dict[str, Any]) -> None:
+def test_unusable_private_keys_are_refused(account: dict[str, Any]) -> None:
     form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     short = generate_private_key(65537, 1024).private_bytes(*form).decode()
     curve = generate_curve_key(SECP256R1()).private_bytes(*form).decode()
     escaped = account["private_key"].replace("\n", "\\n")
-    for pem, rule in ((short, "2048 bits at least; this one has 1024"), (curve, "not an RSA"), (escaped, "line ends")):
+    for pem, rule in ((short, "at least 2048 bits; this one has 1024"), (curve, "not an RSA"), (escaped, "line ends")):
         with pytest.raises(InvalidCredentials, match=rule):
             made(account, {"service_account": {"private_key": pem}})
 
 
-def test_key_file_may_lack_what_nothing_depends_on(account: dict[str, Any]) -> None:
+def test_key_file_may_lack_members_that_are_not_needed(account: dict[str, Any]) -> None:
     least = {name: account[name] for name in ("type", "client_email", "private_key")}
     credentials = validate(GcsCredentials, {"service_account": least, "encryption": None})
     assert credentials.service_account
@@ -173,12 +181,12 @@ def test_key_file_may_lack_what_nothing_depends_on(account: dict[str, Any]) -> N
             validate(GcsCredentials, {"service_account": some, "encryption": None})
 
 
-def test_encryption_must_be_said() -> None:
+def test_encryption_is_required() -> None:
     with pytest.raises(InvalidCredentials, match="credentials.encryption: required"):
         validate(GcsCredentials, {"token": TOKEN})
 
 
-def test_secrets_do_not_print_pickle_or_dump(account: dict[str, Any]) -> None:
+def test_secrets_are_not_printed_pickled_or_dumped(account: dict[str, Any]) -> None:
     for members in (ACCOUNT, {"token": TOKEN}):
         credentials = made(account, members)
         shown = f"{credentials!r} {credentials} {credentials.model_dump()} {credentials.model_dump_json()}"
@@ -190,7 +198,7 @@ def test_secrets_do_not_print_pickle_or_dump(account: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["gs", "gcs", "GS"])
-def test_type_or_scheme_finds_this_backend(scheme: str) -> None:
+def test_type_and_scheme_find_this_backend(scheme: str) -> None:
     for document in ({"token": TOKEN, "type": "gcs", "encryption": None}, {"token": TOKEN, "encryption": None}):
         backend, credentials = resolve(f"{scheme}://clinic/key", json.dumps(document))
         assert backend.name == "gcs"

@@ -45,7 +45,7 @@ def page(reason: object) -> bytes:
         (499, "upload", StorageError),
     ],
 )
-def test_statuses_mean_what_was_being_done(status: int, action: Action, kind: type[ConnectorError]) -> None:
+def test_meaning_of_a_status_depends_on_the_action(status: int, action: Action, kind: type[ConnectorError]) -> None:
     failure = refusal(status, page("code"), "clinic/key?x", action, renewable=True)
     assert type(failure.error) is kind
     assert "gs://clinic/key?…" in str(failure.error)
@@ -53,13 +53,13 @@ def test_statuses_mean_what_was_being_done(status: int, action: Action, kind: ty
     assert not failure.transient
 
 
-def test_token_that_was_given_has_expired_and_one_that_can_be_renewed_is_refused() -> None:
+def test_refused_token_has_expired_unless_it_can_be_renewed() -> None:
     assert type(refusal(401, b"", "clinic/key", "read", renewable=False).error) is CredentialsExpired
     assert type(refusal(401, b"", "clinic/key", "read", renewable=True).error) is AccessDenied
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_passing_troubles_are_worth_another_try(status: int) -> None:
+def test_transient_statuses_are_retried(status: int) -> None:
     failure = refusal(status, b"<html>", "clinic/key", "write", renewable=True)
     assert failure.transient
     assert type(failure.error) is StorageUnavailable
@@ -81,12 +81,12 @@ def test_passing_troubles_are_worth_another_try(status: int) -> None:
         *map(page, ["", "a b", "a\nb", "\x1b[2J", "x" * 65, SECRET, "ü", 7, None, {}]),
     ],
 )
-def test_reason_that_is_none_is_not_shown(body: bytes) -> None:
+def test_invalid_reason_is_not_shown(body: bytes) -> None:
     assert reason_of(body) is None
     assert str(refusal(403, body, "clinic/key", "read", renewable=True).error).endswith("(403)")
 
 
-def test_reason_that_is_one_is_shown() -> None:
+def test_valid_reason_is_shown() -> None:
     assert reason_of(page("forbidden")) == "forbidden"
     assert reason_of(b'{"error": "invalid_grant", "error_description": "x"}') == "invalid_grant"
 
@@ -102,7 +102,7 @@ def test_reason_that_is_one_is_shown() -> None:
         (urllib3.exceptions.IncompleteRead(3, 4), "IncompleteRead"),
     ],
 )
-def test_broken_connections_are_worth_another_try_and_say_nothing_of_the_request(error: Exception, name: str) -> None:
+def test_broken_connections_are_retried_and_reveal_nothing_of_the_request(error: Exception, name: str) -> None:
     failure = broken(error, "clinic/key")
     assert failure.transient
     assert type(failure.error) is StorageUnavailable
@@ -110,7 +110,7 @@ def test_broken_connections_are_worth_another_try_and_say_nothing_of_the_request
     assert SECRET not in str(failure.error)
 
 
-def test_certificate_that_does_not_verify_is_final() -> None:
+def test_unverifiable_certificate_is_not_retried() -> None:
     failure = broken(urllib3.exceptions.SSLError(ssl.SSLCertVerificationError(SECRET)), "clinic/key")
     assert not failure.transient
-    assert "does not verify" in str(failure.error)
+    assert "cannot be verified" in str(failure.error)

@@ -25,7 +25,7 @@ Stored = Callable[[str], bytes | None]
 
 @pytest.fixture
 def hostile_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A machine that offers other credentials, endpoints and proxies in every place that is looked into."""
+    """A machine with other credentials, endpoints and proxies in every place that libraries read."""
     trap = tmp_path / "unpickled"
     (tmp_path / ".gcs_tokens").write_bytes(b"cposix\nsystem\n(S'touch %s'\ntR." % str(trap).encode())
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login stranger password stranger\n")
@@ -61,7 +61,7 @@ def hostile_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_nothing_is_taken_from_the_machine(credentials: GcsCredentials, path: str, hostile_machine: Path) -> None:
+def test_configuration_of_the_machine_is_ignored(credentials: GcsCredentials, path: str, hostile_machine: Path) -> None:
     fs, path = GcsBackend().connect(f"gs://{path}", credentials)
     fs.pipe_file(path, b"mine")
     assert fs.open_source(path).read_range(0, 10) == b"mine"
@@ -72,7 +72,7 @@ def test_nothing_is_taken_from_the_machine(credentials: GcsCredentials, path: st
 
 @pytest.mark.usefixtures("hostile_machine")
 @pytest.mark.parametrize("who", [{"anonymous": True}, {"token": "ya29.token"}])
-def test_google_itself_is_reached_as_the_document_says(who: dict[str, Any]) -> None:
+def test_real_google_is_reached_as_the_document_says(who: dict[str, Any]) -> None:
     fs = Gcs(validate(GcsCredentials, {**who, "encryption": None}))
     pool = fs._client._pool()
     assert (pool.scheme, pool.host, pool.port, pool.proxy) == ("https", "storage.googleapis.com", None, None)
@@ -108,7 +108,7 @@ def test_instances_are_equal_only_to_themselves(credentials: GcsCredentials) -> 
     assert Gcs._cache == {}
 
 
-def test_filesystem_does_not_travel(fs: Gcs) -> None:
+def test_filesystem_is_not_pickled_or_dumped_as_json(fs: Gcs) -> None:
     for travel in (pickle.dumps, copy.copy, copy.deepcopy, Gcs.to_json, Gcs.to_dict):
         with pytest.raises(TypeError, match="take it from a dataset of an app config"):
             travel(fs)  # type: ignore[operator]
@@ -116,7 +116,7 @@ def test_filesystem_does_not_travel(fs: Gcs) -> None:
         json.dumps(fs.__dict__)
 
 
-def test_no_secret_is_in_what_fsspec_keeps_or_prints(fs: Gcs, pem: str, tokens: Any, path: str) -> None:
+def test_fsspec_neither_keeps_nor_prints_a_secret(fs: Gcs, pem: str, tokens: Any, path: str) -> None:
     fs.pipe_file(path, b"sealed")
     shown = " ".join(map(str, (repr(fs), str(fs), fs.storage_options, fs.storage_args, fs._fs_token, vars(fs))))
     shown += " ".join(
@@ -129,7 +129,7 @@ def test_no_secret_is_in_what_fsspec_keeps_or_prints(fs: Gcs, pem: str, tokens: 
     assert repr(fs) == f"<Gcs at {fs._client.endpoint}>"
 
 
-def test_logs_at_debug_hold_no_secret_and_no_session(
+def test_debug_logs_hold_no_secret_and_no_upload_url(
     document: dict[str, Any], google: Any, pem: str, tokens: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(0)
@@ -140,7 +140,9 @@ def test_logs_at_debug_hold_no_secret_and_no_session(
     sink.write(memoryview(bytes(300_000)))
     sink.discard()
     assert fs.open_source("clinic/key").read_range(0, 10) == bytes(10)
-    assert len([one for one in caplog.records if one.name == "urllib3.connectionpool"]) > 3  # the library does log
+    assert (
+        len([one for one in caplog.records if one.name == "urllib3.connectionpool"]) > 3
+    )  # the library does log at this level
     logged = " ".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
     for text in ("session-0", "session-1", tokens.given[0], "Bearer", "assertion=", *pem.splitlines()):
         assert text not in logged
@@ -181,13 +183,13 @@ def test_names_are_literal(fs: Gcs, stored: Stored, key: str) -> None:
 
 @pytest.fixture
 def folder(fs: Gcs, path: str) -> str:
-    """A folder with objects and folders in it, and one that stands for an empty folder."""
+    """A folder with objects and folders in it, and an object that marks an empty folder."""
     for name in ("one", "ward/two", "ward/north/three", "wards"):
         fs.pipe_file(f"{path}/{name}", name.encode())
     return path
 
 
-def test_object_with_a_folder_s_name_is_shown_beside_what_is_in_the_folder(fs: Gcs, folder: str) -> None:
+def test_object_with_a_folder_s_name_is_listed_with_the_folder_s_members(fs: Gcs, folder: str) -> None:
     fs.pipe_file(f"{folder}/ward", b"both")
     assert [entry["type"] for entry in fs.ls(folder)] == ["file", "file", "file"]
     assert fs.find(f"{folder}/ward") == [f"{folder}/ward/north/three", f"{folder}/ward/two"]
@@ -217,7 +219,7 @@ def test_folder_is_listed(fs: Gcs, folder: str) -> None:
     assert folder in fs.find("clinic", withdirs=True)
 
 
-def test_what_is_there_is_told(fs: Gcs, folder: str) -> None:
+def test_exists_isfile_and_isdir_tell_what_is_stored(fs: Gcs, folder: str) -> None:
     kinds = {"one": "file", "ward": "directory", "ward/": "directory", "none": None, "war": None}
     for name, kind in kinds.items():
         path = f"{folder}/{name}"
@@ -228,7 +230,7 @@ def test_what_is_there_is_told(fs: Gcs, folder: str) -> None:
     assert not fs.exists("no-such-bucket")
 
 
-def test_object_that_stands_for_a_folder_is_one(fs: Gcs, folder: str, emulator: Any) -> None:
+def test_object_that_marks_a_folder_is_a_folder(fs: Gcs, folder: str, emulator: Any) -> None:
     emulator.put(f"{folder}/empty/", b"")
     emulator.put(f"{folder}/", b"")
     assert fs.isdir(f"{folder}/empty")
@@ -279,54 +281,54 @@ def test_long_listing_comes_in_pages(google: Any, monkeypatch: pytest.MonkeyPatc
         r'{"items": [{"name": "folder/\ud800/"}]}',
     ],
 )
-def test_listing_that_makes_no_sense_is_an_error_of_ours(google: Any, page: str) -> None:
+def test_invalid_listing_is_storage_unavailable(google: Any, page: str) -> None:
     fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
     for ask in (fs.ls, fs.find):
         google.answering["GET object"] = [Answer(200, {}, page.encode())]
-        with pytest.raises(StorageUnavailable, match="with nonsense") as caught:
+        with pytest.raises(StorageUnavailable, match="sent an invalid response about") as caught:
             ask("clinic/folder")
         assert caught.value.__context__ is None
 
 
-def test_object_of_another_name_than_was_asked_for_is_an_error(google: Any) -> None:
+def test_object_with_another_name_than_requested_is_an_error(google: Any) -> None:
     google.objects["folder/other"] = (7, b"sealed")
     told = google._tell("folder/other")
     google.answering["GET object"] = [told]
     fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
-    with pytest.raises(StorageUnavailable, match="with nonsense"):
+    with pytest.raises(StorageUnavailable, match="sent an invalid response about"):
         fs.info("clinic/folder")
 
 
-def test_removal_whose_answer_is_lost_is_a_removal(strict: Gcs, google: Any) -> None:
+def test_removal_succeeds_if_only_its_response_is_lost(strict: Gcs, google: Any) -> None:
     strict.pipe_file("clinic/key", b"sealed")
     google.losing = {"DELETE object": (1, True)}
     strict.rm_file("clinic/key")
     assert google.objects == {}
 
 
-def test_folder_is_removed_with_all_that_is_in_it_and_nothing_beside(fs: Gcs, folder: str) -> None:
+def test_folder_is_removed_with_its_content_and_nothing_else(fs: Gcs, folder: str) -> None:
     fs.rm(f"{folder}/ward", recursive=True)
     assert fs.find(folder) == [f"{folder}/one", f"{folder}/wards"]
     fs.rm([f"{folder}/one", f"{folder}/wards"])
     assert fs.find(folder) == []
 
 
-def test_folder_is_removed_as_deep_as_is_said(fs: Gcs, folder: str) -> None:
+def test_folder_is_removed_down_to_maxdepth(fs: Gcs, folder: str) -> None:
     fs.rm(folder, recursive=True, maxdepth=1)
     assert fs.find(folder) == [f"{folder}/ward/north/three", f"{folder}/ward/two"]
 
 
-def test_what_is_listed_beside_the_folder_is_not_removed(google: Any) -> None:
+def test_objects_listed_outside_the_folder_are_not_removed(google: Any) -> None:
     google.objects = {"folder": (7, b"x"), "elsewhere": (8, b"x")}
     page = Answer(200, {}, b'{"items": [{"name": "elsewhere", "size": "1", "generation": "8"}]}')
     google.answering["GET object"] = [page]
     fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
-    with pytest.raises(StorageUnavailable, match="with nonsense"):
+    with pytest.raises(StorageUnavailable, match="sent an invalid response about"):
         fs.rm("clinic/folder", recursive=True)
     assert len(google.objects) == 2
 
 
-def test_folder_is_not_removed_unless_that_is_said(fs: Gcs, folder: str) -> None:
+def test_folder_is_not_removed_without_recursive(fs: Gcs, folder: str) -> None:
     with pytest.raises(ObjectNotFound):
         fs.rm(f"{folder}/ward")
     assert len(fs.find(folder)) == 4
@@ -354,14 +356,14 @@ def test_bytes_are_read_from_either_end(fs: Gcs, path: str) -> None:
     assert fs.tail(path, 5) == model[-5:]
 
 
-def test_object_is_read_whole_in_one_request(fs: Gcs, path: str, calls: list[str]) -> None:
+def test_whole_object_is_read_in_one_request(fs: Gcs, path: str, calls: list[str]) -> None:
     fs.pipe_file(path, b"sealed")
     calls.clear()
     assert fs.cat_file(path) == b"sealed"
     assert calls == ["GET media"]
 
 
-def test_large_object_is_read_whole_in_pieces(
+def test_large_whole_object_is_read_in_pieces(
     fs: Gcs, path: str, calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = os.urandom(100_001)
@@ -372,12 +374,12 @@ def test_large_object_is_read_whole_in_pieces(
     assert fs.cat_file(path) == data
     assert fs.cat_file(path, 10, 10**15) == data[10:]
     assert fs.cat_file(path, -50_000) == data[-50_000:]
-    assert calls == ["GET media"] * 9  # of which one asks for the size
+    assert calls == ["GET media"] * 9  # one of them for the size
     fs.pipe_file(path, b"")
     assert fs.cat_file(path) == b""
 
 
-def test_files_of_the_filesystem_appear_whole_or_not_at_all(fs: Gcs, path: str, stored: Stored) -> None:
+def test_files_appear_complete_or_not_at_all(fs: Gcs, path: str, stored: Stored) -> None:
     with pytest.raises(ZeroDivisionError), fs.open(path, "wb") as file:
         file.write(b"half")
         1 / 0  # noqa: B018
@@ -396,7 +398,7 @@ def test_files_of_the_filesystem_appear_whole_or_not_at_all(fs: Gcs, path: str, 
         fs.open(path, "ab")
 
 
-def test_local_files_are_put_and_got(fs: Gcs, path: str, tmp_path: Path) -> None:
+def test_local_files_are_uploaded_and_downloaded(fs: Gcs, path: str, tmp_path: Path) -> None:
     data = os.urandom(3_000_000)
     (tmp_path / "in").write_bytes(data)
     callback = fsspec.Callback()
@@ -406,7 +408,7 @@ def test_local_files_are_put_and_got(fs: Gcs, path: str, tmp_path: Path) -> None
     assert (tmp_path / "out").read_bytes() == data
 
 
-def test_large_object_is_copied_in_as_many_steps_as_the_storage_takes(google: Any) -> None:
+def test_large_object_is_copied_in_several_steps(google: Any) -> None:
     steps = [{"done": False, "rewriteToken": "two&x"}, {"done": False, "rewriteToken": "three"}, {"done": True}]
     google.answering["POST object"] = [Answer(200, {}, json.dumps(step).encode()) for step in steps]
     fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
@@ -415,11 +417,11 @@ def test_large_object_is_copied_in_as_many_steps_as_the_storage_takes(google: An
     assert targets[0] == "/storage/v1/b/clinic/o/a%2Fone/rewriteTo/b/other/o/two"
     assert [target.partition("rewriteToken=")[2] for target in targets] == ["", "two%26x", "three"]
     google.answering["POST object"] = [Answer(200, {}, b'{"done": false}')]
-    with pytest.raises(StorageUnavailable, match="with nonsense"):
+    with pytest.raises(StorageUnavailable, match="sent an invalid response about"):
         fs.cp_file("clinic/a", "clinic/b")
 
 
-def test_errors_of_the_filesystem_are_ours(fs: Gcs) -> None:
+def test_filesystem_raises_errors_of_connectors(fs: Gcs) -> None:
     for fail in (
         lambda: fs.info("clinic/none"),
         lambda: fs.ls("clinic/none"),
@@ -436,7 +438,7 @@ def test_errors_of_the_filesystem_are_ours(fs: Gcs) -> None:
     assert not fs.exists("clinic/none")
 
 
-def test_storage_that_does_not_answer_is_not_taken_for_one_without_the_object() -> None:
+def test_exists_raises_if_the_storage_does_not_respond() -> None:
     with hostile_server(lambda _: Answer(500)) as (url, _):
         fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": url, "encryption": None}))
         for ask in (fs.exists, fs.isfile, fs.isdir, fs.find, fs.ls):
@@ -444,7 +446,7 @@ def test_storage_that_does_not_answer_is_not_taken_for_one_without_the_object() 
                 ask("clinic/key")
 
 
-def test_connections_are_kept(fs: Gcs, path: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_connections_are_reused(fs: Gcs, path: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "urllib3.connectionpool")
     fs.pipe_file(path, b"sealed")
     for _ in range(10):
@@ -453,7 +455,7 @@ def test_connections_are_kept(fs: Gcs, path: str, caplog: pytest.LogCaptureFixtu
     assert sum("Starting new" in record.getMessage() for record in caplog.records) == 2  # one of them for the token
 
 
-def test_dataset_makes_the_round_trip(document: dict[str, Any], path: str, stored: Stored) -> None:
+def test_dataset_round_trip(document: dict[str, Any], path: str, stored: Stored) -> None:
     dataset = connectors.Dataset(f"gs://{path}", document)
     data = os.urandom(300_000)
     dataset.write_bytes(data)

@@ -22,7 +22,7 @@ PATH = "clinic/key"
 
 @pytest.fixture
 def service(google: Any, key_file: dict[str, Any]) -> Gcs:
-    """A filesystem of the service account's, over a server that shows what it was sent."""
+    """A filesystem of the service account over a server that records what it was sent."""
     google.objects["key"] = (7, b"sealed")
     document = {"service_account": key_file, "endpoint_url": google.url, "encryption": None}
     return Gcs(validate(GcsCredentials, document))
@@ -32,9 +32,7 @@ def sent(google: Any) -> list[str | None]:
     return [request.headers.get("authorization") for request in google.seen]
 
 
-def test_service_account_s_token_is_asked_for_once_and_sent_with_every_request(
-    service: Gcs, google: Any, tokens: Any
-) -> None:
+def test_token_is_requested_once_and_sent_with_every_request(service: Gcs, google: Any, tokens: Any) -> None:
     for _ in range(3):
         assert service.cat_file(PATH, 0, 6) == b"sealed"
     assert sent(google) == ["Bearer ya29.token-number-0"] * 3
@@ -43,19 +41,19 @@ def test_service_account_s_token_is_asked_for_once_and_sent_with_every_request(
     assert assertion["scope"] == "https://www.googleapis.com/auth/devstorage.read_write"
 
 
-def test_connecting_asks_for_nothing(service: Gcs, google: Any, tokens: Any) -> None:
+def test_connecting_sends_no_request(service: Gcs, google: Any, tokens: Any) -> None:
     service.open_source(PATH)
     assert google.seen == tokens.given == []
 
 
-def test_token_that_is_about_to_end_is_renewed(service: Gcs, google: Any, tokens: Any) -> None:
+def test_token_that_is_about_to_expire_is_renewed(service: Gcs, google: Any, tokens: Any) -> None:
     tokens.lifetime = 30
     service.cat_file(PATH, 0, 1)
     service.cat_file(PATH, 0, 1)
     assert sent(google) == ["Bearer ya29.token-number-0", "Bearer ya29.token-number-1"]
 
 
-def test_token_that_is_refused_is_renewed_once(service: Gcs, google: Any, tokens: Any) -> None:
+def test_refused_token_is_renewed_once(service: Gcs, google: Any, tokens: Any) -> None:
     google.answering["GET media"] = [Answer(401)]
     assert service.cat_file(PATH, 0, 6) == b"sealed"
     assert sent(google) == ["Bearer ya29.token-number-0", "Bearer ya29.token-number-1"]
@@ -89,46 +87,46 @@ def test_many_threads_share_tokens(service: Gcs, google: Any, tokens: Any) -> No
         Answer(302, {"Location": "http://127.0.0.1:9/"}, b"5ec2e7"),
     ],
 )
-def test_account_that_gets_no_token_is_told_without_what_was_answered(
+def test_error_for_a_refused_assertion_quotes_no_response(
     service: Gcs, google: Any, tokens: Any, answer: Answer
 ) -> None:
     tokens.refuse = answer
-    with pytest.raises(AccessDenied, match="no token is given for the service account") as caught:
+    with pytest.raises(AccessDenied, match="no token was issued for the service account") as caught:
         service.cat_file(PATH, 0, 6)
     assert caught.value.__context__ is None
     assert "5ec2e7" not in repr(caught.value)
     assert google.seen == []
 
 
-def test_server_of_tokens_that_is_not_there_is_asked_again_and_then_unavailable(
+def test_unreachable_token_server_is_retried_and_then_unavailable(
     service: Gcs, google: Any, key_file: dict[str, Any]
 ) -> None:
     members = {"service_account": {**key_file, "token_uri": "http://127.0.0.1:9/"}, "endpoint_url": google.url}
     fs = Gcs(validate(GcsCredentials, {**members, "encryption": None}))
-    with pytest.raises(StorageUnavailable, match="the server of tokens") as caught:
+    with pytest.raises(StorageUnavailable, match="the token server") as caught:
         fs.cat_file(PATH, 0, 6)
     assert caught.value.__context__ is None
 
 
-def test_token_of_the_document_is_sent_as_it_is_and_its_end_is_told(google: Any) -> None:
+def test_token_of_the_document_is_sent_and_its_expiry_reported(google: Any) -> None:
     google.objects["key"] = (7, b"sealed")
     document = {"token": "ya29.the-token", "endpoint_url": google.url, "encryption": None}
     fs = Gcs(validate(GcsCredentials, document))
     assert fs.cat_file(PATH, 0, 6) == b"sealed"
     google.answering["GET media"] = [Answer(401)]
-    with pytest.raises(CredentialsExpired, match="have it renewed"):
+    with pytest.raises(CredentialsExpired, match="get a new one"):
         fs.cat_file(PATH, 0, 6)
     assert sent(google) == ["Bearer ya29.the-token"] * 2
 
 
-def test_anonymous_sends_nothing(google: Any) -> None:
+def test_anonymous_sends_no_authorization(google: Any) -> None:
     google.objects["key"] = (7, b"sealed")
     fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
     assert fs.cat_file(PATH, 0, 6) == b"sealed"
     assert sent(google) == [None]
 
 
-def test_ambient_credentials_are_taken_when_they_are_asked_for(
+def test_ambient_credentials_are_used_on_request(
     google: Any, key_file: dict[str, Any], tokens: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     google.objects["key"] = (7, b"sealed")
@@ -137,7 +135,7 @@ def test_ambient_credentials_are_taken_when_they_are_asked_for(
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     document = {"ambient": True, "endpoint_url": google.url, "encryption": None}
-    with pytest.raises(AccessDenied, match="ambient, and this machine offers none") as caught:
+    with pytest.raises(AccessDenied, match="ambient, but this machine provides none") as caught:
         Gcs(validate(GcsCredentials, document)).cat_file(PATH, 0, 6)
     assert caught.value.__context__ is None
     file = tmp_path / "key.json"
@@ -147,7 +145,7 @@ def test_ambient_credentials_are_taken_when_they_are_asked_for(
     assert sent(google) == ["Bearer ya29.token-number-0"]
 
 
-def test_token_of_the_machine_s_metadata_server_is_taken_when_that_is_asked_for(google: Any) -> None:
+def test_token_of_the_metadata_server_is_used_on_request(google: Any) -> None:
     google.objects["key"] = (7, b"sealed")
     headers = {"Metadata-Flavor": "Google", "Content-Type": "application/json"}
     accounts = "/computeMetadata/v1/instance/service-accounts"
@@ -155,7 +153,7 @@ def test_token_of_the_machine_s_metadata_server_is_taken_when_that_is_asked_for(
     answers = {
         f"{accounts}/default/": {"email": "a@b.example", "scopes": [], "aliases": []},
         f"{accounts}/default/token": token,
-        f"{accounts}/a@b.example/token": token,  # where versions of google-auth ask that came before
+        f"{accounts}/a@b.example/token": token,  # the path that older versions of google-auth use
     }
 
     def metadata(request: Request) -> Answer:
@@ -169,7 +167,7 @@ def test_token_of_the_machine_s_metadata_server_is_taken_when_that_is_asked_for(
         "print(fs.cat_file(path))\n"
     )
     with hostile_server(metadata) as (url, _):
-        host = url.removeprefix("http://")  # google-auth reads these when it is imported
+        host = url.removeprefix("http://")  # google-auth reads these on import
         machine = {"GCE_METADATA_HOST": host, "GCE_METADATA_IP": host, "CLOUDSDK_CONFIG": "/none", "HOME": "/none"}
         env = {**os.environ, **machine, "NO_GCE_CHECK": "false"}
         env.pop("GOOGLE_APPLICATION_CREDENTIALS", None)
@@ -179,7 +177,7 @@ def test_token_of_the_machine_s_metadata_server_is_taken_when_that_is_asked_for(
     assert sent(google) == ["Bearer ya29.meta"]
 
 
-def test_requests_are_billed_to_the_project_where_the_requester_pays(google: Any) -> None:
+def test_requests_are_billed_to_the_project_if_the_requester_pays(google: Any) -> None:
     google.objects["key"] = (7, b"sealed")
     document = {"token": "ya29.the-token", "endpoint_url": google.url, "encryption": None, "project": "clinic-4711"}
     for pays in (True, False):
@@ -189,7 +187,7 @@ def test_requests_are_billed_to_the_project_where_the_requester_pays(google: Any
     assert ["userProject=clinic-4711" in request.target for request in google.seen] == [True, True, False, False]
 
 
-def test_redirect_takes_no_token_anywhere() -> None:
+def test_redirects_are_not_followed_with_a_token() -> None:
     with hostile_server(lambda _: Answer(200, {}, b"")) as (elsewhere, other):
 
         def respond(request: Request) -> Answer:
@@ -199,6 +197,6 @@ def test_redirect_takes_no_token_anywhere() -> None:
             document = {"token": "ya29.the-token", "endpoint_url": url, "encryption": None}
             fs = Gcs(validate(GcsCredentials, document))
             for ask in (lambda: fs.cat_file(PATH, 0, 6), lambda: fs.pipe_file(PATH, b"x"), lambda: fs.ls("clinic")):
-                with pytest.raises(OSError, match="served elsewhere"):
+                with pytest.raises(OSError, match="redirects are not followed"):
                     ask()
     assert other == []

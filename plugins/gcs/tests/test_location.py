@@ -26,7 +26,7 @@ from connectors_gcs.location import split_location
         ("gs://clinic/", "clinic", ""),
     ],
 )
-def test_key_is_taken_literally(location: str, bucket: str, key: str) -> None:
+def test_key_is_literal(location: str, bucket: str, key: str) -> None:
     assert split_location(location) == (bucket, key)
 
 
@@ -35,31 +35,31 @@ def test_key_is_taken_literally(location: str, bucket: str, key: str) -> None:
     [
         ("gs://", "does not name a bucket"),
         ("gs:///key", "does not name a bucket"),
-        ("gs://b/key", "does not name a bucket"),
-        ("gs://clinic?x/key", "does not name a bucket"),
-        ("gs://clinic:443/key", "does not name a bucket"),
+        ("gs://b/key", "invalid name"),
+        ("gs://clinic?x/key", "invalid name"),
+        ("gs://clinic:443/key", "bucket has an invalid name"),
         ("gs://clinic", "does not name a key"),
         ("https://clinic/key", "does not start with gs://"),
         ("clinic/key", "does not start with gs://"),
         ("gs://id:hunter2@clinic/key", "user information"),
-        ("gs://Clinic/key", "does not name a bucket"),
-        ("gs://clinic-/key", "does not name a bucket"),
-        ("gs://" + "b" * 223 + "/key", "does not name a bucket"),
+        ("gs://Clinic/key", "bucket has an invalid name"),
+        ("gs://clinic-/key", "bucket has an invalid name"),
+        ("gs://" + "b" * 223 + "/key", "bucket has an invalid name"),
         ("gs://clinic/../other/key", "segment . or .."),
         ("gs://clinic/a/./b", "segment . or .."),
         ("gs://clinic/a\nb", "control characters"),
         ("gs://clinic/a\x00b", "control characters"),
         ("gs://clinic/\ud800", "not Unicode"),
-        ("gs://clinic/" + "ü" * 513, "1026 bytes, and 1024"),
+        ("gs://clinic/" + "ü" * 513, "1026 bytes; the limit is 1024"),
     ],
 )
-def test_location_that_is_none_is_refused(location: str, problem: str) -> None:
+def test_invalid_location_is_refused(location: str, problem: str) -> None:
     with pytest.raises(InvalidLocation, match=problem) as caught:
         split_location(location)
     assert "hunter2" not in str(caught.value)
 
 
-def test_connect_refuses_what_is_no_location() -> None:
+def test_connect_refuses_an_invalid_location() -> None:
     with pytest.raises(InvalidLocation, match="does not name a key"):
         GcsBackend().connect("gs://clinic", GcsCredentials(anonymous=True, encryption=None))
 
@@ -72,7 +72,7 @@ def test_connect_refuses_what_is_no_location() -> None:
         ("gs://clinic/", "clinic"),
     ],
 )
-def test_folder_s_path_has_no_slash_at_its_end(location: str, path: str) -> None:
+def test_folder_s_path_has_no_trailing_slash(location: str, path: str) -> None:
     fs, found = GcsBackend().connect(location, GcsCredentials(anonymous=True, encryption=None))
     assert found == path
     assert fs._strip_protocol(f"gs://{path}/") == path

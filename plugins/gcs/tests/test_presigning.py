@@ -46,14 +46,14 @@ def request(url: str, method: str = "GET", body: bytes | None = None) -> tuple[i
     [None, "https://storage-clinic.p.googleapis.com", "https://Emulator.example:4443", "http://127.0.0.1:4443"],
 )
 @pytest.mark.parametrize("billed", [None, "billing-4711"])
-def test_url_is_byte_for_byte_the_one_that_google_s_library_makes(
+def test_url_equals_that_of_google_s_library_byte_for_byte(
     account: dict[str, Any], key: str, method: str, endpoint: str | None, billed: str | None
 ) -> None:
     members = {**account, "endpoint_url": endpoint, "requester_pays": billed is not None, "project": billed}
     ours = presign(f"gs://clinic/{key}", validate(GcsCredentials, members), method, 3600, now=NOW)
     theirs = generate_signed_url_v4(
         Credentials.from_service_account_info(account["service_account"]),
-        resource=f"/clinic/{quote(key, safe='/~')}",  # as its Blob.generate_signed_url says it
+        resource=f"/clinic/{quote(key, safe='/~')}",  # as its Blob.generate_signed_url does
         expiration=3600,
         method=method,
         api_access_endpoint=(endpoint or "https://storage.googleapis.com").lower(),  # as clients send it
@@ -63,7 +63,7 @@ def test_url_is_byte_for_byte_the_one_that_google_s_library_makes(
     assert ours == theirs
 
 
-def test_google_s_library_quotes_names_as_we_do(account: dict[str, Any]) -> None:
+def test_google_s_library_quotes_names_in_the_same_way(account: dict[str, Any]) -> None:
     signer = Credentials.from_service_account_info(account["service_account"])
     client = Client(project="clinic", credentials=AnonymousCredentials())
     for key in ODD_KEYS:
@@ -105,7 +105,7 @@ def test_only_the_host_is_signed(account: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("expires", [0, -1, 604_801, True, 1.5])
 def test_lifetime_outside_the_limits_is_refused(credentials: GcsCredentials, expires: Any) -> None:
-    with pytest.raises(ConfigError, match="1 to 604800 seconds"):
+    with pytest.raises(ConfigError, match="valid for 1 to 604800 seconds"):
         GcsBackend().presign("gs://clinic/key", credentials, "GET", expires)
 
 
@@ -122,5 +122,5 @@ def test_what_cannot_be_presigned_is_refused(credentials: GcsCredentials) -> Non
         with pytest.raises(InvalidLocation, match="is a folder"):
             GcsBackend().presign(folder, credentials, "GET", 60)
     for who in ({"anonymous": True}, {"ambient": True}, {"token": "ya29.token"}):
-        with pytest.raises(NotSupported, match="only a service_account signs URLs"):
+        with pytest.raises(NotSupported, match="only a service_account can sign URLs"):
             GcsBackend().presign("gs://clinic/key", validate(GcsCredentials, {**who, "encryption": None}), "GET", 60)

@@ -38,7 +38,7 @@ def write(fs: Gcs, data: bytes, path: str = PATH, **options: Any) -> GcsSink:
 
 
 @pytest.mark.parametrize("size", [0, 1, MIB - 1, MIB, MIB + 1, 2 * MIB, 3 * MIB + 5])
-def test_object_of_any_size_arrives_whole(fs: Gcs, path: str, stored: Stored, size: int) -> None:
+def test_object_of_any_size_is_stored_completely(fs: Gcs, path: str, stored: Stored, size: int) -> None:
     data = os.urandom(size)
     sink = write(fs, data, path)
     assert stored(path) is None
@@ -51,7 +51,7 @@ def test_small_object_is_one_request(fs: Gcs, path: str, calls: list[str]) -> No
     assert calls == ["POST multipart"]
 
 
-def test_large_object_is_sent_in_chunks_as_it_comes(fs: Gcs, path: str, calls: list[str]) -> None:
+def test_large_object_is_sent_in_chunks_while_it_is_written(fs: Gcs, path: str, calls: list[str]) -> None:
     sink = write(fs, bytes(2 * MIB + 1), path)
     assert calls == ["POST resumable", "PUT upload_id", "PUT upload_id"]
     sink.commit()
@@ -59,7 +59,7 @@ def test_large_object_is_sent_in_chunks_as_it_comes(fs: Gcs, path: str, calls: l
 
 
 @pytest.mark.parametrize("size", [0, 100, KIB256, KIB256 + 1, 3 * KIB256, 5 * KIB256 - 1])
-def test_strict_storage_takes_what_is_sent(strict: Gcs, google: Any, size: int) -> None:
+def test_strict_storage_accepts_what_is_sent(strict: Gcs, google: Any, size: int) -> None:
     data = os.urandom(size)
     sink = write(strict, data)
     assert google.objects == {}
@@ -76,7 +76,7 @@ def test_caller_may_reuse_its_buffer(strict: Gcs, google: Any) -> None:
     assert google.objects["key"][1] == b"first"
 
 
-def test_session_is_used_at_the_document_s_server_and_without_the_token(strict: Gcs, google: Any) -> None:
+def test_upload_uses_the_document_s_server_and_no_token(strict: Gcs, google: Any) -> None:
     write(strict, bytes(KIB256 + 1)).commit()  # the session's URL names another host
     sent = [request.headers.get("authorization") for request in google.seen]
     assert sent == ["Bearer ya29.the-token", None, None]
@@ -86,15 +86,15 @@ def test_session_is_used_at_the_document_s_server_and_without_the_token(strict: 
     "place",
     ["", "https://[", "no path", "https://storage.example", "/a b", "/\r\nX-Evil: 1", "//\x00", "/" + "a" * 9000],
 )
-def test_session_that_is_no_url_is_refused(strict: Gcs, google: Any, place: str) -> None:
+def test_invalid_upload_url_is_refused(strict: Gcs, google: Any, place: str) -> None:
     google.answering["POST resumable"] = [Answer(200, {"Location": place})]
-    with pytest.raises(StorageUnavailable, match="no upload that could be written to"):
+    with pytest.raises(StorageUnavailable, match="returned no usable URL for the upload"):
         write(strict, bytes(KIB256 + 1))
     assert google.requests == ["POST resumable"]
 
 
 @pytest.mark.parametrize("size", [100, KIB256 * 3])
-def test_block_that_raises_leaves_what_stood_there(
+def test_block_that_raises_keeps_the_previous_object(
     strict: Gcs, google: Any, credentials: GcsCredentials, size: int
 ) -> None:
     strict.pipe_file(PATH, b"stood there")
@@ -112,9 +112,7 @@ def test_block_that_raises_leaves_what_stood_there(
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_forgotten_writer_leaves_no_object_and_no_session(
-    strict: Gcs, google: Any, credentials: GcsCredentials
-) -> None:
+def test_dropped_writer_leaves_no_object_and_no_upload(strict: Gcs, google: Any, credentials: GcsCredentials) -> None:
     writer = SealedWriter(strict.open_sink(PATH), credentials.codec())
     writer.write(os.urandom(2 * MIB))
     writer._background.wait()
@@ -127,7 +125,7 @@ def test_forgotten_writer_leaves_no_object_and_no_session(
 @pytest.mark.parametrize("size", [100, 4 * KIB256 + 3])
 @pytest.mark.parametrize("exclusive", [False, True])
 @pytest.mark.parametrize("times", [1, 2])
-def test_lost_answers_change_nothing(
+def test_lost_responses_change_nothing(
     strict: Gcs, google: Any, size: int, late: bool, exclusive: bool, times: int
 ) -> None:
     kinds = ["POST multipart", "POST resumable", "PUT chunk", "PUT question"]
@@ -139,9 +137,7 @@ def test_lost_answers_change_nothing(
 
 
 @pytest.mark.parametrize("kind", ["POST resumable", "PUT chunk"])
-def test_requests_that_stay_without_an_answer_are_an_error_and_leave_nothing(
-    strict: Gcs, google: Any, kind: str
-) -> None:
+def test_write_without_responses_is_an_error_and_leaves_nothing(strict: Gcs, google: Any, kind: str) -> None:
     strict.pipe_file(PATH, b"stood there")
     google.losing = {kind: (1000, False), "PUT question": (1000, False)}
     sink = strict.open_sink(PATH)
@@ -150,13 +146,13 @@ def test_requests_that_stay_without_an_answer_are_an_error_and_leave_nothing(
     assert caught.value.__context__ is None
     assert google.objects["key"][1] == b"stood there"
     assert google.sessions == {}
-    with pytest.raises(StorageUnavailable, match="was discarded already"):
+    with pytest.raises(StorageUnavailable, match="was already discarded"):
         sink.commit()
-    with pytest.raises(StorageUnavailable, match="was discarded already"):
+    with pytest.raises(StorageUnavailable, match="was already discarded"):
         sink.write(memoryview(b"more"))
 
 
-def test_failing_upload_leaves_what_stood_there(strict: Gcs, google: Any) -> None:
+def test_failing_upload_keeps_the_previous_object(strict: Gcs, google: Any) -> None:
     strict.pipe_file(PATH, b"stood there")
     google.losing = {"POST multipart": (1000, False)}
     with pytest.raises(StorageUnavailable):
@@ -165,7 +161,7 @@ def test_failing_upload_leaves_what_stood_there(strict: Gcs, google: Any) -> Non
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_overloaded_storage_is_asked_again(strict: Gcs, google: Any, status: int) -> None:
+def test_overloaded_storage_is_retried(strict: Gcs, google: Any, status: int) -> None:
     busy = Answer(status, {}, b"<html>busy</html>")
     google.answering = {"POST resumable": [busy], "PUT chunk": [busy, busy]}
     data = os.urandom(KIB256 * 2 + 1)
@@ -174,7 +170,7 @@ def test_overloaded_storage_is_asked_again(strict: Gcs, google: Any, status: int
     assert google.requests.count("PUT question") == 2
 
 
-def test_chunk_that_is_taken_in_part_is_continued(strict: Gcs, google: Any) -> None:
+def test_chunk_that_is_accepted_in_part_is_resumed(strict: Gcs, google: Any) -> None:
     data = os.urandom(4 * MIB + 1)
     fs = Gcs(strict_credentials(google.url), chunk_size=MIB)
     google.takes = KIB256
@@ -189,67 +185,69 @@ def strict_credentials(url: str) -> GcsCredentials:
     return GcsCredentials.model_validate({"token": "ya29.the-token", "endpoint_url": url, "encryption": None})
 
 
-def test_session_that_takes_nothing_is_given_up(strict: Gcs, google: Any) -> None:
+def test_upload_that_accepts_nothing_fails(strict: Gcs, google: Any) -> None:
     google.takes = 0
-    with pytest.raises(StorageUnavailable, match="takes nothing more"):
+    with pytest.raises(StorageUnavailable, match="accepts no more bytes"):
         write(strict, bytes(KIB256 + 1))
     assert google.requests.count("PUT chunk") == 6
     assert google.sessions == {}
 
 
 @pytest.mark.parametrize("arrived", ["bytes=0-9", "bytes=0-99999999", "nonsense", "bytes=5-262143"])
-def test_session_that_forgets_or_invents_bytes_is_given_up(strict: Gcs, google: Any, arrived: str) -> None:
+def test_upload_that_forgets_or_invents_bytes_fails(strict: Gcs, google: Any, arrived: str) -> None:
     sink = write(strict, bytes(KIB256 + 1))
     google.answering["PUT chunk"] = [Answer(308, {"Range": arrived})]
-    with pytest.raises(StorageUnavailable, match="lost a part of gs://clinic/key on the way"):
+    with pytest.raises(StorageUnavailable, match="lost part of the upload of gs://clinic/key"):
         sink.write(memoryview(bytes(KIB256)))
     assert google.sessions == {}
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_upload_that_is_gone_is_not_called_a_missing_object(
+def test_expired_upload_is_not_reported_as_a_missing_object(
     strict: Gcs, google: Any, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     sink = write(strict, bytes(KIB256 + 1))
     google.sessions.clear()
     google.answering["PUT chunk"] = [Answer(status)]
-    with pytest.raises(StorageUnavailable, match="the upload of gs://clinic/key is gone"):
+    with pytest.raises(StorageUnavailable, match="the upload of gs://clinic/key was cancelled or has expired"):
         sink.commit()
-    assert "stays behind" not in caplog.text  # there was nothing left to cancel
+    assert "cannot cancel" not in caplog.text  # there was nothing left to cancel
 
 
-def test_upload_that_is_finished_too_early_leaves_no_half(strict: Gcs, google: Any) -> None:
+def test_upload_that_finishes_too_early_leaves_no_partial_object(strict: Gcs, google: Any) -> None:
     google.objects["key"] = (4711, b"the half")
     google.answering["PUT chunk"] = [Answer(200, {}, b'{"generation": "4711"}')]
-    with pytest.raises(StorageUnavailable, match="for whole before it was"):
+    with pytest.raises(StorageUnavailable, match="finished the upload of gs://clinic/key too early"):
         write(strict, bytes(KIB256 + 1))
     assert google.objects == {}
 
 
 @pytest.mark.parametrize("size", [100, KIB256 + 1])
 @pytest.mark.parametrize("told", [{"md5Hash": "AAAAAAAAAAAAAAAAAAAAAA=="}, {"size": "7"}, {"size": None}])
-def test_object_that_is_not_what_was_sent_is_removed(strict: Gcs, google: Any, size: int, told: dict[str, Any]) -> None:
+def test_object_that_differs_from_what_was_sent_is_removed(
+    strict: Gcs, google: Any, size: int, told: dict[str, Any]
+) -> None:
     google.objects["key"] = (4711, b"another one")
     page = {"size": str(size), "generation": "4711", **told}
     kind = "POST multipart" if size == 100 else "PUT chunk"
     sink = write(strict, bytes(size))
     google.answering[kind] = [Answer(200, {}, json.dumps(page).encode())]
-    with pytest.raises(StorageUnavailable, match="stored something else than was sent"):
+    with pytest.raises(StorageUnavailable, match="stored other bytes at gs://clinic/key than were sent"):
         sink.commit()
     assert google.objects == {}
     sink.discard()
 
 
 @pytest.mark.parametrize("page", [b"", b"OK", b"[]", b'{"generation": "../../b/other"}', b"[" * 100_000])
-def test_answer_that_makes_no_sense_removes_nothing(strict: Gcs, google: Any, page: bytes) -> None:
+def test_invalid_response_removes_nothing(strict: Gcs, google: Any, page: bytes) -> None:
     google.objects["key"] = (4711, b"stood there")
     google.answering["POST multipart"] = [Answer(200, {}, page)]
-    with pytest.raises(StorageUnavailable, match="stored something else than was sent"):
+    with pytest.raises(StorageUnavailable, match="stored other bytes at gs://clinic/key than were sent"):
         write(strict, b"new").commit()
     assert google.requests == ["POST multipart"]
 
 
-def test_upload_changed_on_the_way_is_refused_by_the_storage(
+def test_storage_refuses_an_upload_that_was_changed_in_transit(
     strict: Gcs, google: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink = write(strict, b"new")
@@ -259,18 +257,21 @@ def test_upload_changed_on_the_way_is_refused_by_the_storage(
     assert google.objects == {}
 
 
-def test_session_that_cannot_be_cancelled_is_reported_and_hides_no_error(
+def test_failed_cancellation_is_logged_and_hides_no_error(
     strict: Gcs, google: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     google.answering["DELETE session"] = [Answer(403)]
     sink = write(strict, bytes(KIB256 + 1))
     with caplog.at_level(logging.WARNING):
         sink.discard()
-    assert "stays behind, for a week: Google Cloud Storage does not let these credentials write" in caplog.text
+    assert (
+        "cannot cancel an unfinished upload, which expires after a week: Google Cloud Storage does not let these credentials write"
+        in caplog.text
+    )
     assert "session-0" not in caplog.text
 
 
-def test_discard_twice_does_nothing_more(fs: Gcs, path: str, calls: list[str], stored: Stored) -> None:
+def test_second_discard_does_nothing(fs: Gcs, path: str, calls: list[str], stored: Stored) -> None:
     sink = write(fs, bytes(MIB + 1), path)
     sink.discard()
     sink.discard()
@@ -283,7 +284,7 @@ def test_committed_object_is_not_discarded(strict: Gcs, google: Any) -> None:
     sink.commit()
     sink.discard()
     assert google.objects["key"][1] == b"new"
-    with pytest.raises(ValueError, match="was committed already"):
+    with pytest.raises(ValueError, match="was already committed"):
         sink.commit()
 
 
@@ -293,74 +294,72 @@ def test_exclusive_creation_lets_one_of_two_win(strict: Gcs, google: Any, size: 
     first.write(memoryview(b"1" * size))
     second.write(memoryview(b"2" * size))
     first.commit()
-    with pytest.raises(ObjectExists, match="exists already"):
+    with pytest.raises(ObjectExists, match="already exists, and mode 'xb' does not replace it"):
         second.commit()
     assert google.objects["key"][1] == b"1" * size
     assert all(session["told"] for session in google.sessions.values())
 
 
-def test_exclusive_creation_that_lost_an_answer_still_tells_its_own_object_from_another(
-    strict: Gcs, google: Any
-) -> None:
+def test_exclusive_creation_knows_its_object_after_a_lost_response(strict: Gcs, google: Any) -> None:
     sink = write(strict, b"mine", exclusive=True)
     google.objects["key"] = (4711, b"somebody else's")
     google.losing = {"POST multipart": (1, True)}
-    with pytest.raises(ObjectExists, match="exists already"):
+    with pytest.raises(ObjectExists, match="already exists, and mode 'xb' does not replace it"):
         sink.commit()
     assert google.objects["key"][1] == b"somebody else's"
 
 
-def test_exclusive_creation_fails_at_once_where_something_stands(fs: Gcs, path: str) -> None:
+def test_exclusive_creation_fails_at_once_if_the_object_exists(fs: Gcs, path: str) -> None:
     fs.pipe_file(path, b"stood there")
-    with pytest.raises(ObjectExists, match=f"gs://{path} exists already"):
+    with pytest.raises(ObjectExists, match=f"gs://{path} already exists"):
         fs.open_sink(path, exclusive=True)
 
 
-def test_exclusive_creation_takes_no_permission_to_look(strict: Gcs, google: Any) -> None:
+def test_exclusive_creation_needs_no_permission_to_read(strict: Gcs, google: Any) -> None:
     google.answering["GET object"] = [Answer(403)]
     write(strict, b"new", exclusive=True).commit()
     assert google.objects["key"][1] == b"new"
 
 
-def test_exclusive_creation_with_a_token_that_has_ended_fails_at_once(strict: Gcs, google: Any) -> None:
+def test_exclusive_creation_fails_at_once_with_an_expired_token(strict: Gcs, google: Any) -> None:
     google.answering["GET object"] = [Answer(401)]
     with pytest.raises(CredentialsExpired):
         strict.open_sink(PATH, exclusive=True)
 
 
 @pytest.mark.parametrize("size", [3, MIB + 1])
-def test_missing_bucket_is_told(fs: Gcs, size: int) -> None:
+def test_missing_bucket_is_reported(fs: Gcs, size: int) -> None:
     with pytest.raises(ObjectNotFound, match="there is no such bucket: gs://no-such-bucket/key"):
         write(fs, bytes(size), "no-such-bucket/key").commit()
 
 
 @pytest.mark.parametrize(("status", "kind"), [(401, CredentialsExpired), (403, AccessDenied)])
-def test_refused_credentials_are_told(strict: Gcs, google: Any, status: int, kind: type[StorageError]) -> None:
+def test_refused_credentials_are_reported(strict: Gcs, google: Any, status: int, kind: type[StorageError]) -> None:
     google.answering = {"POST multipart": [Answer(status)]}
     with pytest.raises(kind, match=str(status)):
         write(strict, b"new").commit()
 
 
 @pytest.mark.parametrize("path", ["clinic", "clinic/", "clinic/folder/"])
-def test_bucket_or_folder_is_no_object(fs: Gcs, path: str) -> None:
+def test_bucket_or_folder_is_not_an_object(fs: Gcs, path: str) -> None:
     with pytest.raises(NotAnObject, match="name an object in it"):
         fs.open_sink(path)
 
 
-def test_largest_object_there_can_be_is_reached_and_no_larger_one_begun(
+def test_object_of_the_largest_size_is_written_and_no_larger_one(
     strict: Gcs, google: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert CHUNK_SIZE % CHUNK_UNIT == 0
     sink = write(strict, bytes(KIB256 + 1))
     sink._size = MAX_SIZE - 1
     sink.write(memoryview(b"x"))
-    with pytest.raises(StorageError, match="an object has 5497558138880 bytes at most"):
+    with pytest.raises(StorageError, match="an object has at most 5497558138880 bytes"):
         sink.write(memoryview(b"x"))
     assert google.sessions == {}
 
 
 @pytest.mark.parametrize("size", [0, 1, KIB256 - 1, KIB256 + 1, -KIB256])
-def test_chunks_of_sizes_that_the_storage_does_not_take_are_refused(credentials: GcsCredentials, size: int) -> None:
+def test_invalid_chunk_sizes_are_refused(credentials: GcsCredentials, size: int) -> None:
     with pytest.raises(ConfigError, match="a multiple of 262144 bytes"):
         Gcs(credentials, chunk_size=size)
 

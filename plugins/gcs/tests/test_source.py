@@ -35,7 +35,7 @@ def source(fs: Gcs, path: str) -> GcsSource:
 
 @pytest.fixture
 def ranged() -> Ranged:
-    """Answer as Google does."""
+    """Respond as Google does."""
 
     def ranged(request: Request, data: bytes = DATA, generation: int = 7, **headers: str) -> Answer:
         start, stop = map(int, request.headers["range"].removeprefix("bytes=").split("-"))
@@ -51,7 +51,7 @@ def against(url: str) -> GcsSource:
     return Gcs(GcsCredentials.model_validate(document)).open_source("clinic/key")
 
 
-def test_it_is_a_source(source: GcsSource) -> None:
+def test_source_implements_the_protocol(source: GcsSource) -> None:
     assert isinstance(source, Source)
 
 
@@ -59,7 +59,7 @@ def test_it_is_a_source(source: GcsSource) -> None:
     ("start", "stop"),
     [(0, 1), (0, 100), (5, 7), (10_000, 10_240), (10_239, 10_240), (0, 10_240), (0, 99_999), (10_000, 99_999)],
 )
-def test_range_is_what_stands_there(source: GcsSource, start: int, stop: int) -> None:
+def test_range_returns_the_stored_bytes(source: GcsSource, start: int, stop: int) -> None:
     assert source.read_range(start, stop) == DATA[start:stop]
     assert source.read_range(0, 10) == DATA[:10]
     assert source.read_range(start, stop) == DATA[start:stop]
@@ -73,7 +73,7 @@ def test_range_without_bytes_is_empty(source: GcsSource, start: int, stop: int) 
     assert source.size == len(DATA)
 
 
-def test_opening_costs_no_request_and_the_size_comes_with_the_first_range(
+def test_opening_sends_no_request_and_the_first_range_gives_the_size(
     fs: Gcs, source: GcsSource, calls: list[str]
 ) -> None:
     again = fs.open_source(source._path)
@@ -93,20 +93,20 @@ def test_empty_object_has_no_bytes(fs: Gcs, path: str) -> None:
     assert fs.open_source(path).read_range(5, 9) == b""
 
 
-def test_object_exchanged_between_two_reads_is_noticed(fs: Gcs, source: GcsSource) -> None:
+def test_object_replaced_between_two_reads_is_detected(fs: Gcs, source: GcsSource) -> None:
     assert source.read_range(0, 10) == DATA[:10]
-    fs.pipe_file(source._path, DATA)  # the same bytes, and yet another object
-    with pytest.raises(ObjectChanged, match="was exchanged while it was being read"):
+    fs.pipe_file(source._path, DATA)  # the same bytes, but another generation
+    with pytest.raises(ObjectChanged, match="was replaced while it was being read"):
         source.read_range(10, 20)
     assert fs.open_source(source._path).read_range(0, 10) == DATA[:10]
 
 
-def test_storage_is_asked_for_the_generation_that_answered_first(strict: Gcs, google: Any) -> None:
+def test_every_read_requests_the_generation_of_the_first(strict: Gcs, google: Any) -> None:
     strict.pipe_file("clinic/key", DATA)
     source = strict.open_source("clinic/key")
     assert source.read_range(0, 10) == DATA[:10]
     strict.pipe_file("clinic/key", DATA)
-    with pytest.raises(ObjectChanged, match=r"was exchanged while it was being read; open it again \(412"):
+    with pytest.raises(ObjectChanged, match=r"was replaced while it was being read; open it again \(412"):
         source.read_range(10, 20)
     assert [
         request.target.partition("ifGenerationMatch=")[2] for request in google.seen if "media" in request.target
@@ -131,14 +131,14 @@ def test_missing_object_is_not_found(fs: Gcs) -> None:
         _ = fs.open_source("no-such-bucket/none").size
 
 
-def test_missing_bucket_is_told_where_the_storage_tells_it() -> None:
+def test_missing_bucket_is_reported_if_the_storage_reports_it() -> None:
     page = b'{"error": {"code": 404, "message": "The specified bucket does not exist.", "errors": []}}'
     with hostile_server(lambda _: Answer(404, {}, page)) as (url, _):
         with pytest.raises(ObjectNotFound, match="there is no such bucket: gs://clinic/key"):
             against(url).read_range(0, 10)
 
 
-def test_bucket_is_no_object(fs: Gcs) -> None:
+def test_bucket_is_not_an_object(fs: Gcs) -> None:
     with pytest.raises(NotAnObject, match="gs://clinic is a bucket"):
         fs.open_source("clinic")
 
@@ -152,7 +152,7 @@ def test_many_threads_read_one_source(fs: Gcs, path: str) -> None:
     assert b"".join(pieces) == data
 
 
-def test_nobody_listening_is_unavailable() -> None:
+def test_refused_connection_is_storage_unavailable() -> None:
     with pytest.raises(StorageUnavailable, match="cannot be reached for gs://clinic/key") as caught:
         against("http://127.0.0.1:9").read_range(0, 10)
     assert caught.value.__context__ is None
@@ -174,46 +174,46 @@ def test_nobody_listening_is_unavailable() -> None:
         {"x-goog-stored-content-encoding": "gzip"},
     ],
 )
-def test_answer_that_does_not_fit_the_question_is_refused(headers: dict[str, str], ranged: Ranged) -> None:
+def test_response_that_does_not_fit_the_request_is_refused(headers: dict[str, str], ranged: Ranged) -> None:
     with hostile_server(lambda request: ranged(request, **headers)) as (url, _):
-        with pytest.raises(StorageUnavailable, match="another range than was asked for"):
+        with pytest.raises(StorageUnavailable, match="another range than was requested"):
             against(url).read_range(0, 10)
 
 
-def test_object_that_is_stored_as_gzip_is_read_as_it_is_stored(ranged: Ranged) -> None:
+def test_object_stored_as_gzip_is_read_without_decompression(ranged: Ranged) -> None:
     encoding = {"Content-Encoding": "gzip", "x-goog-stored-content-encoding": "gzip"}
     with hostile_server(lambda request: ranged(request, **encoding)) as (url, seen):
         assert against(url).read_range(100, 200) == DATA[100:200]
     assert seen[0].headers["accept-encoding"] == "gzip"
 
 
-def test_server_without_ranges_is_taken_only_if_everything_was_asked_for() -> None:
+def test_server_without_ranges_is_accepted_only_for_the_whole_object() -> None:
     with hostile_server(lambda _: Answer(200, {"x-goog-generation": "7"}, DATA)) as (url, _):
         assert against(url).read_range(0, 1 << 16) == DATA
-        with pytest.raises(StorageUnavailable, match="another range than was asked for"):
+        with pytest.raises(StorageUnavailable, match="another range than was requested"):
             against(url).read_range(0, 10)
-        with pytest.raises(StorageUnavailable, match="another range than was asked for"):
+        with pytest.raises(StorageUnavailable, match="another range than was requested"):
             against(url).read_range(10, 1 << 16)
 
 
-def test_answer_without_an_end_is_not_read_to_its_end() -> None:
+def test_endless_response_is_not_read_to_its_end() -> None:
     with hostile_server(lambda _: Answer(206, {}, bytes(1 << 20))) as (url, seen):
-        with pytest.raises(StorageUnavailable, match="answered with more than was asked for"):
+        with pytest.raises(StorageUnavailable, match="sent a larger response than was requested"):
             against(url).read_range(0, 10)
     assert len(seen) == 1
 
 
 @pytest.mark.parametrize("later", [{"generation": 8}, {"data": DATA + b"x"}])
-def test_server_that_ignores_conditions_does_not_pass_another_object_off(later: dict[str, Any], ranged: Ranged) -> None:
+def test_replaced_object_is_detected_if_the_server_ignores_conditions(later: dict[str, Any], ranged: Ranged) -> None:
     with hostile_server(lambda request: ranged(request, **(later if request.number else {}))) as (url, _):
         source = against(url)
         assert source.read_range(0, 10) == DATA[:10]
-        with pytest.raises(ObjectChanged, match="was exchanged"):
+        with pytest.raises(ObjectChanged, match="was replaced"):
             source.read_range(10, 20)
 
 
 @pytest.mark.parametrize("size", [0, 5, 100])
-def test_object_that_became_shorter_is_another_one(size: int, ranged: Ranged) -> None:
+def test_object_that_became_shorter_is_detected(size: int, ranged: Ranged) -> None:
     def respond(request: Request) -> Answer:
         return Answer(416, {"Content-Range": f"bytes */{size}"}) if request.number else ranged(request)
 
@@ -228,7 +228,7 @@ def broken_off(whole: Answer) -> Answer:
     return Answer(206, {**whole.headers, "Content-Length": str(len(whole.body))}, whole.body[: len(whole.body) // 2])
 
 
-def test_answer_that_breaks_off_is_kept_and_its_rest_is_asked_for(ranged: Ranged) -> None:
+def test_incomplete_response_is_kept_and_the_rest_requested(ranged: Ranged) -> None:
     def respond(request: Request) -> Answer:
         return ranged(request) if request.number >= 2 else broken_off(ranged(request))
 
@@ -238,12 +238,12 @@ def test_answer_that_breaks_off_is_kept_and_its_rest_is_asked_for(ranged: Ranged
     assert ["ifGenerationMatch=7" in request.target for request in seen] == [False, True, True]
 
 
-def test_answers_that_bring_nothing_are_an_error(ranged: Ranged) -> None:
+def test_responses_without_progress_are_an_error(ranged: Ranged) -> None:
     def respond(request: Request) -> Answer:
         return Answer(206, {**ranged(request).headers, "Content-Length": "100"}, b"")
 
     with hostile_server(respond) as (url, seen):
-        with pytest.raises(StorageUnavailable, match="broke off its answer"):
+        with pytest.raises(StorageUnavailable, match="sent an incomplete response"):
             against(url).read_range(100, 200)
     assert len(seen) == Client.attempts
 
@@ -265,14 +265,14 @@ def test_refusals_are_final(status: int, reason: str, kind: type[StorageError]) 
     place = {"Location": "http://127.0.0.1:9/"}
     with (
         hostile_server(lambda _: Answer(status, place, page)) as (url, seen),
-        pytest.raises(kind, match=reason or "served elsewhere"),
+        pytest.raises(kind, match=reason or "redirects are not followed"),
     ):
         against(url).read_range(0, 10)
     assert len(seen) == 1
 
 
 @pytest.mark.parametrize(("status", "reason"), [(503, ""), (429, "rateLimitExceeded"), (403, "rateLimitExceeded")])
-def test_overloaded_storage_is_asked_again(status: int, reason: str, ranged: Ranged) -> None:
+def test_overloaded_storage_is_retried(status: int, reason: str, ranged: Ranged) -> None:
     page = b'{"error": {"errors": [{"reason": "%s"}]}}' % reason.encode()
 
     def respond(request: Request) -> Answer:

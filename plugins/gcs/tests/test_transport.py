@@ -22,7 +22,7 @@ from connectors_gcs.filesystem import Gcs
 
 @pytest.fixture
 def impostor(private_key: RSAPrivateKey, pem: str, tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
-    """A TLS server whose certificate no authority has signed: its URL, and what it was told."""
+    """A TLS server with a self-signed certificate: its URL, and the bytes that it received."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
     certificate = (
@@ -58,11 +58,11 @@ def impostor(private_key: RSAPrivateKey, pem: str, tmp_path: Path) -> Iterator[t
     thread.join()
 
 
-def test_server_that_proves_nothing_is_told_nothing(impostor: tuple[str, list[bytes]]) -> None:
+def test_server_without_a_valid_certificate_receives_nothing(impostor: tuple[str, list[bytes]]) -> None:
     url, told = impostor
     fs = Gcs(validate(GcsCredentials, {"token": "ya29.the-token", "endpoint_url": url, "encryption": None}))
     with pytest.raises(
-        StorageUnavailable, match="certificate of the server for gs://clinic/key does not verify"
+        StorageUnavailable, match="certificate of the server for gs://clinic/key cannot be verified"
     ) as caught:
         fs.cat_file("clinic/key")
     assert caught.value.__context__ is None

@@ -1,7 +1,7 @@
-"""Presigned URLs, Azure SAS URLs and open https:// ones as a backend of enclave-connectors.
+"""The backend of `connectors` for presigned URLs, Azure SAS URLs and unsigned https:// URLs.
 
-One location is one object. What the URL has after its ``?`` is a secret, so it lies in the credentials, not in the
-location::
+One location is one object. The URL's query, which follows its ``?``, is a secret. So it belongs in the credentials,
+not in the location::
 
     {"query_string": "<base64 of the query>", "encryption": {"key": "<64 hexadecimal digits>"}}
 
@@ -24,18 +24,18 @@ __all__ = ["Flavour", "HttpsBackend", "HttpsCredentials", "PresignedFileSystem",
 
 
 class HttpsBackend(Backend):
-    """One object behind a URL: ``https://bucket.s3.eu-west-1.amazonaws.com/conditions.csv.sealed``."""
+    """One object at a URL: ``https://bucket.s3.eu-west-1.amazonaws.com/conditions.csv.sealed``."""
 
     name = "https"
     schemes = ("https", "http")
     Credentials = HttpsCredentials
 
     def connect(self, location: str, credentials: HttpsCredentials) -> tuple[PresignedFileSystem, str]:
-        """Return a filesystem of this one object, and its path there; nothing is requested yet.
+        """Return a filesystem of this one object, and the object's path there; makes no request.
 
         Raises:
-            InvalidLocation: the location holds a user, query or fragment, names no object, or a folder, or is http://
-                to another host without the credentials' `allow_http`.
+            InvalidLocation: the location has a user, query or fragment, names no object or names a folder, or is an
+                http:// URL of another host while the credentials do not `allow_http`.
         """
         from connectors_https.filesystem import PresignedFileSystem  # noqa: PLC0415 - loads urllib3
         from connectors_https.location import Place  # noqa: PLC0415 - only a connection needs it
@@ -43,8 +43,8 @@ class HttpsBackend(Backend):
         place = Place.of(location, allow_http=credentials.allow_http)
         if credentials.is_folder(location):
             message = (
-                f"{location} is a folder, and a URL is for one object: use the storage's own backend, or, if an object "
-                'is really called so, say "layout": "object" in the credentials'
+                f"{location} is a folder, but a URL is for one object: use the storage's own backend; if this really "
+                'is the name of an object, add "layout": "object" to the credentials'
             )
             raise InvalidLocation(message)
         filesystem = PresignedFileSystem(place, credentials.query())
@@ -52,7 +52,7 @@ class HttpsBackend(Backend):
 
 
 def __getattr__(name: str) -> Any:
-    """Import the filesystem, and urllib3 with it, when it is first asked for."""
+    """Import the filesystem, and urllib3 with it, on first use."""
     if name == "PresignedFileSystem":
         from connectors_https.filesystem import PresignedFileSystem  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What an answer that is no success means: one error for each, and never a word of the server's own message."""
+"""Translates error responses into the errors of `connectors`, without quoting the server's messages."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["SKEW", "Failure", "excerpt", "expired", "refusal"]
 
 SKEW = 300.0
-"""Seconds by which clocks may differ: S3 allows 15 minutes, Azure some; an enclave's clock is its host's."""
+"""Seconds by which clocks may differ: S3 allows 15 minutes, Azure less; an enclave's clock is its host's."""
 _ERROR_BODY = 1 << 16
-"""Most bytes of an error's body that are read, to find its code."""
+"""The most bytes of an error's body that are read to find its code."""
 _REDIRECTS = range(300, 400)
 _TAKEN = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -52,12 +52,12 @@ _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]{1,260}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a request brought nothing.
+    """A request that failed.
 
     Attributes:
         error: what to raise.
-        transient: another try may help.
-        pause: seconds to wait before it, as the server asks.
+        transient: whether a retry may succeed.
+        pause: the server's Retry-After in seconds, or None.
     """
 
     error: StorageError | InvalidLocation
@@ -66,10 +66,10 @@ class Failure:
 
 
 def expired(place: Place, ended: datetime) -> CredentialsExpired:
-    """Return the error for a query whose time is over."""
+    """Return the error for an expired query."""
     message = (
-        f"the signed query for {place.location} ended at {ended:%Y-%m-%d %H:%M:%S} UTC; "
-        "have the URL signed anew, renew the credentials, and call Dataset.refresh()"
+        f"the signed query for {place.location} expired at {ended:%Y-%m-%d %H:%M:%S} UTC; "
+        "get a newly signed URL, update the credentials, and call Dataset.refresh()"
     )
     return CredentialsExpired(message)
 
@@ -77,7 +77,7 @@ def expired(place: Place, ended: datetime) -> CredentialsExpired:
 def refusal(
     response: BaseHTTPResponse, place: Place, signature: Signature, *, method: str, exclusive: bool = False
 ) -> Failure:
-    """Return what an answer means whose status is none that its request accepts."""
+    """Return the failure that an error response means."""
     status, code = response.status, _code(response)
     said = f"{status} {code}" if code else str(status)
     location = place.location
@@ -87,14 +87,14 @@ def refusal(
         if signature.expires_at is not None and signature.expires_at.timestamp() <= time.time():
             return Failure(expired(place, signature.expires_at))
         message = (
-            f"the session that signed the query for {location} is over ({said}); "
-            "have the URL signed anew, renew the credentials, and call Dataset.refresh()"
+            f"the session that signed the query for {location} has expired ({said}); "
+            "get a newly signed URL, update the credentials, and call Dataset.refresh()"
         )
         return Failure(CredentialsExpired(message))
-    # S3 answers two conditional writes at the same time so: one of them is to come back.
+    # S3's response to one of two simultaneous conditional writes, which should be retried.
     conflict = code == "ConditionalRequestConflict"
     if exclusive and status in _TAKEN and not conflict:
-        return Failure(ObjectExists(f"something is stored at {location} already ({said}), and it was to be created"))
+        return Failure(ObjectExists(f"{location} already exists, and mode 'xb' does not replace it ({said})"))
     error: StorageError
     match status:
         case 403 if code in _SKEWED:
@@ -106,7 +106,7 @@ def refusal(
         case 404 | 410:
             error = ObjectNotFound(f"nothing is stored at {location} ({said})")
         case 412 if method == "GET":
-            error = ObjectChanged(f"{location} was exchanged while it was being read ({said}); open it again")
+            error = ObjectChanged(f"{location} was replaced while it was being read; open it again ({said})")
         case _:
             error = StorageUnavailable(f"the server answered {said} to a {method} of {location}")
     transient = status in _TRANSIENT or conflict
@@ -126,25 +126,25 @@ def _denied(location: str, said: str, method: str) -> str:
     other, done = ("PUT", "read") if method == "GET" else ("GET", "written")
     return (
         f"the server denies a {method} of {location} ({said}); a URL signed for {other} cannot be {done}, and the "
-        "query must be the one that was signed for this very location"
+        "query must have been signed for exactly this location"
     )
 
 
 def _redirected(response: BaseHTTPResponse, location: str, said: str) -> InvalidLocation:
-    """Return the error for a redirect, which is not followed: it would hand the signed query to somebody else."""
+    """Return the error for a redirect, which is not followed because that would reveal the signed query."""
     target = _host_of(response.headers.get("Location", ""))
     if target is not None:
-        where = f"redirects to {target} ({said}); if the object really lies there, put that into the location"
+        where = f"redirects to {target} ({said}); if the object really is there, use that host in the location"
     else:
-        where = f"answered {said}, a redirect to nowhere"
+        where = f"answered {said}, a redirect without a valid target"
     return InvalidLocation(
-        f"the server of {location} {where}. With S3 the host's region is the wrong one for the bucket, as a rule. "
+        f"the server of {location} {where}. With S3, the host usually has the wrong region for the bucket. "
         "Redirects are not followed"
     )
 
 
 def _host_of(url: str) -> str | None:
-    """Return scheme and host of a redirect's target: the rest may hold anything."""
+    """Return the scheme and host of a redirect's target, without the rest, which may hold anything."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -156,7 +156,7 @@ def _host_of(url: str) -> str | None:
 
 
 def _code(response: BaseHTTPResponse) -> str:
-    """Return the error's code, which is a plain word, or nothing."""
+    """Return the error's code, or an empty string if it has none that looks like a code."""
     named = response.headers.get("x-ms-error-code", "")
     if _CODE.fullmatch(named):
         return named
@@ -165,7 +165,7 @@ def _code(response: BaseHTTPResponse) -> str:
 
 
 def excerpt(response: BaseHTTPResponse) -> bytes:
-    """Return the start of an error's body, which is not to be shown to anybody; read it only once."""
+    """Return the start of an error's body, which must not be shown; call this only once per response."""
     pieces: list[bytes] = []
     left = _ERROR_BODY
     try:
@@ -179,7 +179,7 @@ def excerpt(response: BaseHTTPResponse) -> bytes:
 
 
 def _retry_after(response: BaseHTTPResponse) -> float | None:
-    """Return how many seconds the server asks us to stay away, or None."""
+    """Return the server's Retry-After in seconds, or None."""
     text = response.headers.get("Retry-After", "").strip()
     if _SECONDS.fullmatch(text):
         return float(text)

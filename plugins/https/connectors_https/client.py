@@ -1,8 +1,7 @@
-"""HTTP for one object: the signed query goes out as it was signed, and nowhere else.
+"""An HTTP client for one object, which sends the signed query unchanged and reveals it nowhere else.
 
-urllib3 normalises the targets it is given, and writes them into its logs and errors. So its pools are given the bare
-path, which may be seen, and the connection under them writes the real target. Nothing that urllib3 raises is chained
-to what we raise.
+urllib3 normalises targets, and writes them into its logs and errors. So its pools get only the path, which is no
+secret, and the connection under them sends the real target. No error of urllib3's is chained to those raised here.
 """
 
 from __future__ import annotations
@@ -35,29 +34,29 @@ if TYPE_CHECKING:
 __all__ = ["CONNECT_TIMEOUT", "READ_TIMEOUT", "Client", "Limits", "RetryPolicy", "finish", "known_headers"]
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds until a connection stands, TLS included."""
+"""Connect timeout in seconds, TLS included."""
 READ_TIMEOUT = 60.0
-"""Seconds between two pieces of an answer, or until the next piece of a request is taken."""
+"""Stall timeout in seconds: the longest wait for the next bytes of a response, or for a request's to be accepted."""
 _CONNECTIONS = 32
-"""Connections kept open for the next request; more threads than that open theirs anew."""
+"""Connections kept open for the next request; further threads open new ones."""
 _BLOCK = 1 << 17
-"""Bytes of a request's body that are handed to the socket at once."""
+"""Bytes of a request's body that are passed to the socket at once."""
 _PIECE = 1 << 18
-"""Bytes of an answer that are taken from the socket at once: what is lost at most where a connection breaks."""
+"""Bytes of a response that are read from the socket at once: the most that a broken connection loses."""
 _AGENT = f"enclave-connectors-https/{importlib.metadata.version('enclave-connectors-https')}"
 _CAUGHT = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long to wait, and how often to try again.
+    """Timeouts, and limits of retries.
 
     Attributes:
-        connect_timeout: seconds until a connection stands.
-        read_timeout: seconds of silence until a connection counts as broken.
-        attempts: requests in a row that bring nothing until we give up.
-        backoff: seconds that the first pause lasts at most; it doubles with each one that follows.
-        longest_pause: seconds that any pause lasts at most, also one that the server asks for.
+        connect_timeout: seconds for connecting.
+        read_timeout: the stall timeout in seconds.
+        attempts: the most consecutive requests without progress.
+        backoff: the longest first backoff in seconds; it doubles with each retry.
+        longest_pause: the longest backoff in seconds, and the most of a server's Retry-After that is honoured.
     """
 
     connect_timeout: float = CONNECT_TIMEOUT
@@ -68,16 +67,16 @@ class Limits:
 
 
 class RetryPolicy(storage.RetryPolicy):
-    """Counts the requests made for one purpose, and pauses between them."""
+    """The retry policy of `Limits`, which honours a failure's Retry-After."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(attempts=limits.attempts, first_pause=limits.backoff, longest_pause=limits.longest_pause)
 
     def wait_or_raise(self, failure: Failure) -> None:
-        """Pause before the next request.
+        """Wait before the next request.
 
         Raises:
-            ConnectorError: the failure's own, where it is final or it is enough.
+            ConnectorError: the failure is final, or the attempts are used up.
         """
         if not failure.transient:
             raise failure.error
@@ -85,9 +84,9 @@ class RetryPolicy(storage.RetryPolicy):
 
 
 class _Connection(StallTimeoutConnection, HTTPConnection):
-    """A connection that asks for one target, whatever it is told to ask for."""
+    """A connection that requests one target, whatever target it is given."""
 
-    # http.client prints every request while its debug level is up, and a level set on its class is everybody's.
+    # At a higher debug level, http.client prints every request, and other code may set the level of the base class.
     debuglevel = 0
 
     def __init__(self, host: str, port: int | None = None, *, target: SecretText, silence: float, **kw: Any) -> None:
@@ -98,9 +97,9 @@ class _Connection(StallTimeoutConnection, HTTPConnection):
         self._head = b""
 
     def response_class(self, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:  # type: ignore[override]
-        """Make an answer, as `http.client` calls it, and remember it: urllib3's own has no way to fill a buffer."""
-        self.answer = super().response_class(*args, **kwargs)
-        return self.answer
+        """Make a response for `http.client`, and keep it, because urllib3's wrapper cannot read into a buffer."""
+        self.raw_response = super().response_class(*args, **kwargs)
+        return self.raw_response
 
     def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - urllib3's signature
         """Write the request line with the real target."""
@@ -109,17 +108,16 @@ class _Connection(StallTimeoutConnection, HTTPConnection):
     def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
         """Send a request, its head together with the first bytes of its body.
 
-        There are servers that take a request whose sender dies between the two for one with an empty body, and store
-        that in the place of an object.
+        If the sender dies between the two, some servers take the body for empty and replace the object with nothing.
         """
         self._holding, self._head = body is not None, b""
         super().request(method, url, body, headers, **options)
         self._holding = False
-        if self._head:  # there was no body
+        if self._head:  # the body was empty
             self.send(b"")
 
     def send(self, data: Any) -> None:
-        """Send bytes; the first ones of a request with a body wait for the next."""
+        """Send bytes; the head of a request with a body is held back until the body starts."""
         if self._holding:
             self._holding, self._head = False, bytes(data)
             return
@@ -128,7 +126,7 @@ class _Connection(StallTimeoutConnection, HTTPConnection):
 
 
 class _TlsConnection(_Connection, HTTPSConnection):
-    """The same over TLS."""
+    """The same connection over TLS."""
 
 
 class _Pool(HTTPConnectionPool):
@@ -140,14 +138,12 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class Client:
-    """Requests for one object.
-
-    Safe in threads, and in a forked child, which makes connections of its own.
+    """Sends requests for one object. Safe in threads, and in a forked child, which opens its own connections.
 
     Args:
-        place: where the object lies.
+        place: the object's location.
         query: the signed query, or None.
-        limits: times and counts.
+        limits: timeouts and limits of retries.
     """
 
     def __init__(self, place: Place, query: SecretText | None, limits: Limits) -> None:
@@ -159,12 +155,12 @@ class Client:
             "Accept-Encoding": "identity",
             "User-Agent": _AGENT,
         }
-        # One pool for each process: setdefault makes two first threads agree on one, without a lock that a fork could
+        # One pool per process: setdefault makes two first threads agree on one, without a lock that a fork could
         # leave held. A child does not touch its parent's pool, whose queue has such a lock.
         self._pools: dict[int, HTTPConnectionPool] = {}
 
     def check_expiry(self) -> None:
-        """Raise `CredentialsExpired` if the query's time is over by more than clocks differ."""
+        """Raise `CredentialsExpired` if the query expired longer ago than clocks differ."""
         if self.signature.expires_at is not None and time.time() > self.signature.expires_at.timestamp() + SKEW:
             raise expired(self.place, self.signature.expires_at)
 
@@ -177,28 +173,28 @@ class Client:
         body: IO[bytes] | None = None,
         exclusive: bool = False,
     ) -> BaseHTTPResponse | Failure:
-        """Make one request, and return its answer if its status is one of `accept`, else what went wrong.
+        """Send one request; return the response if its status is one of `accept`, else the failure.
 
-        The answer's body is unread, and has to be given to `finish` in the end. Redirects are not followed.
+        The response's body is unread; pass the response to `finish` in the end. Redirects are not followed.
 
         Args:
             method: GET or PUT.
             headers: headers beyond those of every request.
-            accept: the statuses that are no failure.
+            accept: the statuses of success.
             body: a file that is sent from its position on; `headers` gives its Content-Length.
-            exclusive: the request is to create something, and to fail where something stands.
+            exclusive: the request must create an object, not replace one.
 
         Raises:
-            CredentialsExpired: the query's time is over, so no request was made.
+            CredentialsExpired: the query has expired, so no request was sent.
         """
         self.check_expiry()
-        answer = self._send(method, {**self._headers, **headers}, body)
-        if isinstance(answer, Failure) or answer.status in accept:
-            return answer
+        response = self._send(method, {**self._headers, **headers}, body)
+        if isinstance(response, Failure) or response.status in accept:
+            return response
         try:
-            return refusal(answer, self.place, self.signature, method=method, exclusive=exclusive)
+            return refusal(response, self.place, self.signature, method=method, exclusive=exclusive)
         finally:
-            finish(answer)
+            finish(response)
 
     def _send(self, method: str, headers: dict[str, str], body: IO[bytes] | None) -> BaseHTTPResponse | Failure:
         try:
@@ -216,17 +212,17 @@ class Client:
             return self.broken(error)
 
     def read_into(self, response: BaseHTTPResponse, buffer: memoryview) -> int | Failure:
-        """Put the next bytes of an answer into `buffer`, and return how many; none at its end."""
-        answer = _answer(response)
+        """Read the next bytes of a response into `buffer`, and return how many; 0 at its end."""
+        raw = _raw_response(response)
         try:
-            return 0 if answer is None else answer.readinto(buffer[:_PIECE])
+            return 0 if raw is None else raw.readinto(buffer[:_PIECE])
         except _CAUGHT as error:
             return self.broken(error)
 
     def broken(self, error: BaseException) -> Failure:
-        """Return what a failed connection comes to, in words that hold nothing of the request."""
+        """Return the failure that a broken connection means; its message holds nothing of the request."""
         host = self.place.host
-        # The pool wraps some errors once more; what they are at heart is inside.
+        # The pool wraps some errors; the cause is inside.
         while isinstance(error, urllib3.exceptions.ProtocolError | urllib3.exceptions.SSLError) and len(error.args) > 0:
             inner = error.args[-1]
             if not isinstance(inner, BaseException):
@@ -235,20 +231,20 @@ class Client:
         match error:
             case ssl.SSLCertVerificationError():
                 message = (
-                    f"the TLS certificate of {host} does not verify: {error.verify_message}; "
-                    "somebody may be standing between, or the enclave lacks the authority that signed it"
+                    f"the TLS certificate of {host} cannot be verified: {error.verify_message}; the connection may be "
+                    "intercepted, or the enclave does not know the authority that signed the certificate"
                 )
                 return Failure(StorageUnavailable(message))
             case ssl.SSLError():
                 reason = f"TLS with {host} failed: {error.reason or 'the connection broke'}"
             case urllib3.exceptions.NameResolutionError():
                 reason = f"the name {host} does not resolve"
-            case urllib3.exceptions.NewConnectionError():  # before the timeouts: urllib3 has it among them
+            case urllib3.exceptions.NewConnectionError():  # before the timeouts, of which urllib3 makes it a subclass
                 reason = f"no connection to {host}: refused or unreachable"
             case urllib3.exceptions.ConnectTimeoutError():
                 reason = f"no connection to {host} within {self.limits.connect_timeout:g} s"
             case urllib3.exceptions.TimeoutError() | TimeoutError():
-                reason = f"{host} was silent for {self.limits.read_timeout:g} s"
+                reason = f"{host} sent nothing for {self.limits.read_timeout:g} s"
             case _:
                 reason = f"the connection to {host} broke"
         return Failure(StorageUnavailable(f"{reason}; {self.place.location}"), transient=True)
@@ -275,37 +271,37 @@ class Client:
         return _TlsPool(place.host, place.port, ssl_context=_verifying(), **options)
 
     def close(self) -> None:
-        """Close the connections that nobody is using."""
+        """Close the idle connections."""
         pool = self._pools.pop(os.getpid(), None)
         if pool is not None:
             pool.close()
 
 
 def known_headers(client: Client, known: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that the query's signature covers, as far as they are to be sent.
+    """Return the headers to send because the query's signature covers them.
 
     Args:
-        client: knows the signature.
-        known: the values that we know, by lower-case name.
+        client: the object's client.
+        known: the values of known headers, by lower-case name.
 
     Raises:
-        NotSupported: it covers another one, besides the host.
+        NotSupported: the signature covers another header besides the host.
     """
     signed = client.signature.signed_headers - {"host"}
     unknown = signed - known.keys()
     if unknown:
         message = (
             f"the query for {client.place.location} was signed together with the headers "
-            f"{', '.join(sorted(unknown))}, whose values it does not tell; have it signed with the host alone"
+            f"{', '.join(sorted(unknown))}, whose values are not known here; get a URL signed with the host alone"
         )
         raise NotSupported(message)
     return {name: known[name] for name in sorted(signed)}
 
 
 def _verifying() -> ssl.SSLContext:
-    """Return a TLS context that verifies certificate and name against the system's authorities.
+    """Return a TLS context that verifies the certificate and host name with the system's certificate authorities.
 
-    Not `ssl.create_default_context`: that one writes the session's keys to the file which SSLKEYLOGFILE names.
+    Not `ssl.create_default_context`, which writes session keys to the file that SSLKEYLOGFILE names.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -314,18 +310,18 @@ def _verifying() -> ssl.SSLContext:
 
 
 def finish(response: BaseHTTPResponse) -> None:
-    """Let an answer go: its connection is kept if all of the answer was read, else closed."""
-    answer = _answer(response)
-    if answer is not None:
-        # Its headers are the server's, which may repeat the query: they are not to stay with the connection.
+    """Release a response: keep its connection if all of it was read, else close the connection."""
+    raw = _raw_response(response)
+    if raw is not None:
+        # The server's headers may repeat the query, so they must not stay with the connection.
         connection: Any = response.connection
-        connection.answer = None
-        if not answer.isclosed():
+        connection.raw_response = None
+        if not raw.isclosed():
             response.close()
         response.release_conn()
 
 
-def _answer(response: BaseHTTPResponse) -> http.client.HTTPResponse | None:
-    """Return the answer that urllib3 has wrapped; None if its connection is used for others again."""
+def _raw_response(response: BaseHTTPResponse) -> http.client.HTTPResponse | None:
+    """Return the response that urllib3 has wrapped; None if its connection was released."""
     connection: Any = response.connection
-    return None if connection is None else connection.answer
+    return None if connection is None else connection.raw_response

@@ -1,4 +1,4 @@
-"""The credentials of one object behind a URL: the URL's signed query, if it has one."""
+"""The model of the credentials document of one object at a URL: the URL's signed query, if it has one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WHITE_SPACE = re.compile(r"[ \t\r\n]+")
 
 
 class HttpsCredentials(Credentials):
-    """Credentials of an object behind a signed URL, or behind an open one.
+    """Credentials of an object at a signed or unsigned URL.
 
     >>> given = HttpsCredentials(query_string="c2lnPTEyMyUyZjQ=", encryption=None)
     >>> given
@@ -36,13 +36,13 @@ class HttpsCredentials(Credentials):
     query_string: SecretText | None = Field(
         default=None,
         description=(
-            "What stands after the '?' of the signed URL, in base64, with padding or without; none for an open URL."
+            "The part of the signed URL after its '?', in base64, with or without padding; none for an unsigned URL."
         ),
     )
     allow_http: bool = Field(
         default=False,
         strict=True,
-        description="Also take http:// locations on other hosts, where everybody on the way reads the signed query.",
+        description="Also allow http:// locations on other hosts, which reveal the signed query to the network.",
     )
 
     @field_validator("query_string")
@@ -55,14 +55,14 @@ class HttpsCredentials(Credentials):
         return value
 
     def query(self) -> SecretText | None:
-        """Return the query, decoded, in the very bytes that were signed; None for an open URL."""
+        """Return the decoded query, exactly as it was signed; None for an unsigned URL."""
         if self.query_string is None:
             return None
         return _decode(self.query_string)[0]
 
     @property
     def expires_at(self) -> datetime | None:
-        """When the signed query expires, in UTC; None if it does not say: S3's, Google's and Azure's do."""
+        """When the signed query expires, in UTC, or None if it does not say; S3's, Google's and Azure's do."""
         return self.signature().expires_at
 
     def signature(self) -> Signature:
@@ -72,8 +72,8 @@ class HttpsCredentials(Credentials):
 
 
 def _decode(value: SecretText) -> tuple[SecretText | None, str | None]:
-    """Return the decoded query, or what rule the text breaks: never any of the text."""
-    # The base64 command breaks its lines, and ends in one; its newlines are nobody's query.
+    """Return the decoded query, or the rule that the text breaks, without quoting the text."""
+    # The base64 command wraps its output and ends it with a newline.
     text = _WHITE_SPACE.sub("", value.reveal()).rstrip("=")
     problem = _looks_like_no_base64(text)
     if problem is not None:
@@ -81,8 +81,8 @@ def _decode(value: SecretText) -> tuple[SecretText | None, str | None]:
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except binascii.Error:
-        return None, "must be the URL's query in base64, whole; some of it seems to be missing"
-    # `echo "$QUERY" | base64` has put a line break behind the query itself.
+        return None, "must be the URL's query in base64; part of it seems to be missing"
+    # `echo "$QUERY" | base64` encodes a newline after the query.
     query = data.decode("latin-1").rstrip("\r\n")
     problem = _looks_like_no_query(query)
     return (None, problem) if problem is not None else (SecretText(query), None)
@@ -90,15 +90,15 @@ def _decode(value: SecretText) -> tuple[SecretText | None, str | None]:
 
 def _looks_like_no_base64(text: str) -> str | None:
     if not text:
-        return "is empty; leave it out, or null, where the URL has no query"
+        return "is empty; if the URL has no query, leave this out or use null"
     if re.match(r"https?://", text, re.IGNORECASE):
         return "must be the URL's query alone, in base64; this is the whole URL"
     if "&" in text or "=" in text or "%" in text:
         return "must be the URL's query in base64; this looks like the query itself"
     if re.fullmatch(r"[A-Za-z0-9_-]+", text) and re.search("[_-]", text):
-        return "must be the URL's query in base64; put + and / for the - and _ that stand in it"
+        return "must be the URL's query in base64; replace - with + and _ with / in it"
     if not re.fullmatch(r"[A-Za-z0-9+/]+", text):
-        return "must be the URL's query in base64; there are characters in it that base64 does not have"
+        return "must be the URL's query in base64; it contains characters that base64 does not have"
     return None
 
 
@@ -106,7 +106,7 @@ _OTHER_THAN_A_QUERY = (
     (r"\?", "must be the base64 of what follows the '?', without the '?' itself"),
     (r"(?i)https?://", "must be the base64 of the URL's query alone; the rest of the URL belongs to the location"),
     (r"[\"'].*[\"']\Z", "must be the base64 of a URL's query, without the quotation marks around it"),
-    (r".*&amp;", "must be the base64 of a URL's query; it was copied from HTML, with &amp; where & belongs"),
+    (r".*&amp;", "must be the base64 of a URL's query; it was copied from HTML, with &amp; in place of &"),
 )
 
 
@@ -119,7 +119,7 @@ def _looks_like_no_query(query: str) -> str | None:
     if not _QUERY.fullmatch(query) or "#" in query:
         return (
             "must be the base64 of a URL's query: printable ASCII without white space and '#'; "
-            "what it decodes to is something else"
+            "it decodes to something else"
         )
     return None
 

@@ -1,4 +1,4 @@
-"""One object behind a URL, as an fsspec filesystem that holds nothing else."""
+"""The fsspec filesystem of one object at a URL."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ __all__ = ["PresignedFileSystem"]
 
 
 class PresignedFileSystem(ObjectFileSystem):
-    """One object behind a URL; its path is the URL without the query.
+    """One object at a URL; its path is the URL without the query.
 
-    It never follows redirects, never asks for anything but its object, and keeps its query to itself: it is not in
-    fsspec's instance cache, storage options, JSON or pickles.
+    It never follows redirects, requests nothing but its object, and keeps the query out of fsspec's instance cache,
+    storage options, JSON and pickles.
 
     Args:
-        place: where the object lies.
+        place: the object's location.
         query: the signed query, or None. `SecretText`, so that no repr shows it.
-        limits: times and counts, or None for the usual ones.
+        limits: timeouts and limits of retries, or None for the defaults.
     """
 
     protocol = ("https", "http")
 
-    # All by position: fsspec's configuration for https, from files and FSSPEC_HTTPS_… variables, is meant for another
-    # filesystem, arrives as keywords, and is not to change this one.
+    # Positional-only: fsspec's configuration for https, from files and FSSPEC_HTTPS_… variables, arrives as keywords.
+    # It is meant for another filesystem and must not change this one.
     def __init__(
         self,
         place: Place,
@@ -69,43 +69,43 @@ class PresignedFileSystem(ObjectFileSystem):
 
     @property
     def expires_at(self) -> datetime | None:
-        """When the signed query expires, in UTC, or None if it does not say."""
+        """When the signed query expires in UTC, or None if it does not say."""
         return self._client.signature.expires_at
 
     def close(self) -> None:
-        """Close the connections that nobody is using; the next request opens new ones."""
+        """Close the idle connections; the next request opens new ones."""
         self._client.close()
 
     def open_source(self, path: str) -> PresignedSource:
-        """Return the object's bytes, by ranges.
+        """Return a source that reads the object's bytes by ranges.
 
         Raises:
-            ObjectNotFound: another path than the object's.
+            ObjectNotFound: this is not the object's path.
             NotSupported, CredentialsExpired: the query cannot be used.
         """
         self._check_path(path)
         return PresignedSource(self._client)
 
     def open_sink(self, path: str, *, exclusive: bool = False) -> PresignedSink:
-        """Return the object in the making; a PUT on commit, nothing before.
+        """Return a sink for the object, which sends one PUT on commit and nothing before.
 
         Args:
             path: the object's.
-            exclusive: create the object, and fail where one stands.
+            exclusive: do not replace an object.
 
         Raises:
-            ObjectNotFound: another path than the object's.
-            ObjectExists: exclusive, and there is one: known here for an open URL, on commit for a signed one.
+            ObjectNotFound: this is not the object's path.
+            ObjectExists: `exclusive`, and the object exists. A signed URL raises this on commit.
             NotSupported, CredentialsExpired: the query cannot be used.
         """
         self._check_path(path)
         if exclusive and self._client.signature.flavour == "plain" and self._is_seen():
-            message = f"something is stored at {self.path} already, and it was to be created"
+            message = f"{self.path} already exists, and mode 'xb' does not replace it"
             raise ObjectExists(message)
         return PresignedSink(self._client, exclusive=exclusive)
 
     def _is_seen(self) -> bool:
-        """Say whether something stands there, as far as we may look: not every server knows If-None-Match."""
+        """Return whether the object can be seen to exist: not every server supports If-None-Match."""
         try:
             return self.exists(self.path)
         except StorageError:
@@ -113,14 +113,14 @@ class PresignedFileSystem(ObjectFileSystem):
 
     def _check_path(self, path: str) -> None:
         if path != self.path:
-            message = f"{redact_url(path)} is not here: this filesystem holds {self.path} and nothing else"
+            message = f"{redact_url(path)} is not in this filesystem, which holds {self.path} and nothing else"
             raise ObjectNotFound(message)
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        """Return the object's name, type and size, and what else the server says; costs a GET of one byte.
+        """Return the object's name, type, size and version; sends a GET of one byte.
 
         Raises:
-            StorageError: the server will not say.
+            StorageError: the object cannot be read.
         """
         source = self.open_source(path)
         try:
@@ -136,10 +136,10 @@ class PresignedFileSystem(ObjectFileSystem):
         }
 
     def exists(self, path: str, **_: Any) -> bool:
-        """Say whether the object exists: False only where the server says that nothing is there.
+        """Return whether the object exists: False only if the server reports that it does not.
 
         Raises:
-            StorageError: the server says something else; fsspec's own method would call that False, too.
+            StorageError: any other error; fsspec's own method would return False.
         """
         try:
             self.info(path)
@@ -148,29 +148,29 @@ class PresignedFileSystem(ObjectFileSystem):
         return True
 
     def modified(self, path: str) -> datetime:
-        """Return when the object was last written, as the server says.
+        """Return when the object was last written according to the server.
 
         Raises:
-            NotSupported: it does not say.
+            NotSupported: the server does not say.
         """
         text = self.info(path)["LastModified"]
         try:
             return email.utils.parsedate_to_datetime(text or "")
         except (ValueError, OverflowError):
-            message = f"the server of {self.path} does not say when it was last written"
+            message = f"the server does not say when {self.path} was last written"
         raise NotSupported(message)
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT001, FBT002
-        """List the object itself; there is nothing else.
+        """List the object itself.
 
         Raises:
-            ObjectNotFound: another path.
+            ObjectNotFound: this is not the object's path.
         """
         info = self.info(path)
         return [info] if detail else [info["name"]]
 
     def _refuse(self, what: str) -> NoReturn:
-        message = f"a signed URL reads or writes {self.path} and cannot {what}"
+        message = f"a URL can read or write {self.path}; it cannot {what}"
         raise NotSupported(message)
 
     def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> NoReturn:  # noqa: ARG002, FBT001, FBT002

@@ -1,4 +1,4 @@
-"""What the query of a signed URL tells before any request: whose signature it is, when it ends, what it covers.
+"""Reads what the query of a signed URL says about its signature: the vendor, the expiry, the signed headers.
 
 Facts from the vendors' references: AWS "Authenticating Requests: Using Query Parameters" (Signature Version 4, and
 the older Version 2), Azure "Create a service SAS", Google Cloud Storage "Signed URLs" (V4 and V2).
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Flavour", "Signature", "expiry"]
 
 Flavour = Literal["s3", "azure", "gcs", "plain"]
-"""Whose rules a signed URL follows; ``plain`` is a URL that nobody signed, or in a way we do not know."""
+"""The vendor whose rules a signed URL follows; ``plain`` is a URL without a signature of a known kind."""
 
 _SECONDS = re.compile(r"[0-9]{1,11}", re.ASCII)
 _HEADER_NAME = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
@@ -28,13 +28,13 @@ _HEADER_NAME = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a query says about its own signature; nothing in it is secret.
+    """What a query says about its own signature; none of it is secret.
 
     Attributes:
-        flavour: whose signature it is.
-        expires_at: when it ends, in UTC, or None where the query does not say. A signature can end earlier: with the
-            session that signed it, or the policy it refers to.
-        signed_headers: lower-case names of the request headers it covers, which must go out as they were signed.
+        flavour: the vendor.
+        expires_at: when the signature expires, in UTC, or None if the query does not say. It can expire earlier: with
+            the session that signed it, or the policy that it refers to.
+        signed_headers: the lower-case names of the request headers that it covers, which must be sent as signed.
     """
 
     flavour: Flavour = "plain"
@@ -43,7 +43,7 @@ class Signature:
 
     @classmethod
     def of(cls, query: str | None) -> Signature:
-        """Return what `query` says; a query without a signature, and no query, say nothing.
+        """Return what `query` says about its signature; the defaults if there is no signature or no query.
 
         >>> Signature.of("X-Goog-Date=20260102T030405Z&X-Goog-Expires=60&X-Goog-Signature=0a").flavour
         'gcs'
@@ -55,7 +55,7 @@ class Signature:
 
 
 def expiry(query: str) -> datetime | None:
-    """Return when a signed URL's query ends, in UTC, or None where it does not say.
+    """Return when a signed URL's query expires, in UTC, or None if it does not say.
 
     >>> expiry("X-Amz-Date=20260102T030405Z&X-Amz-Expires=3600&X-Amz-Signature=0a")
     datetime.datetime(2026, 1, 2, 4, 4, 5, tzinfo=datetime.timezone.utc)
@@ -66,7 +66,7 @@ def expiry(query: str) -> datetime | None:
 
 
 def _members(query: str) -> dict[str, str]:
-    """Return the query's members under lower-case names; of a name that stands there twice, the first."""
+    """Return the query's parameters by lower-case name; of a repeated name, the first."""
     members: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         members.setdefault(name.lower(), value)
@@ -111,5 +111,5 @@ def _after(start: datetime | None, seconds: str | None) -> datetime | None:
 
 def _signed_headers(members: Mapping[str, str]) -> frozenset[str]:
     listed = members.get("x-amz-signedheaders") or members.get("x-goog-signedheaders") or ""
-    # A name that is none could not be sent; it would not be safe to show either.
+    # An invalid name could not be sent, nor safely shown.
     return frozenset(name for name in listed.lower().split(";") if _HEADER_NAME.fullmatch(name))

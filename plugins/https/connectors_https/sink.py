@@ -1,4 +1,4 @@
-"""Writing the object behind a URL: collected first, sealed as it comes, then sent in one request."""
+"""Writes the object at a URL: spools the sealed bytes, and sends them in one PUT on commit."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["MAX_OBJECT", "PresignedSink"]
 
 MAX_OBJECT: dict[Flavour, int] = {"s3": 5 << 30, "gcs": 5 << 30, "azure": 5000 << 20}
-"""Most bytes of one PUT: 5 GiB with S3 and GCS, 5000 MiB with Azure's Put Blob since its version 2019-12-12."""
+"""The most bytes of one PUT: 5 GiB with S3 and GCS, 5000 MiB with Azure's Put Blob since its version 2019-12-12."""
 _IN_MEMORY = 1 << 24
-"""Bytes held in memory until the rest goes to an unnamed temporary file."""
+"""Bytes held in memory; a larger object goes to an unnamed temporary file."""
 _DONE = frozenset({200, 201, 204})
 _ERROR = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?<Error[\s>]")
-"""What S3 and Azure begin an error with: S3 has been known to send one under the status of a success."""
+"""The start of an error of S3 or Azure: S3 has been known to send one with a status of success."""
 _KNOWN_HEADERS = {
-    # Sent by every PUT anyway, with the object's size: whoever signed one either knew it, or the server will say so.
+    # Every PUT sends the object's size. If another size was signed, the server refuses the request.
     "content-length": "",
     "content-type": "application/octet-stream",
     "accept-encoding": "identity",
@@ -39,19 +39,19 @@ _ONLY_CREATE = {"if-none-match": "*", "x-goog-if-generation-match": "0"}
 
 
 class PresignedSink:
-    """One object behind a URL, in the making.
+    """One object at a URL that is being written.
 
-    What is written waits in memory and in an unnamed temporary file, as it is sealed: a PUT wants to know its size at
-    the start, and may have to be sent again. Nothing is requested before `commit`, and nothing at all by `discard`.
+    The sealed bytes are held in memory and in an unnamed temporary file, because a PUT starts with its size, and may
+    have to be retried. No request is sent before `commit`; `discard` sends none.
 
     Args:
-        client: requests for the object.
-        exclusive: create the object, and fail where one stands.
+        client: the object's client.
+        exclusive: do not replace an object.
 
     Raises:
-        NotSupported: the signature covers headers whose values only its maker knows, or the URL cannot do what
+        NotSupported: the signature covers headers whose values are not known here, or does not allow what
             `exclusive` says.
-        CredentialsExpired: the query's time is over.
+        CredentialsExpired: the query has expired.
     """
 
     def __init__(self, client: Client, *, exclusive: bool = False) -> None:
@@ -67,19 +67,17 @@ class PresignedSink:
     def _choose_headers(self) -> dict[str, str]:
         signature, location = self._client.signature, self._client.place.location
         headers = known_headers(self._client, {**_KNOWN_HEADERS, **_ONLY_CREATE})
-        # http.client counts a header that is there as given: the size is set when it is known.
+        # commit sets the size when it is known; http.client would send this header as it is.
         headers.pop("content-length", None)
         signed_create = headers.keys() & _ONLY_CREATE.keys()
         if signed_create and not self._exclusive:
-            message = (
-                f"the query for {location} was signed to create an object, never to replace one; open it with 'xb'"
-            )
+            message = f"the query for {location} was signed to create an object, not to replace one; open it with 'xb'"
             raise NotSupported(message)
         if self._exclusive and not signed_create:
             if signature.flavour == "gcs":
                 message = (
-                    f"Google Cloud Storage creates {location} without replacing only under a signature that covers "
-                    "x-goog-if-generation-match; have it signed so, with the value 0, or open it with 'wb'"
+                    f"mode 'xb' for {location} in Google Cloud Storage needs a signature that covers the header "
+                    "x-goog-if-generation-match; get a URL signed with its value 0, or open it with 'wb'"
                 )
                 raise NotSupported(message)
             headers["if-none-match"] = "*"
@@ -91,15 +89,15 @@ class PresignedSink:
         """Take all of `data`.
 
         Raises:
-            NotSupported: the object grows larger than one PUT may be.
-            MachineFailed: there is no room for it in ``$TMPDIR``.
+            NotSupported: the object is larger than one PUT may be.
+            MachineFailed: there is not enough space in ``$TMPDIR``.
         """
         self._size += len(data)
         limit = MAX_OBJECT.get(self._client.signature.flavour)
         if limit is not None and self._size > limit:
             message = (
-                f"{self._client.place.location} would be larger than the {limit} bytes that one PUT to a signed URL "
-                "may hold; write several objects, or use the storage's own backend"
+                f"{self._client.place.location} would be larger than {limit} bytes, the most that one PUT to a signed "
+                "URL may have; write several objects, or use the storage's own backend"
             )
             raise NotSupported(message)
         spooled(lambda: self._spool.write(data))
@@ -108,10 +106,10 @@ class PresignedSink:
         """Send the object.
 
         Raises:
-            ObjectExists: it was to be created, and something stands there.
-            AccessDenied, CredentialsExpired: the server will not have it.
-            StorageUnavailable: the server cannot be reached, or fails, also after several tries. Then the object may
-                have been written nevertheless: whole, or not at all.
+            ObjectExists: `exclusive`, and the object exists.
+            AccessDenied, CredentialsExpired: the server refuses the object.
+            StorageUnavailable: the server cannot be reached, or fails, even after retries. The complete object may
+                or may not have been written.
         """
         spooled(self._spool.flush)
         retry_policy = RetryPolicy(self._client.limits)
@@ -119,28 +117,28 @@ class PresignedSink:
         unsure = False
         while True:
             self._spool.seek(0, os.SEEK_SET)
-            answer = self._client.request("PUT", headers, accept=_DONE, body=self._spool, exclusive=self._exclusive)
-            if not isinstance(answer, Failure):
+            response = self._client.request("PUT", headers, accept=_DONE, body=self._spool, exclusive=self._exclusive)
+            if not isinstance(response, Failure):
                 break
-            if unsure and isinstance(answer.error, ObjectExists):
+            if unsure and isinstance(response.error, ObjectExists):
                 message = (
-                    f"{answer.error}; but an earlier try of this very write broke off, so that the object may be "
-                    "this one: read it to find out"
+                    f"{response.error}; but an earlier attempt of this write broke off, so the object may be the one "
+                    "that was sent: read it to find out"
                 )
                 raise ObjectExists(message)
-            unsure = unsure or answer.transient
-            retry_policy.wait_or_raise(answer)
-        said = excerpt(answer)  # so that the connection can be kept, too
-        finish(answer)
+            unsure = unsure or response.transient
+            retry_policy.wait_or_raise(response)
+        said = excerpt(response)  # also lets the connection be reused
+        finish(response)
         self._spool.close()
         if _ERROR.match(said):
             message = (
-                f"the server of {self._client.place.location} answered {answer.status} to the PUT, and an error below "
-                "it: the object was not written, or not surely; read it to find out, or write it again"
+                f"the server of {self._client.place.location} answered {response.status} to the PUT, but with an error "
+                "in the body: the object may not have been written; read it to find out, or write it again"
             )
             raise StorageUnavailable(message)
 
     def discard(self) -> None:
         """Drop what was written."""
-        with contextlib.suppress(OSError):  # it would write the rest to a full disk first
+        with contextlib.suppress(OSError):  # closing flushes the rest, perhaps to a full disk
             self._spool.close()

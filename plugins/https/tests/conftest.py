@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that misbehaves as told, and hears every byte that it is sent."""
+"""An HTTP server on loopback that misbehaves as configured, and records every byte that it receives."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 QUICK = Limits(connect_timeout=5.0, read_timeout=5.0, attempts=4, backoff=0.001, longest_pause=0.01)
-"""Waits for nothing: only what fails is tried again, at once."""
+"""Retries failures at once, without backoff."""
 
 
 @dataclass
 class Request:
-    """What a client sent: its first line as it came, its headers under lower-case names, its body."""
+    """What a client sent: its unparsed request line, its headers by lower-case name, its body."""
 
     line: str
     headers: dict[str, str]
@@ -37,7 +37,7 @@ class Request:
         return self.line.split(" ")[0]
 
     def span(self, size: int) -> tuple[int, int] | None:
-        """Return the range that was asked for, in an object of `size` bytes."""
+        """Return the requested range of an object of `size` bytes."""
         matched = re.fullmatch(r"bytes=([0-9]+)-([0-9]+)", self.headers.get("range", ""))
         return (int(matched[1]), min(int(matched[2]) + 1, size)) if matched else None
 
@@ -68,7 +68,7 @@ class Reply:
 
 
 class Origin:
-    """A server: set `answer` to what it is to do with each request; `requests` is what it heard."""
+    """A server: `answer` responds to each request; `requests` are those that it received."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.answer: Callable[[Request], Reply] = lambda _: Reply(404)
@@ -101,11 +101,11 @@ class Origin:
         return PresignedFileSystem(Place.of(self.base + path), None if query is None else SecretText(query), limits)
 
     def serve(self, data: bytes, **headers: str) -> None:
-        """Behave well: ranges, an ETag, If-Match."""
+        """Respond correctly: with ranges, an ETag and If-Match."""
         self.answer = lambda request: well_behaved(request, data, **headers)
 
     def then(self, *replies: Reply) -> None:
-        """Answer with `replies` first, one for each request, and then as before."""
+        """Respond with `replies` first, one per request, and then as before."""
         usual, first = self.answer, list(replies)
         self.answer = lambda request: first.pop(0) if first else usual(request)
 
@@ -146,7 +146,7 @@ class Origin:
                         return
 
     def close(self) -> None:
-        # Closing alone would not wake the thread that accepts.
+        # Closing alone would not wake the accepting thread.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -159,7 +159,7 @@ class Origin:
 
 
 def well_behaved(request: Request, data: bytes, **headers: str) -> Reply:
-    """Answer as a storage should."""
+    """Respond as a storage should."""
     named: dict[str, str | None] = {"ETag": '"v1"', "Last-Modified": "Fri, 02 Jan 2026 03:04:05 GMT", **headers}
     if request.headers.get("if-match", named["ETag"]) != named["ETag"]:
         return Reply(412)
@@ -193,7 +193,7 @@ def tls_origin() -> Iterator[Callable[[ssl.SSLContext], Origin]]:
 
 @pytest.fixture
 def reply() -> type[Reply]:
-    """`Reply` itself: test folders are no packages, so tests do not import from here."""
+    """`Reply`, as a fixture, because tests cannot import from this file."""
     return Reply
 
 

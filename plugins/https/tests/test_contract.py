@@ -1,4 +1,4 @@
-"""The contract, through URLs that real stores check: S3's and Azure's."""
+"""The backend contract, through URLs that real stores verify: S3's and Azure's."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from connectors.testing import BackendContract, Connection, Store
 
 
 def behind(url: str) -> Connection:
-    """Return the connection that a signed URL makes, as its document says it."""
+    """Return the connection that a credentials document with a signed URL makes."""
     location, _, query = url.partition("?")
     return Connection(location, {"query_string": base64.b64encode(query.encode()).decode()}, expires=True)
 
 
 class S3UrlStore(Store):
-    """URLs that boto3 signs, one for each use."""
+    """URLs signed by boto3, one for each use."""
 
     def __init__(self, server: servers.S3Server) -> None:
         self._server = server
@@ -56,7 +56,7 @@ class TestS3Urls(BackendContract):
 
 
 class AzureUrlStore(Store):
-    """SAS URLs that azure-storage-blob signs, one for each use."""
+    """SAS URLs signed by azure-storage-blob, one for each use."""
 
     def __init__(self, server: servers.AzureServer) -> None:
         from azure.core.exceptions import ResourceExistsError  # noqa: PLC0415 - not every test asks for Azure

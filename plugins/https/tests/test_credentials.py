@@ -1,4 +1,4 @@
-"""Credentials documents and locations: what is taken, and what is said about the rest."""
+"""Credentials documents and locations: which are accepted, and what the errors for the others say."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def credentials(**members):
         base64.b64encode(QUERY.encode() + b"\n").decode().rstrip("=") + "\n",
     ],
 )
-def test_a_query_in_base64_is_taken_as_people_write_it(text):
+def test_a_query_in_base64_is_accepted_as_people_write_it(text):
     assert credentials(query_string=text).query().reveal() == QUERY
 
 
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="#?"), min_size=1))
-def test_a_query_comes_out_as_it_went_in(query):
-    # What looks like another thing that somebody meant to copy is refused.
+def test_a_query_is_decoded_unchanged(query):
+    # A query that looks like a common mistake in copying is refused.
     assume(not query.lower().startswith(("http://", "https://")))
     assume(query[0] not in "\"'" and "&amp;" not in query)
     encoded = base64.b64encode(query.encode()).decode()
@@ -59,9 +59,9 @@ def test_a_query_comes_out_as_it_went_in(query):
         ("", "is empty"),
         ("\n", "is empty"),
         ("====", "is empty"),
-        ("Zm9v-", "put . and / for the - and _"),
-        ("Zm9vä", "characters in it that base64 does not have"),
-        ("Zm9vZ", "some of it seems to be missing"),
+        ("Zm9v-", "replace - with . and _ with / in it"),
+        ("Zm9vä", "contains characters that base64 does not have"),
+        ("Zm9vZ", "part of it seems to be missing"),
         (base64.b64encode(b"?a=b").decode(), r"without the '\?' itself"),
         (base64.b64encode(b"https://host/a?b=c").decode(), "the rest of the URL belongs to the location"),
         (base64.b64encode(b"a=b c").decode(), "something else"),
@@ -73,14 +73,14 @@ def test_a_query_comes_out_as_it_went_in(query):
         (17, "text in quotation marks"),
     ],
 )
-def test_what_is_no_query_is_refused_without_showing_it(text, rule):
+def test_an_invalid_query_is_refused_and_not_shown(text, rule):
     with pytest.raises(InvalidCredentials, match=r"credentials\.query_string: .*" + rule) as caught:
         credentials(query_string=text)
     assert str(text).strip(" \n=") == "" or str(text) not in str(caught.value)
     assert caught.value.__context__ is None
 
 
-def test_an_open_url_needs_no_query():
+def test_an_unsigned_url_needs_no_query():
     given = credentials()
     assert given.query() is None
     assert given.expires_at is None
@@ -90,7 +90,7 @@ def test_an_open_url_needs_no_query():
 
 
 @pytest.mark.parametrize("value", ["true", 1, None])
-def test_allow_http_is_said_in_so_many_words(value):
+def test_allow_http_must_be_a_boolean(value):
     with pytest.raises(InvalidCredentials, match=r"credentials\.allow_http"):
         credentials(allow_http=value)
 
@@ -125,7 +125,7 @@ def test_allow_http_is_said_in_so_many_words(value):
         ("&&=&%", "plain", None),
     ],
 )
-def test_the_end_of_a_signature_is_known(query, flavour, ends):
+def test_the_expiry_of_a_signature_is_read(query, flavour, ends):
     signature = Signature.of(query)
     assert signature.flavour == flavour
     assert signature.expires_at == (None if ends is None else datetime.fromisoformat(ends).replace(tzinfo=UTC))
@@ -135,13 +135,13 @@ def test_the_end_of_a_signature_is_known(query, flavour, ends):
 
 
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E)))
-def test_any_query_has_an_end_or_none(text):
+def test_any_query_has_an_expiry_or_none(text):
     for query in (text, f"sv=1&sig=0&se={text}", f"X-Amz-Signature=0&X-Amz-Date={text}&X-Amz-Expires={text}"):
         end = expiry(query)
         assert end is None or end.tzinfo is UTC
 
 
-def test_signed_headers_are_known():
+def test_signed_headers_are_read():
     query = "X-Amz-SignedHeaders=Host%3Bx-amz-acl%3Bbad%20name%3B&X-Amz-Signature=0"
     assert Signature.of(query).signed_headers == {"host", "x-amz-acl"}
 
@@ -160,7 +160,7 @@ def test_signed_headers_are_known():
         ("https://clinic.example/a@b:c", "clinic.example", None, "/a@b:c"),
     ],
 )
-def test_a_location_is_taken_apart(location, host, port, path):
+def test_a_location_is_parsed(location, host, port, path):
     place = Place.of(location)
     assert (place.location, place.host, place.port, place.path) == (location, host, port, path)
     assert place.scheme == location.partition(":")[0].lower()
@@ -196,14 +196,14 @@ def test_a_location_is_taken_apart(location, host, port, path):
         ("http://0.0.0.0/a", "allow_http"),
     ],
 )
-def test_a_location_that_is_none_is_refused(location, rule):
+def test_an_invalid_location_is_refused(location, rule):
     with pytest.raises(InvalidLocation, match=rule) as caught:
         Place.of(location)
     assert "sesame" not in str(caught.value) or "clinic.example:sesame" in location
     assert caught.value.__context__ is None
 
 
-def test_http_goes_elsewhere_where_that_was_said():
+def test_http_to_other_hosts_is_allowed_by_allow_http():
     given = credentials(allow_http=True)
     fs, path = HttpsBackend().connect("http://clinic.example/a", given)
     assert path == fs.path == "http://clinic.example/a"

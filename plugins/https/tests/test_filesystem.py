@@ -1,4 +1,4 @@
-"""The filesystem of one object, with fsspec and without."""
+"""The filesystem of one object, used through fsspec and directly."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def fs(origin):
     return origin.fs("sig=0")
 
 
-def test_it_gives_sources_and_sinks(fs):
+def test_it_opens_sources_and_sinks(fs):
     source, sink = fs.open_source(fs.path), fs.open_sink(fs.path)
     assert isinstance(source, Source)
     assert isinstance(sink, Sink)
     sink.discard()
 
 
-def test_info_tells_what_the_server_says(fs):
+def test_info_is_what_the_server_says(fs):
     assert fs.info(fs.path) == {
         "name": fs.path,
         "type": "file",
@@ -53,7 +53,7 @@ def test_info_tells_what_the_server_says(fs):
     assert not fs.isdir(fs.path)
 
 
-def test_a_server_that_does_not_say_when_is_not_asked_twice(origin, fs):
+def test_a_missing_last_modified_is_not_requested_twice(origin, fs):
     origin.serve(DATA, **{"Last-Modified": ""})
     with pytest.raises(NotSupported, match="does not say when"):
         fs.modified(fs.path)
@@ -66,13 +66,13 @@ def test_it_lists_itself(fs):
 
 
 @pytest.mark.parametrize("call", ["info", "ls", "open_source", "open_sink", "open", "cat_file", "modified"])
-def test_other_paths_are_not_there(fs, origin, call):
+def test_other_paths_are_not_found(fs, origin, call):
     with pytest.raises(ObjectNotFound, match="nothing else"):
         getattr(fs, call)(fs.path + "/more")
     assert origin.requests == []
 
 
-def test_exists_is_false_only_where_nothing_is(fs, origin, reply):
+def test_exists_is_false_only_if_the_object_is_missing(fs, origin, reply):
     assert fs.exists(fs.path)
     assert not fs.exists(fs.path + "/more")
     origin.answer = lambda _: reply(404)
@@ -99,18 +99,18 @@ def test_exists_is_false_only_where_nothing_is(fs, origin, reply):
     ],
     ids=["rm", "rm_file", "delete", "cp_file", "mv", "created", "append", "update"],
 )
-def test_what_a_url_cannot_do_is_refused(fs, origin, refused):
+def test_unsupported_operations_are_refused(fs, origin, refused):
     with pytest.raises(NotSupported):
         refused(fs)
     assert {request.method for request in origin.requests} <= {"GET"}
 
 
-def test_fsspec_takes_paths_in_lists(fs):
+def test_fsspec_accepts_lists_of_paths(fs):
     assert fs.cat([fs.path]) == {fs.path: DATA}
     assert fs.cat_ranges([fs.path, fs.path], [0, 5], [5, 9]) == [DATA[:5], DATA[5:9]]
 
 
-def test_a_transaction_publishes_at_its_end(fs, origin, reply):
+def test_a_transaction_commits_at_its_end(fs, origin, reply):
     origin.answer = lambda _: reply(200)
     with fs.transaction:
         with fs.open(fs.path, "wb") as file:
@@ -129,7 +129,7 @@ def test_fsspec_reads_files(fs, tmp_path):
     assert (tmp_path / "copy").read_bytes() == DATA
 
 
-def test_fsspec_writes_files_when_they_are_closed_in_good_order(fs, origin, reply):
+def test_fsspec_writes_a_file_only_if_it_is_closed_without_an_error(fs, origin, reply):
     origin.answer = lambda _: reply(200)
     with fs.open(fs.path, "wb") as file:
         file.write(DATA)
@@ -147,22 +147,22 @@ def test_fsspec_writes_files_when_they_are_closed_in_good_order(fs, origin, repl
     assert len(origin.requests) == 2
 
 
-def test_an_expired_query_is_found_before_any_request(origin):
+def test_an_expired_query_is_detected_before_any_request(origin):
     fs = origin.fs("sv=2024-11-04&se=2020-01-02&sig=0")
     assert fs.expires_at == datetime(2020, 1, 2, tzinfo=UTC)
-    with pytest.raises(CredentialsExpired, match=r"ended at 2020-01-02 00:00:00 UTC.*Dataset\.refresh\(\)"):
+    with pytest.raises(CredentialsExpired, match=r"expired at 2020-01-02 00:00:00 UTC.*Dataset\.refresh\(\)"):
         fs.open_source(fs.path)
     assert origin.connections == 0
 
 
-def test_a_query_that_ends_while_it_is_used_is_found(origin, monkeypatch):
+def test_a_query_that_expires_while_it_is_used_is_detected(origin, monkeypatch):
     origin.serve(DATA)
     ends = datetime.now(UTC) + timedelta(hours=1)
     fs = origin.fs(f"sv=2024-11-04&se={ends:%Y-%m-%dT%H:%M:%SZ}&sig=0")
     source = fs.open_source(fs.path)
     source.read_range(0, 10)
     later = ends.timestamp()
-    monkeypatch.setattr("connectors_https.client.time.time", lambda: later + 200)  # clocks differ that much
+    monkeypatch.setattr("connectors_https.client.time.time", lambda: later + 200)  # within the allowed clock skew
     assert source.read_range(10, 20) == DATA[10:20]
     monkeypatch.setattr("connectors_https.client.time.time", lambda: later + 400)
     with pytest.raises(CredentialsExpired):
@@ -172,7 +172,7 @@ def test_a_query_that_ends_while_it_is_used_is_found(origin, monkeypatch):
 
 @pytest.mark.parametrize("size", [0, 1, 16_384, 200_000])
 @pytest.mark.parametrize("format_name", ["cobblestone-256", "tink-gcm-hkdf"])
-def test_sealed_objects_go_round(origin, reply, size, format_name):
+def test_sealed_objects_round_trip(origin, reply, size, format_name):
     stored = {}
 
     def answer(request):
@@ -196,7 +196,7 @@ def test_sealed_objects_go_round(origin, reply, size, format_name):
         assert reader.read(100) == DATA[size // 2 : size][:100]
 
 
-def test_sealed_objects_come_from_servers_without_ranges(origin, reply):
+def test_sealed_objects_are_read_from_servers_without_ranges(origin, reply):
     codec = select("cobblestone-256", os.urandom(32))
     bodies = []
     origin.answer = lambda request: bodies.append(request.body) or reply(201)
@@ -218,7 +218,7 @@ def test_closing_it_closes_its_connections(fs, origin):
 
 
 def certified(tmp_path, name):
-    """Return a server's TLS context for `name`, and the file of the authority that vouches for it."""
+    """Return a server's TLS context for `name`, and the file with the certificate of its authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "clinic")])
     now = datetime.now(UTC)
@@ -248,7 +248,7 @@ def certified(tmp_path, name):
 LOOPBACK = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
 
 
-def test_tls_with_a_known_authority_carries_the_query(tls_origin, tmp_path, monkeypatch):
+def test_tls_with_a_known_authority_sends_the_query(tls_origin, tmp_path, monkeypatch):
     context, authority = certified(tmp_path, LOOPBACK)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority))
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
@@ -266,14 +266,14 @@ def test_tls_with_a_known_authority_carries_the_query(tls_origin, tmp_path, monk
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_tls_with_somebody_else_sends_nothing(tls_origin, tmp_path, monkeypatch, quick, known):
+def test_tls_with_an_untrusted_server_sends_nothing(tls_origin, tmp_path, monkeypatch, quick, known):
     name = x509.DNSName("other.example") if known else LOOPBACK
     context, authority = certified(tmp_path, name)
     if known:
         monkeypatch.setenv("SSL_CERT_FILE", str(authority))
     origin = tls_origin(context)
     fs = PresignedFileSystem(Place.of(f"https://127.0.0.1:{origin.port}/clinic/conditions"), None, quick)
-    with pytest.raises(StorageUnavailable, match=r"the TLS certificate of 127\.0\.0\.1 does not verify: ") as caught:
+    with pytest.raises(StorageUnavailable, match=r"the TLS certificate of 127\.0\.0\.1 cannot be verified: ") as caught:
         fs.info(fs.path)
     assert caught.value.__context__ is None
     assert origin.connections == 1

@@ -1,4 +1,4 @@
-"""The signed query goes out unchanged, and appears nowhere else."""
+"""The signed query is sent unchanged, and appears nowhere else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FAULTS = {
 
 
 def everything_of(error):
-    """Return all that anybody could print of an error: of its chain, its notes and the frames it came through."""
+    """Return everything that can be printed of an error: its chain, its notes and the frames that it passed."""
     seen = []
     while error is not None:
         seen += [str(error), repr(error), repr(error.args), *getattr(error, "__notes__", [])]
@@ -40,7 +40,7 @@ def everything_of(error):
         for frame, _ in traceback.walk_tb(error.__traceback__):
             if Path(frame.f_code.co_filename).parent != Path(__file__).parent:
                 seen += [repr(frame.f_locals)]
-                # ... and what a crash reporter finds one step further down.
+                # ... and what a crash reporter finds one level deeper.
                 seen += [repr(vars(value)) for value in frame.f_locals.values() if hasattr(value, "__dict__")]
         error = error.__context__ or error.__cause__
     return "\n".join(seen)
@@ -75,14 +75,14 @@ def test_the_request_line_is_what_was_signed(origin, reply, method, path, sent):
     assert origin.lines == [f"{method} {sent}?{QUERY} HTTP/1.1"]
 
 
-def test_without_a_query_there_is_no_question_mark(origin):
+def test_a_request_without_a_query_has_no_question_mark(origin):
     origin.serve(b"x")
     fs = origin.fs()
     fs.info(fs.path)
     assert origin.lines == ["GET /clinic/conditions HTTP/1.1"]
 
 
-def test_every_request_says_who_asks_and_no_more(origin):
+def test_requests_have_a_user_agent_and_no_other_extra_header(origin):
     origin.serve(b"0123456789")
     fs = origin.fs(QUERY)
     fs.open_source(fs.path).read_range(0, 5)
@@ -95,7 +95,7 @@ def test_every_request_says_who_asks_and_no_more(origin):
     assert origin.requests[0].headers["user-agent"].startswith("enclave-connectors-https/")
 
 
-def test_proxies_of_the_environment_are_not_asked(origin, monkeypatch):
+def test_proxies_of_the_environment_are_not_used(origin, monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     origin.serve(b"x")
@@ -105,7 +105,7 @@ def test_proxies_of_the_environment_are_not_asked(origin, monkeypatch):
 
 @pytest.fixture
 def printed(caplog, capfd):
-    """All that was logged and printed so far."""
+    """Everything that was logged and printed so far."""
     caplog.set_level(logging.DEBUG)
     return lambda: caplog.text + "".join(capfd.readouterr())
 
@@ -119,7 +119,7 @@ def test_no_error_of_a_read_holds_the_query(origin, reply, printed, fault):
     assert SECRET in origin.lines[0]
     assert SECRET not in everything_of(caught.value)
     shown = printed()
-    assert "127.0.0.1" in shown  # the log was on, so that this shows something
+    assert "127.0.0.1" in shown  # proves that logging was on
     assert SECRET not in shown
 
 
@@ -165,7 +165,7 @@ def test_the_debug_output_of_http_client_holds_no_query(origin, monkeypatch, cap
     assert SECRET not in "".join(capfd.readouterr())
 
 
-def test_logs_of_good_reads_and_writes_hold_no_query(origin, reply, caplog):
+def test_logs_of_successful_reads_and_writes_hold_no_query(origin, reply, caplog):
     caplog.set_level(logging.DEBUG)
     origin.serve(b"x")
     fs, path = connect(origin.base)
@@ -205,7 +205,7 @@ def test_credentials_show_their_query_only_in_their_document():
     assert json.dumps(credentials.document()) == json.dumps({"encryption": None, "query_string": encoded})
 
 
-def test_filesystems_of_two_queries_are_two(origin):
+def test_filesystems_with_two_queries_are_not_equal(origin):
     one, two, other = origin.fs("sig=1"), origin.fs("sig=2"), origin.fs("sig=1")
     assert len({one, two, other}) == 3
     assert one == one  # noqa: PLR0124 - by identity
@@ -214,7 +214,7 @@ def test_filesystems_of_two_queries_are_two(origin):
     assert one.__dask_tokenize__() != other.__dask_tokenize__()
 
 
-def test_fsspec_configuration_for_https_is_not_for_us(origin, monkeypatch):
+def test_fsspec_configuration_for_https_is_ignored(origin, monkeypatch):
     monkeypatch.setitem(__import__("fsspec").config.conf, "http", {"limits": "all", "query": "mine", "block_size": 1})
     origin.serve(b"x")
     fs, path = connect(origin.base)
@@ -238,7 +238,7 @@ def test_another_path_is_not_shown_with_its_query(origin):
     assert SECRET not in str(caught.value)
 
 
-def test_a_second_try_that_finds_the_first_holds_no_query(origin, reply):
+def test_the_error_of_a_retried_exclusive_write_holds_no_query(origin, reply):
     origin.answer = lambda _: reply(412)
     origin.then(reply(502))
     fs, path = connect(origin.base)

@@ -1,4 +1,4 @@
-"""Writing: one PUT on commit, or none."""
+"""Writing an object: one PUT on commit, or none."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def put(origin, data=b"sealed", query=SIGNED, *, exclusive=False):
 
 @pytest.mark.parametrize("status", [200, 201, 204])
 @pytest.mark.parametrize("size", [0, 1, 1 << 17, 20 << 20])
-def test_commit_puts_all_of_it_with_its_size(origin, reply, status, size):
+def test_commit_sends_the_whole_object_with_its_size(origin, reply, status, size):
     origin.answer = lambda _: reply(status, headers={"Content-Length": None} if status == 204 else {})
     data = os.urandom(size)
     put(origin, data)
@@ -47,7 +47,7 @@ def test_commit_puts_all_of_it_with_its_size(origin, reply, status, size):
     assert "if-none-match" not in request.headers
 
 
-def test_discard_asks_for_nothing(origin):
+def test_discard_sends_no_request(origin):
     fs = origin.fs(SIGNED)
     sink = fs.open_sink(fs.path)
     sink.write(memoryview(b"sealed"))
@@ -56,7 +56,7 @@ def test_discard_asks_for_nothing(origin):
     assert origin.connections == 0
 
 
-def test_a_busy_server_gets_the_whole_object_again(origin, reply):
+def test_a_busy_server_is_sent_the_whole_object_again(origin, reply):
     origin.answer = lambda _: reply(200)
     origin.then(reply(503, b"busy"), reply(hang_up=True), reply(500))
     data = os.urandom(300_000)
@@ -64,13 +64,13 @@ def test_a_busy_server_gets_the_whole_object_again(origin, reply):
     assert [request.body == data for request in origin.requests] == [True] * 4
 
 
-def test_a_server_that_stays_busy_is_given_up(origin, reply):
+def test_a_server_that_stays_busy_is_an_error(origin, reply):
     origin.answer = lambda _: reply(503, b"<Code>SlowDown</Code>")
     with pytest.raises(StorageUnavailable, match=r"503 SlowDown to a PUT .*gave up after 4 requests in a row"):
         put(origin)
 
 
-def test_a_server_that_answers_before_it_has_read_all_is_heard(origin, reply):
+def test_a_response_before_the_end_of_the_body_is_read(origin, reply):
     origin.answer = lambda _: reply(403, b"<Code>SignatureDoesNotMatch</Code>", cut=None)
     with pytest.raises(AccessDenied, match="signed for GET cannot be written"):
         put(origin, bytes(1 << 20))
@@ -79,15 +79,15 @@ def test_a_server_that_answers_before_it_has_read_all_is_heard(origin, reply):
 @pytest.mark.parametrize(
     ("status", "code"), [(412, "PreconditionFailed"), (409, "BlobAlreadyExists"), (412, ""), (409, "")]
 )
-def test_exclusive_creation_fails_where_something_stands(origin, reply, status, code):
+def test_exclusive_creation_fails_if_the_object_exists(origin, reply, status, code):
     origin.answer = lambda _: reply(status, f"<Code>{code}</Code>".encode())
-    with pytest.raises(ObjectExists, match="stored at .* already") as caught:
+    with pytest.raises(ObjectExists, match="already exists, and mode 'xb' does not replace it") as caught:
         put(origin, exclusive=True)
-    assert "earlier try" not in str(caught.value)
+    assert "earlier attempt" not in str(caught.value)
     assert [request.headers["if-none-match"] for request in origin.requests] == ["*"]
 
 
-def test_two_writers_at_the_same_time_are_sorted_out(origin, reply):
+def test_a_conflict_of_two_conditional_writes_is_retried(origin, reply):
     origin.answer = lambda _: reply(412, b"<Code>PreconditionFailed</Code>")
     origin.then(reply(409, b"<Code>ConditionalRequestConflict</Code>"))
     with pytest.raises(ObjectExists):
@@ -96,14 +96,14 @@ def test_two_writers_at_the_same_time_are_sorted_out(origin, reply):
 
 
 @pytest.mark.parametrize("first", [{"hang_up": True}, {"status": 500}])
-def test_exclusive_creation_says_when_it_may_have_met_itself(origin, reply, first):
+def test_exclusive_creation_says_if_the_object_may_be_its_own(origin, reply, first):
     origin.answer = lambda _: reply(412)
     origin.then(reply(**first))
-    with pytest.raises(ObjectExists, match="an earlier try of this very write broke off"):
+    with pytest.raises(ObjectExists, match="an earlier attempt of this write broke off"):
         put(origin, exclusive=True)
 
 
-def test_exclusive_creation_looks_first_where_anybody_may_look(origin, reply):
+def test_exclusive_creation_at_an_unsigned_url_looks_first(origin, reply):
     origin.serve(b"something")
     with pytest.raises(ObjectExists):
         put(origin, query=None, exclusive=True)
@@ -111,20 +111,20 @@ def test_exclusive_creation_looks_first_where_anybody_may_look(origin, reply):
 
 
 @pytest.mark.parametrize("answer", [404, 403, 405])
-def test_exclusive_creation_goes_on_where_nothing_is_seen(origin, reply, answer):
+def test_exclusive_creation_continues_if_no_object_is_seen(origin, reply, answer):
     origin.answer = lambda request: reply(answer if request.method == "GET" else 201)
     put(origin, query=None, exclusive=True)
     assert [request.method for request in origin.requests] == ["GET", "PUT"]
     assert origin.requests[1].headers["if-none-match"] == "*"
 
 
-def test_azure_is_told_what_kind_of_blob_it_gets(origin, reply):
+def test_azure_is_sent_the_kind_of_the_blob(origin, reply):
     origin.answer = lambda _: reply(201)
     put(origin, query=AZURE)
     assert origin.requests[0].headers["x-ms-blob-type"] == "BlockBlob"
 
 
-def test_google_creates_only_under_a_signature_that_says_so(origin, reply):
+def test_google_creates_exclusively_only_if_the_signature_allows_it(origin, reply):
     origin.answer = lambda _: reply(200)
     with pytest.raises(NotSupported, match="x-goog-if-generation-match"):
         put(origin, query=GOOGLE, exclusive=True)
@@ -132,12 +132,12 @@ def test_google_creates_only_under_a_signature_that_says_so(origin, reply):
     put(origin, query=create, exclusive=True)
     assert origin.requests[0].headers["x-goog-if-generation-match"] == "0"
     assert "if-none-match" not in origin.requests[0].headers
-    with pytest.raises(NotSupported, match="never to replace one"):
+    with pytest.raises(NotSupported, match="not to replace one"):
         put(origin, query=create)
 
 
 @pytest.mark.parametrize("vendor", ["Amz", "Goog"])
-def test_signed_headers_are_sent_or_named(origin, reply, vendor):
+def test_signed_headers_are_sent_or_named_in_the_error(origin, reply, vendor):
     origin.answer = lambda _: reply(200)
     known = "content-length%3Bcontent-type%3Bhost%3Bx-amz-content-sha256"
     put(origin, query=f"X-{vendor}-SignedHeaders={known}&X-{vendor}-Signature=0a")
@@ -151,22 +151,22 @@ def test_signed_headers_are_sent_or_named(origin, reply, vendor):
 
 
 @pytest.mark.parametrize("query", [SIGNED, AZURE, GOOGLE])
-def test_more_than_one_put_may_hold_is_refused_while_it_is_written(origin, monkeypatch, query):
+def test_an_object_too_large_for_one_put_is_refused_during_the_write(origin, monkeypatch, query):
     assert set(sink_module.MAX_OBJECT.values()) == {5 << 30, 5000 << 20}
     for flavour in sink_module.MAX_OBJECT:
         monkeypatch.setitem(sink_module.MAX_OBJECT, flavour, 1000)
     fs = origin.fs(query)
     sink = fs.open_sink(fs.path)
     sink.write(memoryview(bytes(1000)))
-    with pytest.raises(NotSupported, match="larger than the 1000 bytes"):
+    with pytest.raises(NotSupported, match="larger than 1000 bytes"):
         sink.write(memoryview(b"x"))
     sink.discard()
     assert origin.requests == []
 
 
-def test_an_expired_signature_is_found_before_the_work_is_done(origin):
+def test_an_expired_signature_is_detected_before_the_write(origin):
     fs = origin.fs("X-Amz-Date=20200101T000000Z&X-Amz-Expires=60&X-Amz-Signature=0a")
-    with pytest.raises(CredentialsExpired, match=r"ended at 2020-01-01 00:01:00 UTC.*Dataset\.refresh\(\)"):
+    with pytest.raises(CredentialsExpired, match=r"expired at 2020-01-01 00:01:00 UTC.*Dataset\.refresh\(\)"):
         fs.open_sink(fs.path)
     assert origin.requests == []
 
@@ -183,7 +183,7 @@ def test_an_expired_signature_is_found_before_the_work_is_done(origin):
         (404, "NoSuchBucket", -60, ObjectNotFound),
     ],
 )
-def test_a_refusal_after_the_end_is_put_down_to_it(origin, reply, status, code, left, error):
+def test_a_refusal_after_the_expiry_is_reported_as_expired(origin, reply, status, code, left, error):
     ended = datetime.now(UTC) + timedelta(seconds=left)
     origin.answer = lambda _: reply(status, f"<Error><Code>{code}</Code></Error>".encode())
     with pytest.raises(error) as caught:

@@ -1,4 +1,4 @@
-"""The same with the real thing: SeaweedFS for S3, Azurite for Azure."""
+"""Reading and writing with real servers: SeaweedFS for S3, Azurite for Azure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DATA = os.urandom(3_000_000)
 
 
 def connect(url):
-    """Return the filesystem and path of a signed URL, and its credentials: all from a document, as an app's are."""
+    """Return the filesystem, path and credentials of a signed URL, made from a document as in an application."""
     location, _, query = url.partition("?")
     document = {"query_string": base64.b64encode(query.encode()).decode(), "encryption": {"key": KEY}}
     credentials = HttpsCredentials.model_validate(document)
@@ -51,7 +51,7 @@ def key():
 
 
 @pytest.mark.parametrize("size", [0, 1, 3_000_000])
-def test_s3_takes_and_gives_sealed_objects(s3, key, size):
+def test_s3_round_trip_of_sealed_objects(s3, key, size):
     write(s3.presign("PUT", "clinic", key), DATA[:size])
     assert read(s3.presign("GET", "clinic", key)) == DATA[:size]
     stored = s3.client().get_object(Bucket="clinic", Key=key)["Body"].read()
@@ -59,7 +59,7 @@ def test_s3_takes_and_gives_sealed_objects(s3, key, size):
     assert DATA[:32] not in stored
 
 
-def test_s3_gives_what_others_put(s3, key):
+def test_s3_objects_of_other_clients_are_read(s3, key):
     s3.client().put_object(Bucket="clinic", Key=key, Body=DATA)
     fs, path, _ = connect(s3.presign("GET", "clinic", key))
     assert fs.info(path)["size"] == len(DATA)
@@ -69,7 +69,7 @@ def test_s3_gives_what_others_put(s3, key):
     fs.close()
 
 
-def test_s3_has_empty_objects(s3, key):
+def test_s3_round_trip_of_an_empty_object(s3, key):
     s3.client().put_object(Bucket="clinic", Key=key, Body=b"")
     fs, path, _ = connect(s3.presign("GET", "clinic", key))
     assert fs.info(path)["size"] == 0
@@ -84,7 +84,7 @@ def test_s3_denies_the_other_method_and_head(s3, key):
         write(get, DATA)
     with pytest.raises(AccessDenied, match="signed for PUT cannot be read"):
         read(put)
-    # Why the size comes from a range: this is what a HEAD of the same URL gets.
+    # A HEAD of the same URL is refused, so the size comes from a range.
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(urllib.request.Request(get, method="HEAD"))
     caught.value.close()
@@ -92,14 +92,14 @@ def test_s3_denies_the_other_method_and_head(s3, key):
     assert s3.client().get_object(Bucket="clinic", Key=key)["Body"].read() == b"stands"
 
 
-def test_s3_denies_a_query_of_another_object(s3, key):
+def test_s3_denies_a_query_signed_for_another_object(s3, key):
     s3.client().put_object(Bucket="clinic", Key=key, Body=b"stands")
     other = s3.presign("GET", "clinic", "other").partition("?")[2]
     with pytest.raises(AccessDenied, match="SignatureDoesNotMatch"):
         read(s3.presign("GET", "clinic", key).partition("?")[0] + "?" + other)
 
 
-def test_s3_says_what_is_missing(s3, key):
+def test_s3_missing_object_or_bucket_is_not_found(s3, key):
     with pytest.raises(ObjectNotFound, match="nothing is stored at"):
         read(s3.presign("GET", "clinic", key))
     with pytest.raises(ObjectNotFound, match="bucket or container"):
@@ -109,14 +109,14 @@ def test_s3_says_what_is_missing(s3, key):
     fs.close()
 
 
-def test_s3_ends_a_signature(s3, key, monkeypatch):
+def test_s3_refuses_an_expired_signature(s3, key, monkeypatch):
     s3.client().put_object(Bucket="clinic", Key=key, Body=b"stands")
     get, put = s3.presign("GET", "clinic", key, expires=1), s3.presign("PUT", "clinic", key, expires=1)
     time.sleep(2.2)
     for attempt in (lambda: read(get), lambda: write(put, b"x")):
-        with pytest.raises(CredentialsExpired, match=r"have the URL signed anew.*Dataset\.refresh\(\)"):
+        with pytest.raises(CredentialsExpired, match=r"get a newly signed URL.*Dataset\.refresh\(\)"):
             attempt()
-    assert answers.SKEW == 300  # so it was the server that said no
+    assert answers.SKEW == 300  # so it was the server that refused
 
 
 def test_s3_creates_exclusively(s3, key):
@@ -129,7 +129,7 @@ def test_s3_creates_exclusively(s3, key):
     assert read(s3.presign("GET", "clinic", key)) == b"third"
 
 
-def test_s3_keeps_what_stood_where_a_write_fails(s3, key):
+def test_s3_keeps_the_previous_object_if_a_write_fails(s3, key):
     put = s3.presign("PUT", "clinic", key)
     write(put, b"first")
     fs, path, credentials = connect(put)
@@ -170,7 +170,7 @@ def test_datasets_over_signed_urls(s3, key, tmp_path):
     with pytest.raises(ObjectExists, match="input/conditions"), output.open("xb") as file:
         file.write(b"never")
     assert source.read_bytes() == DATA[:1000]
-    # What a damaged object in storage comes to.
+    # A damaged object in storage is an integrity error.
     s3.client().put_object(Bucket="clinic", Key=key, Body=DATA)
     with pytest.raises(IntegrityError, match="input/conditions"):
         source.read_bytes()
@@ -178,13 +178,13 @@ def test_datasets_over_signed_urls(s3, key, tmp_path):
 
 @pytest.fixture(scope="module")
 def sas(azure):
-    """A function that signs a URL of a blob for reading or writing."""
+    """A function that signs the URL of a blob for reading or writing."""
     from azure.core.exceptions import ResourceExistsError  # noqa: PLC0415
     from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas  # noqa: PLC0415
 
     account = {"account_name": azure.account, "account_key": azure.key}
     with BlobServiceClient(azure.endpoint, credential=account) as service:
-        with suppress(ResourceExistsError):  # other tests of this server may have made it
+        with suppress(ResourceExistsError):  # another test may have created it
             service.create_container("clinic")
 
     def sign(blob, permissions, expires=3600):
@@ -201,7 +201,7 @@ def sas(azure):
     return sign
 
 
-def test_azure_takes_and_gives_sealed_blobs(sas):
+def test_azure_round_trip_of_sealed_blobs(sas):
     write(sas("conditions", "cw"), DATA)
     assert read(sas("conditions", "r")) == DATA
     fs, path, credentials = connect(sas("conditions", "r"))
@@ -211,7 +211,7 @@ def test_azure_takes_and_gives_sealed_blobs(sas):
     fs.close()
 
 
-def test_azure_has_empty_blobs(sas):
+def test_azure_round_trip_of_an_empty_blob(sas):
     fs, path, _ = connect(sas("empty", "rcw"))
     fs.pipe_file(path, b"")
     assert fs.info(path)["size"] == 0
@@ -225,7 +225,7 @@ def test_azure_creates_exclusively(sas):
     assert read(sas("once", "r")) == b"first"
 
 
-def test_azure_denies_and_says_what_is_missing(sas):
+def test_azure_denied_and_missing_blobs_have_their_errors(sas):
     with pytest.raises(AccessDenied, match="AuthorizationPermissionMismatch"):
         write(sas("conditions", "r"), b"x")
     with pytest.raises(ObjectNotFound, match="BlobNotFound"):

@@ -1,6 +1,6 @@
-"""SFTP servers as a backend of `connectors`.
+"""The SFTP backend of `connectors`.
 
-Importing this costs next to nothing: the library that speaks SSH is loaded by the first connection.
+Importing this package is cheap: the SSH library is loaded by the first connection.
 """
 
 from __future__ import annotations

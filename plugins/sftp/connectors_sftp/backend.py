@@ -17,7 +17,7 @@ __all__ = ["SFTPBackend"]
 
 
 class SFTPBackend(Backend):
-    """Files of an SFTP server: ``sftp://host/path``."""
+    """Files on an SFTP server: ``sftp://host/path``."""
 
     name = "sftp"
     schemes = ("sftp", "ssh")
@@ -25,12 +25,12 @@ class SFTPBackend(Backend):
     aliases: ClassVar[Mapping[str, str]] = {"scp": "sftp"}
 
     def connect(self, location: str, credentials: SFTPCredentials) -> tuple[SFTP, str]:
-        """Return a filesystem of the server's sealed files, and the absolute path, of a folder without its last slash.
+        """Return a filesystem of the server's sealed files, and the absolute path without a trailing slash.
 
-        No connection is made yet.
+        Makes no connection yet.
 
         Raises:
-            InvalidLocation: the location is none of an SFTP server's.
+            InvalidLocation: this is not a location on an SFTP server.
             InvalidCredentials: the private key cannot be read, or its passphrase is wrong.
         """
         from connectors_sftp.filesystem import SFTP  # noqa: PLC0415 - asyncssh takes a third of a second to import

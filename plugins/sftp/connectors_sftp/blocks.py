@@ -1,4 +1,4 @@
-"""Reading and writing at offsets of an open file: many requests under way at once, each answer held to its question."""
+"""Reads and writes blocks of an open file with many requests in flight, and checks each response."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import asyncssh
 
-from connectors_sftp.sessions import SILENCE
+from connectors_sftp.sessions import STALL_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -20,31 +20,31 @@ __all__ = ["WINDOW", "Missing", "with_stall_timeout", "write_at"]
 T = TypeVar("T")
 
 WINDOW = 1 << 22
-"""Bytes under way at once: at 40 ms to the server and back, they are 100 MB a second."""
+"""Bytes in flight at once: with a round trip of 40 ms, they allow 100 MB a second."""
 MAX_REQUESTS = 128
-"""Requests under way at once, however small they are."""
+"""Requests in flight at once, however small they are."""
 
 
 async def with_stall_timeout(request: Awaitable[T], limit: float | None = None) -> T:
-    """Return the answer to a request.
+    """Return the response to a request.
 
     Raises:
-        TimeoutError: it did not come in `limit` seconds, if not `SILENCE`.
+        TimeoutError: it did not come within `limit` seconds; without a limit, within `STALL_TIMEOUT`.
     """
-    async with asyncio.timeout(SILENCE if limit is None else limit):
+    async with asyncio.timeout(STALL_TIMEOUT if limit is None else limit):
         return await request
 
 
 class Missing:
-    """A range of a file, and what is still to be read of it: also what a connection that broke has left.
+    """A range of a file, which remembers what is still missing when a connection breaks.
 
     Args:
-        start: where it starts.
-        stop: where it stops, no later than the file.
-        retry_policy: is told of what arrives.
+        start: the range's start.
+        stop: the range's end, not beyond the file's.
+        retry_policy: notes the bytes that arrive.
 
     Attributes:
-        data: what is there of it, in its place.
+        data: the range's bytes, as far as they have arrived.
     """
 
     def __init__(self, start: int, stop: int, retry_policy: RetryPolicy) -> None:
@@ -54,10 +54,10 @@ class Missing:
         self._retry_policy = retry_policy
 
     async def read(self, session: Session, file: asyncssh.SFTPClientFile) -> bool:
-        """Read what is missing, and return whether that was all there should be.
+        """Read the missing bytes, and return whether the range is complete.
 
         Raises:
-            asyncssh.Error, OSError: the session broke, or gives something else than was asked for.
+            asyncssh.Error, OSError: the session broke, or a response is invalid.
         """
         block = session.read_block
         places = [
@@ -69,10 +69,10 @@ class Missing:
             while at < until:
                 data: bytes = await file.read(until - at, at)
                 if len(data) > until - at:
-                    message = "more bytes than were asked for"
+                    message = "more bytes than were requested"
                     raise asyncssh.SFTPBadMessage(message)
                 if not data:
-                    return  # the file ends before: another request would not change that
+                    return  # the file ends early; a retry would not change that
                 self.data[at - self._start : at - self._start + len(data)] = data
                 del self._spans[at]
                 at += len(data)
@@ -80,7 +80,7 @@ class Missing:
                     self._spans[at] = until
                 self._retry_policy.arrived(len(data))
 
-        await _side_by_side(places, block, read)
+        await _in_parallel(places, block, read)
         return not self._spans
 
 
@@ -88,7 +88,7 @@ async def write_at(session: Session, file: asyncssh.SFTPClientFile, data: memory
     """Write all of `data` at `offset`.
 
     Raises:
-        asyncssh.Error, OSError: the session broke, or the server does not take them.
+        asyncssh.Error, OSError: the session broke, or the server does not accept them.
     """
 
     async def write(at: int, until: int) -> None:
@@ -96,25 +96,25 @@ async def write_at(session: Session, file: asyncssh.SFTPClientFile, data: memory
 
     block = session.write_block
     places = [(at, min(at + block, len(data))) for at in range(0, len(data), block)]
-    await _side_by_side(places, block, write)
+    await _in_parallel(places, block, write)
 
 
-async def _side_by_side(
+async def _in_parallel(
     places: Sequence[tuple[int, int]], block: int, work: Callable[[int, int], Awaitable[None]]
 ) -> None:
-    """Do `work` on each place, which has `block` bytes at most.
+    """Do `work` on all places in parallel; each has at most `block` bytes.
 
     Raises:
-        TimeoutError: no block was done for `SILENCE` seconds.
+        TimeoutError: no block was finished for `STALL_TIMEOUT` seconds.
     """
     waiting = iter(places)
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(SILENCE) as limit:
+    async with asyncio.timeout(STALL_TIMEOUT) as limit:
 
         async def worker() -> None:
             for at, until in waiting:
                 await work(at, until)
-                limit.reschedule(loop.time() + SILENCE)
+                limit.reschedule(loop.time() + STALL_TIMEOUT)
 
         width = min(max(WINDOW // block, 1), MAX_REQUESTS, len(places))
         workers = [asyncio.ensure_future(worker()) for _ in range(width)]

@@ -1,4 +1,4 @@
-"""SSH connections that know the credentials they are given, and nothing of the machine around them."""
+"""Opens SSH connections that use only the given credentials, not the machine's SSH configuration."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 __all__ = ["identity", "open_connection"]
 
 CONNECT_TIMEOUT = 30
-"""Seconds until a connection must stand, its user accepted."""
+"""Seconds for connecting, authentication included."""
 KEEPALIVE_INTERVAL = 20
-"""Seconds without a word from the server until it is asked for one; the connection is broken when it has not answered
-KEEPALIVE_COUNT times."""
+"""Seconds without data from the server until a keepalive request is sent; after KEEPALIVE_COUNT requests without a
+response, the connection counts as broken."""
 KEEPALIVE_COUNT = 3
 
 
 def identity(credentials: SFTPCredentials) -> asyncssh.SSHKey | None:
-    """Return the private key in the credentials, or None where there is none.
+    """Return the private key in the credentials, or None if there is none.
 
     Raises:
-        InvalidCredentials: it cannot be read, or its passphrase is wrong or missing.
+        InvalidCredentials: the key cannot be read, or its passphrase is wrong or missing.
     """
     if credentials.private_key is None:
         return None
@@ -40,19 +40,19 @@ def identity(credentials: SFTPCredentials) -> asyncssh.SSHKey | None:
     try:
         return asyncssh.import_private_key(f"{credentials.private_key.reveal().strip()}\n", passphrase)
     except asyncssh.KeyEncryptionError:
-        problem = "credentials.passphrase: the private key does not open with it"
+        problem = "credentials.passphrase: it does not decrypt the private key"
     except (asyncssh.KeyImportError, ValueError) as error:
-        # Its text is asyncssh's own, and for this case the only sign.
+        # Only asyncssh's text identifies this case.
         if passphrase is None and "assphrase" in str(error):
-            problem = "credentials.passphrase: missing, and the private key is encrypted"
+            problem = "credentials.passphrase: missing, but the private key is encrypted"
         else:
-            own = "all of it" if passphrase is None else "and its own passphrase"
-            problem = f"credentials.private_key: it cannot be read; give it as ssh-keygen wrote it, {own}"
+            problem = "credentials.private_key: it cannot be read; copy all of the file that ssh-keygen wrote"
+            problem += "" if passphrase is None else ", and check the passphrase"
     raise InvalidCredentials(problem)
 
 
 class _Client(asyncssh.SSHClient):
-    """Answers what SSH asks of a client: is this the right server, and who are you?"""
+    """Verifies the server's host key, and provides the user's private key."""
 
     def __init__(self, expected: frozenset[str], key: asyncssh.SSHKey | None) -> None:
         self._expected = expected
@@ -60,7 +60,7 @@ class _Client(asyncssh.SSHClient):
         self.shown: str | None = None
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002
-        """Return whether it is the server: asked before anything of the user's is sent."""
+        """Return whether the host key is an expected one; called before any credentials are sent."""
         self.shown = fingerprint(key.public_data)
         return self.shown in self._expected
 
@@ -72,12 +72,12 @@ class _Client(asyncssh.SSHClient):
 async def open_connection(
     endpoint: Endpoint, credentials: SFTPCredentials, key: asyncssh.SSHKey | None
 ) -> asyncssh.SSHClientConnection:
-    """Return a connection to a server that has shown that it is the right one, and accepted the user.
+    """Return a connection to a server that has an expected host key and has accepted the user.
 
     Raises:
-        StorageError: the server shows another host key; it was sent nothing of the user's then. Or asyncssh cannot be
-            used here.
-        asyncssh.Error, OSError: there is no connection.
+        StorageError: the server has an unexpected host key, and was sent no credentials; or asyncssh cannot be used
+            here.
+        asyncssh.Error, OSError: the connection failed.
     """
     _withhold_passwords()
     _check_user()
@@ -90,15 +90,15 @@ async def open_connection(
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 return await asyncssh.connect(endpoint.host, endpoint.port, client_factory=_factory(client), **options)
         except asyncssh.HostKeyNotVerifiable:
-            shown.append(client.shown or "one of another kind")
+            shown.append(client.shown or "one of another type")
         except asyncssh.KeyExchangeFailed as error:
-            refusal = error  # it may have no key of this kind
+            refusal = error  # the server may have no key of this type
     if refusal is not None and not shown:
         raise refusal
     message = (
-        f"the server at {endpoint} shows another host key than those in the credentials: {', '.join(shown)}. Nothing "
-        "was sent to it. Somebody may stand in between, or the server was installed anew: compare its fingerprint at "
-        "the server itself (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub) before you change host_key"
+        f"the server at {endpoint} has another host key than those in the credentials: {', '.join(shown)}. No "
+        "credentials were sent. The connection may be intercepted, or the server was reinstalled: check its "
+        "fingerprint on the server itself (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub) before you change host_key"
     )
     raise StorageError(message)
 
@@ -108,11 +108,11 @@ def _factory(client: _Client) -> Any:
 
 
 def _options(credentials: SFTPCredentials, algorithms: Sequence[str]) -> dict[str, Any]:
-    """Return the arguments of `asyncssh.connect`: all that it would else look for on this machine is given."""
+    """Return the arguments of `asyncssh.connect`, including all that it would otherwise read from this machine."""
     password = credentials.password
     options: dict[str, Any] = {
         "config": None,
-        # Nobody is trusted by these lists, not even certificate authorities, so that the client is asked.
+        # These lists trust no host and no certificate authority, so that asyncssh asks the client.
         "known_hosts": ([], [], []),
         "server_host_key_algs": list(algorithms),
         "x509_trusted_certs": None,
@@ -128,29 +128,29 @@ def _options(credentials: SFTPCredentials, algorithms: Sequence[str]) -> dict[st
         "keepalive_count_max": KEEPALIVE_COUNT,
     }
     if password is not None:
-        options["password"] = password.reveal  # called when it is asked for
+        options["password"] = password.reveal  # called when it is needed
     if not credentials.ambient:
         options |= {"client_keys": None, "agent_path": None}
     return options
 
 
 def _check_user() -> None:
-    """Check that asyncssh can tell who runs this process, which it wants to know before all.
+    """Check that the name of this process's user is known, which asyncssh requires.
 
     Raises:
-        StorageError: it cannot.
+        StorageError: it is not.
     """
     try:
         getpass.getuser()
     except (ImportError, KeyError, OSError):
-        message = "SSH connections need a name for this process's user, which has none; set USER in the environment"
+        message = "SSH connections need the name of this process's user, who has none; set USER in the environment"
     else:
         return
     raise StorageError(message)
 
 
 class _Withhold(logging.Filter):
-    """Lets no DEBUG record pass."""
+    """Drops DEBUG records."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether the record is logged."""
@@ -163,7 +163,7 @@ _WITHHELD = _Withhold()
 def _withhold_passwords() -> None:
     """Keep passwords out of the logs.
 
-    After ``asyncssh.set_debug_level(3)`` the logger ``asyncssh`` dumps each packet at DEBUG, the one with the password
-    among them. What ``asyncssh.sftp`` logs are names and sealed bytes.
+    After ``asyncssh.set_debug_level(3)``, the logger ``asyncssh`` dumps every packet at DEBUG, including the one with
+    the password. The logger ``asyncssh.sftp`` logs only names and sealed bytes.
     """
     logging.getLogger("asyncssh").addFilter(_WITHHELD)  # adding it again changes nothing

@@ -1,4 +1,4 @@
-"""The credentials document of a dataset on an SFTP server.
+"""The model of the credentials document of a dataset on an SFTP server.
 
 For example::
 
@@ -26,7 +26,7 @@ KEY_FAMILIES: tuple[tuple[str, ...], ...] = (
     ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
     ("rsa-sha2-512", "rsa-sha2-256"),
 )
-"""The signature algorithms of host keys, for each kind of key: RFC 8709, RFC 5656, RFC 8332. RSA with SHA-1 is none."""
+"""The signature algorithms for each type of host key: RFC 8709, RFC 5656, RFC 8332. RSA with SHA-1 is excluded."""
 
 _RSA = "ssh-rsa"
 _KINDS = ("ssh-ed25519", *KEY_FAMILIES[1], _RSA)
@@ -34,26 +34,26 @@ _FINGERPRINT = re.compile(r"SHA256:([A-Za-z0-9+/]{43})=?")
 
 
 class SFTPCredentials(Credentials):
-    """What gives access to a file on an SFTP server: a user, a password or key, and the key to know the server by."""
+    """Credentials for a file on an SFTP server: a user, a password or private key, and the server's host key."""
 
     type: Literal["sftp"] = "sftp"
     username: str = Field(min_length=1, max_length=255, description="The user on the server.")
     password: SecretText | None = Field(default=None, description="The user's password.")
     private_key: SecretText | None = Field(
-        default=None, description="The user's private key, the text of its file in OpenSSH's format or PEM."
+        default=None, description="The user's private key: the text of its file, in OpenSSH's format or PEM."
     )
-    passphrase: SecretText | None = Field(default=None, description="What the private key is encrypted with.")
+    passphrase: SecretText | None = Field(default=None, description="The passphrase that encrypts the private key.")
     host_key: str | list[str] = Field(
         description=(
-            "The server's public key as in known_hosts, without the host's name (ssh-ed25519 AAAA…), or its "
-            "fingerprint (SHA256:…); a list where it has several. A server that shows another one is sent nothing."
+            "The server's public key as in known_hosts, without the host name (ssh-ed25519 AAAA…), or its "
+            "fingerprint (SHA256:…); a list if it has several. A server with another key is sent no credentials."
         )
     )
     ambient: bool = Field(
         default=False,
         strict=True,
         description=(
-            "Take the keys of this machine's SSH agent and those in ~/.ssh. Without it neither is looked at; "
+            "Use the keys in this machine's SSH agent and in ~/.ssh. Without it, neither is read; "
             "~/.ssh/config and known_hosts never are."
         ),
     )
@@ -62,7 +62,7 @@ class SFTPCredentials(Credentials):
     @classmethod
     def _check_username(cls, value: str) -> str:
         if not value.isprintable():
-            message = "control characters are in it"
+            message = "it contains control characters"
             raise ValueError(message)
         return value
 
@@ -70,7 +70,7 @@ class SFTPCredentials(Credentials):
     @classmethod
     def _check_secret(cls, value: SecretText | None) -> SecretText | None:
         if value is not None and not value.reveal():
-            message = "empty; leave it out where there is none"
+            message = "empty; leave it out if there is none"
             raise ValueError(message)
         return value
 
@@ -96,13 +96,13 @@ class SFTPCredentials(Credentials):
     def _check_host_key(cls, value: str | list[str]) -> str | list[str]:
         keys = [value] if isinstance(value, str) else value
         if not keys:
-            message = "at least one is needed: without it nobody knows whom the credentials are sent to"
+            message = "at least one is required: it proves which server the credentials are sent to"
             raise ValueError(message)
         for key in keys:
             if _parse_host_key(key) is None:
                 message = (
-                    "a host key is a public key as in known_hosts, without the host's name, as in "
-                    f'"ssh-ed25519 AAAA…", or its fingerprint, as in "SHA256:…"; {_unlike_a_host_key(key.strip())}'
+                    "a host key is a public key as in known_hosts, without the host name, such as "
+                    f'"ssh-ed25519 AAAA…", or its fingerprint, such as "SHA256:…"; {_host_key_problem(key.strip())}'
                 )
                 raise ValueError(message)
         return value
@@ -115,14 +115,14 @@ class SFTPCredentials(Credentials):
         return self
 
     def _identity_problem(self) -> str | None:
-        """Return which rule of "who are you" is broken: one way to say it."""
+        """Return what is wrong with the ways to authenticate: there must be exactly one."""
         ways = [self.password is not None, self.private_key is not None, self.ambient].count(True)
         if ways == 0:
-            return 'password or private_key is missing; for the keys that this machine offers say "ambient": true'
+            return 'password or private_key is missing; for the keys that this machine provides add "ambient": true'
         if ways > 1:
-            return "give either password, or private_key, or ambient; not two of them"
+            return "give exactly one of password, private_key and ambient"
         if self.passphrase is not None and self.private_key is None:
-            return "passphrase goes with private_key"
+            return "passphrase is only for a private_key"
         return None
 
     def _host_keys(self) -> list[tuple[str, str | None]]:
@@ -131,15 +131,15 @@ class SFTPCredentials(Credentials):
 
     @property
     def fingerprints(self) -> frozenset[str]:
-        """The fingerprints, ``SHA256:…``, of the keys that the server may show."""
+        """The fingerprints, ``SHA256:…``, of the expected host keys."""
         return frozenset(shown for shown, _ in self._host_keys())
 
     @property
     def host_key_algorithms(self) -> list[tuple[str, ...]]:
-        """The algorithms to ask the server for, in one connection after the other until it shows a key that is known.
+        """The algorithms to request, one entry per connection attempt, until the server shows an expected key.
 
-        A server shows one key in each connection, of the first algorithm that it is asked for and has a key for. A
-        fingerprint does not tell the kind of its key, so the kinds are tried by themselves.
+        In each connection, a server shows one key: that of the first requested algorithm for which it has one. A
+        fingerprint does not tell its key's type, so each type is tried in a connection of its own.
         """
         kinds = [kind for _, kind in self._host_keys()]
         if None in kinds:
@@ -150,39 +150,39 @@ class SFTPCredentials(Credentials):
 
 
 def _private_key_problem(text: str) -> str | None:
-    """Return what a text is that is no private key's, or None: without quoting any of it."""
+    """Return what is wrong with the text of a private key, without quoting it, or None."""
     first = text.partition("\n")[0].rstrip()
     if re.match("-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----", first):
         whole = first.endswith("-----") and first != text
-        return None if whole else "its line ends are lost: in JSON each of them is \\n, with one backslash"
+        return None if whole else "its line ends are missing: in JSON a line end is \\n, with one backslash"
     known = (what for form, what in _NO_PRIVATE_KEYS if re.match(form, text))
-    return next(known, "not the text of a private key's file in OpenSSH's format or PEM, all its lines of it")
+    return next(known, "not the complete text of a private key's file, in OpenSSH's format or PEM")
 
 
 _NO_PRIVATE_KEYS = (
-    (rf"({'|'.join(_KINDS)}) |.*PUBLIC KEY", "this is a public key; the private one's file has its name without .pub"),
-    (r"PuTTY-User-Key-File", "this is a key in PuTTY's format; have PuTTYgen export it as an OpenSSH key"),
-    (r"[~.]?/|[A-Za-z]:\\", "this looks like a file's name; give what is in the file, its line ends as \\n"),
+    (rf"({'|'.join(_KINDS)}) |.*PUBLIC KEY", "this is a public key; the private key's file has no .pub in its name"),
+    (r"PuTTY-User-Key-File", "this is a key in PuTTY's format; export it from PuTTYgen as an OpenSSH key"),
+    (r"[~.]?/|[A-Za-z]:\\", "this looks like a file's name; give the file's content, with its line ends as \\n"),
 )
 
 
-def _unlike_a_host_key(text: str) -> str:
-    """Return what a text is instead of a host key, or which kinds there are."""
+def _host_key_problem(text: str) -> str:
+    """Return what is wrong with the text of a host key, or else the known types."""
     known = (what for form, what in _NO_HOST_KEYS if re.search(form, text))
-    return next(known, f"known are {', '.join(_KINDS)}")
+    return next(known, f"the known types are {', '.join(_KINDS)}")
 
 
 _NO_HOST_KEYS = (
-    (r"PRIVATE KEY", "this is a private key, which is nobody's but the server's"),
-    (r"^#", "this is a comment of ssh-keyscan's; the key is in the next line"),
-    (rf"^[^\n]+ ({'|'.join(_KINDS)}) ", "leave out what stands before the kind of the key"),
-    (rf"^({'|'.join(_KINDS)}) [^\n]+\n", "these are several; give a list of them"),
-    (rf"^({'|'.join(_KINDS)}) ", "this one is damaged, or not all of it is there"),
-    (r"^AAAA", "its kind is missing in front of it"),
+    (r"PRIVATE KEY", "this is a private key, which only the server may have"),
+    (r"^#", "this is a comment of ssh-keyscan; the key is in the next line"),
+    (rf"^[^\n]+ ({'|'.join(_KINDS)}) ", "leave out what precedes the key's type"),
+    (rf"^({'|'.join(_KINDS)}) [^\n]+\n", "these are several keys; give a list of them"),
+    (rf"^({'|'.join(_KINDS)}) ", "this one is damaged or incomplete"),
+    (r"^AAAA", "the key's type is missing before it"),
     (r"^(MD5:)?([0-9a-fA-F]{2}:){15}[0-9a-fA-F]{2}$", "this is an MD5 fingerprint; `ssh-keygen -l` shows the other"),
-    (r"^[A-Za-z0-9+/]{43}=?$", "SHA256: is missing in front of it"),
-    (r"(?i)SHA256:", "SHA256:… stands alone, in capitals"),
-    (r"^([~.]?/|[A-Za-z]:\\)|\.pub$", "this looks like a file's name; give the line that is in it"),
+    (r"^[A-Za-z0-9+/]{43}=?$", "SHA256: is missing before it"),
+    (r"(?i)SHA256:", "give SHA256:… alone, with SHA in capitals"),
+    (r"^([~.]?/|[A-Za-z]:\\)|\.pub$", "this looks like a file's name; give the line in the file"),
 )
 
 
@@ -196,7 +196,7 @@ def fingerprint(key: bytes) -> str:
 
 
 def _parse_host_key(text: str) -> tuple[str, str | None] | None:
-    """Return the fingerprint of a host key, and its kind where that is known; None if it is no host key."""
+    """Return the fingerprint of a host key, and its type if that is known; None if it is not a host key."""
     text = text.strip()
     match = _FINGERPRINT.fullmatch(text)
     if match:
@@ -207,7 +207,7 @@ def _parse_host_key(text: str) -> tuple[str, str | None] | None:
         blob = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         return None
-    # The key says itself, in its first string, of which kind it is: RFC 4253, section 6.6.
+    # The first string in a key is its type: RFC 4253, section 6.6.
     named = len(kind).to_bytes(4, "big") + kind.encode()
     if kind not in _KINDS or not blob.startswith(named) or len(blob) <= len(named):
         return None

@@ -1,6 +1,6 @@
-"""What SFTP servers and asyncssh raise, as the errors of `connectors`: the one place where they are translated.
+"""Translates the errors of asyncssh and SFTP servers into the errors of `connectors`.
 
-Only the kind of an error is looked at: its text is the server's.
+Only an error's type is used, because its text is under the server's control.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ __all__ = ["FOREIGN", "REFUSED", "Action", "storage_error"]
 Action = Literal["read", "write", "list", "remove"]
 
 FOREIGN = (asyncssh.Error, OSError, PacketDecodeError)
-"""What the library raises when a request fails; timeouts are among them as OSError."""
+"""The library's errors for a failed request; timeouts are among them as OSError."""
 
 REFUSED = (asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists, asyncssh.SFTPPermissionDenied)
-"""What servers say when something stands where a thing is to be made: version 3 of the protocol, which all of them
-speak, has no code of its own for it (draft-ietf-secsh-filexfer-02, section 7)."""
+"""The errors for creating something that exists already: version 3 of the protocol, which all servers use, has no
+code of its own for this (draft-ietf-secsh-filexfer-02, section 7)."""
 
-# The first that fits is meant. What is a StorageUnavailable here is tried again where that can do no harm.
+# The first match counts. A request that fails with StorageUnavailable is retried if that is safe.
 _MEANINGS: tuple[tuple[tuple[type[BaseException], ...], type[ConnectorError], str], ...] = (
     ((asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath), ObjectNotFound, "nothing is stored at {where}"),
-    ((asyncssh.SFTPFileAlreadyExists,), ObjectExists, "{where} exists already"),
+    ((asyncssh.SFTPFileAlreadyExists,), ObjectExists, "{where} already exists"),
     (
         (asyncssh.SFTPNotADirectory, asyncssh.SFTPFileIsADirectory),
         NotAnObject,
@@ -49,46 +49,46 @@ _MEANINGS: tuple[tuple[tuple[type[BaseException], ...], type[ConnectorError], st
     (
         (asyncssh.SFTPNoSpaceOnFilesystem, asyncssh.SFTPQuotaExceeded),
         StorageError,
-        "there is no space left for {where}; have some made",
+        "the server has no space left for {where}; ask for more",
     ),
     ((asyncssh.SFTPDirNotEmpty,), StorageError, "{where} is not empty; remove what is in it first"),
-    ((asyncssh.SFTPInvalidFilename,), StorageError, "the server takes no such name: {where}"),
+    ((asyncssh.SFTPInvalidFilename,), StorageError, "the server does not allow this name: {where}"),
     ((asyncssh.SFTPOpUnsupported,), NotSupported, "the server cannot do that at {where}"),
     (
         (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, asyncssh.SFTPBadMessage),
         StorageUnavailable,
-        "the connection to the server broke ({name}), at {where}; try again later",
+        "the connection to the server broke at {where} ({name}); try again later",
     ),
     (
         (asyncssh.SFTPError,),
         StorageError,
-        "the server failed to {action} {where}, and does not say why; its disk may be full, for one",
+        "the server failed to {action} {where} without a reason; its disk may be full",
     ),
     (
         (asyncssh.PermissionDenied,),
         AccessDenied,
-        "the server does not accept this user with this password or key, for {where}",
+        "the server does not accept this user with this password or key for {where}",
     ),
     (
         (asyncssh.KeyExchangeFailed, asyncssh.ProtocolNotSupported),
         StorageError,
-        "the server of {where} and this side have no algorithm in common; have the server brought up to date",
+        "the server of {where} has no algorithm in common with this client; the server must be updated",
     ),
     (
         (asyncssh.ChannelOpenError,),
         StorageUnavailable,
-        "the server of {where} opens no SFTP session for this user; see that the sftp subsystem is enabled",
+        "the server of {where} opens no SFTP session for this user; check that its sftp subsystem is enabled",
     ),
-    ((PacketDecodeError,), StorageUnavailable, "the server's answer makes no sense, at {where}"),
+    ((PacketDecodeError,), StorageUnavailable, "the server sent an invalid response about {where}"),
 )
 
 
 def storage_error(error: BaseException, where: str, action: Action) -> ConnectorError:
-    """Return the error of ours that says what `error` means.
+    """Return the error of `connectors` for a library's error.
 
     Args:
         error: one of `FOREIGN`.
-        where: the location, as messages show it.
+        where: the location for messages.
         action: what was being done.
     """
     name = type(error).__name__

@@ -1,4 +1,4 @@
-"""The sealed files of an SFTP server, as an fsspec filesystem."""
+"""The fsspec filesystem of the sealed files on an SFTP server."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from connectors_sftp.paths import (
     MOST_OBJECTS,
     STAGED,
     encoded,
+    endless,
     found_at,
     kind_of,
     make_folders,
     parent_of,
     scan,
-    without_end,
 )
 from connectors_sftp.sessions import Sessions
 from connectors_sftp.sink import SFTPSink
@@ -39,21 +39,21 @@ __all__ = ["SFTP"]
 
 
 class SFTP(ObjectFileSystem):
-    """The sealed files of an SFTP server, as one user sees them; paths are absolute.
+    """The sealed files on an SFTP server that one user can see; paths are absolute.
 
-    Files in the making are not listed. A link is taken for the file that it leads to; one that leads to a folder is
-    listed as neither, so that nothing is walked in circles, nor removed through it.
+    Staged files are not listed. A link to a file is treated as the file. A link to a folder is listed as neither file
+    nor folder, so that listings do not run in circles and nothing is removed through the link.
 
     Args:
         endpoint: the server.
-        credentials: whose files they are, and what the server is known by.
+        credentials: the user's, with the expected host keys.
 
     Raises:
         InvalidCredentials: the private key cannot be read, or its passphrase is wrong.
     """
 
-    # fsspec fills in a constructor's arguments from FSSPEC_SFTP_* variables and ~/.config/fsspec by the class's
-    # protocol. The instance has the real one.
+    # fsspec fills in the constructor's arguments from FSSPEC_SFTP_* variables and ~/.config/fsspec according to the
+    # protocol of the class. So the class has none, and each instance has the real one.
     protocol: ClassVar[tuple[str, ...]] = ()
     root_marker = "/"
 
@@ -64,7 +64,7 @@ class SFTP(ObjectFileSystem):
         self._sessions = Sessions(endpoint, credentials)
 
     def open_source(self, path: str) -> SFTPSource:
-        """Return the sealed bytes of a file, to be read by ranges.
+        """Return a source that reads the sealed bytes of a file by ranges.
 
         Raises:
             ObjectNotFound, NotAnObject, AccessDenied: there is no such file, or it may not be read.
@@ -72,24 +72,24 @@ class SFTP(ObjectFileSystem):
         return SFTPSource(self._sessions, self._strip_protocol(path))
 
     def open_sink(self, path: str, *, exclusive: bool = False) -> SFTPSink:
-        """Return a place for the sealed bytes of a new file; missing folders are made.
+        """Return a sink for the sealed bytes of a new file; creates missing folders.
 
         Raises:
-            ObjectExists: exclusive, and there is one.
-            NotAnObject, AccessDenied: it cannot be written there.
+            ObjectExists: `exclusive`, and the file exists.
+            NotAnObject, AccessDenied: the file cannot be written there.
         """
         return SFTPSink(self._sessions, self._strip_protocol(path), exclusive=exclusive)
 
-    def _do(self, path: str, action: Action, call: Callable[[Session], Awaitable[Any]], *, again: bool = True) -> Any:
-        return run(self._sessions.attempt(path, action, call, again=again))
+    def _do(self, path: str, action: Action, call: Callable[[Session], Awaitable[Any]], *, retry: bool = True) -> Any:
+        return run(self._sessions.attempt(path, action, call, retry=retry))
 
-    # What there is.
+    # Listing.
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        """Return name, size in bytes, type and time of modification of what stands at a path.
+        """Return the name, size in bytes, type and modification time of what is stored at a path.
 
         Raises:
-            ObjectNotFound: nothing does.
+            ObjectNotFound: there is nothing.
         """
         path = self._strip_protocol(path)
         entry = self._entry_or_none(path)
@@ -105,15 +105,15 @@ class SFTP(ObjectFileSystem):
         return ObjectNotFound(f"nothing is stored at {self._endpoint.shown(path)}")
 
     def exists(self, path: str, **_: Any) -> bool:
-        """Tell whether something stands at a path; that it cannot be told is an error."""
+        """Return whether something is stored at a path; raises if the server does not say."""
         return self._type(path) is not None
 
     def isfile(self, path: str) -> bool:
-        """Tell whether a file stands at a path."""
+        """Return whether a file is stored at a path."""
         return self._type(path) == "file"
 
     def isdir(self, path: str) -> bool:
-        """Tell whether a folder stands at a path."""
+        """Return whether there is a folder at a path."""
         return self._type(path) == "directory"
 
     def _type(self, path: str) -> str | None:
@@ -121,10 +121,10 @@ class SFTP(ObjectFileSystem):
         return str(entry["type"]) if entry else None
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
-        """List a folder, or a file alone.
+        """List a folder, or a single file.
 
         Raises:
-            ObjectNotFound: nothing stands there.
+            ObjectNotFound: there is neither.
         """
         path = self._strip_protocol(path)
         entries = self._do(path, "list", lambda session: self._list(session, path))
@@ -161,10 +161,10 @@ class SFTP(ObjectFileSystem):
         detail: bool = False,  # noqa: FBT001, FBT002
         **_: Any,
     ) -> Any:
-        """List all files below a folder; fsspec's own would leave out, and say nothing of, what cannot be listed.
+        """List all files below a folder; fsspec's own method silently omits folders that cannot be listed.
 
         Raises:
-            StorageUnavailable: there is no end of them.
+            StorageUnavailable: the listing does not end.
         """
         path = self._strip_protocol(path)
         root = self._entry_or_none(path)
@@ -176,7 +176,7 @@ class SFTP(ObjectFileSystem):
             for folder in level:
                 entries += self._inside(folder)
                 if len(found) + len(entries) > MOST_OBJECTS:
-                    raise without_end(path, self._endpoint)
+                    raise endless(path, self._endpoint)
             level = [entry["name"] for entry in entries if entry["type"] == "directory"]
             found |= {entry["name"]: entry for entry in entries if withdirs or entry["type"] != "directory"}
             depth += 1
@@ -187,7 +187,7 @@ class SFTP(ObjectFileSystem):
         try:
             entries: list[dict[str, Any]] = self._do(folder, "list", lambda session: self._members(session, folder))
         except ObjectNotFound:
-            return []  # removed since it was listed
+            return []  # the folder was removed since it was listed
         return entries
 
     def modified(self, path: str) -> dt.datetime:
@@ -196,18 +196,18 @@ class SFTP(ObjectFileSystem):
         return dt.datetime.fromtimestamp(seconds or 0, tz=dt.UTC)
 
     def created(self, path: str) -> dt.datetime:
-        """Refuse: SFTP does not tell.
+        """Refuse, because SFTP has no creation time.
 
         Raises:
             NotSupported: always.
         """
-        message = f"SFTP does not tell when {self._endpoint.shown(self._strip_protocol(path))} was created"
+        message = f"SFTP does not say when {self._endpoint.shown(self._strip_protocol(path))} was created"
         raise NotSupported(message)
 
     # Bytes.
 
     def cp_file(self, path1: str, path2: str, **_: Any) -> None:
-        """Copy a file: inside the server where it can, and whole or not at all."""
+        """Copy a file, completely or not at all, within the server if it supports that."""
         source = self.open_source(path1)
         try:
             sink = self.open_sink(path2)
@@ -219,7 +219,7 @@ class SFTP(ObjectFileSystem):
     # Names.
 
     def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
-        """Rename a file, in the place of one that stands there, or a folder; a pattern is copied and removed."""
+        """Rename a file or folder; a file replaces an existing one. The matches of a pattern are copied and removed."""
         old = self._strip_protocol(path1)
         if not self.exists(old):
             super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
@@ -228,7 +228,7 @@ class SFTP(ObjectFileSystem):
         new = self._strip_protocol(path2)
         if into:
             new = f"{new.rstrip('/')}/{old.rpartition('/')[2]}"
-        self._do(new, "write", lambda session: self._rename(session, old, new), again=False)
+        self._do(new, "write", lambda session: self._rename(session, old, new), retry=False)
 
     async def _rename(self, session: Session, old: str, new: str) -> None:
         await make_folders(session, parent_of(new), self._endpoint)
@@ -238,69 +238,69 @@ class SFTP(ObjectFileSystem):
         """Make a folder.
 
         Raises:
-            ObjectExists: something stands there.
+            ObjectExists: something is stored there.
         """
         path = self._strip_protocol(path)
         self._do(
             path,
             "write",
             lambda session: make_folder(session, self._endpoint, path, parents=create_parents),
-            again=False,
+            retry=False,
         )
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - fsspec's signature
         """Make a folder and those above it.
 
         Raises:
-            ObjectExists: it is there, and not `exist_ok`.
-            NotAnObject: a file stands in the way.
+            ObjectExists: it exists, and not `exist_ok`.
+            NotAnObject: there is a file in place of a folder.
         """
         path = self._strip_protocol(path)
         if not exist_ok:
             self.mkdir(path)
         elif not self.isdir(path):
-            self._do(path, "write", lambda session: make_folders(session, path, self._endpoint), again=False)
+            self._do(path, "write", lambda session: make_folders(session, path, self._endpoint), retry=False)
 
     def rmdir(self, path: str) -> None:
         """Remove an empty folder."""
         path = self._strip_protocol(path)
-        self._do(path, "remove", lambda session: with_stall_timeout(session.sftp.rmdir(encoded(path))), again=False)
+        self._do(path, "remove", lambda session: with_stall_timeout(session.sftp.rmdir(encoded(path))), retry=False)
 
     def rm_file(self, path: str) -> None:
-        """Remove a file; of a link, the link itself.
+        """Remove a file, or a link itself.
 
         Raises:
-            ObjectNotFound: there is none.
+            ObjectNotFound: there is no such file.
             NotAnObject: it is a folder.
         """
         self._remove(self._strip_protocol(path), recursive=False)
 
     def _remove(self, path: str, *, recursive: bool) -> None:
         self._do(
-            path, "remove", lambda session: remove(session, self._endpoint, path, recursive=recursive), again=False
+            path, "remove", lambda session: remove(session, self._endpoint, path, recursive=recursive), retry=False
         )
 
     def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # noqa: FBT001, FBT002
-        """Remove files, and folders with all that is in them where `recursive`, unfinished files too.
+        """Remove files, and with `recursive` folders with their content, staged files included.
 
         Raises:
-            ObjectNotFound: nothing stands there.
-            NotAnObject: a folder does, and not `recursive`.
+            ObjectNotFound: there is nothing to remove.
+            NotAnObject: it is a folder, and not `recursive`.
             NotSupported: `maxdepth` is given.
         """
         if maxdepth is not None:
-            message = "folders are removed whole; leave maxdepth out"
+            message = "folders are removed with all their content; leave maxdepth out"
             raise NotSupported(message)
         for one in [path] if isinstance(path, str) else path:
             whole = self._strip_protocol(one)
-            # A name that stands there is no pattern, whatever characters it has.
+            # A name that exists is not a pattern, whatever characters it has.
             matching = [] if self.exists(whole) else self.glob(whole)
             for each in matching or [whole]:
                 self._remove(each, recursive=recursive)
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
-        """Return the absolute path of a path, or of a location."""
+        """Return the absolute path for a path or a location."""
         if isinstance(path, list):
             return [cls._strip_protocol(one) for one in path]
         text = str(path)

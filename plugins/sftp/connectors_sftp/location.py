@@ -1,4 +1,4 @@
-"""Locations of files on SFTP servers: ``sftp://host:port/path``, in which the path stands as it is, unquoted."""
+"""Parses locations on SFTP servers: ``sftp://host:port/path``, with the path literal, not percent-encoded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["DEFAULT_PORT", "Endpoint", "split_location"]
 
 DEFAULT_PORT = 22
 MAX_NAME_SIZE = 255
-"""Bytes in the longest name of a file on the systems that SFTP servers run on: NAME_MAX of POSIX's limits.h."""
+"""The most bytes in a file's name on common systems of SFTP servers: NAME_MAX of POSIX's limits.h."""
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -24,7 +24,7 @@ class Endpoint:
     """A server.
 
     Attributes:
-        host: name or address, an IPv6 one without its brackets.
+        host: name or address; an IPv6 address without brackets.
         port: TCP port.
     """
 
@@ -36,19 +36,19 @@ class Endpoint:
         return host if self.port == DEFAULT_PORT else f"{host}:{self.port}"
 
     def shown(self, path: str) -> str:
-        """Return the location of an absolute path, as messages and logs show it."""
+        """Return the location of an absolute path for messages and logs."""
         return redact_url(f"sftp://{self}{path}")
 
 
 def split_location(location: str) -> tuple[Endpoint, str]:
     """Return the server and the absolute path of ``sftp://host:port/path``.
 
-    The path stands in the location as it stands on the server: ``%``, ``?``, ``#``, spaces and the rest of Unicode mean
-    themselves.
+    The path is the same in the location and on the server: ``%``, ``?``, ``#``, spaces and the rest of Unicode are
+    literal.
 
     Raises:
-        InvalidLocation: it has another scheme, no host, no path, user information, or a path that servers resolve to
-            another one.
+        InvalidLocation: it has another scheme, no host, no path, user information, or a path that servers would
+            resolve to another one.
 
     >>> split_location("sftp://files.clinic.example:2222/2026/50% of patients?.csv")
     (Endpoint(host='files.clinic.example', port=2222), '/2026/50% of patients?.csv')
@@ -59,10 +59,10 @@ def split_location(location: str) -> tuple[Endpoint, str]:
     if not separator or scheme.lower() not in ("sftp", "ssh"):
         problem = "it does not start with sftp://"
     elif "@" in authority:
-        problem = "it has a user in it; the user goes into the credentials, as their username"
+        problem = "it contains a user; put that into the credentials as username"
     else:
         endpoint = _endpoint(authority)
-        problem = _path_problem(path, named=bool(slash)) if endpoint else "it does not name a host, or its port is none"
+        problem = _path_problem(path, named=bool(slash)) if endpoint else "its host or port is missing or invalid"
     if endpoint is None or problem:
         message = f"a location on an SFTP server is sftp://host/path, and {redact_url(location)!r} is not: {problem}"
         raise InvalidLocation(message)
@@ -93,15 +93,15 @@ def _path_problem(path: str, *, named: bool) -> str | None:
     if not path:
         return None if named else "it does not name a path"
     if _CONTROL.search(path):
-        return "its path has control characters in it"
+        return "its path contains control characters"
     segments = path.removesuffix("/").split("/")
     if {".", ".."} & set(segments):
-        return "its path has a segment . or .. in it"
+        return "its path contains a segment . or .."
     if "" in segments:
-        # The server would take it for the path without it: two names for one file.
-        return "its path has an empty segment in it"
+        # The server would drop the segment, so that one file would have two names.
+        return "its path contains an empty segment"
     try:
         size = max(len(one.encode()) for one in segments)
     except UnicodeEncodeError:
         return "its path is not Unicode text"
-    return f"its path has a name of {size} bytes, and {MAX_NAME_SIZE} is the most" if size > MAX_NAME_SIZE else None
+    return f"a name in its path has {size} bytes; the limit is {MAX_NAME_SIZE}" if size > MAX_NAME_SIZE else None

@@ -1,6 +1,6 @@
-"""The event loop that SSH runs in: one for a process, in a thread of its own.
+"""The event loop for SSH: one per process, in its own thread.
 
-A forked child has no such thread, and must leave its parent's connections alone; it gets a loop of its own when it
+A forked child does not have this thread, and must leave its parent's connections alone; it starts its own loop when it
 first needs one.
 """
 
@@ -40,11 +40,11 @@ os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _running() -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
-    """Return this process's loop and its thread, started where they are not yet."""
+    """Return this process's loop and its thread; start them if necessary."""
     process = os.getpid()
     with _lock:
         if process not in _loops:
-            # The parent's is kept: it holds the parent's sockets, which nobody is to close.
+            # The parent's loop is kept, because it holds the parent's sockets, which must not be closed here.
             loop = asyncio.new_event_loop()
             thread = threading.Thread(target=loop.run_forever, name="connectors-sftp", daemon=True)
             thread.start()
@@ -53,13 +53,13 @@ def _running() -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
 
 
 def in_loop() -> bool:
-    """Tell whether this is the loop's own thread, which cannot wait for itself."""
+    """Return whether this is the loop's own thread, which cannot wait for itself."""
     loop = _loops.get(os.getpid())
     return loop is not None and loop[1] is threading.current_thread()
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine in the loop, and return what it returns.
+    """Run a coroutine in the loop, and return its result.
 
     Raises:
         StorageUnavailable: the process is ending, and its connections are closed.
@@ -68,18 +68,18 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         coroutine.close()
         message = "the connections to SFTP servers are closed: the process is ending"
         if not _ended:
-            message = "a file on an SFTP server cannot be waited for in the thread that fetches it"
+            message = "the thread that does the requests to SFTP servers cannot wait for one"
         raise StorageUnavailable(message)
     future = asyncio.run_coroutine_threadsafe(coroutine, _running()[0])
     try:
         return future.result()
     except BaseException:
-        future.cancel()  # does nothing, unless it is the waiting that was interrupted
+        future.cancel()  # only has an effect if the waiting was interrupted
         raise
 
 
 def post(coroutine: Coroutine[Any, Any, object]) -> None:
-    """Run a coroutine in the loop, and wait for nothing: from any thread, also in the midst of garbage collection."""
+    """Run a coroutine in the loop without waiting for it: from any thread, even during garbage collection."""
     if _ended:
         coroutine.close()
         return
@@ -89,12 +89,12 @@ def post(coroutine: Coroutine[Any, Any, object]) -> None:
 
 def _start(coroutine: Coroutine[Any, Any, object]) -> None:
     task = asyncio.ensure_future(coroutine)
-    _posted.add(task)  # the loop itself holds no task
+    _posted.add(task)  # the loop itself holds only a weak reference
     task.add_done_callback(_posted.discard)
 
 
 async def _end() -> None:
-    """Cancel what still runs in the loop, and wait until it has taken notice."""
+    """Wait for the posted tasks, then cancel all others and wait for them to end."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(STOP_TIMEOUT / 2):
             await asyncio.gather(*_posted, return_exceptions=True)
@@ -106,7 +106,7 @@ async def _end() -> None:
 
 @atexit.register
 def _stop() -> None:
-    """Close this process's loop, so that nothing in it complains of being dropped half way."""
+    """Stop this process's loop, so that asyncio does not complain about unfinished tasks."""
     global _ended  # noqa: PLW0603 - the process ends once
     _ended = True
     loop, thread = _loops.get(os.getpid(), (None, None))

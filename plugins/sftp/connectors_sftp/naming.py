@@ -1,4 +1,4 @@
-"""What happens to names on an SFTP server: a file gets one, in one step, or loses it."""
+"""Renames, creates and removes files and folders on an SFTP server, atomically where the server can."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _LOG = logging.getLogger(__name__)
 
 
 async def replace(session: Session, endpoint: Endpoint, old: str, new: str) -> None:
-    """Give what stands at `old` the name `new`, in the place of a file that stands there.
+    """Rename `old` to `new`, which replaces an existing file.
 
     Raises:
-        NotSupported: one does, and the server cannot replace it in one step.
-        asyncssh.Error, OSError: it failed.
+        NotSupported: there is one, and the server cannot replace it in one step.
+        asyncssh.Error, OSError: the rename failed.
     """
     try:
         await with_stall_timeout(session.sftp.posix_rename(encoded(old), encoded(new)))
@@ -34,7 +34,7 @@ async def replace(session: Session, endpoint: Endpoint, old: str, new: str) -> N
         pass
     else:
         return
-    # Without that extension a rename fails where a file stands, and to remove it first would leave a gap.
+    # Without that extension, a rename fails if the new name exists, and removing it first would leave a gap.
     try:
         await with_stall_timeout(session.sftp.rename(encoded(old), encoded(new)))
     except REFUSED:
@@ -43,18 +43,18 @@ async def replace(session: Session, endpoint: Endpoint, old: str, new: str) -> N
     else:
         return
     message = (
-        f"{endpoint.shown(new)} exists, and this server cannot replace a file in one step (it lacks "
-        "posix-rename@openssh.com); remove it first, or write under another name"
+        f"{endpoint.shown(new)} already exists, and this server cannot replace a file in one step (it lacks "
+        "posix-rename@openssh.com); remove the file first, or use another name"
     )
     raise NotSupported(message)
 
 
 async def appear(session: Session, endpoint: Endpoint, old: str, new: str) -> None:
-    """Give the file at `old` the name `new`, unless that is taken: the server decides, in one step.
+    """Rename the file `old` to `new`, unless `new` exists, which the server decides in one step.
 
     Raises:
-        ObjectExists: it is.
-        asyncssh.Error, OSError: it failed.
+        ObjectExists: `new` exists.
+        asyncssh.Error, OSError: the rename failed.
     """
     try:
         await with_stall_timeout(session.sftp.link(encoded(old), encoded(new)))
@@ -67,7 +67,7 @@ async def appear(session: Session, endpoint: Endpoint, old: str, new: str) -> No
         return
     taken = await found_at(session, new, follow=False) is not None
     if not taken:
-        # The server or its disk knows no links. A plain rename fails where something stands, says the protocol.
+        # The server or its disk does not support links. By the protocol, a plain rename fails if the new name exists.
         try:
             await with_stall_timeout(session.sftp.rename(encoded(old), encoded(new)))
         except REFUSED:
@@ -75,12 +75,12 @@ async def appear(session: Session, endpoint: Endpoint, old: str, new: str) -> No
                 raise
             taken = True
     if taken:
-        message = f"{endpoint.shown(new)} exists already, and it was to be created"
+        message = f"{endpoint.shown(new)} already exists, and mode 'xb' does not replace it"
         raise ObjectExists(message)
 
 
 async def _drop_second_name(session: Session, endpoint: Endpoint, path: str) -> None:
-    """Remove a name of a file that has its own already: failing at this is no reason to fail any more."""
+    """Remove the staged name of a file that has its final name, and only warn if that fails."""
     try:
         await with_stall_timeout(session.sftp.remove(encoded(path)))
     except FOREIGN as error:
@@ -88,17 +88,17 @@ async def _drop_second_name(session: Session, endpoint: Endpoint, path: str) -> 
 
 
 def warn_of_remains(endpoint: Endpoint, path: str, reason: Exception) -> None:
-    """Log that a staged file could not be removed, and why."""
-    _LOG.warning("%s stays behind, and may be removed by hand: %s", endpoint.shown(path), reason)
+    """Log that a staged file cannot be removed, and why."""
+    _LOG.warning("cannot remove the staged file %s; remove it by hand: %s", endpoint.shown(path), reason)
 
 
 async def make_folder(session: Session, endpoint: Endpoint, path: str, *, parents: bool) -> None:
     """Make a folder.
 
     Raises:
-        ObjectExists: something stands there.
-        NotAnObject: a file stands where one of its parents should.
-        asyncssh.Error, OSError: it failed.
+        ObjectExists: something is stored there.
+        NotAnObject: there is a file in place of one of its parents.
+        asyncssh.Error, OSError: the folder cannot be made.
     """
     if parents:
         await make_folders(session, parent_of(path), endpoint)
@@ -109,17 +109,17 @@ async def make_folder(session: Session, endpoint: Endpoint, path: str, *, parent
             raise
     else:
         return
-    message = f"{endpoint.shown(path)} exists already"
+    message = f"{endpoint.shown(path)} already exists"
     raise ObjectExists(message)
 
 
 async def remove(session: Session, endpoint: Endpoint, path: str, *, recursive: bool) -> None:
-    """Remove a file, or a folder with all that is in it; of a link, the link.
+    """Remove a file, a link itself, or a folder with its content.
 
     Raises:
-        ObjectNotFound: nothing stands there.
-        NotAnObject: a folder does, and not `recursive`.
-        asyncssh.Error, OSError: it failed.
+        ObjectNotFound: there is nothing to remove.
+        NotAnObject: it is a folder, and not `recursive`.
+        asyncssh.Error, OSError: the removal failed.
     """
     found = await found_at(session, path, follow=False)
     if found is None:

@@ -1,4 +1,4 @@
-"""Paths on an SFTP server: text here, bytes there; what stands at them; and the folders that lead to them."""
+"""Paths on an SFTP server: encodes them, looks them up, lists folders and makes missing ones."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ __all__ = [
     "MOST_OBJECTS",
     "STAGED",
     "encoded",
+    "endless",
     "found_at",
     "kind_of",
     "make_folders",
     "parent_of",
     "scan",
-    "without_end",
 ]
 
 STAGED = re.compile(r"\..*\.[0-9a-f]{32}\.part")
-"""The names of files in the making."""
+"""The names of staged files."""
 MOST_NAMES = 1_000_000
-"""Names in one folder."""
+"""The most names in one folder."""
 MOST_OBJECTS = 10_000_000
-"""Files and folders below one folder, as many as of a bucket's listing."""
+"""The most files and folders below one folder, as in a bucket's listing."""
 MOST_DEPTH = 256
-"""Folders in folders."""
+"""The deepest nesting of folders."""
 
 ABSENT = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 
 
 def encoded(path: str) -> bytes:
-    """Return a path as the server is told it; names that are not UTF-8 come back as they were listed."""
+    """Return a path as bytes for the server; names that are not UTF-8 are restored as they were listed."""
     return path.encode("utf-8", "surrogateescape")
 
 
 def parent_of(path: str) -> str:
-    """Return the folder that a path lies in; of the root, the root."""
+    """Return the folder that contains a path; for the root, the root."""
     return path.rpartition("/")[0] or "/"
 
 
 async def found_at(session: Session, path: str, *, follow: bool = True) -> asyncssh.SFTPAttrs | None:
-    """Return what the server says of a path, or None if nothing is there.
+    """Return the attributes of what is stored at a path, or None if there is nothing.
 
     Args:
-        session: where to ask.
+        session: the session to use.
         path: the path.
-        follow: ask for what a link leads to, rather than for the link itself.
+        follow: whether to follow a link rather than return its own attributes.
     """
     try:
         return await with_stall_timeout(
@@ -70,18 +70,18 @@ async def found_at(session: Session, path: str, *, follow: bool = True) -> async
 
 
 def kind_of(attributes: asyncssh.SFTPAttrs) -> str:
-    """Return fsspec's `type` of what stands at a path: a file, a directory, or other."""
+    """Return fsspec's `type` for attributes: file, directory or other."""
     mode = stat.S_IFMT(attributes.permissions or 0)
-    # Servers that know no permissions show files without any.
+    # Servers without permissions list files without a mode.
     return {stat.S_IFDIR: "directory", stat.S_IFREG: "file", 0: "file"}.get(mode, "other")
 
 
 async def make_folders(session: Session, path: str, endpoint: Endpoint) -> list[str]:
-    """Make a folder and those above it, where they are missing; return those that were made, outermost first.
+    """Make a folder and its missing parents; return those that were made, outermost first.
 
     Raises:
-        NotAnObject: a file stands where one of them should.
-        asyncssh.Error, OSError: one cannot be made.
+        NotAnObject: there is a file in place of one of them.
+        asyncssh.Error, OSError: a folder cannot be made.
     """
     missing = []
     while not await _is_folder(session, path, endpoint):
@@ -92,7 +92,7 @@ async def make_folders(session: Session, path: str, endpoint: Endpoint) -> list[
         try:
             await with_stall_timeout(session.sftp.mkdir(encoded(folder)))
         except REFUSED:
-            # Somebody else may have made it just now.
+            # Another process may have just made it.
             if not await _is_folder(session, folder, endpoint):
                 raise
         else:
@@ -101,30 +101,30 @@ async def make_folders(session: Session, path: str, endpoint: Endpoint) -> list[
 
 
 async def _is_folder(session: Session, path: str, endpoint: Endpoint) -> bool:
-    """Tell whether a folder stands at a path, or nothing.
+    """Return whether there is a folder at a path, rather than nothing.
 
     Raises:
-        NotAnObject: something else does.
+        NotAnObject: there is something else.
     """
     found = await found_at(session, path)
     if found is None:
         return path == "/"
     if kind_of(found) != "directory":
-        message = f"{endpoint.shown(path)} is no folder, so nothing can be stored in it"
+        message = f"{endpoint.shown(path)} is not a folder, so nothing can be stored in it"
         raise NotAnObject(message)
     return True
 
 
 async def scan(session: Session, path: str, endpoint: Endpoint) -> list[tuple[str, asyncssh.SFTPAttrs]]:
-    """Return the names in a folder, each with what the server says of it, links not followed.
+    """Return the names in a folder with their attributes; links are not followed.
 
     Raises:
-        StorageUnavailable: the server lists names that no file can have, or has no end of them.
+        StorageUnavailable: the listing contains invalid names, or does not end.
         asyncssh.Error, OSError: the folder cannot be listed.
     """
     found: list[tuple[str, asyncssh.SFTPAttrs]] = []
     if path.count("/") > MOST_DEPTH:
-        raise without_end(path, endpoint)
+        raise endless(path, endpoint)
     entries: Any = session.sftp.scandir(encoded(path))
     async with contextlib.aclosing(entries):
         while (entry := await with_stall_timeout(anext(entries, None))) is not None:
@@ -132,15 +132,15 @@ async def scan(session: Session, path: str, endpoint: Endpoint) -> list[tuple[st
             if name in (".", ".."):
                 continue
             if not name or "/" in name or "\0" in name:
-                message = f"the server lists names in {endpoint.shown(path)} that no file can have; do not trust it"
+                message = f"the server's listing of {endpoint.shown(path)} contains invalid names; do not trust it"
                 raise StorageUnavailable(message)
             if len(found) == MOST_NAMES:
-                raise without_end(path, endpoint)
+                raise endless(path, endpoint)
             found.append((name, entry.attrs))
     return found
 
 
-def without_end(path: str, endpoint: Endpoint) -> StorageUnavailable:
-    """Return the error that tells of a listing that never ends."""
-    message = f"the server's listing of {endpoint.shown(path)} has no end; do not trust it"
+def endless(path: str, endpoint: Endpoint) -> StorageUnavailable:
+    """Return the error for a listing that does not end."""
+    message = f"the server's listing of {endpoint.shown(path)} does not end; do not trust it"
     return StorageUnavailable(message)

@@ -1,4 +1,4 @@
-"""SFTP sessions with one server: made when they are needed, shared by all threads, made anew when they break."""
+"""SFTP sessions with one server: opened on demand, shared by all threads, and replaced when they break."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from connectors_sftp.credentials import SFTPCredentials
     from connectors_sftp.location import Endpoint
 
-__all__ = ["ATTEMPTS", "SILENCE", "Session", "Sessions"]
+__all__ = ["ATTEMPTS", "STALL_TIMEOUT", "Session", "Sessions"]
 
 T = TypeVar("T")
 
 ATTEMPTS = 5
-"""How often a request is made in a row whose connection breaks, or that finds no connection."""
+"""The most consecutive attempts of a request that fail because of the connection."""
 FIRST_PAUSE = 0.2
-"""Seconds, at most, before the second attempt; doubled before each further one."""
-SILENCE = 60.0
-"""Seconds without an answer until a session is given up."""
+"""The longest first backoff in seconds; it doubles with each retry."""
+STALL_TIMEOUT = 60.0
+"""Seconds without a response until a session counts as broken."""
 MAX_BLOCK = 1 << 18
 """Bytes in the largest request, whatever the server offers."""
 
@@ -66,25 +66,25 @@ class Session:
         return min(max(self.sftp.limits.max_write_len, 1), MAX_BLOCK)
 
     def give_up(self) -> None:
-        """Close the connection without a farewell."""
+        """Abort the connection without a disconnect message."""
         self._given_up = True
         self._connection.abort()
 
 
 @dataclass(eq=False)
 class _Held:
-    """What one process holds of the sessions."""
+    """One process's session and the lock for opening it."""
 
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     session: Session | None = None
 
 
 class Sessions:
-    """The session with one server, as one user; a forked child has its own.
+    """The session with one server as one user; a forked child has its own.
 
     Args:
         endpoint: the server.
-        credentials: who it is, and what the server is known by.
+        credentials: the user's, with the expected host keys.
 
     Raises:
         InvalidCredentials: the private key cannot be read, or its passphrase is wrong.
@@ -95,12 +95,12 @@ class Sessions:
         self._credentials = credentials
         self._identity = identity(credentials)
         self._held: dict[int, _Held] = {}
-        # Not at the process's end: the loop is closed then, and everything in it.
+        # Not at exit, when the loop is closed with everything in it.
         weakref.finalize(self, _hang_up, self._held).atexit = False
 
     @staticmethod
     def retry_policy() -> RetryPolicy:
-        """Return what decides how often something is done."""
+        """Return a new policy that decides how often something is attempted."""
         return RetryPolicy(attempts=ATTEMPTS, first_pause=FIRST_PAUSE)
 
     async def attempt(
@@ -109,18 +109,18 @@ class Sessions:
         action: Action,
         call: Callable[[Session], Awaitable[T]],
         *,
-        again: bool = True,
+        retry: bool = True,
         retry_policy: RetryPolicy | None = None,
     ) -> T:
-        """Return what `call` does in a session, and raise its failures as ours.
+        """Return the result of `call` in a session; translate its errors.
 
         Args:
-            path: what it is about, for messages.
+            path: the path, for messages.
             action: what is being done, for messages.
             call: what to do.
-            again: do it again when its connection breaks. Not for what cannot be done twice: the first request may
-                have been carried out, though its answer was lost.
-            retry_policy: decides how often, if `call` tells it of what arrives.
+            retry: retry if the connection breaks. Not for what cannot be done twice: the first request may have been
+                carried out although its response was lost.
+            retry_policy: decides how often, if `call` notes the bytes that arrive in it.
 
         Raises:
             ConnectorError: the last failure.
@@ -135,12 +135,12 @@ class Sessions:
                 if isinstance(error, ConnectorError):
                     raise
                 ours = storage_error(error, self.endpoint.shown(path), action)
-            # What follows is done outside the handler: a library's error must not travel along.
+            # Raised outside the handler, so that the library's error is not chained.
             if not isinstance(ours, StorageUnavailable):
                 raise ours
             if session is not None:
                 session.give_up()
-                if not again:
+                if not retry:
                     raise ours
             await asyncio.sleep(retry_policy.pause(ours))
 
@@ -154,7 +154,7 @@ class Sessions:
     async def _open(self) -> Session:
         connection = await open_connection(self.endpoint, self._credentials, self._identity)
         try:
-            async with asyncio.timeout(SILENCE):
+            async with asyncio.timeout(STALL_TIMEOUT):
                 return Session(connection, await connection.start_sftp_client(path_encoding=None))
         except BaseException:
             connection.abort()
@@ -162,11 +162,11 @@ class Sessions:
 
 
 _INHERITED: list[_Held] = []
-"""What a forked child has of its parent's: it is kept, because to drop it would be to close it."""
+"""A forked child's copies of its parent's sessions, which are kept because dropping them would close them."""
 
 
 def _hang_up(held: dict[int, _Held]) -> None:
-    """Close the connection of sessions that nobody refers to any more."""
+    """Close the connection of a `Sessions` that was garbage-collected."""
     own = held.pop(os.getpid(), None)
     _INHERITED.extend(held.values())
     if own is not None:

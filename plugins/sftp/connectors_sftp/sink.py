@@ -1,4 +1,4 @@
-"""A file on an SFTP server in the making: written beside its place, under a hidden name, and renamed into it."""
+"""Writes a file on an SFTP server: staged under a hidden name in the same folder, and renamed on commit."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ __all__ = ["SFTPSink"]
 File = asyncssh.SFTPClientFile
 
 PART_SIZE = WINDOW
-"""Bytes that are sent at once, and held in memory until then."""
+"""Bytes that are held in memory and sent at once."""
 COPY_SIZE = 1 << 26
-"""Bytes that the server is asked to copy at once: it answers nothing else meanwhile."""
+"""Bytes that the server is asked to copy at once, during which it handles no other request."""
 WORK_TIMEOUT = 600.0
-"""Seconds that the server may work on its disk, syncing or copying, until the session is given up."""
+"""Seconds for the server's work on its disk, syncing or copying, until the session counts as broken."""
 STAGED_MODE = 0o600
-"""Permissions while it is written: nobody else's business, though it is sealed."""
+"""Permissions of a staged file, which only its owner may read although it is sealed."""
 OPENINGS = 3
-"""How often the folder is made again that somebody else removes before anything is in it."""
+"""Attempts to create the staged file, if its folder is removed while it is empty."""
 
 
 class SFTPSink:
-    """One file in the making.
+    """One file that is being written.
 
     Args:
         sessions: the server.
-        path: its absolute path.
-        exclusive: refuse to replace a file, also one that appears while this one is being written.
+        path: the file's absolute path.
+        exclusive: do not replace a file, even one that appears while this one is being written.
 
     Raises:
-        ObjectExists: exclusive, and there is one.
-        NotAnObject: a folder stands there, or the path lies below a file.
-        NotSupported: a device, pipe or socket stands there, which a rename would replace by a file.
+        ObjectExists: `exclusive`, and the file exists.
+        NotAnObject: there is a folder, or the path is below a file.
+        NotSupported: there is a device, pipe or socket, which a rename would replace with a file.
         AccessDenied, StorageUnavailable: nothing can be written there.
     """
 
@@ -74,7 +74,7 @@ class SFTPSink:
         if not name:
             message = f"{self._shown} is a folder; name an object in it"
             raise NotAnObject(message)
-        # Of a long name only the start: with its additions it must not exceed what a name may have.
+        # Only the start of a long name, because the staged name must not be too long.
         self._staged = f"{folder}/.{name[:40]}.{secrets.token_hex(16)}.part"
         self._folders: list[str] = []
         self._pending = bytearray()
@@ -106,12 +106,12 @@ class SFTPSink:
         return session, file
 
     async def _check_place(self, session: Session) -> None:
-        """Fail now rather than after all has been sent; the rename on commit is what decides."""
+        """Fail before anything is sent; the rename on commit is what decides."""
         found = await found_at(session, self._path, follow=False)
         if found is None:
             return
         if self._exclusive:
-            message = f"{self._shown} exists already, and it was to be created"
+            message = f"{self._shown} already exists, and mode 'xb' does not replace it"
             raise ObjectExists(message)
         found = await found_at(session, self._path)
         kind = kind_of(found) if found else "file"
@@ -119,11 +119,11 @@ class SFTPSink:
             message = f"{self._shown} is a folder; name an object in it"
             raise NotAnObject(message)
         if kind != "file":
-            message = f"{self._shown} is a device, pipe or socket, which cannot be replaced whole"
+            message = f"{self._shown} is a device, pipe or socket; only files can be replaced"
             raise NotSupported(message)
 
     async def _create(self, session: Session) -> File:
-        # Not FXF_EXCL: if the answer is lost, this is done again; and nobody guesses the name.
+        # Not FXF_EXCL, because this is retried if the response is lost; the name cannot be guessed.
         self._created = True
         flags = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_TRUNC
         file: File = await with_stall_timeout(
@@ -133,7 +133,7 @@ class SFTPSink:
 
     @staticmethod
     async def _hide(file: File) -> int | None:
-        """Let only its owner read the file; return the permissions that the server gave it, None if it has none."""
+        """Make the file private to its owner; return the permissions that the server gave it, or None."""
         mode = (await with_stall_timeout(file.stat())).permissions
         if mode is None:
             return None
@@ -142,11 +142,11 @@ class SFTPSink:
         except asyncssh.SFTPError as error:
             if isinstance(error, (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection)):
                 raise
-            return None  # servers in front of object stores refuse it
+            return None  # servers in front of object stores refuse to set permissions
         return stat.S_IMODE(mode) & 0o777
 
     def _call(self, call: Callable[[], Awaitable[None]]) -> None:
-        """Do what needs the handle: in its own session, once."""
+        """Do what needs the file's handle, without a retry, because the handle is lost with its session."""
         run(self._once(call))
 
     async def _once(self, call: Callable[[], Awaitable[None]]) -> None:
@@ -161,10 +161,11 @@ class SFTPSink:
         raise ours
 
     def write(self, data: memoryview) -> None:
-        """Take all of `data`, and send what makes up whole parts.
+        """Take all of `data`, and send the parts that are complete.
 
         Raises:
-            StorageError: the server did not take a part. What was written is removed then, and nothing more can be.
+            StorageError: the server did not accept a part. The staged file is removed, and the sink accepts nothing
+                more.
         """
         self._check_open()
         view = memoryview(data).cast("B")
@@ -187,11 +188,11 @@ class SFTPSink:
             self._pending = bytearray()
 
     def copy_from(self, source: SFTPSource) -> None:
-        """Take all of another file's bytes, inside the server where it can copy.
+        """Take all of another file's bytes, within the server if it can copy.
 
         Raises:
             ObjectChanged: the other file was changed meanwhile.
-            StorageError: the server does not give or take them; nothing more can be written then.
+            StorageError: they cannot be read or written; the sink accepts nothing more.
         """
         self._check_open()
         try:
@@ -215,12 +216,12 @@ class SFTPSink:
         await source.check(file)
 
     def commit(self) -> None:
-        """Make the file appear, whole, in the place of what stood there.
+        """Make the complete file appear, in place of the previous file.
 
         Raises:
-            ObjectExists: exclusive, and there is one.
-            NotSupported: one is to be replaced, and the server cannot do so in one step.
-            StorageUnavailable: no answer came. Whether the file appeared is then not known; all of it or nothing.
+            ObjectExists: `exclusive`, and the file exists.
+            NotSupported: the file exists, and the server cannot replace it in one step.
+            StorageUnavailable: no response came, so the complete file may or may not have appeared.
         """
         self._check_open()
         try:
@@ -236,7 +237,7 @@ class SFTPSink:
         await self._sync()
         size = (await with_stall_timeout(self._file.stat())).size
         if size != self._written:
-            message = f"the server says that {size} bytes of {self._shown} arrived, and it took {self._written}"
+            message = f"the server has {size} bytes of {self._shown} although {self._written} were sent; write it again"
             raise StorageError(message)
         await self._show()
         await with_stall_timeout(self._file.close())
@@ -244,14 +245,14 @@ class SFTPSink:
         await give_name(self._session, self._sessions.endpoint, self._staged, self._path)
 
     async def _sync(self) -> None:
-        """Have the bytes on the server's disk before they get their name, where it can say that they are."""
+        """Flush the bytes to the server's disk before the rename, if the server supports that."""
         try:
             await with_stall_timeout(self._file.fsync(), WORK_TIMEOUT)
         except asyncssh.SFTPOpUnsupported:
             return
 
     async def _show(self) -> None:
-        """Give the file the permissions of the one that it replaces, or those that the server gives to new ones."""
+        """Give the file the permissions of the file that it replaces, or the server's defaults for a new file."""
         if self._mode is None:
             return
         found = await found_at(self._session, self._path)
@@ -259,8 +260,8 @@ class SFTPSink:
         await with_stall_timeout(self._file.setstat(asyncssh.SFTPAttrs(permissions=mode)))
 
     def discard(self) -> None:
-        """Leave what stood there; remove what was written. Does nothing a second time."""
-        # In a forked child it is the parent's.
+        """Keep the previous file and remove the staged one. Does nothing when called again."""
+        # In a forked child, the sink belongs to the parent.
         if self._state != "open" or self._process != os.getpid():
             return
         self._state = "discarded"
@@ -268,7 +269,7 @@ class SFTPSink:
         self._pending = bytearray()
         if not self._created and not self._folders:
             return
-        if in_loop():  # garbage is collected in whatever thread makes some
+        if in_loop():  # garbage collection may run in the loop's thread
             post(self._remove())
         else:
             run(self._remove())
@@ -277,12 +278,12 @@ class SFTPSink:
         try:
             await self._sessions.attempt(self._path, "remove", self._remove_in)
         except ConnectorError as error:
-            # Not raised: it would take the place of the error for which the file is discarded.
+            # Not raised, because it would hide the error that led to the discard.
             warn_of_remains(self._sessions.endpoint, self._staged, error)
 
     async def _remove_in(self, session: Session) -> None:
         if self._handle is not None and self._handle[0] is session:
-            with contextlib.suppress(asyncssh.SFTPError):  # it is closed already where a commit failed
+            with contextlib.suppress(asyncssh.SFTPError):  # a failed commit may have closed it
                 await with_stall_timeout(self._file.close())
         with contextlib.suppress(*ABSENT):
             await with_stall_timeout(session.sftp.remove(encoded(self._staged)))
@@ -290,14 +291,14 @@ class SFTPSink:
             try:
                 await with_stall_timeout(session.sftp.rmdir(encoded(folder)))
             except (*ABSENT, *REFUSED, asyncssh.SFTPDirNotEmpty):
-                break  # somebody else has put something into it
+                break  # another process has put something into it
 
     def _check_open(self) -> None:
         if self._process != os.getpid():
-            message = f"{self._shown} was opened for writing by the process that this one was forked from; open it here"
+            message = f"{self._shown} was opened for writing by the parent process; open it again in this one"
             raise StorageUnavailable(message)
         if self._state != "open":
-            message = f"{self._shown} was {self._state} already"
+            message = f"{self._shown} was already {self._state}"
             raise StorageUnavailable(message) if self._state == "discarded" else ValueError(message)
 
     def __repr__(self) -> str:
@@ -305,11 +306,11 @@ class SFTPSink:
 
 
 _OPEN: weakref.WeakSet[SFTPSink] = weakref.WeakSet()
-"""What is not committed yet."""
+"""The sinks that are not yet committed."""
 
 
 @atexit.register
 def _discard_all() -> None:
-    """Discard what a process leaves open that ends in good order; called before the loop ends."""
+    """Discard open sinks when the process exits normally; called before the loop ends."""
     for sink in list(_OPEN):
         sink.discard()

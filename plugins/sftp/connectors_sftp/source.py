@@ -1,4 +1,4 @@
-"""The sealed bytes of a file on an SFTP server, by ranges, from a handle that is kept open."""
+"""Reads the sealed bytes of a file on an SFTP server by ranges, from a handle that is kept open."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ __all__ = ["SFTPSource"]
 File = asyncssh.SFTPClientFile
 
 
-class _Pin(NamedTuple):
+class _Version(NamedTuple):
     size: int
     mtime: int
 
 
 class SFTPSource:
-    """One file, as it is when it is opened.
+    """One file in the version that was opened.
 
-    Its handle keeps it when another takes its name. Opened again after a broken connection, it must still have the
-    size and time of modification that it had, and it must have them after each range.
+    Its handle stays valid when the file is replaced. After each range, and when it is opened again after a broken
+    connection, the file must still have the same size and modification time.
 
     Args:
         sessions: the server.
-        path: its absolute path.
+        path: the file's absolute path.
 
     Raises:
-        ObjectNotFound, NotAnObject, AccessDenied, StorageUnavailable: it cannot be opened.
+        ObjectNotFound, NotAnObject, AccessDenied, StorageUnavailable: the file cannot be opened.
         NotSupported: it is a device, pipe or socket.
     """
 
@@ -48,22 +48,22 @@ class SFTPSource:
         self._sessions = sessions
         self._path = path
         self._shown = sessions.endpoint.shown(path)
-        self._pin: _Pin | None = None
+        self._version: _Version | None = None
         self._opened: tuple[Session, asyncio.Task[File]] | None = None
         self._closed = False
         run(sessions.attempt(path, "read", self.file_in))
 
     @property
     def size(self) -> int:
-        """The file's size in bytes, as the server says."""
-        return self._pin.size if self._pin else 0
+        """The file's size in bytes according to the server."""
+        return self._version.size if self._version else 0
 
     def read_range(self, start: int, stop: int) -> memoryview:
         """Return the bytes from `start` to `stop`.
 
         Raises:
-            ObjectNotFound, AccessDenied, StorageUnavailable: the server does not give them.
-            ObjectChanged: the file was written to, or another has taken its place while the connection was broken.
+            ObjectNotFound, AccessDenied, StorageUnavailable: they cannot be read.
+            ObjectChanged: the file was changed, or was replaced while the connection was broken.
         """
         if self._closed:
             message = f"{self._shown} is closed"
@@ -85,39 +85,39 @@ class SFTPSource:
         whole = await missing.read(session, file)
         await self.check(file)
         if not whole:
-            message = f"the server gives fewer bytes of {self._shown} than it says there are"
+            message = f"the server sent fewer bytes of {self._shown} than it has according to its size"
             raise StorageUnavailable(message)
 
     async def check(self, file: File) -> None:
-        """Check that the file is still what it was: asked after its bytes came, so that a change cannot slip between.
+        """Check that the file has not changed, after its bytes have arrived, so that no change goes undetected.
 
         Raises:
-            ObjectChanged: it is not.
+            ObjectChanged: it has.
         """
-        if _pin(await with_stall_timeout(file.stat()), self._shown) != self._pin:
+        if _version(await with_stall_timeout(file.stat()), self._shown) != self._version:
             message = f"{self._shown} was changed while it was being read; open it again"
             raise ObjectChanged(message)
 
     async def file_in(self, session: Session) -> File:
-        """Return the file's handle in a session, opened there by the first that needs it."""
+        """Return the file's handle in a session; the first caller opens it."""
         if self._opened is None or self._opened[0] is not session:
             self._opened = session, asyncio.ensure_future(self._open(session))
-        # Shielded: others may be waiting for it when one is interrupted.
+        # Shielded, because other callers may wait for it when one is interrupted.
         return await asyncio.shield(self._opened[1])
 
     async def _open(self, session: Session) -> File:
         path = encoded(self._path)
-        # Before it is opened: opening a pipe would hold up the server until somebody writes to it.
+        # Checked before opening, because opening a pipe blocks the server until something is written to it.
         self._check_kind(await with_stall_timeout(session.sftp.stat(path)))
         file: File = await with_stall_timeout(session.sftp.open(path, asyncssh.FXF_READ, block_size=0, encoding=None))
         attributes = await with_stall_timeout(file.stat())
         self._check_kind(attributes)
-        found = _pin(attributes, self._shown)
-        if self._pin is None:
-            self._pin = found
-        elif self._pin != found:
+        found = _version(attributes, self._shown)
+        if self._version is None:
+            self._version = found
+        elif self._version != found:
             await with_stall_timeout(file.close())
-            message = f"{self._shown} was exchanged while it was being read; open it again"
+            message = f"{self._shown} was replaced while it was being read; open it again"
             raise ObjectChanged(message)
         return file
 
@@ -132,9 +132,9 @@ class SFTPSource:
         raise NotSupported(message)
 
     def close(self) -> None:
-        """Let the file go; nothing is waited for."""
+        """Close the file without waiting."""
         self._closed, was_closed = True, self._closed
-        # A forked child leaves its parent's handle to its parent.
+        # A forked child leaves the handle to its parent.
         if not was_closed and self._opened is not None and self._opened[0].process == os.getpid():
             post(_close(*self._opened))
 
@@ -145,11 +145,11 @@ class SFTPSource:
         return f"<{type(self).__name__} {self._shown}>"
 
 
-def _pin(attributes: asyncssh.SFTPAttrs, where: str) -> _Pin:
+def _version(attributes: asyncssh.SFTPAttrs, where: str) -> _Version:
     if attributes.size is None:
         message = f"the server does not say how large {where} is"
         raise StorageUnavailable(message)
-    return _Pin(attributes.size, attributes.mtime or 0)
+    return _Version(attributes.size, attributes.mtime or 0)
 
 
 async def _close(session: Session, opening: asyncio.Task[File]) -> None:
@@ -158,4 +158,4 @@ async def _close(session: Session, opening: asyncio.Task[File]) -> None:
         if session.alive:
             await with_stall_timeout(file.close())
     except (*FOREIGN, ConnectorError):
-        return  # then there is nothing to be closed
+        return  # the handle was lost with its session

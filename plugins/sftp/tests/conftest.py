@@ -29,7 +29,7 @@ _names = itertools.count()
 
 
 class _Gate(asyncssh.SSHServer):
-    """Knows one user, by a password or a key."""
+    """Accepts one user, by a password or a key."""
 
     def __init__(self, owner: SSHServer) -> None:
         self._owner = owner
@@ -62,7 +62,7 @@ class _Gate(asyncssh.SSHServer):
 
 
 class _OpenSSH(asyncssh.SSHServerSession):
-    """Passes an SFTP session on to OpenSSH's ``sftp-server``."""
+    """Forwards an SFTP session to OpenSSH's ``sftp-server``."""
 
     def connection_made(self, chan: Any) -> None:
         self._channel = chan
@@ -100,7 +100,7 @@ class _OpenSSH(asyncssh.SSHServerSession):
 
 
 class SSHServer:
-    """An SSH server on loopback, in a thread; its files are asyncssh's affair, or OpenSSH's own ``sftp-server``'s.
+    """An SSH server on loopback, in a thread; asyncssh or OpenSSH's ``sftp-server`` serves its files.
 
     Attributes:
         root: a folder of its own; paths on the server are those of this machine.
@@ -167,7 +167,7 @@ class SSHServer:
         return SFTP(self.endpoint, validate(SFTPCredentials, self.document(**changes)))
 
     def cut(self) -> None:
-        """Cut all connections, as a network does."""
+        """Break all connections, as a network failure does."""
 
         async def cut() -> None:
             for connection in self.connections:
@@ -210,7 +210,7 @@ def running(root: Path, kind: str = "asyncssh", **options: Any) -> Iterator[SSHS
 
 @pytest.fixture(scope="session", params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
-    """A server for the whole session: asyncssh's, and OpenSSH's where this machine has it."""
+    """A server for the whole session: asyncssh's, and OpenSSH's if this machine has it."""
     with running(tmp_path_factory.mktemp(request.param), request.param) as server:
         yield server
 
@@ -223,7 +223,7 @@ def serve() -> Callable[..., Any]:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[SSHServer]:
-    """A server of a test's own, to be cut off and made to misbehave."""
+    """A test's own server, which the test may disconnect and make faulty."""
     with running(tmp_path) as server:
         yield server
 
@@ -235,7 +235,7 @@ def fs(server: SSHServer) -> SFTP:
 
 @pytest.fixture
 def path(server: SSHServer) -> str:
-    """The place of a file nobody else uses, in a folder of its own."""
+    """The path of a file that no other test uses, in its own folder."""
     folder = server.root / f"folder-{next(_names)}"
     folder.mkdir()
     return f"{folder}/object"

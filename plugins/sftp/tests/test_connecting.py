@@ -47,7 +47,7 @@ def test_key_with_a_passphrase_is_accepted(own: Server) -> None:
         {"username": "nobody"},
     ],
 )
-def test_refused_user_is_an_error_of_access_and_asked_for_once(own: Server, changes: dict[str, Any]) -> None:
+def test_refused_user_is_access_denied_without_a_retry(own: Server, changes: dict[str, Any]) -> None:
     with pytest.raises(AccessDenied, match="does not accept this user") as caught:
         own.filesystem(**changes).cat_file(put(own))
     assert caught.value.__context__ is None
@@ -55,15 +55,15 @@ def test_refused_user_is_an_error_of_access_and_asked_for_once(own: Server, chan
 
 
 @pytest.mark.parametrize("form", ["key", "fingerprint"])
-def test_server_with_another_host_key_is_sent_nothing(own: Server, form: str) -> None:
+def test_server_with_an_unexpected_host_key_is_sent_no_credentials(own: Server, form: str) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519")
     host_key = other.export_public_key().decode() if form == "key" else other.get_fingerprint()
     fs = own.filesystem(host_key=host_key, private_key=None, password=own.password)
-    with pytest.raises(StorageError, match="Somebody may stand in between") as caught:
+    with pytest.raises(StorageError, match="The connection may be intercepted") as caught:
         fs.cat_file(put(own))
     assert own.asked == []
     assert own.host_keys[0].get_fingerprint() in str(caught.value)
-    assert not isinstance(caught.value, StorageUnavailable)  # nobody is to try again
+    assert not isinstance(caught.value, StorageUnavailable)  # a retry would not help
     assert caught.value.__context__ is None
 
 
@@ -74,7 +74,7 @@ def test_one_of_several_host_keys_is_enough(own: Server) -> None:
 
 @pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"])
 @pytest.mark.parametrize("form", ["key", "fingerprint"])
-def test_any_key_of_a_server_that_has_several_will_do(serve: Any, tmp_path: Path, kind: str, form: str) -> None:
+def test_any_host_key_of_a_server_with_several_is_accepted(serve: Any, tmp_path: Path, kind: str, form: str) -> None:
     kinds = ["ecdsa-sha2-nistp256", "ssh-ed25519", "ssh-rsa"]
     keys = [asyncssh.generate_private_key(one) for one in kinds]
     known = keys[kinds.index(kind)]
@@ -84,7 +84,7 @@ def test_any_key_of_a_server_that_has_several_will_do(serve: Any, tmp_path: Path
         assert fs.cat_file(put(server)) == b"37.2"
 
 
-def test_server_without_a_key_of_the_known_kind_is_refused(own: Server) -> None:
+def test_server_without_a_host_key_of_the_known_type_is_refused(own: Server) -> None:
     other = asyncssh.generate_private_key("ecdsa-sha2-nistp256").export_public_key().decode()
     with pytest.raises(StorageError, match="no algorithm in common"):
         own.filesystem(host_key=other).cat_file(put(own))
@@ -93,7 +93,7 @@ def test_server_without_a_key_of_the_known_kind_is_refused(own: Server) -> None:
 
 @pytest.fixture
 def home(own: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home whose ~/.ssh has the user's key, trusts every host, and would send the connection elsewhere."""
+    """A home whose ~/.ssh has the user's key, trusts every host, and redirects connections to another host."""
     home = tmp_path / "home"
     (home / ".ssh").mkdir(parents=True)
     own.user_key.write_private_key(home / ".ssh" / "id_ed25519")
@@ -105,12 +105,12 @@ def home(own: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("home")
-def test_keys_of_the_machine_are_used_where_the_document_says_so(own: Server) -> None:
+def test_keys_of_the_machine_are_used_if_ambient(own: Server) -> None:
     assert own.filesystem(private_key=None, ambient=True).cat_file(put(own)) == b"37.2"
 
 
 @pytest.mark.usefixtures("home")
-def test_keys_of_the_machine_are_not_looked_at_otherwise(own: Server) -> None:
+def test_keys_of_the_machine_are_not_read_unless_ambient(own: Server) -> None:
     path = put(own)
     for changes in (
         {"private_key": None, "password": "wrong-wrong-wrong"},
@@ -121,16 +121,16 @@ def test_keys_of_the_machine_are_not_looked_at_otherwise(own: Server) -> None:
 
 
 @pytest.mark.usefixtures("home")
-def test_known_hosts_of_the_machine_is_never_looked_at(own: Server) -> None:
+def test_known_hosts_of_the_machine_is_never_read(own: Server) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
-    with pytest.raises(StorageError, match="Somebody may stand in between"):
+    with pytest.raises(StorageError, match="The connection may be intercepted"):
         own.filesystem(private_key=None, ambient=True, host_key=other).cat_file(put(own))
     assert own.asked == []
 
 
 if shutil.which("ssh-agent"):
 
-    def test_agent_is_asked_only_where_the_document_says_so(own: Server, home: Path, tmp_path: Path) -> None:
+    def test_agent_is_used_only_if_ambient(own: Server, home: Path, tmp_path: Path) -> None:
         socket = tmp_path / "agent"
         agent = subprocess.Popen(
             ["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -165,7 +165,7 @@ def test_password_is_not_logged_at_the_highest_debug_level(own: Server) -> None:
     assert logging.getLogger("asyncssh").filters
 
 
-def test_server_that_cannot_be_reached_says_so(own: Server) -> None:
+def test_unreachable_server_is_storage_unavailable(own: Server) -> None:
     path = put(own)
     own.stop_listening()
     with pytest.raises(StorageUnavailable, match="cannot be reached") as caught:
@@ -173,7 +173,7 @@ def test_server_that_cannot_be_reached_says_so(own: Server) -> None:
     assert caught.value.__context__ is None
 
 
-def test_server_that_says_nothing_is_hung_up_on(own: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_server_is_disconnected(own: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("connectors_sftp.connecting.CONNECT_TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         fs = SFTP(Endpoint("127.0.0.1", silent.getsockname()[1]), validate(SFTPCredentials, own.document()))
@@ -182,11 +182,11 @@ def test_server_that_says_nothing_is_hung_up_on(own: Server, monkeypatch: pytest
         for _ in range(ATTEMPTS):
             connection, _ = silent.accept()
             with connection:
-                while connection.recv(1 << 16):  # until it has hung up
+                while connection.recv(1 << 16):  # until the client disconnects
                     pass
 
 
-def test_one_connection_serves_all_calls_and_is_renewed_when_it_breaks(own: Server) -> None:
+def test_calls_share_a_connection_that_is_replaced_when_it_breaks(own: Server) -> None:
     fs, path = own.filesystem(), put(own)
     for _ in range(3):
         assert fs.cat_file(path) == b"37.2"
@@ -196,7 +196,7 @@ def test_one_connection_serves_all_calls_and_is_renewed_when_it_breaks(own: Serv
     assert own.made == 2
 
 
-def test_connection_of_a_forgotten_filesystem_is_closed(own: Server) -> None:
+def test_connection_of_a_dropped_filesystem_is_closed(own: Server) -> None:
     fs = own.filesystem()
     assert fs.cat_file(put(own)) == b"37.2"
     (connection,) = own.connections
@@ -208,7 +208,7 @@ def read(fs: SFTP, path: str) -> bytes:
     return fs.cat_file(path)
 
 
-def test_forked_child_connects_for_itself_and_leaves_the_parent_s_alone(own: Server) -> None:
+def test_forked_child_opens_its_own_connection(own: Server) -> None:
     fs, path = own.filesystem(), put(own)
     with fs.open(path) as file:
         assert in_child("fork", read, fs, path) == b"37.2"
@@ -235,7 +235,7 @@ print(fs.exists(path))
 """
 
 
-def test_process_that_ends_leaves_nothing_open_and_says_nothing(own: Server) -> None:
+def test_process_exits_without_open_connections_or_output(own: Server) -> None:
     command = [sys.executable, "-W", "error", "-X", "dev", "-c", PROGRAM]
     arguments = [str(own.port), str(own.root / "unfinished"), json.dumps(own.document())]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=60)

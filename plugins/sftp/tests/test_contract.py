@@ -1,4 +1,4 @@
-"""The contract, against asyncssh's SFTP server and OpenSSH's."""
+"""The backend contract, against asyncssh's SFTP server and OpenSSH's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from connectors.testing import BackendContract, Connection, FolderContract, Stor
 
 
 class SFTPStore(Store):
-    """A server's folder, reached as what it is: a folder of this machine."""
+    """A server's folder, accessed directly on this machine."""
 
     def __init__(self, server: Any) -> None:
         self._server = server
@@ -44,7 +44,7 @@ class SFTPStore(Store):
         return [name for _, _, names in os.walk(self._root) for name in names if name.endswith(".part")]
 
     def tidy(self, name: str) -> None:
-        # A killed process leaves its staged file beside the name.
+        # A killed process leaves its staged file in the folder.
         for path in [self._root / name, *self._root.glob(f".{name}.*.part")]:
             if path.is_dir():
                 shutil.rmtree(path)

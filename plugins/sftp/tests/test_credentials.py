@@ -37,7 +37,7 @@ def document(**changes: Any) -> dict[str, Any]:
         {"password": None, "private_key": RSA.export_private_key("pkcs8-pem").decode(), "passphrase": SECRET},
     ],
 )
-def test_document_is_taken(changes: dict[str, Any]) -> None:
+def test_valid_document_is_accepted(changes: dict[str, Any]) -> None:
     assert validate(SFTPCredentials, document(**changes)).username == "clinic"
 
 
@@ -47,9 +47,9 @@ def test_document_is_taken(changes: dict[str, Any]) -> None:
         ({"username": "absent"}, "credentials.username: required"),
         ({"username": "a\nb"}, "control characters"),
         ({"host_key": "absent"}, "credentials.host_key: required"),
-        ({"host_key": []}, "whom the credentials are sent to"),
+        ({"host_key": []}, "which server the credentials are sent to"),
         ({"host_key": ""}, "a host key is"),
-        ({"host_key": f"files.example {PUBLIC}"}, "without the host's name"),
+        ({"host_key": f"files.example {PUBLIC}"}, "without the host name"),
         ({"host_key": "SHA256:short"}, "a host key is"),
         ({"host_key": "MD5:16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48"}, "a host key is"),
         ({"host_key": f"ssh-rsa {PUBLIC.split()[1]}"}, "a host key is"),
@@ -58,10 +58,10 @@ def test_document_is_taken(changes: dict[str, Any]) -> None:
         ({"host_key": [PUBLIC, "x"]}, "a host key is"),
         ({"password": None}, "password or private_key is missing"),
         ({"password": ""}, "empty"),
-        ({"ambient": True}, "not two of them"),
-        ({"private_key": ED25519.export_private_key().decode()}, "not two of them"),
-        ({"passphrase": SECRET}, "passphrase goes with private_key"),
-        ({"password": None, "private_key": SECRET}, "not the text of a private key"),
+        ({"ambient": True}, "give exactly one of"),
+        ({"private_key": ED25519.export_private_key().decode()}, "give exactly one of"),
+        ({"passphrase": SECRET}, "passphrase is only for a private_key"),
+        ({"password": None, "private_key": SECRET}, "not the complete text of a private key"),
         ({"password": None, "private_key": PUBLIC}, "this is a public key"),
         ({"ambient": "yes", "password": None}, "credentials.ambient"),
         ({"known_hosts": SECRET}, "unknown member"),
@@ -83,7 +83,9 @@ def test_document_that_breaks_a_rule_is_refused(changes: dict[str, Any], problem
     ],
     ids=["ed25519", "rsa", "both", "fingerprint"],
 )
-def test_server_is_asked_for_keys_that_are_known(host_key: str | list[str], algorithms: list[tuple[str, ...]]) -> None:
+def test_algorithms_of_the_known_host_keys_are_requested(
+    host_key: str | list[str], algorithms: list[tuple[str, ...]]
+) -> None:
     given = validate(SFTPCredentials, document(host_key=host_key))
     assert given.host_key_algorithms == algorithms
     assert PRINT in given.fingerprints or "rsa" in str(algorithms)
@@ -98,9 +100,7 @@ def test_server_is_asked_for_keys_that_are_known(host_key: str | list[str], algo
         ("-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n-----END OPENSSH PRIVATE KEY-----", None, "cannot be read"),
     ],
 )
-def test_private_key_that_cannot_be_read_is_found_before_connecting(
-    key: str, passphrase: str | None, problem: str
-) -> None:
+def test_unreadable_private_key_is_detected_before_connecting(key: str, passphrase: str | None, problem: str) -> None:
     given = validate(SFTPCredentials, document(password=None, private_key=key, passphrase=passphrase))
     with pytest.raises(InvalidCredentials, match=problem) as caught:
         SFTPBackend().connect("sftp://clinic/a", given)
@@ -112,7 +112,7 @@ def test_private_key_that_cannot_be_read_is_found_before_connecting(
     ("location", "path"),
     [("sftp://clinic/a", "/a"), ("sftp://clinic/a/b/", "/a/b"), ("ssh://clinic/", "")],
 )
-def test_connecting_makes_no_connection(location: str, path: str) -> None:
+def test_connect_makes_no_connection(location: str, path: str) -> None:
     fs, found = SFTPBackend().connect(location, validate(SFTPCredentials, document()))
     assert found == path
     assert "clinic" in repr(fs)

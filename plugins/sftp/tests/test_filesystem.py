@@ -35,7 +35,7 @@ def folder(fs: SFTP, path: str) -> str:
     return folder
 
 
-def test_files_and_folders_are_told_apart(fs: SFTP, folder: str) -> None:
+def test_files_and_folders_are_distinguished(fs: SFTP, folder: str) -> None:
     assert fs.info(f"{folder}/one")["type"] == "file"
     assert fs.info(f"{folder}/one")["size"] == 3
     assert fs.isfile(f"{folder}/one")
@@ -55,7 +55,7 @@ def test_folder_is_listed_and_a_file_lists_itself(fs: SFTP, folder: str) -> None
         fs.ls(f"{folder}/none")
 
 
-def test_all_below_a_folder_is_found(fs: SFTP, folder: str) -> None:
+def test_find_returns_everything_below_a_folder(fs: SFTP, folder: str) -> None:
     files = [f"{folder}/{name}" for name in ("one", "ward/north/three", "ward/two")]
     assert fs.find(folder) == fs.find(f"sftp://ignored{folder}/") == files
     assert fs.find(folder, maxdepth=1) == files[:1]
@@ -66,7 +66,7 @@ def test_all_below_a_folder_is_found(fs: SFTP, folder: str) -> None:
     assert fs.glob(f"{folder}/**/t*") == files[1:]
 
 
-def test_folder_that_cannot_be_listed_is_not_passed_over(own: Server) -> None:
+def test_find_raises_if_a_folder_cannot_be_listed(own: Server) -> None:
     def denied(*_: Any) -> Any:
         raise asyncssh.SFTPPermissionDenied("no")
 
@@ -78,7 +78,7 @@ def test_folder_that_cannot_be_listed_is_not_passed_over(own: Server) -> None:
         fs.find(str(own.root))
 
 
-def test_that_existence_cannot_be_told_is_an_error(own: Server) -> None:
+def test_exists_raises_if_the_server_does_not_say(own: Server) -> None:
     def denied(*_: Any) -> Any:
         raise asyncssh.SFTPPermissionDenied("no")
 
@@ -88,7 +88,7 @@ def test_that_existence_cannot_be_told_is_an_error(own: Server) -> None:
             ask("/a")
 
 
-def test_links_lead_to_files_and_into_no_folder(fs: SFTP, folder: str) -> None:
+def test_links_are_followed_to_files_but_not_to_folders(fs: SFTP, folder: str) -> None:
     os.symlink("one", f"{folder}/to-one")
     os.symlink(".", f"{folder}/to-itself")
     os.symlink("nowhere", f"{folder}/to-nothing")
@@ -104,13 +104,13 @@ def test_links_lead_to_files_and_into_no_folder(fs: SFTP, folder: str) -> None:
     assert not os.path.exists(folder)
 
 
-def test_names_that_are_no_unicode_are_listed_and_read(fs: SFTP, folder: str) -> None:
+def test_names_that_are_not_unicode_are_listed_and_read(fs: SFTP, folder: str) -> None:
     Path(os.fsdecode(f"{folder}/".encode() + b"caf\xe9")).write_bytes(b"37.2")
     (name,) = (one for one in fs.ls(folder, detail=False) if one.startswith(f"{folder}/caf"))
     assert fs.cat_file(name) == b"37.2"
 
 
-def test_names_that_lead_elsewhere_are_not_believed(own: Server) -> None:
+def test_invalid_names_in_a_listing_are_refused(own: Server) -> None:
     async def scandir(_real: Any, _path: bytes) -> Any:
         yield asyncssh.SFTPName(b"../../etc/passwd", attrs=asyncssh.SFTPAttrs(permissions=0o100644, size=1))
 
@@ -125,7 +125,7 @@ def entry(name: str, kind: int) -> asyncssh.SFTPName:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("what", ["names", "the same name", "folders in folders", "a tree"])
-def test_listing_without_end_is_given_up(own: Server, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_endless_listing_is_an_error(own: Server, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     async def scandir(_real: Any, _path: bytes) -> Any:
         match what:
             case "names":
@@ -146,20 +146,20 @@ def test_listing_without_end_is_given_up(own: Server, monkeypatch: pytest.Monkey
     own.hooks["scandir"] = scandir
     fs = own.filesystem()
     for ask in (fs.find, *((fs.ls,) if "name" in what else ())):
-        with pytest.raises(StorageUnavailable, match="has no end; do not trust it"):
+        with pytest.raises(StorageUnavailable, match="does not end; do not trust it"):
             ask(f"{own.root}/ward")
     if "tree" not in what:
-        with pytest.raises(StorageUnavailable, match="has no end; do not trust it"):
+        with pytest.raises(StorageUnavailable, match="does not end; do not trust it"):
             fs.rm(f"{own.root}/ward", recursive=True)
 
 
-def test_ranges_are_those_of_a_slice(fs: SFTP, path: str) -> None:
+def test_ranges_are_like_those_of_a_slice(fs: SFTP, path: str) -> None:
     fs.pipe_file(path, b"0123456789")
     for start, end in ((None, None), (2, 5), (-3, None), (None, -3), (5, 2), (8, 100), (20, 30)):
         assert fs.cat_file(path, start, end) == b"0123456789"[start:end]
 
 
-def test_files_are_copied_inside_the_server(fs: SFTP, path: str) -> None:
+def test_files_are_copied_within_the_server(fs: SFTP, path: str) -> None:
     data = os.urandom(9_000_000)
     fs.pipe_file(path, data)
     fs.cp_file(path, f"{path}-folder/copy")
@@ -209,7 +209,7 @@ def test_files_and_folders_are_removed(fs: SFTP, folder: str) -> None:
     fs.rmdir(folder)
 
 
-def test_name_that_stands_there_is_no_pattern(fs: SFTP, path: str) -> None:
+def test_existing_name_is_not_a_pattern(fs: SFTP, path: str) -> None:
     fs.pipe_file(f"{path}*", b"pattern")
     fs.pipe_file(f"{path}-2", b"stays")
     fs.rm(f"{path}*")
@@ -229,7 +229,7 @@ def test_folders_are_made(fs: SFTP, path: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["ab", "r+b"])
-def test_files_are_not_opened_to_be_changed(fs: SFTP, path: str, mode: str) -> None:
+def test_files_are_not_opened_for_update(fs: SFTP, path: str, mode: str) -> None:
     fs.pipe_file(path, b"37.2")
     with pytest.raises(NotSupported, match="an object opens in mode"):
         fs.open(path, mode)
@@ -256,7 +256,7 @@ def test_files_are_not_opened_to_be_changed(fs: SFTP, path: str, mode: str) -> N
         (TimeoutError("x"), StorageUnavailable),
     ],
 )
-def test_errors_are_ours_and_tell_nothing_of_the_server_s(error: Exception, kind: type[Exception]) -> None:
+def test_errors_are_translated_without_the_server_s_text(error: Exception, kind: type[Exception]) -> None:
     error.args = ("hunter2",)
     ours = storage_error(error, "sftp://clinic/a", "read")
     assert type(ours) is kind

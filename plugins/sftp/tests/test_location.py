@@ -25,28 +25,28 @@ from connectors_sftp.location import Endpoint, split_location
         ("sftp://clinic/", "clinic", 22, "/"),
     ],
 )
-def test_path_is_taken_literally(location: str, host: str, port: int, path: str) -> None:
+def test_path_is_literal(location: str, host: str, port: int, path: str) -> None:
     assert split_location(location) == (Endpoint(host, port), path)
 
 
 @pytest.mark.parametrize(
     ("location", "problem"),
     [
-        ("sftp://", "does not name a host"),
-        ("sftp:///key", "does not name a host"),
+        ("sftp://", "host or port is missing or invalid"),
+        ("sftp:///key", "host or port is missing or invalid"),
         ("sftp://clinic", "does not name a path"),
-        ("sftp://-oProxyCommand=x/key", "does not name a host"),
-        ("sftp://clinic?x/key", "does not name a host"),
-        ("sftp://clinic:0/key", "does not name a host"),
-        ("sftp://clinic:65536/key", "does not name a host"),
-        ("sftp://clinic:ssh/key", "does not name a host"),
-        ("sftp://fd00::7/key", "does not name a host"),
-        ("sftp://[fd00::7%eth0]/key", "does not name a host"),
-        ("sftp://[fd00::7/key", "does not name a host"),
-        ("sftp://[clinic]/key", "does not name a host"),
+        ("sftp://-oProxyCommand=x/key", "host or port is missing or invalid"),
+        ("sftp://clinic?x/key", "host or port is missing or invalid"),
+        ("sftp://clinic:0/key", "host or port is missing or invalid"),
+        ("sftp://clinic:65536/key", "host or port is missing or invalid"),
+        ("sftp://clinic:ssh/key", "host or port is missing or invalid"),
+        ("sftp://fd00::7/key", "host or port is missing or invalid"),
+        ("sftp://[fd00::7%eth0]/key", "host or port is missing or invalid"),
+        ("sftp://[fd00::7/key", "host or port is missing or invalid"),
+        ("sftp://[clinic]/key", "host or port is missing or invalid"),
         ("https://clinic/key", "does not start with sftp://"),
         ("clinic/key", "does not start with sftp://"),
-        ("sftp://clinic:hunter2@files/key", "as their username"),
+        ("sftp://clinic:hunter2@files/key", "as username"),
         ("sftp://clinic/../key", "segment . or .."),
         ("sftp://clinic/a/./b", "segment . or .."),
         ("sftp://clinic//a", "empty segment"),
@@ -54,10 +54,10 @@ def test_path_is_taken_literally(location: str, host: str, port: int, path: str)
         ("sftp://clinic/a\nb", "control characters"),
         ("sftp://clinic/a\x00b", "control characters"),
         ("sftp://clinic/\ud800", "not Unicode"),
-        ("sftp://clinic/" + "ü" * 128, "256 bytes, and 255"),
+        ("sftp://clinic/" + "ü" * 128, "256 bytes; the limit is 255"),
     ],
 )
-def test_location_that_is_none_is_refused(location: str, problem: str) -> None:
+def test_invalid_location_is_refused(location: str, problem: str) -> None:
     with pytest.raises(InvalidLocation, match=problem) as caught:
         split_location(location)
     assert "hunter2" not in str(caught.value)
@@ -71,11 +71,11 @@ def test_location_that_is_none_is_refused(location: str, problem: str) -> None:
         (Endpoint("::1", 2222), "sftp://[::1]:2222/a"),
     ],
 )
-def test_places_are_shown_as_locations(endpoint: Endpoint, shown: str) -> None:
+def test_paths_are_shown_as_locations(endpoint: Endpoint, shown: str) -> None:
     assert endpoint.shown("/a") == shown
 
 
-def test_importing_the_plugin_loads_no_ssh() -> None:
+def test_importing_the_plugin_loads_no_ssh_library() -> None:
     program = (
         "import sys, connectors_sftp\n"
         "from connectors.storage.registry import backends, resolve\n"

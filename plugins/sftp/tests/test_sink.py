@@ -51,7 +51,7 @@ def mode_of(path: str) -> int:
 
 @pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Let asyncssh's server not offer an extension."""
+    """Remove an extension from asyncssh's server."""
 
     def without(name: str) -> None:
         handler = asyncssh.sftp.SFTPServerHandler
@@ -62,7 +62,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 @pytest.mark.parametrize("size", [0, 1, PART_SIZE - 1, PART_SIZE, PART_SIZE + 1, 2 * PART_SIZE, 3 * PART_SIZE + 17])
-def test_file_of_any_size_arrives_whole(fs: SFTP, path: str, size: int) -> None:
+def test_file_of_any_size_is_stored_completely(fs: SFTP, path: str, size: int) -> None:
     data = os.urandom(size)
     sink = fs.open_sink(path)
     for start in range(0, size, 3_000_001):
@@ -82,7 +82,7 @@ def test_caller_may_reuse_its_buffer(fs: SFTP, path: str) -> None:
     assert Path(path).read_bytes() == b"first"
 
 
-def test_staged_file_is_hidden_and_its_owner_s_alone(fs: SFTP, path: str) -> None:
+def test_staged_file_is_hidden_and_private_to_its_owner(fs: SFTP, path: str) -> None:
     sink = fs.open_sink(path)
     sink.write(memoryview(bytes(PART_SIZE)))
     (name,) = beside(path)
@@ -93,7 +93,7 @@ def test_staged_file_is_hidden_and_its_owner_s_alone(fs: SFTP, path: str) -> Non
     sink.discard()
     assert beside(path) == []
     sink.discard()
-    with pytest.raises(StorageUnavailable, match="discarded already"):
+    with pytest.raises(StorageUnavailable, match="already discarded"):
         sink.write(memoryview(b"x"))
 
 
@@ -112,13 +112,13 @@ def test_permissions_of_a_replaced_file_are_kept(fs: SFTP, path: str, mode: int)
     assert (mode_of(path), Path(path).read_bytes()) == (mode, b"after")
 
 
-def test_new_file_has_the_permissions_that_the_server_gives(fs: SFTP, path: str) -> None:
+def test_new_file_has_the_server_s_default_permissions(fs: SFTP, path: str) -> None:
     fs.pipe_file(path, b"37.2")
     Path(f"{path}-2").touch()
     assert mode_of(path) == mode_of(f"{path}-2")
 
 
-def test_missing_folders_are_made_and_unmade(fs: SFTP, path: str) -> None:
+def test_missing_folders_are_made_and_removed_on_discard(fs: SFTP, path: str) -> None:
     sink = fs.open_sink(f"{path}/a/b/c")
     assert os.path.isdir(f"{path}/a/b")
     other = fs.open_sink(f"{path}/a/d")
@@ -130,7 +130,7 @@ def test_missing_folders_are_made_and_unmade(fs: SFTP, path: str) -> None:
     assert beside(f"{path}/x") == ["a"]
 
 
-def test_what_cannot_be_replaced_is_refused(fs: SFTP, path: str) -> None:
+def test_target_that_is_not_a_file_is_refused(fs: SFTP, path: str) -> None:
     os.mkdir(path)
     for name in (path, "/"):
         with pytest.raises(NotAnObject, match="is a folder"):
@@ -139,19 +139,19 @@ def test_what_cannot_be_replaced_is_refused(fs: SFTP, path: str) -> None:
     with pytest.raises(NotSupported, match="pipe"):
         fs.open_sink(f"{path}/pipe")
     Path(f"{path}/file").touch()
-    with pytest.raises(NotAnObject, match="no folder"):
+    with pytest.raises(NotAnObject, match="is not a folder"):
         fs.open_sink(f"{path}/file/below")
     assert beside(f"{path}/x") == ["file", "pipe"]
 
 
-def test_exclusive_sink_refuses_what_stands_there(fs: SFTP, path: str) -> None:
+def test_exclusive_sink_refuses_an_existing_file(fs: SFTP, path: str) -> None:
     os.symlink("nowhere", path)
     with pytest.raises(ObjectExists):
         fs.open_sink(path, exclusive=True)
     assert beside(path) == ["object"]
 
 
-def test_of_many_exclusive_writers_the_server_lets_one_through(fs: SFTP, path: str) -> None:
+def test_only_one_of_many_exclusive_writers_succeeds(fs: SFTP, path: str) -> None:
     sinks = [fs.open_sink(path, exclusive=True) for _ in range(8)]
     outcomes: list[Any] = []
 
@@ -175,7 +175,7 @@ def test_of_many_exclusive_writers_the_server_lets_one_through(fs: SFTP, path: s
     assert beside(path) == ["object"]
 
 
-def test_without_posix_rename_nothing_is_replaced(own: Server, without: Callable[[str], None]) -> None:
+def test_server_without_posix_rename_replaces_nothing(own: Server, without: Callable[[str], None]) -> None:
     without("posix-rename")
     fs, path = own.filesystem(), f"{own.root}/object"
     fs.pipe_file(path, b"first")
@@ -185,7 +185,7 @@ def test_without_posix_rename_nothing_is_replaced(own: Server, without: Callable
     assert beside(path) == ["object"]
 
 
-def test_without_hard_links_the_plain_rename_decides(own: Server, without: Callable[[str], None]) -> None:
+def test_exclusive_commit_without_hard_links_uses_plain_rename(own: Server, without: Callable[[str], None]) -> None:
     without("hardlink")
     fs, path = own.filesystem(), f"{own.root}/object"
     first, second = fs.open_sink(path, exclusive=True), fs.open_sink(path, exclusive=True)
@@ -197,7 +197,7 @@ def test_without_hard_links_the_plain_rename_decides(own: Server, without: Calla
     assert beside(path) == ["object"]
 
 
-def test_name_that_is_taken_in_the_last_moment_is_not_replaced(own: Server) -> None:
+def test_file_that_appears_just_before_the_commit_is_not_replaced(own: Server) -> None:
     path = own.root / "object"
 
     def refused(*_: Any) -> Any:
@@ -215,9 +215,7 @@ def test_name_that_is_taken_in_the_last_moment_is_not_replaced(own: Server) -> N
     assert os.listdir(own.root) == ["object"]
 
 
-def test_without_fsync_permissions_and_copying_files_are_written_all_the_same(
-    own: Server, without: Callable[[str], None]
-) -> None:
+def test_files_are_written_without_fsync_permissions_and_copying(own: Server, without: Callable[[str], None]) -> None:
     for name in ("fsync", "copy-data", "limits"):
         without(name)
 
@@ -241,7 +239,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("method", FAILURES)
-def test_failing_request_leaves_what_stood_there(own: Server, method: str) -> None:
+def test_failing_request_keeps_the_previous_file(own: Server, method: str) -> None:
     failure, kind = FAILURES[method]
 
     def fail(*_: Any) -> Any:
@@ -259,7 +257,7 @@ def test_failing_request_leaves_what_stood_there(own: Server, method: str) -> No
 
 
 @pytest.mark.parametrize("method", ["write", "fsync", "posix_rename"])
-def test_connection_that_breaks_leaves_what_stood_there(own: Server, method: str) -> None:
+def test_broken_connection_keeps_the_previous_file(own: Server, method: str) -> None:
     def cut(*_: Any) -> Any:
         own.hooks.pop(method)
         own.connections[-1].abort()
@@ -276,15 +274,15 @@ def test_connection_that_breaks_leaves_what_stood_there(own: Server, method: str
     assert Path(path).read_bytes() == b"again"
 
 
-def test_bytes_that_the_server_lost_are_noticed(own: Server) -> None:
+def test_bytes_lost_by_the_server_are_detected(own: Server) -> None:
     own.hooks["write"] = lambda real, file, offset, data: real(file, offset, data[:-1])
     fs, path = own.filesystem(), f"{own.root}/object"
-    with pytest.raises(StorageError, match="bytes of .* arrived"):
+    with pytest.raises(StorageError, match="bytes of .* were sent"):
         fs.pipe_file(path, b"37.2")
     assert beside(path) == []
 
 
-def test_what_cannot_be_removed_is_told_of(own: Server, caplog: pytest.LogCaptureFixture) -> None:
+def test_staged_file_that_cannot_be_removed_is_logged(own: Server, caplog: pytest.LogCaptureFixture) -> None:
     def refused(*_: Any) -> Any:
         raise asyncssh.SFTPPermissionDenied("no")
 
@@ -292,12 +290,12 @@ def test_what_cannot_be_removed_is_told_of(own: Server, caplog: pytest.LogCaptur
     sink = own.filesystem().open_sink(f"{own.root}/object")
     with caplog.at_level(logging.WARNING):
         sink.discard()
-    assert "stays behind" in caplog.text
+    assert "cannot remove the staged file" in caplog.text
     (name,) = os.listdir(own.root)
     assert name in caplog.text
 
 
-def test_committed_file_is_not_lost_to_a_staged_name_that_stays(own: Server, caplog: pytest.LogCaptureFixture) -> None:
+def test_commit_succeeds_if_the_staged_name_cannot_be_removed(own: Server, caplog: pytest.LogCaptureFixture) -> None:
     def refused(*_: Any) -> Any:
         raise asyncssh.SFTPPermissionDenied("no")
 
@@ -306,10 +304,10 @@ def test_committed_file_is_not_lost_to_a_staged_name_that_stays(own: Server, cap
     sink.write(memoryview(b"37.2"))
     sink.commit()
     assert (own.root / "object").read_bytes() == b"37.2"
-    assert "stays behind" in caplog.text
+    assert "cannot remove the staged file" in caplog.text
 
 
-def test_sink_can_be_dropped_by_the_thread_that_fetches(fs: SFTP, path: str) -> None:
+def test_sink_can_be_dropped_in_the_loop_s_thread(fs: SFTP, path: str) -> None:
     holding = [fs.open_sink(path)]
 
     async def drop() -> None:
@@ -334,7 +332,7 @@ def use(sink: SFTPSink) -> str:
 def test_forked_child_leaves_the_parent_s_sink_alone(fs: SFTP, path: str) -> None:
     sink = fs.open_sink(path)
     sink.write(memoryview(b"37.2"))
-    assert "by the process that this one was forked from" in in_child("fork", use, sink)
+    assert "was opened for writing by the parent process" in in_child("fork", use, sink)
     sink.commit()
     assert Path(path).read_bytes() == b"37.2"
 
@@ -353,7 +351,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_killed_process_leaves_what_stood_there_and_a_hidden_file(server: Server, path: str) -> None:
+def test_killed_process_leaves_the_previous_file_and_a_staged_one(server: Server, path: str) -> None:
     Path(path).write_bytes(b"stood there")
     command = [sys.executable, "-c", PROGRAM, str(server.port), path, json.dumps(server.document())]
     done = subprocess.run(command, capture_output=True, check=False, timeout=60)

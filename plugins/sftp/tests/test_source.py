@@ -32,7 +32,7 @@ def at(server: Server, data: bytes = b"37.2", name: str = "object") -> str:
     return str(path)
 
 
-def test_any_range_comes_as_it_stands(fs: SFTP, path: str) -> None:
+def test_any_range_returns_the_stored_bytes(fs: SFTP, path: str) -> None:
     data = os.urandom(5 * MIB + 77)
     Path(path).write_bytes(data)
     source = fs.open_source(path)
@@ -63,7 +63,7 @@ def test_threads_share_a_source(fs: SFTP, path: str) -> None:
         assert list(pool.map(lambda one: source.read_range(*one), ranges)) == [data[a:b] for a, b in ranges]
 
 
-def test_what_is_no_file_is_not_read(fs: SFTP, path: str) -> None:
+def test_folder_or_pipe_is_not_read(fs: SFTP, path: str) -> None:
     with pytest.raises(ObjectNotFound, match="nothing is stored at sftp://127"):
         fs.open_source(path)
     with pytest.raises(NotAnObject, match="is a folder"):
@@ -79,7 +79,7 @@ def test_link_is_followed_to_its_file(fs: SFTP, path: str) -> None:
     assert fs.open_source(f"{path}-link").read_range(0, 10) == b"37.2"
 
 
-def test_file_that_loses_its_name_is_read_to_its_end(fs: SFTP, path: str) -> None:
+def test_removed_file_is_read_to_its_end(fs: SFTP, path: str) -> None:
     Path(path).write_bytes(b"first")
     source = fs.open_source(path)
     fs.pipe_file(path, b"other")
@@ -89,7 +89,7 @@ def test_file_that_loses_its_name_is_read_to_its_end(fs: SFTP, path: str) -> Non
 
 
 @pytest.mark.parametrize("change", ["longer", "shorter", "later"])
-def test_file_that_is_written_to_is_noticed(fs: SFTP, path: str, change: str) -> None:
+def test_change_of_the_file_is_detected(fs: SFTP, path: str, change: str) -> None:
     Path(path).write_bytes(bytes(MIB))
     source = fs.open_source(path)
     assert source.read_range(0, 10) == bytes(10)
@@ -101,7 +101,7 @@ def test_file_that_is_written_to_is_noticed(fs: SFTP, path: str, change: str) ->
         source.read_range(0, MIB)
 
 
-def test_reading_goes_on_after_a_broken_connection(own: Server) -> None:
+def test_reading_continues_after_a_broken_connection(own: Server) -> None:
     data = os.urandom(3 * MIB)
     source = own.filesystem().open_source(at(own, data))
     assert source.read_range(0, 10) == data[:10]
@@ -110,7 +110,7 @@ def test_reading_goes_on_after_a_broken_connection(own: Server) -> None:
     assert own.made == 2
 
 
-def test_connection_that_breaks_in_the_midst_of_a_range_is_made_again(own: Server) -> None:
+def test_connection_that_breaks_during_a_range_is_replaced(own: Server) -> None:
     data = os.urandom(3 * MIB)
     broken = []
 
@@ -126,7 +126,7 @@ def test_connection_that_breaks_in_the_midst_of_a_range_is_made_again(own: Serve
     assert own.made == 2
 
 
-def test_range_arrives_in_as_many_connections_as_it_takes(own: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_range_may_arrive_over_many_connections(own: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "ATTEMPTS", 2)
     data = os.urandom(6 * MIB)
     path = at(own, data)
@@ -136,16 +136,16 @@ def test_range_arrives_in_as_many_connections_as_it_takes(own: Server, monkeypat
         assert len(cutting.passed) > sessions.ATTEMPTS
 
 
-def test_file_that_was_exchanged_while_the_connection_was_broken_is_noticed(own: Server) -> None:
+def test_file_replaced_while_disconnected_is_detected(own: Server) -> None:
     path = at(own, b"first")
     source = own.filesystem().open_source(path)
     own.cut()
     os.rename(at(own, b"another", "other"), path)
-    with pytest.raises(ObjectChanged, match="was exchanged"):
+    with pytest.raises(ObjectChanged, match="was replaced"):
         source.read_range(0, 5)
 
 
-def test_file_that_vanished_while_the_connection_was_broken_is_not_found(own: Server) -> None:
+def test_file_removed_while_disconnected_is_not_found(own: Server) -> None:
     path = at(own)
     source = own.filesystem().open_source(path)
     own.cut()
@@ -154,7 +154,7 @@ def test_file_that_vanished_while_the_connection_was_broken_is_not_found(own: Se
         source.read_range(0, 4)
 
 
-def test_connection_that_breaks_each_time_is_given_up(own: Server) -> None:
+def test_connection_that_breaks_every_time_is_an_error(own: Server) -> None:
     def read(*_: Any) -> Any:
         own.connections[-1].abort()
         return b""
@@ -168,7 +168,7 @@ def test_connection_that_breaks_each_time_is_given_up(own: Server) -> None:
 
 
 @pytest.mark.parametrize("method", ["read", "stat"])
-def test_server_that_falls_silent_is_given_up(own: Server, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+def test_server_that_falls_silent_is_an_error(own: Server, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     released = asyncio.Event()
 
     async def wait(*_: Any) -> bytes:
@@ -177,7 +177,7 @@ def test_server_that_falls_silent_is_given_up(own: Server, monkeypatch: pytest.M
 
     path, fs = at(own), own.filesystem()
     assert fs.cat_file(path) == b"37.2"
-    monkeypatch.setattr("connectors_sftp.blocks.SILENCE", 0.2)
+    monkeypatch.setattr("connectors_sftp.blocks.STALL_TIMEOUT", 0.2)
     own.hooks[method] = lambda *_: wait()
     with pytest.raises(StorageUnavailable, match="TimeoutError"):
         fs.cat_file(path)
@@ -185,20 +185,20 @@ def test_server_that_falls_silent_is_given_up(own: Server, monkeypatch: pytest.M
     own._loop.call_soon_threadsafe(released.set)
 
 
-def test_short_answers_are_asked_on(own: Server) -> None:
+def test_short_responses_are_continued(own: Server) -> None:
     data = os.urandom(100_000)
     own.hooks["read"] = lambda real, file, offset, size: real(file, offset, min(size, 777))
     assert own.filesystem().open_source(at(own, data)).read_range(5, 90_000) == data[5:90_000]
 
 
-def test_end_that_comes_too_early_is_an_error(own: Server) -> None:
+def test_early_end_of_file_is_an_error(own: Server) -> None:
     own.hooks["read"] = lambda real, file, offset, size: real(file, offset, size) if offset < 50_000 else b""
     source = own.filesystem().open_source(at(own, os.urandom(3 * MIB)))
     with pytest.raises(StorageUnavailable, match="fewer bytes"):
         source.read_range(0, 3 * MIB)
 
 
-def test_more_bytes_than_were_asked_for_are_an_error(own: Server) -> None:
+def test_more_bytes_than_requested_are_an_error(own: Server) -> None:
     own.hooks["read"] = lambda real, file, offset, size: bytes(size + 1)
     source = own.filesystem().open_source(at(own, os.urandom(100)))
     with pytest.raises(StorageUnavailable):
@@ -213,12 +213,12 @@ def test_handles_are_closed(own: Server) -> None:
     for _ in range(3):
         with fs.open(path) as file:
             file.read()
-    fs.open_source(path)  # forgotten at once
-    fs.ls(os.path.dirname(path))  # comes after them on the one connection
+    fs.open_source(path)  # dropped at once
+    fs.ls(os.path.dirname(path))  # queued behind the closing on the one connection
     assert (len(opened), len(closed)) == (4, 4)
 
 
-def test_denied_file_is_an_error_of_access(own: Server) -> None:
+def test_denied_file_is_access_denied(own: Server) -> None:
     def denied(*_: Any) -> Any:
         raise asyncssh.SFTPPermissionDenied("hunter2")
 

@@ -218,13 +218,13 @@ def test_largest_text_is_taken_and_a_larger_one_is_not(site):
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ("nowhere", "cannot be had: its server answers 404 (Not Found)"),
+        ("nowhere", "cannot be fetched: its server answers 404 (Not Found)"),
         ("latin", "is not UTF-8 text"),
         ("empty", "is empty"),
-        ("page", "is a web page (text/html); name the place where its text lies by itself"),
-        ("half", "cannot be had: its server's answer is cut off"),
-        ("noise", "cannot be had: its server's answer is cut off, or is no HTTP"),
-        ("around", "cannot be had: its server leads elsewhere, where it is not followed; name that place"),
+        ("page", "is a web page (text/html); name a URL of the plain text"),
+        ("half", "cannot be fetched: the response is truncated"),
+        ("noise", "cannot be fetched: the response is truncated, or is not HTTP"),
+        ("around", "cannot be fetched: its server redirects elsewhere, which is not followed; name the final URL"),
     ],
 )
 def test_what_is_wrong_with_it_is_said(site, place, message):
@@ -237,7 +237,7 @@ def test_what_is_wrong_with_it_is_said(site, place, message):
 )  # fmt: skip
 def test_a_server_leads_to_no_other_scheme_and_to_no_other_host_in_the_clear(site, elsewhere):
     site.elsewhere = elsewhere
-    assert "its server leads elsewhere" in problem(f"{site.url}/away?sig=5EC2E7")
+    assert "its server redirects elsewhere" in problem(f"{site.url}/away?sig=5EC2E7")
     assert len(site.asked) == 1
 
 
@@ -249,38 +249,38 @@ def test_server_whose_certificate_is_trusted_is_asked_and_leads_no_further_than_
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert fetch_text(f"{secure.url}/moved", "long description") == TEXT
     # It could lead to what only this machine can see, and have that published.
-    assert "its server leads elsewhere" in problem(f"{secure.url}/away?sig=5EC2E7")
+    assert "its server redirects elsewhere" in problem(f"{secure.url}/away?sig=5EC2E7")
     assert site.asked == []
 
 
 @pytest.mark.parametrize("place", ["silence", "drops"])
 def test_a_server_that_hangs_is_not_waited_for(site, monkeypatch, place):
     monkeypatch.setattr(fetch, "TIMEOUT", 0.5)
-    assert problem(f"{site.url}/{place}").endswith("cannot be had: it has not come within 0.5 seconds")
+    assert problem(f"{site.url}/{place}").endswith("cannot be fetched: no complete response within 0.5 seconds")
 
 
 def test_nobody_there(site):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    assert "cannot be had: Connection refused" in problem(f"http://127.0.0.1:{port}/text?sig=5EC2E7")
-    assert "cannot be had: " in problem(site.url.replace("http:", "https:"))  # no TLS is spoken there
+    assert "cannot be fetched: Connection refused" in problem(f"http://127.0.0.1:{port}/text?sig=5EC2E7")
+    assert "cannot be fetched: " in problem(site.url.replace("http:", "https:"))  # no TLS is spoken there
 
 
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("http://192.0.2.1/about.md?sig=5EC2E7", "needs https://"),
-        ("http://localhost.example/about.md", "needs https://"),
-        ("ftp://127.0.0.1/about.md", "needs https://"),
-        ("file:///etc/passwd", "a host is expected"),
-        ("https://me:5EC2E7@x.example/about.md", "without a user"),
+        ("http://192.0.2.1/about.md?sig=5EC2E7", "use https://"),
+        ("http://localhost.example/about.md", "use https://"),
+        ("ftp://127.0.0.1/about.md", "use https://"),
+        ("file:///etc/passwd", "it needs a host"),
+        ("https://me:5EC2E7@x.example/about.md", "and no user name"),
         ("https://x.example:port/about.md", "is not a URL"),
         ("https://[::1/about.md", "is not a URL"),
         ("https://x.example/a b", "is not a URL"),
         ("https://x.example/ä", "is not a URL"),
         ("https://x.example/a\r\nHost: y", "is not a URL"),
-        (f"https://{'x' * 70}.example/", "no host is called that"),
-        ("https:///about.md", "a host is expected"),
+        (f"https://{'x' * 70}.example/", "its host name is invalid"),
+        ("https:///about.md", "it needs a host"),
     ],
 )
 def test_what_is_not_asked_for(url, message):
@@ -321,7 +321,7 @@ def test_dataset_has_it_and_it_is_read_once(site, capsys):
 def test_nothing_is_kept_where_it_cannot_be_had(site, workspace, capsys):
     before = sorted(workspace.rglob("*"))
     assert main([*DATASET, f"{site.url}/nowhere?sig=5EC2E7"]) == 2
-    message = f"the long description '{site.url}/nowhere?…' cannot be had: its server answers 404 (Not Found)"
+    message = f"the long description '{site.url}/nowhere?…' cannot be fetched: its server answers 404 (Not Found)"
     assert capsys.readouterr() == ("", f"connectors: error: {message}\n")
     assert sorted(workspace.rglob("*")) == before
 
@@ -331,13 +331,6 @@ def test_who_names_it_is_shown_what_was_read(site, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert main([*DATASET, f"{site.url}/text"]) == 0
     assert capsys.readouterr().err.splitlines() == [
-        "This was read, is part of the document, and is not read again:",
+        "This text is now part of the document, and is not fetched again:",
         *("  # Conditions", "  ", "  of *patients*, ä", "    - \\u202eone"),
     ]
-
-
-def test_who_names_a_file_loads_no_client_for_the_web(workspace, monkeypatch):
-    (workspace / "about.md").write_text(TEXT)
-    monkeypatch.delitem(sys.modules, "connectors.cli.common.fetch")
-    assert main([*DATASET, "about.md"]) == 0
-    assert "connectors.cli.common.fetch" not in sys.modules

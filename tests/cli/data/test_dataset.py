@@ -17,7 +17,7 @@ from command_line import COMMAND, KEY, OTHER_KEY, connectors, environment
 
 import connectors as sdk
 from connectors.cli import main
-from connectors.cli.data import app_folder, inspection
+from connectors.cli.data import inspection
 from connectors.storage.registry import InstalledBackend
 
 PLAIN = b"START,PATIENT,DESCRIPTION\n" + b"2020-01-02,patient-1,Hypertension\n" * 2000
@@ -96,7 +96,7 @@ def test_good_document_is_described_without_its_values(home, run):
 
 def test_article_form_and_standard_input_and_an_unsealed_dataset_are_good(home, run):
     document(home / "c.json", query_string="c2lnPTEyMw==\n", encryption={"key": KEY.lower() + "\n"})
-    assert "the document does not say" in run("dataset", "check", "c.json").text
+    assert "not stated in the document" in run("dataset", "check", "c.json").text
     document(home / "c.json", type="file", encryption=None)
     assert "format    plain (not sealed)" in run("dataset", "check", "c.json").text
     done = connectors("dataset", "check", "-", cwd=home, stdin=(home / "file.json").read_bytes())
@@ -112,7 +112,7 @@ PROBLEMS = [
         ["encryption.kee: unknown member", "encryption.key: required", "query_string: must be", "encrypt: unknown"],
     ),
     (f'{{"encryption": {{"key": "{KEY}"}}}}', ["type: the document does not say which storage it is for"]),
-    ('{"type": "azuer", "encryption": null}', ["type: no installed backend takes 'azuer'"]),
+    ('{"type": "azuer", "encryption": null}', ["type: no installed backend has the type 'azuer'"]),
     ('{"query_string": "c2lnPTEyMw==" "encryption": null}', ["not JSON at line 1"]),
     ("[]", ["a JSON object, in braces, is expected, not an array"]),
     ("\udcff", ["not UTF-8"]),
@@ -194,8 +194,8 @@ def test_location_is_checked_with_the_document(home, run):
 def test_missing_and_misplaced_documents_are_named(run):
     assert mistake(run("dataset", "check", "no.json", code=2)) == "there is no credentials document 'no.json'"
     assert "is a folder" in mistake(run("dataset", "check", "store", code=2))
-    assert "--location goes with" in mistake(run("dataset", "check", "--location", "file:///x", code=2))
-    assert "--online needs to know" in mistake(run("dataset", "check", "file.json", "--online", code=2))
+    assert "--location needs a credentials FILE" in mistake(run("dataset", "check", "--location", "file:///x", code=2))
+    assert "--online needs the location" in mistake(run("dataset", "check", "file.json", "--online", code=2))
     assert "no dataset 'nope'" in mistake(run("dataset", "check", "dataset://input/nope", code=2))
     assert "no port 'nope'" in mistake(run("dataset", "check", "dataset://nope/x", code=2))
 
@@ -292,7 +292,7 @@ def test_application_beside_a_dataset_is_left_alone(home, run):
         ({4: ".hidden"}, "a dataset cannot be called '.hidden'"),
         ({4: ""}, "a dataset cannot be called ''"),
         ({6: "/data/x"}, "is not a URL"),
-        ({6: "file:///data/x\n"}, "white space around it"),
+        ({6: "file:///data/x\n"}, "trailing white space"),
         ({6: "https://h/x?sig=5EC2E7"}, "locations, not https://"),
         ({8: "key.hex"}, "not JSON"),
         ({8: "none.json"}, "there is no credentials document 'none.json'"),
@@ -318,7 +318,7 @@ def test_dataset_that_cannot_be_laid_down_leaves_the_old_one(home, run, monkeypa
             raise OSError(28, "No space left on device")
         rename(source, target)
 
-    monkeypatch.setattr(app_folder.os, "rename", fail_once)
+    monkeypatch.setattr(os, "rename", fail_once)
     document(home / "file.json", type="file", encryption={"key": OTHER_KEY})
     assert mistake(run(*NEW, "--force", code=1)) == "No space left on device"
     assert laid(home / "fresh") == before
@@ -336,7 +336,7 @@ def test_ls_lists_what_there_is(run):
     assert run("ls", "dataset://output/result").text == "dataset://output/result\n"
     assert json.loads(run("ls", "--json", "dataset://output").out) == [{"url": "dataset://output/result"}]
     assert "has no port 'nope'" in mistake(run("ls", "dataset://nope/x", code=2))
-    assert "is no dataset; they are called dataset://PORT/NAME" in mistake(run("ls", "store", code=2))
+    assert "is not a dataset's URL, dataset://PORT/NAME" in mistake(run("ls", "store", code=2))
 
 
 def test_ls_with_sizes_shows_the_reachable_beside_the_others(run):
@@ -365,8 +365,8 @@ def test_cat_and_cp_name_what_is_missing_or_a_folder(home, run):
     assert "is a folder; name a file" in mistake(run("cp", "dataset://input/conditions", "store", code=2))
     assert "there is no folder" in mistake(run("cp", "dataset://input/conditions", "no/x", code=2))
     assert "is a folder; name an object" in mistake(run("cp", "key.hex", "dataset://output", code=2))
-    assert "for two local files there is `cp`" in mistake(run("cp", "key.hex", "x", code=2))
-    assert "make s3://clinic/x one" in mistake(run("cp", "s3://clinic/x", "y", code=2))
+    assert "use `cp` for two local files" in mistake(run("cp", "key.hex", "x", code=2))
+    assert "add s3://clinic/x as one" in mistake(run("cp", "s3://clinic/x", "y", code=2))
     assert "is a URL" in mistake(run("cp", "dataset://input/conditions", "s3://clinic/x", code=2))
     assert os.listdir(home / "store") == ["conditions"]
 
@@ -445,7 +445,7 @@ def test_schema_is_json_of_one_backend_or_of_all(run):
 
 @pytest.mark.parametrize(
     ("left", "shown"),
-    [(30.5, "in 30 s"), (600.5, "in 10 minutes"), (7201, "in 2 hours"), (3 * 86400 + 1, "in 3 days"), (-1, "is over")],
+    [(30.5, "in 30 s"), (600.5, "in 10 minutes"), (7201, "in 2 hours"), (3 * 86400 + 1, "in 3 days"), (-1, "is past")],
 )
 def test_moments_are_told_with_their_distance(left, shown):
     assert inspection.moment(datetime.now(UTC) + timedelta(seconds=left)).endswith(shown)

@@ -155,7 +155,7 @@ def test_json_is_pure_and_holds_no_secret_that_went_into_a_file(home):
 def test_ambient_credentials_sign_only_when_asked_for(home, moto):
     ambient = {"AWS_ACCESS_KEY_ID": "AKIDAMBIENT", "AWS_SECRET_ACCESS_KEY": "5EC2E7", "AWS_SESSION_TOKEN": "t0ken"}
     words = ("presign", LOCATION, "--endpoint-url", moto.endpoint, "--region", "us-east-1")
-    assert "say who signs" in connectors(*words, cwd=home, **ambient).error()
+    assert "name the credentials to sign with" in connectors(*words, cwd=home, **ambient).error()
     done = connectors(*words, "--ambient", cwd=home, **ambient)
     assert done.code == 0
     assert "signed with temporary credentials" in facts(done.text)["note"]
@@ -170,13 +170,13 @@ def test_ambient_credentials_sign_only_when_asked_for(home, moto):
 @pytest.mark.parametrize(
     ("words", "rule"),
     [
-        ((LOCATION, "--method", "DELETE", "--ambient"), "--method is GET (or download) or PUT (or upload)"),
+        ((LOCATION, "--method", "DELETE", "--ambient"), "--method must be GET (or download) or PUT (or upload)"),
         ((LOCATION, "--credentials", "owner.json", "--ambient"), "exclude each other"),
-        ((LOCATION, "--credentials", "owner.json", "--profile", "x"), "--profile goes with --ambient"),
+        ((LOCATION, "--credentials", "owner.json", "--profile", "x"), "--profile needs --ambient"),
         ((LOCATION, "--credentials", "owner.json", "--out", "x"), "needs the key: -K FILE"),
-        ((LOCATION, "--credentials", "owner.json", "--context", "x"), "needs -K FILE"),
-        ((LOCATION, "--credentials", "owner.json", "--url", "--json"), "--url prints the URL alone"),
-        ((LOCATION, "--credentials", "owner.json", "--force"), "none is named"),
+        ((LOCATION, "--credentials", "owner.json", "--context", "x"), "needs the key: -K FILE"),
+        ((LOCATION, "--credentials", "owner.json", "--url", "--json"), "--url cannot be combined with"),
+        ((LOCATION, "--credentials", "owner.json", "--force"), "--force needs --out FILE"),
         ((LOCATION, "--credentials", "-", "-K", "-"), "cannot both come from standard input"),
         ((LOCATION, "--credentials", "owner.json", "--expires", "0"), "--expires"),
         ((LOCATION, "--credentials", "owner.json", "--expires", "9999999"), "604800"),
@@ -203,7 +203,7 @@ def test_document_that_is_there_stays_unless_forced(home):
     words = ("presign", LOCATION, "--credentials", "owner.json", "-K", "key.hex", "-out", "c.json")
     assert connectors(*words, cwd=home).code == 0
     first = (home / "c.json").read_bytes()
-    assert "exists already and stays as it is" in connectors(*words, cwd=home).error()
+    assert "already exists and was not changed" in connectors(*words, cwd=home).error()
     assert (home / "c.json").read_bytes() == first
     assert connectors(*words, "--expires", "60", "--force", cwd=home).code == 0
     assert (home / "c.json").read_bytes() != first

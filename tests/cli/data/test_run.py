@@ -120,7 +120,7 @@ def test_the_command_s_exit_code_is_ours_and_its_file_is_not_published(home, scr
     done = run(home, "--output", "table=made", "--", "sh", "-c", f"echo x > $CONNECTORS_OUTPUTS/made; {script}")
     assert done.code == code
     reason = "exit code 7" if code == 7 else "ended by SIGKILL"
-    stand = "so these datasets stand as they did: output/table"
+    stand = "so these datasets were not changed: output/table"
     assert done.err == f"connectors: warning: the command failed ({reason}), {stand}\n"
     assert result(home).returncode == returncode
     assert untouched(home, "table")
@@ -138,9 +138,9 @@ def test_a_missing_file_is_an_error_though_the_command_succeeded(home):
     [
         (["--input-port", "in", "true"], "the app config has no port 'in'; it has 'input', 'output'"),
         (["--output", "tabel=x", "true"], "the port 'output' has no dataset 'tabel'; it has 'result', 'table'"),
-        (["--output", "table", "true"], "--output takes NAME=PATH"),
-        (["--output", "=x", "true"], "--output takes NAME=PATH"),
-        (["--output", "table=", "true"], "--output takes NAME=PATH"),
+        (["--output", "table", "true"], "--output expects NAME=PATH"),
+        (["--output", "=x", "true"], "--output expects NAME=PATH"),
+        (["--output", "table=", "true"], "--output expects NAME=PATH"),
         (["--output", "table=x", "--output", "table=y", "true"], "--output names 'table' twice"),
         (["--output", "table=../x", "true"], "'../x' must be the path of a file"),
         (["--app-config", "none", "true"], "there is no app config folder"),
@@ -299,9 +299,9 @@ def test_another_key_and_a_damaged_result_end_with_3(shelf):
         (["none"], "there is no file none"),
         (["tmp"], "is a folder"),
         (["https://host/x?sig=hush"], "is a URL"),
-        (["result.json", "--stdout", "--json"], "each stand alone"),
-        (["result.json", "--format", "gcm"], "go with a key: -K FILE"),
-        (["result.json", "--context", "lab"], "go with a key: -K FILE"),
+        (["result.json", "--stdout", "--json"], "use only one of"),
+        (["result.json", "--format", "gcm"], "need a key: -K FILE"),
+        (["result.json", "--context", "lab"], "need a key: -K FILE"),
         (["-", "-K", "-"], "cannot both come from standard input"),
         (["result.sealed", "-K", "key.hex", "--format", "rot13"], "unknown format 'rot13'"),
         ([], "missing argument"),

@@ -35,4 +35,4 @@ def test_json(tmp_path):
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf"])
 def test_what_is_no_size_is_refused(option, value, tmp_path):
     done = connectors("bench", option, value, cwd=tmp_path)
-    assert "--size and --seconds are numbers above zero" in done.error()
+    assert "--size and --seconds must be numbers above zero" in done.error()

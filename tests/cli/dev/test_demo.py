@@ -14,7 +14,7 @@ ANSWER = {"count": "7758", "unique": "10", "top": "Viral sinusitis (disorder)", 
 
 def answer(printed: str) -> dict[str, str]:
     """What stands in the table at the end."""
-    lines = printed[printed.index("What the result says") :].splitlines()
+    lines = printed[printed.index("The result\n") :].splitlines()
     cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
     return {row[0]: row[1] for row in cells if len(row) == 2}
 
@@ -32,7 +32,7 @@ def test_demo_of_a_workflow_can_be_looked_at(tmp_path):
     done = connectors("demo", "--workflow", "--keep", "look", cwd=tmp_path, COLUMNS="200")
     assert (done.code, done.err) == (0, "")
     assert answer(done.text) == ANSWER
-    refused = done.text.partition("The host would rather have the result")[2].partition("With what was signed")[0]
+    refused = done.text.partition("The host tries to redirect the result")[2].partition("From the signed request")[0]
     assert "connectors: error: " in refused
     look = tmp_path / "look"
     assert look.stat().st_mode & 0o077 == 0
@@ -41,4 +41,4 @@ def test_demo_of_a_workflow_can_be_looked_at(tmp_path):
     assert json.loads((look / "registry" / "result.json").read_text())["returncode"] == 0
     # A folder with something in it is not the demo's.
     again = connectors("demo", "--keep", "look", cwd=tmp_path)
-    assert again.error() == "look has files in it already; name a folder that is empty, or not there yet"
+    assert again.error() == "look is not empty; name an empty folder, or a new one"

@@ -87,5 +87,5 @@ def test_names_that_no_module_can_have_are_refused(name, tmp_path):
 
 def test_what_is_there_stays(begun, tmp_path):
     (begun / "mine").write_text("x")
-    assert "exists already and stays as it is" in connectors("new-backend", "shelf", cwd=tmp_path).error()
+    assert "already exists and was not changed" in connectors("new-backend", "shelf", cwd=tmp_path).error()
     assert (begun / "mine").exists()

@@ -14,7 +14,7 @@ MISTAKES: list[Mistake] = [
     file(
         "clinic.hex",
         KEY.encode("utf-16"),
-        "the key file 'clinic.hex': a key is 64 hexadecimal digits; this is text in UTF-16; have the editor save it as UTF-8",
+        "the key file 'clinic.hex': a key is 64 hexadecimal digits; this is UTF-16 text; save it as UTF-8",
         "a key file saved by Windows’ Notepad as “Unicode”",
     ),
     file(
@@ -50,7 +50,7 @@ MISTAKES: list[Mistake] = [
     file(
         "clinic.hex",
         bytes.fromhex(KEY),
-        "the key file 'clinic.hex': a key is 64 hexadecimal digits; these are its raw bytes, which `xxd -p -c 64` turns into them",
+        "the key file 'clinic.hex': a key is 64 hexadecimal digits; this is a raw key, which `xxd -p -c 64` converts",
         "a key file with the raw bytes of the key",
     ),
     file(
@@ -83,7 +83,7 @@ MISTAKES: list[Mistake] = [
     command("encrypt -K clinic.key plain sealed", "there is no key file 'clinic.key'"),
     command(
         f"encrypt -K {KEY} plain sealed",
-        "name the file that holds the key, not the key itself: it is in this machine's process list and in your shell's history now, so make a new one (there is no such key file)",
+        "name the file that holds the key, not the key itself: it is now in this machine's process list and your shell's history, so make a new one (there is no such key file)",
         secrets=(KEY,),
     ),
     command(
@@ -96,29 +96,29 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "encrypt -K key.hex plain sealed more",
-        "two files are expected, IN and OUT, not 3 (see connectors encrypt --help)",
+        "expected two files, IN and OUT, not 3 (see connectors encrypt --help)",
     ),
     command(
         "encrypt -K key.hex -in plain sealed",
-        "name the files with -in and -out, or as IN OUT, not in both ways (see connectors encrypt --help)",
+        "name the files with -in and -out, or as IN OUT, not both (see connectors encrypt --help)",
     ),
     command("encrypt -K key.hex none sealed", "there is no file none"),
     command(
         "encrypt -K key.hex plain key.hex",
-        "-out is the key file, which would be lost; name another file (see connectors encrypt --help)",
+        "-out is the key file, which would be overwritten; name another file (see connectors encrypt --help)",
     ),
     command("encrypt -K key.hex plain nowhere/sealed", "there is no folder /home/anna/nowhere to write sealed into"),
     command(
         "encrypt -K key.hex plain s3://clinic/x",
-        "s3://clinic/x is a URL, where a local file was expected; `connectors cp` copies datasets",
+        "s3://clinic/x is a URL, but a local file is expected; `connectors cp` copies datasets",
     ),
     command(
         "encrypt -K key.hex plain sealed --format AES",
-        "unknown format 'AES'; known are auto, cobblestone-256, tink-gcm-hkdf, gcm",
+        "unknown format 'AES'; the formats are auto, cobblestone-256, tink-gcm-hkdf, gcm",
     ),
     command(
         "encrypt -K key.hex plain sealed --segment-size 1048576",
-        "--segment-size goes with --format tink-gcm-hkdf; cobblestone-256 has none to choose (see connectors encrypt --help)",
+        "--segment-size needs --format tink-gcm-hkdf; cobblestone-256 has no segment size to choose (see connectors encrypt --help)",
     ),
     command(
         "encrypt -K key.hex plain sealed --format tink-gcm-hkdf --segment-size 1MB",
@@ -133,7 +133,7 @@ MISTAKES: list[Mistake] = [
         "decrypt -K key.hex plain copy --pin abc",
         "a pin is 64 hexadecimal digits, as `connectors fingerprint` prints them",
     ),
-    command("keygen key.hex", "'key.hex' exists already and stays as it is; --force replaces it"),
+    command("keygen key.hex", "'key.hex' already exists and was not changed; --force replaces it"),
     command("keygen nowhere/key.hex", "there is no folder '/home/anna/nowhere' to write 'key.hex' into"),
     command("dataset check none.json", "there is no credentials document 'none.json'"),
     command(
@@ -144,11 +144,11 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "dataset check --location file:///data/x",
-        "--location goes with a credentials FILE; datasets of an app config have their own (see connectors dataset --help)",
+        "--location needs a credentials FILE; the datasets of an app config have their own (see connectors dataset --help)",
     ),
     command(
         "dataset check owner.json --online",
-        "--online needs to know where the dataset lies: --location URL (see connectors dataset --help)",
+        "--online needs the location of the dataset: --location URL (see connectors dataset --help)",
     ),
     command(
         "dataset new app input conditions --location file:///data/x --credentials credentials.json",
@@ -168,7 +168,7 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "dataset new app input x --location https://h.example/x?sig=5ec2e75ec2e7 --credentials credentials.json",
-        "the location 'https://h.example/x?…' has a query; leave only what stands before the '?', and put the rest, in base64, into the credentials' query_string",
+        "the location 'https://h.example/x?…' has a query; keep only the part before the '?', and put the rest, in base64, into the credentials' query_string",
         secrets=("5ec2e75ec2e7",),
     ),
     command(
@@ -179,10 +179,10 @@ MISTAKES: list[Mistake] = [
         "dataset new app input x --location file:///data/x --credentials key.hex",
         "the credentials are not a valid document: it is not JSON, which begins with a brace: {",
     ),
-    command("ls input", "'input' is no dataset; they are called dataset://PORT/NAME, and `connectors ls` lists them"),
+    command("ls input", "'input' is not a dataset's URL, dataset://PORT/NAME; `connectors ls` lists the datasets"),
     command(
         "ls dataset:/input",
-        "'dataset:/input' is no dataset; they are called dataset://PORT/NAME, and `connectors ls` lists them",
+        "'dataset:/input' is not a dataset's URL, dataset://PORT/NAME; `connectors ls` lists the datasets",
     ),
     command(
         "ls dataset://inputs",
@@ -194,7 +194,7 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "cat input/conditions",
-        "'input/conditions' is no dataset; they are called dataset://PORT/NAME, and `connectors ls` lists them",
+        "'input/conditions' is not a dataset's URL, dataset://PORT/NAME; `connectors ls` lists the datasets",
     ),
     command("cat dataset://input", "dataset://input is a folder; name an object, as in dataset://port/object"),
     command(
@@ -208,15 +208,15 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "cp plain copy",
-        "one of SRC and DST is a dataset, dataset://PORT/NAME; for two local files there is `cp` (see connectors cp --help)",
+        "SRC or DST must be a dataset, dataset://PORT/NAME; use `cp` for two local files (see connectors cp --help)",
     ),
     command(
         "cp s3://clinic/x copy",
-        "one of SRC and DST is a dataset, dataset://PORT/NAME; make s3://clinic/x one: connectors dataset new (see connectors cp --help)",
+        "SRC or DST must be a dataset, dataset://PORT/NAME; add s3://clinic/x as one: connectors dataset new (see connectors cp --help)",
     ),
     command(
         "cp plain dataset:/output/result",
-        "a dataset is called dataset://PORT/NAME, with both slashes (see connectors cp --help)",
+        "a dataset's URL has two slashes: dataset://PORT/NAME (see connectors cp --help)",
     ),
     command(
         "cp plain dataset://output/results",
@@ -224,7 +224,7 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "presign s3://clinic/x",
-        "say who signs: --credentials FILE, or --ambient for this machine's own (see connectors presign --help)",
+        "name the credentials to sign with: --credentials FILE, or --ambient for this machine's own (see connectors presign --help)",
     ),
     command(
         "presign s3://clinic/x --credentials owner.json --ambient",
@@ -232,7 +232,7 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "presign s3://clinic/x --credentials owner.json --method POST",
-        "--method is GET (or download) or PUT (or upload) (see connectors presign --help)",
+        "--method must be GET (or download) or PUT (or upload) (see connectors presign --help)",
     ),
     command(
         "presign s3://clinic/x --credentials owner.json --expires 8d",
@@ -266,7 +266,7 @@ MISTAKES: list[Mistake] = [
     command("run --input-port inputs -- true", "the app config has no port 'inputs'; it has 'input', 'output'"),
     command(
         "run --output result -- true",
-        "--output takes NAME=PATH, a dataset of the output port and a file, not 'result' (see connectors run --help)",
+        "--output expects NAME=PATH, a dataset of the output port and a file, not 'result' (see connectors run --help)",
     ),
     command("run --output results=x -- true", "the port 'output' has no dataset 'results'; it has 'result'"),
     command(
@@ -275,7 +275,7 @@ MISTAKES: list[Mistake] = [
     ),
     command("result plain", "this is not the result of a command: a JSON object, in braces, is expected"),
     command(
-        "fingerprint credentials.json", "name the key of the file: --key-file FILE (see connectors fingerprint --help)"
+        "fingerprint credentials.json", "a file needs its key: --key-file FILE (see connectors fingerprint --help)"
     ),
     command(
         "fingerprint dataset://input/condition", "the port 'input' has no dataset 'condition'; it has 'conditions'"
@@ -286,7 +286,7 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "manifest input/wards",
-        "'input/wards' is no dataset; they are called dataset://PORT/NAME, and `connectors ls` lists them (see connectors manifest --help)",
+        "'input/wards' is not a dataset's URL, dataset://PORT/NAME; `connectors ls` lists the datasets (see connectors manifest --help)",
     ),
     command("schema aws", "no backend 'aws' is installed; installed: azure, file, gcs, https, memory, s3, sftp"),
 ]

@@ -33,7 +33,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"service_account": account(private_key=PUBLIC)},
-        "credentials.service_account.private_key: this is a public key; Google's file has the private one",
+        "credentials.service_account.private_key: this is a public key; copy the private key from Google's file",
         secret=True,
     ),
     member(
@@ -47,21 +47,21 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"service_account": account(private_key="\n".join(PEM.split("\n")[1:-2]))},
-        "credentials.service_account.private_key: not an RSA private key in PEM, as Google writes it, whole, from BEGIN to END",
+        "credentials.service_account.private_key: not an RSA private key in PEM; copy it from Google's file unchanged, from BEGIN to END",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"service_account": account(private_key=PEM[:600])},
-        "credentials.service_account.private_key: not an RSA private key in PEM, as Google writes it, whole, from BEGIN to END",
+        "credentials.service_account.private_key: not an RSA private key in PEM; copy it from Google's file unchanged, from BEGIN to END",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"service_account": account(private_key="")},
-        "credentials.service_account.private_key: not an RSA private key in PEM, as Google writes it, whole, from BEGIN to END",
+        "credentials.service_account.private_key: not an RSA private key in PEM; copy it from Google's file unchanged, from BEGIN to END",
         secret=True,
     ),
     member(
@@ -75,7 +75,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"service_account": account(client_email="reader")},
-        "credentials.service_account.client_email: not the name of an account, as in reader@project.iam.gserviceaccount.com",
+        "credentials.service_account.client_email: not an account's name, such as reader@project.iam.gserviceaccount.com",
         secret=True,
     ),
     member(
@@ -103,14 +103,14 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"service_account": account(clientEmail="x", client_email=ABSENT)},
-        "credentials.service_account: clientEmail is no member of a key file; Google writes auth_provider_x509_cert_url, auth_uri, client_email, client_id, client_x509_cert_url, private_key, private_key_id, project_id, token_uri, type, universe_domain",
+        "credentials.service_account: clientEmail is not a member of a key file; its members are auth_provider_x509_cert_url, auth_uri, client_email, client_id, client_x509_cert_url, private_key, private_key_id, project_id, token_uri, type, universe_domain",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"service_account": account(refresh_token="hushhush")},
-        "credentials.service_account: refresh_token is no member of a key file; Google writes auth_provider_x509_cert_url, auth_uri, client_email, client_id, client_x509_cert_url, private_key, private_key_id, project_id, token_uri, type, universe_domain",
+        "credentials.service_account: refresh_token is not a member of a key file; its members are auth_provider_x509_cert_url, auth_uri, client_email, client_id, client_x509_cert_url, private_key, private_key_id, project_id, token_uri, type, universe_domain",
         secret=True,
     ),
     member(
@@ -130,7 +130,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"service_account": ABSENT},
-        'credentials: service_account or token is missing; for a public object say "anonymous": true, for the credentials that this machine offers "ambient": true',
+        'credentials: service_account or token is missing; for a public object add "anonymous": true, for the credentials that this machine provides "ambient": true',
     ),
     member(
         DOCUMENT,
@@ -150,27 +150,27 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"service_account": ABSENT, "token": "Bearer ya29.hushhush"},
-        "credentials.token: leave out the word Bearer in front of the token, and the white space",
+        "credentials.token: leave out the word Bearer and the white space before the token",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"service_account": ABSENT, "token": "ya29.hushhush\n"},
-        "credentials.token: empty, or with white space or other characters in it that no token has",
+        "credentials.token: empty, or contains white space or other characters that are not allowed in a token",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"service_account": ABSENT, "token": ""},
-        "credentials.token: empty, or with white space or other characters in it that no token has",
+        "credentials.token: empty, or contains white space or other characters that are not allowed in a token",
     ),
     member(
         DOCUMENT,
         PLACE,
         {"token": "ya29.hushhush"},
-        "credentials: give one of service_account, token, anonymous and ambient; not two of them",
+        "credentials: give exactly one of service_account, token, anonymous and ambient",
         secret=True,
     ),
     member(
@@ -191,7 +191,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"project": "Our Project"},
-        "credentials.project: not the id of a project, as in clinic-data-4711",
+        "credentials.project: not a project's id, such as clinic-data-4711",
     ),
     member(
         DOCUMENT,
@@ -209,7 +209,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"endpoint_url": "https://storage.googleapis.com/storage/v1"},
-        "credentials.endpoint_url: an endpoint has no path: scheme, host and port are all",
+        "credentials.endpoint_url: an endpoint has no path, only a scheme, a host and a port",
     ),
     member(
         DOCUMENT,
@@ -221,7 +221,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"anonymous": True},
-        "credentials: give one of service_account, token, anonymous and ambient; not two of them",
+        "credentials: give exactly one of service_account, token, anonymous and ambient",
     ),
     member(DOCUMENT, PLACE, {"type": "gs"}, "no installed backend serves the credentials type 'gs'; did you mean gcs?"),
     member(
@@ -234,7 +234,7 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "gs://clinic",
-        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://clinic' is not: it does not name a key; for all of the bucket, put a slash at the end",
+        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://clinic' is not: it does not name a key; for the whole bucket, put a slash at the end",
     ),
     location(
         DOCUMENT,
@@ -247,17 +247,17 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "gs://Clinic/x",
-        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://Clinic/x' is not: it does not name a bucket, which has small letters, digits, dots, hyphens and underscores",
+        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://Clinic/x' is not: its bucket has an invalid name; use lower-case letters, digits, dots, hyphens and underscores",
     ),
     location(
         DOCUMENT,
         "gs://my bucket/x",
-        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://my bucket/x' is not: it does not name a bucket, which has small letters, digits, dots, hyphens and underscores",
+        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://my bucket/x' is not: its bucket has an invalid name; use lower-case letters, digits, dots, hyphens and underscores",
     ),
     location(
         DOCUMENT,
         "gs://clinic/a/../x",
-        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://clinic/a/../x' is not: its key has a segment . or .. in it",
+        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://clinic/a/../x' is not: its key contains a segment . or ..",
     ),
     location(
         DOCUMENT,
@@ -267,7 +267,7 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "gs://storage.googleapis.com/clinic/x",
-        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://storage.googleapis.com/clinic/x' is not: it has a host where the bucket belongs; the bucket is what follows it",
+        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://storage.googleapis.com/clinic/x' is not: it has a host in place of the bucket; the bucket is what follows the host",
     ),
     location(
         DOCUMENT,
@@ -277,7 +277,7 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "gs://anna:hushhush@clinic/x",
-        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://clinic/x' is not: it has user information in it; credentials go into the credentials document",
+        "a location in Google Cloud Storage is gs://bucket/key, and 'gs://clinic/x' is not: it contains user information; put that into the credentials document",
         secrets=("hushhush",),
     ),
 ]

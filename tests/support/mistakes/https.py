@@ -63,7 +63,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"query_string": encoded(QUERY.replace("&", "&amp;"))},
-        "credentials.query_string: must be the base64 of a URL's query; it was copied from HTML, with &amp; where & belongs",
+        "credentials.query_string: must be the base64 of a URL's query; it was copied from HTML, with &amp; in place of &",
         secret=True,
     ),
     member(
@@ -77,35 +77,35 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"query_string": encoded(f" {QUERY}")},
-        "credentials.query_string: must be the base64 of a URL's query: printable ASCII without white space and '#'; what it decodes to is something else",
+        "credentials.query_string: must be the base64 of a URL's query: printable ASCII without white space and '#'; it decodes to something else",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"query_string": encoded(QUERY)[:-3]},
-        "credentials.query_string: must be the URL's query in base64, whole; some of it seems to be missing",
+        "credentials.query_string: must be the URL's query in base64; part of it seems to be missing",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"query_string": base64.urlsafe_b64encode(b"\xff\xfe>>>???" + QUERY.encode()).decode()},
-        "credentials.query_string: must be the URL's query in base64; put + and / for the - and _ that stand in it",
+        "credentials.query_string: must be the URL's query in base64; replace - with + and _ with / in it",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"query_string": ""},
-        "credentials.query_string: is empty; leave it out, or null, where the URL has no query",
+        "credentials.query_string: is empty; if the URL has no query, leave this out or use null",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"query_string": "<base64>"},
-        "credentials.query_string: must be the URL's query in base64; there are characters in it that base64 does not have",
+        "credentials.query_string: must be the URL's query in base64; it contains characters that base64 does not have",
         secret=True,
     ),
     member(
@@ -167,12 +167,12 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "http://clinic.example/x",
-        'http://clinic.example/x would send the signed query in the clear; use https://, or say "allow_http": true in the credentials if that network really is private',
+        'http://clinic.example/x would send the signed query unencrypted; use https://, or add "allow_http": true to the credentials if the network really is private',
     ),
     location(
         DOCUMENT,
         f"https://clinic.example/x?{QUERY}",
-        "the location 'https://clinic.example/x?…' has a query; leave only what stands before the '?', and put the rest, in base64, into the credentials' query_string",
+        "the location 'https://clinic.example/x?…' has a query; keep only the part before the '?', and put the rest, in base64, into the credentials' query_string",
         secrets=("5ec2e75ec2e7",),
     ),
     location(
@@ -183,7 +183,7 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "https://clinic.example/wards/",
-        'https://clinic.example/wards/ is a folder, and a URL is for one object: use the storage\'s own backend, or, if an object is really called so, say "layout": "object" in the credentials',
+        'https://clinic.example/wards/ is a folder, but a URL is for one object: use the storage\'s own backend; if this really is the name of an object, add "layout": "object" to the credentials',
     ),
     location(
         DOCUMENT,
@@ -208,28 +208,28 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "https://anna:hunter2@clinic.example/x",
-        "the location 'https://clinic.example/x' has a user in it; only signed URLs and open ones are served",
+        "the location 'https://clinic.example/x' contains a user; only signed and unsigned URLs are supported",
         secrets=("hunter2",),
     ),
     location(
         DOCUMENT,
         "https://clinic.example/a#b",
-        "the location 'https://clinic.example/a' has a fragment; a '#' that belongs to the object's name is written %23",
+        "the location 'https://clinic.example/a' has a fragment; write a '#' in the object's name as %23",
     ),
     location(
         DOCUMENT,
         "https://klinik-köln.example/x",
-        "the location 'https://klinik-köln.example/x' has a host that cannot be looked up; write it in ASCII, as DNS has it",
+        "the location 'https://klinik-köln.example/x' has an invalid host; write it in ASCII, as in DNS",
     ),
     location(
         DOCUMENT,
         "https://clinic.example:port/x",
-        "the location 'https://…' is not a URL; a host, perhaps a port, and a path are expected",
+        "the location 'https://…' is not a URL; a host, an optional port and a path are expected",
     ),
     location(
         DOCUMENT,
         "https://clinic.example:99999/x",
-        "the location 'https://clinic.example:99999/x' is not a URL; a host, perhaps a port, and a path are expected",
+        "the location 'https://clinic.example:99999/x' is not a URL; a host, an optional port and a path are expected",
     ),
     location(
         DOCUMENT,
@@ -242,7 +242,7 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "https://clinic.example/x\n",
-        "the location 'https://clinic.example/x\\n' holds a control character or a line break",
+        "the location 'https://clinic.example/x\\n' contains a control character or a line break",
     ),
     location(
         DOCUMENT, "htttps://clinic.example/x", "no installed backend serves the scheme 'htttps'; did you mean https?"

@@ -96,7 +96,7 @@ def test_nor_does_what_somebody_says_or_wants():
     (line,) = [
         line for line in graph_lines(Graph(Workflow(name="x", objects={"a": place}), told.documents)) if "'a'" in line
     ]
-    assert line == f"  'a'  place  a dataset that 'Clinic A' is to give: {purpose!r}"
+    assert line == f"  'a'  place  a dataset that 'Clinic A' will provide: {purpose!r}"
 
 
 def test_two_parties_of_one_name_are_told_apart_also_who_asks():

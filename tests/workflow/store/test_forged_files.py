@@ -20,13 +20,13 @@ from connectors.workflow.documents.canonical import canonical_bytes, digest_of
 from connectors.workflow.documents.drafts import Draft
 from connectors.workflow.documents.kinds import Workflow
 from connectors.workflow.documents.requests import Request
-from connectors.workflow.store.folder import Store
+from connectors.workflow.store.folder import FolderStore
 from connectors.workflow.store.transfer import export_draft, receive
 
 Files = dict[str, bytes | None]
 
 
-def held(store: Store) -> Files:
+def held(store: FolderStore) -> Files:
     """All that is in a store's folder, and the folders in it."""
     root = Path(store.folder)
     return {str(path.relative_to(root)): path.read_bytes() if path.is_file() else None for path in root.rglob("*")}
@@ -41,7 +41,7 @@ def parts_of(members: Any) -> set[bytes]:
     return {canonical_bytes(one) for one in parts}
 
 
-def is_received(store: Store, data: bytes) -> bool:
+def is_received(store: FolderStore, data: bytes) -> bool:
     """Tell whether a store takes a file; then all of it is there, under its digests, and else nothing."""
     before = held(store)
     try:
@@ -59,9 +59,9 @@ def is_received(store: Store, data: bytes) -> bool:
     return True
 
 
-def begun(folder: str) -> Store:
+def begun(folder: str) -> FolderStore:
     """A store that somebody works with."""
-    store = Store(folder)
+    store = FolderStore(folder)
     store.add(person("Dr. Eve").party)
     store.save_draft("begun", Draft(workflow=Workflow(name="x", objects={})), None)
     return store
@@ -91,7 +91,7 @@ def test_bundle_is_kept_as_a_whole_and_what_is_said_in_it_was_said(true, data):
 @given(graphs(), st.data())
 def test_archive_is_kept_as_a_whole_and_of_documents_as_they_were(graph, data):
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
-        source = Store(other)
+        source = FolderStore(other)
         for document in graph.documents.values():
             source.add(document)
         source.save_draft("Größe", Draft(workflow=graph.workflow), None)

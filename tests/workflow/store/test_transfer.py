@@ -13,25 +13,25 @@ from connectors.workflow.documents.canonical import canonical_bytes
 from connectors.workflow.documents.drafts import Draft
 from connectors.workflow.documents.kinds import DatasetDocument, Workflow
 from connectors.workflow.documents.requests import make_request
-from connectors.workflow.store.folder import Store
+from connectors.workflow.store.folder import FolderStore
 from connectors.workflow.store.transfer import export_documents, export_draft, export_request, receive
 
 
-def a_store(folder: Path) -> Store:
-    return Store(str(folder))
+def a_store(folder: Path) -> FolderStore:
+    return FolderStore(str(folder))
 
 
 @pytest.fixture
-def here(tmp_path) -> Store:
+def here(tmp_path) -> FolderStore:
     return a_store(tmp_path / "here")
 
 
 @pytest.fixture
-def there(tmp_path) -> Store:
+def there(tmp_path) -> FolderStore:
     return a_store(tmp_path / "there")
 
 
-def everything(store: Store) -> set[str]:
+def everything(store: FolderStore) -> set[str]:
     return {str(path.relative_to(store.folder)) for path in Path(store.folder).rglob("*.json")}
 
 

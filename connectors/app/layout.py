@@ -1,0 +1,170 @@
+"""The app config folder: the paths in it, and how one is written.
+
+::
+
+    <root>/app-config.json                              the whole runtime configuration, if there is one
+    <root>/<port>/<object>/dataset/location.txt         a URL
+    <root>/<port>/<object>/dataset/credentials.bin      a credentials document
+    <root>/<port>/<object>/application/location.txt     a connected application's domain
+
+Everything else below the root is the application's own. What is written here only its owner can read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from connectors.atomic_files import write_folder
+from connectors.errors import ConfigError, InvalidDocument, NotAnObject, ObjectExists, ObjectNotFound
+from connectors.names import is_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "APPLICATION",
+    "CREDENTIALS",
+    "DATASET",
+    "DEFAULT_ROOT",
+    "LOCATION",
+    "ROOT_VARIABLE",
+    "RUNTIME_CONFIG",
+    "application_files",
+    "dataset_files",
+    "write_dataset",
+    "write_root",
+]
+
+DEFAULT_ROOT = "/opt/fortanix/enclave-os/app-config/rw"
+"""Where enclave platforms put the folder."""
+ROOT_VARIABLE = "CONNECTORS_APP_CONFIG"
+"""The environment variable that names another root."""
+RUNTIME_CONFIG = "app-config.json"
+"""The file of the whole runtime configuration, below the root."""
+DATASET = "dataset"
+"""The folder of a connected dataset, below its object's."""
+APPLICATION = "application"
+"""The folder of a connected application, below its object's."""
+LOCATION = "location.txt"
+"""The file in either that says where the dataset or the application is."""
+CREDENTIALS = "credentials.bin"
+"""The file in a dataset's folder that holds its credentials document."""
+
+
+def dataset_files(port: str, name: str, location: str, credentials: bytes) -> dict[str, bytes]:
+    """Return the files of a connected dataset, by their paths below the root.
+
+    >>> list(dataset_files("input", "conditions", "https://example.org/conditions", b"{}"))
+    ['input/conditions/dataset/location.txt', 'input/conditions/dataset/credentials.bin']
+    """
+    folder = f"{port}/{name}/{DATASET}"
+    return {f"{folder}/{LOCATION}": location.encode(), f"{folder}/{CREDENTIALS}": credentials}
+
+
+def application_files(port: str, name: str, domain: str) -> dict[str, bytes]:
+    """Return the files of a connected application, by their paths below the root.
+
+    >>> application_files("input", "portal", "portal.example.org")
+    {'input/portal/application/location.txt': b'portal.example.org'}
+    """
+    return {f"{port}/{name}/{APPLICATION}/{LOCATION}": domain.encode()}
+
+
+def write_dataset(root: str, port: str, name: str, location: str, credentials: bytes, *, replace: bool = False) -> str:
+    """Write a dataset's folder, and return its path.
+
+    Location and credentials change together: an application that reads them meanwhile finds the old ones, the new ones
+    or, for the moment between two renames, none; never one's location with the other's credentials.
+
+    Args:
+        root: the app config folder; made if it is missing.
+        port: the port.
+        name: the dataset's name on that port.
+        location: its URL.
+        credentials: its credentials document.
+        replace: replace a dataset that is there.
+
+    Raises:
+        ConfigError: a port or a dataset cannot be called that.
+        ObjectExists: there is one, and it is not to be replaced.
+        ObjectNotFound: the folder above the root is missing.
+        NotAnObject: a file stands where a folder is needed.
+    """
+    for what, given in (("port", port), ("dataset", name)):
+        if not is_name(given):
+            rule = "a name is visible, without slashes, and without dots in front or spaces around it"
+            message = f"a {what} cannot be called {given!r}: {rule}"
+            raise ConfigError(message)
+    target = os.path.join(root, port, name, DATASET)
+    exists = f"{target} exists already and stays as it is"
+    if not replace and os.path.lexists(target):
+        raise ObjectExists(exists)
+    made: list[str] = []
+    appeared = False
+    try:
+        for folder in (root, os.path.join(root, port), os.path.join(root, port, name)):
+            _make_folder(folder, made)
+        write_folder(target, {LOCATION: location.encode(), CREDENTIALS: credentials}, replace=replace)
+    except FileExistsError:
+        appeared = True
+    except BaseException:
+        for folder in reversed(made):
+            with contextlib.suppress(OSError):  # not empty: another process has begun to use it
+                os.rmdir(folder)
+        raise
+    if appeared:
+        raise ObjectExists(exists)
+    return target
+
+
+def _make_folder(folder: str, made: list[str]) -> None:
+    if os.path.isdir(folder):
+        return
+    if os.path.lexists(folder):
+        message = f"{folder!r} is not a folder"
+        raise NotAnObject(message)
+    parent = os.path.dirname(os.path.abspath(folder))
+    if not os.path.isdir(parent):
+        message = f"there is no folder {parent!r} to make {os.path.basename(folder)!r} in"
+        raise ObjectNotFound(message)
+    with contextlib.suppress(FileExistsError):  # another process has just made it
+        os.mkdir(folder, 0o700)
+        made.append(folder)
+
+
+def write_root(root: str, files: Mapping[str, bytes]) -> None:
+    """Write a whole app config folder.
+
+    Args:
+        root: the folder, which is missing or empty.
+        files: the contents of its files, by their paths below the root.
+
+    Raises:
+        InvalidDocument: a path leads out of the folder, or through a file.
+        ObjectExists: the folder has something in it.
+        ObjectNotFound: the folder above it is missing.
+    """
+    for path in files:
+        parts = path.split("/")
+        if {"", ".", ".."} & set(parts):
+            message = f"{path!r} leads out of the app config folder"
+            raise InvalidDocument(message)
+        if any("/".join(parts[:depth]) in files for depth in range(1, len(parts))):
+            message = f"a file stands where {path!r} needs a folder"
+            raise InvalidDocument(message)
+    target = os.path.abspath(root)
+    parent = os.path.dirname(target)
+    if not os.path.isdir(parent):
+        message = f"there is no folder {parent} to make {os.path.basename(target)!r} in"
+        raise ObjectNotFound(message)
+    taken = os.path.lexists(target) and not (os.path.isdir(target) and not os.listdir(target))
+    if not taken:
+        try:
+            write_folder(target, files)
+        except FileExistsError:
+            taken = True
+    if taken:
+        message = f"{target} is there already, and stays as it is; name a folder that is not, or an empty one"
+        raise ObjectExists(message)
