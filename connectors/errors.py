@@ -92,22 +92,22 @@ __all__ = [
 
 
 class ConnectorError(Exception):
-    """The root of every error raised by this project.
+    """The base class of all errors of this project.
 
     Attributes:
-        dataset: ``port/object`` of the dataset concerned, or None where no dataset is.
+        dataset: ``port/object`` of the dataset concerned, or None if there is none.
     """
 
     dataset: str | None = None
 
     def __str__(self) -> str:
-        """Return the message, after the dataset's name where it is known."""
+        """Return the message, prefixed with the dataset's name if it is known."""
         message = ": ".join(str(arg) for arg in self.args)
         return f"{self.dataset}: {message}" if self.dataset else message
 
 
 class ConfigError(ConnectorError, ValueError):
-    """What somebody configured or typed is wrong."""
+    """The configuration or input is wrong."""
 
 
 class InvalidKey(ConfigError):
@@ -131,22 +131,22 @@ class BackendConflict(ConfigError):
 
 
 class UnknownDataset(ConfigError, KeyError):
-    """The app config has no such port, or the port no such object; the message lists those there are."""
+    """The app config has no such port, or the port no such object; the message lists the existing ones."""
 
 
 class IntegrityError(ConnectorError):
-    """Sealed bytes are not what their owner sealed: changed, exchanged, or another key's.
+    """Sealed bytes are not what their owner encrypted: modified, replaced, or encrypted with another key.
 
-    Deliberately no `OSError`: code that retries or ignores I/O errors must not swallow it.
+    Deliberately not an `OSError`: code that retries or ignores I/O errors must not swallow it.
     """
 
 
 class PinMismatch(IntegrityError):
-    """The object is sealed with this key, but it is another sealing than the one that is pinned."""
+    """The object is encrypted with this key, but it is not the version that is pinned."""
 
 
 class WrongKey(IntegrityError):
-    """The object does not start with what this key and context would have written."""
+    """The object's header was not written with this key and context."""
 
 
 class TruncatedObject(IntegrityError):
@@ -291,11 +291,11 @@ class CredentialsMismatch(NotApproved):
 class StorageError(ConnectorError, OSError):
     """The storage refused or failed.
 
-    Where the system of this machine said so, it has the `errno`, `strerror` and `filename` of an `OSError`.
+    If the operating system reported the error, it has the `errno`, `strerror` and `filename` of an `OSError`.
     """
 
     def __reduce__(self) -> Any:
-        # An OSError of one argument, the message, would lose them on its way to another process.
+        # An OSError with a single argument would lose them when pickled.
         system = {"errno": self.errno, "strerror": self.strerror, "filename": self.filename}
         return type(self), self.args, {**vars(self), **system}
 
@@ -305,11 +305,11 @@ class ObjectNotFound(StorageError, FileNotFoundError):
 
 
 class ObjectExists(StorageError, FileExistsError):
-    """Something is stored at the location already, and the mode was exclusive creation."""
+    """The object already exists, and the mode was exclusive creation."""
 
 
 class NotAnObject(StorageError, IsADirectoryError):
-    """A folder stands where an object was expected."""
+    """The path is a folder, but an object was expected."""
 
 
 class AccessDenied(StorageError, PermissionError):
@@ -317,19 +317,19 @@ class AccessDenied(StorageError, PermissionError):
 
 
 class CredentialsExpired(AccessDenied):
-    """The credentials' time is over: have them renewed, then call `Dataset.refresh()`."""
+    """The credentials have expired: renew them, then call `Dataset.refresh()`."""
 
 
 class ObjectChanged(StorageError):
-    """The object was exchanged between two reads of it; open it again."""
+    """The object was replaced while it was being read; open it again."""
 
 
 class MachineFailed(StorageError):
-    """This machine failed, not the storage: its disk is full, a quota is used up, it opens no more files."""
+    """This machine failed, not the storage: a full disk, an exceeded quota, too many open files."""
 
 
 class StorageUnavailable(StorageError):
-    """The storage cannot be reached, is overloaded, or its answer makes no sense."""
+    """The storage cannot be reached, is overloaded, or returned an invalid response."""
 
 
 class NotSupported(ConnectorError, NotImplementedError):

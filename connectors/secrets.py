@@ -1,6 +1,6 @@
-"""Secrets that stay secret in a repr, a log line, a pickle and JSON; and URLs without their query.
+"""Wrappers that keep secrets out of reprs, logs, pickles and JSON; and URLs without their query.
 
-A secret's value leaves it by `reveal` alone, so one search finds every place that uses one.
+Only `reveal` returns a secret's value, so one search finds every use of one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KEY_SIZE = 32
 
 _MASK = "**********"
 _HEX_KEY = re.compile(r"[0-9A-Fa-f]{64}")
-_QUOTES = "\"'`“”„‘’«»"  # noqa: RUF001 - those are what editors put there
+_QUOTES = "\"'`“”„‘’«»"  # noqa: RUF001 - typographic quotation marks
 _BASE64_KEY = re.compile(r"[A-Za-z0-9+/_-]{43}=?")
 _FILE_NAME = re.compile(r"(?:[~.]?/|[A-Za-z]:\\).+|.+\.(?:hex|key|txt|bin|pem)")
 _HOST = re.compile(r"([^:]*|\[[0-9A-Fa-f:.]*\])(:[0-9]{0,5})?")
@@ -36,10 +36,10 @@ T = TypeVar("T")
 
 
 class _Secret(Generic[T]):
-    """A value that prints as a mask, does not pickle, and is compared in constant time."""
+    """A value that prints as a mask, cannot be pickled, and is compared in constant time."""
 
-    # The value lives in a closure rather than in an attribute, so that debuggers, crash reporters and
-    # tracebacks that print locals with their attributes show a function's name and not the value.
+    # The value is in a closure and not in an attribute, so that debuggers, crash reporters and tracebacks that print
+    # locals with their attributes show a function's name instead.
     __slots__ = ("_reveal",)
 
     def __init__(self, value: T) -> None:
@@ -62,7 +62,7 @@ class _Secret(Generic[T]):
             return NotImplemented
         return hmac.compare_digest(_as_bytes(self.reveal()), _as_bytes(other.reveal()))
 
-    # A hash would be a fingerprint of the secret, and would tempt somebody to use it as a cache key.
+    # A hash would be a fingerprint of the secret, and an invitation to use it as a cache key.
     __hash__ = None  # type: ignore[assignment]
 
     def __copy__(self) -> Self:
@@ -73,8 +73,8 @@ class _Secret(Generic[T]):
 
     def __reduce__(self) -> NoReturn:
         message = (
-            f"a {type(self).__name__} does not pickle, so that no secret travels by accident; "
-            "send the app config's location instead and load it on the other side"
+            f"a {type(self).__name__} does not pickle, so that no secret is sent by accident; "
+            "send the app config's location instead and load it in the other process"
         )
         raise TypeError(message)
 
@@ -88,10 +88,9 @@ def _as_bytes(value: object) -> bytes:
 
 
 class Hidden(_Secret[Any]):
-    """Anything that may be secret, or hold secrets, before somebody has looked at it: a document, what may be a key.
+    """Any unchecked input that may be or contain a secret, such as a document or a key.
 
-    Functions that are given such a thing put it into one of these first, under the same name, so that a traceback that
-    prints locals shows a mask whatever is wrong with it.
+    Functions wrap such an argument first, under the same name, so that a traceback that prints locals shows a mask.
     """
 
     __slots__ = ()
@@ -106,7 +105,7 @@ class Hidden(_Secret[Any]):
 
 
 def _serialize(secret: _Secret[Any], info: SerializationInfo) -> str:
-    """Mask a secret in a dump, unless the dump's context says ``{"reveal": True}``."""
+    """Mask a secret in a dump, unless the dump's context is ``{"reveal": True}``."""
     if not (info.context or {}).get("reveal"):
         return _MASK
     value = secret.reveal()
@@ -157,7 +156,7 @@ class SecretKey(_Secret[bytes]):
 
     @classmethod
     def _of_member(cls, value: object) -> SecretKey:
-        """Return the key that a document's member holds, which may be anything that JSON has."""
+        """Return the key in a document's member, which may be any JSON value."""
         if isinstance(value, (SecretKey, str, bytes)):
             return cls(value)
         message = "a key is 64 hexadecimal digits, in quotation marks"
@@ -172,7 +171,7 @@ class SecretKey(_Secret[bytes]):
 
 
 def _key_bytes(value: object) -> tuple[bytes, str]:
-    """Return the key, and what is wrong with it if it is none."""
+    """Return the key, and the problem with it or an empty string."""
     if isinstance(value, SecretKey):
         return value.reveal(), ""
     if isinstance(value, str):
@@ -187,7 +186,7 @@ def _key_bytes(value: object) -> tuple[bytes, str]:
 
 
 def _unlike_a_key(text: str) -> str:
-    """Return what a text that was meant for a key is instead, and what to do about it."""
+    """Return why a text is not a key, and what to do about it."""
     bare = re.sub(r"[\s:_-]+", "", text)
     if not text:
         problem = "this one is empty"
@@ -196,17 +195,17 @@ def _unlike_a_key(text: str) -> str:
     elif _HEX_KEY.fullmatch(text[2:]) and text[:2].lower() in ("0x", "\\x"):
         problem = f"leave out the {text[:2]} in front of them"
     elif _HEX_KEY.fullmatch(bare):
-        problem = "leave out what stands between them"
+        problem = "leave out the characters between them"
     elif _BASE64_KEY.fullmatch(text):
-        problem = "this looks like base64, which `base64 -d | xxd -p -c 64` turns into them"
+        problem = "this looks like base64; convert it with `base64 -d | xxd -p -c 64`"
     elif "-----BEGIN" in text:
         problem = "this looks like a private key of another kind"
     elif _FILE_NAME.fullmatch(text):
-        problem = "this looks like a file's name: give what is in the file"
+        problem = "this looks like a file name; give the contents of the file"
     elif len(text) != 2 * KEY_SIZE:
         problem = f"this one has {len(text)} characters"
     else:
-        problem = "this one has other characters among them, and they are 0 to 9 and A to F alone"
+        problem = "this one has characters other than 0 to 9 and A to F"
     return problem
 
 
@@ -254,6 +253,6 @@ def redact_url(url: str) -> str:
     host = authority.rpartition("@")[2]
     shown = f"{scheme}://{host}{slash}{path}"
     if not _HOST.fullmatch(host):
-        # What looks like a port and is none may be a password, cut short by a character that it should not have.
+        # An invalid port may be the start of a password that contains a reserved character.
         shown = f"{scheme}://…"
     return f"{shown}?…" if mark else shown

@@ -1,1 +1,1 @@
-"""The application's side: its app config folder, the datasets in it, and ``dataset://`` URLs."""
+"""The application's API: the app config folder, its datasets, and ``dataset://`` URLs."""

@@ -35,10 +35,10 @@ def load(root: StrPath | None = None) -> AppConfig:
     """Return the app config of this application.
 
     Args:
-        root: its folder; else what ``$CONNECTORS_APP_CONFIG`` names, else `DEFAULT_ROOT`.
+        root: its folder; if not given, ``$CONNECTORS_APP_CONFIG``, or else `DEFAULT_ROOT`.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: the folder does not exist.
     """
     return AppConfig(root if root is not None else os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT)
 
@@ -46,13 +46,13 @@ def load(root: StrPath | None = None) -> AppConfig:
 class AppConfig(Mapping[str, "Port"]):
     """The ports of an application, by name.
 
-    Reading it is cheap and needs no credentials: a dataset's own documents are read when it is used.
+    Loading it is cheap: a dataset's documents are read only when the dataset is used.
 
     Args:
         root: the app config folder.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: the folder does not exist.
     """
 
     def __init__(self, root: StrPath) -> None:
@@ -83,17 +83,17 @@ class AppConfig(Mapping[str, "Port"]):
         return f"<AppConfig {self.root}: {_listed(self)}>"
 
     def path_inside(self, *parts: str) -> str | None:
-        """Return a path below the root, or None where it leads out of it or to nothing."""
+        """Return a path below the root, or None if it is outside or does not exist."""
         root = os.path.realpath(self.root)
         try:
             path = os.path.realpath(os.path.join(root, *parts))
-        except ValueError:  # half of a character, which no file's name has
+        except ValueError:  # a lone surrogate, which no file name has
             return None
         inside = path == root or path.startswith(root.rstrip(os.sep) + os.sep)
         return path if inside and os.path.exists(path) else None
 
     def read(self, limit: int, *parts: str) -> bytes:
-        """Return what a file below the root holds.
+        """Return the contents of a file below the root.
 
         Raises:
             ConfigError: it is missing, unreadable, outside the root, or larger than `limit` bytes.
@@ -110,7 +110,7 @@ class AppConfig(Mapping[str, "Port"]):
             message = f"the app config's {shown} cannot be read: {error.strerror}"
             raise ConfigError(message) from None
         if data is None:
-            message = f"the app config's {shown} is no file"
+            message = f"the app config's {shown} is not a regular file"
             raise ConfigError(message)
         if len(data) > limit:
             del data  # a traceback that prints locals would print it
@@ -120,7 +120,7 @@ class AppConfig(Mapping[str, "Port"]):
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Open a file, or a pipe without waiting for somebody to write into it."""
+    """Open a file without blocking, even if it is a pipe without a writer."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -128,7 +128,7 @@ _KINDS = (DATASET, APPLICATION)
 
 
 def _folders(app: AppConfig, *parts: str) -> list[str]:
-    """Return the folders below a path whose names can be names, in order.
+    """Return the folders below a path that have valid names, sorted.
 
     Raises:
         ConfigError: the path cannot be listed.
@@ -138,12 +138,12 @@ def _folders(app: AppConfig, *parts: str) -> list[str]:
         return []
     with on_this_machine(path, lambda: os.scandir(path), "cannot be read") as entries:
         names = [entry.name for entry in entries]
-    # Links that lead in a circle are none.
+    # Circular links are not folders.
     return sorted(name for name in names if is_name(name) and os.path.isdir(os.path.join(path, name)))
 
 
 def _connections(app: AppConfig, port: str, kinds: tuple[str, ...]) -> Iterator[str]:
-    """Yield the objects of a port that are connected as one of `kinds`."""
+    """Yield the objects of a port that have a connection of one of `kinds`."""
     for name in _folders(app, port):
         if any(app.path_inside(port, name, kind, LOCATION) for kind in kinds):
             yield name
@@ -198,7 +198,7 @@ def _location(app: AppConfig, port: str, name: str, kind: str) -> str:
 
 
 class _ConnectedDataset(Dataset):
-    """A dataset of an app config: read from there when it is used, and known by its name anywhere else."""
+    """A dataset of an app config: read from there when it is used, and pickled by its name."""
 
     def __init__(self, root: str, port: str, name: str) -> None:
         self._reference = (root, port, name)
@@ -222,5 +222,5 @@ class _ConnectedDataset(Dataset):
 
 
 def _open_filesystem(root: str, port: str, name: str) -> EncryptedFileSystem:
-    """Make a dataset's filesystem again, on the other side of a pickle."""
+    """Recreate a dataset's filesystem when it is unpickled."""
     return _ConnectedDataset(root, port, name).filesystem()[0]

@@ -1,4 +1,4 @@
-"""A dataset: a location, its credentials and how its bytes are sealed; resolved and opened."""
+"""Datasets: resolve a location and its credentials, then read and write plain bytes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["Dataset"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Resolved:
-    """What a dataset's documents came to, in one process."""
+    """A dataset's resolved documents, valid in one process."""
 
     location: str
     backend: Backend
@@ -49,10 +49,10 @@ class Dataset:
     Args:
         location: a URL.
         credentials: a credentials document, as JSON text, bytes or a mapping, or a backend's `Credentials`.
-        name: what errors call it.
+        name: its name in errors.
 
     Raises:
-        InvalidLocation, InvalidCredentials, BackendNotFound, BackendConflict: it cannot be resolved.
+        InvalidLocation, InvalidCredentials, BackendNotFound, BackendConflict: the dataset cannot be resolved.
 
     >>> dataset = Dataset("memory://clinic/temperatures", {"encryption": {"key": "00" * 32}})
     >>> dataset.write_bytes(b"37.2\n38.9\n")
@@ -76,7 +76,7 @@ class Dataset:
 
     @property
     def name(self) -> str | None:
-        """``port/object``, or what its maker called it."""
+        """``port/object``, or the name given to the constructor."""
         return self._name
 
     @property
@@ -96,12 +96,12 @@ class Dataset:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder of objects, to be used through `filesystem`, and not a single one."""
+        """Whether it is a folder of objects, used through `filesystem`, instead of a single object."""
         return self._resolve().is_folder
 
     def _resolve(self) -> _Resolved:
         with self._lock, naming(self._name):
-            # Connections, locks and event loops do not survive a fork: a child resolves anew.
+            # Connections, locks and event loops do not survive a fork: a child resolves again.
             if self._resolved is None or self._resolved.process != os.getpid():
                 location, document = self._read()
                 backend, credentials = resolve(location, document)
@@ -112,7 +112,7 @@ class Dataset:
     def filesystem(self) -> tuple[EncryptedFileSystem, str]:
         """Return an fsspec filesystem in which the dataset is plain, and the dataset's path in it.
 
-        The path is a folder's where the dataset is one; its objects are ``f"{path}/{name}"``.
+        If the dataset is a folder, so is the path, and its objects are ``f"{path}/{name}"``.
         """
         with self._lock, naming(self._name):
             resolved = self._resolve()
@@ -132,12 +132,12 @@ class Dataset:
             return self._filesystem
 
     def _renewed(self) -> AbstractFileSystem | None:
-        """Return the storage's filesystem with the credentials that the documents hold by now, if they are others."""
+        """Return the storage's filesystem with renewed credentials, or None if the documents have not changed."""
         with self._lock, naming(self._name):
             before = self._resolve()
             location, document = self._read()
             backend, credentials = resolve(location, document)
-            # Another place is another dataset, which a file that is open must not turn into.
+            # Another location is another dataset; an open file must not switch to it.
             if location != before.location or credentials == before.credentials:
                 return None
             inner, _ = backend.connect(location, credentials)
@@ -148,10 +148,10 @@ class Dataset:
         return None
 
     def refresh(self) -> None:
-        """Take renewed credentials: forget what was resolved, and read it again when it is next used.
+        """Drop the resolved documents, so that the next use reads renewed credentials.
 
-        A file that is being read does so by itself when its credentials expire, as long as only they have changed; so
-        does one that is being written, where the storage can go on with an upload.
+        Open files do this automatically when their credentials expire, if only the credentials have changed. Files
+        open for writing do it if the storage can continue an upload.
         """
         with self._lock:
             self._resolved = None
@@ -168,15 +168,15 @@ class Dataset:
         """Open the dataset as a file of plain bytes, or of text.
 
         Args:
-            mode: "rb" (seekable, verified), "wb", "xb" (fails where something is stored), or "rt", "wt", "xt".
+            mode: "rb" (seekable, verified), "wb", "xb" (fails if the object exists), or "rt", "wt", "xt".
             encoding: as for the built-in `open`; UTF-8 if not given.
             errors: as for the built-in `open`.
             newline: as for the built-in `open`.
 
         Raises:
             ObjectNotFound, AccessDenied, CredentialsExpired, StorageUnavailable: the storage refused or failed.
-            ObjectExists: exclusive creation, and something is stored there.
-            IntegrityError: the object is not what its owner sealed.
+            ObjectExists: exclusive creation, and the object exists.
+            IntegrityError: the object is not what its owner encrypted.
             NotSupported: another mode.
         """
         with naming(self._name):
@@ -193,12 +193,12 @@ class Dataset:
         return self.filesystem()
 
     def fingerprint(self) -> str:
-        """Return what tells this sealing from all others: 64 hexadecimal digits, for ``encryption.pin``.
+        """Return the fingerprint of this version: 64 hexadecimal digits, for ``encryption.pin``.
 
-        The end of the object is verified, a `gcm` object as a whole. A folder's is that of its manifest.
+        The end of the object is verified, a `gcm` object as a whole. A folder's fingerprint is its manifest's.
 
         Raises:
-            NotSupported: the dataset is not sealed, or a folder without a manifest.
+            NotSupported: the dataset is not encrypted, or is a folder without a manifest.
         """
         if self.is_folder:
             return self.filesystem()[0].pin
@@ -208,17 +208,17 @@ class Dataset:
             return pin
 
     def write_manifest(self, callback: Callback = DEFAULT_CALLBACK) -> int:
-        """Write the manifest of a folder anew, from what its storage has; return the number of objects.
+        """Rewrite the manifest of a folder from the objects in its storage; return their number.
 
-        Each object is opened, and its end verified. That none is missing, and none an older sealing, is taken on
-        trust: this is for whoever fills the folder, when nothing else is written to it.
+        Each object is opened and its end verified. A missing object or an old version cannot be detected, so only the
+        owner of the folder should call this, while nothing else writes to it.
 
         Args:
-            callback: an `fsspec.Callback`, told the number of objects.
+            callback: an `fsspec.Callback` that counts the objects.
 
         Raises:
-            NotSupported: the dataset is no folder with a manifest, or is pinned.
-            IntegrityError: an object is not one that was sealed for its place.
+            NotSupported: the dataset is not a folder with a manifest, or is pinned.
+            IntegrityError: an object was not encrypted for its name.
         """
         return self.filesystem()[0].write_manifest(callback)
 
@@ -234,31 +234,31 @@ class Dataset:
             file.write(data)
 
     def download(self, path: StrPath, callback: Callback = DEFAULT_CALLBACK) -> None:
-        """Write the dataset, plain, to a local file, which appears only when all of it has verified.
+        """Decrypt the dataset to a local file, which appears only after all of it has been verified.
 
         Args:
-            path: where to.
-            callback: an `fsspec.Callback`, told the plain size and bytes.
+            path: the local file.
+            callback: an `fsspec.Callback` that counts plain bytes.
 
         Raises:
-            NotAnObject: a folder stands there, or the dataset is one.
+            NotAnObject: the path or the dataset is a folder.
         """
         with naming(self._name):
             fs, inner = self._single()
             opened: Any = fs.open(inner, "rb")
-            # Not through its buffer: whole chunks are opened straight to where they are written from.
+            # Not through the reader's buffer: whole chunks are decrypted directly into the buffer that is written.
             with opened as reader, SealedWriter(PathSink(path), Plain()) as writer:
                 copy_stream(reader.raw, writer, callback)
 
     def upload(self, path: StrPath, callback: Callback = DEFAULT_CALLBACK) -> None:
-        """Replace the dataset by what a local file holds, sealed on the way.
+        """Replace the dataset with the encrypted contents of a local file.
 
         Args:
-            path: where from.
-            callback: an `fsspec.Callback`, told the plain size and bytes.
+            path: the local file.
+            callback: an `fsspec.Callback` that counts plain bytes.
 
         Raises:
-            ObjectNotFound, NotAnObject: there is no such file, or it is a folder.
+            ObjectNotFound, NotAnObject: the file does not exist, or is a folder.
         """
         with naming(self._name):
             fs, inner = self._single()

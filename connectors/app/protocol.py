@@ -1,4 +1,4 @@
-"""``dataset://port/object``: the datasets of an app config, for everything that takes fsspec URLs."""
+"""``dataset://port/object``: the datasets of an app config as fsspec URLs."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ["DatasetFileSystem"]
 
 
 class DatasetFileSystem(PlainView):
-    """The datasets of an app config: ``port/object``, and below that, where a dataset is a folder, its own objects.
+    """The datasets of an app config: ``port/object``, and below a folder dataset its objects.
 
     Args:
         app_config: the app config's folder, as for `load`.
 
-    Pickled, it travels by that argument: a worker on another machine reads the app config of its own.
+    Only this argument is pickled: a worker on another machine reads its own app config.
     """
 
     protocol = "dataset"
@@ -43,7 +43,7 @@ class DatasetFileSystem(PlainView):
         return load(self._root)
 
     def _dataset(self, name: str) -> Dataset:
-        """Return the dataset called ``port/object``; the same one each time, with its connections."""
+        """Return the dataset called ``port/object``; the same instance each time, with its connections."""
         if name not in self._datasets:
             port, _, object_name = name.partition("/")
             app = self.app
@@ -55,7 +55,7 @@ class DatasetFileSystem(PlainView):
         return self._datasets[name]
 
     def _locate(self, path: str) -> tuple[EncryptedFileSystem, str]:
-        """Return the filesystem in which a path's object lies, and its path there."""
+        """Return the filesystem of a path's object, and the path in it."""
         path = self._strip_protocol(path)
         port, _, rest = path.partition("/")
         object_name, _, inside = rest.partition("/")
@@ -70,20 +70,20 @@ class DatasetFileSystem(PlainView):
             message = f"there is no dataset://{path}: dataset://{port}/{object_name} is a single object"
             raise ObjectNotFound(message)
         if {".", ".."} & set(inside.split("/")):
-            message = f"dataset://{path} is not a path: . and .. are no names"
+            message = f"dataset://{path} is not a valid path: it contains . or .."
             raise ObjectNotFound(message)
         return fs, f"{inner}/{inside}"
 
     def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
         fs, inner = self._locate(path)
-        return fs._open(inner, mode, **kwargs)  # noqa: SLF001 - the same contract, one floor down
+        return fs._open(inner, mode, **kwargs)  # noqa: SLF001 - the inner filesystem has the same contract
 
     def _open_object(self, path: str) -> SealedObject:
         fs, inner = self._locate(path)
         return fs._open_object(inner)  # noqa: SLF001
 
     def one_manifest(self) -> AbstractContextManager[Any]:
-        """Return a context at whose end the manifests of folder datasets are written, for all that has changed."""
+        """Return a context that writes the manifests of changed folder datasets at its end."""
         held = ExitStack()
         for dataset in self._datasets.values():
             held.enter_context(dataset.filesystem()[0].one_manifest())
@@ -101,9 +101,9 @@ class DatasetFileSystem(PlainView):
         return {**fs.info(inner, **kwargs), "name": path}
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
-        """List the ports, the datasets of one, or a folder dataset.
+        """List the ports, the datasets of a port, or a folder dataset.
 
-        The sizes of datasets are None: they would cost a request each, and credentials.
+        The sizes of datasets are None, because each would need credentials and a request.
         """
         path = self._strip_protocol(path)
         if path == "":
@@ -115,7 +115,7 @@ class DatasetFileSystem(PlainView):
         return entries if detail else [entry["name"] for entry in entries]
 
     def _entry(self, name: str) -> dict[str, Any]:
-        """Return what can be said of a dataset without asking its storage; a broken one is its own user's to find."""
+        """Return a dataset's entry without a request to its storage; a broken dataset is reported when it is used."""
         try:
             folder = self._dataset(name).is_folder
         except ConnectorError:
@@ -132,7 +132,7 @@ class DatasetFileSystem(PlainView):
         return [{**entry, "name": path + entry["name"].removeprefix(inner)} for entry in found]
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
-        """Copy an object: inside the storage where it can be, otherwise by opening it and sealing it again."""
+        """Copy an object: within the storage if possible, otherwise by decrypting and encrypting it."""
         (fs1, inner1), (fs2, inner2) = self._locate(path1), self._locate(path2)
         if fs1 is fs2:
             fs1.cp_file(inner1, inner2, **kwargs)
@@ -145,22 +145,22 @@ class DatasetFileSystem(PlainView):
         fs.rm_file(inner)
 
     def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # noqa: FBT001, FBT002
-        """Remove objects, and folders too where `recursive`."""
+        """Remove objects, and with `recursive` also folders."""
         for one in [path] if isinstance(path, str) else path:
             fs, inner = self._locate(one)
             fs.rm(inner, recursive=recursive, maxdepth=maxdepth)
 
     def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
-        """Make a folder in a folder dataset, where its storage has folders."""
+        """Create a folder in a folder dataset, if its storage has folders."""
         if self._is_port(self._strip_protocol(path)):
             return
         fs, inner = self._locate(path)
         fs.mkdir(inner, create_parents=create_parents, **kwargs)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002
-        """Make a folder, and those above it, in a folder dataset, where its storage has folders."""
+        """Create a folder and its parents in a folder dataset, if its storage has folders."""
         if self._is_port(self._strip_protocol(path)):
-            return  # fsspec makes the folder of whatever it opens for writing
+            return  # fsspec creates the folder of every file that it opens for writing
         fs, inner = self._locate(path)
         fs.makedirs(inner, exist_ok=exist_ok)
 
@@ -170,15 +170,15 @@ class DatasetFileSystem(PlainView):
         fs.rmdir(inner)
 
     def created(self, path: str) -> Any:
-        """Return when the storage says the object was created."""
+        """Return the creation time that the storage reports."""
         fs, inner = self._locate(path)
         return fs.created(inner)
 
     def modified(self, path: str) -> Any:
-        """Return when the storage says the object was last written."""
+        """Return the modification time that the storage reports."""
         fs, inner = self._locate(path)
         return fs.modified(inner)
 
     def refresh(self) -> None:
-        """Forget the datasets' connections: renewed credentials are taken from the app config."""
+        """Drop the datasets' connections, so that the app config is read again for renewed credentials."""
         self._datasets.clear()

@@ -1,4 +1,4 @@
-"""Credentials documents: what gives access to a dataset, and how its bytes are encrypted."""
+"""Credentials documents: access to a dataset, and how its bytes are encrypted."""
 
 from connectors.credentials.model import Credentials, Encryption, validate
 from connectors.credentials.parsing import parse_document, printable_name

@@ -1,4 +1,4 @@
-"""When credentials expire, where that is the same for several backends."""
+"""Expiry times of credentials, shared by several backends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["sas_expiry"]
 
 
 def sas_expiry(query: str) -> datetime | None:
-    """Return when a shared access signature (SAS) of Azure expires, in UTC; None if it does not say: a policy may.
+    """Return when a shared access signature (SAS) of Azure expires, in UTC; None if it has no expiry.
 
     Args:
         query: the SAS, which is the query of a URL, with or without its question mark.

@@ -1,12 +1,12 @@
-"""Credentials documents: what gives access to a dataset, and how its bytes are sealed.
+"""Credentials documents: access to a dataset, and how its bytes are encrypted.
 
-A document is a JSON object. `encryption` says how the dataset is sealed; the other members belong to the backend,
-which `type` names, or else the location's scheme does::
+A document is a JSON object. `encryption` says how the dataset is encrypted. The other members belong to the backend,
+which is given by `type` or, without it, by the location's scheme::
 
     {"query_string": "<base64>", "encryption": {"key": "<64 hex digits>"}}
     {"type": "s3", "access_key_id": "…", "secret_access_key": "…", "region": "eu-west-1", "encryption": {…}}
 
-Nothing here knows who wrote the document or how it got here.
+The source of the document does not matter here.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ class _Model(BaseModel):
     def __reduce__(self) -> NoReturn:
         message = (
             f"{type(self).__name__} holds secrets and does not pickle; "
-            "send the app config's location instead and load it on the other side"
+            "send the app config's location instead and load it in the other process"
         )
         raise TypeError(message)
 
 
 class Encryption(_Model):
-    """How a dataset is sealed."""
+    """How a dataset is encrypted."""
 
     key: SecretKey = Field(description="The AES-256 key: 64 hexadecimal digits, in either case.")
     format: FormatName = Field(
         default="auto",
         description=(
-            "The wire format. auto reads cobblestone-256 and gcm, told apart by what the key proves, and writes "
-            "cobblestone-256; tink-gcm-hkdf must be named."
+            "The wire format. auto reads cobblestone-256 and gcm, detected with the key, and writes cobblestone-256; "
+            "tink-gcm-hkdf must be named."
         ),
     )
     context: str | None = Field(
@@ -71,15 +71,15 @@ class Encryption(_Model):
     bind: Literal["path", "none"] = Field(
         default="path",
         description=(
-            "In a folder, what is bound into each object's context: its relative path, so that the storage cannot give "
-            "one object for another; or nothing, so that sealed objects can be copied and moved inside the storage."
+            "In a folder, what is bound into each object's context: its relative path, so that the storage cannot "
+            "return one object for another; or nothing, so that the storage can copy and move sealed objects."
         ),
     )
     pin: str | None = Field(
         default=None,
         description=(
-            "The one sealing that is read, as `connectors fingerprint` prints it: an object that was rolled back, "
-            "exchanged or written anew is refused; of a folder, that of its manifest. null reads any."
+            "The only version to accept, as `connectors fingerprint` prints it: an object that was rolled back, "
+            "replaced or rewritten is refused. For a folder, the pin of its manifest. null accepts any version."
         ),
     )
 
@@ -87,8 +87,8 @@ class Encryption(_Model):
         default=False,
         strict=True,
         description=(
-            "A folder has a sealed manifest of its objects, and what is read is held against it: an object that was "
-            "removed, added, exchanged or rolled back is an error. It is written with every change."
+            "Whether the folder has a sealed manifest of its objects, which reads are checked against: an object that "
+            "was removed, added, replaced or rolled back is an error. Every change updates the manifest."
         ),
     )
 
@@ -97,7 +97,7 @@ class Encryption(_Model):
     def _refuse_half_characters(cls, value: str | None) -> str | None:
         # Half of a surrogate pair has no UTF-8 form.
         if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
-            message = "half of a character stands in it"
+            message = "it contains half of a surrogate pair"
             raise ValueError(message)
         return value
 
@@ -107,7 +107,7 @@ class Encryption(_Model):
         return None if value is None else check_pin(value)
 
     def codec(self) -> Format:
-        """Return the format, with its key, that reads and writes such datasets."""
+        """Return the format, with its key, that reads and writes the dataset."""
         context = (self.context or "").encode()
         return select(self.format, self.key, context=context, segment_size=self.segment_size, pin=self.pin)
 
@@ -115,19 +115,17 @@ class Encryption(_Model):
 class Credentials(_Model):
     """The base of every backend's credentials: subclass it with fields of your own.
 
-    A subclass gives `type` as a `Literal` of its backend's name, with that name as the default. `SecretText` is the
-    type for whatever must not be seen.
+    A subclass declares `type` as a `Literal` of its backend's name, with that name as the default. Use `SecretText` for
+    secrets.
 
     Attributes:
-        member_prefixes: what other tools put before the names of members, as ``aws`` in ``AWS_ACCESS_KEY_ID``: a
-            misspelt member is also compared without them, to suggest the right one; optional.
+        member_prefixes: prefixes that other tools give to the names of members, such as ``aws`` in
+            ``AWS_ACCESS_KEY_ID``; they are ignored when a suggestion for an unknown member is made. Optional.
     """
 
     member_prefixes: ClassVar[tuple[str, ...]] = ()
 
-    encryption: Encryption | None = Field(
-        description="How the dataset is sealed; null where it is plain, which must be said."
-    )
+    encryption: Encryption | None = Field(description="How the dataset is encrypted; null if it is plain. Required.")
 
     layout: Literal["object", "folder"] | None = Field(
         default=None,
@@ -136,39 +134,37 @@ class Credentials(_Model):
 
     @property
     def expires_at(self) -> datetime | None:
-        """When the credentials expire, in UTC; None if they never do, or do not say.
+        """When the credentials expire, in UTC; None if they do not expire or the document does not say.
 
-        It is read from the document, without any request; the storage can end them earlier. A subclass overrides it if
-        its documents say.
+        It is read from the document without a request; the storage may revoke them earlier. A subclass overrides it if
+        its documents have an expiry time.
         """
         return None
 
     def is_folder(self, location: str) -> bool:
-        """Tell whether a dataset with these credentials is a folder of objects."""
+        """Return whether a dataset with these credentials is a folder of objects."""
         return location.endswith("/") if self.layout is None else self.layout == "folder"
 
     def binds_names(self, location: str) -> bool:
-        """Tell whether each object of the dataset is sealed with its relative path in its context."""
+        """Return whether each object's relative path is bound into its context."""
         return self.is_folder(location) and self.encryption is not None and self.encryption.bind == "path"
 
     def has_manifest(self, location: str) -> bool:
-        """Tell whether the dataset is a folder with a manifest.
+        """Return whether the dataset is a folder with a manifest.
 
         Raises:
-            InvalidCredentials: what they say of a manifest or a pin does not go with the dataset.
+            InvalidCredentials: `manifest` or `pin` does not fit the dataset.
         """
         sealing = self.encryption
         if sealing is None:
             return False
         problem = None
         if not self.is_folder(location):
-            problem = (
-                "manifest: only a folder has one, and this dataset is a single object" if sealing.manifest else None
-            )
+            problem = "manifest: only a folder has one; this dataset is a single object" if sealing.manifest else None
         elif sealing.manifest and sealing.bind != "path":
             problem = 'manifest: it needs the objects\' names bound; leave out "bind": "none"'
         elif sealing.pin and not sealing.manifest:
-            problem = 'pin: it identifies one object, and this dataset is a folder; "manifest": true gives that a pin'
+            problem = 'pin: it identifies one object; set "manifest": true to pin a folder'
         if problem is not None:
             message = f"credentials.encryption.{problem}"
             raise InvalidCredentials(message)
@@ -179,16 +175,15 @@ class Credentials(_Model):
         return self.encryption.codec() if self.encryption else Plain()
 
     def document(self) -> dict[str, Any]:
-        """Return the document itself, secrets and all, to be written where only its owner reads it."""
+        """Return the document, including its secrets; write it only to private files."""
         return self.model_dump(mode="json", exclude_defaults=True, context={"reveal": True})
 
 
 def validate(model: type[C], document: Mapping[str, Any] | Hidden) -> C:
-    """Hold a document against a backend's model.
+    """Validate a document with a backend's model.
 
     Raises:
-        InvalidCredentials: it breaks rules, each of which the message names with its member, and never with the
-            member's value.
+        InvalidCredentials: it is invalid; the message names each member and rule, never a member's value.
 
     >>> class Mine(Credentials):
     ...     type: str = "mine"
@@ -205,7 +200,7 @@ def validate(model: type[C], document: Mapping[str, Any] | Hidden) -> C:
         problems.extend(_problems(error, model))
     except ConfigError as error:
         problems.append(str(error))
-    # Raised outside the handler: pydantic's error holds the document, and must not travel along.
+    # Raised outside the handler: pydantic's error holds the document and must not become its context.
     raise InvalidCredentials("; ".join(problems))
 
 
@@ -217,19 +212,19 @@ def _problems(error: ValidationError, model: type[Credentials]) -> Iterator[str]
     misspelt = {(*place[:-1], name) for place, name in meant.items()}
     for detail in details:
         if detail["type"] == "missing" and detail["loc"] in misspelt:
-            continue  # it is there, under another name, which is told
-        # A rule about several members has no place of its own.
+            continue  # present under a misspelt name, which is reported
+        # A rule about several members has no location.
         *parents, name = ["credentials", *(str(part) for part in detail["loc"])]
         member = ".".join([*parents, printable_name(name)])
         match detail["type"]:
             case "missing" if name == "encryption":
-                rule = 'required; if the dataset really is not sealed, say so with "encryption": null'
+                rule = 'required; if the dataset really is not encrypted, set "encryption": null'
             case "missing":
                 rule = "required"
             case "extra_forbidden":
                 rule = f"unknown member; {_advice(name, meant[detail['loc']], _owner(model, parents[1:]), model)}"
             case "model_type" if name == "encryption":
-                rule = 'an object, as in {"key": "…"}, is expected, or null where the dataset is not sealed'
+                rule = 'an object, as in {"key": "…"}, is expected, or null if the dataset is not encrypted'
             case "model_type":
                 rule = "an object, in braces and without quotation marks around it, is expected"
             case _:
@@ -240,7 +235,7 @@ def _problems(error: ValidationError, model: type[Credentials]) -> Iterator[str]
 def _meant(
     place: tuple[int | str, ...], model: type[Credentials], missing: Iterable[tuple[int | str, ...]]
 ) -> str | None:
-    """Return the member that is likely to be meant by one that is not known."""
+    """Return the known member that an unknown one most likely means."""
     *parents, name = map(str, place)
     prefixes = model.member_prefixes
     sound = _plain(name, prefixes)
@@ -253,7 +248,7 @@ def _meant(
 
 
 def _plain(name: str, prefixes: Iterable[str]) -> str:
-    """Return a member's name as it sounds: accessKeyId and AWS_ACCESS_KEY_ID are access_key_id."""
+    """Return a member's normalized name: the same for accessKeyId, AWS_ACCESS_KEY_ID and access_key_id."""
     return functools.reduce(str.removeprefix, prefixes, re.sub(r"[^a-z0-9]", "", name.lower()))
 
 
@@ -261,32 +256,32 @@ def _advice(name: str, meant: str | None, owner: type[BaseModel], model: type[Ba
     if meant is not None:
         return f"did you mean {meant}?"
     if owner is model and name in Encryption.model_fields:
-        return "it belongs into encryption"
+        return "it belongs in encryption"
     if owner is not model and name in model.model_fields:
         return "it belongs one level up"
-    return f"known are {', '.join(sorted(owner.model_fields))}"
+    return f"known members: {', '.join(sorted(owner.model_fields))}"
 
 
 _WORDINGS = (
     (r"^Input should be a valid string$", "text in quotation marks is expected"),
     (r"^Input should be a valid integer.*", "a whole number, without quotation marks, is expected"),
     (r"^Input should be a valid boolean$", "true or false, without quotation marks, is expected"),
-    (r"^Input should be greater than or equal to ([0-9]+)$", r"\1 is the least"),
-    (r"^Input should be less than or equal to ([0-9]+)$", r"\1 is the most"),
+    (r"^Input should be greater than or equal to ([0-9]+)$", r"the minimum is \1"),
+    (r"^Input should be less than or equal to ([0-9]+)$", r"the maximum is \1"),
     (r"^String should have at least 1 character$", "it is empty"),
     (r"^Input should be ('.*)$", r"\1 is expected"),
 )
 
 
 def _reworded(message: str) -> str:
-    """Return what pydantic says in the words of somebody who has a document before them, and no model."""
+    """Return pydantic's message in terms of the document instead of the model."""
     for pattern, words in _WORDINGS:
         message = re.sub(pattern, words, message)
     return message
 
 
 def _owner(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
-    """Return the model of the object at a path of members, or the last one on the way that can be told."""
+    """Return the model of the object at a path of members, or the last known model on the way."""
     for name in path:
         annotation = model.model_fields[name].annotation if name in model.model_fields else None
         kinds = [annotation, *get_args(annotation)]

@@ -1,6 +1,6 @@
-"""The text of a credentials document: JSON, read with errors for people who have written it in an editor.
+"""Parse the JSON of a credentials document, with helpful errors for documents edited by hand.
 
-The errors name the place and what to do about it, never any of the text, which JSON's own errors hold.
+The errors give the position and what to do about it, but never quote the text, as JSON's own errors do.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from connectors.secrets import Hidden
 __all__ = ["parse_document", "printable_name"]
 
 _SHOWABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,29}")
-"""What the name of a member looks like: a secret that was put where a name belongs is longer, or looks otherwise."""
+"""What a member's name looks like; a secret in the place of a name is longer or looks different."""
 
 
 def printable_name(name: str) -> str:
-    """Return a name that was found in a document as messages show it: not at all, if it may be something else.
+    """Return a name from a document for a message, or "…" if it may be a secret.
 
     >>> printable_name("acess_key_id"), printable_name("5EC2E7" * 10)
     ('acess_key_id', '…')
@@ -30,7 +30,7 @@ def printable_name(name: str) -> str:
 
 
 def parse_document(data: bytes | str | Mapping[str, Any] | Hidden) -> dict[str, Any]:
-    """Return a credentials document as a dictionary, not yet held against any backend's rules.
+    """Return a credentials document as a dictionary, not yet validated by a backend.
 
     Raises:
         InvalidCredentials: it is not UTF-8, not JSON, not an object, or names a member twice.
@@ -38,13 +38,13 @@ def parse_document(data: bytes | str | Mapping[str, Any] | Hidden) -> dict[str, 
     data = Hidden(data)
     members, problem = _members(data.reveal())
     if problem is not None:
-        message = f"the credentials are not a document we can read: {problem}"
+        message = f"the credentials are not a valid document: {problem}"
         raise InvalidCredentials(message)
     return members
 
 
 def _members(data: object) -> tuple[dict[str, Any], str | None]:
-    """Return the members of a document, or what is wrong with it."""
+    """Return the members of a document, and the problem with it or None."""
     problem = None
     if isinstance(data, (bytes, bytearray, str)):
         data, problem = _parse_json(data)
@@ -54,7 +54,7 @@ def _members(data: object) -> tuple[dict[str, Any], str | None]:
 
 
 def _parse_json(data: bytes | bytearray | str) -> tuple[Any, str | None]:
-    """Return the parsed document, or what is wrong with it: without the text, which JSON's own errors hold."""
+    """Return the parsed document, and the problem with it or None, without quoting the text."""
     twice: list[str] = []
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -68,40 +68,40 @@ def _parse_json(data: bytes | bytearray | str) -> tuple[Any, str | None]:
         json.dumps(parsed, ensure_ascii=False).encode()
     except UnicodeDecodeError:
         utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-        problem = f"they are {'UTF-16' if utf16 else 'not UTF-8'} text; have the editor save them as UTF-8"
+        problem = f"it is {'UTF-16' if utf16 else 'not UTF-8'} text; save it as UTF-8"
     except UnicodeEncodeError:
-        problem = "half of a character stands in them, as an escape from \\ud800 to \\udfff"
+        problem = "it contains half of a surrogate pair, an escape from \\ud800 to \\udfff"
     except json.JSONDecodeError as error:
         problem = _json_problem(error)
     except RecursionError:
-        problem = "they are nested too deeply"
-    except ValueError:  # Python's limit on the digits of a number
-        problem = "a number in them is too long"
+        problem = "it is nested too deeply"
+    except ValueError:  # Python limits the digits of a number
+        problem = "a number in it is too long"
     else:
-        return parsed, f"a member stands in them twice: {printable_name(twice[0])}" if twice else None
+        return parsed, f"a member appears twice: {printable_name(twice[0])}" if twice else None
     return None, problem
 
 
 _JSON_PROBLEMS = (
-    # What stands where JSON expected something else, after what, and what that means.
-    (r"[}\]]", r",", "a comma stands before a closing brace; leave it out"),
-    (r",\s*[}\]]", r"", "a comma stands before a closing brace; leave it out"),
-    (r"[“”„‘’«»]", r"", "these quotation marks are an editor's; JSON has \" alone"),  # noqa: RUF001
-    (r"'", r"", "names and text stand in double quotation marks, not in single ones"),
+    # The text at the error's position, the text before it, and the explanation.
+    (r"[}\]]", r",", "a comma before a closing brace is not allowed; remove it"),
+    (r",\s*[}\]]", r"", "a comma before a closing brace is not allowed; remove it"),
+    (r"[“”„‘’«»]", r"", 'these are typographic quotation marks; JSON uses "'),  # noqa: RUF001
+    (r"'", r"", "JSON uses double quotation marks, not single ones"),
     (r"/|#", r"", "JSON has no comments; leave them out"),
-    (r"(?i:none|true|false|null)", r"", "null, true and false are written so, in small letters"),
-    (r"[A-Za-z]", r"[:\[,]\s*-?[0-9]+", "text stands in double quotation marks"),
-    (r"\xa0", r"", "a no-break space stands there; put a plain one"),
+    (r"(?i:none|true|false|null)", r"", "null, true and false must be in lower case"),
+    (r"[A-Za-z]", r"[:\[,]\s*-?[0-9]+", "text must be in double quotation marks"),
+    (r"\xa0", r"", "this is a no-break space; replace it with a plain one"),
 )
 
 
 def _json_problem(error: json.JSONDecodeError) -> str:
-    """Return what is wrong with a text that is no JSON, and where: the same with every version of Python."""
+    """Return what is wrong with invalid JSON, and where: the same for every version of Python."""
     text, place = error.doc, error.pos
     if not text.strip():
-        return "they are empty"
+        return "it is empty"
     if not text.lstrip().startswith(("{", "[")):
-        return "they are not JSON, which begins with a brace: {"
+        return "it is not JSON, which begins with a brace: {"
     before = text[:place].rstrip()
     reason = next(
         (
@@ -123,10 +123,10 @@ def _plain_reason(message: str, *, at_end: bool) -> str:
         "Expecting ',' delimiter": "a comma is missing",
         "Expecting ':' delimiter": "a colon is missing",
         "Expecting property name enclosed in double quotes": "a name in double quotation marks is expected",
-        "Extra data": "something stands behind the last brace",
-        "Invalid \\escape": "a backslash in a text is written twice",
-        "Invalid control character at": "a line break or a tab stands in a text; write \\n or \\t",
-        "Unterminated string starting at": "this text has no quotation mark at its end",
+        "Extra data": "there is text after the last brace",
+        "Invalid \\escape": "a backslash in text must be written twice",
+        "Invalid control character at": "text contains a line break or a tab; write \\n or \\t",
+        "Unterminated string starting at": "this text has no closing quotation mark",
     }
     for beginning, reason in told.items():
         if message.startswith(beginning) and not (at_end and beginning.startswith("Expecting")):

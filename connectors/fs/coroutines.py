@@ -1,4 +1,4 @@
-"""Coroutines over methods: what asynchronous filesystems have, where the work is a processor's."""
+"""Coroutines that run methods in threads, for asynchronous filesystems."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["in_thread"]
 
 _THREADS = 32
-"""Calls of asynchronous filesystems that run at once; the others wait for their turn."""
+"""Calls of asynchronous filesystems that run at once; others wait."""
 
 
 @functools.cache
@@ -25,7 +25,7 @@ def _threads(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - threads do n
 def in_thread(method: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Return a coroutine method that runs a method in a thread.
 
-    Opening sealed bytes is work for a processor: done in the event loop, it would hold up whoever shares the loop.
+    Decryption is CPU-bound: in the event loop, it would block everything else in the loop.
     """
 
     async def coroutine(*args: Any, **kwargs: Any) -> Any:

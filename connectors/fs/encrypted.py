@@ -1,4 +1,4 @@
-"""EncryptedFileSystem: any fsspec filesystem of sealed objects, with plain sizes, ranges, listings and bytes."""
+"""EncryptedFileSystem: transparent encryption over any fsspec filesystem."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ T = TypeVar("T")
 
 
 class EncryptedFileSystem(Guarded, PlainView):
-    """Another fsspec filesystem, whose objects are sealed, with plain sizes, listings, ranges and bytes.
+    """Shows the sealed objects of another fsspec filesystem as plain files: sizes, listings, ranges and bytes.
 
-    Sizes in `info` and `ls` are arithmetic on what the storage says; opening a file is what proves its size. Over an
-    asynchronous filesystem an instance is an `AsyncEncryptedFileSystem`, with fsspec's coroutines.
+    Sizes in `info` and `ls` are computed from what the storage reports; opening a file verifies its size. Over an
+    asynchronous filesystem, an instance is an `AsyncEncryptedFileSystem`, with fsspec's coroutines.
 
     Args:
         fs: the filesystem of sealed objects.
@@ -51,18 +51,18 @@ class EncryptedFileSystem(Guarded, PlainView):
         format: a name from `connectors.formats.NAMES`.
         context: bytes that bind the objects to a place or purpose.
         segment_size: bytes in a sealed segment; tink-gcm-hkdf only.
-        root: a folder, whose objects are all there is to be seen, each sealed with its path relative to the folder
-            bound into its context, so that the storage cannot give one for another. None binds nothing.
-        manifest: the folder has a sealed manifest, against which its objects and listings are held, and which is
-            written with every change; see `connectors.fs.manifest`. A pin of `codec` is the manifest's then.
-        asynchronous: fsspec's coroutines are called by somebody's own event loop.
-        loop: the event loop that fsspec's coroutines run in, if not fsspec's own.
-        codec: the format with its key, instead of the four arguments above.
-        dataset: what errors call the dataset.
-        reference: a function and its arguments that make this filesystem again, for pickling: an instance holds
-            secrets, which do not travel.
-        renewed: returns the filesystem with renewed credentials when those of `fs` have expired, or None if there are
-            none; then a file that is being read is read on, and `fs` is replaced.
+        root: a folder; only its objects are accessible. Each object's relative path is bound into its context, so that
+            the storage cannot return one object for another. None binds nothing.
+        manifest: the folder has a sealed manifest, which objects and listings are checked against and which is
+            updated with every change; see `connectors.fs.manifest`. A pin of `codec` is then the manifest's.
+        asynchronous: fsspec's coroutines are called from the caller's own event loop.
+        loop: the event loop for fsspec's coroutines, if not fsspec's own.
+        codec: the format with its key, instead of `key`, `format`, `context` and `segment_size`.
+        dataset: the dataset's name in errors.
+        reference: a function and its arguments that recreate this filesystem, for pickling: an instance holds secrets,
+            which are not pickled.
+        renewed: called when the credentials of `fs` have expired; returns the filesystem with renewed credentials, or
+            None if there are none. `fs` is replaced, and reads in progress continue.
 
     Raises:
         InvalidKey, ConfigError: the key or an option is wrong.
@@ -76,7 +76,7 @@ class EncryptedFileSystem(Guarded, PlainView):
     """
 
     def __new__(cls, fs: AbstractFileSystem, *_: Any, **__: Any) -> Self:
-        """Make the asynchronous kind over an asynchronous filesystem."""
+        """Create the asynchronous kind over an asynchronous filesystem."""
         kind: Any = AsyncEncryptedFileSystem if cls is EncryptedFileSystem and fs.async_impl else cls
         made: Self = super().__new__(kind)
         return made
@@ -105,10 +105,10 @@ class EncryptedFileSystem(Guarded, PlainView):
             hidden, key = Hidden(key), None  # a traceback that prints locals would print it
             codec = select(format, hidden, context=context, segment_size=segment_size)
         if getattr(fs, "asynchronous", False):
-            message = "pass a filesystem that was made without asynchronous=True; the outer one is given that"
+            message = "create the inner filesystem without asynchronous=True; set it on the outer one"
             raise ConfigError(message)
         if asynchronous and not self.async_impl:
-            message = f"{type(fs).__name__} has no coroutines, so nothing over it has; leave asynchronous out"
+            message = f"{type(fs).__name__} is not asynchronous; leave out asynchronous=True"
             raise NotSupported(message)
         super().__init__(**({"asynchronous": asynchronous, "loop": loop} if self.async_impl else {}))
         self.fs = fs
@@ -118,7 +118,7 @@ class EncryptedFileSystem(Guarded, PlainView):
         if root is not None:
             self._folder = Folder(self, fs._strip_protocol(root).rstrip("/"), codec, manifest=manifest)  # noqa: SLF001
         elif manifest:
-            message = "a manifest is a folder's, whose objects' names are bound into them; pass the folder as root"
+            message = "a manifest needs a folder whose objects are bound to their names; pass the folder as root"
             raise ConfigError(message)
         # All objects of a bound folder have one layout, even where auto alone would leave two.
         self._layout = codec.layout if root is None else codec.bound("").layout
@@ -130,18 +130,18 @@ class EncryptedFileSystem(Guarded, PlainView):
         return super().__reduce__() if self._reference is None else self._reference
 
     def __repr__(self) -> str:
-        if "_codec" not in vars(self):  # its constructor has failed, and a traceback prints it
+        if "_codec" not in vars(self):  # the constructor failed, and a traceback prints it
             return f"<{type(self).__name__}>"
         return f"<{type(self).__name__} {self._codec.name} over {type(self.fs).__name__}>"
 
     @property
     def fsid(self) -> str:
-        """A name of this instance alone."""
+        """A unique name of this instance."""
         return self._own_token()
 
     @property
     def root_marker(self) -> str:  # type: ignore[override]  # a class variable in fsspec
-        """The inner filesystem's."""
+        """The inner filesystem's root marker."""
         return self.fs.root_marker
 
     def _strip_protocol(self, path: str) -> str:  # type: ignore[override]  # a class method in fsspec
@@ -151,7 +151,7 @@ class EncryptedFileSystem(Guarded, PlainView):
         return self.fs._parent(path)  # noqa: SLF001
 
     def _inner(self, path: str) -> str:
-        """Return a path of the inner filesystem, if it may be touched."""
+        """Return a path of the inner filesystem; refuse one outside the folder."""
         if self._folder is not None:
             self._folder.relative(path)
         return self._strip_protocol(path)
@@ -177,21 +177,21 @@ class EncryptedFileSystem(Guarded, PlainView):
 
     def _check_unpinned(self) -> None:
         if self._codec.pin is not None:
-            message = "this dataset is pinned to one sealing, which writing would replace; take the pin out to write"
+            message = "this dataset is pinned, and writing would replace the pinned object; remove the pin to write"
             raise NotSupported(message)
 
     def open_place(self, path: str, *, exclusive: bool) -> Sink:
-        """Return a place for the sealed bytes of a new object, as they are."""
+        """Open a sink for the sealed bytes of a new object."""
         sink = open_sink(self.fs, path, exclusive=exclusive)
         if self._renewed is not None and isinstance(sink, RenewableSink):
             sink.renew_by(self._renew)
         return sink
 
     def open_sealed(self, path: str) -> Source:
-        """Return the sealed bytes of an object, which are read on with renewed credentials when theirs expire."""
+        """Open the sealed bytes of an object; reads continue with renewed credentials when they expire."""
         fs = self.fs
         if self._renewed is None or isinstance(fs, LocalFileSystem):
-            return open_source(fs, path)  # files of this machine need no credentials
+            return open_source(fs, path)  # local files need no credentials
 
         def renew() -> Source | None:
             nonlocal fs
@@ -218,10 +218,10 @@ class EncryptedFileSystem(Guarded, PlainView):
             return self.fs
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
-        """Return what the inner filesystem says of `path`, with the plain `size` and the `sealed_size`.
+        """Return the inner filesystem's info about `path`, with the plain `size` and the `sealed_size`.
 
         Raises:
-            TruncatedObject, WrongKey: no object of this format and key has that size or header.
+            TruncatedObject, WrongKey: the size or header is impossible for this format and key.
         """
         with naming(self.dataset):
             inner = self._inner(path)
@@ -232,10 +232,10 @@ class EncryptedFileSystem(Guarded, PlainView):
             raise found
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
-        """List a folder. The `size` of what cannot be an object of this format is None.
+        """List a folder. The `size` is None if it is impossible for this format.
 
         Raises:
-            IntegrityError: the storage lists a name that would lead out of the folder.
+            IntegrityError: the storage lists a name that points outside the folder.
         """
         with naming(self.dataset):
             inner = self._inner(path)
@@ -244,7 +244,7 @@ class EncryptedFileSystem(Guarded, PlainView):
             except ObjectNotFound:
                 if self._folder is None or self._folder.is_missing(path) is None:
                     raise
-                entries = []  # which the manifest knows better
+                entries = []  # compared with the manifest below
             check_names(inner, (entry["name"] for entry in entries))
             entries = entries if self._folder is None else self._folder.held(path, entries, 1, folders=True)
             if not detail:
@@ -262,7 +262,7 @@ class EncryptedFileSystem(Guarded, PlainView):
         """List everything below a folder, in as few requests as the inner filesystem needs.
 
         Raises:
-            IntegrityError: the storage lists a name that would lead out of the folder.
+            IntegrityError: the storage lists a name that points outside the folder.
         """
         with naming(self.dataset):
             inner = self._inner(path)
@@ -277,10 +277,10 @@ class EncryptedFileSystem(Guarded, PlainView):
             return {entry["name"]: self._plain(entry, strict=False) for entry in held}
 
     def expand_path(self, path: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> list[str]:  # noqa: FBT001, FBT002
-        """Return the paths that a path, a pattern or a list of them stands for.
+        """Return the paths that match a path, a pattern or a list of them.
 
         Raises:
-            ObjectNotFound: there is nothing.
+            ObjectNotFound: nothing matches.
         """
         expand: Any = super().expand_path  # type: ignore[misc]  # fsspec has no types
         with naming(self.dataset):
@@ -298,7 +298,9 @@ class EncryptedFileSystem(Guarded, PlainView):
                 raise
             size = None
         if listed is not None and listed != size:
-            message = f"{info['name']} has another size in the storage than in the folder's manifest; do not trust it"
+            message = (
+                f"{info['name']} has a different size in the storage than in the folder's manifest; do not trust it"
+            )
             raise IntegrityError(message)
         return {**info, "size": size, "sealed_size": sealed_size}
 
@@ -312,7 +314,7 @@ class EncryptedFileSystem(Guarded, PlainView):
             source.close()
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
-        """Copy an object: inside the storage, sealed as it is, unless its name is bound into it."""
+        """Copy an object: within the storage, still sealed, unless its name is bound into it."""
         with naming(self.dataset):
             if self._folder is not None:
                 super().cp_file(path1, path2)
@@ -322,7 +324,7 @@ class EncryptedFileSystem(Guarded, PlainView):
             translated(path1, lambda: self.fs.cp_file(inner1, inner2, **kwargs))
 
     def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
-        """Move objects: inside the storage, sealed as they are, unless their names are bound into them."""
+        """Move objects: within the storage, still sealed, unless their names are bound into them."""
         with naming(self.dataset):
             self._check_unpinned()
             if self._folder is not None:
@@ -332,13 +334,13 @@ class EncryptedFileSystem(Guarded, PlainView):
             translated(path1, lambda: self.fs.mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs))
 
     def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
-        """Make a folder, where the storage has folders."""
+        """Create a folder, if the storage has folders."""
         with naming(self.dataset):
             inner = self._inner(path)
             translated(path, lambda: self.fs.mkdir(inner, create_parents=create_parents, **kwargs))
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002
-        """Make a folder and those above it, where the storage has folders."""
+        """Create a folder and its parents, if the storage has folders."""
         with naming(self.dataset):
             inner = self._inner(path)
             translated(path, lambda: self.fs.makedirs(inner, exist_ok=exist_ok))
@@ -356,7 +358,7 @@ class EncryptedFileSystem(Guarded, PlainView):
             self._remove([path], lambda: self.fs.rm_file(inner))
 
     def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # noqa: FBT001, FBT002
-        """Remove objects, and folders too where `recursive`."""
+        """Remove objects, and with `recursive` also folders."""
         with naming(self.dataset):
             inner = [self._inner(one) for one in ([path] if isinstance(path, str) else path)]
             self._remove(inner, lambda: self.fs.rm(inner, recursive=recursive, maxdepth=maxdepth))
@@ -370,26 +372,26 @@ class EncryptedFileSystem(Guarded, PlainView):
 
     @property
     def pin(self) -> str:
-        """What tells this sealing of a folder with a manifest from all others, in 64 hexadecimal digits.
+        """The fingerprint of this version of a folder with a manifest: 64 hexadecimal digits.
 
         Raises:
-            NotSupported: it is no folder with a manifest.
-            IntegrityError: the manifest is not what was sealed as such.
+            NotSupported: it is not a folder with a manifest.
+            IntegrityError: the manifest is invalid.
         """
         with naming(self.dataset):
             return self._bound_folder().needed_manifest().pin
 
     def write_manifest(self, callback: Callback = DEFAULT_CALLBACK) -> int:
-        """Write the folder's manifest anew, from what the storage has in it; return the number of objects.
+        """Rewrite the folder's manifest from the objects in the storage; return their number.
 
-        Each object is opened, and its end verified. That none is missing, and none an older sealing, is taken on trust.
+        Each object is opened and its end verified. A missing object or an old version cannot be detected.
 
         Args:
-            callback: an `fsspec.Callback`, told the number of objects.
+            callback: an `fsspec.Callback` that counts the objects.
 
         Raises:
-            NotSupported: it is no folder with a manifest, or is pinned.
-            IntegrityError: an object is not one that was sealed for its place.
+            NotSupported: it is not a folder with a manifest, or is pinned.
+            IntegrityError: an object was not encrypted for its name.
         """
         with naming(self.dataset):
             self._check_unpinned()
@@ -397,31 +399,31 @@ class EncryptedFileSystem(Guarded, PlainView):
 
     def _bound_folder(self) -> Folder:
         if self._folder is None:
-            message = "a manifest is that of a folder whose objects' names are bound into them, which this is not"
+            message = "only a folder whose objects are bound to their names has a manifest"
             raise NotSupported(message)
         return self._folder
 
     def one_manifest(self) -> AbstractContextManager[None]:
-        """Return a context at whose end the manifest, if there is one, is written once for all that has changed."""
+        """Return a context that writes the manifest, if there is one, once at its end."""
         return nullcontext() if self._folder is None else self._folder.one_manifest()
 
     def created(self, path: str) -> Any:
-        """Return when the storage says the object was created."""
+        """Return the creation time that the storage reports."""
         return self.fs.created(self._inner(path))
 
     def modified(self, path: str) -> Any:
-        """Return when the storage says the object was last written."""
+        """Return the modification time that the storage reports."""
         return self.fs.modified(self._inner(path))
 
     def invalidate_cache(self, path: str | None = None) -> None:
-        """Forget the inner filesystem's listings."""
+        """Drop cached listings and the cached manifest."""
         self.fs.invalidate_cache(path)
         if self._folder is not None and self._folder.manifest is not None:
             self._folder.manifest.forget()
 
 
 class AsyncEncryptedFileSystem(EncryptedFileSystem, AsyncFileSystem):
-    """An `EncryptedFileSystem` over an asynchronous filesystem, with the coroutines that fsspec's others have."""
+    """An `EncryptedFileSystem` over an asynchronous filesystem, with fsspec's coroutines."""
 
     async_impl = True
 

@@ -1,4 +1,4 @@
-"""A folder of sealed objects, each bound to its name: what is inside, what opens it, and what its manifest says."""
+"""A folder of sealed objects, each bound to its name, with an optional manifest."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ __all__ = ["Folder", "check_names"]
 
 T = TypeVar("T")
 
-_DEEPEST = 512
-"""Folders in folders: names have 1,024 bytes at most in S3 and Google Cloud Storage, and fewer folders in Azure."""
+_MAX_DEPTH = 512
+"""Limit of nested folders: names have at most 1,024 bytes in S3 and Google Cloud Storage; Azure allows fewer."""
 
 
 def check_names(folder: str, names: Iterable[str]) -> None:
-    """Refuse what a storage lists in a folder if a name of it would lead elsewhere.
+    """Check that all names a storage lists in a folder are inside the folder.
 
     Raises:
-        IntegrityError: one would.
+        IntegrityError: a name points outside it.
     """
     # Some filesystems have a slash before each path.
     root = f"{folder.strip('/')}/" if folder.strip("/") else ""
     for name in names:
         whole = f"{name.lstrip('/')}/"
         inside = whole.removeprefix(root)
-        # What begins with a slash is a place of its own to whoever joins it to another.
+        # Joining a path that begins with a slash to another one would discard the other one.
         outside = not whole.startswith(root) or inside.startswith("/") or not is_safe(inside)
-        if outside or inside.count("/") > _DEEPEST:
-            message = f"the storage lists an object in {folder} whose name would lead out of it; do not trust it"
+        if outside or inside.count("/") > _MAX_DEPTH:
+            message = f"the storage lists an object in {folder} whose name points outside it; do not trust it"
             raise IntegrityError(message)
 
 
 class _Store(Protocol):
-    """What a folder lies in: the filesystem of sealed objects, and how one of them is opened."""
+    """The filesystem that contains a folder, and its methods to open sealed objects."""
 
     fs: AbstractFileSystem
     dataset: str | None
@@ -59,13 +59,13 @@ class _Store(Protocol):
 
 
 class Folder:
-    """A folder whose objects are sealed with their names.
+    """A folder whose objects are encrypted with their names bound in.
 
     Args:
-        store: the filesystem that shows it.
+        store: the filesystem that contains it.
         root: its path.
-        codec: the format of its objects, unbound; a pin of it is the manifest's.
-        manifest: whether it has one.
+        codec: the format of its objects, not bound to a name; its pin is the manifest's.
+        manifest: whether it has a manifest.
 
     Attributes:
         root: its path, without a slash at the end.
@@ -89,38 +89,38 @@ class Folder:
             )
 
     def relative(self, path: str) -> str:
-        """Return a path relative to the folder, as it is bound.
+        """Return a path relative to the folder, as it is bound into the object.
 
         Raises:
-            ObjectNotFound: it lies outside of it.
+            ObjectNotFound: the path is outside the folder.
         """
         whole = self._store._strip_protocol(path)  # noqa: SLF001 - fsspec's name
-        # Some filesystems have a slash before each path, which is nothing that would be bound.
+        # Some filesystems have a slash before each path, which is not bound.
         inside, root = f"{whole.lstrip('/')}/", f"{self.root.lstrip('/')}/" if self.root else ""
         relative = inside.removeprefix(root).rstrip("/")
         if not inside.startswith(root) or not is_safe(relative):
-            message = f"{path} is outside of the folder {self.root or '/'}, which is all that is to be seen here"
+            message = f"{path} is outside the folder {self.root or '/'}; nothing else is accessible here"
             raise ObjectNotFound(message)
         return relative
 
     def codec_for(self, path: str) -> Format:
-        """Return the format that seals one object."""
+        """Return the format bound to one object's name."""
         return self._codec.bound(self._member(path))
 
     def _member(self, path: str) -> str:
-        """Return a path relative to the folder, of an object that may be touched."""
+        """Return a path relative to the folder; refuse the manifest's."""
         name = self.relative(path)
         if self.manifest is not None and name == MANIFEST_NAME:
-            message = f"{MANIFEST_NAME} is the folder's manifest, which is read and written by itself"
+            message = f"{MANIFEST_NAME} is the folder's manifest, which is read and written automatically"
             raise NotSupported(message)
         return name
 
     def opened(self, path: str, opens: Callable[[Source, Format], T]) -> T:
-        """Return what `opens` makes of an object's sealed bytes and its format: this sealing, where a manifest has it.
+        """Return the result of `opens` for an object's sealed bytes and its format, pinned to the manifest's version.
 
         Raises:
-            IntegrityError: the manifest has it, and the storage has not: asked at once, or when `opens` reads.
-            PinMismatch: the storage has another sealing of it.
+            IntegrityError: the object is in the manifest but not in the storage, now or when `opens` reads.
+            PinMismatch: the storage has another version of it.
         """
         codec = self.codec_for(path)
         if self.manifest is None:
@@ -133,22 +133,22 @@ class Folder:
             problem = self.manifest.missing(name)
         except PinMismatch:
             message = (
-                f"{name!r} is another sealing than the one in the folder's manifest: rolled back, exchanged, or "
-                "written anew by somebody who has not come to the manifest; do not trust it"
+                f"{name!r} is not the object in the folder's manifest: it was rolled back, replaced, or rewritten "
+                "without updating the manifest; do not trust it"
             )
             problem = PinMismatch(message)
         raise problem
 
     def committed(self, path: str) -> Committed | None:
-        """Return what is to be told of the object that is about to be written."""
+        """Return the function to call after an object has been written, which updates the manifest."""
         if self.manifest is None:
             return None
         manifest, name = self.manifest, self.relative(path)
-        manifest.prepare()  # an error now, and not when the object stands
+        manifest.prepare()  # raise errors now, and not after the object is written
         return lambda size, pin: manifest.written(name, size, pin)
 
     def remove(self, paths: Sequence[str], remove: Callable[[], object]) -> None:
-        """Remove objects, and then from the manifest what the storage does not have any more."""
+        """Remove objects, then remove from the manifest those that are gone from the storage."""
         shown = ", ".join(paths)
         if self.manifest is None:
             translated(shown, remove)
@@ -160,49 +160,49 @@ class Folder:
             self.manifest.removed(names.difference(self.stored()))
 
     def is_missing(self, path: str) -> IntegrityError | None:
-        """Return an error if the manifest has something at a path at which the storage has nothing."""
+        """Return an error if a path that the storage does not have is in the manifest."""
         name = self.relative(path)
         return self.manifest.missing(name) if self.manifest is not None and self.manifest.at(name) else None
 
     def held(self, path: str, entries: Iterable[Entry], depth: int | None, *, folders: bool) -> list[Entry]:
-        """Return what the storage lists at a path, `depth` levels of it, held against the manifest.
+        """Check a listing of the storage against the manifest, and return its entries.
 
         Args:
-            path: a folder's path, or an object's.
-            entries: what is listed.
-            depth: how many levels; None for all.
-            folders: whether it would list folders, too.
+            path: the path that was listed.
+            entries: the listed entries.
+            depth: the number of levels listed; None for all.
+            folders: whether the listing includes folders.
         """
         if self.manifest is None:
             return list(entries)
         by_name = {self.relative(entry["name"]): entry for entry in entries}
-        files = {name for name, entry in by_name.items() if entry["type"] == "file" and not _is_ours(name)}
+        files = {name for name, entry in by_name.items() if entry["type"] == "file" and not _is_internal(name)}
         others = by_name.keys() - files if folders else None
         self.manifest.check_listed(self.relative(path), files, others, depth)
-        # A folder with nothing in it is nothing that was sealed.
+        # Leave out empty folders, which the manifest does not cover.
         return [entry for name, entry in by_name.items() if name in files or self.manifest.within(name)]
 
     def listed_size(self, path: str) -> int | None:
-        """Return the plain size of an object by its manifest; None if the folder has no manifest."""
+        """Return the plain size of an object from the manifest; None if the folder has no manifest."""
         return None if self.manifest is None else self.manifest.member(self.relative(path)).size
 
     def one_manifest(self) -> AbstractContextManager[None]:
-        """Return a context at whose end the manifest is written, once, for all that has changed."""
+        """Return a context that writes the manifest once at its end, for all changes."""
         return nullcontext() if self.manifest is None else self.manifest.held()
 
     def needed_manifest(self) -> FolderManifest:
         """Return the manifest.
 
         Raises:
-            NotSupported: there is none.
+            NotSupported: the folder has none.
         """
         if self.manifest is None:
-            message = 'only a folder with a manifest has one: "manifest": true in its encryption'
+            message = 'this folder has no manifest; set "manifest": true in its encryption'
             raise NotSupported(message)
         return self.manifest
 
     def write_manifest(self, callback: Callback) -> int:
-        """Write the manifest anew, from what is stored; return the number of objects."""
+        """Rewrite the manifest from the stored objects; return their number."""
         manifest = self.needed_manifest()
 
         def open_object(name: str) -> SealedObject:
@@ -217,10 +217,10 @@ class Folder:
         """Return the relative paths of the objects that the storage lists, without the manifest."""
         found = translated(self.root, lambda: self._store.fs.find(self.root))
         check_names(self.root, found)
-        return [name for name in map(self.relative, found) if not _is_ours(name)]
+        return [name for name in map(self.relative, found) if not _is_internal(name)]
 
 
-def _is_ours(name: str) -> bool:
-    """Tell whether an object is the manifest, or what a writer stages beside its place."""
+def _is_internal(name: str) -> bool:
+    """Return whether an object is the manifest or a staged file."""
     last = name.rpartition("/")[2]
     return name == MANIFEST_NAME or (last.startswith(".") and last.endswith(".part"))

@@ -1,9 +1,9 @@
-"""A folder's manifest: which objects are in it, with the plain size and the pin of each, sealed as one of them.
+"""A folder's manifest: the plain size and the pin of each object in it, stored as one of the sealed objects.
 
-Whoever has the storage can take an object out of a folder, put one in, or put an older sealing back. Of a folder with a
-manifest, what is listed and opened is held against it, so that each of these is an error. The manifest is the last
-object that a change writes: until it stands, the folder is what it was, or an error. The adversary that puts back the
-whole folder, manifest and all, is found out by the pin of the manifest alone.
+The storage can remove an object from a folder, add one, or restore an old version. If a folder has a manifest, listings
+and opened objects are checked against it, so each of these is an error. A change writes the manifest last: until then,
+readers get the old folder or an error. If the storage restores the whole folder with its old manifest, only a pin of
+the manifest detects it.
 
 The plain bytes are JSON::
 
@@ -38,19 +38,19 @@ if TYPE_CHECKING:
 __all__ = ["MANIFEST_NAME", "FolderManifest", "Member", "is_safe", "parse_manifest", "survey"]
 
 MANIFEST_NAME = "_manifest.sealed"
-"""What the manifest is called in its folder. Tools that read whole folders leave out what starts so."""
+"""The manifest's name in its folder. Tools that read whole folders skip names with a leading underscore."""
 _AT_ONCE = 8
-"""Objects that `survey` opens side by side."""
+"""Objects that `survey` opens concurrently."""
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class Member(BaseModel):
-    """What a manifest says of one object.
+    """A manifest's entry for one object.
 
     Attributes:
         size: its plain bytes.
-        pin: what tells this sealing from all others, in 64 hexadecimal digits.
+        pin: the fingerprint of this version of it: 64 hexadecimal digits.
     """
 
     model_config = _STRICT
@@ -69,7 +69,7 @@ class _Document(BaseModel):
 
 
 def is_safe(relative: str) -> bool:
-    """Tell whether a relative path stays below where it starts, for every tool on the way."""
+    """Return whether a relative path stays inside its folder for every tool."""
     return "\0" not in relative and not {".", ".."} & set(relative.split("/"))
 
 
@@ -77,7 +77,7 @@ def parse_manifest(data: bytes) -> dict[str, Member]:
     r"""Return the objects that a manifest lists.
 
     Raises:
-        IntegrityError: these are no manifest's plain bytes.
+        IntegrityError: these are not the plain bytes of a manifest.
 
     >>> parse_manifest(b'{"schema": "enclave-connectors folder manifest 1", "objects": {}}')
     {}
@@ -87,7 +87,7 @@ def parse_manifest(data: bytes) -> dict[str, Member]:
     except ValidationError:
         objects = None
     if objects is None or not all(is_safe(name) and all(name.split("/")) for name in objects):
-        message = f"what is sealed as {MANIFEST_NAME} is no manifest of a folder; have it written anew"
+        message = f"{MANIFEST_NAME} is not a valid manifest; ask its owner to rewrite it"
         raise IntegrityError(message)
     return objects
 
@@ -99,14 +99,14 @@ def _as_bytes(members: Mapping[str, Member]) -> bytes:
 
 
 class FolderManifest:
-    """The manifest of one folder. It is read when it is first needed, and stays what it was then until it is forgotten.
+    """The manifest of one folder. It is read when first needed, and cached until `forget`.
 
     Args:
         codec: the format that reads and writes it, perhaps with a pin.
-        open_source: opens what is stored as the manifest.
-        open_sink: opens a place for a new one.
-        is_empty: tells whether the storage lists no object in the folder.
-        dataset: what errors call the dataset.
+        open_source: opens the stored manifest.
+        open_sink: opens a sink for a new one.
+        is_empty: returns whether the storage lists no object in the folder.
+        dataset: the dataset's name in errors.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class FolderManifest:
         self.forget()
 
     def forget(self) -> None:
-        """Read it again when it is next needed, unless changes wait to be written."""
+        """Drop the cached manifest, unless it has unwritten changes."""
         with self._lock:
             if not self._changed:
                 self._members: dict[str, Member] | None = None
@@ -141,17 +141,17 @@ class FolderManifest:
         """The objects, by their paths relative to the folder.
 
         Raises:
-            ObjectNotFound: there is no manifest, and nothing else in the folder: it is one to be.
-            IntegrityError: the manifest is not what was sealed as such, or is missing where there are objects.
+            ObjectNotFound: there is no manifest, and the folder is empty.
+            IntegrityError: the manifest is invalid, or is missing although the folder has objects.
         """
         return self._read(to_write=False)
 
     @property
     def pin(self) -> str:
-        """What tells this sealing of the folder from all others, in 64 hexadecimal digits."""
+        """The fingerprint of this version of the folder: 64 hexadecimal digits."""
         with self._lock:
             _ = self.members
-            assert self._pin is not None  # noqa: S101 - where there are members, they were read or written
+            assert self._pin is not None  # noqa: S101 - set whenever members are read or written
             return self._pin
 
     def _read(self, *, to_write: bool) -> Mapping[str, Member]:
@@ -159,14 +159,14 @@ class FolderManifest:
             if self._members is None and not (to_write and self._is_new):
                 self._load()
             if self._members is None and not to_write:
-                message = f"the folder has no {MANIFEST_NAME}, and nothing else in it"
+                message = f"the folder is empty and has no {MANIFEST_NAME}"
                 raise ObjectNotFound(message)
             return self._members or {}
 
     def _load(self) -> None:
-        """Read it; that there is none is right only where there is nothing else."""
+        """Read it; it may be missing only if the folder is empty."""
         try:
-            # Many a storage is asked only when something is read, so also that may find nothing.
+            # Many sources send the first request on the first read, which may also raise ObjectNotFound.
             with buffered(self._open_source(), self._codec, name=self._dataset) as file:
                 members, pin = parse_manifest(file.read()), file.raw.pin
         except ObjectNotFound:
@@ -177,8 +177,8 @@ class FolderManifest:
             return
         if not self._is_new:
             message = (
-                f"the folder has objects, and no {MANIFEST_NAME}: it was removed, or never written; "
-                "`connectors manifest` writes one, once you trust what is there"
+                f"the folder has objects but no {MANIFEST_NAME}: it was removed, or never written; "
+                "if you trust the objects, write one with `connectors manifest`"
             )
             raise IntegrityError(message)
 
@@ -187,31 +187,31 @@ class FolderManifest:
         self._names = sorted(members)
 
     def prepare(self) -> None:
-        """Read it because an object is about to be written; a folder may be empty then."""
+        """Read it before an object is written; the folder may be empty."""
         self._read(to_write=True)
 
     def member(self, name: str) -> Member:
-        """Return what it says of an object.
+        """Return the entry of an object.
 
         Raises:
-            ObjectNotFound: it has none of that name.
+            ObjectNotFound: there is none.
         """
         found = self.members.get(name)
         if found is None:
             message = (
-                f"the folder's manifest has no {name!r}; if the storage shows one, it was added since, and not by "
-                "whoever writes the manifest"
+                f"{name!r} is not in the folder's manifest; if the storage has it, it was added without updating the "
+                "manifest"
             )
             raise ObjectNotFound(message)
         return found
 
     def missing(self, name: str) -> IntegrityError:
-        """Return the error for an object, or folder, that it has, and the storage has not."""
-        message = f"{name!r} is in the folder's manifest, and not in the storage: it was removed; do not trust the rest"
+        """Return the error for an object or folder that is missing from the storage."""
+        message = f"{name!r} is in the folder's manifest but not in the storage: it was removed; do not trust the rest"
         return IntegrityError(message)
 
     def within(self, folder: str) -> list[str]:
-        """Return the paths of the objects in a folder, or below it: of all for the empty path."""
+        """Return the paths of the objects in a folder and below it; of all objects for the empty path."""
         with self._lock:
             self._read(to_write=True)
             if not folder:
@@ -226,16 +226,16 @@ class FolderManifest:
     def check_listed(
         self, folder: str, objects: Collection[str], folders: Collection[str] | None, depth: int | None
     ) -> None:
-        """Hold what the storage lists in a folder against what there should be.
+        """Check a listing of the storage against the manifest.
 
         Args:
-            folder: its path, or an object's.
-            objects: the paths of the objects that the storage lists.
-            folders: those of the folders; None where it was not asked for them.
-            depth: how many levels were listed; None for all of them.
+            folder: the path that was listed, of a folder or an object.
+            objects: the paths of the listed objects.
+            folders: the paths of the listed folders; None if folders were not requested.
+            depth: the number of levels listed; None for all.
 
         Raises:
-            IntegrityError: something is missing, or was added.
+            IntegrityError: an object is missing, or was added.
         """
         levels = len(folder.split("/")) if folder else 0
         expected, passed = set(), set()
@@ -249,25 +249,25 @@ class FolderManifest:
             raise self.missing(name)
         for name in sorted(set(objects) - expected):
             message = (
-                f"the storage lists {name!r}, which the folder's manifest does not have: it was added, or its writer "
-                "has not come to the manifest yet; do not trust it"
+                f"the storage lists {name!r}, which is not in the folder's manifest: it was added, or its writer has "
+                "not updated the manifest yet; do not trust it"
             )
             raise IntegrityError(message)
 
     def written(self, name: str, size: int, pin: str) -> None:
-        """Add an object that has appeared."""
+        """Add an object that was written."""
         with self._lock:
             self._change({**self._read(to_write=True), name: Member(size=size, pin=pin)})
 
     def removed(self, names: Iterable[str]) -> None:
-        """Take out objects that are gone."""
+        """Remove the entries of objects that are gone."""
         with self._lock:
             gone = set(names)
             if gone & self.members.keys():
                 self._change({name: one for name, one in self.members.items() if name not in gone})
 
     def replace(self, members: dict[str, Member]) -> None:
-        """Write it anew, whatever it was."""
+        """Replace all entries."""
         with self._lock:
             self._change(members)
 
@@ -279,7 +279,7 @@ class FolderManifest:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Write it once, at the end of the block, for all that changes in it."""
+        """Write it once at the end of the block, for all changes in the block."""
         with self._lock:
             self._holding += 1
         try:
@@ -296,8 +296,8 @@ class FolderManifest:
                 file.write(_as_bytes(self._members or {}))
         except ConnectorError as error:
             error.add_note(
-                "The folder's objects have changed, and its manifest has not: whoever reads the folder will be told. "
-                "Write it anew: connectors manifest dataset://PORT/NAME."
+                "The folder's objects have changed but its manifest has not, so reading the folder fails. "
+                "Rewrite the manifest: connectors manifest dataset://PORT/NAME."
             )
             raise
         self._changed = False
@@ -309,12 +309,12 @@ class FolderManifest:
 def survey(
     names: Collection[str], open_object: Callable[[str], SealedObject], callback: Callback = DEFAULT_CALLBACK
 ) -> dict[str, Member]:
-    """Return what a manifest is to say of objects, each of which is opened for that, and its end verified.
+    """Open each object, verify its end, and return its manifest entry.
 
     Args:
         names: their paths, relative to their folder.
         open_object: opens one of them.
-        callback: an `fsspec.Callback`, told the number of objects.
+        callback: an `fsspec.Callback` that counts the objects.
     """
 
     def look(name: str) -> tuple[str, Member]:

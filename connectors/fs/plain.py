@@ -1,4 +1,4 @@
-"""What filesystems of plain files have in common: files that commit on success, ranges, local copies."""
+"""The base of filesystems of plain files: files that commit on success, range reads, local copies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["PlainTransaction", "PlainView"]
 
 
 class PlainTransaction(Transaction):
-    """fsspec's, at the end of which the manifests of folders are written: each once, after its last object."""
+    """fsspec's transaction, which writes each folder's manifest once, after its last object."""
 
     def complete(self, commit: bool = True) -> None:  # noqa: FBT001, FBT002 - fsspec's signature
         """Commit or discard everything."""
@@ -34,20 +34,20 @@ class PlainTransaction(Transaction):
 
 
 class PlainView(AbstractFileSystem):
-    """What filesystems of plain files share. A subclass has `_open`, `_open_object`, `info` and `ls`."""
+    """The base of filesystems of plain files. A subclass defines `_open`, `_open_object`, `info` and `ls`."""
 
     cachable = False
     transaction_type = PlainTransaction
 
     def one_manifest(self) -> AbstractContextManager[Any]:
-        """Return a context at whose end the manifests of folders are written, for all that has changed."""
+        """Return a context that writes the manifests of changed folders at its end."""
         return nullcontext()
 
     def _open_object(self, path: str) -> SealedObject:
         """Open an object for reading by ranges."""
         raise NotImplementedError
 
-    def open(  # fsspec has no types to keep to
+    def open(  # fsspec has no types
         self,
         path: str,
         mode: str = "rb",
@@ -60,21 +60,21 @@ class PlainView(AbstractFileSystem):
     ) -> IO[Any]:
         """Open a file. The modes are rb, wb and xb, and rt, wt and xt for text.
 
-        What is written appears when the file is closed in good order, and not otherwise: see `SealedWriter`.
+        A written file appears when it is closed without an error: see `SealedWriter`.
 
         Raises:
-            NotSupported: another mode. Sealed objects have an authenticated end, so none can grow.
+            NotSupported: another mode. Sealed objects have an authenticated end, so they cannot grow.
         """
         kind = mode.replace("b", "").replace("t", "")
         if kind not in ("r", "w", "x"):
             message = (
                 f"mode {mode!r} is not supported: the end of a sealed object is authenticated, so it cannot grow or "
-                "change in place; write it anew with 'wb', or 'xb' where there must be none yet"
+                "change in place; replace it with 'wb', or create it with 'xb'"
             )
             raise NotSupported(message)
         if compression is not None and kind != "r":
-            # fsspec would drop the file below the compressor unclosed, which here means: discard it.
-            message = "to write compressed, use fsspec.open(…, compression=…), or compress into the open file"
+            # fsspec would not close the file below the compressor, so it would be discarded.
+            message = "to write compressed data, use fsspec.open(…, compression=…), or compress into the open file"
             raise NotSupported(message)
         file: Any = super().open(path, f"{kind}b", compression=compression, **kwargs)
         if "b" in mode:
@@ -83,20 +83,20 @@ class PlainView(AbstractFileSystem):
         return text(file, encoding=encoding, errors=errors, newline=newline)
 
     def exists(self, path: str, **kwargs: Any) -> bool:
-        """Tell whether there is something at `path`; what cannot be told is raised, not answered with False."""
+        """Return whether `path` exists; an error is raised, not reported as False."""
         try:
             self.info(path, **kwargs)
         except FileNotFoundError:
             return False
         return True
 
-    # Not fsspec's: over an asynchronous filesystem those would go round by its event loop, which need not be running.
+    # Not inherited: over an asynchronous filesystem, fsspec's methods need its event loop, which may not be running.
     def isdir(self, path: str) -> bool:
-        """Tell whether there is a folder at `path`."""
+        """Return whether `path` is a folder."""
         return self._kind(path) == "directory"
 
     def isfile(self, path: str) -> bool:
-        """Tell whether there is a file at `path`."""
+        """Return whether `path` is a file."""
         return self._kind(path) == "file"
 
     def _kind(self, path: str) -> str | None:
@@ -106,7 +106,7 @@ class PlainView(AbstractFileSystem):
             return None
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
-        """Return the bytes of a file from `start` to `end`, both counted from the end where negative."""
+        """Return the bytes of a file from `start` to `end`, where negative offsets count from the end."""
         (outcome,) = read_ranges([(functools.partial(self._open_object, path), [(start, end)])])
         if isinstance(outcome, Exception):
             raise outcome
@@ -123,18 +123,18 @@ class PlainView(AbstractFileSystem):
     ) -> list[bytes | Exception]:
         """Return many ranges of many files.
 
-        Each file is opened once; its ranges that touch, or nearly do, share a request; requests go out side by side.
+        Each file is opened once, close ranges share a request, and requests run concurrently.
 
         Args:
             paths: a file for each range.
             starts: plain offsets, or one for all; None is the start.
             ends: plain offsets, or one for all; None is the end.
-            max_gap: bytes between two ranges up to which they are read in one; 64 KiB if not given.
-            on_error: "return" puts a file's error in the place of its ranges, "raise" raises the first one.
+            max_gap: bytes between two ranges up to which they share a request; 64 KiB if not given.
+            on_error: "return" returns a file's error in place of its ranges, "raise" raises the first error.
         """
         spans = list(zip(_each(starts, len(paths)), _each(ends, len(paths)), strict=True))
         if len(spans) != len(paths):
-            message = f"there are {len(paths)} paths, and {len(spans)} ranges"
+            message = f"there are {len(paths)} paths but {len(spans)} ranges"
             raise ValueError(message)
         places: dict[str, list[int]] = {}
         for place, path in enumerate(paths):
@@ -155,7 +155,7 @@ class PlainView(AbstractFileSystem):
     def get_file(
         self, rpath: str, lpath: Any, callback: Callback = DEFAULT_CALLBACK, outfile: Any = None, **kwargs: Any
     ) -> None:
-        """Copy a file to a local path, where it appears only when all of it has verified."""
+        """Copy a file to a local path, where it appears only after all of it has been verified."""
         target = outfile if outfile is not None else lpath
         if isinstance(target, (str, os.PathLike)):
             if self.isdir(rpath):
@@ -182,12 +182,12 @@ class PlainView(AbstractFileSystem):
             copy_stream(source, writer, callback)
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
-        """Write a whole file; with the mode "create", fail where something is stored."""
+        """Write a whole file; with the mode "create", fail if it exists."""
         with self.open(path, "xb" if mode == "create" else "wb", **kwargs) as file:
             file.write(value)
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
-        """Copy a file by opening it and sealing it again."""
+        """Copy a file by decrypting and encrypting it."""
         if self.isdir(path1):
             self.makedirs(path2, exist_ok=True)
             return

@@ -1,11 +1,11 @@
-"""Everything that a backend imports, besides `connectors.errors` and `connectors.secrets`.
+"""The API for backends: everything a plugin imports besides `connectors.errors` and `connectors.secrets`.
 
 The contract:
     `Backend`: what a plugin registers. `Credentials`: the base of the model of its credentials documents.
     `sas_expiry`: when a shared access signature expires.
 
 The filesystem, which is fsspec's:
-    `ObjectFileSystem`: a base with all that is to be derived from an ``open_source`` and an ``open_sink``.
+    `ObjectFileSystem`: a base that derives a filesystem from an ``open_source`` and an ``open_sink``.
     `Guarded`: keeps secrets out of the storage options, pickles and JSON of any other filesystem.
     `AbstractFileSystem`, `LocalFileSystem`, `MemoryFileSystem`: fsspec's own, with types.
 
@@ -16,7 +16,7 @@ Reading an object by ranges:
 Writing an object whole:
     `OpensSinks`: a filesystem that can. `Sink`: the contract. `RenewableSink`: a sink that renews its credentials.
     `PartsInFlight`: the parts of a multipart upload, several at once.
-    `spooled`: temporary files, whose errors say that this machine has no room.
+    `spooled`: temporary files, whose errors say that this machine's disk is full.
 
 Requests:
     `RetryPolicy`: backoff with jitter. `MIN_PROGRESS`: the bytes that count as progress.
@@ -116,7 +116,7 @@ _HOMES = {
     "translated": "storage.adapters",
 }
 
-if not TYPE_CHECKING:  # a type checker is told the names above, and is to miss any other
+if not TYPE_CHECKING:  # hidden from type checkers, so that they report unknown names
 
     def __getattr__(name: str) -> object:
         """Import a name's module when the name is first used."""

@@ -1,8 +1,8 @@
-"""A `Source` and a `Sink` over any fsspec filesystem: how the sealed side is reached.
+"""A `Source` and a `Sink` over any fsspec filesystem.
 
-A filesystem may bring its own: see `connectors.storage.capabilities`. Any other is read by ranges; for writing, local
-files are staged beside their place, and elsewhere the sealed object is spooled and put when it is whole: fsspec's own
-files publish what was written so far when an error closes them.
+A filesystem may provide its own: see `connectors.storage.capabilities`. Any other one is read by ranges. For writing,
+local files are staged and renamed; elsewhere the sealed object is spooled to a temporary file and uploaded on commit,
+because fsspec's own files publish incomplete objects when they are closed by an error.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ T = TypeVar("T")
 
 
 def translated(path: str, call: Callable[[], T]) -> T:
-    """Return what `call` does, with the built-in errors that filesystems raise turned into ours.
+    """Call `call`, and convert the built-in errors that filesystems raise to those of `connectors.errors`.
 
-    A function rather than a context manager: what is raised at the end of a ``with`` block carries the error that came
-    out of the block along, and what a storage library says in its errors may hold a signed URL.
+    This is a function and not a context manager because an error raised at the end of a ``with`` block keeps the
+    block's error as its context, and errors of storage libraries may contain a signed URL.
     """
     told: ConnectorError
     try:
@@ -65,7 +65,7 @@ def translated(path: str, call: Callable[[], T]) -> T:
     except FileNotFoundError:
         told = ObjectNotFound(f"nothing is stored at {path}")
     except FileExistsError:
-        told = ObjectExists(f"something is stored at {path} already")
+        told = ObjectExists(f"an object is already stored at {path}")
     except (IsADirectoryError, NotADirectoryError):
         told = NotAnObject(f"{path} is a folder, or lies below a file; name a single object")
     except PermissionError:
@@ -78,33 +78,33 @@ def translated(path: str, call: Callable[[], T]) -> T:
 
 
 def said_size(info: Mapping[str, Any], *, strict: bool = True) -> int | None:
-    """Return the size of an object, as the storage says in what a filesystem tells of it.
+    """Return the size of an object as its storage reports it, from a filesystem's `info`.
 
     Raises:
-        StorageUnavailable: it says none, or what is none; None is returned for that if not `strict`.
+        StorageUnavailable: `strict`, and there is no valid size; otherwise None is returned.
     """
     size = info.get("size")
     if isinstance(size, int) and size >= 0:
         return size
     if strict:
-        message = f"the storage does not say how large {info['name']} is, or says nonsense"
+        message = f"the storage reports no valid size for {info['name']}"
         raise StorageUnavailable(message)
     return None
 
 
 def is_of_library(error: BaseException, *packages: str) -> bool:
-    """Tell whether an error was raised in a library's code and not in ours: then it is about an answer, and no bug.
+    """Return whether an error was raised by a library's code, so it is about a response and not a bug in the plugin.
 
     Args:
         error: the error.
-        packages: the library, and those it stands on.
+        packages: the library, and the packages it uses.
     """
     modules = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
     return bool(modules) and not modules[-1].startswith("connectors") and not set(packages).isdisjoint(modules)
 
 
 class RangeSource:
-    """An object of any filesystem, read by ranges. What happens to it meanwhile is the format's to notice."""
+    """An object of any filesystem, read by ranges. The format detects changes during the read."""
 
     def __init__(self, fs: AbstractFileSystem, path: str) -> None:
         self._fs = fs
@@ -123,11 +123,11 @@ class RangeSource:
         return translated(self._path, lambda: self._fs.cat_file(self._path, start=start, end=stop))
 
     def close(self) -> None:
-        """Do nothing: no connection is held."""
+        """Do nothing: there is no open connection."""
 
 
 class RenewedSource:
-    """An object whose credentials may end while it is read: it is read on with renewed ones, if there are any.
+    """A source that continues with renewed credentials if its credentials expire during the read.
 
     Args:
         source: the object, with the first credentials.
@@ -143,7 +143,7 @@ class RenewedSource:
 
     @property
     def size(self) -> int:
-        """The object's size in bytes, as the storage says."""
+        """The object's size in bytes, as the storage reports it."""
         if self._size is None:
             self._size = self._source.size
         return self._size
@@ -152,8 +152,8 @@ class RenewedSource:
         """Return the bytes from `start` to `stop`.
 
         Raises:
-            CredentialsExpired: they have ended, and there are no others.
-            ObjectChanged: with the renewed ones, another object is found.
+            CredentialsExpired: the credentials have expired, and there are no renewed ones.
+            ObjectChanged: the renewed credentials find another object.
         """
         return self._renewing(lambda source: source.read_range(start, stop))
 
@@ -176,23 +176,23 @@ class RenewedSource:
                 return False
             if self._size is not None and renewed.size != self._size:
                 renewed.close()
-                message = "the object was exchanged while it was being read, and its credentials renewed; open it again"
+                message = "the object was replaced while its credentials were being renewed; open it again"
                 raise ObjectChanged(message)
-            self._expired.append(expired)  # other threads may be in the middle of using it
+            self._expired.append(expired)  # other threads may still be using it
             self._source = renewed
             return True
 
     def close(self) -> None:
-        """Let the object go."""
+        """Close all sources."""
         for source in (*self._expired, self._source):
             source.close()
 
 
 class RenewedFiller(RenewedSource):
-    """A `RenewedSource` over a source that is a `FillsBuffers`, and so one itself."""
+    """A `RenewedSource` over a source that fills buffers."""
 
     def read_into(self, start: int, buffer: memoryview) -> int:
-        """Put the bytes from `start` on into `buffer`, and return how many; see `read_range` for the errors."""
+        """Read from `start` into `buffer`; return the number of bytes. The errors are those of `read_range`."""
         return self._renewing(lambda source: fill(source, start, buffer))
 
 
@@ -202,7 +202,7 @@ def renewed_source(source: Source, renew: Callable[[], Source | None]) -> Renewe
 
 
 class SpoolSink:
-    """An object of any filesystem: spooled, sealed as it is, into a temporary file, and put on commit."""
+    """A new object of any filesystem: spooled, sealed, to a temporary file, and uploaded on commit."""
 
     def __init__(self, fs: AbstractFileSystem, path: str, *, exclusive: bool) -> None:
         self._fs = fs
@@ -216,7 +216,7 @@ class SpoolSink:
     def _check(self) -> None:
         if self._fs.isdir(self._path):
             raise IsADirectoryError
-        # Two writers can both pass here: only a backend's own sink can ask the storage to decide.
+        # Not atomic, two writers can both pass: only a backend's own sink can let the storage decide.
         if self._exclusive and self._fs.exists(self._path):
             raise FileExistsError
 
@@ -224,19 +224,19 @@ class SpoolSink:
         """Append to the spool.
 
         Raises:
-            MachineFailed: there is no room.
+            MachineFailed: the disk is full.
         """
         spooled(lambda: write_all(self._spool, data))
 
     def commit(self) -> None:
-        """Put the object."""
+        """Upload the object."""
         translated(self._path, self._put)
         self._spool.close()
 
     def _put(self) -> None:
         self._check()
         if isinstance(self._fs, MemoryFileSystem):
-            # Its put_file would show the object growing.
+            # Its put_file would show an incomplete object.
             self._spool.seek(0)
             self._fs.pipe_file(self._path, self._spool.read())
         else:
@@ -248,10 +248,10 @@ class SpoolSink:
 
 
 def open_source(fs: AbstractFileSystem, path: str) -> Source:
-    """Return the sealed bytes at `path`, to be read.
+    """Open the sealed bytes at `path` for reading.
 
     Raises:
-        ObjectNotFound, NotAnObject, AccessDenied: there is no such object, or it may not be read.
+        ObjectNotFound, NotAnObject, AccessDenied: the object does not exist, or cannot be read.
     """
     if isinstance(fs, OpensSources):
         return fs.open_source(path)
@@ -261,11 +261,11 @@ def open_source(fs: AbstractFileSystem, path: str) -> Source:
 
 
 def open_sink(fs: AbstractFileSystem, path: str, *, exclusive: bool) -> Sink:
-    """Return a place for the sealed bytes of a new object at `path`.
+    """Open a sink for the sealed bytes of a new object at `path`.
 
     Raises:
-        ObjectExists: exclusive, and something is stored there. Some storages can tell only on commit.
-        NotAnObject, AccessDenied: it cannot be written there.
+        ObjectExists: `exclusive`, and the object exists. Some storages report this only on commit.
+        NotAnObject, AccessDenied: the path cannot be written.
     """
     if isinstance(fs, OpensSinks):
         return fs.open_sink(path, exclusive=exclusive)

@@ -49,14 +49,14 @@ class Backend(ABC):
         (``cachable = False``). It may be an `OpensSources` and an `OpensSinks`: see `connectors.storage.capabilities`.
 
         Raises:
-            InvalidLocation: the location is none of this storage's.
+            InvalidLocation: the location is not one of this storage.
         """
 
     def presign(self, location: str, credentials: Any, method: str, expires: int) -> str:  # noqa: ARG002
         """Return a URL that needs no credentials to GET or PUT the object, for `expires` seconds.
 
         Raises:
-            NotSupported: this storage signs no URLs.
+            NotSupported: this storage cannot sign URLs.
         """
         message = f"the backend {self.name} does not presign URLs"
         raise NotSupported(message)

@@ -15,11 +15,11 @@ class OpensSources(Protocol):
     """A filesystem that reads ranges better than its `cat_file` does, or can pin the version that is read."""
 
     def open_source(self, path: str) -> Source:
-        """Return the bytes of the object at `path`.
+        """Open the object at `path` for reading.
 
         Raises:
-            ObjectNotFound, NotAnObject, AccessDenied: there is no such object, or it may not be read. A source may
-                raise these on its first read instead.
+            ObjectNotFound, NotAnObject, AccessDenied: the object does not exist, or cannot be read. A source may raise
+                these on its first read instead.
         """
 
 
@@ -28,9 +28,9 @@ class OpensSinks(Protocol):
     """A filesystem whose storage holds a new object back until it is committed."""
 
     def open_sink(self, path: str, *, exclusive: bool = False) -> Sink:
-        """Return a place for the bytes of a new object at `path`.
+        """Open a sink for a new object at `path`.
 
         Raises:
-            ObjectExists: `exclusive`, and an object is stored there. A sink may raise this on commit instead.
+            ObjectExists: `exclusive`, and the object exists. A sink may raise this on commit instead.
             NotAnObject, AccessDenied: no object can be written there.
         """

@@ -1,4 +1,4 @@
-"""The URLs of servers, as credentials name them: what is wrong with one, and whether it hides what goes there."""
+"""Checks of the server URLs in credentials: is one valid, and is it encrypted?"""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from urllib.parse import urlsplit
 
 __all__ = ["HIDES_NOTHING", "endpoint_problem", "is_loopback", "sends_in_the_clear"]
 
-HIDES_NOTHING = 'http:// hides nothing on the way; use https://, or say "allow_http": true'
-"""What is said of a URL that `sends_in_the_clear`."""
+HIDES_NOTHING = 'http:// is not encrypted; use https://, or set "allow_http": true'
+"""The error message for a URL that `sends_in_the_clear`."""
 
 
 def endpoint_problem(url: str, *, example: str) -> str | None:
-    """Return what is wrong with a server's URL, or None, without quoting any of it.
+    """Return what is wrong with a server's URL, or None, without quoting it.
 
     Args:
-        url: what somebody wrote.
-        example: what it should look like.
+        url: the URL to check.
+        example: a valid URL, for the message.
 
     >>> endpoint_problem("ftp://clinic", example="https://s3.example.org")
-    'an endpoint is a URL as in https://s3.example.org'
+    'an endpoint is a URL such as https://s3.example.org'
     """
     if not url.isprintable() or not url.isascii() or " " in url or "\\" in url:
-        return "not a URL: it has white space, backslashes or other characters in it that no URL has"
+        return "not a URL: it contains white space, a backslash or another character that URLs cannot have"
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
         return "not a URL: its host or port cannot be read"
     if parts.scheme not in ("http", "https") or not host:
-        return f"an endpoint is a URL as in {example}"
+        return f"an endpoint is a URL such as {example}"
     if "@" in parts.netloc or "?" in url or "#" in url:
         return "an endpoint has no user information, query or fragment; credentials go into their own members"
     return None
 
 
 def sends_in_the_clear(url: str) -> bool:
-    """Tell whether what is sent to a URL leaves this machine for anybody to read.
+    """Return whether requests to a URL leave this machine unencrypted.
 
     >>> sends_in_the_clear("http://s3.example.org"), sends_in_the_clear("http://127.0.0.1:9000")
     (True, False)
@@ -46,7 +46,7 @@ def sends_in_the_clear(url: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host, as a URL has it, is this machine itself."""
+    """Return whether a URL's host is this machine."""
     if host.lower() == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""An fsspec filesystem of objects that are read by ranges and written whole: what a backend of its own stands on."""
+"""A base class for backends' filesystems: objects are read by ranges and written atomically."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 __all__ = ["ObjectFileSystem"]
 
 _FIRST = 1 << 20
-"""Bytes of an object of unknown size that are asked for first; the answer tells the size."""
+"""Bytes in the first request to an object of unknown size; the response tells the size."""
 _PIECE = 1 << 24
-"""Bytes that are asked for at once after that."""
+"""Bytes in each later request."""
 
 
 class ObjectFileSystem(Guarded, AbstractFileSystem):
-    """A filesystem that says how an object is read and how one is written, and gets files and bytes for that.
+    """An fsspec filesystem built on two methods: `open_source` to read an object and `open_sink` to write one.
 
-    What it holds are objects as they lie in the storage, sealed ones mostly. They appear when they are whole, also
-    where fsspec's own methods would write them in another way.
+    It shows objects as they are stored, usually sealed. Objects appear atomically, also where fsspec's own methods
+    would write them differently.
     """
 
     @abstractmethod
     def open_source(self, path: str) -> Source:
-        """Return the bytes of an object, to be read by ranges."""
+        """Open an object for reading by ranges."""
 
     @abstractmethod
     def open_sink(self, path: str, *, exclusive: bool = False) -> Sink:
-        """Return a place for the bytes of a new object; where `exclusive`, it fails if one stands there."""
+        """Open a sink for a new object; with `exclusive`, it fails if the object exists."""
 
     def _open(
         self,
@@ -52,37 +52,37 @@ class ObjectFileSystem(Guarded, AbstractFileSystem):
         cache_options: dict[str, Any] | None = None,  # noqa: ARG002
         **_: Any,
     ) -> io.BufferedIOBase:
-        """Open an object's bytes as they lie there. What is written appears when it is closed in good order."""
+        """Open an object's stored bytes. A written object appears when its file is closed without an error."""
         if mode == "rb":
             return buffered(self.open_source(path), Plain())
         if mode in ("wb", "xb"):
             return SealedWriter(self.open_sink(path, exclusive=mode == "xb"), Plain(), autocommit=autocommit)
-        message = f"an object is read or written whole: it opens in mode 'rb', 'wb' or 'xb', not {mode!r}"
+        message = f"an object opens in mode 'rb', 'wb' or 'xb', not {mode!r}"
         raise NotSupported(message)
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
-        """Return an object's bytes as they lie there, or a range of them, with offsets as those of a slice."""
+        """Return an object's stored bytes, or a range of them with offsets as in a slice."""
         with closing(self.open_source(self._strip_protocol(path))) as source:
             at, stop = start or 0, end
             if at < 0 or (stop is not None and stop < 0):
                 at, stop, _step = slice(start, end).indices(source.size)
-            pieces, most = [], _FIRST
+            pieces, size = [], _FIRST
             while stop is None or at < stop:
-                piece = source.read_range(at, at + most if stop is None else min(at + most, stop))
+                piece = source.read_range(at, at + size if stop is None else min(at + size, stop))
                 pieces.append(piece)
-                at, most = at + most, _PIECE
-                stop = source.size if stop is None else min(stop, source.size)  # which is known by now
+                at, size = at + size, _PIECE
+                stop = source.size if stop is None else min(stop, source.size)  # known after the first read
         return b"".join(pieces)
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
-        """Store bytes; only where nothing stands, with the mode "create"."""
+        """Store bytes; with the mode "create", only if the object does not exist."""
         with self.open(path, "xb" if mode == "create" else "wb") as file:
             file.write(value)
 
     def put_file(
         self, lpath: str, rpath: str, callback: Callback = DEFAULT_CALLBACK, mode: str = "overwrite", **_: Any
     ) -> None:
-        """Store a local file's bytes; only where nothing stands, with the mode "create". Of a folder, make one."""
+        """Store a local file; with the mode "create", only if the object does not exist. For a folder, make one."""
         if os.path.isdir(lpath):
             self.makedirs(rpath, exist_ok=True)
             return

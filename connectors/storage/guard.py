@@ -1,4 +1,4 @@
-"""What keeps a filesystem's secrets to itself: mixed in before fsspec's class, by every filesystem that holds any."""
+"""A mixin that keeps secrets out of fsspec's storage options, pickles and JSON."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ __all__ = ["Guarded"]
 
 
 class Guarded:
-    """An fsspec filesystem whose constructor may be given secrets.
+    """A mixin for an fsspec filesystem whose constructor may be given secrets; it comes before fsspec's class.
 
-    fsspec keeps what a filesystem was made with, to find the instance again, to compare, to pickle and to write it as
-    JSON: secrets would travel along, and two that differ in nothing but a masked secret would be taken for one. So
-    nothing is kept, an instance is equal to itself alone, and neither pickles nor becomes JSON::
+    fsspec keeps the constructor's arguments to cache, compare, pickle and serialize instances. That would leak secrets,
+    and two instances that differ only in a masked secret would compare equal. So nothing is kept, an instance is equal
+    only to itself, and it cannot be pickled or converted to JSON::
 
         class ShelfFileSystem(Guarded, AbstractFileSystem): ...
     """
 
     cachable = False
 
-    # The metaclass assigns these three after the constructor has run; it is not to succeed.
+    # The metaclass assigns these three after the constructor has run; the assignments are ignored.
     storage_args = property(lambda _: (), lambda _, __: None)
     storage_options = property(lambda _: {}, lambda _, __: None)
     _fs_token_ = property(lambda self: self._own_token(), lambda _, __: None)
@@ -37,8 +37,8 @@ class Guarded:
 
     def _refuse_to_travel(self) -> NoReturn:
         message = (
-            f"a filesystem of {type(self).__name__} holds secrets and does not pickle or become JSON; take it from a "
-            "dataset of an app config, which travels by its name and is opened again on the other side"
+            f"a filesystem of {type(self).__name__} holds secrets and does not pickle or convert to JSON; take it from "
+            "a dataset of an app config, which pickles by name and is reopened in the other process"
         )
         raise TypeError(message)
 

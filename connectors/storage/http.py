@@ -1,4 +1,4 @@
-"""HTTP connections that are given up when they are silent, or as good as silent, and not when they are merely slow."""
+"""HTTP connections with a stall timeout: slow transfers go on, stalled ones end."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["MAX_RESPONSE_HEADS", "StallTimeoutConnection", "StallTimeoutFile"]
 
 MAX_RESPONSE_HEADS = 100
-"""Heads of one answer: a server may say ``100 Continue`` before it answers, and could say nothing else for ever."""
+"""Limit of status lines per response: a server could send ``100 Continue`` forever."""
 
 
 class StallTimeoutFile(io.RawIOBase):
-    """What comes over a socket, as long as it keeps coming: dripping is as good as silence, and as bad.
+    """Reads from a socket with a stall timeout; a slow drip is treated as a stall.
 
-    A socket's own timeout begins anew with every byte. Here, `MIN_PROGRESS` bytes must not be waited for twice as
-    long as that. Time in which nobody reads does not count.
+    A socket's own timeout restarts with every byte. Here, `MIN_PROGRESS` bytes must arrive within twice that time.
+    Time in which the caller does not read is not counted.
 
     Args:
         sock: the socket, with its timeout.
@@ -33,48 +33,48 @@ class StallTimeoutFile(io.RawIOBase):
         timeout = sock.gettimeout()
         self._limit = None if timeout is None else 2 * timeout
         self._waited = 0.0
-        self._came = 0
+        self._received = 0
 
-    def makefile(self, mode: str = "rb") -> io.BufferedReader:  # noqa: ARG002 - called as a socket's
-        """Return itself, buffered: what `http.client` asks a socket for."""
+    def makefile(self, mode: str = "rb") -> io.BufferedReader:  # noqa: ARG002 - a socket's signature
+        """Return this file, buffered, as `http.client` expects it from a socket."""
         return _Lines(self)
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int | None:  # type: ignore[override]
-        """Put what comes next into a buffer.
+        """Read available bytes into a buffer.
 
         Raises:
-            TimeoutError: too little came for too long.
+            TimeoutError: the transfer has stalled.
         """
         before = time.monotonic()
         try:
             size = self._raw.readinto(buffer)
         except ConnectionError:
-            size = 0  # as if it had ended in good order: what has come before counts, and is seen to be too little
+            size = 0  # treated as the end: the bytes so far are kept, and the caller notices the short body
         self._waited += time.monotonic() - before
-        self._came += size or 0
-        if self._came >= MIN_PROGRESS:
-            self._waited, self._came = 0.0, 0
+        self._received += size or 0
+        if self._received >= MIN_PROGRESS:
+            self._waited, self._received = 0.0, 0
         elif self._limit is not None and self._waited > self._limit:
-            message = "too few bytes for too long"
+            message = "stalled: too few bytes arrived"
             raise TimeoutError(message)
         return size
 
     def close(self) -> None:
-        """Close the file, and with its last one a socket that was closed before."""
+        """Close the file; the socket closes with its last file."""
         if not self.closed:
             self._raw.close()
         super().close()
 
 
 class _Lines(io.BufferedReader):
-    """A buffered file whose lines end, and whose heads do.
+    """A buffered file that rejects incomplete header lines and endless ``100 Continue`` responses.
 
-    `http.client` takes the end of a connection for that of a head, and what a cut has left of ``Content-Length: 4096``
-    for what the server said; and it waits for an answer through any number of ``100 Continue``.
+    `http.client` accepts headers that the end of the connection cuts off, even in the middle of
+    ``Content-Length: 4096``, and skips any number of ``100 Continue`` responses.
     """
 
     def __init__(self, raw: StallTimeoutFile) -> None:
@@ -85,40 +85,40 @@ class _Lines(io.BufferedReader):
         """Return the next line.
 
         Raises:
-            RemoteDisconnected: the connection ends before the line does, or the answer never gets to its own head.
+            RemoteDisconnected: the connection ends within the line, or there are too many responses.
         """
         line = super().readline(size)
         if not line.endswith(b"\n") and len(line) != size:
-            message = "the connection ended in the head of an answer"
+            message = "the connection closed in the middle of the response headers"
             raise http.client.RemoteDisconnected(message)
         self._heads += line.startswith(b"HTTP/")
         if self._heads > MAX_RESPONSE_HEADS:
-            message = "an answer that only ever begins"
+            message = "too many `100 Continue` responses"
             raise http.client.RemoteDisconnected(message)
         return line
 
 
 class StallTimeoutConnection(http.client.HTTPConnection):
-    """A connection on which silence counts, and not the time that it takes; it stands before a library's own class.
+    """A connection with a stall timeout instead of a total timeout; a mixin that comes before a library's own class.
 
     Attributes:
-        silence: seconds without a byte of an answer, or until a block of a request is taken, until it is given up.
+        silence: the stall timeout: seconds to wait for a byte of a response, or to send a block of a request.
     """
 
     silence = 60.0
 
     def connect(self) -> None:
-        """Connect; the time for that is over then."""
+        """Connect, then switch from the connect timeout to the stall timeout."""
         super().connect()
-        self._be_patient()
+        self._set_stall_timeout()
 
     def putrequest(self, *args: Any, **kwargs: Any) -> None:
-        """Begin a request."""
-        self._be_patient()
+        """Start a request."""
+        self._set_stall_timeout()
         super().putrequest(*args, **kwargs)
 
     def send(self, data: Any) -> None:
-        """Send bytes block by block: a socket's timeout is for all that it is given at once."""
+        """Send bytes in blocks, because a socket's timeout applies to each call as a whole."""
         if isinstance(data, bytes) and len(data) > MIN_PROGRESS:
             view = memoryview(data)
             for start in range(0, len(data), MIN_PROGRESS):
@@ -127,10 +127,10 @@ class StallTimeoutConnection(http.client.HTTPConnection):
             super().send(data)
 
     def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:  # type: ignore[override]
-        """Make an answer, as `http.client` calls it, that does not drip."""
+        """Return a response that is read with the stall timeout."""
         return http.client.HTTPResponse(StallTimeoutFile(sock), *args, **kwargs)  # type: ignore[arg-type]
 
-    def _be_patient(self) -> None:
-        # urllib3 sends requests under the connect timeout, which is no time for a slow line to take a piece of one.
+    def _set_stall_timeout(self) -> None:
+        # urllib3 sends requests with the connect timeout, which is too short for a block on a slow line.
         if self.sock is not None:
             self.sock.settimeout(self.silence)

@@ -1,4 +1,4 @@
-"""Listings that come page by page, from a storage that may always have one more."""
+"""A guard against endless listings: a storage can always return one more page."""
 
 from __future__ import annotations
 
@@ -6,55 +6,54 @@ from connectors.errors import StorageUnavailable
 
 __all__ = ["ListingGuard"]
 
-MOST_PAGES = 10_000
-"""Pages of one listing: with 1,000 objects on each, as S3 has them, ten million objects."""
-MOST_BARREN = 1_000
-"""Pages in a row with nothing on them that was not on an earlier one: some storages do have pages with nothing."""
+MAX_PAGES = 10_000
+"""Limit of pages per listing: ten million objects, at S3's 1,000 objects per page."""
+MAX_EMPTY_PAGES = 1_000
+"""Limit of pages in a row without a new name; some storages do return empty pages."""
 
 
 class ListingGuard:
-    """Watches over the pages of one listing.
+    """Checks the pages of one listing for repetition and limits their number.
 
     Args:
-        where: what is listed, for messages.
+        where: the location that is listed, for messages.
 
     >>> pages = ListingGuard("s3://clinic/wards")
     >>> pages.check_page("wards/north.csv", "page-2")
     >>> pages.check_page("wards/south.csv", "page-2")
     Traceback (most recent call last):
-    connectors.errors.StorageUnavailable: the storage lists s3://clinic/wards in circles; do not trust the listing
+    connectors.errors.StorageUnavailable: the listing of s3://clinic/wards repeats itself; do not trust it
     """
 
     def __init__(self, where: str) -> None:
         self._where = where
         self._tokens: set[str] = set()
         self._firsts: set[str] = set()
-        self._pages = self._barren = 0
+        self._pages = self._empty = 0
 
     def check_page(self, first: str | None, token: str | None) -> None:
-        """Take note of a page.
+        """Check a page.
 
         Args:
-            first: the name of the first object or folder on it; None if there is none.
-            token: what leads to the next page; None or nothing if this is the last.
+            first: the name of the first object or folder on the page; None if it is empty.
+            token: the continuation token; None or empty on the last page.
 
         Raises:
-            StorageUnavailable: this leads nowhere.
+            StorageUnavailable: the listing repeats itself, or has too many pages.
         """
         if not token:
             return
         if token in self._tokens:
-            message = f"the storage lists {self._where} in circles; do not trust the listing"
+            message = f"the listing of {self._where} repeats itself; do not trust it"
             raise StorageUnavailable(message)
         self._tokens.add(token)
         self._pages += 1
-        self._barren += 1
+        self._empty += 1
         if first is not None and first not in self._firsts:
             self._firsts.add(first)
-            self._barren = 0
-        if self._pages > MOST_PAGES or self._barren > MOST_BARREN:
+            self._empty = 0
+        if self._pages > MAX_PAGES or self._empty > MAX_EMPTY_PAGES:
             message = (
-                f"the storage's listing of {self._where} has no end: gave up after {self._pages} pages; "
-                "list a folder further down"
+                f"the listing of {self._where} does not end: gave up after {self._pages} pages; list a smaller folder"
             )
             raise StorageUnavailable(message)

@@ -1,4 +1,4 @@
-"""The backends of the core: local files and memory, for development and tests."""
+"""The built-in backends: local files and memory, for development and tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class FileCredentials(Credentials):
-    """Credentials of a local file: none but the encryption."""
+    """Credentials of a local file: only the encryption."""
 
     type: Literal["file"] = "file"
 
@@ -39,25 +39,25 @@ class FileBackend(Backend):
         """Return the local filesystem and an absolute path.
 
         Raises:
-            InvalidLocation: no file of this machine can be meant.
+            InvalidLocation: it is not a valid local path.
         """
         path, problem = _local_path(location)
         if problem:
-            # Not quoted as it is: what was meant for another storage may have a password or a signed query in it.
+            # Redacted: a location meant for another storage may contain a password or a signed query.
             message = f"a file location {problem}: {redact_url(location)!r}"
             raise InvalidLocation(message)
-        # Folders inside of a folder are made as they are needed, as they need not be in other storages.
+        # Subfolders are created when needed, as in object storages, which have none.
         folder = credentials.is_folder(location)
         return LocalFileSystem(auto_mkdir=folder, skip_instance_cache=True), path
 
 
 def _local_path(location: str) -> tuple[str, str | None]:
-    """Return the absolute path that a location means, and what is wrong with it, if anything is."""
+    """Return the absolute path of a location, and the problem with it or None."""
     if _CONTROL.search(location):
-        # `urlsplit` would leave line breaks and tabs out, and so make it another file.
+        # `urlsplit` drops line breaks and tabs, which would name another file.
         return "", "has no control characters; write them as escapes"
     if "?" in location or "#" in location:
-        # A URL ends its path there; taken so, another file than the one that was meant would be written.
+        # The URL's path would end there, which would name another file.
         return "", "has no query or fragment; write ? as %3F and # as %23"
     try:
         parts = urlsplit(location)
@@ -65,17 +65,17 @@ def _local_path(location: str) -> tuple[str, str | None]:
         parts = None
     if parts is None or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
         return "", "has an absolute path, as in file:///data/conditions"
-    # Names of files are bytes: those that are no UTF-8 have escapes of their own here, as Python gives them everywhere.
+    # File names are bytes: those that are not UTF-8 become surrogate escapes, as elsewhere in Python.
     path = unquote(parts.path, errors="surrogateescape")
     try:
         possible = b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:
         possible = False
-    return path, None if possible else "is a path that a file can have, without null characters and half ones"
+    return path, None if possible else "must be a valid path, without null characters or lone surrogates"
 
 
 class MemoryCredentials(Credentials):
-    """Credentials of an object in memory: none but the encryption."""
+    """Credentials of an object in memory: only the encryption."""
 
     type: Literal["memory"] = "memory"
 
@@ -88,5 +88,5 @@ class MemoryBackend(Backend):
     Credentials = MemoryCredentials
 
     def connect(self, location: str, credentials: MemoryCredentials) -> tuple[AbstractFileSystem, str]:  # noqa: ARG002
-        """Return fsspec's memory filesystem, which all of a process shares, and the path."""
+        """Return fsspec's memory filesystem, which the whole process shares, and the path."""
         return MemoryFileSystem(), "/" + location.partition("://")[2].strip("/")

@@ -1,4 +1,4 @@
-"""The registry of backends: which are installed, and which one serves a location and its credentials."""
+"""The registry of installed backends: find the one that serves a location and its credentials."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = ["GROUP", "InstalledBackend", "backends", "for_scheme", "resolve", "sc
 GROUP = "connectors.backends"
 """The entry-point group that backends register under."""
 DECLARED = "connectors.schemes"
-"""The entry-point group in which the core's metadata says which extra serves a scheme. Read as data, never loaded."""
+"""The entry-point group of the core's metadata that maps schemes to extras. Read as data, never loaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledBackend:
-    """A backend and the distribution it came with.
+    """A backend and the distribution that provides it.
 
     Attributes:
         name: the backend's name, and its credentials' `type`.
@@ -47,7 +47,7 @@ class InstalledBackend:
 
 
 def backends() -> list[InstalledBackend]:
-    """Return the installed backends, by name, also those that cannot be loaded, with the reason.
+    """Return the installed backends by name, including those that cannot be loaded, with the reason.
 
     >>> [backend.name for backend in backends() if backend.distribution == "enclave-connectors"]
     ['file', 'memory']
@@ -66,7 +66,7 @@ def _load(point: importlib.metadata.EntryPoint) -> InstalledBackend:
     try:
         backend = point.load()
         problem = _incomplete(backend, point)
-    except Exception as error:  # noqa: BLE001 - one broken plugin must not take the others along; its reason is shown
+    except Exception as error:  # noqa: BLE001 - a broken plugin must not break the others; its reason is shown
         problem = f"{type(error).__name__}: {error}"
     if problem is not None:
         return InstalledBackend(point.name, (), distribution, version, problem)
@@ -74,7 +74,7 @@ def _load(point: importlib.metadata.EntryPoint) -> InstalledBackend:
 
 
 def _owner(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
-    """Return name and version of the distribution that registered `point`, whose metadata may be damaged."""
+    """Return the name and version of the distribution that registered `point`; its metadata may be damaged."""
     if point.dist is None:
         return "(unknown)", ""
     try:
@@ -85,7 +85,7 @@ def _owner(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
 
 
 def _incomplete(backend: object, point: importlib.metadata.EntryPoint) -> str | None:
-    """Return what a registered class lacks to be a backend, or None."""
+    """Return why a registered class is not a valid backend, or None."""
     if not (isinstance(backend, type) and issubclass(backend, Backend)):
         return f"{point.value} is not a Backend called {point.name!r}"
     if getattr(backend, "name", None) != point.name:
@@ -101,7 +101,7 @@ def _incomplete(backend: object, point: importlib.metadata.EntryPoint) -> str | 
 
 
 def _wrong_hints(backend: type[Backend]) -> str | None:
-    """Return what is wrong with what a backend declares for the sake of suggestions, or None."""
+    """Return the problem with what a backend declares for suggestions, or None."""
     aliases: object = backend.aliases
     if not isinstance(aliases, Mapping) or not all(isinstance(one, str) for one in aliases):
         return "aliases that are not a mapping of schemes"
@@ -115,7 +115,7 @@ def _wrong_hints(backend: type[Backend]) -> str | None:
 
 @functools.cache
 def _declared() -> dict[str, str]:
-    """Return the schemes of the backends that this project publishes, installed or not, and the extra of each."""
+    """Return the schemes of all backends that this project publishes, with the extra of each."""
     try:
         points = importlib.metadata.distribution("enclave-connectors").entry_points.select(group=DECLARED)
     except importlib.metadata.PackageNotFoundError:
@@ -146,18 +146,18 @@ def _usable(found: InstalledBackend | None, claim: str, hint: str | None, advice
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return which of the known names is meant by one that is not, or all of them."""
+    """Return a suggestion for an unknown name, or the list of known names."""
     names = sorted(known)
     aliases = {alias: scheme for one in _installed() if one.backend for alias, scheme in one.backend.aliases.items()}
     close = difflib.get_close_matches(aliases.get(name.lower(), name.lower()), names, n=1, cutoff=0.75)
-    return f"did you mean {close[0]}?" if close else f"installed are {', '.join(names)}"
+    return f"did you mean {close[0]}?" if close else f"installed: {', '.join(names)}"
 
 
 def scheme_of(location: str) -> str:
     """Return a location's scheme, in lower case.
 
     Raises:
-        InvalidLocation: it has none.
+        InvalidLocation: it has no scheme.
     """
     scheme, separator, rest = location.partition("://")
     if not separator or not rest or not scheme.replace("+", "").replace("-", "").isalnum():
@@ -166,27 +166,27 @@ def scheme_of(location: str) -> str:
     return scheme.lower()
 
 
-_QUOTES = "\"'`“”„‘’«»<>"  # noqa: RUF001 - those are what editors and mails put there
+_QUOTES = "\"'`“”„‘’«»<>"  # noqa: RUF001 - typographic quotation marks
 
 
 def _as_url(location: str) -> str:
-    """Return what to do about a location that is no URL."""
+    """Return advice about a location that is not a URL."""
     if location.strip(f" \t\r\n{_QUOTES}") != location:
         return "leave out the white space and the quotation marks around it"
     if location.endswith("://"):
-        return "name what lies there, as in s3://bucket/key"
+        return "add what it refers to, as in s3://bucket/key"
     one_slash = re.match(r"([a-z][a-z0-9]{1,9}):/?[^/\\]", location)
     if one_slash and one_slash[1] in {scheme for one in _installed() for scheme in one.schemes}:
-        return f"it begins with {one_slash[1]}://, with both slashes"
+        return f"it must begin with {one_slash[1]}://, with two slashes"
     known = (advice for form, advice in _NO_URLS if re.match(form, location))
     return next(known, "write it with its scheme, as in s3://bucket/key")
 
 
 _NO_URLS = (
-    (r"[A-Za-z]:\\|\\\\", "this is a path on Windows; a file on this machine is written file:///data/conditions"),
-    (r"[~.]{0,2}/", "a file on this machine is written with its whole path, as in file:///data/conditions"),
-    (r"dataset:", "dataset:// names what is in an app config, and this is to be in one: give the storage's URL"),
-    (r"[A-Za-z0-9_.@-]+:[~./]", "a file on another machine is written sftp://host/path"),
+    (r"[A-Za-z]:\\|\\\\", "this is a Windows path; write a local file as file:///data/conditions"),
+    (r"[~.]{0,2}/", "write a local file with its full path, as in file:///data/conditions"),
+    (r"dataset:", "dataset:// refers to a dataset of an app config; give the storage's URL here"),
+    (r"[A-Za-z0-9_.@-]+:[~./]", "write a file on another machine as sftp://host/path"),
 )
 
 
@@ -194,15 +194,13 @@ def for_scheme(scheme: str) -> Backend:
     """Return the backend that serves `scheme`.
 
     Raises:
-        BackendNotFound: none does; the message names the plugin to install where one is known.
-        BackendConflict: two do.
+        BackendNotFound: no installed backend does; the message names the plugin to install if it is known.
+        BackendConflict: two backends do.
     """
     claim = f"scheme {scheme!r}"
     found = _only((one for one in _installed() if scheme in one.schemes), claim)
     if scheme == "dataset":
-        message = (
-            "dataset:// names what is in an app config, and is no location of anything in one: give the storage's URL"
-        )
+        message = "dataset:// refers to a dataset of an app config; give the storage's URL here"
         raise InvalidLocation(message)
     known = {scheme for one in _installed() for scheme in one.schemes}
     return _usable(found, claim, _declared().get(scheme), _did_you_mean(scheme, known))
@@ -218,12 +216,12 @@ def _for_type(name: str) -> Backend:
 def resolve(
     location: str, document: bytes | str | Mapping[str, Any] | Credentials | Hidden
 ) -> tuple[Backend, Credentials]:
-    """Return the backend that `document` and `location` call for, and the document as its credentials.
+    """Return the backend for `document` and `location`, and the document as validated credentials.
 
     Raises:
-        InvalidLocation: the location has no scheme, or one that the document's type does not serve.
+        InvalidLocation: the location has no scheme, or one that the document's backend does not serve.
         InvalidCredentials: the document breaks a rule.
-        BackendNotFound, BackendConflict: no backend, or two, would serve it.
+        BackendNotFound, BackendConflict: no backend serves it, or two do.
     """
     if not isinstance(document, Credentials):
         document = Hidden(document)
@@ -242,20 +240,20 @@ def resolve(
         if others:
             message = (
                 f"the credentials are for a location that begins with {others[0]}://, and this one is {scheme}://…; "
-                "mend one of the two"
+                "correct one of them"
             )
             raise InvalidLocation(message)
         credentials = validate(backend.Credentials, members)
     if scheme not in backend.schemes:
         served = " or ".join(f"{one}://" for one in backend.schemes)
-        message = f"credentials of type {backend.name!r} go with {served} locations, not {scheme}://"
+        message = f"credentials of type {backend.name!r} are for {served} locations, not {scheme}://"
         raise InvalidLocation(message)
-    credentials.has_manifest(location)  # which raises where they contradict each other
+    credentials.has_manifest(location)  # raises if they contradict each other
     return backend, credentials
 
 
 def _schemes_of_others(backend: Backend, members: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the schemes of the only other backend that knows all the members, where this one does not."""
+    """Return the schemes of the only backend that knows all the members, if this one does not."""
     if members.keys() <= backend.Credentials.model_fields.keys():
         return ()
     owners = [
@@ -267,13 +265,13 @@ def _schemes_of_others(backend: Backend, members: Mapping[str, Any]) -> tuple[st
 
 
 def _type_of(members: Mapping[str, Any]) -> str | None:
-    """Return the type that a document names, as it may be shown."""
+    """Return the type in a document, safe to print."""
     name = members.get("type")
     return printable_name(name) if isinstance(name, str) else None
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of every credentials document the installed backends take."""
+    """Return the JSON Schema (2020-12) of the credentials documents of all installed backends."""
     from pydantic.json_schema import models_json_schema  # noqa: PLC0415 - only `connectors schema` needs it
 
     models = [one.backend.Credentials for one in _installed() if one.backend]

@@ -1,7 +1,7 @@
-"""How long a storage is waited for: as long as bytes arrive, and not for ever where none or next to none do.
+"""Retry policy: how often and how long a request is retried, with exponential backoff and jitter.
 
-What has arrived is kept. Where an answer breaks off, the rest is asked for, and tries are counted only while they bring
-nothing: a network that breaks again and again delays a reader, and does not stop it.
+Bytes that have arrived are kept. If a response breaks off, the rest is requested. Only attempts without progress are
+counted: an unreliable network slows a reader down but does not stop it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 __all__ = ["MIN_PROGRESS", "RangeBuffer", "RetryPolicy"]
 
 MIN_PROGRESS = 1 << 16
-"""Bytes that are progress: a byte now and then is none, and could go on for ever."""
+"""Bytes that count as progress; a slow drip could go on forever."""
 
 
 class RetryPolicy:
-    """Decides whether the same thing is asked for once more, and pauses before that.
+    """Decides whether a request is retried, and pauses before each retry.
 
     Attributes:
-        attempts: tries in a row that bring nothing until it is enough.
-        first_pause: seconds that the first pause lasts at most; it doubles with each one that follows.
-        longest_pause: seconds that any pause lasts at most, also one that the storage asks for.
-        longest_wait: seconds in which `MIN_PROGRESS` bytes must arrive, in however many tries that bring something.
+        attempts: the number of attempts in a row without progress before giving up.
+        first_pause: upper limit of the first pause, in seconds; it doubles with each further pause.
+        longest_pause: upper limit of every pause, in seconds, including one that the storage asks for.
+        longest_wait: seconds in which `MIN_PROGRESS` bytes must arrive, over any number of attempts.
     """
 
     attempts = 5
@@ -42,60 +42,62 @@ class RetryPolicy:
         self.attempts = self.attempts if attempts is None else attempts
         self.first_pause = self.first_pause if first_pause is None else first_pause
         self.longest_pause = self.longest_pause if longest_pause is None else longest_pause
-        self._barren = 0
-        self._came = 0  # by the last try
-        self._recent = 0  # since progress was made
+        self._failures = 0
+        self._received = 0  # by the last attempt
+        self._recent = 0  # since the last progress
         self._since = time.monotonic()
 
     def arrived(self, size: int) -> None:
-        """Note that a try has brought `size` bytes."""
-        self._came += size
+        """Record that an attempt has returned `size` bytes."""
+        self._received += size
         self._recent += size
         if self._recent >= MIN_PROGRESS:
             self._recent, self._since = 0, time.monotonic()
 
     def pause(self, error: ConnectorError, asked: float | None = None) -> float:
-        """Return how many seconds to wait before the next try.
+        """Return the seconds to wait before the next attempt: exponential backoff with full jitter.
 
         Args:
-            error: what became of the last one.
-            asked: seconds for which the storage wants to be left alone.
+            error: the error of the last attempt.
+            asked: the pause that the storage asked for (Retry-After), in seconds.
 
         Raises:
-            StorageUnavailable: it is enough; the message is that of `error`, and says so.
+            StorageUnavailable: no more retries; the message is that of `error` with the reason appended.
         """
-        came, self._came = self._came, 0
-        self._barren = 0 if came else self._barren + 1
-        if self._barren >= self.attempts:
-            message = f"{error} (gave up after {self._barren} requests in a row that brought nothing)"
+        received, self._received = self._received, 0
+        self._failures = 0 if received else self._failures + 1
+        if self._failures >= self.attempts:
+            message = f"{error} (gave up after {self._failures} requests in a row without progress)"
             raise StorageUnavailable(message)
-        if came and time.monotonic() - self._since > self.longest_wait:
-            message = f"{error} (gave up, as no more than {self._recent} bytes came in {self.longest_wait:g} s)"
+        if received and time.monotonic() - self._since > self.longest_wait:
+            message = f"{error} (gave up: only {self._recent} bytes arrived in {self.longest_wait:g} s)"
             raise StorageUnavailable(message)
-        # Full jitter, so that the workers of one job do not all come back at once.
+        # Full jitter, so that the workers of one job do not all retry at once.
         longest = (
-            0 if came >= MIN_PROGRESS else min(self.longest_pause, self.first_pause * 2 ** max(0, self._barren - 1))
+            0
+            if received >= MIN_PROGRESS
+            else min(self.longest_pause, self.first_pause * 2 ** max(0, self._failures - 1))
         )
-        seconds = random.uniform(0, longest)  # noqa: S311 - nothing secret hangs on it
+        seconds = random.uniform(0, longest)  # noqa: S311 - not used for security
         return seconds if asked is None else max(seconds, min(asked, self.longest_pause))
 
     def wait(self, error: ConnectorError, asked: float | None = None) -> None:
-        """Pause before the next try; arguments and errors are those of `pause`."""
+        """Sleep before the next attempt. The arguments and errors are those of `pause`."""
         time.sleep(self.pause(error, asked))
 
 
 class RangeBuffer:
-    """A range of an object that arrives in as many answers as it takes.
+    """A range of an object that may arrive in several responses.
 
     Args:
-        start: where it starts.
-        stop: where it stops, if the object does not end before.
-        buffer: what it is put into; if not given, one is made when it is known how much there is.
-        retry_policy: decides how often it is asked for.
+        start: its start.
+        stop: its end, unless the object ends before.
+        buffer: the destination; if not given, it is allocated once the size is known.
+        retry_policy: decides how often the rest is requested.
 
     Attributes:
-        position: where in the object the next byte lies that is to be asked for.
-        stop: where the last one ends.
+        position: the offset of the next byte to request.
+        stop: the end of the range.
     """
 
     def __init__(
@@ -108,21 +110,21 @@ class RangeBuffer:
 
     @property
     def complete(self) -> bool:
-        """Whether all of it is there."""
+        """Whether all of it has arrived."""
         return self.position >= self.stop
 
     def room(self, size: int) -> memoryview:
-        """Return the place of what is missing, in an object of `size` bytes."""
+        """Return the buffer for the missing bytes, in an object of `size` bytes."""
         self.stop = min(self.stop, size)
         if self._buffer is None:
             self._buffer = memoryview(bytearray(max(0, self.stop - self._start)))
         return self._buffer[self.position - self._start : self.stop - self._start]
 
     def came(self, size: int, broken: ConnectorError) -> None:
-        """Note that an answer has filled `size` bytes of the room; pause before the next one, if some are missing.
+        """Record that a response has filled `size` bytes; if some are still missing, pause before the next request.
 
         Raises:
-            StorageUnavailable: too many have brought nothing; the message is that of `broken`.
+            StorageUnavailable: too many attempts without progress; the message is that of `broken`.
         """
         self.position += size
         self._retry_policy.arrived(size)
@@ -131,5 +133,5 @@ class RangeBuffer:
 
     @property
     def data(self) -> memoryview:
-        """What is there of it."""
+        """The bytes that have arrived."""
         return self._buffer[: self.position - self._start] if self._buffer is not None else memoryview(b"")

@@ -1,4 +1,4 @@
-"""Parts of one object on their way to a store, several at once, while the next one is being filled."""
+"""Multipart upload: send several parts of one object at once while the next one is being filled."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ __all__ = ["AT_ONCE", "HELD", "PartsInFlight"]
 T = TypeVar("T")
 
 AT_ONCE = 4
-"""Parts that travel at once: enough to keep a link busy that one connection does not fill."""
+"""Parts sent at once: enough to saturate a link that a single connection does not."""
 HELD = 64 << 20
-"""Bytes that one writer holds, of parts that travel and the one that is being filled. A part larger than that is held
-alone: it has arrived before the next one is begun."""
+"""Bytes in memory per writer: the parts being sent and the one being filled. A larger part is sent alone, before the
+next one is started."""
 
 
 class PartsInFlight(Generic[T]):
-    """Sends the parts of one object by threads, and keeps their answers in order.
+    """Sends the parts of a multipart upload in threads, and keeps the responses in order.
 
-    For one caller at a time, of whatever thread, in the process that made it. It ends with `abandon`, or with `finish`
-    if nothing failed. An object of one part needs none of this; so the threads are there from the first part on.
+    Only one thread may call it at a time, in the process that created it. It ends with `abandon`, or with `finish` if
+    nothing failed. An object of a single part does not need it.
 
     Args:
-        send: sends a part, given its number, from 1 on, and its bytes; returns the store's answer. It is called in
-            several threads at once, and what it raises must hold no secret, nor anything that does as its context.
-        at_once: parts that travel at once.
-        held: bytes that are held, the part that is being filled included.
+        send: sends a part, given its number (from 1) and its bytes; returns the store's response. It is called in
+            several threads at once. Its errors and their contexts must not contain secrets.
+        at_once: the number of parts sent at once.
+        held: the bytes in memory, including the part being filled.
     """
 
     def __init__(self, send: Callable[[int, BytesIO], T], *, at_once: int = AT_ONCE, held: int = HELD) -> None:
@@ -43,8 +43,8 @@ class PartsInFlight(Generic[T]):
         self._count = 0
         self._threads: set[Thread] = set()
         self._pool = ThreadPoolExecutor(at_once, "connectors-parts", _enlist, (self._threads,))
-        # Who takes a part from those that wait sends it. The answers are not the pool's own futures: a signal may come
-        # when the pool has begun with a part and has not returned its future yet.
+        # The thread that pops a waiting part sends it. The pool's own futures are not used: a signal may arrive when
+        # the pool has started a part but not yet returned its future.
         self._waiting: dict[int, BytesIO] = {}
         self._travelling: dict[Future[T], tuple[int, int]] = {}
         self._answers: dict[int, T] = {}
@@ -52,20 +52,20 @@ class PartsInFlight(Generic[T]):
         self._abandoned = False
 
     def __len__(self) -> int:
-        """Return how many parts there were up to now."""
+        """Return the number of parts so far."""
         return self._count
 
     def put(self, part: BytesIO, following: int = 0) -> None:
-        """Send the next part, which is from now on nobody else's.
+        """Send the next part; the caller must not use it any more.
 
-        Waits until it can be sent, and until there is room to fill the one after it.
+        Waits until it can be sent, and until there is memory for the part after it.
 
         Args:
             part: its bytes.
-            following: how many bytes the part after it will have.
+            following: the size of the part after it.
 
         Raises:
-            BaseException: what `send` raised for an earlier part. This one is not sent then.
+            BaseException: raised by `send` for an earlier part. This part is not sent then.
             StorageUnavailable: the parts were abandoned.
         """
         self._settle(timeout=0)
@@ -74,18 +74,18 @@ class PartsInFlight(Generic[T]):
         with part.getbuffer() as view:
             size = view.nbytes
         self._count += 1
-        self._begin(part, size)
+        self._start(part, size)
         while self._travelling and sum(size for _, size in self._travelling.values()) + following > self._held:
             self._settle()
 
-    def _begin(self, part: BytesIO, size: int) -> None:
+    def _start(self, part: BytesIO, size: int) -> None:
         number, answer = self._count, Future[T]()
         self._travelling[answer] = number, size
         self._waiting[number] = part
         try:
             self._pool.submit(self._run, answer, number)
         except RuntimeError:
-            # The interpreter is ending, or no more threads are to be had: it goes without, if none has begun with it.
+            # The interpreter is exiting, or no thread can be started: send it here, unless a thread has started it.
             self._run(answer, number)
             self._settle(timeout=0)
 
@@ -95,13 +95,13 @@ class PartsInFlight(Generic[T]):
             if part is None:
                 return
             sent = self._send(number, part)
-        except BaseException as error:  # noqa: BLE001 - raised where the answer is taken in
+        except BaseException as error:  # noqa: BLE001 - raised in `_settle`
             answer.set_exception(error)
         else:
             answer.set_result(sent)
 
     def _settle(self, timeout: float | None = None) -> None:
-        """Take in the answers that are there, at least one if there is time; raise the first failure."""
+        """Collect the responses that have arrived, at least one if there is time; raise the first failure."""
         done, _ = wait(self._travelling, timeout, FIRST_COMPLETED)
         for answer in sorted(done, key=lambda one: self._travelling[one]):
             number, _ = self._travelling.pop(answer)
@@ -110,17 +110,17 @@ class PartsInFlight(Generic[T]):
                 self._answers[number] = answer.result()
             elif self._failure is None:
                 self._failure = error
-        if self._abandoned:  # by the interpreter, which is ending, maybe in the middle of a wait
-            message = "the parts were abandoned, as the end of a program does it; nothing was written"
+        if self._abandoned:  # by the interpreter at exit, maybe during the wait
+            message = "the parts were abandoned because the program is exiting; nothing was written"
             raise StorageUnavailable(message)
         if self._failure is not None:
             raise self._failure
 
     def finish(self) -> list[T]:
-        """Wait until all parts have arrived; return the store's answers in the parts' order.
+        """Wait until all parts have been sent; return the store's responses in the order of the parts.
 
         Raises:
-            BaseException: what `send` raised for one of them.
+            BaseException: raised by `send` for one of them.
         """
         self._settle(timeout=0)
         while self._travelling:
@@ -129,14 +129,14 @@ class PartsInFlight(Generic[T]):
         return [self._answers[number] for number in range(1, self._count + 1)]
 
     def abandon(self, then: Callable[[], object] = lambda: None, *, elsewhere: bool = False) -> None:
-        """Begin no more parts, wait for those that travel, and call `then`. Does nothing a second time.
+        """Start no more parts, wait for those being sent, and call `then`. A second call does nothing.
 
-        A part that arrives after its upload was aborted can bring the upload back to life: so the abort is for `then`.
+        A part that arrives after its upload was aborted can recreate the upload, so abort it in `then`.
 
         Args:
-            then: what is done when nothing travels any more.
-            elsewhere: return at once and have all of that done by another thread, as this one must not wait. Garbage is
-                collected in whatever thread makes some: one of those that send here is known, and never waits.
+            then: called when no part is being sent any more.
+            elsewhere: return at once and do this in another thread, because this one must not wait. The sending
+                threads, in which the garbage collector may run too, never wait.
         """
         if self._abandoned:
             return
@@ -146,7 +146,7 @@ class PartsInFlight(Generic[T]):
             return
         try:
             self._drain()
-        except BaseException:  # interrupted: it is to be done all the same
+        except BaseException:  # interrupted: do it in another thread
             self._leave(then)
             raise
         then()
@@ -162,12 +162,12 @@ class PartsInFlight(Generic[T]):
         for answer, (number, _) in list(self._travelling.items()):
             if self._waiting.pop(number, None) is not None:
                 del self._travelling[answer]
-        wait(self._travelling)  # and not for the threads: a wait for them that is interrupted takes them for ended
+        wait(self._travelling)  # not for the threads: an interrupted join would mark them as ended
         self._pool.shutdown(wait=False)
         self._answers.clear()
         self._failure = None
 
 
 def _enlist(threads: set[Thread]) -> None:
-    """Begin a thread that sends. No method: the thread would keep its object alive, and so itself."""
+    """Register a sending thread. Not a method, because the thread would then keep its object alive."""
     threads.add(current_thread())

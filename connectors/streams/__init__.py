@@ -1,4 +1,4 @@
-"""File objects over a format: a verified seekable reader, a writer that commits when it is closed."""
+"""File objects over a format: a verified, seekable reader, and a writer that commits atomically on close."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sealed files from end to end: the functions behind `connectors.encrypt` and its three siblings."""
+"""The top-level functions: `encrypt`, `decrypt`, `open_reader`, `open_writer` and `fingerprint`."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 __all__ = ["BUFFER_SIZE", "buffered", "copy_stream", "decrypt", "encrypt", "fingerprint", "open_reader", "open_writer"]
 
 _PIECE = 1 << 22
-"""Bytes of a local file that are read at once, while those before are sealed."""
+"""Bytes of a local file read at a time, while the previous piece is encrypted."""
 BUFFER_SIZE = 1 << 12
-"""Bytes buffered for lines and small reads: a page. A read that touches one chunk costs one; few pages touch two."""
+"""Bytes buffered for lines and small reads: one page, which rarely spans two chunks."""
 
 
 class PlainFile(io.BufferedReader):
-    """A file of plain bytes that is read through a buffer.
+    """A buffered file of plain bytes.
 
-    It has a `size` as the files of fsspec's own filesystems have: fsspec's `tail` asks for it.
+    It has a `size`, as the files of fsspec's own filesystems do; fsspec's `tail` needs it.
     """
 
     raw: SealedReader
@@ -56,7 +56,7 @@ class PlainFile(io.BufferedReader):
 
 
 def buffered(source: Source, codec: Format, *, name: str | None = None) -> PlainFile:
-    """Return a file of plain bytes over a source and a format that are chosen already."""
+    """Return a buffered file of plain bytes over a source and a format."""
     return PlainFile(SealedReader(source, codec, name=name), BUFFER_SIZE)
 
 
@@ -69,23 +69,23 @@ def open_reader(
     segment_size: int = DEFAULT_SEGMENT_SIZE,
     pin: str | None = None,
 ) -> io.BufferedReader:
-    r"""Open a sealed object to read its plain bytes: seekable, verified, in bounded memory.
+    r"""Open a sealed object for reading its plain bytes: seekable, verified, in bounded memory.
 
     Args:
-        file: a path, a seekable binary file (which stays open), or a `Source` of byte ranges. A stream that
-            cannot seek is copied, sealed as it is, into a temporary file first.
+        file: a path, a seekable binary file (which stays open), or a `Source` of byte ranges. A stream that is not
+            seekable is first copied, still sealed, to a temporary file.
         key: a `SecretKey`, 32 bytes, or 64 hexadecimal digits.
         format: a name from `connectors.formats.NAMES`.
-        context: the bytes it was sealed with.
+        context: the context it was encrypted with.
         segment_size: bytes in a sealed segment; tink-gcm-hkdf only.
-        pin: the `fingerprint` of the one sealing that is to be read; None reads any.
+        pin: the `fingerprint` of the only version to accept; None accepts any.
 
     Raises:
         InvalidKey, ConfigError: the key or an option is wrong.
         ObjectNotFound: there is no such file.
-        PinMismatch: it is another sealing than the pinned one.
-        IntegrityError: the object is not what its owner sealed. Its end is verified before this returns, each chunk
-            before it is handed out, and a `gcm` object as a whole.
+        PinMismatch: it is not the version that is pinned.
+        IntegrityError: the object is not what its owner encrypted. Its end is verified before this returns, each
+            chunk before it is returned, and a `gcm` object as a whole.
 
     >>> import io
     >>> sealed = io.BytesIO()
@@ -109,7 +109,7 @@ def fingerprint(
     context: bytes = b"",
     segment_size: int = DEFAULT_SEGMENT_SIZE,
 ) -> str:
-    """Return what tells one sealing from all others: 64 hexadecimal digits, to be given as `pin` when it is read.
+    """Return the fingerprint of this version of an object: 64 hexadecimal digits, for the reader's `pin`.
 
     The arguments and errors are those of `open_reader`. The object's end is verified, a `gcm` object as a whole.
 
@@ -135,10 +135,10 @@ def open_writer(
     context: bytes = b"",
     segment_size: int = DEFAULT_SEGMENT_SIZE,
 ) -> SealedWriter:
-    """Open a sealed object to write plain bytes into; it appears when it is closed in good order.
+    """Open a writer of plain bytes; the sealed object appears atomically when the writer is closed without an error.
 
     Args:
-        file: a path (staged beside it, then renamed), a binary file (written as it comes, left open), or a `Sink`.
+        file: a path (staged, then renamed), a binary file (written immediately, left open), or a `Sink`.
         key: a `SecretKey`, 32 bytes, or 64 hexadecimal digits.
         format: a name from `connectors.formats.NAMES`; ``auto`` writes cobblestone-256.
         context: bytes that bind the object to a place or purpose; the reader must give the same.
@@ -146,7 +146,7 @@ def open_writer(
 
     Raises:
         InvalidKey, ConfigError: the key or an option is wrong.
-        NotAnObject, ObjectNotFound: a folder stands at the path, or there is no folder to put it into.
+        NotAnObject, ObjectNotFound: the path is a folder, or its folder does not exist.
     """
     hidden = Hidden(key)
     del key  # so that a traceback that prints locals does not print it
@@ -164,10 +164,10 @@ def encrypt(
     segment_size: int = DEFAULT_SEGMENT_SIZE,
     callback: Callback | None = None,
 ) -> None:
-    """Seal everything in `src` into `dst`.
+    """Encrypt everything in `src` to `dst`.
 
-    Both are paths or binary files; `src` need not seek. A path in `dst` is replaced only when all is sealed. The
-    other arguments are those of `open_writer`; `callback` is an `fsspec.Callback`, told plain bytes.
+    Both are paths or binary files; `src` need not be seekable. A path in `dst` is replaced atomically at the end. The
+    other arguments are those of `open_writer`; `callback` is an `fsspec.Callback` that counts plain bytes.
     """
     hidden = Hidden(key)
     del key  # so that a traceback that prints locals does not print it
@@ -196,10 +196,10 @@ def decrypt(
     pin: str | None = None,
     callback: Callback | None = None,
 ) -> None:
-    """Open everything in `src` into `dst`.
+    """Decrypt everything in `src` to `dst`.
 
-    Both are paths or binary files. A path in `dst` appears only when all of `src` has verified. The other arguments
-    are those of `open_reader`; `callback` is an `fsspec.Callback`, told plain bytes.
+    Both are paths or binary files. A path in `dst` appears only after all of `src` has been verified. The other
+    arguments are those of `open_reader`; `callback` is an `fsspec.Callback` that counts plain bytes.
     """
     hidden = Hidden(key)
     del key  # so that a traceback that prints locals does not print it
@@ -209,7 +209,7 @@ def decrypt(
 
 
 def copy_stream(source: BinaryFile, target: BinaryFile, callback: Callback | None = None) -> None:
-    """Copy the rest of one binary file into another, in bounded memory, telling `callback` how many bytes."""
+    """Copy the rest of one binary file to another in bounded memory, reporting the bytes to `callback`."""
     if callback is not None:
         callback.set_size(_rest(source))
     for piece in _pieces_ahead(source) if _is_large(source) else _pieces(source):
@@ -225,7 +225,7 @@ def _pieces(file: BinaryFile) -> Iterator[memoryview]:
 
 
 def _pieces_ahead(file: BinaryFile) -> Iterator[memoryview]:
-    """Yield the rest of a file, of which the next piece is read by a thread while one is used."""
+    """Yield the rest of a file in pieces; a thread prefetches the next one while the caller uses the current one."""
     buffer, other = memoryview(bytearray(_PIECE)), memoryview(bytearray(_PIECE))
     with ThreadPoolExecutor(1, "connectors-ahead") as thread:
         size = _read_into(file, buffer)
@@ -237,7 +237,7 @@ def _pieces_ahead(file: BinaryFile) -> Iterator[memoryview]:
 
 
 def _is_large(file: BinaryFile) -> bool:
-    """Tell whether it is a large regular file. A pipe may keep a thread waiting for ever, and so whoever ends it."""
+    """Return whether it is a large regular file. A read from a pipe could block a thread forever."""
     if type(file) is not io.FileIO:
         return False
     found = os.fstat(file.fileno())
@@ -245,7 +245,7 @@ def _is_large(file: BinaryFile) -> bool:
 
 
 def _rest(file: BinaryFile) -> int | None:
-    """Return how many bytes are left to read, where the file can tell."""
+    """Return the number of bytes left to read, or None if the file is not seekable."""
     if not file.seekable():
         return None
     position = file.tell()
@@ -262,7 +262,7 @@ def _read_into(file: BinaryFile, buffer: memoryview) -> int:
         size = None if data is None else len(data)
         buffer[: size or 0] = data or b""
     if size is None:
-        # Not the end: taking it for one would publish half an object as a whole one.
-        message = "the source has nothing to read at the moment; open it in blocking mode"
+        # Not the end of the file: treating it as one would publish a truncated object.
+        message = "the source has no data at the moment; open it in blocking mode"
         raise BlockingIOError(message)
     return size

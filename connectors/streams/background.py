@@ -1,7 +1,7 @@
-"""A sink that is written to by a thread, while whoever fills it goes on.
+"""Background writing: a thread writes to the sink while the caller encrypts the next buffer.
 
-One thread, so that a sink gets its bytes in order and never from two at once. A single buffer is written by the caller:
-a small object costs no thread.
+A single thread, so that the sink gets its bytes in order and is never called twice at once. The caller writes the last
+buffer itself, so a small object needs no thread.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 __all__ = ["BackgroundWriter"]
 
 BUFFERS = 3
-"""One that is being filled, one that is being written, and one that waits for whichever is done first."""
+"""One being filled, one being written, and one waiting."""
 
 
 class BackgroundWriter:
-    """What a sink is given, buffer by buffer.
+    """Writes buffers to a sink in a background thread.
 
-    Somebody's own file is written to by whoever calls, as it may be bound to its thread.
+    A caller's own file object is written in the caller's thread, as it may be bound to it.
 
     Args:
-        sink: where it all goes.
+        sink: the destination.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -42,10 +42,10 @@ class BackgroundWriter:
         self._failed = False
 
     def send(self, buffer: memoryview, size: int) -> memoryview:
-        """Send the first `size` bytes of a buffer, and return another one, as large, to fill.
+        """Send the first `size` bytes of a buffer, and return another buffer of the same size to fill.
 
         Raises:
-            ConnectorError: what the sink raised, of this or of an earlier buffer.
+            ConnectorError: raised by the sink, for this or an earlier buffer.
         """
         if not self._in_thread:
             self._sink.write(buffer[:size])
@@ -54,9 +54,9 @@ class BackgroundWriter:
             self._thread = ThreadPoolExecutor(1, "connectors-behind")
         try:
             future = self._thread.submit(self._write, buffer[:size])
-        except RuntimeError:  # the interpreter is ending, or no more threads are to be had
+        except RuntimeError:  # the interpreter is exiting, or no thread can be started
             self.wait()
-            # It may hold the buffer, for a thread that it has not got: one that it got later would write it again.
+            # The pool may have queued the buffer although it has no thread: a later thread would write it again.
             self._thread.shutdown(wait=False, cancel_futures=True)
             self._thread = None
             self._write(buffer[:size])
@@ -67,40 +67,40 @@ class BackgroundWriter:
         return self._written()
 
     def _written(self) -> memoryview:
-        """Wait for the first of what was sent, and return its buffer."""
+        """Wait for the oldest write, and return its buffer."""
         future, buffer = self._writing[0]
-        future.result()  # before it is taken out: an interrupt must not lose it from sight
+        future.result()  # before it is removed, so that an interrupt does not lose it
         self._writing.popleft()
         return buffer
 
     def _write(self, data: memoryview) -> None:
         if self._failed:
-            return  # after an error a sink is only discarded; it is the first one that is raised
+            return  # after an error the sink is only discarded, and the first error is raised
         self._failed = True
         self._sink.write(data)
         self._failed = False
 
     def finish(self, data: memoryview) -> None:
-        """Write the last of it, after all that was sent."""
+        """Write the last data, after everything sent before."""
         self.wait()
         if self._thread is not None:
             self._thread.shutdown(wait=False)
         self._sink.write(data)
 
     def wait(self) -> None:
-        """Wait until all that was sent is written.
+        """Wait until everything sent has been written.
 
         Raises:
-            ConnectorError: what the sink raised.
+            ConnectorError: raised by the sink.
         """
         while self._writing:
             self._written()
 
     def abandon(self) -> None:
-        """Drop what was sent; wait for what is being written at the moment."""
+        """Drop what is queued, and wait for the write in progress."""
         self._failed = True
         if self._thread is not None and self._process == os.getpid():
             self._thread.shutdown(wait=False, cancel_futures=True)
-            # Not for the thread: to Python 3.11 a thread is at its end when a wait for it is interrupted.
+            # Not for the thread itself: Python 3.11 marks a thread as ended when joining it is interrupted.
             wait([future for future, _ in self._writing if not future.cancelled()])
         self._writing.clear()

@@ -1,4 +1,4 @@
-"""Work for threads, done without one where none is to be had: at a machine's limit, or while the interpreter ends."""
+"""Submit work to a thread pool, or run it directly if no thread can start (thread limit, interpreter exit)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ T = TypeVar("T")
 
 
 def begin(pool: Executor, call: Callable[..., T], *arguments: Any) -> Future[T]:
-    """Have a thread of `pool` call `call`, or call it now if the pool gets none; return what will come of it.
+    """Submit `call` to `pool`, or call it now if the pool cannot start a thread; return its future.
 
-    It is called once: a pool that gets no thread keeps the work, and does it when it gets one for something else.
+    It is called only once, although a pool without a thread keeps the work and runs it when it gets a thread later.
     """
     answer: Future[T] = Future()
 
     def work() -> None:
-        # What decides that it is done once; a thread of the pool may come to it while its caller does.
+        # `pop` is atomic, so only one of the caller and the pool's thread runs the call.
         try:
             there = waiting.pop()
         except IndexError:
@@ -31,7 +31,7 @@ def begin(pool: Executor, call: Callable[..., T], *arguments: Any) -> Future[T]:
             return
         try:
             result = call(*there)
-        except BaseException as error:  # noqa: BLE001 - raised where the answer is taken
+        except BaseException as error:  # noqa: BLE001 - raised where the result is read
             answer.set_exception(error)
         else:
             answer.set_result(result)

@@ -1,4 +1,4 @@
-"""Fetch ranges of an object in order, several at once, where that is faster than one after the other."""
+"""Fetch ranges of an object in order, several at once if that is faster than one by one."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 __all__ = ["AT_ONCE", "came_from_memory", "fetch_in_order"]
 
 AT_ONCE = 3
-"""Ranges that are fetched at once, at first."""
+"""Number of ranges fetched at once, initially."""
 FASTEST = 40e9
-"""Bytes a second that nothing brings which has to be copied first."""
+"""Bytes per second above which the data was not even copied."""
 
 
 def came_from_memory(size: int, seconds: float) -> bool:
-    """Tell whether `size` bytes came so quickly that they were in memory already: to fetch those ahead costs time."""
+    """Return whether `size` bytes arrived so fast that they were in memory, where prefetching only costs time."""
     return size >= FASTEST * seconds
 
 
 def fetch_in_order(
     fetch: Callable[[int, int], memoryview], spans: Iterable[tuple[int, int]], at_once: int
 ) -> Iterator[memoryview]:
-    """Yield what `fetch` gives for each span, while up to `at_once` threads fetch those after it.
+    """Yield the result of `fetch` for each span, while up to `at_once` threads prefetch the next ones.
 
-    The first ones are fetched by the caller: a single range is no work for a thread, nor are bytes in memory.
+    The caller fetches the first two itself, and all of them if the bytes are in memory already.
     """
     spans = iter(spans)
     at_hand = at_once == 0

@@ -1,4 +1,4 @@
-"""One sealed object whose end has been verified: what readers of every kind stand on."""
+"""A sealed object whose end has been verified: the base of sequential, random-access and range reads."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ if TYPE_CHECKING:
 __all__ = ["MAX_RUN", "FetchedRun", "SealedObject"]
 
 HEAD_SIZE = 1 << 16
-"""How much the first request asks for: small objects arrive whole, large ones with their header and size."""
+"""Bytes in the first request: a small object arrives whole, a large one with its header and size."""
 HELD_SIZE = 1 << 24
-"""Up to this size, an object whose format verifies all of it before any of it is fetched once and held, sealed."""
+"""Up to this size, an object whose format verifies it as a whole is fetched once and kept in memory, sealed."""
 MAX_RUN = 1 << 22
-"""Plain bytes in the longest run of chunks that is fetched and opened at once: what is larger is several of them."""
+"""Plain bytes in the longest run of chunks that is fetched and decrypted at once; more is split into several runs."""
 _KEPT = 4
-"""Buffers that are kept to be used again: few, so that they stay in the processor's cache."""
+"""Buffers kept for reuse: few, so that they stay in the CPU cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedRun:
-    """A run of chunks as the storage gave them, not yet verified."""
+    """A run of sealed chunks as the storage returned them, not yet verified."""
 
     first: int
     count: int
     sealed: memoryview
 
     def holds(self, index: int) -> bool:
-        """Tell whether chunk `index` is one of them."""
+        """Return whether chunk `index` is in this run."""
         return self.first <= index < self.first + self.count
 
 
 class SealedObject:
-    """A sealed object whose end has been verified: any run of its chunks, from any thread.
+    """A sealed object whose end has been verified; any thread can read any run of its chunks.
 
     Args:
-        source: the sealed bytes. Closed with this, also if this raises.
+        source: the sealed bytes. Closed with this object, and if the constructor raises.
         codec: the format, with its key.
-        name: what errors call the object, ``port/object`` for one.
+        name: the object's name in errors, such as ``port/object``.
 
     Attributes:
-        layout: where plain bytes lie in it.
+        layout: the positions of plain bytes in it.
         size: the plain size in bytes, verified.
 
     Raises:
-        WrongKey, TruncatedObject, IntegrityError: the object is not what its owner sealed.
-        PinMismatch: it is another sealing than the format's pin.
+        WrongKey, TruncatedObject, IntegrityError: the object is not what its owner encrypted.
+        PinMismatch: it is not the version that is pinned.
     """
 
     def __init__(self, source: Source, codec: Format, *, name: str | None = None) -> None:
@@ -77,7 +77,7 @@ class SealedObject:
         head = self._source.read_range(0, HEAD_SIZE)
         size = self._source.size
         if len(head) < min(size, HEAD_SIZE):
-            message = f"the storage gave {len(head)} bytes of an object that it says has {size}"
+            message = f"the storage returned {len(head)} bytes of an object whose reported size is {size}"
             raise TruncatedObject(message)
         self._head = memoryview(head)[:size]
         decryptor = codec.decryptor(bytes(self._head[: codec.head_size]), size)
@@ -86,14 +86,14 @@ class SealedObject:
         decryptor.authenticate(self._ranges)
         if codec.pin is not None and decryptor.pin != codec.pin:
             message = (
-                "this is another sealing than the one that is pinned: rolled back, exchanged or written anew in the "
-                "storage; do not trust it, or have the pin renewed by whoever set it"
+                "this is not the object that is pinned: it was rolled back, replaced or rewritten in the storage; "
+                "do not trust it, or ask whoever set the pin for a new one"
             )
             raise PinMismatch(message)
         return decryptor
 
     def _ranges(self, spans: Iterable[tuple[int, int]]) -> Iterator[memoryview]:
-        """Yield ranges of the sealed bytes, of which the next ones are fetched while one is used."""
+        """Yield ranges of the sealed bytes; the next ones are prefetched."""
         held = len(self._head) == self._source.size
         for fetched in fetch_in_order(self._fetch, spans, 0 if held else 1 if self.is_local else AT_ONCE):
             yield fetched
@@ -101,7 +101,7 @@ class SealedObject:
 
     @property
     def pin(self) -> str:
-        """What tells this sealing from all others, in 64 hexadecimal digits.
+        """The fingerprint of this version of the object: 64 hexadecimal digits.
 
         Raises:
             NotSupported: the object is not sealed.
@@ -111,23 +111,23 @@ class SealedObject:
 
     @property
     def is_local(self) -> bool:
-        """Whether the sealed bytes are in a file of this machine, which a single thread reads as fast as there is."""
+        """Whether the sealed bytes are in a local file, which more threads would not read any faster."""
         return isinstance(self._source, FileSource)
 
     def fetch_run(self, first: int, count: int) -> FetchedRun:
-        """Fetch chunks `first` to `first + count`, sealed as they are, for `decrypt_run`."""
+        """Fetch chunks `first` to `first + count`, still sealed, for `decrypt_run`."""
         with naming(self._name):
             return FetchedRun(first, count, self._fetch(*self._decryptor.sealed_span(first, count)))
 
     def plain_span(self, first: int, count: int) -> tuple[int, int]:
-        """Return from where to where chunks `first` to `first + count` lie in the plain bytes."""
+        """Return the start and end of chunks `first` to `first + count` in the plain bytes."""
         return self._decryptor.plain_span(first, count)
 
     def decrypt_run(self, fetched: FetchedRun, first: int, count: int, out: memoryview) -> None:
-        """Open chunks `first` to `first + count`, of those that `fetch_run` returned, into `out`, which has their size.
+        """Decrypt chunks `first` to `first + count` of a fetched run into `out`, which has exactly their plain size.
 
         Raises:
-            IntegrityError: they are not what their owner sealed; `out` is zeroed.
+            IntegrityError: they are not what their owner encrypted; `out` is zeroed.
         """
         base, _ = self._decryptor.sealed_span(fetched.first, fetched.count)
         start, stop = self._decryptor.sealed_span(first, count)
@@ -135,10 +135,10 @@ class SealedObject:
             self._decryptor.decrypt_run(first, count, fetched.sealed[start - base : stop - base], out)
 
     def read_run(self, first: int, count: int, out: memoryview) -> None:
-        """Fetch chunks `first` to `first + count` and open them into `out`, which has their plain size.
+        """Fetch chunks `first` to `first + count` and decrypt them into `out`, which has exactly their plain size.
 
         Raises:
-            IntegrityError, StorageError: they are not what their owner sealed, or cannot be had.
+            IntegrityError, StorageError: they are not what their owner encrypted, or cannot be fetched.
         """
         fetched = self.fetch_run(first, count)
         try:
@@ -152,32 +152,32 @@ class SealedObject:
         return fill_exactly(self._source, start, self._buffers.take(stop - start))
 
     def take(self, size: int) -> memoryview:
-        """Return a buffer of `size` bytes, with anything in it, to be given back."""
+        """Return an uninitialized buffer of `size` bytes; return it with `give`."""
         return self._buffers.take(size)
 
     def give(self, buffer: memoryview) -> None:
-        """Take back a buffer that nobody uses any more: the next run is put there."""
+        """Take back a buffer that is no longer used, for a later run."""
         self._buffers.give(buffer)
 
     def close(self) -> None:
-        """Let the source go."""
+        """Close the source."""
         self._head = memoryview(b"")
         self._source.close()
 
 
 class _Buffer(bytearray):
-    """A buffer that is ours to use again: what a source returned may be somebody else's still, such as the head."""
+    """A reusable buffer; memory that a source returned, such as the head, may still be used elsewhere."""
 
 
 class _Buffers:
-    """Buffers of one object that are used again: a new one of some MiB costs more than opening what it holds."""
+    """Reusable buffers of one object: allocating some MiB takes longer than decrypting their contents."""
 
     def __init__(self) -> None:
-        # Its two operations are atomic: a lock would be one more thing that a fork can leave held.
+        # Its two operations are atomic; a fork could leave a lock held.
         self._free: deque[_Buffer] = deque(maxlen=_KEPT)
 
     def take(self, size: int) -> memoryview:
-        """Return a buffer of `size` bytes, with anything in it."""
+        """Return an uninitialized buffer of `size` bytes."""
         try:
             buffer = self._free.pop()
         except IndexError:
@@ -187,6 +187,6 @@ class _Buffers:
         return memoryview(buffer)[:size]
 
     def give(self, buffer: memoryview) -> None:
-        """Take a buffer back, if it is one of these."""
+        """Take back a buffer, if it is reusable."""
         if isinstance(buffer.obj, _Buffer):
             self._free.append(buffer.obj)

@@ -1,4 +1,4 @@
-"""What this machine refuses, told as errors of ours: a full disk, a quota, a limit, a folder that is gone."""
+"""Convert the operating system's errors on local files to `connectors.errors`: a full disk, a quota, a limit."""
 
 from __future__ import annotations
 
@@ -16,64 +16,64 @@ __all__ = ["OF_THIS_MACHINE", "failure", "numbered", "on_this_machine", "reason_
 T = TypeVar("T")
 S = TypeVar("S", bound=StorageError)
 
-_ROOM = "make room there, or name another place"
+_ROOM = "free some space, or choose another place"
 _FILES = "close some, or raise the limit (ulimit -n)"
 _ADVICE: Final = {
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
-    errno.EROFS: "name another place",
-    errno.EFBIG: "raise the limit on the size of a file (ulimit -f), or name another place",
+    errno.EROFS: "choose another place",
+    errno.EFBIG: "raise the limit on the size of a file (ulimit -f), or choose another place",
     errno.EMFILE: _FILES,
     errno.ENFILE: _FILES,
     errno.ENOMEM: "give this machine more memory",
-    errno.EIO: "have its disk looked at",
+    errno.EIO: "check the disk",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 
 OF_THIS_MACHINE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EMFILE, errno.ENFILE})
-"""The numbers of errors that a machine has by itself, whatever storage is being talked to."""
+"""Error numbers that are about this machine, whichever storage is in use."""
 
 _KINDS: Final[tuple[tuple[type[OSError], type[StorageError], str], ...]] = (
-    (FileNotFoundError, ObjectNotFound, "the folder it was to stand in is gone"),
-    (NotADirectoryError, ObjectNotFound, "a part of its path is no folder"),
-    (IsADirectoryError, NotAnObject, "a folder stands there"),
-    (PermissionError, AccessDenied, "have this process allowed to"),
+    (FileNotFoundError, ObjectNotFound, "its folder no longer exists"),
+    (NotADirectoryError, ObjectNotFound, "a part of its path is not a folder"),
+    (IsADirectoryError, NotAnObject, "it is a folder"),
+    (PermissionError, AccessDenied, "give this process permission"),
 )
 
 
 def failure(error: OSError, path: str, cannot: str = "cannot be written") -> StorageError:
-    """Return what the system said about a place as an error of ours, which keeps its number and says what to do.
+    """Convert an `OSError` about a path to a `StorageError` that keeps its number and says what to do.
 
     Args:
-        error: what was raised.
-        path: the place.
-        cannot: what is told of it.
+        error: the original error.
+        path: the path it is about.
+        cannot: what cannot be done with the path.
     """
     kind, advice = next(
         ((kind, advice) for builtin, kind, advice in _KINDS if isinstance(error, builtin)),
-        (MachineFailed, _ADVICE.get(error.errno or 0, "try again, or name another place")),
+        (MachineFailed, _ADVICE.get(error.errno or 0, "try again, or choose another place")),
     )
-    # The system's own words last, as every tool has them; never the error's own text, which may be anybody's.
+    # The system's message comes last, as in other tools; never the error's own text, which may come from anywhere.
     return numbered(kind(f"{path} {cannot}; {advice}: {reason_of(error)}"), error, path)
 
 
 def reason_of(error: OSError) -> str:
-    """Return what the system calls an error."""
+    """Return the system's message for an error."""
     return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
 def numbered(told: S, error: OSError, path: str) -> S:
-    """Give an error of ours the number of the system's."""
+    """Copy the system error's number, message and path to a `StorageError`."""
     told.errno, told.strerror, told.filename = error.errno, reason_of(error), path
     return told
 
 
 def on_this_machine(path: str, call: Callable[[], T], cannot: str = "cannot be written") -> T:
-    """Return what `call` does with a local file, whose system's errors become ours.
+    """Call `call`, which uses a local file, and convert its `OSError`.
 
     Raises:
-        MachineFailed: there is no room, a limit is reached, the disk is broken.
-        ObjectNotFound, NotAnObject, AccessDenied: what it says.
+        MachineFailed: the disk is full or broken, or a limit is reached.
+        ObjectNotFound, NotAnObject, AccessDenied: as the system reports.
     """
     try:
         return call()
@@ -85,9 +85,9 @@ def on_this_machine(path: str, call: Callable[[], T], cannot: str = "cannot be w
 
 
 def spooled(call: Callable[[], T]) -> T:
-    """Return what `call` does with a temporary file, in which sealed bytes wait until they are whole.
+    """Call `call`, which uses a temporary file of sealed bytes, and convert its `OSError`.
 
     Raises:
-        MachineFailed, ObjectNotFound, AccessDenied: there is no room for it.
+        MachineFailed, ObjectNotFound, AccessDenied: the file cannot be created or written.
     """
-    return on_this_machine("$TMPDIR", call, "cannot hold sealed bytes until they are whole")
+    return on_this_machine("$TMPDIR", call, "cannot hold a temporary file of sealed bytes")

@@ -1,7 +1,7 @@
-"""Read-ahead: the runs that a reader will want next, fetched by threads while it opens and uses the one it has.
+"""Prefetch: threads fetch the next runs while the reader decrypts and uses the current one.
 
-Only fetched: what has not been verified stays sealed until its reader comes to it, and then is opened straight to where
-the reader wants it. Threads that opened small chunks would do little but wait for each other, for Python's global lock.
+They are only fetched. The reader decrypts them when it reaches them, directly into the caller's buffer. Threads that
+decrypted small chunks would mostly wait for the global interpreter lock.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
     from connectors.streams.object import FetchedRun, SealedObject
 
-__all__ = ["MOST_AT_ONCE", "Prefetcher"]
+__all__ = ["MAX_AT_ONCE", "Prefetcher"]
 
-MOST_AT_ONCE = 12
-"""How many `AT_ONCE` may become: the longer the way, the more is on it while the first of it arrives."""
-MOST_HELD = 48 << 20
-"""Plain bytes in all runs that are on their way, unless a single one has more."""
+MAX_AT_ONCE = 12
+"""Upper limit of the prefetch depth, which starts at `AT_ONCE`: high latency needs more requests in flight."""
+MAX_HELD = 48 << 20
+"""Plain bytes in all prefetched runs, unless a single one is larger."""
 GAIN = 1.25
-"""How much faster twice as many at once have to bring the runs, to be worth their memory."""
+"""The speedup that doubling the depth must bring, to be worth its memory."""
 
 
 class _Depth:
-    """How many runs are fetched at once: doubled while the reader waits for them and that makes them come faster.
+    """The prefetch depth: doubled as long as the reader has to wait and doubling increases the throughput.
 
     Attributes:
-        now: how many.
+        now: the number of runs to fetch at once.
     """
 
-    def __init__(self, first: int, most: int) -> None:
+    def __init__(self, first: int, limit: int) -> None:
         self.now = first
-        self._most = most
+        self._limit = limit
         self._trying = False
         self._rate = 0.0
         self._runs = self._bytes = 0
@@ -48,9 +48,9 @@ class _Depth:
         self._since: float | None = None
 
     def took(self, size: int, *, waited: bool) -> None:
-        """Note that the reader took a run of `size` bytes, and whether it had to wait for it."""
+        """Record that the reader took a run of `size` bytes, and whether it had to wait for it."""
         now = time.monotonic()
-        if self._since is None:  # the first one has been on its way since nobody knows when
+        if self._since is None:  # it is unknown when the first fetch started
             self._since = now
             return
         self._runs += 1
@@ -63,15 +63,15 @@ class _Depth:
         self._runs, self._bytes, self._waited, self._since = 0, 0, False, now
         if self._trying and rate < GAIN * self._rate:
             self.now //= 2
-            self._most, self._trying = self.now, False
-        elif waited and self.now < self._most:
-            self.now = min(2 * self.now, self._most)
+            self._limit, self._trying = self.now, False
+        elif waited and self.now < self._limit:
+            self.now = min(2 * self.now, self._limit)
             self._rate, self._trying = rate, True
 
 
 @dataclass(frozen=True, slots=True)
 class _Coming:
-    """A run on its way, and from where to where it lies in the plain bytes."""
+    """A run being fetched, and its start and end in the plain bytes."""
 
     start: int
     stop: int
@@ -79,25 +79,25 @@ class _Coming:
 
 
 class Prefetcher:
-    """Runs of one object, in order, for a reader that reads on.
+    """Prefetches runs of one object, in order, for sequential reads.
 
-    A reader that was carried across a fork begins anew: its threads stayed behind.
+    After a fork, the child starts again: threads do not survive a fork.
     """
 
     def __init__(self, opened: SealedObject) -> None:
         self._opened = opened
-        # From a local file more would only take processors from whoever opens what is fetched.
-        self._workers = 1 if opened.is_local else MOST_AT_ONCE
-        self._depth = _Depth(1, 1) if opened.is_local else _Depth(AT_ONCE, MOST_AT_ONCE)
+        # For a local file, more threads would only compete with decryption for the CPU.
+        self._workers = 1 if opened.is_local else MAX_AT_ONCE
+        self._depth = _Depth(1, 1) if opened.is_local else _Depth(AT_ONCE, MAX_AT_ONCE)
         self._coming: deque[_Coming] = deque()
         self._threads: ThreadPoolExecutor | None = None
         self._process = os.getpid()
 
     def take(self, position: int) -> FetchedRun | None:
-        """Return the run that starts at `position`, if that is the next one on its way; else forget all of them.
+        """Return the run at `position` if it is the next prefetched one; otherwise drop all of them.
 
         Raises:
-            StorageError: it cannot be had.
+            StorageError: it cannot be fetched.
         """
         if self._process != os.getpid():
             self._coming.clear()
@@ -112,17 +112,17 @@ class Prefetcher:
         return run
 
     def fill(self, start: int, stop: int, run_size: int) -> None:
-        """Send for the runs from the plain offset `start` to `stop`, as far as is not done yet.
+        """Start fetching the runs from plain offset `start` to `stop`, except those already in flight.
 
         Args:
-            start: where a chunk starts.
+            start: the start of a chunk.
             stop: at most the object's size.
-            run_size: about how many plain bytes are one run.
+            run_size: the approximate plain size of a run.
         """
         layout, size = self._opened.layout, self._opened.size
         if self._coming:
             start = self._coming[-1].stop
-        at_once = min(self._depth.now, max(1, MOST_HELD // max(run_size, layout.chunk)))
+        at_once = min(self._depth.now, max(1, MAX_HELD // max(run_size, layout.chunk)))
         while start < stop and len(self._coming) < at_once:
             first, last = layout.index(start), layout.index(min(start + run_size, stop) - 1)
             end = min(layout.plain_start(last + 1), size)
@@ -134,13 +134,13 @@ class Prefetcher:
             start = end
 
     def drop(self) -> None:
-        """Forget what is on its way: the reader has gone elsewhere."""
+        """Drop all prefetched runs: the reader has moved elsewhere."""
         for one in self._coming:
             one.run.cancel()
         self._coming.clear()
 
     def close(self) -> None:
-        """Stop. What is being fetched at the moment is not waited for, and nobody will see it."""
+        """Stop, without waiting for the fetches in progress; their results are dropped."""
         self.drop()
         if self._threads is not None and self._process == os.getpid():
             self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Ranges of plain bytes of sealed objects: neighbours share a request, and requests go out side by side."""
+"""Read many ranges of plain bytes: close ranges share a request, and requests run concurrently."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_GAP", "read_ranges"]
 
 MAX_GAP = 1 << 16
-"""Plain bytes nobody asked for that are read along where that saves a request, unless told otherwise."""
+"""Default gap, in plain bytes, between two ranges up to which they share a request."""
 _WORKERS = 16
 
 Range = tuple[int | None, int | None]
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Part:
-    """Where some of a run's bytes go: from `start` of the object into `out`."""
+    """The destination of some of a run's bytes: from offset `start` of the object to `out`."""
 
     start: int
     out: memoryview
@@ -36,7 +36,7 @@ class _Part:
 
 @dataclass(slots=True)
 class _Run:
-    """Chunks that are fetched and opened at once, and what they are for."""
+    """Chunks that are fetched and decrypted at once, and the parts of ranges in them."""
 
     first: int
     last: int
@@ -46,15 +46,15 @@ class _Run:
 def read_ranges(
     wanted: Sequence[tuple[Callable[[], SealedObject], Sequence[Range]]], max_gap: int = MAX_GAP
 ) -> list[list[bytes] | Exception]:
-    """Return the ranges of each object, or why they cannot be had.
+    """Return the ranges of each object, or the error that prevents it.
 
     Args:
-        wanted: for each object, what opens it, and its ranges: plain offsets as those of a slice, None and negative
-            ones too.
-        max_gap: plain bytes between two ranges up to which they are read in one.
+        wanted: for each object, a function that opens it, and its ranges: plain offsets as in a slice, including None
+            and negative ones.
+        max_gap: plain bytes between two ranges up to which they share a request.
     """
     alone = len(wanted) == 1
-    with ThreadPoolExecutor(_WORKERS, "connectors-ranges") as pool:  # which has no thread until it is given work
+    with ThreadPoolExecutor(_WORKERS, "connectors-ranges") as pool:  # starts no thread before the first task
         if alone:
             started = [_outcome(lambda: _Reading(*wanted[0], max_gap))]
         else:
@@ -69,12 +69,12 @@ def read_ranges(
 def _outcome(call: Callable[[], T]) -> T | Exception:
     try:
         return call()
-    except Exception as error:  # noqa: BLE001 - the caller's to raise: the others have been asked for as well
+    except Exception as error:  # noqa: BLE001 - returned, so that the other reads continue
         return error
 
 
 class _Reading:
-    """The ranges of one object, on their way."""
+    """A read of the ranges of one object."""
 
     def __init__(self, opens: Callable[[], SealedObject], ranges: Sequence[Range], max_gap: int) -> None:
         self._object = opens()
@@ -95,7 +95,7 @@ class _Reading:
 
     def finish(self) -> list[bytes] | Exception:
         for future in self._pending:
-            # After a failure what has not begun is let be; what has is waited for, as it uses the source.
+            # After a failure, cancel pending reads, but wait for running ones, which use the source.
             if self._failure is None or not future.cancel():
                 self._failure = _outcome(future.result) or self._failure
         self._object.close()
@@ -116,7 +116,7 @@ class _Reading:
 
 
 def _runs(opened: SealedObject, wanted: Iterable[tuple[tuple[int, int], memoryview]], max_gap: int) -> list[_Run]:
-    """Return the runs of chunks that hold the spans: none longer than `MAX_RUN` unless a chunk is."""
+    """Return the runs of chunks that cover the spans, none longer than `MAX_RUN` unless a chunk is."""
     layout = opened.layout
     parts = (part for (start, stop), out in wanted for part in _parts(layout, start, stop, out))
     runs: list[_Run] = []
@@ -137,7 +137,7 @@ def _runs(opened: SealedObject, wanted: Iterable[tuple[tuple[int, int], memoryvi
 
 
 def _parts(layout: Layout, start: int, stop: int, out: memoryview) -> Iterator[_Part]:
-    """Cut a span where chunks end, so that a long one is several runs."""
+    """Split a long span at the ends of chunks, into several runs."""
     while start < stop:
         end = min(stop, layout.plain_start(layout.index(start) + max(1, MAX_RUN // layout.chunk)))
         yield _Part(start, out[: end - start])

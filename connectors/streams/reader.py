@@ -1,9 +1,9 @@
-"""A seekable file of plain bytes over any source of sealed ones.
+"""A seekable file of plain bytes over any source of sealed bytes.
 
-What leaves a `SealedReader` has been verified, and so has its end before it says where that is. It keeps one run of
-chunks in memory, sealed: a single chunk for a reader that jumps about, growing runs for one that reads on, and a few
-more that are on their way then. Chunks are opened when they are read: straight into the caller's buffer where they fit
-into it, else some at a time into one of the reader's own.
+A `SealedReader` returns only verified bytes, and verifies the object's end before it reports the size. It holds one run
+of sealed chunks in memory: a single chunk for random access, growing runs for sequential reads, and then also the runs
+being prefetched. Chunks are decrypted when they are read: directly into the caller's buffer if they fit, otherwise
+several at a time into the reader's own buffer.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["SealedReader"]
 
 AHEAD_FROM = 1 << 18
-"""Plain bytes in a run from which on those after it are fetched ahead: by then the reader has read on a while."""
+"""Size of a run, in plain bytes, from which the next ones are prefetched: the reads are clearly sequential by then."""
 OPENED_AT_ONCE = 1 << 18
-"""Plain bytes that are opened at once for a caller who takes them in smaller pieces: they fit a processor's cache."""
+"""Plain bytes decrypted at a time for a caller that reads smaller pieces: they fit into the CPU cache."""
 
 
 class SealedReader(io.RawIOBase):
@@ -38,11 +38,11 @@ class SealedReader(io.RawIOBase):
     Args:
         source: the sealed bytes. Closed with the reader.
         codec: the format, with its key.
-        name: what errors call the object, ``port/object`` for one.
+        name: the object's name in errors, such as ``port/object``.
 
     Raises:
-        WrongKey, TruncatedObject, IntegrityError: the object is not what its owner sealed, which is found before
-            the first byte is read: the end of the object is verified here.
+        WrongKey, TruncatedObject, IntegrityError: the object is not what its owner encrypted. Its end is verified
+            here, before the first byte is read.
     """
 
     def __init__(self, source: Source, codec: Format, *, name: str | None = None) -> None:
@@ -66,7 +66,7 @@ class SealedReader(io.RawIOBase):
 
     @property
     def pin(self) -> str:
-        """What tells this sealing from all others, in 64 hexadecimal digits."""
+        """The fingerprint of this version of the object: 64 hexadecimal digits."""
         opened, _ = self._check_open()
         return opened.pin
 
@@ -98,14 +98,14 @@ class SealedReader(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Fill `buffer`, and return how many bytes that are: fewer at the end, or where less than a chunk is left."""
+        """Fill `buffer`; return the number of bytes: fewer at the end, or if less than a chunk of room is left."""
         opened, _ = self._check_open()
         out = memoryview(buffer).cast("B")
         reads_on = self._position == self._read_stop > 0
         done = 0
         while done < len(out) and self._position < self._size:
             if done and len(out) - done < opened.layout.chunk:
-                break  # it would have to be copied, and whoever reads on would never again be where a chunk starts
+                break  # a partial chunk needs a copy, and sequential reads would stop being aligned to chunks
             size = self._read(out[done:], reads_on=reads_on)
             done += size
             self._position += size
@@ -113,7 +113,7 @@ class SealedReader(io.RawIOBase):
         return done
 
     def _read(self, out: memoryview, *, reads_on: bool) -> int:
-        """Put what is at hand at the position into `out`, at least one byte; return how many."""
+        """Copy available bytes at the position to `out`, at least one; return the number of bytes."""
         offset = self._position - self._opened_start
         if not 0 <= offset < len(self._opened):
             size = self._open(out, reads_on=reads_on)
@@ -127,7 +127,7 @@ class SealedReader(io.RawIOBase):
     def readall(self) -> bytes:
         """Return everything from the position to the end."""
         self._check_open()
-        # Bytes that nobody else has yet are filled in place: a copy of them would take as long as opening them.
+        # `bytes` that nothing else refers to yet are filled in place: copying takes as long as decrypting.
         whole = io.BytesIO(bytes(max(0, self._size - self._position)))
         with whole.getbuffer() as view:
             done = 0
@@ -136,15 +136,15 @@ class SealedReader(io.RawIOBase):
         return whole.getvalue()
 
     def _open(self, out: memoryview, *, reads_on: bool) -> int:
-        """Open the chunk at the position, and some after it: into `out`, or where that is too small, to be copied.
+        """Decrypt the chunk at the position and some after it, into `out` or, if that is too small, the own buffer.
 
         Returns:
-            How many bytes were put into `out`; 0 if they are in the reader's own buffer.
+            The number of bytes written to `out`; 0 if they are in the reader's own buffer.
         """
         opened, _ = self._check_open()
         layout = opened.layout
         index = layout.index(self._position)
-        fetched, self._fetched = self._fetched, None  # an error below leaves no run behind
+        fetched, self._fetched = self._fetched, None  # an error below must not leave a run
         self._opened = memoryview(b"")
         if fetched is None or not fetched.holds(index):
             fetched = self._fetch(fetched, len(out), reads_on=reads_on)
@@ -167,12 +167,12 @@ class SealedReader(io.RawIOBase):
         return 0
 
     def _fetch(self, done: FetchedRun | None, wanted: int, *, reads_on: bool) -> FetchedRun:
-        """Fetch the run of chunks that starts at the position, and send for those after it.
+        """Fetch the run of chunks at the position, and prefetch those after it.
 
         Args:
-            done: the run before, which nobody uses any more.
-            wanted: how many bytes the reader has room for.
-            reads_on: the reader has come from there, and is likely to go on.
+            done: the previous run, which is no longer used.
+            wanted: the number of bytes the reader has room for.
+            reads_on: the reads are sequential.
         """
         opened, prefetcher = self._check_open()
         if done is not None:
@@ -202,7 +202,7 @@ class SealedReader(io.RawIOBase):
         return self._object, self._prefetcher
 
     def close(self) -> None:
-        """Let the source and the plain bytes go."""
+        """Close the source and release the plain bytes."""
         if not self.closed:
             self._buffer = self._opened = memoryview(b"")
             self._fetched = None

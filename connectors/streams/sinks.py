@@ -1,4 +1,4 @@
-"""Where a writer's sealed bytes go: a place in which an object appears whole, on commit, or not at all."""
+"""Sinks: destinations of sealed bytes, where an object appears atomically on commit, or not at all."""
 
 from __future__ import annotations
 
@@ -25,54 +25,54 @@ __all__ = ["FileSink", "PathSink", "RenewableSink", "Sink", "as_sink"]
 
 @runtime_checkable
 class Sink(Protocol):
-    """An object in the making.
+    """An object being written.
 
-    Either `commit` is called, once, or `discard` is; after an error in either, or in `write`, `discard` may follow.
-    `write` may be called in another thread than the others, but never two of them at once.
+    Either `commit` is called once, or `discard` is; after an error in any method, `discard` may follow. `write` may be
+    called in another thread than the others, but two methods are never called at the same time.
     """
 
     def write(self, data: memoryview) -> object:
-        """Take all of `data`, which is the caller's again when this returns."""
+        """Write all of `data`; the caller may reuse the buffer when this returns."""
 
     def commit(self) -> object:
-        """Make the object appear, whole, in the place of what stood there."""
+        """Publish the object atomically, replacing the previous one."""
 
     def discard(self) -> object:
-        """Leave what stood there; drop what was written. Does nothing a second time."""
+        """Drop what was written; the previous object stays. A second call does nothing."""
 
 
 @runtime_checkable
 class RenewableSink(Sink, Protocol):
-    """A sink that goes on with renewed credentials when its own expire while it is written."""
+    """A sink that continues with renewed credentials if its credentials expire during the write."""
 
     def renew_by(self, renew: Callable[[AbstractFileSystem], AbstractFileSystem]) -> None:
-        """Have `renew` called when the credentials have expired.
+        """Set the function to call when the credentials have expired.
 
         Args:
             renew: takes the filesystem whose credentials have expired; returns one with renewed credentials, or the
-                same one if there are none. May be called in another thread.
+                same one if there are none. It may be called in another thread.
         """
 
 
 class PathSink:
-    """A local file, staged beside its place and renamed into it.
+    """A local file that is staged in the same folder and renamed atomically.
 
     Args:
-        path: where the file is to appear.
-        exclusive: refuse to replace a file, also one that appears while this one is being written.
+        path: the final path of the file.
+        exclusive: refuse to replace a file, even one that appears while this one is being written.
 
     Raises:
-        ObjectExists: exclusive, and there is one.
-        NotAnObject: a folder stands there, or the path is a folder's.
-        NotSupported: a device, pipe or socket stands there, which a rename would replace by a file.
-        ObjectNotFound: the folder it should stand in does not exist.
-        AccessDenied: this process may not write into it.
-        MachineFailed: there is no room, or too many files are open.
+        ObjectExists: `exclusive`, and the file exists.
+        NotAnObject: the path is a folder.
+        NotSupported: the path is a device, pipe or socket, which a rename would replace with a file.
+        ObjectNotFound: the folder of the path does not exist.
+        AccessDenied: this process may not write to the folder.
+        MachineFailed: the disk is full, or too many files are open.
     """
 
     def __init__(self, path: StrPath, *, exclusive: bool = False) -> None:
         shown = as_path(path)
-        self._path = os.path.abspath(shown)  # of now: the process may change its folder before it commits
+        self._path = os.path.abspath(shown)  # absolute: the working directory may change before the commit
         self._exclusive = exclusive
         folder, name = os.path.split(self._path)
         if os.path.isdir(self._path) or not os.path.basename(shown):
@@ -81,7 +81,7 @@ class PathSink:
         if exclusive and os.path.lexists(self._path):
             raise self._exists()
         if os.path.exists(self._path) and not os.path.isfile(self._path):
-            message = f"{shown} is not a regular file, so it cannot be replaced whole; open it, and pass the open file"
+            message = f"{shown} is not a regular file and cannot be replaced atomically; pass an open file instead"
             raise NotSupported(message)
         if not os.path.isdir(folder):
             message = f"there is no folder {folder} to write {name} into"
@@ -95,22 +95,22 @@ class PathSink:
         raise AccessDenied(message)
 
     def _exists(self) -> ObjectExists:
-        return ObjectExists(f"{self._path} exists already, and it was to be created")
+        return ObjectExists(f"{self._path} already exists")
 
     def write(self, data: memoryview) -> None:
         """Append to the staged file.
 
         Raises:
-            MachineFailed: there is no room.
+            MachineFailed: the disk is full.
         """
         on_this_machine(self._path, lambda: self._staged.write(data))
 
     def commit(self) -> None:
-        """Sync the staged file and give it its name.
+        """Sync the staged file and publish it under its name.
 
         Raises:
-            ObjectExists: exclusive, and there is one by now.
-            MachineFailed, ObjectNotFound, NotAnObject, AccessDenied: the system does not let it.
+            ObjectExists: `exclusive`, and the file exists by now.
+            MachineFailed, ObjectNotFound, NotAnObject, AccessDenied: as the system reports.
         """
         on_this_machine(self._path, self._commit)
 
@@ -128,7 +128,7 @@ class PathSink:
             raise self._exists()
 
     def _mode(self) -> int:
-        """Return the permissions of the file that is replaced: what only its owner may read stays so."""
+        """Return the permissions of the file that is replaced, so that a private file stays private."""
         try:
             return stat.S_IMODE(os.stat(self._path).st_mode) & 0o777
         except FileNotFoundError:
@@ -140,9 +140,9 @@ class PathSink:
 
 
 class FileSink:
-    """A file object that somebody else owns: written as it comes, and left open.
+    """A caller's own file object: written immediately, and left open.
 
-    It cannot be unwritten. A discarded object lacks its end, so no reader takes it for whole.
+    What was written cannot be undone. A discarded object has no valid end, so every reader rejects it.
     """
 
     def __init__(self, file: BinaryFile) -> None:
@@ -154,11 +154,11 @@ class FileSink:
         while view:
             taken = self._file.write(view)
             if taken is None and not isinstance(self._file, io.RawIOBase):
-                return  # files outside `io` take all of it, and some do not say so
+                return  # files outside `io` write everything, and some return None
             if not taken:
-                message = "the destination takes nothing at the moment; open it in blocking mode"
+                message = "the destination accepts no data at the moment; open it in blocking mode"
                 raise BlockingIOError(message)
-            view = view[taken:]  # a raw file may take part of it
+            view = view[taken:]  # a raw file may write part of it
 
     def commit(self) -> None:
         """Flush."""
@@ -169,14 +169,14 @@ class FileSink:
 
 
 def as_sink(file: StrPath | BinaryFile | Sink) -> Sink:
-    """Return `file` as a `Sink`: a path is staged and renamed, a file object written to.
+    """Return `file` as a `Sink`: a path is staged and renamed, a file object is written directly.
 
     Raises:
-        ConfigError: a file object that is not writable, or one in text mode.
+        ConfigError: a file object that is not writable, or is in text mode.
     """
     if isinstance(file, (str, os.PathLike)):
         return PathSink(file)
-    if _makes_objects(file):
+    if _is_sink(file):
         return file
     check_binary(file)
     if not file.writable():
@@ -185,6 +185,6 @@ def as_sink(file: StrPath | BinaryFile | Sink) -> Sink:
     return FileSink(file)
 
 
-def _makes_objects(file: BinaryFile | Sink) -> TypeIs[Sink]:
-    # The files of fsspec have all the methods of a sink, and publish less than was written to them if used as one.
+def _is_sink(file: BinaryFile | Sink) -> TypeIs[Sink]:
+    # fsspec's files have all the methods of a sink, but used as one they would publish incomplete objects.
     return isinstance(file, Sink) and not hasattr(file, "writable")

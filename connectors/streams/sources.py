@@ -1,4 +1,4 @@
-"""Where a reader's sealed bytes come from: a `Source`, which returns ranges of bytes, or any seekable binary file."""
+"""Sources of sealed bytes: the `Source` protocol for range reads, and local or file-like objects as sources."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ class Source(Protocol):
 
     @property
     def size(self) -> int:
-        """The object's size in bytes, as the storage says. May cost a request before the first read."""
+        """The object's size in bytes, as the storage reports it. May cost a request before the first read."""
 
     def read_range(self, start: int, stop: int) -> bytes | memoryview:
-        """Return the bytes from `start` to `stop`; fewer only where the object ends before `stop`.
+        """Return the bytes from `start` to `stop`; fewer only if the object ends before `stop`.
 
-        They must not change any more: no view of a file mapped into memory, which its storage can still write to.
+        The returned bytes must not change later: do not return a view of a memory-mapped file.
         """
 
     def close(self) -> None:
-        """Let the object go."""
+        """Release the object."""
 
 
 @runtime_checkable
 class FillsBuffers(Protocol):
-    """A `Source` that writes into the caller's buffer, which saves a copy.
+    """A `Source` that reads into the caller's buffer, which saves a copy.
 
     It does not inherit from `Source`: `isinstance` would then read `size`, which may cost a request.
     """
 
     def read_into(self, start: int, buffer: memoryview) -> int:
-        """Put the bytes from `start` on into `buffer`; return how many: fewer than fit only at the object's end."""
+        """Read from `start` into `buffer`; return the number of bytes: a short read only at the object's end."""
 
 
 class FileSource:
@@ -76,14 +76,14 @@ class FileSource:
     def read_range(self, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to `stop`."""
         if self._local is not None:
-            # Asked for each time: the number of a file that was closed belongs to whatever was opened next.
+            # Call `fileno` each time: the number of a closed file may be reused for another one.
             return _pread(self._local.fileno(), start, stop)
         with self._lock:
             self._file.seek(start)
             return _read_up_to(self._file, stop - start)
 
     def read_into(self, start: int, buffer: memoryview) -> int:
-        """Put the bytes from `start` on into `buffer`, and return how many."""
+        """Read from `start` into `buffer`; return the number of bytes."""
         if self._local is not None and hasattr(os, "preadv"):
             return _preadv(self._local.fileno(), start, buffer)
         return _copy(self, start, buffer)
@@ -95,7 +95,7 @@ class FileSource:
 
 
 def _local(file: BinaryFile) -> io.FileIO | None:
-    """Return the local file that `file` is or buffers; None for whatever wraps or decodes one."""
+    """Return the raw local file that `file` is or buffers; None for any other kind of file."""
     raw = file.raw if type(file) is io.BufferedReader else file
     return raw if type(raw) is io.FileIO and hasattr(os, "pread") else None
 
@@ -133,7 +133,7 @@ def read_exactly(source: Source, start: int, stop: int) -> bytes | memoryview:
     """Return the bytes from `start` to `stop`.
 
     Raises:
-        TruncatedObject: the object ends before `stop`, whatever size the storage claimed.
+        TruncatedObject: the object ends before `stop`, whatever size the storage reported.
     """
     data = source.read_range(start, stop)
     _check_size(len(data), start, stop)
@@ -153,7 +153,7 @@ def fill_exactly(source: Source, start: int, buffer: memoryview) -> memoryview:
 
 
 def fill(source: Source, start: int, buffer: memoryview) -> int:
-    """Put the bytes from `start` on into `buffer`, copied if the source cannot fill it itself; return how many."""
+    """Read from `start` into `buffer`, through a copy if the source cannot fill it; return the number of bytes."""
     return source.read_into(start, buffer) if isinstance(source, FillsBuffers) else _copy(source, start, buffer)
 
 
@@ -166,8 +166,8 @@ def _copy(source: Source, start: int, buffer: memoryview) -> int:
 def _check_size(size: int, start: int, stop: int) -> None:
     if size != stop - start:
         message = (
-            f"the storage gave {size} of the {stop - start} bytes from {start}: "
-            "the object is shorter than it claims to be"
+            f"the storage returned {size} of the {stop - start} bytes at {start}: "
+            "the object is shorter than its reported size"
         )
         raise TruncatedObject(message)
 
@@ -211,18 +211,18 @@ def open_local(path: StrPath) -> io.FileIO:
 def as_source(file: StrPath | BinaryFile | Source) -> Source:
     """Return `file` as a `Source`.
 
-    A stream that cannot seek is first copied, sealed as it is, into an unnamed temporary file: its end has to be
-    verified before any of it is released.
+    A stream that is not seekable is first copied, still sealed, to an unnamed temporary file: its end must be verified
+    before any of it is released.
 
     Raises:
-        ConfigError: a file in text mode, or no file at all.
-        ObjectNotFound, NotAnObject, AccessDenied: nothing to read at the path.
+        ConfigError: a file in text mode, or not a file.
+        ObjectNotFound, NotAnObject, AccessDenied: the path cannot be read.
     """
     if isinstance(file, (str, os.PathLike)):
         local = open_local(file)
         if local.seekable():
             return FileSource(local, owned=True)
-        with local:  # a pipe that has a path
+        with local:  # a named pipe
             return _spooled(local)
     if _gives_ranges(file):
         return file
@@ -231,7 +231,7 @@ def as_source(file: StrPath | BinaryFile | Source) -> Source:
 
 
 def _gives_ranges(file: BinaryFile | Source) -> TypeIs[Source]:
-    # Not `isinstance`: it would read `size`, which may cost a request that the first range saves.
+    # Not `isinstance`, which would read `size` and so may cost an extra request.
     return hasattr(file, "read_range")
 
 
@@ -239,7 +239,7 @@ def check_binary(file: object) -> None:
     """Check that `file` is a binary file.
 
     Raises:
-        ConfigError: it is bytes, a file in text mode, or no file.
+        ConfigError: it is bytes, a file in text mode, or not a file.
     """
     if isinstance(file, io.TextIOBase):
         message = "the file is open in text mode; open it in binary mode"

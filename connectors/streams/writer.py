@@ -1,4 +1,4 @@
-"""A file to write plain bytes to, which appears sealed, whole and only when it is closed in good order."""
+"""A writer of plain bytes whose sealed object appears atomically, when it is closed without an error."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 __all__ = ["SealedText", "SealedWriter"]
 
 RUN_SIZE = 1 << 20
-"""Plain bytes that are sealed at once, unless a chunk has more."""
+"""Plain bytes encrypted at a time, unless a chunk is larger."""
 
 State = Literal["open", "finished", "committed", "discarded", "dropped"]
 
 
 class SealedWriter(io.BufferedIOBase):
-    """Plain bytes in, one sealed object out.
+    """A file that encrypts plain bytes and writes one sealed object.
 
-    The object appears when the file is closed: by `close`, or at the end of a ``with`` block that did not raise. A
-    block that raises, a writer that is dropped unclosed, a process that dies: nothing appears, and what stood there
-    stands. Code that closes its files while an error passes through it (`fsspec.open` and pandas do) tells them apart
-    from a success by nothing, so `close` looks itself: if an exception is being handled that was not when the file was
-    opened, the object is discarded and that exception raised again. To publish from inside an ``except`` block, call
-    `commit`.
+    The object appears atomically when the file is closed: by `close`, or at the end of a ``with`` block that did not
+    raise. If the block raises, the writer is dropped without closing, or the process dies, nothing appears and the
+    previous object stays. Some libraries (`fsspec.open`, pandas) close their files while an exception propagates, just
+    as after a success. So `close` checks: if an exception is being handled that was not being handled when the file
+    was opened, the object is discarded and the exception is raised again. To publish from inside an ``except`` block,
+    call `commit`.
 
     Args:
-        sink: where the sealed bytes go.
+        sink: the destination of the sealed bytes.
         codec: the format, with its key.
-        name: what errors call the object, ``port/object`` for one.
-        autocommit: False leaves the object unpublished when it is closed, for a transaction to `commit` or `discard`.
-        committed: is told the plain size and the pin of the object once it has appeared.
+        name: the object's name in errors, such as ``port/object``.
+        autocommit: if False, `close` does not publish the object; a transaction calls `commit` or `discard` later.
+        committed: called with the object's plain size and pin once it has been published.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class SealedWriter(io.BufferedIOBase):
         self._sink = sink
         self._background = BackgroundWriter(sink)
         self._pending = bytearray()
-        # None until there is a run to seal: what a small object comes to is known when it is finished.
+        # None until there is a run to encrypt: the buffer of a small object is allocated at the end, in its exact size.
         self._out: memoryview | None = None
         self._filled = 0
         self._position = 0
@@ -81,7 +81,7 @@ class SealedWriter(io.BufferedIOBase):
         return True
 
     def tell(self) -> int:
-        """Return how many plain bytes were written."""
+        """Return the number of plain bytes written."""
         return self._position
 
     @property
@@ -90,7 +90,7 @@ class SealedWriter(io.BufferedIOBase):
         return self._state not in ("open", "dropped")
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Seal and send `data` as it comes; return how many bytes that is."""
+        """Encrypt and send `data`; return its number of bytes."""
         view = memoryview(data).cast("B")
         if self._state == "dropped":
             return len(view)
@@ -98,7 +98,7 @@ class SealedWriter(io.BufferedIOBase):
         with naming(self._dataset):
             self._check_process()
             self._check_whole()
-            # It holds from the first byte that may not have arrived: such an object must never be committed.
+            # Set before anything is sent: an object with a failed write must never be committed.
             self._broken = True
             self._take(view)
             self._broken = False
@@ -107,18 +107,18 @@ class SealedWriter(io.BufferedIOBase):
 
     def _check_whole(self) -> None:
         if self._broken:
-            message = "an earlier write failed, so nothing was written: the object stands as it did"
+            message = "an earlier write failed, so nothing was written: the object is unchanged"
             raise ConnectorError(message)
 
     def _check_process(self) -> None:
         if self._process != os.getpid():
             message = (
-                "a file that is being written cannot be carried across a fork; open it in the process that writes it"
+                "a file that is open for writing cannot be used after a fork; open it in the process that writes it"
             )
             raise ConnectorError(message)
 
     def _take(self, view: memoryview) -> None:
-        """Seal whole runs of what is pending and of `view`, straight from there; the rest is pending then."""
+        """Encrypt whole runs of the pending bytes and of `view`, without a copy; keep the rest pending."""
         if len(self._pending) + len(view) <= self._run:
             self._pending += view
             return
@@ -136,9 +136,9 @@ class SealedWriter(io.BufferedIOBase):
         self._pending += view[self._encrypt_runs(view, more=False) :]
 
     def _encrypt_runs(self, view: memoryview, *, more: bool) -> int:
-        """Seal the whole chunks of `view`; return how many bytes they have.
+        """Encrypt the whole chunks of `view`; return their number of bytes.
 
-        A chunk that nothing follows yet is not sealed: only the end of the message tells how.
+        The last chunk known so far is not encrypted: it may be the final one, which is encrypted differently.
         """
         layout, done = self._encryptor.layout, 0
         while (known := min(len(view) + more - done, self._run + 1)) > 0:
@@ -166,7 +166,7 @@ class SealedWriter(io.BufferedIOBase):
         out[: self._filled] = self._encryptor.header
 
     def commit(self) -> None:
-        """Publish the object now, whatever is going on around.
+        """Publish the object now, even while an exception is being handled.
 
         Raises:
             ValueError: it was discarded.
@@ -185,7 +185,7 @@ class SealedWriter(io.BufferedIOBase):
                     self._committed(self._encryptor.sealed, self._encryptor.pin)
 
     def _finish(self) -> None:
-        """Seal and send the end."""
+        """Encrypt and send the remaining bytes."""
         with self._discarding(), memoryview(self._pending) as pending:
             self._check_process()
             self._check_whole()
@@ -199,7 +199,7 @@ class SealedWriter(io.BufferedIOBase):
         self._handled = None
 
     def discard(self) -> None:
-        """Close without publishing: what stood there stands. A forked child leaves what its parent has staged alone."""
+        """Close without publishing: the previous object stays. A forked child leaves its parent's staged data alone."""
         if self._state in ("open", "finished"):
             self._state = "discarded"
             self._handled = None
@@ -214,7 +214,7 @@ class SealedWriter(io.BufferedIOBase):
 
     @contextmanager
     def _discarding(self) -> Iterator[None]:
-        """Discard if the block raises; it is the block's error that leaves."""
+        """Discard if the block raises, and raise the block's error."""
         try:
             yield
         except BaseException as error:
@@ -222,16 +222,16 @@ class SealedWriter(io.BufferedIOBase):
             raise
 
     def _discard_for(self, error: BaseException) -> None:
-        """Discard because of `error`, which a failure to discard must not hide."""
+        """Discard because of `error`; a failure to discard becomes a note of it."""
         try:
             self.discard()
-        except Exception as failure:  # noqa: BLE001 - told in a note
-            # Only our own errors are known to hold no secret.
+        except Exception as failure:  # noqa: BLE001 - reported in a note
+            # Only a ConnectorError is known to hold no secret.
             told = f": {failure}" if isinstance(failure, ConnectorError) else ""
-            error.add_note(f"What was staged for it could not be removed: {type(failure).__name__}{told}")
+            error.add_note(f"Its staged data could not be removed: {type(failure).__name__}{told}")
 
     def close(self) -> None:
-        """Publish the object, unless an error is passing through."""
+        """Publish the object, unless an exception is propagating."""
         if self._state == "dropped":
             self._state = "discarded"
         if self._state != "open":
@@ -244,9 +244,9 @@ class SealedWriter(io.BufferedIOBase):
                 "handled. Call commit() to publish from inside an except block."
             )
             raise passing
-        self._close_in_good_order()
+        self._close_normally()
 
-    def _close_in_good_order(self) -> None:
+    def _close_normally(self) -> None:
         if self._autocommit:
             self.commit()
         else:
@@ -263,15 +263,15 @@ class SealedWriter(io.BufferedIOBase):
         if error is not None:
             self._discard_for(error)
         elif self._state == "open":
-            self._close_in_good_order()
+            self._close_normally()
 
     def __del__(self) -> None:
-        # Also what a text file over this one leaves behind; `io` would close, and so publish.
+        # Also reached through a text file over this one. The inherited method would close, and so publish.
         if self._state == "open":
             self._dealloc_warn(self)
 
     def _dealloc_warn(self, source: object) -> None:
-        """Discard: `io` calls this when it closes a text file over this one because nobody refers to it any more."""
+        """Discard: `io` calls this when it closes an unreferenced text file over this one."""
         self.discard()
         if source is not self:
             self._state = "dropped"  # `io` now flushes and closes, and from Python 3.13 on reports what that raises
@@ -292,17 +292,17 @@ class SealedWriter(io.BufferedIOBase):
 
 
 class SealedText(io.TextIOWrapper):
-    """Text over a `SealedWriter`, with the same promise."""
+    """A text file over a `SealedWriter`, with the same atomic commit."""
 
-    buffer: SealedWriter  # type: ignore[assignment]  # what typeshed calls a wrapped buffer has a name
+    buffer: SealedWriter  # type: ignore[assignment]  # typeshed expects a buffer with a name
 
     def commit(self) -> None:
-        """Publish the object now, whatever is going on around."""
+        """Publish the object now, even while an exception is being handled."""
         self._flush_or_discard()
         self.buffer.commit()
 
     def discard(self) -> None:
-        """Close without publishing: what stood there stands."""
+        """Close without publishing: the previous object stays."""
         self.buffer.discard()
 
     def __exit__(
@@ -314,5 +314,5 @@ class SealedText(io.TextIOWrapper):
 
     def _flush_or_discard(self) -> None:
         if not self.closed:
-            with self.buffer._discarding():  # noqa: SLF001 - the two classes are one promise
+            with self.buffer._discarding():  # noqa: SLF001 - the two classes work as one
                 self.flush()

@@ -1,4 +1,4 @@
-"""The contract that every backend keeps, as tests: what an author of one subclasses, and runs with pytest.
+"""The backend contract as pytest tests: subclass them to test your own backend.
 
 ::
 
@@ -7,9 +7,9 @@
         def store(self, shelf_server):
             return ShelfStore(shelf_server)  # a `Store`
 
-`BackendContract` is about single objects. `FolderContract` is for storages that list, and `PresignContract` for those
-that sign URLs. A store of workflow documents has its own, in `connectors.testing.document_store`, which needs the extra
-for workflows too. Needs pytest: ``pip install "enclave-connectors[testing]"``.
+`BackendContract` tests single objects, `FolderContract` storages that can list, and `PresignContract` storages that can
+sign URLs. The contract of workflow document stores is in `connectors.testing.document_store`, which also needs the
+extra for workflows. Needs pytest: ``pip install "enclave-connectors[testing]"``.
 """
 
 from __future__ import annotations

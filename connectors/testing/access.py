@@ -1,4 +1,4 @@
-"""What a backend promises of its credentials, as tests: each dataset has its own, and none is shown."""
+"""The contract of credentials: each dataset has its own, and secrets are never shown."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ __all__ = ["AccessContract"]
 
 
 def read_all(*given: connectors.Dataset) -> list[bytes]:
-    """Return datasets' bytes; at a module's top, so that it can be sent to another process."""
+    """Return the bytes of datasets; a module-level function, so that it can be pickled."""
     return [one.read_bytes() for one in given]
 
 
 class AccessContract(Contract):
-    """What a backend promises of its credentials: each dataset has its own, also in other processes; none is shown."""
+    """The contract of credentials: each dataset has its own, in every process, and secrets are never shown."""
 
     def test_two_datasets_never_mix(self, store: Store, name: str) -> None:
         store.put(f"{name}/one", sealed(b"one"))
@@ -54,7 +54,7 @@ class AccessContract(Contract):
         with pytest.raises(IntegrityError):
             dataset(store.connection(f"{name}/one"), key=OTHER_KEY).read_bytes()
 
-    def test_refused_credentials_are_an_error_of_access(self, store: Store, name: str) -> None:
+    def test_refused_credentials_raise_access_denied(self, store: Store, name: str) -> None:
         refused = store.denied(name)
         if refused is None:
             return
@@ -67,7 +67,7 @@ class AccessContract(Contract):
             given.write_bytes(b"x")
         assert leaks(given, error.value) == []
 
-    def test_expired_credentials_say_so(self, store: Store, name: str) -> None:
+    def test_expired_credentials_raise_credentials_expired(self, store: Store, name: str) -> None:
         store.put(name, before := sealed(b"37.2"))
         reading, writing = store.expired(name), store.expired(name, write=True)
         if reading is None or writing is None:
@@ -80,7 +80,7 @@ class AccessContract(Contract):
         assert leaks(dataset(writing), error.value) == []
         assert store.get(name) == before
 
-    def test_renewed_credentials_are_taken_after_refresh(self, store: Store, name: str, tmp_path: Path) -> None:
+    def test_refresh_reads_renewed_credentials(self, store: Store, name: str, tmp_path: Path) -> None:
         store.put(f"{name}/one", sealed(b"one"))
         store.put(f"{name}/two", sealed(b"two"))
         given = lay_down(tmp_path, store.connection(f"{name}/one"))
@@ -91,7 +91,7 @@ class AccessContract(Contract):
 
     # Other processes.
 
-    def test_a_dataset_of_an_app_config_travels_by_its_name(self, store: Store, name: str, tmp_path: Path) -> None:
+    def test_dataset_of_an_app_config_pickles_by_name(self, store: Store, name: str, tmp_path: Path) -> None:
         store.put(name, sealed(b"37.2"))
         given = lay_down(tmp_path, store.connection(name))
         assert given.read_bytes() == b"37.2"
@@ -100,7 +100,7 @@ class AccessContract(Contract):
         copy, fs = pickle.loads(sent)  # noqa: S301 - our own
         assert copy.read_bytes() == fs.cat_file(given.filesystem()[1]) == b"37.2"
 
-    def test_a_dataset_with_credentials_of_its_own_does_not_travel(self, store: Store, name: str) -> None:
+    def test_dataset_with_its_own_credentials_does_not_pickle(self, store: Store, name: str) -> None:
         given = dataset(store.connection(name))
         for one in (given, given.filesystem()[0], given.filesystem()[0].fs if given.credentials.encryption else None):
             if one is not None and leaks(given, _sent(one)):
@@ -147,7 +147,7 @@ class AccessContract(Contract):
         assert leaks(given, *shown) == []
         assert leaks(writing, *shown, writing, *everything_about(writing.filesystem()[0].fs)) == []
 
-    def test_errors_are_of_one_tree(self, store: Store, name: str) -> None:
+    def test_all_errors_are_connector_errors(self, store: Store, name: str) -> None:
         with pytest.raises(connectors.errors.ConnectorError) as error:
             dataset(store.connection(name)).read_bytes()
         assert isinstance(error.value, StorageError)

@@ -1,4 +1,4 @@
-"""What a backend promises of its sources, its sinks and the expiry of its credentials, as tests."""
+"""The contract of sources, sinks and the expiry of credentials."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def connect(connection: Connection) -> tuple[AbstractFileSystem, str]:
 
 
 def put(sink: Sink, data: bytes) -> None:
-    """Make an object of `data`, or nothing."""
+    """Write an object, or discard it on an error."""
     try:
         sink.write(memoryview(data))
         sink.commit()
@@ -41,14 +41,14 @@ def put(sink: Sink, data: bytes) -> None:
 
 
 def expired_sink(store: Store, name: str) -> tuple[AbstractFileSystem, RenewableSink] | None:
-    """Return a sink whose credentials have expired, and its filesystem; None if there is none that can be renewed."""
+    """Return a renewable sink whose credentials have expired, and its filesystem; None if there is none."""
     expired = store.expired(name, write=True)
     if expired is None:
         return None
     fs, path = connect(expired)
     try:
         sink = open_sink(fs, path, exclusive=False)
-    except CredentialsExpired:  # a sink that can be renewed asks later
+    except CredentialsExpired:  # a renewable sink sends requests later
         return None
     if isinstance(sink, RenewableSink):
         return fs, sink
@@ -57,12 +57,12 @@ def expired_sink(store: Store, name: str) -> tuple[AbstractFileSystem, Renewable
 
 
 class CapabilityContract(Contract):
-    """What a backend promises of its sources, its sinks and the expiry of its credentials.
+    """The contract of sources, sinks and the expiry of credentials.
 
-    What only some sources and sinks can do is tested of those that declare it: see `FillsBuffers` and `RenewableSink`.
+    Optional capabilities are tested if a source or sink declares them: see `FillsBuffers` and `RenewableSink`.
     """
 
-    def test_a_source_is_short_only_at_the_object_s_end(self, store: Store, name: str) -> None:
+    def test_short_reads_only_at_the_end_of_the_object(self, store: Store, name: str) -> None:
         store.put(name, data := plain(SIZE))
         with closing(open_source(*connect(store.connection(name)))) as source:
             assert source.size == SIZE
@@ -89,7 +89,7 @@ class CapabilityContract(Contract):
         put(open_sink(fs, path, exclusive=False), b"other")
         assert store.get(name) == b"other"
 
-    def test_an_object_that_appears_before_an_exclusive_commit_stays(self, store: Store, name: str) -> None:
+    def test_exclusive_commit_keeps_an_object_created_meanwhile(self, store: Store, name: str) -> None:
         fs, path = connect(store.connection(name, write=True))
         sink = open_sink(fs, path, exclusive=True)
         sink.write(memoryview(b"late"))
@@ -101,7 +101,7 @@ class CapabilityContract(Contract):
         assert store.get(name) == b"first"
         assert store.unfinished() == []
 
-    def test_a_renewable_sink_goes_on_with_renewed_credentials(self, store: Store, name: str) -> None:
+    def test_renewable_sink_continues_with_renewed_credentials(self, store: Store, name: str) -> None:
         found = expired_sink(store, name)
         if found is None:
             return

@@ -1,4 +1,4 @@
-"""What every backend promises of single objects, as tests: all of the smaller contracts."""
+"""The contract of every backend for single objects: all smaller contracts together."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __all__ = ["BackendContract"]
 
 
 class BackendContract(ReadingContract, WritingContract, AccessContract, CapabilityContract):
-    """What every backend promises of single objects. A subclass gives the fixture `store`.
+    """The contract of every backend for single objects. A subclass provides the fixture `store`.
 
     Attributes:
-        big: plain bytes of the object that is to be larger than any part the backend sends at once.
+        big: plain size of an object that is larger than any part the backend sends at once.
     """

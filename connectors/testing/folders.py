@@ -1,4 +1,4 @@
-"""What a backend promises of folders of objects, as tests."""
+"""The contract of folders of objects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = ["one.csv", "ward/north/three.csv", "ward/two.csv"]
 
 
 class FolderContract(Contract):
-    """What a backend promises of folders of objects. A subclass gives the fixture `store`, whose `folder` works."""
+    """The contract of folders of objects. A subclass provides the fixture `store` with a working `folder` method."""
 
     @pytest.fixture
     def filled(self, store: Store, name: str) -> tuple[connectors.EncryptedFileSystem, str]:
@@ -83,7 +83,7 @@ class FolderContract(Contract):
         assert store.get(f"{name}/one") == store.get(f"{name}/two")
         assert fs.cat_file(f"{path}/two") == b"37.2"
 
-    def test_names_in_folders_mean_themselves(self, store: Store, name: str) -> None:
+    def test_special_characters_in_names_of_members(self, store: Store, name: str) -> None:
         fs, path = dataset(store.folder(name)).filesystem()
         for odd in ODD_NAMES:
             fs.pipe_file(f"{path}/{odd}", odd.encode())
@@ -92,7 +92,7 @@ class FolderContract(Contract):
             assert fs.cat_file(f"{path}/{odd}") == odd.encode()
             assert store.get(f"{name}/{odd}") is not None
 
-    def test_ranges_of_many_members_come_at_once(self, store: Store, name: str) -> None:
+    def test_cat_ranges_reads_many_members(self, store: Store, name: str) -> None:
         fs, path = dataset(store.folder(name)).filesystem()
         paths = [f"{path}/{number}" for number in range(4)]
         for number, one in enumerate(paths):
@@ -106,7 +106,7 @@ class FolderContract(Contract):
         assert isinstance(missing, FileNotFoundError)
         assert there == plain(4 * CHUNK)[:1]
 
-    def test_a_block_that_raises_adds_no_member(
+    def test_failed_write_adds_no_member(
         self, store: Store, filled: tuple[connectors.EncryptedFileSystem, str]
     ) -> None:
         fs, path = filled
@@ -139,7 +139,7 @@ class FolderContract(Contract):
         fs = fsspec.filesystem("dataset")
         assert fs.find("input") == ["input/wards/ward/two.csv"]
 
-    def test_a_manifest_tells_of_what_was_removed(self, store: Store, name: str) -> None:
+    def test_manifest_detects_a_removed_member(self, store: Store, name: str) -> None:
         fs, path = dataset(store.folder(name), manifest=True).filesystem()
         with fs.transaction:
             for one in NAMES:
@@ -147,9 +147,9 @@ class FolderContract(Contract):
         fs, path = dataset(store.folder(name), manifest=True).filesystem()
         assert sorted(one.removeprefix(f"{path}/") for one in fs.find(path)) == NAMES
         fs.fs.rm_file(f"{path}/one.csv")
-        with pytest.raises(IntegrityError, match=r"'one\.csv' is in the folder's manifest, and not in the storage"):
+        with pytest.raises(IntegrityError, match=r"'one\.csv' is in the folder's manifest but not in the storage"):
             fs.cat_file(f"{path}/one.csv")
-        with pytest.raises(IntegrityError, match=r"'one\.csv' is in the folder's manifest, and not in the storage"):
+        with pytest.raises(IntegrityError, match=r"'one\.csv' is in the folder's manifest but not in the storage"):
             fs.find(path)
 
     def test_a_missing_member_is_not_found(self, filled: tuple[connectors.EncryptedFileSystem, str]) -> None:

@@ -1,4 +1,4 @@
-"""What a backend promises of the URLs it signs, as tests."""
+"""The contract of presigned URLs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["PresignContract"]
 
 
 def presign(connection: Connection, method: str, expires: int = 600) -> str:
-    """Return a URL that the backend has signed."""
+    """Return a URL signed by the backend."""
     backend, credentials = resolved(connection)
     return backend.presign(connection.location, credentials, method, expires)
 
 
 def behind(url: str) -> connectors.Dataset:
-    """Return the sealed dataset behind a signed URL, as its credentials document says it."""
+    """Return the sealed dataset behind a signed URL, with the query in its credentials document."""
     location, _, query = url.partition("?")
     encoded = base64.b64encode(query.encode()).decode()
     document: dict[str, Any] = {"query_string": encoded, "encryption": {"key": KEY}}
@@ -34,7 +34,7 @@ def behind(url: str) -> connectors.Dataset:
 
 
 class PresignContract(Contract):
-    """What a backend promises of the URLs it signs. Needs the distribution ``enclave-connectors-https``."""
+    """The contract of presigned URLs. Needs the distribution ``enclave-connectors-https``."""
 
     def test_a_url_to_get_reads_and_does_not_write(self, store: Store, name: str) -> None:
         store.put(name, before := sealed(plain(5 * CHUNK)))
@@ -51,12 +51,12 @@ class PresignContract(Contract):
         assert stored is not None
         assert behind(presign(store.connection(name), "GET")).read_bytes() == b"38.9"
 
-    def test_odd_names_are_signed_as_they_are(self, store: Store, name: str) -> None:
+    def test_presigned_url_of_a_special_name(self, store: Store, name: str) -> None:
         odd = f"{name}/50% of Süd #1?"
         store.put(odd, sealed(b"37.2"))
         assert behind(presign(store.connection(odd), "GET")).read_bytes() == b"37.2"
 
-    def test_a_url_tells_when_it_ends(self, store: Store, name: str) -> None:
+    def test_presigned_url_has_an_expiry_time(self, store: Store, name: str) -> None:
         given = behind(presign(store.connection(name), "GET", expires=600))
         assert given.credentials.expires_at is not None
 

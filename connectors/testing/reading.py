@@ -1,4 +1,4 @@
-"""What a backend promises of reading one object, as tests."""
+"""The contract of reading one object."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = ["ReadingContract"]
 
 
 class ReadingContract(Contract):
-    """What a backend promises of reading one object, also from a storage that lies."""
+    """The contract of reading one object, also from a malicious storage."""
 
     @pytest.mark.parametrize("size", SIZES)
-    def test_what_its_owner_sealed_reads_as_it_was(self, store: Store, name: str, size: int) -> None:
+    def test_sealed_object_decrypts_to_its_plain_bytes(self, store: Store, name: str, size: int) -> None:
         store.put(name, sealed(plain(size)))
         given = dataset(store.connection(name))
         assert given.read_bytes() == plain(size)
         with given.open() as file:
             assert file.seek(0, os.SEEK_END) == size
 
-    def test_ranges_and_seeks_are_those_of_a_file(self, store: Store, name: str) -> None:
+    def test_seek_and_read_behave_like_a_file(self, store: Store, name: str) -> None:
         data = plain(20 * CHUNK + 5)
         store.put(name, sealed(data))
         model, chance = io.BytesIO(data), random.Random(1)  # noqa: S311
@@ -41,12 +41,12 @@ class ReadingContract(Contract):
                 assert file.read(size) == model.read(size)
                 assert file.tell() == model.tell()
 
-    def test_text_comes_line_by_line(self, store: Store, name: str) -> None:
+    def test_text_mode_reads_lines(self, store: Store, name: str) -> None:
         store.put(name, sealed("Größe\n".encode() * 5000))
         with dataset(store.connection(name)).open("rt") as file:
             assert sum(line == "Größe\n" for line in file) == 5000
 
-    def test_the_filesystem_tells_plain_sizes_and_gives_ranges(self, store: Store, name: str) -> None:
+    def test_filesystem_has_plain_sizes_and_ranges(self, store: Store, name: str) -> None:
         data = plain(5 * CHUNK)
         store.put(name, sealed(data))
         fs, path = dataset(store.connection(name), format="cobblestone-256").filesystem()
@@ -78,7 +78,7 @@ class ReadingContract(Contract):
         with ThreadPoolExecutor(8) as pool:
             assert all(pool.map(read, range(16)))
 
-    def test_what_is_not_there_is_not_found(self, store: Store, name: str) -> None:
+    def test_missing_object_raises_object_not_found(self, store: Store, name: str) -> None:
         given = dataset(store.connection(name))
         with pytest.raises(ObjectNotFound):
             given.open()
@@ -87,10 +87,10 @@ class ReadingContract(Contract):
             fs.info(path)
         assert not fs.exists(path)
 
-    # What the storage says decides nothing.
+    # Nothing that the storage reports is trusted.
 
     @pytest.mark.parametrize("place", ["head", "middle", "end"])
-    def test_a_changed_byte_is_found(self, store: Store, name: str, place: str) -> None:
+    def test_modified_byte_is_detected(self, store: Store, name: str, place: str) -> None:
         data = bytearray(sealed(plain(9 * CHUNK)))
         data[{"head": 3, "middle": len(data) // 2, "end": -1}[place]] ^= 1
         store.put(name, bytes(data))
@@ -98,17 +98,17 @@ class ReadingContract(Contract):
             dataset(store.connection(name), format="cobblestone-256").read_bytes()
 
     @pytest.mark.parametrize("kept", [0, 10, 56, 56 + CHUNK + 16, -1])
-    def test_a_cut_object_is_found(self, store: Store, name: str, kept: int) -> None:
+    def test_truncated_object_is_detected(self, store: Store, name: str, kept: int) -> None:
         store.put(name, sealed(plain(3 * CHUNK))[:kept])
         with pytest.raises(IntegrityError):
             dataset(store.connection(name), format="cobblestone-256").read_bytes()
 
-    def test_another_key_opens_nothing(self, store: Store, name: str) -> None:
+    def test_wrong_key_is_an_integrity_error(self, store: Store, name: str) -> None:
         store.put(name, sealed(plain(100)))
         with pytest.raises(IntegrityError):
             dataset(store.connection(name), key=OTHER_KEY).read_bytes()
 
-    def test_an_object_exchanged_in_mid_read_gives_no_byte_of_the_other(self, store: Store, name: str) -> None:
+    def test_object_replaced_during_a_read_returns_no_foreign_byte(self, store: Store, name: str) -> None:
         data, other = plain(600 * CHUNK), plain(600 * CHUNK, seed=1)
         store.put(name, sealed(data))
         with dataset(store.connection(name)).open() as file:

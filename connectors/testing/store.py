@@ -1,4 +1,4 @@
-"""What the contract asks of a storage itself, past the backend under test."""
+"""The storage behind the backend under test, accessed directly by the contracts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["Connection", "Store"]
 
 @dataclass(frozen=True, repr=False)
 class Connection:
-    """How a backend is told of one object or folder.
+    """The location and credentials of one object or folder.
 
     Attributes:
         location: the URL.
         document: a credentials document without its `encryption`.
-        expires: whether the document says when its credentials expire.
+        expires: whether the document has an expiry time.
     """
 
     location: str
@@ -25,38 +25,38 @@ class Connection:
 
 
 class Store(ABC):
-    """A real storage, reached with a client of its own: what the backend did is looked at from outside.
+    """A real storage, accessed with its own client, to check the backend's work from outside.
 
-    Names are paths below a place that this store has for itself, such as ``"one"`` or ``"ward/50% of #1?"``.
+    Names are paths below a prefix that belongs to this store, such as ``"one"`` or ``"ward/50% of #1?"``.
     """
 
     @abstractmethod
     def connection(self, name: str, *, write: bool = False) -> Connection:
-        """Return how to reach the object called `name`; `write` where it is to be written."""
+        """Return the connection of an object; with `write`, one that may write it."""
 
     @abstractmethod
     def get(self, name: str) -> bytes | None:
-        """Return the stored bytes of an object, or None where there is none."""
+        """Return the stored bytes of an object, or None if it does not exist."""
 
     @abstractmethod
     def put(self, name: str, data: bytes) -> None:
         """Store bytes under a name."""
 
     def folder(self, name: str) -> Connection:
-        """Return how to reach a folder; asked for by `FolderContract`."""
+        """Return the connection of a folder; used by `FolderContract`."""
         raise NotImplementedError
 
     def unfinished(self) -> list[str]:
-        """Return what unfinished writes have left behind: open uploads, staged files."""
+        """Return the remains of unfinished writes: open multipart uploads, staged files."""
         return []
 
     def denied(self, name: str) -> Connection | None:
-        """Return a connection that the storage refuses, by a wrong password for one; None if it refuses nobody."""
+        """Return a connection that the storage refuses, such as a wrong password; None if it accepts everyone."""
         return None
 
     def expired(self, name: str, *, write: bool = False) -> Connection | None:
-        """Return a connection whose credentials were good once; None where they do not end."""
+        """Return a connection whose credentials have expired; None if they never expire."""
         return None
 
     def tidy(self, name: str) -> None:
-        """Remove what a test has stored under a name, and what a killed writer has left behind there."""
+        """Remove what a test stored under a name, and what a killed writer left there."""

@@ -1,4 +1,4 @@
-"""What the contracts share: a guard on their names, unique names of objects, and a search for secrets."""
+"""Tools of the contracts: a guard against shadowed tests, unique object names, and a search for secrets."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 KEY = "c0ffee" * 10 + "1234"
-"""The key that the contracts seal with, 64 hexadecimal digits."""
+"""The key of the contracts: 64 hexadecimal digits."""
 CHUNK = 16384
 """Plain bytes in a full chunk of the default format."""
 MIB = 1 << 20
@@ -70,10 +70,10 @@ F = TypeVar("F", bound="Callable[..., object]")
 
 
 def overrides_contract(reason: str) -> Callable[[F], F]:
-    """Allow a test to take the place of the contract's test of the same name.
+    """Allow a test to replace the contract's test of the same name.
 
     Args:
-        reason: why the storage cannot keep the contract there.
+        reason: why the storage cannot fulfil the contract here.
     """
 
     def mark(test: F) -> F:
@@ -84,27 +84,27 @@ def overrides_contract(reason: str) -> Callable[[F], F]:
 
 
 class Contract:
-    """The base of all contracts: a subclass that shadows one of their tests by accident is an error."""
+    """The base of all contracts: shadowing a contract's test by accident is an error."""
 
     def __init_subclass__(cls) -> None:
-        """Refuse a test that hides an inherited one without saying so.
+        """Refuse a test that hides an inherited one without `overrides_contract`.
 
         Raises:
-            TypeError: there is one.
+            TypeError: a test hides an inherited one.
         """
         super().__init_subclass__()
         for name, test in vars(cls).items():
             inherited = any(name in vars(base) for base in cls.__mro__[1:])
             if name.startswith("test_") and inherited and not getattr(test, "overrides_contract", None):
                 message = (
-                    f"{cls.__name__}.{name} hides the contract's test of that name, which would not be run; give it "
-                    "another name, or say why with @overrides_contract(reason)"
+                    f"{cls.__name__}.{name} hides the contract's test of that name, which would not run; give it "
+                    "another name, or use @overrides_contract(reason)"
                 )
                 raise TypeError(message)
 
     @pytest.fixture
     def store(self) -> Store:
-        """The storage under test, which a subclass gives."""
+        """The storage under test; a subclass overrides it."""
         message = f"{type(self).__name__} needs a fixture `store` that returns a connectors.testing.Store"
         raise NotImplementedError(message)
 
@@ -117,34 +117,34 @@ class Contract:
 
 
 def dataset(connection: Connection, *, key: str | None = KEY, **encryption: Any) -> connectors.Dataset:
-    """Return the dataset at a connection, sealed with `key`, or plain without one."""
+    """Return the dataset at a connection, encrypted with `key`, or plain without one."""
     sealing = {"key": key, **encryption} if key else None
     return connectors.Dataset(connection.location, {**connection.document, "encryption": sealing})
 
 
 def resolved(connection: Connection) -> tuple[Backend, Credentials]:
-    """Return a connection's backend and its credentials, as a dataset that is not sealed."""
+    """Return a connection's backend and its credentials, for a plain dataset."""
     return resolve(connection.location, {**connection.document, "encryption": None})
 
 
 def lay_down(
     root: Path, connection: Connection, port: str = "input", name: str = "object", key: str = KEY
 ) -> connectors.Dataset:
-    """Lay a dataset down in an app config, and return it from there."""
+    """Create a dataset in an app config, and load it from there."""
     document = json.dumps({**connection.document, "encryption": {"key": key}}).encode()
     write_dataset(str(root), port, name, connection.location, document, replace=True)
     return connectors.load(root)[port][name]
 
 
 def plain(size: int, seed: int = 0) -> bytes:
-    """Return `size` bytes that look random, with lines among them, and are the same each time."""
+    """Return `size` reproducible pseudo-random bytes, with line breaks."""
     data = bytearray(random.Random(seed).randbytes(size))  # noqa: S311 - no secret
     data[::61] = b"\n" * len(data[::61])
     return bytes(data)
 
 
 def sealed(data: bytes, key: str = KEY, **options: Any) -> bytes:
-    """Return bytes sealed as a data owner would seal them, in the default format."""
+    """Return bytes encrypted as a data owner would do it, in the default format."""
     out = BytesIO()
     connectors.encrypt(BytesIO(data), out, key, **options)
     return out.getvalue()
@@ -165,9 +165,9 @@ def secrets_of(value: object) -> Iterator[str]:
 
 
 def leaks(given: connectors.Dataset, *shown: object) -> list[str]:
-    """Return which of a dataset's secrets can be found in what is shown.
+    """Return which of a dataset's secrets appear in the given objects.
 
-    Exceptions are looked at with everything that travels along: causes, contexts, notes.
+    Exceptions are searched with their causes, contexts and notes.
     """
     texts = [_text(one) for one in shown]
     found = []
@@ -194,18 +194,18 @@ def _text(shown: object) -> str:
 
 
 def everything_about(filesystem: Any) -> list[object]:
-    """Return all that fsspec and debuggers would show or send of a filesystem."""
+    """Return everything that fsspec and debuggers would show or serialize of a filesystem."""
     shown: list[object] = [filesystem, vars(filesystem), filesystem.storage_options, filesystem.storage_args]
     for send in (pickle.dumps, lambda one: one.to_json(), lambda one: one.to_dict()):
         try:
             shown.append(send(filesystem))
-        except Exception as error:  # noqa: BLE001 - refusing is the best answer, if it holds no secret either
+        except Exception as error:  # noqa: BLE001 - a refusal is correct, but must not contain a secret either
             shown.append(error)
     return shown
 
 
 class Heard(logging.Handler):
-    """A handler on the root logger that hears everything, at DEBUG, of every library."""
+    """A handler on the root logger that captures everything at DEBUG, from every library."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -237,12 +237,12 @@ def in_child(context: str, work: Callable[..., Any], *arguments: object) -> Any:
     here, there = processes.Pipe(duplex=False)
     process = processes.Process(target=_report, args=(there, work, arguments))
     with warnings.catch_warnings():
-        # Python warns of forking with threads about, which is what is tested.
+        # Python warns about forking with threads, which is what is tested.
         warnings.simplefilter("ignore", DeprecationWarning)
         process.start()
     there.close()
     try:
-        answer = here.recv() if here.poll(120) else "the child said nothing for two minutes"
+        answer = here.recv() if here.poll(120) else "the child did not answer within two minutes"
     except EOFError:
         answer = "the child died"
     process.join(10)

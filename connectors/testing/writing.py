@@ -1,4 +1,4 @@
-"""What a backend promises of writing one object, as tests: it appears whole, or not at all."""
+"""The contract of writing one object: it appears atomically, or not at all."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ __all__ = ["WritingContract"]
 
 
 def write_and_die(given: connectors.Dataset) -> None:
-    """Write much, and be killed before the end."""
+    """Write a lot of data, and be killed before the end."""
     file = given.open("wb")
     file.write(plain(20 * MIB))
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 class WritingContract(Contract):
-    """What a backend promises of writing one object: it appears whole, or not at all.
+    """The contract of writing one object: it appears atomically, or not at all.
 
     Attributes:
-        big: plain bytes of the object that is to be larger than any part the backend sends at once.
+        big: plain size of an object that is larger than any part the backend sends at once.
     """
 
     big = 40 * MIB + 1
 
     @pytest.mark.parametrize("size", SIZES)
-    def test_what_is_written_is_stored_sealed(self, store: Store, name: str, size: int) -> None:
+    def test_written_objects_are_stored_sealed(self, store: Store, name: str, size: int) -> None:
         dataset(store.connection(name, write=True)).write_bytes(plain(size))
         stored = store.get(name)
         assert stored is not None
@@ -48,7 +48,7 @@ class WritingContract(Contract):
             assert file.read() == plain(size)
         assert plain(size)[:32] not in stored or size < 32
 
-    def test_a_big_object_arrives_part_by_part(self, store: Store, name: str) -> None:
+    def test_large_object_is_written_and_read_back(self, store: Store, name: str) -> None:
         told, piece = hashlib.sha256(), plain(MIB)
         with dataset(store.connection(name, write=True)).open("wb") as file:
             for start in range(0, self.big, MIB):
@@ -62,20 +62,20 @@ class WritingContract(Contract):
         assert read.digest() == told.digest()
         assert store.unfinished() == []
 
-    def test_writing_again_replaces(self, store: Store, name: str) -> None:
+    def test_second_write_replaces_the_first(self, store: Store, name: str) -> None:
         given = dataset(store.connection(name, write=True))
         given.write_bytes(b"first, and longer")
         given.write_bytes(b"second")
         assert dataset(store.connection(name)).read_bytes() == b"second"
 
-    def test_nothing_is_seen_before_the_end(self, store: Store, name: str) -> None:
+    def test_object_appears_only_when_closed(self, store: Store, name: str) -> None:
         with dataset(store.connection(name, write=True)).open("wb") as file:
             file.write(plain(3 * MIB))
             assert store.get(name) is None
         assert store.get(name) is not None
 
     @pytest.mark.parametrize("size", [10, 40 * MIB])
-    def test_a_block_that_raises_leaves_what_stood_there(self, store: Store, name: str, size: int) -> None:
+    def test_failed_write_keeps_the_previous_object(self, store: Store, name: str, size: int) -> None:
         store.put(name, b"what stood there")
         with pytest.raises(ZeroDivisionError), dataset(store.connection(name, write=True)).open("wb") as file:
             for _ in range(0, size, MIB):
@@ -84,14 +84,14 @@ class WritingContract(Contract):
         assert store.get(name) == b"what stood there"
         assert store.unfinished() == []
 
-    def test_a_block_that_raises_leaves_nothing_where_nothing_was(self, store: Store, name: str) -> None:
+    def test_failed_write_creates_no_object(self, store: Store, name: str) -> None:
         with pytest.raises(ZeroDivisionError), dataset(store.connection(name, write=True)).open("wb") as file:
             file.write(plain(100))
             1 / 0  # noqa: B018
         assert store.get(name) is None
         assert store.unfinished() == []
 
-    def test_a_writer_that_is_forgotten_writes_nothing(self, store: Store, name: str) -> None:
+    def test_dropped_writer_writes_nothing(self, store: Store, name: str) -> None:
         store.put(name, b"what stood there")
         file = dataset(store.connection(name, write=True)).open("wb")
         file.write(plain(20 * MIB))
@@ -101,7 +101,7 @@ class WritingContract(Contract):
         assert store.get(name) == b"what stood there"
         assert store.unfinished() == []
 
-    def test_a_killed_process_leaves_what_stood_there(self, store: Store, name: str, tmp_path: Path) -> None:
+    def test_killed_process_keeps_the_previous_object(self, store: Store, name: str, tmp_path: Path) -> None:
         store.put(name, b"what stood there")
         given = lay_down(tmp_path, store.connection(name, write=True), port="output")
         with pytest.raises(AssertionError, match="the child died"):
@@ -134,7 +134,7 @@ class WritingContract(Contract):
         assert dataset(store.connection(name), key=None).read_bytes() == b"37.2"
 
     @pytest.mark.parametrize("odd", ODD_NAMES)
-    def test_names_mean_themselves(self, store: Store, name: str, odd: str) -> None:
+    def test_special_characters_in_names(self, store: Store, name: str, odd: str) -> None:
         whole = f"{name}/{odd}"
         dataset(store.connection(whole, write=True)).write_bytes(odd.encode())
         assert store.get(whole) is not None

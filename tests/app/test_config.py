@@ -120,10 +120,13 @@ def test_credentials_linked_out_of_the_root_are_not_read(root, tmp_path):
     ("document", "message"),
     [
         ("", "input/broken: credentials.bin is empty"),
-        ("{", "input/broken: the credentials are not a document we can read: not JSON at line 1, column 2"),
+        ("{", "input/broken: the credentials are not a valid document: not JSON at line 1, column 2"),
         ("{}", "input/broken: credentials.encryption: required"),
         ({"encryption": {"key": KEY[:-1]}}, "has 63 characters"),
-        ({"encryption": None, "bucket": "x"}, "credentials.bucket: unknown member; known are encryption, layout, type"),
+        (
+            {"encryption": None, "bucket": "x"},
+            "credentials.bucket: unknown member; known members: encryption, layout, type",
+        ),
     ],
 )
 def test_broken_credentials_are_an_error_of_that_dataset_alone(root, document, message):

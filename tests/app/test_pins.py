@@ -34,7 +34,7 @@ def test_the_pinned_sealing_is_read_and_another_of_the_same_bytes_is_not(case, s
     assert len(pins[0]) == 64
     assert pin_of(case, one) == pins[0]
     assert reading(case, one, pins[0]) == reading(case, one, pins[0].upper()) == plain
-    with pytest.raises(PinMismatch, match="another sealing than the one that is pinned"):
+    with pytest.raises(PinMismatch, match="not the object that is pinned"):
         reading(case, other, pins[0])
 
 
@@ -103,12 +103,12 @@ class TestDataset:
     def test_it_is_not_written_to(self, location, tmp_path):
         before = (tmp_path / "conditions.sealed").read_bytes()
         pinned = connectors.Dataset(location, self.document("0" * 64))
-        with pytest.raises(NotSupported, match="pinned to one sealing"):
+        with pytest.raises(NotSupported, match="writing would replace the pinned object"):
             pinned.write_bytes(b"new")
         assert (tmp_path / "conditions.sealed").read_bytes() == before
 
     def test_a_folder_has_none(self, tmp_path):
-        with pytest.raises(InvalidCredentials, match="identifies one object, and this dataset is a folder"):
+        with pytest.raises(InvalidCredentials, match="identifies one object; set"):
             connectors.Dataset(f"file://{tmp_path}/wards/", self.document("0" * 64))
 
     def test_nor_has_what_is_not_sealed(self, tmp_path):
@@ -132,7 +132,7 @@ class TestCommand:
         assert command("decrypt", "-K", "key.hex", "--pin", pin, "one", "copy", cwd=home).code == 0
         assert (home / "copy").read_bytes() == b"37.2"
         told = command("decrypt", "-K", "key.hex", "--pin", pin, "two", "other", cwd=home).error(3)
-        assert "another sealing than the one that is pinned" in told
+        assert "not the object that is pinned" in told
         assert not (home / "other").exists()
 
     def test_of_a_dataset(self, home):
@@ -144,7 +144,7 @@ class TestCommand:
         done = command("fingerprint", url, "--app-config", "app-config", cwd=home)
         assert done.text == command("fingerprint", "-K", "key.hex", "one", cwd=home).text
         (folder / "credentials.bin").write_text(json.dumps({"encryption": {"key": KEY.hex(), "pin": "0" * 64}}))
-        assert "input/conditions: this is another sealing" in command(
+        assert "input/conditions: this is not the object that is pinned" in command(
             "cat", url, "--app-config", "app-config", cwd=home
         ).error(3)
 

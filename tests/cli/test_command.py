@@ -222,7 +222,7 @@ def test_key_files_may_hold_white_space_and_either_case(home, text):
     [
         (KEY[:-1].encode(), "a key is 64 hexadecimal digits; this one has 63 characters"),
         (KEY.encode() + b"0", "a key is 64 hexadecimal digits; this one has 65 characters"),
-        (b"G" * 64, "a key is 64 hexadecimal digits; this one has other characters among them"),
+        (b"G" * 64, "a key is 64 hexadecimal digits; this one has characters other than"),
         (b"\xfe" * 31, "a key is 64 hexadecimal digits; this is not text"),
         (b" \n", "the key file 'key.hex' is empty"),
         (b"0" * (1 << 21), "larger than"),

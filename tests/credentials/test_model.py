@@ -45,19 +45,19 @@ def test_keys_as_people_copy_them(key):
     ("members", "message"),
     [
         ({"encryption": {"key": KEY[:-2]}}, "credentials.encryption.key: a key is 64 hexadecimal digits; this one has 62 characters"),
-        ({"encryption": {"key": "zz" * 32}}, "credentials.encryption.key: a key is 64 hexadecimal digits; this one has other characters among them, and they are 0 to 9 and A to F alone"),
+        ({"encryption": {"key": "zz" * 32}}, "credentials.encryption.key: a key is 64 hexadecimal digits; this one has characters other than 0 to 9 and A to F"),
         ({"encryption": {"key": 7}}, "credentials.encryption.key: a key is 64 hexadecimal digits, in quotation marks"),
         ({"encryption": {}}, "credentials.encryption.key: required"),
-        ({"encryption": KEY}, 'credentials.encryption: an object, as in {"key": "…"}, is expected, or null where the dataset is not sealed'),
+        ({"encryption": KEY}, 'credentials.encryption: an object, as in {"key": "…"}, is expected, or null if the dataset is not encrypted'),
         ({"encryption": {"kye": KEY, "key": KEY}}, "credentials.encryption.kye: unknown member; did you mean key?"),
         ({"encryption": {"key": KEY, "format": "aes"}}, "credentials.encryption.format: 'auto', 'cobblestone-256', 'tink-gcm-hkdf' or 'gcm' is expected"),
-        ({"encryption": {"key": KEY, "segment_size": 5}}, "credentials.encryption.segment_size: 57 is the least"),
+        ({"encryption": {"key": KEY, "segment_size": 5}}, "credentials.encryption.segment_size: the minimum is 57"),
         ({"encryption": {"key": KEY, "segment_size": "1 MiB"}}, "credentials.encryption.segment_size: a whole number, without quotation marks, is expected"),
         ({"encryption": {"key": KEY, "pin": "x"}}, "credentials.encryption.pin: a pin is 64 hexadecimal digits, as `connectors fingerprint` prints them"),
         ({"tokne": "x"}, "credentials.tokne: unknown member; did you mean token?"),
         ({"token": 7}, "credentials.token: text in quotation marks is expected"),
         ({"type": "shlef"}, "credentials.type: 'shelf' is expected"),
-        ({KEY: "x"}, "credentials.…: unknown member; known are encryption, layout, token, type"),
+        ({KEY: "x"}, "credentials.…: unknown member; known members: encryption, layout, token, type"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named_with_member_and_rule(members, message):
@@ -72,7 +72,7 @@ def test_mistakes_are_named_with_member_and_rule(members, message):
 
 def test_half_a_character_is_no_context():
     with pytest.raises(
-        InvalidCredentials, match=r"^credentials\.encryption\.context: half of a character stands in it$"
+        InvalidCredentials, match=r"^credentials\.encryption\.context: it contains half of a surrogate pair$"
     ):
         check(encryption={"key": KEY, "context": "ward \ud800"})
     assert check(encryption={"key": KEY, "context": "ward 😀"}).codec().name == "auto"
@@ -87,23 +87,23 @@ def test_several_mistakes_are_told_at_once():
 
 def test_plain_must_be_said():
     assert validate(Shelf, {"token": "x", "encryption": None}).encryption is None
-    with pytest.raises(InvalidCredentials, match='if the dataset really is not sealed, say so with "encryption": null'):
+    with pytest.raises(InvalidCredentials, match='if the dataset really is not encrypted, set "encryption": null'):
         validate(Shelf, {"token": "x"})
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"", "they are empty"),
+        (b"", "it is empty"),
         (b'{"token": "hunter2",}', "not JSON at line 1"),
         (b"{'token': 'hunter2'}", "not JSON at line 1, column 2"),
         (b'["hunter2"]', "a JSON object, in braces, is expected, not an array"),
         (b'"hunter2"', "is expected, not a string"),
-        (b'{"token": "hunter2", "token": "hunter2"}', "a member stands in them twice"),
-        (b"\xff\xfe{\x00}\x00", "they are UTF-16 text; have the editor save them as UTF-8"),
+        (b'{"token": "hunter2", "token": "hunter2"}', "a member appears twice"),
+        (b"\xff\xfe{\x00}\x00", "it is UTF-16 text; save it as UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
-        (b'{"token": ' + b"7" * 5000 + b"}", "a number in them is too long"),
-        (rb'{"token": "hunter2\udfff"}', "half of a character stands in them"),
+        (b'{"token": ' + b"7" * 5000 + b"}", "a number in it is too long"),
+        (rb'{"token": "hunter2\udfff"}', "it contains half of a surrogate pair"),
         (b"null", "is expected, not null"),
         (b"true", "is expected, not true or false"),
         (b"7", "is expected, not a number"),
@@ -151,7 +151,7 @@ def test_articles_document_works_as_it_is():
 
 
 def test_type_decides_and_must_go_with_the_location():
-    with pytest.raises(InvalidLocation, match="credentials of type 'memory' go with memory:// locations, not file://"):
+    with pytest.raises(InvalidLocation, match="credentials of type 'memory' are for memory:// locations, not file://"):
         resolve("file:///x", {"type": "memory", "encryption": None})
 
 

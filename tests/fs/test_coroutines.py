@@ -100,7 +100,7 @@ def test_zarr_takes_it_as_an_asynchronous_store(inner, root):
 
 
 def test_what_has_no_coroutines_is_not_made_asynchronous():
-    with pytest.raises(NotSupported, match="MemoryFileSystem has no coroutines"):
+    with pytest.raises(NotSupported, match="MemoryFileSystem is not asynchronous"):
         connectors.EncryptedFileSystem(fs=MemoryFileSystem(), key=KEY, asynchronous=True)
 
 

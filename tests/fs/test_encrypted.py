@@ -321,7 +321,7 @@ def test_locations_that_are_none(location, message):
 
 
 def test_credentials_and_location_of_two_kinds():
-    with pytest.raises(InvalidLocation, match="type 'file' go with file:// locations, not memory://"):
+    with pytest.raises(InvalidLocation, match="type 'file' are for file:// locations, not memory://"):
         connectors.Dataset("memory://a/b", {"type": "file", "encryption": None})
 
 

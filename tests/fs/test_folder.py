@@ -116,9 +116,9 @@ def test_members_open_outside_the_sdk_with_the_documented_context(tmp_path):
 @pytest.mark.parametrize("path", ["../outside", "ward/../../outside", "ward/./one.csv"])
 def test_paths_that_lead_out_are_no_paths(wards, path):
     fs, root = filled(wards)
-    with pytest.raises(ObjectNotFound, match="outside of the folder|and .. are no names"):
+    with pytest.raises(ObjectNotFound, match="outside the folder|contains . or .."):
         fs.pipe_file(f"{root}/{path}", b"x")
-    with pytest.raises(ObjectNotFound, match="outside of the folder|and .. are no names"):
+    with pytest.raises(ObjectNotFound, match="outside the folder|contains . or .."):
         DatasetFileSystem().cat_file(f"input/wards/{path}")
 
 
@@ -126,9 +126,9 @@ def test_what_lies_beside_the_folder_is_not_to_be_seen(tmp_path):
     (tmp_path / "wards-secret").write_bytes(b"x")
     fs, path = connectors.Dataset(f"file://{tmp_path}/wards/", {"encryption": {"key": KEY}}).filesystem()
     for beside in (f"{path}-secret", str(tmp_path), f"{tmp_path}/wards-secret"):
-        with pytest.raises(ObjectNotFound, match="outside of the folder"):
+        with pytest.raises(ObjectNotFound, match="outside the folder"):
             fs.cat_file(beside)
-        with pytest.raises(ObjectNotFound, match="outside of the folder"):
+        with pytest.raises(ObjectNotFound, match="outside the folder"):
             fs.rm(beside)
 
 
@@ -146,7 +146,7 @@ def test_names_that_a_storage_lists_to_lead_out_are_refused(tmp_path):
             return {one["name"]: one for one in self.ls(path)}
 
     fs = connectors.EncryptedFileSystem(fs=Hostile(), key=KEY, root="/wards")
-    with pytest.raises(IntegrityError, match="would lead out of it"):
+    with pytest.raises(IntegrityError, match="points outside it"):
         fs.get("/wards", str(tmp_path / "copy"), recursive=True)
     assert list(tmp_path.iterdir()) == []
 

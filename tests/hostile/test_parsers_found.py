@@ -156,7 +156,7 @@ def test_half_a_character_names_no_port(app):
 @pytest.mark.timeout(20)
 def test_a_pipe_in_an_app_config_keeps_nobody_waiting(app, tmp_path):
     os.mkfifo(tmp_path / "input" / "conditions" / "dataset" / "credentials.bin")
-    with pytest.raises(ConfigError, match=r"credentials.bin is no file"):
+    with pytest.raises(ConfigError, match=r"credentials.bin is not a regular file"):
         app["input"]["conditions"].read_bytes()
 
 

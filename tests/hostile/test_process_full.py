@@ -117,7 +117,7 @@ def test_disk_is_full(on_a_full_disk, tally):
             continue
         with tally("the disk is full", name) as cases:
             assert (came["kind"], came["number"], came["ours"]) == ("MachineFailed", errno.ENOSPC, True), came
-            assert "make room there, or name another place: No space left on device" in came["said"]
+            assert "free some space, or choose another place: No space left on device" in came["said"]
             assert (came["names"], came["stands"]) == (["copy"], True), came
             cases.count(came["kind"])
 

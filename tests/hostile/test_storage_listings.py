@@ -178,8 +178,8 @@ def test_listing_is_nonsense(folders, kind, listed, tally, tmp_path):
 @pytest.mark.parametrize("page", ["same", "fresh", "nothing"])
 @pytest.mark.parametrize("token", ["same", "fresh"])
 def test_listing_without_end(folders, kind, listed, token, page, tally, tmp_path, monkeypatch):
-    monkeypatch.setattr(connectors.storage.listing, "MOST_PAGES", 40)
-    monkeypatch.setattr(connectors.storage.listing, "MOST_BARREN", 20)
+    monkeypatch.setattr(connectors.storage.listing, "MAX_PAGES", 40)
+    monkeypatch.setattr(connectors.storage.listing, "MAX_EMPTY_PAGES", 20)
     attack = f"a listing without end: {page} pages, {token} tokens"
     with tally(attack, f"{kind}, {folders}") as cases:
         for name, look in looks(listed, tmp_path).items():

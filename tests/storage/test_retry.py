@@ -54,7 +54,7 @@ def test_a_little_now_and_then_is_no_progress(pauses, monkeypatch):
         one.arrived(1)
         one.wait(BROKEN)
     one.arrived(1)
-    with pytest.raises(StorageUnavailable, match="no more than 4 bytes came in 300 s"):
+    with pytest.raises(StorageUnavailable, match="only 4 bytes arrived in 300 s"):
         one.wait(BROKEN)
 
 

@@ -16,7 +16,7 @@ from connectors.streams import SealedReader, prefetch
 from connectors.streams import reader as reader_module
 from connectors.streams.fetch import AT_ONCE, came_from_memory
 from connectors.streams.object import MAX_RUN
-from connectors.streams.prefetch import MOST_AT_ONCE
+from connectors.streams.prefetch import MAX_AT_ONCE
 
 MIB = 1 << 20
 SIZE = 24 * MIB
@@ -90,7 +90,7 @@ def test_who_reads_on_has_several_runs_on_their_way_and_no_more_than_that():
         held = threading.Timer(0.2, source.go.set)
         held.start()
         while file.read(MIB):
-            assert source.at_once <= MOST_AT_ONCE + 1
+            assert source.at_once <= MAX_AT_ONCE + 1
         held.join()
         assert source.most > 1
         assert len(source.ranges) - before <= SIZE // MAX_RUN + AT_ONCE
@@ -99,7 +99,7 @@ def test_who_reads_on_has_several_runs_on_their_way_and_no_more_than_that():
 @pytest.mark.parametrize(
     ("rate", "becomes"),
     [
-        (lambda at_once: at_once, MOST_AT_ONCE),  # a long way: what is on it at a time arrives in that time
+        (lambda at_once: at_once, MAX_AT_ONCE),  # a long way: what is on it at a time arrives in that time
         (lambda _: 1, AT_ONCE),  # a narrow one: it brings what it brings
         (lambda at_once: min(at_once, 2 * AT_ONCE), 2 * AT_ONCE),
         (lambda at_once: 1 + at_once / 100, AT_ONCE),
@@ -109,7 +109,7 @@ def test_who_reads_on_has_several_runs_on_their_way_and_no_more_than_that():
 def test_as_much_is_fetched_at_once_as_makes_it_come_faster(rate, becomes, monkeypatch):
     clock = 0.0
     monkeypatch.setattr(prefetch, "time", SimpleNamespace(monotonic=lambda: clock))
-    depth = prefetch._Depth(AT_ONCE, MOST_AT_ONCE)
+    depth = prefetch._Depth(AT_ONCE, MAX_AT_ONCE)
     for _ in range(200):
         depth.took(MIB, waited=True)
         clock += 1 / rate(depth.now)
@@ -117,7 +117,7 @@ def test_as_much_is_fetched_at_once_as_makes_it_come_faster(rate, becomes, monke
 
 
 def test_who_never_waits_gets_no_more_at_once():
-    depth = prefetch._Depth(AT_ONCE, MOST_AT_ONCE)
+    depth = prefetch._Depth(AT_ONCE, MAX_AT_ONCE)
     for _ in range(200):
         depth.took(MIB, waited=False)
     assert depth.now == AT_ONCE
@@ -128,7 +128,7 @@ def test_no_more_is_fetched_at_once_than_the_most():
     with SealedReader(source, PLAIN_CODEC) as file:
         while file.read(4 * MIB):
             pass
-    assert 1 < source.most <= MOST_AT_ONCE
+    assert 1 < source.most <= MAX_AT_ONCE
 
 
 def test_what_is_in_memory_is_told_by_how_quickly_it_comes():

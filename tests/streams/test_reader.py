@@ -482,7 +482,7 @@ class TestFileSource:
         with COBBLESTONE.open(path) as file:
             os.truncate(path, 100_000)
             file.seek(150_000)
-            with pytest.raises(TruncatedObject, match="shorter than it claims"):
+            with pytest.raises(TruncatedObject, match="shorter than its reported size"):
                 file.read(1)
 
     def test_threads_may_share_a_source(self) -> None:

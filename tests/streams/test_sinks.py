@@ -161,7 +161,7 @@ class TestPath:
     def test_a_full_disk(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path.write_bytes(b"what stood there")
         monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-        with pytest.raises(MachineFailed, match="cannot be written; make room there, .*: No space") as caught:
+        with pytest.raises(MachineFailed, match="cannot be written; free some space, .*: No space") as caught:
             write(PathSink(path))
         assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
         assert path.read_bytes() == b"what stood there"
@@ -173,7 +173,7 @@ class TestPath:
     ) -> None:
         if named:
             monkeypatch.delattr(os, "O_TMPFILE", raising=False)
-        with pytest.raises(NotAnObject, match="a folder stands there: Is a directory") as caught:
+        with pytest.raises(NotAnObject, match="it is a folder: Is a directory") as caught:
             with SealedWriter(PathSink(path), COBBLESTONE.codec()) as writer:
                 writer.write(b"plain")
                 path.mkdir()
@@ -184,7 +184,7 @@ class TestPath:
     def test_a_folder_that_is_gone_meanwhile(self, path: Path) -> None:
         folder = path.parent / "folder"
         folder.mkdir()
-        with pytest.raises(ObjectNotFound, match="the folder it was to stand in is gone") as caught:
+        with pytest.raises(ObjectNotFound, match="its folder no longer exists") as caught:
             with SealedWriter(PathSink(folder / "x"), COBBLESTONE.codec()) as writer:
                 writer.write(b"plain")
                 folder.rmdir()
@@ -245,7 +245,7 @@ class TestExclusive:
 
     def test_what_appears_meanwhile_stands(self, path: Path) -> None:
         sink = PathSink(path, exclusive=True)
-        with pytest.raises(ObjectExists, match="exists already"), SealedWriter(sink, COBBLESTONE.codec()) as writer:
+        with pytest.raises(ObjectExists, match="already exists"), SealedWriter(sink, COBBLESTONE.codec()) as writer:
             writer.write(b"plain")
             path.write_bytes(b"another's")
         assert path.read_bytes() == b"another's"

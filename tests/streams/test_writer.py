@@ -196,9 +196,7 @@ class TestErrorsInTheBlock:
         sink = Staged(failing=("discard",))
         with pytest.raises(Trouble) as caught, SealedWriter(sink, COBBLESTONE.codec()):
             raise Trouble
-        assert caught.value.__notes__ == [
-            "What was staged for it could not be removed: StorageError: no discard either"
-        ]
+        assert caught.value.__notes__ == ["Its staged data could not be removed: StorageError: no discard either"]
 
     def test_an_error_handled_inside_the_block_is_over(self, sink: Staged) -> None:
         with SealedWriter(sink, COBBLESTONE.codec()) as writer:

@@ -74,15 +74,15 @@ class TestMemory(BackendContract, FolderContract):
 
 
 def test_a_test_that_hides_one_of_the_contract_s_is_an_error():
-    with pytest.raises(TypeError, match=r"Shelf.test_writing_again_replaces hides the contract's test"):
+    with pytest.raises(TypeError, match=r"Shelf.test_second_write_replaces_the_first hides the contract's test"):
 
         class Shelf(BackendContract):
-            def test_writing_again_replaces(self): ...
+            def test_second_write_replaces_the_first(self): ...
 
 
 def test_a_test_may_take_the_place_of_another_if_it_says_why():
     class Shelf(BackendContract):
         @overrides_contract("a shelf holds one edition")
-        def test_writing_again_replaces(self): ...
+        def test_second_write_replaces_the_first(self): ...
 
-    assert Shelf.test_writing_again_replaces.overrides_contract == "a shelf holds one edition"
+    assert Shelf.test_second_write_replaces_the_first.overrides_contract == "a shelf holds one edition"

@@ -168,7 +168,7 @@ def _likely_backend(document: Mapping[str, Any]) -> Backend:
         if name not in installed:
             shown = printable_name(name)
             message = (
-                f"credentials.type: no installed backend has the type {shown!r}; installed are {', '.join(installed)}"
+                f"credentials.type: no installed backend has the type {shown!r}; installed: {', '.join(installed)}"
             )
             raise ConfigError(message)
         return installed[name]()

@@ -53,7 +53,7 @@ def schema(
     found = [one for one in registry.backends() if one.name == backend]
     if not found:
         names = ", ".join(one.name for one in registry.backends())
-        message = f"no backend {backend!r} is installed; installed are {names}"
+        message = f"no backend {backend!r} is installed; installed: {names}"
         raise BackendNotFound(message)
     if found[0].backend is None:
         message = f"{found[0].distribution} is installed but cannot be used: {found[0].problem}"

@@ -97,11 +97,11 @@ def test_complete_documents_are_taken(members: dict[str, Any]) -> None:
         ({"connection_string": f"AccountName=clinic;AccountKey={SECRET};BlobEndpoint=ftp://x"}, "its blob service is"),
         (
             {"connection_string": f"AccountName=clinic;AccountKey={SECRET};DefaultEndpointsProtocol=http"},
-            "connection_string: http:// hides nothing",
+            "connection_string: http:// is not encrypted",
         ),
-        ({**KEYED, "endpoint_url": "http://store.internal"}, "endpoint_url: http:// hides nothing"),
-        ({**KEYED, "endpoint_url": "HTTP://store.internal"}, "endpoint_url: http:// hides nothing"),
-        ({**KEYED, "endpoint_url": "http://127.0.0.1.attacker.example"}, "endpoint_url: http:// hides nothing"),
+        ({**KEYED, "endpoint_url": "http://store.internal"}, "endpoint_url: http:// is not encrypted"),
+        ({**KEYED, "endpoint_url": "HTTP://store.internal"}, "endpoint_url: http:// is not encrypted"),
+        ({**KEYED, "endpoint_url": "http://127.0.0.1.attacker.example"}, "endpoint_url: http:// is not encrypted"),
         ({**NAMED, **PRINCIPAL, "endpoint_url": "http://127.0.0.1:1"}, "tokens of Microsoft Entra's go over https"),
         (
             {**NAMED, "managed_identity": True, "endpoint_url": "http://store", "allow_http": True},

@@ -183,12 +183,12 @@ def test_location_is_checked_with_the_document(home, run):
     def check(location: str) -> str:
         return mistake(run("dataset", "check", "file.json", "--location", location, code=2))
 
-    assert "is not a URL; a file on this machine is written with its whole path" in check("/store/conditions")
-    assert "go with file:// locations, not https://" in check("https://h/x?sig=5EC2E7")
+    assert "is not a URL; write a local file with its full path" in check("/store/conditions")
+    assert "are for file:// locations, not https://" in check("https://h/x?sig=5EC2E7")
     assert "absolute path" in check("file://host/x")
     document(home / "c.json", encryption=None)
     message = mistake(run("dataset", "check", "c.json", "--location", "nope://h/x", code=2))
-    assert "no installed backend serves the scheme 'nope'; installed are abfs, " in message
+    assert "no installed backend serves the scheme 'nope'; installed: abfs, " in message
 
 
 def test_missing_and_misplaced_documents_are_named(run):
@@ -440,7 +440,7 @@ def test_schema_is_json_of_one_backend_or_of_all(run):
     assert one["required"] == ["encryption"]
     assert one["additionalProperties"] is False
     assert one["properties"]["type"]["const"] == "file"
-    assert "no backend 'floppy' is installed; installed are " in mistake(run("schema", "floppy", code=2))
+    assert "no backend 'floppy' is installed; installed: " in mistake(run("schema", "floppy", code=2))
 
 
 @pytest.mark.parametrize(

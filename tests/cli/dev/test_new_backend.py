@@ -48,8 +48,12 @@ def test_its_tests_pass_as_they_are(begun, tmp_path):
     ("right", "wrong", "caught"),
     [
         ("(Guarded, LocalFileSystem)", "(LocalFileSystem)", "test_secrets_are_shown_nowhere"),
-        ("if not allowed", "if False", "test_refused_credentials_are_an_error_of_access"),
-        ('os.path.join(credentials.root, path.rstrip("/"))', 'f"{credentials.root}/one"', "test_names_mean_themselves"),
+        ("if not allowed", "if False", "test_refused_credentials_raise_access_denied"),
+        (
+            'os.path.join(credentials.root, path.rstrip("/"))',
+            'f"{credentials.root}/one"',
+            "test_special_characters_in_names",
+        ),
         (
             "FileSystem(auto_mkdir=True)",
             "FileSystem(token=credentials.token.reveal(), auto_mkdir=True)",

@@ -158,7 +158,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"account_key": ABSENT, "account_name": ABSENT, "connection_string": CONNECTION.replace("https", "http")},
-        'credentials: connection_string: http:// hides nothing on the way; use https://, or say "allow_http": true',
+        'credentials: connection_string: http:// is not encrypted; use https://, or set "allow_http": true',
         secret=True,
     ),
     member(
@@ -212,14 +212,14 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"sas": SAS, "account_key": ABSENT},
-        "credentials.sas: unknown member; known are account_key, account_name, allow_http, ambient, anonymous, authority_url, client_id, client_secret, connection_string, encryption, endpoint_url, layout, managed_identity, sas_token, tenant_id, type",
+        "credentials.sas: unknown member; known members: account_key, account_name, allow_http, ambient, anonymous, authority_url, client_id, client_secret, connection_string, encryption, endpoint_url, layout, managed_identity, sas_token, tenant_id, type",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"container": "ward"},
-        "credentials.container: unknown member; known are account_key, account_name, allow_http, ambient, anonymous, authority_url, client_id, client_secret, connection_string, encryption, endpoint_url, layout, managed_identity, sas_token, tenant_id, type",
+        "credentials.container: unknown member; known members: account_key, account_name, allow_http, ambient, anonymous, authority_url, client_id, client_secret, connection_string, encryption, endpoint_url, layout, managed_identity, sas_token, tenant_id, type",
     ),
     member(
         DOCUMENT,
@@ -237,13 +237,13 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"endpoint_url": "clinic.blob.core.windows.net"},
-        "credentials.endpoint_url: an endpoint is a URL as in https://clinic.blob.core.windows.net",
+        "credentials.endpoint_url: an endpoint is a URL such as https://clinic.blob.core.windows.net",
     ),
     member(
         DOCUMENT,
         PLACE,
         {"endpoint_url": "http://store.internal"},
-        'credentials: endpoint_url: http:// hides nothing on the way; use https://, or say "allow_http": true',
+        'credentials: endpoint_url: http:// is not encrypted; use https://, or set "allow_http": true',
     ),
     member(
         DOCUMENT,
@@ -259,9 +259,9 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"type": "blob"},
-        "no installed backend serves the credentials type 'blob'; installed are azure, file, gcs, https, memory, s3, sftp",
+        "no installed backend serves the credentials type 'blob'; installed: azure, file, gcs, https, memory, s3, sftp",
     ),
-    location(DOCUMENT, "az://", "the location 'az://' is not a URL; name what lies there, as in s3://bucket/key"),
+    location(DOCUMENT, "az://", "the location 'az://' is not a URL; add what it refers to, as in s3://bucket/key"),
     location(
         DOCUMENT,
         "az://ward",
@@ -272,7 +272,9 @@ MISTAKES: list[Mistake] = [
         "az:///x",
         "a location in Azure is az://container/name, and 'az:///x' is not: it does not name a container",
     ),
-    location(DOCUMENT, "az:/ward/x", "the location 'az:/ward/x' is not a URL; it begins with az://, with both slashes"),
+    location(
+        DOCUMENT, "az:/ward/x", "the location 'az:/ward/x' is not a URL; it must begin with az://, with two slashes"
+    ),
     location(
         DOCUMENT,
         "az://Ward/x",
@@ -286,7 +288,7 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "https://clinic.blob.core.windows.net/ward/x",
-        "the credentials are for a location that begins with az://, and this one is https://…; mend one of the two",
+        "the credentials are for a location that begins with az://, and this one is https://…; correct one of them",
     ),
     location(
         DOCUMENT,

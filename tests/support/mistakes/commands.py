@@ -56,7 +56,7 @@ MISTAKES: list[Mistake] = [
     file(
         "clinic.hex",
         base64.b64encode(bytes.fromhex(KEY)),
-        "the key file 'clinic.hex': a key is 64 hexadecimal digits; this looks like base64, which `base64 -d | xxd -p -c 64` turns into them",
+        "the key file 'clinic.hex': a key is 64 hexadecimal digits; this looks like base64; convert it with `base64 -d | xxd -p -c 64`",
         "a key file in base64",
     ),
     file(
@@ -164,7 +164,7 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "dataset new app input x --location /data/x --credentials credentials.json",
-        "the location '/data/x' is not a URL; a file on this machine is written with its whole path, as in file:///data/conditions",
+        "the location '/data/x' is not a URL; write a local file with its full path, as in file:///data/conditions",
     ),
     command(
         "dataset new app input x --location https://h.example/x?sig=5ec2e75ec2e7 --credentials credentials.json",
@@ -177,7 +177,7 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "dataset new app input x --location file:///data/x --credentials key.hex",
-        "the credentials are not a document we can read: they are not JSON, which begins with a brace: {",
+        "the credentials are not a valid document: it is not JSON, which begins with a brace: {",
     ),
     command("ls input", "'input' is not a dataset's URL, dataset://PORT/NAME; `connectors ls` lists the datasets"),
     command(
@@ -248,7 +248,7 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "presign https://h.example/x --credentials owner.json",
-        "the credentials are for a location that begins with s3://, and this one is https://…; mend one of the two",
+        "the credentials are for a location that begins with s3://, and this one is https://…; correct one of them",
     ),
     command(
         "presign s3://clinic/x --credentials owner.json --out out.json",
@@ -256,11 +256,11 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "presign s3:/clinic/x --credentials owner.json",
-        "the location 's3:/clinic/x' is not a URL; it begins with s3://, with both slashes",
+        "the location 's3:/clinic/x' is not a URL; it must begin with s3://, with two slashes",
     ),
     command(
         "presign s3://clinic/x --credentials key.hex",
-        "the credentials are not a document we can read: they are not JSON, which begins with a brace: {",
+        "the credentials are not a valid document: it is not JSON, which begins with a brace: {",
     ),
     command("run", "missing argument '-- COMMAND...' (see connectors run --help)"),
     command("run --input-port inputs -- true", "the app config has no port 'inputs'; it has 'input', 'output'"),
@@ -282,11 +282,11 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "manifest dataset://input/conditions",
-        "input/conditions: a manifest is that of a folder whose objects' names are bound into them, which this is not",
+        "input/conditions: only a folder whose objects are bound to their names has a manifest",
     ),
     command(
         "manifest input/wards",
         "'input/wards' is not a dataset's URL, dataset://PORT/NAME; `connectors ls` lists the datasets (see connectors manifest --help)",
     ),
-    command("schema aws", "no backend 'aws' is installed; installed are azure, file, gcs, https, memory, s3, sftp"),
+    command("schema aws", "no backend 'aws' is installed; installed: azure, file, gcs, https, memory, s3, sftp"),
 ]

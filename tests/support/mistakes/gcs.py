@@ -143,7 +143,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"service_account": ABSENT, **account()},
-        "no installed backend serves the credentials type 'service_account'; installed are azure, file, gcs, https, memory, s3, sftp",
+        "no installed backend serves the credentials type 'service_account'; installed: azure, file, gcs, https, memory, s3, sftp",
         secret=True,
     ),
     member(
@@ -177,14 +177,14 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"access_token": "ya29.hushhush", "service_account": ABSENT},
-        "credentials.access_token: unknown member; known are allow_http, ambient, anonymous, encryption, endpoint_url, layout, project, requester_pays, service_account, token, type",
+        "credentials.access_token: unknown member; known members: allow_http, ambient, anonymous, encryption, endpoint_url, layout, project, requester_pays, service_account, token, type",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"api_key": "AIzahushhush", "service_account": ABSENT},
-        "credentials.api_key: unknown member; known are allow_http, ambient, anonymous, encryption, endpoint_url, layout, project, requester_pays, service_account, token, type",
+        "credentials.api_key: unknown member; known members: allow_http, ambient, anonymous, encryption, endpoint_url, layout, project, requester_pays, service_account, token, type",
         secret=True,
     ),
     member(
@@ -197,13 +197,13 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"endpoint_url": "storage.googleapis.com"},
-        "credentials.endpoint_url: an endpoint is a URL as in https://storage.example.org",
+        "credentials.endpoint_url: an endpoint is a URL such as https://storage.example.org",
     ),
     member(
         DOCUMENT,
         PLACE,
         {"endpoint_url": "http://store.internal"},
-        'credentials: endpoint_url: http:// hides nothing on the way; use https://, or say "allow_http": true',
+        'credentials: endpoint_url: http:// is not encrypted; use https://, or set "allow_http": true',
     ),
     member(
         DOCUMENT,
@@ -228,9 +228,9 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"type": "google"},
-        "no installed backend serves the credentials type 'google'; installed are azure, file, gcs, https, memory, s3, sftp",
+        "no installed backend serves the credentials type 'google'; installed: azure, file, gcs, https, memory, s3, sftp",
     ),
-    location(DOCUMENT, "gs://", "the location 'gs://' is not a URL; name what lies there, as in s3://bucket/key"),
+    location(DOCUMENT, "gs://", "the location 'gs://' is not a URL; add what it refers to, as in s3://bucket/key"),
     location(
         DOCUMENT,
         "gs://clinic",
@@ -242,7 +242,7 @@ MISTAKES: list[Mistake] = [
         "a location in Google Cloud Storage is gs://bucket/key, and 'gs:///x' is not: it does not name a bucket",
     ),
     location(
-        DOCUMENT, "gs:/clinic/x", "the location 'gs:/clinic/x' is not a URL; it begins with gs://, with both slashes"
+        DOCUMENT, "gs:/clinic/x", "the location 'gs:/clinic/x' is not a URL; it must begin with gs://, with two slashes"
     ),
     location(
         DOCUMENT,
@@ -262,7 +262,7 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "https://storage.googleapis.com/clinic/x",
-        "the credentials are for a location that begins with gs://, and this one is https://…; mend one of the two",
+        "the credentials are for a location that begins with gs://, and this one is https://…; correct one of them",
     ),
     location(
         DOCUMENT,
@@ -272,7 +272,7 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "google://clinic/x",
-        "no installed backend serves the scheme 'google'; installed are abfs, abfss, az, azure, file, gcs, gs, http, https, memory, s3, sftp, ssh",
+        "no installed backend serves the scheme 'google'; installed: abfs, abfss, az, azure, file, gcs, gs, http, https, memory, s3, sftp, ssh",
     ),
     location(
         DOCUMENT,

@@ -129,14 +129,14 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"query": encoded(QUERY), "query_string": ABSENT},
-        "credentials.query: unknown member; known are allow_http, encryption, layout, query_string, type",
+        "credentials.query: unknown member; known members: allow_http, encryption, layout, query_string, type",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"url": "https://clinic.example/x"},
-        "credentials.url: unknown member; known are allow_http, encryption, layout, query_string, type",
+        "credentials.url: unknown member; known members: allow_http, encryption, layout, query_string, type",
     ),
     member(
         DOCUMENT,
@@ -154,14 +154,14 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"query_string": ABSENT, "sas_token": "sv=2024-11-04&sig=hushhush"},
-        "the credentials are for a location that begins with az://, and this one is https://…; mend one of the two",
+        "the credentials are for a location that begins with az://, and this one is https://…; correct one of them",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"query_string": ABSENT, "access_key_id": "AKIDEXAMPLE", "secret_access_key": "hushhush"},
-        "the credentials are for a location that begins with s3://, and this one is https://…; mend one of the two",
+        "the credentials are for a location that begins with s3://, and this one is https://…; correct one of them",
         secret=True,
     ),
     location(
@@ -198,7 +198,7 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "https:/clinic.example/x",
-        "the location 'https:/clinic.example/x' is not a URL; it begins with https://, with both slashes",
+        "the location 'https:/clinic.example/x' is not a URL; it must begin with https://, with two slashes",
     ),
     location(
         DOCUMENT,
@@ -255,6 +255,6 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "s3://clinic/x",
-        "the credentials are for a location that begins with https://, and this one is s3://…; mend one of the two",
+        "the credentials are for a location that begins with https://, and this one is s3://…; correct one of them",
     ),
 ]

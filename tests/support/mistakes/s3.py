@@ -143,13 +143,13 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"endpoint_url": "s3.example.org"},
-        "credentials.endpoint_url: an endpoint is a URL as in https://s3.example.org",
+        "credentials.endpoint_url: an endpoint is a URL such as https://s3.example.org",
     ),
     member(
         DOCUMENT,
         PLACE,
         {"endpoint_url": "http://store.internal"},
-        'credentials: endpoint_url: http:// hides nothing on the way; use https://, or say "allow_http": true',
+        'credentials: endpoint_url: http:// is not encrypted; use https://, or set "allow_http": true',
     ),
     member(
         DOCUMENT,
@@ -168,7 +168,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"endpoint_url": " https://store.example"},
-        "credentials.endpoint_url: not a URL: it has white space, backslashes or other characters in it that no URL has",
+        "credentials.endpoint_url: not a URL: it contains white space, a backslash or another character that URLs cannot have",
     ),
     member(
         DOCUMENT,
@@ -222,21 +222,21 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"bucket": "clinic"},
-        "credentials.bucket: unknown member; known are access_key_id, allow_http, ambient, anonymous, encryption, endpoint_url, kms_key_id, layout, path_style, profile, region, secret_access_key, server_side_encryption, session_token, type",
+        "credentials.bucket: unknown member; known members: access_key_id, allow_http, ambient, anonymous, encryption, endpoint_url, kms_key_id, layout, path_style, profile, region, secret_access_key, server_side_encryption, session_token, type",
     ),
     member(
         DOCUMENT,
         PLACE,
         {"encryption": ABSENT},
-        'credentials.encryption: required; if the dataset really is not sealed, say so with "encryption": null',
+        'credentials.encryption: required; if the dataset really is not encrypted, set "encryption": null',
     ),
     member(
         DOCUMENT,
         PLACE,
         {"type": "aws"},
-        "no installed backend serves the credentials type 'aws'; installed are azure, file, gcs, https, memory, s3, sftp",
+        "no installed backend serves the credentials type 'aws'; installed: azure, file, gcs, https, memory, s3, sftp",
     ),
-    location(DOCUMENT, "s3://", "the location 's3://' is not a URL; name what lies there, as in s3://bucket/key"),
+    location(DOCUMENT, "s3://", "the location 's3://' is not a URL; add what it refers to, as in s3://bucket/key"),
     location(
         DOCUMENT, "s3:///x", "a location in S3 is s3://bucket/key, and 's3:///x' is not: it does not name a bucket"
     ),
@@ -246,10 +246,10 @@ MISTAKES: list[Mistake] = [
         "a location in S3 is s3://bucket/key, and 's3://clinic' is not: it does not name a key; for all of the bucket, put a slash at the end",
     ),
     location(
-        DOCUMENT, "s3:/clinic/x", "the location 's3:/clinic/x' is not a URL; it begins with s3://, with both slashes"
+        DOCUMENT, "s3:/clinic/x", "the location 's3:/clinic/x' is not a URL; it must begin with s3://, with two slashes"
     ),
     location(
-        DOCUMENT, "s3:clinic/x", "the location 's3:clinic/x' is not a URL; it begins with s3://, with both slashes"
+        DOCUMENT, "s3:clinic/x", "the location 's3:clinic/x' is not a URL; it must begin with s3://, with two slashes"
     ),
     location(
         DOCUMENT,
@@ -274,7 +274,7 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "https://clinic.s3.amazonaws.com/x",
-        "the credentials are for a location that begins with s3://, and this one is https://…; mend one of the two",
+        "the credentials are for a location that begins with s3://, and this one is https://…; correct one of them",
     ),
     location(
         DOCUMENT,

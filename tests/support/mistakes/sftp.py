@@ -258,7 +258,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"known_hosts": PUBLIC, "host_key": ABSENT},
-        "credentials.host_key: required; credentials.known_hosts: unknown member; known are ambient, encryption, host_key, layout, passphrase, password, private_key, type, username",
+        "credentials.host_key: required; credentials.known_hosts: unknown member; known members: ambient, encryption, host_key, layout, passphrase, password, private_key, type, username",
     ),
     member(
         DOCUMENT,
@@ -270,13 +270,13 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"host": "files.example"},
-        "credentials.host: unknown member; known are ambient, encryption, host_key, layout, passphrase, password, private_key, type, username",
+        "credentials.host: unknown member; known members: ambient, encryption, host_key, layout, passphrase, password, private_key, type, username",
     ),
     member(
         DOCUMENT,
         PLACE,
         {"port": 22},
-        "credentials.port: unknown member; known are ambient, encryption, host_key, layout, passphrase, password, private_key, type, username",
+        "credentials.port: unknown member; known members: ambient, encryption, host_key, layout, passphrase, password, private_key, type, username",
     ),
     member(
         DOCUMENT,
@@ -293,7 +293,7 @@ MISTAKES: list[Mistake] = [
     member(
         DOCUMENT, PLACE, {"type": "ssh"}, "no installed backend serves the credentials type 'ssh'; did you mean sftp?"
     ),
-    location(DOCUMENT, "sftp://", "the location 'sftp://' is not a URL; name what lies there, as in s3://bucket/key"),
+    location(DOCUMENT, "sftp://", "the location 'sftp://' is not a URL; add what it refers to, as in s3://bucket/key"),
     location(
         DOCUMENT,
         "sftp://files.example",
@@ -307,7 +307,7 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "sftp:/files.example/x",
-        "the location 'sftp:/files.example/x' is not a URL; it begins with sftp://, with both slashes",
+        "the location 'sftp:/files.example/x' is not a URL; it must begin with sftp://, with two slashes",
     ),
     location(
         DOCUMENT,
@@ -323,7 +323,7 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "clinic@files.example:/data/x",
-        "the location 'files.example:/data/x' is not a URL; a file on another machine is written sftp://host/path",
+        "the location 'files.example:/data/x' is not a URL; write a file on another machine as sftp://host/path",
     ),
     location(
         DOCUMENT,
