@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
-from connectors._fsspec import DEFAULT_CALLBACK, AsyncFileSystem, LocalFileSystem
+from connectors._fsspec import DEFAULT_CALLBACK, AsyncFileSystem
 from connectors.errors import (
     ConfigError,
-    CredentialsExpired,
     IntegrityError,
     NotSupported,
     ObjectNotFound,
@@ -19,11 +18,10 @@ from connectors.errors import (
 from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, select
 from connectors.fs.coroutines import in_thread
 from connectors.fs.folder import Folder, check_names
-from connectors.fs.plain import PlainView
+from connectors.fs.opening import OpeningView
 from connectors.secrets import Hidden
-from connectors.storage.adapters import open_sink, open_source, renewed_source, said_size, translated
+from connectors.storage.adapters import open_source, said_size, translated
 from connectors.storage.guard import Guarded
-from connectors.streams import RenewableSink, SealedObject, SealedWriter, buffered
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,14 +30,11 @@ if TYPE_CHECKING:
     from connectors._fsspec import AbstractFileSystem, Callback
     from connectors.formats import Format
     from connectors.secrets import SecretKey
-    from connectors.streams import Sink, Source
 
 __all__ = ["AsyncEncryptedFileSystem", "EncryptedFileSystem"]
 
-T = TypeVar("T")
 
-
-class EncryptedFileSystem(Guarded, PlainView):
+class EncryptedFileSystem(Guarded, OpeningView):
     """Shows the sealed objects of another fsspec filesystem as plain files: sizes, listings, ranges and bytes.
 
     Sizes in `info` and `ls` are computed from what the storage reports; opening a file verifies its size. Over an
@@ -155,67 +150,6 @@ class EncryptedFileSystem(Guarded, PlainView):
         if self._folder is not None:
             self._folder.relative(path)
         return self._strip_protocol(path)
-
-    def _open(self, path: str, mode: str = "rb", *, autocommit: bool = True, **_: Any) -> Any:
-        with naming(self.dataset):
-            if mode == "rb":
-                return self._opened(path, lambda source, codec: buffered(source, codec, name=self.dataset))
-            folder = self._folder
-            codec = self._codec if folder is None else folder.codec_for(path)
-            self._check_unpinned()
-            committed = None if folder is None else folder.committed(path)
-            sink = self.open_place(path, exclusive=mode == "xb")
-            return SealedWriter(sink, codec, name=self.dataset, autocommit=autocommit, committed=committed)
-
-    def _open_object(self, path: str) -> SealedObject:
-        with naming(self.dataset):
-            inner = self._strip_protocol(path)
-            return self._opened(inner, lambda source, codec: SealedObject(source, codec, name=self.dataset))
-
-    def _opened(self, path: str, opens: Callable[[Source, Format], T]) -> T:
-        return opens(self.open_sealed(path), self._codec) if self._folder is None else self._folder.opened(path, opens)
-
-    def _check_unpinned(self) -> None:
-        if self._codec.pin is not None:
-            message = "this dataset is pinned, and writing would replace the pinned object; remove the pin to write"
-            raise NotSupported(message)
-
-    def open_place(self, path: str, *, exclusive: bool) -> Sink:
-        """Open a sink for the sealed bytes of a new object."""
-        sink = open_sink(self.fs, path, exclusive=exclusive)
-        if self._renewed is not None and isinstance(sink, RenewableSink):
-            sink.renew_by(self._renew)
-        return sink
-
-    def open_sealed(self, path: str) -> Source:
-        """Open the sealed bytes of an object; reads continue with renewed credentials when they expire."""
-        fs = self.fs
-        if self._renewed is None or isinstance(fs, LocalFileSystem):
-            return open_source(fs, path)  # local files need no credentials
-
-        def renew() -> Source | None:
-            nonlocal fs
-            fs, before = self._renew(fs), fs
-            return None if fs is before else open_source(fs, path)
-
-        try:
-            source = open_source(fs, path)
-        except CredentialsExpired as error:
-            expired = error
-        else:
-            return renewed_source(source, renew)
-        fs, before = self._renew(fs), fs
-        if fs is before:
-            raise expired
-        return renewed_source(open_source(fs, path), renew)
-
-    def _renew(self, expired: AbstractFileSystem) -> AbstractFileSystem:
-        """Return the inner filesystem with renewed credentials; `expired` itself if there are none."""
-        with self._renewing:
-            fresh = self._renewed() if self.fs is expired and self._renewed is not None else None
-            if fresh is not None:
-                self.fs = fresh
-            return self.fs
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """Return the inner filesystem's info about `path`, with the plain `size` and the `sealed_size`.

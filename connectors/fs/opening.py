@@ -1,0 +1,101 @@
+"""Opening sealed objects as plain files, with credentials that are renewed when they expire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from connectors._fsspec import LocalFileSystem
+from connectors.errors import CredentialsExpired, NotSupported, naming
+from connectors.fs.plain import PlainView
+from connectors.storage.adapters import open_sink, open_source, renewed_source
+from connectors.streams import RenewableSink, SealedObject, SealedWriter, buffered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from threading import Lock
+
+    from connectors._fsspec import AbstractFileSystem
+    from connectors.formats import Format
+    from connectors.fs.folder import Folder
+    from connectors.streams import Sink, Source
+
+__all__ = ["OpeningView"]
+
+T = TypeVar("T")
+
+
+class OpeningView(PlainView):
+    """Opens the sealed objects of an inner filesystem: the reading and writing part of `EncryptedFileSystem`.
+
+    Attributes:
+        fs: the inner filesystem; replaced by one with renewed credentials when they expire.
+        dataset: the dataset's name in errors.
+    """
+
+    fs: AbstractFileSystem
+    dataset: str | None
+    _codec: Format
+    _folder: Folder | None
+    _renewed: Callable[[], AbstractFileSystem | None] | None
+    _renewing: Lock
+
+    def _open(self, path: str, mode: str = "rb", *, autocommit: bool = True, **_: Any) -> Any:
+        with naming(self.dataset):
+            if mode == "rb":
+                return self._opened(path, lambda source, codec: buffered(source, codec, name=self.dataset))
+            folder = self._folder
+            codec = self._codec if folder is None else folder.codec_for(path)
+            self._check_unpinned()
+            committed = None if folder is None else folder.committed(path)
+            sink = self.open_place(path, exclusive=mode == "xb")
+            return SealedWriter(sink, codec, name=self.dataset, autocommit=autocommit, committed=committed)
+
+    def _open_object(self, path: str) -> SealedObject:
+        with naming(self.dataset):
+            inner = self._strip_protocol(path)
+            return self._opened(inner, lambda source, codec: SealedObject(source, codec, name=self.dataset))
+
+    def _opened(self, path: str, opens: Callable[[Source, Format], T]) -> T:
+        return opens(self.open_sealed(path), self._codec) if self._folder is None else self._folder.opened(path, opens)
+
+    def _check_unpinned(self) -> None:
+        if self._codec.pin is not None:
+            message = "this dataset is pinned, and writing would replace the pinned object; remove the pin to write"
+            raise NotSupported(message)
+
+    def open_place(self, path: str, *, exclusive: bool) -> Sink:
+        """Open a sink for the sealed bytes of a new object."""
+        sink = open_sink(self.fs, path, exclusive=exclusive)
+        if self._renewed is not None and isinstance(sink, RenewableSink):
+            sink.renew_by(self._renew)
+        return sink
+
+    def open_sealed(self, path: str) -> Source:
+        """Open the sealed bytes of an object; reads continue with renewed credentials when they expire."""
+        fs = self.fs
+        if self._renewed is None or isinstance(fs, LocalFileSystem):
+            return open_source(fs, path)  # local files need no credentials
+
+        def renew() -> Source | None:
+            nonlocal fs
+            fs, before = self._renew(fs), fs
+            return None if fs is before else open_source(fs, path)
+
+        try:
+            source = open_source(fs, path)
+        except CredentialsExpired as error:
+            expired = error
+        else:
+            return renewed_source(source, renew)
+        fs, before = self._renew(fs), fs
+        if fs is before:
+            raise expired
+        return renewed_source(open_source(fs, path), renew)
+
+    def _renew(self, expired: AbstractFileSystem) -> AbstractFileSystem:
+        """Return the inner filesystem with renewed credentials; `expired` itself if there are none."""
+        with self._renewing:
+            fresh = self._renewed() if self.fs is expired and self._renewed is not None else None
+            if fresh is not None:
+                self.fs = fresh
+            return self.fs
