@@ -260,7 +260,7 @@ class DocumentStoreContract(DocumentsContract):
             receive(store, canonical_bytes(members))
         assert held(store) == ({}, {}, {})
 
-    def test_nothing_is_kept_of_an_archive_whose_draft_was_changed_on_both_sides(
+    def test_archive_is_not_kept_if_its_draft_changed_on_both_sides(
         self, store: DocumentStore, elsewhere: FolderStore
     ) -> None:
         told, workflow = story()

@@ -112,7 +112,7 @@ class Story:
 
 
 @pytest.mark.timeout(180)
-def test_sealed_patient_data_becomes_a_sealed_result_when_all_three_approve(s3, shared_data, tmp_path):
+def test_patient_data_becomes_a_sealed_result_when_all_three_approve(s3, shared_data, tmp_path):
     story = Story(tmp_path, s3)
     trusted = story.meet()
     bring(story, shared_data / "synthea" / "conditions.csv")

@@ -239,7 +239,7 @@ def test_protocol_takes_another_root_as_an_option(root, tmp_path):
         assert file.read() == b"7"
 
 
-def test_protocol_pickles_without_secrets_and_reads_the_other_sides_app_config(root):
+def test_pickled_protocol_has_no_secrets_and_reads_the_local_app_config(root):
     connectors.load()["input"]["conditions"].write_bytes(b"37.2")
     fs = fsspec.filesystem("dataset")
     fs.cat_file("input/conditions")

@@ -104,7 +104,7 @@ def test_many_readers_of_one_dataset_go_on(clinic):
     assert dataset.read_bytes() == DATA
 
 
-def test_a_dataset_that_was_opened_before_opens_again_with_renewed_credentials(clinic):
+def test_opened_dataset_opens_again_with_renewed_credentials(clinic):
     ending = clinic.sign(expires=2)
     dataset = connectors.load(clinic._root)["input"]["conditions"]
     assert dataset.read_bytes() == DATA

@@ -173,7 +173,7 @@ def test_shell_completion_offers_the_options_of_a_verb(tmp_path):
 # Keys.
 
 
-def test_keygen_writes_64_upper_case_digits_without_newline_for_its_owner_alone(tmp_path):
+def test_keygen_writes_64_digits_readable_by_the_owner_only(tmp_path):
     done = connectors("keygen", "new.hex", cwd=tmp_path)
     assert (done.code, done.out, done.err) == (0, b"", "")
     assert re.fullmatch(rb"[0-9A-F]{64}", (tmp_path / "new.hex").read_bytes())

@@ -127,7 +127,7 @@ class TestTink:
         with pytest.raises(IntegrityError):
             tink_case(4096).open(sealed + appended)
 
-    def test_another_context_or_segment_size_is_refused_and_the_message_thinks_of_it(self) -> None:
+    def test_wrong_context_or_segment_size_is_refused_and_mentioned(self) -> None:
         sealed = tink_seal(plain_bytes(10_000), 4096, b"one")
         for case in (tink_case(4096, context=b"two"), tink_case(4096), tink_case(8192, context=b"one")):
             with pytest.raises(IntegrityError, match="wrong key, context or segment size"):

@@ -284,7 +284,7 @@ class TestWriting:
         (store / "second.csv").rmdir()
         assert set(everything(connectors.Dataset(dataset.location, document()))) == {*NAMES, "first.csv"}
 
-    def test_that_a_process_did_not_live_to_note_is_an_error_until_the_manifest_is_written(self, dataset, store):
+    def test_object_of_a_killed_writer_is_an_error_until_a_new_manifest(self, dataset, store):
         older = (store / MANIFEST_NAME).read_bytes()
         fs, path = dataset.filesystem()
         fs.pipe_file(f"{path}/west.csv", b"west")

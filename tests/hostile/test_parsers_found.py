@@ -124,7 +124,7 @@ class Untold(AbstractFileSystem):
         return [self.info(f"{path}/one"), {"name": f"{path}/two", "type": "file", "size": -1}]
 
 
-def test_an_object_of_unknown_size_is_an_error_when_asked_for_and_shown_in_a_listing():
+def test_object_of_unknown_size_is_listed_but_its_info_is_an_error():
     fs = EncryptedFileSystem(fs=Untold(skip_instance_cache=True), key=KEY)
     assert [entry["size"] for entry in fs.ls("/ward")] == [None, None]
     for question in (fs.info, fs.cat_file):

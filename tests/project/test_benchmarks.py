@@ -57,7 +57,7 @@ def test_every_case_runs_and_is_reported(case, tmp_path):
     assert shown == {f"plots/{path.name}" for path in (tmp_path / "plots").iterdir()}
 
 
-def test_a_report_is_made_without_measuring_and_a_run_replaces_its_own_rows_alone(tmp_path):
+def test_report_needs_no_measuring_and_a_run_replaces_only_its_rows(tmp_path):
     run(tmp_path, "--only", "processes", "--size", "tiny", "--rounds", "1")
     results, report = (tmp_path / "results.json").read_bytes(), (tmp_path / "RESULTS.md").read_text()
     (tmp_path / "RESULTS.md").unlink()

@@ -111,7 +111,7 @@ SHOW_INPUTS = """
 # What the command sees.
 
 
-def test_the_command_gets_the_plain_inputs_as_its_last_arguments_in_the_order_of_their_names(lab):
+def test_command_gets_plain_inputs_as_last_arguments_sorted_by_name(lab):
     for name in ("Klinik Süd", "a b", "-rf", "c;echo $HOME", "z" * 250):
         lab.put(name, f"[{name}]".encode())
     lab.target("result")
@@ -141,7 +141,7 @@ def test_the_inputs_lie_in_folders_and_files_that_only_their_user_can_open(wired
     assert wired.result().stdout.split() == [b"0o700", b"0o700", b"0o700", b"0o600"]
 
 
-def test_neither_the_environment_nor_the_descriptors_of_the_command_hold_anything_of_ours(wired):
+def test_command_inherits_no_secrets_by_environment_or_descriptors(wired):
     code = """
         import os, sys
         print(sorted(set(os.environ) - set(sys.argv[1].split(","))))
@@ -365,7 +365,7 @@ def test_a_command_that_fails_has_no_file_published(table):
     assert table.result().returncode == 3
 
 
-def test_a_missing_file_is_an_error_that_names_the_dataset_and_the_others_are_written(table):
+def test_missing_file_names_the_dataset_and_others_are_written(table):
     with pytest.raises(errors.ConnectorError, match=r"^output/table: .* wrote no file .*/outputs/none\.csv") as caught:
         runner.run(table.app, python(WRITE), outputs={"table": "none.csv"})
     assert caught.value.__notes__ == ["These were written: output/result."]
@@ -410,7 +410,7 @@ def test_ports_are_named_where_they_are_missing(wired):
     assert wired.untouched("result")
 
 
-def test_a_port_that_is_connected_to_applications_alone_has_nothing_to_read_or_write(wired):
+def test_port_with_only_applications_has_nothing_to_read_or_write(wired):
     peer = wired.root / "peers" / "portal" / "application"
     peer.mkdir(parents=True)
     (peer / "location.txt").write_text("portal.example")
@@ -577,7 +577,7 @@ def test_what_a_storage_library_says_is_not_repeated(lab, monkeypatch):
     assert str(caught.value) == "output/a: RuntimeError; output/b: No space left on device"
 
 
-def test_credentials_that_expired_meanwhile_are_taken_from_the_app_config_once_more(wired, monkeypatch):
+def test_expired_credentials_are_reread_from_the_app_config_once(wired, monkeypatch):
     real, calls = job._Publication.write, []
 
     def expired_at_first(publication, name, callback):
@@ -637,7 +637,7 @@ LEAVE_BEHIND = """
 """
 
 
-def test_what_the_command_leaves_running_is_ended_and_does_not_keep_the_run(wired):
+def test_children_left_running_are_killed_and_do_not_block_the_run(wired):
     runner.run(wired.app, python(LEAVE_BEHIND.format(session=False)), grace=0.2)
     assert wired.result().stderr == b"e" * 60000
     assert gone(int(wired.result().stdout))
@@ -673,7 +673,7 @@ def test_a_reader_who_leaves_does_not_stop_the_command_or_its_capture(wired, cap
     assert caplog.messages == []
 
 
-def test_an_output_of_ours_that_is_full_is_reported_and_the_capture_goes_on(wired, caplog):
+def test_full_output_stream_is_reported_and_capture_continues(wired, caplog):
     with open("/dev/full", "wb", buffering=0) as full:
         runner.run(wired.app, python("print('hello')"), stdout=full)
     assert wired.result().stdout == b"hello\n"
@@ -712,7 +712,7 @@ def test_a_full_disk_stops_the_command_and_publishes_nothing(wired, monkeypatch)
     assert wired.untouched("result")
 
 
-def test_a_stream_of_the_caller_s_that_breaks_in_its_own_way_is_the_caller_s_to_see(wired):
+def test_unexpected_error_of_the_callers_stream_is_raised(wired):
     class Broken(io.BytesIO):
         def write(self, _):
             raise ZeroDivisionError
@@ -938,7 +938,7 @@ def test_whatever_the_command_leaves_in_the_private_folder_goes_with_it(wired, t
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, whom permissions bind")
-def test_folders_that_the_command_closed_to_itself_are_removed_by_an_ordinary_user(monkeypatch):
+def test_folders_without_permissions_are_removed_by_an_ordinary_user(monkeypatch):
     outside = tempfile.mkdtemp(dir="/tmp")
     monkeypatch.setattr(tempfile, "tempdir", "/tmp")
     os.chmod(outside, 0o755)
@@ -1193,7 +1193,7 @@ def test_a_folder_comes_as_a_folder_and_the_result_goes_into_one(foldered):
     assert runner.read_result(io.BytesIO(members(foldered)["result.json"])).stdout == b"37.2 38.9\n"
 
 
-def test_a_folder_that_the_command_writes_is_published_with_all_that_is_in_it(foldered):
+def test_folder_written_by_the_command_is_published_with_its_contents(foldered):
     code = """
         import os
         os.makedirs("a/b")

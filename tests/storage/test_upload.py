@@ -158,7 +158,7 @@ def failing(road, number):
     return send
 
 
-def test_the_first_failure_is_raised_by_the_next_call_and_no_later_part_is_begun(road):
+def test_first_failure_is_raised_by_the_next_call_and_stops_later_parts(road):
     parts = PartsInFlight(failing(road, 2))
     with pytest.raises(LookupError, match="^part 2$") as caught:
         for _ in range(10):

@@ -154,7 +154,7 @@ def test_what_is_in_memory_is_not_fetched_ahead(monkeypatch):
     assert came == plain_bytes(SIZE)
 
 
-def test_a_large_read_somewhere_is_fetched_side_by_side_and_no_further_than_it_goes():
+def test_large_read_is_fetched_in_parallel_and_not_beyond_its_end():
     source = Recorded(COBBLESTONE.seal(plain_bytes(SIZE)))
     with reader(source) as file:
         before = len(source.ranges)
@@ -188,7 +188,7 @@ def test_jumping_away_and_back_gives_the_right_bytes():
             assert file.read(5 * MIB) == plain[offset : offset + 5 * MIB]
 
 
-def test_a_changed_run_that_was_fetched_ahead_is_an_error_when_it_is_reached_and_not_before():
+def test_changed_prefetched_run_is_an_error_only_when_it_is_reached():
     plain = plain_bytes(SIZE)
     sealed = bytearray(COBBLESTONE.seal(plain))
     sealed[12 * MIB] ^= 1

@@ -462,7 +462,7 @@ class TestManners:
 
 
 class TestFileSource:
-    def test_a_file_closed_by_its_owner_is_an_error_even_if_its_number_is_taken(self, tmp_path: Path) -> None:
+    def test_file_closed_by_its_owner_is_an_error_even_if_its_fd_is_reused(self, tmp_path: Path) -> None:
         path, other = tmp_path / "one", tmp_path / "other"
         path.write_bytes(bytes(200_000))
         other.write_bytes(b"x" * 200_000)

@@ -89,7 +89,7 @@ def config_with(**changes) -> dict:
         "",
     ],
 )
-def test_an_item_may_not_leave_the_folder_or_take_the_place_of_another_file(path):
+def test_item_cannot_leave_the_folder_or_replace_another_file(path):
     config = parse_runtime_app_config(json.dumps(config_with(config__app_config={path: {"contents": ""}})).encode())
     with pytest.raises(InvalidDocument, match="is not in"):
         config.files(lambda *_: DOCUMENT)

@@ -207,7 +207,7 @@ def test_lost_answer_is_no_excuse_for_replacing_another_s_object(
     assert stored(path) == other
 
 
-def test_lost_answer_is_no_excuse_for_taking_the_same_bytes_of_another_s_for_one_s_own(
+def test_lost_answer_does_not_claim_the_same_bytes_of_another_writer(
     proxy: Any, heard: AzureFileSystem, fs: AzureFileSystem, path: str
 ) -> None:
     sink = heard.open_sink(path, exclusive=True)
@@ -464,7 +464,7 @@ writer.write(bytes(23 << 20))
 
 
 @pytest.mark.parametrize("what", ["forgotten", "closed"])
-def test_end_of_the_interpreter_hangs_on_nothing_and_publishes_only_what_is_closed(
+def test_interpreter_exit_does_not_hang_and_publishes_only_closed_files(
     service: BlobServiceClient, document: dict[str, Any], path: str, stored: Stored, what: str
 ) -> None:
     command = [sys.executable, "-c", PROGRAM, what, path, json.dumps(document)]

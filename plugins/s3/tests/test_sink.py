@@ -198,7 +198,7 @@ def test_failing_put_leaves_what_stood_there(
     assert stored(path) == b"stood there"
 
 
-def test_part_that_fails_under_a_writer_is_an_error_of_ours_and_leaves_nothing(
+def test_failed_part_raises_our_error_and_leaves_nothing(
     fs: S3, credentials: S3Credentials, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(fs, monkeypatch, "upload_part", times=1, after=1)
@@ -638,7 +638,7 @@ writer.write(bytes(23 << 20))
 
 
 @pytest.mark.parametrize("what", ["forgotten", "closed"])
-def test_end_of_the_interpreter_hangs_on_nothing_and_publishes_only_what_is_closed(
+def test_interpreter_exit_does_not_hang_and_publishes_only_closed_files(
     document: dict[str, Any], path: str, stored: Stored, uploads: Uploads, what: str
 ) -> None:
     command = [sys.executable, "-c", PROGRAM, what, path, json.dumps(document)]

@@ -235,15 +235,13 @@ def test_what_is_wrong_with_it_is_said(site, place, message):
     "elsewhere",
     ["https://127.0.0.1:9/x", "ftp://127.0.0.1/x", "file:///etc/passwd", "http://192.0.2.1/x", "data:,x", "//192.0.2.1/x"],
 )  # fmt: skip
-def test_a_server_leads_to_no_other_scheme_and_to_no_other_host_in_the_clear(site, elsewhere):
+def test_redirect_to_another_scheme_or_plain_http_host_is_refused(site, elsewhere):
     site.elsewhere = elsewhere
     assert "its server redirects elsewhere" in problem(f"{site.url}/away?sig=5EC2E7")
     assert len(site.asked) == 1
 
 
-def test_server_whose_certificate_is_trusted_is_asked_and_leads_no_further_than_that(
-    site, secure, certificate, monkeypatch
-):
+def test_trusted_server_is_fetched_and_its_redirects_are_limited(site, secure, certificate, monkeypatch):
     assert "CERTIFICATE_VERIFY_FAILED" in problem(f"{secure.url}/text?sig=5EC2E7")
     assert secure.asked == []
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))

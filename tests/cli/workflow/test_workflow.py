@@ -267,7 +267,7 @@ def test_it_stops_where_somebody_declines(asked):
     assert asked["clinic"].json("workflow", "tasks") == []
 
 
-def test_who_has_approved_can_still_decline_as_long_as_others_have_not_decided(asked):
+def test_an_approver_can_decline_until_all_others_have_decided(asked):
     asked["clinic"].run("workflow", "approve", NAME, "--yes")
     asked["clinic"].run("workflow", "decline", NAME, "--reason", "too soon", "--yes")
     stops(asked["clinic"], "declined by 'Clinic A': too soon")
@@ -374,7 +374,7 @@ def test_request_in_the_name_of_somebody_who_has_not_asked_is_not_taken(asked):
     assert "whose members are schema, request, submission" in clinic.mistake("workflow", "import", "forged.json")
 
 
-def test_request_without_its_submission_is_named_and_keeps_nobody_from_the_others(asked):
+def test_request_without_submission_is_named_and_others_stay_usable(asked):
     clinic = asked["clinic"]
     clinic.run("workflow", "clone", NAME, "Again")
     second = clinic.json("workflow", "submit", "Again", "--yes")["request"]
@@ -626,7 +626,7 @@ def test_importing_twice_changes_nothing_and_says_so(approved):
         assert (told["said"], told["said_new"], any(one["new"] for one in told["documents"])) == (4, 0, False)
 
 
-def test_export_goes_to_standard_output_and_import_comes_from_standard_input(asked, tmp_path):
+def test_export_and_import_use_standard_streams(asked, tmp_path):
     lab = asked["lab"]
     paths = dict(PATHS)
     given = subprocess.run(

@@ -223,7 +223,7 @@ store.submit(bundle, "x", store.draft("x"))
 """
 
 
-def test_requester_who_is_killed_at_any_write_leaves_no_request_that_is_not_signed(tmp_path):
+def test_requester_killed_at_any_write_leaves_no_unsigned_request(tmp_path):
     _, request = requested()
     (tmp_path / "bundle.json").write_bytes(bundle_of(request).to_bytes())
     draft = Draft(workflow=request.graph.workflow)

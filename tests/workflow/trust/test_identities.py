@@ -61,7 +61,7 @@ def test_new_identity_signs_once_its_passphrase_is_given(known):
         sign(request, signer).verify(person("Dr. Eve").party)
 
 
-def test_private_key_is_in_no_file_in_the_clear_and_only_its_owner_reads_the_files(known):
+def test_private_key_is_encrypted_in_files_readable_by_the_owner_only(known):
     made = known.new("clinic", "c", passphrase=PASSPHRASE)
     key = decrypted(Path(made.folder, "key.pem").read_bytes(), PASSPHRASE.encode())
     raw = key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
