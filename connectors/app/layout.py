@@ -120,18 +120,20 @@ def write_dataset(root: str, port: str, name: str, location: str, credentials: b
 
 
 def _make_folder(folder: str, made: list[str]) -> None:
-    if os.path.isdir(folder):
-        return
-    if os.path.lexists(folder):
-        message = f"{folder!r} is not a folder"
-        raise NotAnObject(message)
     parent = os.path.dirname(os.path.abspath(folder))
     if not os.path.isdir(parent):
         message = f"there is no folder {parent!r} to make {os.path.basename(folder)!r} in"
         raise ObjectNotFound(message)
-    with contextlib.suppress(FileExistsError):  # another process has just made it
+    try:
         os.mkdir(folder, 0o700)
+    except FileExistsError:  # perhaps made by another process a moment ago, so nothing is checked before
+        exists = True
+    else:
+        exists = False
         made.append(folder)
+    if exists and not os.path.isdir(folder):
+        message = f"{folder!r} is not a folder"
+        raise NotAnObject(message)
 
 
 def write_root(root: str, files: Mapping[str, bytes]) -> None:
