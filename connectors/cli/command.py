@@ -66,7 +66,7 @@ class _Verbs(LazyGroup):
             "schema": "Print the JSON Schema of credentials documents.",
         },
         "connectors.cli.dev.new_backend": {
-            "new-backend": "Create a plugin for another storage, in a new folder.",
+            "new-backend": "Create a plugin for another storage system, in a new folder.",
         },
         "connectors.cli.dev.bench": {
             "bench": "Measure how fast this machine decrypts and encrypts, and estimate the time for a large object.",

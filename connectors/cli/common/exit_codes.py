@@ -39,7 +39,7 @@ MEANINGS: Final = {
     CHECK_FAILED: "bad input or configuration, a refused request, or a storage error",
     TAMPERED: "sealed bytes do not verify: changed, or encrypted with another key",
     INTERRUPTED: "interrupted; 128 + N if signal N ended it",
-    PIPE_CLOSED: "the reader of standard output has closed it",
+    PIPE_CLOSED: "standard output was closed by its reader",
 }
 
 # Typer brought Click along at first and holds a copy of it now; what both have in common is reached through Typer.

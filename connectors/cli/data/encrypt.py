@@ -47,7 +47,7 @@ def encrypt(
 ) -> None:
     """Encrypt a file.
 
-    The sealed file appears only when it is complete. It may replace the plain file.
+    The sealed file appears only when it is complete. -in and -out may be the same file.
     """
     source, target = _ends(paths, source, target, key_file)
     name, bound_to, size = encryption_options(format_, context, segment_size)

@@ -45,8 +45,8 @@ def fingerprint(
 ) -> None:
     """Print the pin of a sealed object.
 
-    With the pin in `encryption.pin` of the credentials, a reader accepts this version of the object only. A pin is not
-    secret. The object's end is verified first. The pin of a folder is that of its manifest.
+    With the pin in `encryption.pin` of the credentials, a reader accepts only this version of the object. A pin is not
+    secret. Before it is printed, the object's end is verified. The pin of a folder is that of its manifest.
     """
     if place.startswith(_PREFIX):
         if key_file is not None:

@@ -57,15 +57,13 @@ def ls(
         str | None, typer.Argument(metavar="[URL]", help="dataset://PORT, or a dataset; the default is all.")
     ] = None,
     *,
-    long: Annotated[
-        bool, typer.Option("-l", "--long", help="Also show plain sizes, which opens each dataset.")
-    ] = False,
+    long: Annotated[bool, typer.Option("-l", "--long", help="Also show plain sizes; this opens each dataset.")] = False,
     app_config: AppConfigFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """List the datasets of an app config, or the objects of a folder dataset.
 
-    A folder dataset ends in a slash.
+    The name of a folder dataset ends in a slash.
     """
     files = _filesystem(app_config)
     start = _path(url or _PREFIX)

@@ -48,7 +48,7 @@ def register(app: typer.Typer) -> None:
 def presign(
     location: Annotated[str, typer.Argument(metavar="LOCATION", help="The object: s3://…, az://… or gs://….")],
     *,
-    method: Annotated[str, typer.Option("--method", metavar="WORD", help="GET or download, PUT or upload.")] = "GET",
+    method: Annotated[str, typer.Option("--method", metavar="WORD", help="GET, PUT, download or upload.")] = "GET",
     expires: Annotated[
         int,
         typer.Option("--expires", metavar="SECONDS", min=1, help="How long the URL is valid; the default is one day."),
@@ -71,8 +71,8 @@ def presign(
 ) -> None:
     """Sign a URL to download or upload an object.
 
-    With -K, the output is a complete credentials document for the dataset; --out writes it to a file. Until it expires,
-    anyone who has the URL's query can use it: treat it as a password.
+    With -K, the output is a complete credentials document for the dataset; --out writes it to a file. Until the URL
+    expires, anyone who has its query can use it: treat it as a password.
     """
     verb = _METHODS.get(method.lower(), "")
     _check(

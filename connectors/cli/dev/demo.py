@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     *,
     workflow: Annotated[
-        bool, typer.Option("--workflow", help="Three parties approve a workflow before it runs.")
+        bool, typer.Option("--workflow", help="Have three parties approve a workflow before it runs.")
     ] = False,
     keep: Annotated[
         str | None, typer.Option("--keep", metavar="DIR", help="Keep the demo's files in this folder.")

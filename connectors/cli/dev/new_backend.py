@@ -34,9 +34,10 @@ def register(app: typer.Typer) -> None:
 def new_backend(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The backend's name, also the scheme of its URLs.")],
 ) -> None:
-    """Create a plugin for another storage, in a new folder.
+    """Create a plugin for another storage system, in a new folder.
 
-    It works, and its tests run the contract of all backends. Replace its parts with those of your storage.
+    The plugin works as it is, and its tests check the contract that every backend must keep. Replace its parts with
+    those for your storage system.
     """
     if not _NAME.fullmatch(name):
         message = f"a backend's name consists of lower-case letters and digits and starts with a letter, not {name!r}"

@@ -76,7 +76,7 @@ def decline(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Decline a request, which ends it. You need not trust its other parties for that."""
+    """Decline a request, which ends it. This does not require trusting its other parties."""
     action = _action(what, folder, acting)
     action.expect("pending", "nothing was signed", with_strangers=True)
     decision = action.decision("decline", reason)

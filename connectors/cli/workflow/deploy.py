@@ -45,11 +45,13 @@ def deploy(
         ),
     ],
     measurement: Annotated[
-        str, typer.Option("--measurement", metavar="HEX", help="The application's measurement by the platform.")
+        str, typer.Option("--measurement", metavar="HEX", help="The measurement that the platform reports.")
     ],
     credentials: Annotated[
         list[str] | None,
-        typer.Option("--credentials", metavar="FILE", help="A credentials file, as its owner keeps it; repeatable."),
+        typer.Option(
+            "--credentials", metavar="FILE", help="A file from a dataset owner's identity folder; repeatable."
+        ),
     ] = None,
     trust: Annotated[
         list[str] | None,

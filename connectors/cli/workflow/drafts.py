@@ -69,7 +69,7 @@ def add(
     folder: StoreFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add a dataset or an app config to a draft, or put it into a reserved place."""
+    """Add a dataset or an app config to a draft, or fill a placeholder with it."""
     store = open_store(folder)
 
     document = store.find(what, DatasetDocument, AppConfigDocument)
@@ -92,7 +92,7 @@ def place(
     folder: StoreFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Reserve a place in a draft for another party's object."""
+    """Add a placeholder to a draft, for another party's object."""
     store = open_store(folder)
 
     party = store.find(reserved_for, Party)

@@ -57,8 +57,8 @@ class _Workflow(_Group):
         },
         "connectors.cli.workflow.drafts": {
             "new": "Create a workflow: a draft without objects.",
-            "add": "Add a dataset or an app config to a draft, or put it into a reserved place.",
-            "place": "Reserve a place in a draft for another party's object.",
+            "add": "Add a dataset or an app config to a draft, or fill a placeholder with it.",
+            "place": "Add a placeholder to a draft, for another party's object.",
             "connect": "Connect two objects of a draft: data flows from the source to the target.",
             "disconnect": "Remove a connection from a draft.",
             "remove": "Remove an object and its connections from a draft.",
@@ -67,7 +67,7 @@ class _Workflow(_Group):
         },
         "connectors.cli.workflow.requests": {
             "submit": "Ask all owners to approve a workflow: the request is shown, and you sign it.",
-            "tasks": "List your tasks: requests to decide, and places in drafts to fill.",
+            "tasks": "List your tasks: requests to decide on, and placeholders in drafts to fill.",
             "show": "Show a workflow: its objects and their owners, what reaches whom, and who has approved it.",
             "status": "Show the status of a request: pending, approved, declined, expired or revoked, and by whom.",
             "identifiers": "Print the identifier of each application of an approved request.",
@@ -82,7 +82,7 @@ class _Workflow(_Group):
             "import": "Import what others have exported, after verifying digests, rules and signatures.",
         },
         "connectors.cli.workflow.review": {
-            "diff": "Show the differences between two versions: new reach, owners, builds, locations and the rest.",
+            "diff": "Show what differs between versions: what reaches whom, owners, builds, locations and the rest.",
             "picture": "Draw the workflow as an SVG, with its approvals.",
             "reach": "List what reaches whom: each dataset that is read, and all objects that may contain its data.",
         },
@@ -99,5 +99,5 @@ def _identity() -> None:
 def _workflow() -> None:
     """Connect datasets with applications, and have all their owners approve.
 
-    Documents are kept in a folder that need not be trusted: --store, or $CONNECTORS_STORE.
+    Documents are kept in a folder that does not have to be trusted: --store, or $CONNECTORS_STORE.
     """

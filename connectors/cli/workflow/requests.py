@@ -91,7 +91,7 @@ def tasks(
     acting: Acting = None,
     as_json: AsJson = False,
 ) -> None:
-    """List your tasks: requests to decide, and places in drafts to fill."""
+    """List your tasks: requests to decide on, and placeholders in drafts to fill."""
     store, known = open_store(folder), identities()
     own = {one.party.digest: one.name for one in known.all().values() if acting in (None, one.name)}
     if acting is not None:
@@ -169,7 +169,7 @@ def show(
         ),
     ],
     *,
-    draft: Annotated[bool, typer.Option("--draft", help="Choose the draft, if a request has the same name.")] = False,
+    draft: Annotated[bool, typer.Option("--draft", help="Use the draft, if a request has the same name.")] = False,
     folder: StoreFolder = None,
     as_json: AsJson = False,
 ) -> None:

@@ -31,7 +31,7 @@ SHOWN = 100
 _Request = Annotated[
     str,
     typer.Argument(
-        metavar="REQUEST", help="A request: a file, - for stdin, or its name or digest's first digits in the store."
+        metavar="REQUEST", help="A request: a file, - for stdin, or a name or first digits of a digest in the store."
     ),
 ]
 
@@ -48,13 +48,13 @@ def diff(
     before: Annotated[
         str, typer.Argument(metavar="OLD", help="The old version: a file, - for stdin, or a request in the store.")
     ],
-    after: Annotated[str, typer.Argument(metavar="NEW", help="The new version, likewise.")],
+    after: Annotated[str, typer.Argument(metavar="NEW", help="The new version, given in the same way.")],
     *,
     folder: StoreFolder = None,
     everything: Annotated[bool, typer.Option("--all", help=f"Show more than {SHOWN} lines of a kind.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the differences between two versions: new reach, owners, builds, locations and the rest.
+    """Show what differs between versions: what reaches whom, owners, builds, locations and the rest.
 
     Objects are matched by their ids. Signatures are not verified.
     """
@@ -90,7 +90,7 @@ def picture(
 ) -> None:
     """Draw the workflow as an SVG, with its approvals.
 
-    Signatures are verified, but not that the keys belong to the named parties.
+    Signatures are verified, but whether the keys belong to the named parties is not checked.
     """
     found = find_bundle(what, folder)
 

@@ -39,15 +39,15 @@ def export(
         ),
     ],
     *,
-    draft: Annotated[bool, typer.Option("--draft", help="Choose the draft, if a request has the same name.")] = False,
+    draft: Annotated[bool, typer.Option("--draft", help="Use the draft, if a request has the same name.")] = False,
     out: Out = None,
     force: Force = False,
     folder: StoreFolder = None,
 ) -> None:
     """Export a document for the other parties, in one file.
 
-    A request is exported with its statements, any other document with all documents that it refers to. The file
-    contains no secrets, and any change to it is detected.
+    A request is exported with its statements; any other document is exported with all documents that it refers to.
+    The file contains no secrets, and any change to it is detected.
     """
     store = open_store(folder)
     found = find_document(store, what, draft=draft)
