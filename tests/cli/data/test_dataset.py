@@ -105,7 +105,7 @@ def test_article_form_and_standard_input_and_an_unsealed_dataset_are_good(home, 
 
 PROBLEMS = [
     ('{"query_string": "c2lnPTEyMw==", "encryption": {"key": "5EC2E7"}}', ["encryption.key: a key is 64 hexadecimal"]),
-    ('{"query_string": "c2lnPTEyMw=="}', ["encryption: required; if the dataset really is not sealed, say so"]),
+    ('{"query_string": "c2lnPTEyMw=="}', ["encryption: required; if the dataset really is not encrypted, set"]),
     ('{"query_string": "5EC2E7&%%%", "encryption": null}', ["query_string: must be the URL's query in base64"]),
     (
         '{"query_string": "5EC2E7&", "encrypt": {}, "encryption": {"kee": 1}}',
