@@ -295,18 +295,18 @@ SEALING_MISTAKES = [
     (["-out", "x"], "name the file to read"),
     (["plain"], "name the file to write"),
     (["plain", "x", "y"], "expected two files, IN and OUT, not 3"),
-    (["plain", "-out", "x"], "not in both ways"),
+    (["plain", "-out", "x"], "or as IN OUT, not both"),
     (["-in", "plain", "-out", "key.hex"], "-out is the key file"),
     (["-in", "plain", "-out", "./folder/../key.hex"], "-out is the key file"),
     (
         ["plain", "x", "--format", "rot13"],
-        "unknown format 'rot13'; known are auto, cobblestone-256, tink-gcm-hkdf, gcm",
+        "unknown format 'rot13'; the formats are auto, cobblestone-256, tink-gcm-hkdf, gcm",
     ),
-    (["plain", "x", "--segment-size", "4096"], "--segment-size goes with --format tink-gcm-hkdf"),
+    (["plain", "x", "--segment-size", "4096"], "--segment-size needs --format tink-gcm-hkdf"),
     (["plain", "x", "--segment-size", "many"], "a whole number is expected"),
     (["plain", "x", "--format", "tink-gcm-hkdf", "--segment-size", "3"], "segment_size"),
     (["plain", "x", "--format", "gcm", "--context", "x"], "context"),
-    (["s3://clinic/plain", "x"], "s3://clinic/plain is a URL, where a local file was expected"),
+    (["s3://clinic/plain", "x"], "s3://clinic/plain is a URL, but a local file is expected"),
     (["plain", "https://h/x?sig=5ec2e7"], "https://h/x?… is a URL"),
     (["plain", "x", "--fromat", "gcm"], "--format"),
 ]
@@ -586,7 +586,7 @@ def test_terminal_is_told_about_a_new_key_and_spared_sealed_bytes(home):
     assert b"Keep a copy" in shown
     code, shown = on_a_terminal("encrypt", "-K", "key.hex", "plain", "-", cwd=home)
     assert code == 2
-    assert b"sealed bytes are nothing to look at" in shown
+    assert b"sealed bytes are not written to a terminal" in shown
     code, shown = on_a_terminal("keygen", cwd=home)
     assert re.fullmatch(rb"[0-9A-F]{64}\r\n", shown)
 
@@ -618,7 +618,7 @@ def test_unbuffered_output_loses_nothing(monkeypatch):
     sips = Sips()
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=sips, encoding="utf-8", errors="strict"))
     assert console.Stdout().write(b"abcdefgh") == 8
-    console.say("Fieber ä")
+    console.print_line("Fieber ä")
     assert sips.taken == "abcdefghFieber ä\n".encode()
 
 

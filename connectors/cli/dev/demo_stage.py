@@ -204,7 +204,7 @@ class Workspace:
 
     def show_answer(self, printed: str, sealed: Iterable[str]) -> None:
         """Show the application's answer as a table, and what the storage saw."""
-        answer = Table(title="The result", title_justify="left", show_header=False)
+        answer = Table(title="The application's answer", title_justify="left", show_header=False)
         answer.add_column(style="bold")
         answer.add_column(justify="right")
         for line in printed.splitlines():

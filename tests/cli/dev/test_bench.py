@@ -15,7 +15,7 @@ def test_a_table_of_every_format(tmp_path):
     machine, empty, head, *rows = done.text.splitlines()
     assert re.search(r"\d+ processors; .*Python 3\.\d+.*OpenSSL", machine)
     assert not empty
-    assert re.split(r"  +", head)[-1] == "Opening 5 GiB"
+    assert re.split(r"  +", head)[-1] == "Decrypting 5 GiB"
     assert [row.split()[0] for row in rows] == ["cobblestone-256", "tink-gcm-hkdf", "gcm"]
     for row in rows:
         assert re.fullmatch(r"\S+ +[\d.]+ GB/s +\d+% +[\d.]+ GB/s +[\d.]+ GB/s +[\d.]+ (seconds|minutes)", row)

@@ -14,7 +14,7 @@ ANSWER = {"count": "7758", "unique": "10", "top": "Viral sinusitis (disorder)", 
 
 def answer(printed: str) -> dict[str, str]:
     """What stands in the table at the end."""
-    lines = printed[printed.index("The result\n") :].splitlines()
+    lines = printed[printed.index("The application's answer") :].splitlines()
     cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
     return {row[0]: row[1] for row in cells if len(row) == 2}
 

@@ -77,7 +77,7 @@ def test_what_breaks_the_contract_is_found(begun, tmp_path, right, wrong, caught
 
 @pytest.mark.parametrize("name", ["Shelf", "my-shelf", "../shelf", "", "1shelf"])
 def test_names_that_no_module_can_have_are_refused(name, tmp_path):
-    assert "small letters and digits" in connectors("new-backend", name, cwd=tmp_path).error()
+    assert "lower-case letters and digits" in connectors("new-backend", name, cwd=tmp_path).error()
     assert list(tmp_path.iterdir()) == []
 
 
