@@ -371,7 +371,7 @@ def test_request_in_the_name_of_somebody_who_has_not_asked_is_not_taken(asked):
         assert files(asked["registry"]) == before
     members = {name: one for name, one in ours.items() if name != "submission"}
     (clinic.folder / "forged.json").write_text(json.dumps(members, separators=(",", ":"), sort_keys=True))
-    assert "whose members are schema, request, submission" in clinic.mistake("workflow", "import", "forged.json")
+    assert "with the members schema, request, submission" in clinic.mistake("workflow", "import", "forged.json")
 
 
 def test_request_without_submission_is_named_and_others_stay_usable(asked):
@@ -443,7 +443,7 @@ def test_people_who_are_not_trusted_are_not_signed_with(asked):
     clinic.run("workflow", "decline", NAME, "--reason", "I do not know the registry", "--yes")
     clinic.run("identity", "trust", digest, "--yes")
     stops(clinic, "declined by 'Clinic A': I do not know the registry")
-    assert clinic.mistake("identity", "distrust", "00" * 32).startswith("no such party is on the list")
+    assert clinic.mistake("identity", "distrust", "00" * 32).startswith("you do not trust a party with this digest")
 
 
 def test_who_owns_nothing_in_it_has_nothing_to_say(asked):
