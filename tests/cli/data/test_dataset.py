@@ -165,7 +165,7 @@ def test_credentials_that_expire_soon_say_when(home, run, members):
 def test_expired_credentials_are_a_problem(home, run, members):
     document(home / "c.json", **members(-5), encryption={"key": KEY})
     message = mistake(run("dataset", "check", "c.json", code=2))
-    assert "the credentials expired: they ended 20" in message
+    assert "the credentials expired at 20" in message
     assert "5ec2e7" not in message
 
 
@@ -392,7 +392,7 @@ def test_damaged_dataset_copies_to_nothing(home, run):
     sealed[40000] ^= 1
     (home / "store/conditions").write_bytes(sealed)
     for target in ("copy", "dataset://output/result"):
-        assert "input/conditions: chunk 2 is not what was sealed" in mistake(
+        assert "input/conditions: chunk 2 does not verify" in mistake(
             run("cp", "dataset://input/conditions", target, code=3)
         )
     assert not (home / "copy").exists()
