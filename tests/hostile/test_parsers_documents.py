@@ -96,7 +96,7 @@ def test_bytes_for_a_terminal(tally):
             st.one_of(st.binary(max_size=60), strange.texts().map(lambda text: text.encode("utf-8", "surrogatepass")))
         )
         def hold(data):
-            shown = run._harmless(data)
+            shown = run._escaped(data)
             assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", shown)
             result = {"returncode": 0, "stdout": base64.b64encode(data).decode(), "stderr": ""}
             assert connectors.runner.read_result(io.BytesIO(json.dumps(result).encode())).stdout == data

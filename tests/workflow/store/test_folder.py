@@ -111,7 +111,7 @@ def test_an_error_begins_with_the_path_of_the_file(filled):
     with pytest.raises(NotApproved) as caught:
         store.bundle(request)
     assert str(caught.value).startswith(store.locate(request.digest))
-    assert "or move it away" in str(caught.value)
+    assert "or remove the request" in str(caught.value)
 
 
 def test_a_bundle_that_is_refused_makes_no_folder(store):
