@@ -73,7 +73,7 @@ def test_spool_larger_than_the_limit(store, tally):
                 with files_no_larger_than(limit):
                     error = cases.refused(write, MachineFailed)
                 assert error.errno == errno.EFBIG
-                assert "$TMPDIR cannot hold sealed bytes" in str(error)
+                assert "$TMPDIR cannot hold a temporary file of sealed bytes" in str(error)
 
 
 def test_errors_of_a_full_disk_travel_with_their_number(store, tmp_path):
