@@ -11,8 +11,9 @@ OURS := enclave-connectors $(PLUGINS:%=enclave-connectors-%)
 WHEELS := .venv-wheels
 SHIPPED := .venv-shipped
 EDITABLE := $(PLUGINS:%=-e plugins/%)
-# Tests wait for servers, and for broken networks, half of their time.
+# Tests wait for servers, and for broken networks, half of their time. A worker that has none left takes another's.
 WORKERS ?= 4
+PARALLEL := -n $(WORKERS) --dist worksteal
 # Which versions test-pythons looks for.
 PYTHONS ?= 3.11 3.12 3.13 3.14
 GROUPS := test fuzz lint bench ecosystem
@@ -21,6 +22,9 @@ FUZZ_TARGETS := formats credentials locations documents answers clouds
 FUZZ_SECONDS ?= 600
 # uv installs the exact versions of constraints.txt; lock files are not kept, because they name registry hosts.
 INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) --constraint constraints.txt
+
+# Where bytecode may not be kept, each of the thousands of commands that the tests run compiles everything again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-workflow test test-slow test-pythons attacks fuzz lint format bench docs dist test-wheels test-lowest
@@ -38,16 +42,16 @@ demo-workflow: $(STAMPS)/demo  ## The same among three parties, who all sign bef
 
 test: $(STAMPS)/test $(STAMPS)/servers  ## Run all tests against real servers on this machine.
 	@echo "· testing with coverage of branches; slow tests are left to make test-slow"
-	@$(BIN)/pytest -n $(WORKERS) -m "not slow" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	@$(BIN)/pytest $(PARALLEL) -m "not slow" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 attacks: $(STAMPS)/test $(STAMPS)/servers  ## Try all attacks and faults, and write what came of them to docs/attacks.md.
-	@CONNECTORS_WRITE_ATTACKS=1 $(BIN)/pytest -n $(WORKERS) tests/hostile $(PYTEST_ARGS)
+	@CONNECTORS_WRITE_ATTACKS=1 $(BIN)/pytest $(PARALLEL) tests/hostile $(PYTEST_ARGS)
 
 test-slow: $(STAMPS)/test $(STAMPS)/servers  ## Run the tests that take minutes or gigabytes.
 	@$(BIN)/pytest -m slow $(PYTEST_ARGS)
 
 test-pythons: $(STAMPS)/uv  ## Run the tests that need no server on every Python from 3.11 up that is installed.
-	@UV=$(BIN)/uv .ci/test-pythons "$(PYTHONS)" -n $(WORKERS) $(PYTEST_ARGS)
+	@UV=$(BIN)/uv .ci/test-pythons "$(PYTHONS)" $(PARALLEL) $(PYTEST_ARGS)
 
 fuzz: $(STAMPS)/test  ## Give every parser strange bytes, FUZZ_SECONDS=600 for each target; see fuzz/.
 	@for target in $(FUZZ_TARGETS); do \
@@ -101,7 +105,7 @@ define on_wheels
 @$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(WHEELS)
 @$(BIN)/uv pip install --quiet --python $(WHEELS) --constraint $(1) \
   dist/*.whl --group test --group lint --group ecosystem flask flask-cors 'moto[s3]' pandas paramiko rfc8785 'securesystemslib[crypto]'
-@PYTHONSAFEPATH=1 $(WHEELS)/bin/pytest -n $(WORKERS) -m "not slow" tests $(PLUGINS:%=plugins/%/tests) \
+@PYTHONSAFEPATH=1 $(WHEELS)/bin/pytest $(PARALLEL) -m "not slow" tests $(PLUGINS:%=plugins/%/tests) \
   --ignore=tests/project/test_benchmarks.py --ignore=tests/project/test_memory.py $(PYTEST_ARGS)
 @PYTHONSAFEPATH=1 $(WHEELS)/bin/pytest -q --pyargs connectors $(PLUGINS:%=connectors_%)  # the examples in docstrings
 endef

@@ -3,15 +3,15 @@
 ::
 
     ConnectorError
-    ├── ConfigError (ValueError)              what somebody configured or typed is wrong
+    ├── ConfigError (ValueError)              the configuration or input is wrong
     │   ├── InvalidKey                        not 32 bytes, not 64 hexadecimal digits
     │   ├── InvalidCredentials                a credentials document breaks a rule
-    │   ├── InvalidLocation                   no scheme, a scheme nobody serves, a query in it
+    │   ├── InvalidLocation                   no scheme, an unknown scheme, a query in it
     │   ├── BackendNotFound                   no installed distribution serves the scheme or type
     │   ├── BackendConflict                   two distributions claim one scheme or type
     │   └── UnknownDataset (KeyError)         no such port or object in the app config
-    ├── IntegrityError                        sealed bytes are not what their owner sealed
-    │   ├── PinMismatch                       another sealing than the one that is pinned
+    ├── IntegrityError                        sealed bytes are not what their owner encrypted
+    │   ├── PinMismatch                       encrypted with the key, but not the pinned version
     │   ├── WrongKey                          no header under this key and context
     │   └── TruncatedObject                   shorter than its format allows, or cut
     ├── InvalidDocument (ValueError)          a workflow's document breaks a rule, or does not fit the others
@@ -33,7 +33,7 @@
     │   ├── NotAnObject (IsADirectoryError)   a folder where a file was expected
     │   ├── AccessDenied (PermissionError)
     │   │   └── CredentialsExpired            renew them, then `Dataset.refresh()`
-    │   ├── ObjectChanged                     exchanged between two reads of it
+    │   ├── ObjectChanged                     replaced between two reads of it
     │   ├── MachineFailed                     this machine: a full disk, a quota, no more open files
     │   └── StorageUnavailable                unreachable, overloaded or answering nonsense
     └── NotSupported                          this backend, format or mode cannot do that
@@ -277,9 +277,9 @@ class CredentialsMismatch(NotApproved):
     Attributes:
         document: the digest of the dataset's document.
         member: the member of the document that the credentials do not match.
-        expected: what stands there; None if nothing does.
-        found: the commitment that the credentials open, in the place of ``credentials_digest``; otherwise None:
-            credentials are missing, or the value is part of them.
+        expected: the member's approved value; None if it has none.
+        found: for ``credentials_digest``, the commitment that the credentials open; otherwise None: credentials are
+            missing, or the value is a part of them.
     """
 
     document: str | None = None

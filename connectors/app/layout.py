@@ -98,7 +98,7 @@ def write_dataset(root: str, port: str, name: str, location: str, credentials: b
             message = f"a {what} cannot be called {given!r}: {rule}"
             raise ConfigError(message)
     target = os.path.join(root, port, name, DATASET)
-    exists = f"{target} exists already and stays as it is"
+    exists = f"{target} already exists and was not changed"
     if not replace and os.path.lexists(target):
         raise ObjectExists(exists)
     made: list[str] = []
@@ -168,5 +168,5 @@ def write_root(root: str, files: Mapping[str, bytes]) -> None:
         except FileExistsError:
             taken = True
     if taken:
-        message = f"{target} is there already, and stays as it is; name a folder that is not, or an empty one"
+        message = f"{target} already exists and was not changed; name a new folder or an empty one"
         raise ObjectExists(message)

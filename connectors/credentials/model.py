@@ -155,20 +155,22 @@ class Credentials(_Model):
         Raises:
             InvalidCredentials: `manifest` or `pin` does not fit the dataset.
         """
-        sealing = self.encryption
-        if sealing is None:
+        encryption = self.encryption
+        if encryption is None:
             return False
         problem = None
         if not self.is_folder(location):
-            problem = "manifest: only a folder has one; this dataset is a single object" if sealing.manifest else None
-        elif sealing.manifest and sealing.bind != "path":
+            problem = (
+                "manifest: only a folder has one; this dataset is a single object" if encryption.manifest else None
+            )
+        elif encryption.manifest and encryption.bind != "path":
             problem = 'manifest: it needs the objects\' names bound; leave out "bind": "none"'
-        elif sealing.pin and not sealing.manifest:
+        elif encryption.pin and not encryption.manifest:
             problem = 'pin: it identifies one object; set "manifest": true to pin a folder'
         if problem is not None:
             message = f"credentials.encryption.{problem}"
             raise InvalidCredentials(message)
-        return sealing.manifest
+        return encryption.manifest
 
     def codec(self) -> Format:
         """Return the format, with its key, that reads and writes the dataset."""

@@ -56,7 +56,7 @@ def select(
         key: a `SecretKey`, 32 bytes, or 64 hexadecimal digits.
         context: bytes that bind objects to a place or purpose; not with gcm.
         segment_size: bytes in a sealed segment; tink-gcm-hkdf only.
-        pin: the `Decryptor.pin` of the only sealing to accept; None accepts any.
+        pin: the `Decryptor.pin` of the only version to accept; None accepts any.
 
     Raises:
         InvalidKey: the key has another length or form.

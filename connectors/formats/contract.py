@@ -37,7 +37,7 @@ class _Sealing(ABC):
 
     @property
     def pin(self) -> str:
-        """The fingerprint of this sealing: 64 hexadecimal digits.
+        """The fingerprint of this version of the object: 64 hexadecimal digits.
 
         Valid once a decryptor has authenticated the object, or an encryptor has finished it.
         """
@@ -49,7 +49,7 @@ class _Sealing(ABC):
 
     @abstractmethod
     def _identity(self) -> bytes:
-        """Return the format's name, a zero byte, and the bytes of the object that no other sealing has."""
+        """Return the format's name, a zero byte, and the bytes of the object that no other encryption has."""
 
 
 class Encryptor(_Sealing):
@@ -197,7 +197,7 @@ class Format(ABC):
         name: the name in `Encryption.format`.
         head_size: the number of bytes from the object's start that `decryptor` needs.
         layout: the format's sizes; None if only an object's header tells them.
-        pin: the only sealing to accept, or None for any.
+        pin: the only version to accept, or None for any.
     """
 
     name: ClassVar[str]

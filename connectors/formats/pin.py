@@ -1,4 +1,4 @@
-"""Pins: the fingerprint of one sealing of an object, by which a reader accepts no other."""
+"""Pins: the fingerprint of one encryption of an object; a reader with a pin accepts no other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def compute_pin(identity: bytes, sealed_size: int) -> str:
     """Return the pin of a sealed object: 64 hexadecimal digits, which hold nothing secret.
 
     Args:
-        identity: the format's name, a zero byte, and the random bytes that no other sealing has.
+        identity: the format's name, a zero byte, and the random bytes that no other encryption has.
         sealed_size: the object's size in bytes, verified.
     """
     return sha256(b"enclave-connectors pin 1\0" + identity + sealed_size.to_bytes(8)).hexdigest()

@@ -20,7 +20,7 @@ from connectors.fs.coroutines import in_thread
 from connectors.fs.folder import Folder, check_names
 from connectors.fs.opening import OpeningView
 from connectors.secrets import Hidden
-from connectors.storage.adapters import open_source, said_size, translated
+from connectors.storage.adapters import claimed_size, map_errors, open_source
 from connectors.storage.guard import Guarded
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class EncryptedFileSystem(Guarded, OpeningView):
         with naming(self.dataset):
             inner = self._inner(path)
             try:
-                return self._plain(translated(path, lambda: self.fs.info(inner, **kwargs)))
+                return self._plain(map_errors(path, lambda: self.fs.info(inner, **kwargs)))
             except ObjectNotFound as error:
                 found = error if self._folder is None else self._folder.is_missing(path) or error
             raise found
@@ -174,7 +174,7 @@ class EncryptedFileSystem(Guarded, OpeningView):
         with naming(self.dataset):
             inner = self._inner(path)
             try:
-                entries = translated(path, lambda: self.fs.ls(inner, detail=True, **kwargs))
+                entries = map_errors(path, lambda: self.fs.ls(inner, detail=True, **kwargs))
             except ObjectNotFound:
                 if self._folder is None or self._folder.is_missing(path) is None:
                     raise
@@ -201,7 +201,7 @@ class EncryptedFileSystem(Guarded, OpeningView):
         with naming(self.dataset):
             inner = self._inner(path)
             options = {"maxdepth": maxdepth, "withdirs": withdirs, "detail": True, **kwargs}
-            entries: dict[str, dict[str, Any]] = translated(path, lambda: self.fs.find(inner, **options))
+            entries: dict[str, dict[str, Any]] = map_errors(path, lambda: self.fs.find(inner, **options))
             check_names(inner, entries)
             held = list(entries.values())
             if self._folder is not None:
@@ -218,13 +218,13 @@ class EncryptedFileSystem(Guarded, OpeningView):
         """
         expand: Any = super().expand_path  # type: ignore[misc]  # fsspec has no types
         with naming(self.dataset):
-            return translated(str(path), lambda: expand(path, recursive=recursive, maxdepth=maxdepth, **kwargs))
+            return map_errors(str(path), lambda: expand(path, recursive=recursive, maxdepth=maxdepth, **kwargs))
 
     def _plain(self, info: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:
         if info["type"] != "file":
             return info
         listed = None if self._folder is None else self._folder.listed_size(info["name"])
-        sealed_size = said_size(info, strict=strict)
+        sealed_size = claimed_size(info, strict=strict)
         try:
             size = None if sealed_size is None else self._plain_size(info["name"], sealed_size)
         except TruncatedObject:
@@ -255,7 +255,7 @@ class EncryptedFileSystem(Guarded, OpeningView):
                 return
             self._check_unpinned()
             inner1, inner2 = self._inner(path1), self._inner(path2)
-            translated(path1, lambda: self.fs.cp_file(inner1, inner2, **kwargs))
+            map_errors(path1, lambda: self.fs.cp_file(inner1, inner2, **kwargs))
 
     def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
         """Move objects: within the storage, still sealed, unless their names are bound into them."""
@@ -265,25 +265,25 @@ class EncryptedFileSystem(Guarded, OpeningView):
                 with self._folder.one_manifest():
                     super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
                 return
-            translated(path1, lambda: self.fs.mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs))
+            map_errors(path1, lambda: self.fs.mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs))
 
     def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
         """Create a folder, if the storage has folders."""
         with naming(self.dataset):
             inner = self._inner(path)
-            translated(path, lambda: self.fs.mkdir(inner, create_parents=create_parents, **kwargs))
+            map_errors(path, lambda: self.fs.mkdir(inner, create_parents=create_parents, **kwargs))
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002
         """Create a folder and its parents, if the storage has folders."""
         with naming(self.dataset):
             inner = self._inner(path)
-            translated(path, lambda: self.fs.makedirs(inner, exist_ok=exist_ok))
+            map_errors(path, lambda: self.fs.makedirs(inner, exist_ok=exist_ok))
 
     def rmdir(self, path: str) -> None:
         """Remove an empty folder."""
         with naming(self.dataset):
             inner = self._inner(path)
-            translated(path, lambda: self.fs.rmdir(inner))
+            map_errors(path, lambda: self.fs.rmdir(inner))
 
     def rm_file(self, path: str) -> None:
         """Remove an object."""
@@ -300,7 +300,7 @@ class EncryptedFileSystem(Guarded, OpeningView):
     def _remove(self, paths: Sequence[str], remove: Callable[[], object]) -> None:
         self._check_unpinned()
         if self._folder is None:
-            translated(", ".join(paths), remove)
+            map_errors(", ".join(paths), remove)
         else:
             self._folder.remove(paths, remove)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from connectors.errors import IntegrityError, NotSupported, ObjectNotFound, PinMismatch
 from connectors.fs.manifest import MANIFEST_NAME, FolderManifest, is_safe, survey
-from connectors.storage.adapters import translated
+from connectors.storage.adapters import map_errors
 from connectors.streams import SealedObject
 
 if TYPE_CHECKING:
@@ -151,11 +151,11 @@ class Folder:
         """Remove objects, then remove from the manifest those that are gone from the storage."""
         shown = ", ".join(paths)
         if self.manifest is None:
-            translated(shown, remove)
+            map_errors(shown, remove)
             return
         names = {name for path in paths for name in self.manifest.at(self._member(path))}
         try:
-            translated(shown, remove)
+            map_errors(shown, remove)
         finally:
             self.manifest.removed(names.difference(self.stored()))
 
@@ -215,7 +215,7 @@ class Folder:
 
     def stored(self) -> list[str]:
         """Return the relative paths of the objects that the storage lists, without the manifest."""
-        found = translated(self.root, lambda: self._store.fs.find(self.root))
+        found = map_errors(self.root, lambda: self._store.fs.find(self.root))
         check_names(self.root, found)
         return [name for name in map(self.relative, found) if not _is_internal(name)]
 

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from connectors._fsspec import DEFAULT_CALLBACK
 from connectors.errors import ConnectorError, IntegrityError, ObjectNotFound
 from connectors.streams import SealedWriter, buffered
-from connectors.streams.executor import begin
+from connectors.streams.executor import submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -327,7 +327,7 @@ def survey(
 
     callback.set_size(len(names))
     with ThreadPoolExecutor(min(_AT_ONCE, len(names) or 1), f"connectors-manifest-{os.getpid()}") as threads:
-        members = [begin(threads, look, name) for name in names]
+        members = [submit(threads, look, name) for name in names]
         try:
             return dict(member.result() for member in members)
         finally:

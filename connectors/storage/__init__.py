@@ -25,7 +25,7 @@ Requests:
     `endpoint_problem`, `is_loopback`, `sends_in_the_clear`, `HIDES_NOTHING`: checks of a server's URL.
 
 Errors:
-    `translated`: turns the errors that filesystems raise into those of `connectors.errors`.
+    `map_errors`: turns the errors that filesystems raise into those of `connectors.errors`.
     `is_of_library`: tells an error about a server's response from a bug in the plugin.
 
 Each name is loaded when it is first used, so that importing a plugin stays cheap.
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from connectors._fsspec import AbstractFileSystem, LocalFileSystem, MemoryFileSystem
     from connectors.credentials.expiry import sas_expiry
     from connectors.credentials.model import Credentials
-    from connectors.storage.adapters import is_of_library, translated
+    from connectors.storage.adapters import is_of_library, map_errors
     from connectors.storage.backend import Backend
     from connectors.storage.capabilities import OpensSinks, OpensSources
     from connectors.storage.endpoints import HIDES_NOTHING, endpoint_problem, is_loopback, sends_in_the_clear
@@ -79,10 +79,10 @@ __all__ = [
     "endpoint_problem",
     "is_loopback",
     "is_of_library",
+    "map_errors",
     "sas_expiry",
     "sends_in_the_clear",
     "spooled",
-    "translated",
 ]
 
 _HOMES = {
@@ -113,7 +113,7 @@ _HOMES = {
     "is_of_library": "storage.adapters",
     "sends_in_the_clear": "storage.endpoints",
     "spooled": "streams.os_errors",
-    "translated": "storage.adapters",
+    "map_errors": "storage.adapters",
 }
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that they report unknown names

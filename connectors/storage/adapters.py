@@ -40,44 +40,44 @@ __all__ = [
     "RangeSource",
     "RenewedSource",
     "SpoolSink",
+    "claimed_size",
     "is_of_library",
+    "map_errors",
     "open_sink",
     "open_source",
     "renewed_source",
-    "said_size",
-    "translated",
 ]
 
 T = TypeVar("T")
 
 
-def translated(path: str, call: Callable[[], T]) -> T:
+def map_errors(path: str, call: Callable[[], T]) -> T:
     """Call `call`, and convert the built-in errors that filesystems raise to those of `connectors.errors`.
 
     This is a function and not a context manager because an error raised at the end of a ``with`` block keeps the
     block's error as its context, and errors of storage libraries may contain a signed URL.
     """
-    told: ConnectorError
+    mapped: ConnectorError
     try:
         return call()
     except ConnectorError:
         raise
     except FileNotFoundError:
-        told = ObjectNotFound(f"nothing is stored at {path}")
+        mapped = ObjectNotFound(f"nothing is stored at {path}")
     except FileExistsError:
-        told = ObjectExists(f"an object is already stored at {path}")
+        mapped = ObjectExists(f"an object is already stored at {path}")
     except (IsADirectoryError, NotADirectoryError):
-        told = NotAnObject(f"{path} is a folder, or lies below a file; name a single object")
+        mapped = NotAnObject(f"{path} is a folder, or lies below a file; name a single object")
     except PermissionError:
-        told = AccessDenied(f"the storage does not allow this at {path}")
+        mapped = AccessDenied(f"the storage does not allow this at {path}")
     except OSError as error:
         if error.errno not in OF_THIS_MACHINE:
             raise
-        told = failure(error, path, "cannot be read or written")
-    raise told
+        mapped = failure(error, path, "cannot be read or written")
+    raise mapped
 
 
-def said_size(info: Mapping[str, Any], *, strict: bool = True) -> int | None:
+def claimed_size(info: Mapping[str, Any], *, strict: bool = True) -> int | None:
     """Return the size of an object as its storage reports it, from a filesystem's `info`.
 
     Raises:
@@ -109,18 +109,18 @@ class RangeSource:
     def __init__(self, fs: AbstractFileSystem, path: str) -> None:
         self._fs = fs
         self._path = path
-        info = translated(path, lambda: fs.info(path))
+        info = map_errors(path, lambda: fs.info(path))
         if info["type"] == "directory":
             message = f"{path} is a folder; name a single object"
             raise NotAnObject(message)
-        self.size: int = said_size(info) or 0
+        self.size: int = claimed_size(info) or 0
 
     def read_range(self, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to `stop`."""
         stop = min(stop, self.size)
         if start >= stop:
             return b""
-        return translated(self._path, lambda: self._fs.cat_file(self._path, start=start, end=stop))
+        return map_errors(self._path, lambda: self._fs.cat_file(self._path, start=start, end=stop))
 
     def close(self) -> None:
         """Do nothing: there is no open connection."""
@@ -208,7 +208,7 @@ class SpoolSink:
         self._fs = fs
         self._path = path
         self._exclusive = exclusive
-        translated(path, self._check)
+        map_errors(path, self._check)
         self._spool = spooled(
             lambda: tempfile.NamedTemporaryFile(prefix="sealed-", buffering=0)  # noqa: SIM115 - closed below
         )
@@ -230,7 +230,7 @@ class SpoolSink:
 
     def commit(self) -> None:
         """Upload the object."""
-        translated(self._path, self._put)
+        map_errors(self._path, self._put)
         self._spool.close()
 
     def _put(self) -> None:
@@ -256,7 +256,7 @@ def open_source(fs: AbstractFileSystem, path: str) -> Source:
     if isinstance(fs, OpensSources):
         return fs.open_source(path)
     if isinstance(fs, LocalFileSystem):
-        return translated(path, lambda: FileSource(open_local(path), owned=True))
+        return map_errors(path, lambda: FileSource(open_local(path), owned=True))
     return RangeSource(fs, path)
 
 
@@ -271,6 +271,6 @@ def open_sink(fs: AbstractFileSystem, path: str, *, exclusive: bool) -> Sink:
         return fs.open_sink(path, exclusive=exclusive)
     if isinstance(fs, LocalFileSystem):
         if fs.auto_mkdir:
-            translated(path, lambda: os.makedirs(os.path.dirname(path), exist_ok=True))
-        return translated(path, lambda: PathSink(os.fspath(path), exclusive=exclusive))
+            map_errors(path, lambda: os.makedirs(os.path.dirname(path), exist_ok=True))
+        return map_errors(path, lambda: PathSink(os.fspath(path), exclusive=exclusive))
     return SpoolSink(fs, path, exclusive=exclusive)

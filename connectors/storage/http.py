@@ -102,10 +102,10 @@ class StallTimeoutConnection(http.client.HTTPConnection):
     """A connection with a stall timeout instead of a total timeout; a mixin that comes before a library's own class.
 
     Attributes:
-        silence: the stall timeout: seconds to wait for a byte of a response, or to send a block of a request.
+        stall_timeout: seconds to wait for a byte of a response, or to send a block of a request.
     """
 
-    silence = 60.0
+    stall_timeout = 60.0
 
     def connect(self) -> None:
         """Connect, then switch from the connect timeout to the stall timeout."""
@@ -133,4 +133,4 @@ class StallTimeoutConnection(http.client.HTTPConnection):
     def _set_stall_timeout(self) -> None:
         # urllib3 sends requests with the connect timeout, which is too short for a block on a slow line.
         if self.sock is not None:
-            self.sock.settimeout(self.silence)
+            self.sock.settimeout(self.stall_timeout)

@@ -47,7 +47,7 @@ class RetryPolicy:
         self._recent = 0  # since the last progress
         self._since = time.monotonic()
 
-    def arrived(self, size: int) -> None:
+    def received(self, size: int) -> None:
         """Record that an attempt has returned `size` bytes."""
         self._received += size
         self._recent += size
@@ -120,14 +120,14 @@ class RangeBuffer:
             self._buffer = memoryview(bytearray(max(0, self.stop - self._start)))
         return self._buffer[self.position - self._start : self.stop - self._start]
 
-    def came(self, size: int, broken: ConnectorError) -> None:
+    def received(self, size: int, broken: ConnectorError) -> None:
         """Record that a response has filled `size` bytes; if some are still missing, pause before the next request.
 
         Raises:
             StorageUnavailable: too many attempts without progress; the message is that of `broken`.
         """
         self.position += size
-        self._retry_policy.arrived(size)
+        self._retry_policy.received(size)
         if not self.complete:
             self._retry_policy.wait(broken)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, Plain, select
 from connectors.secrets import Hidden
-from connectors.streams.executor import begin
+from connectors.streams.executor import submit
 from connectors.streams.object import SealedObject
 from connectors.streams.reader import SealedReader
 from connectors.streams.sinks import as_sink
@@ -230,7 +230,7 @@ def _pieces_ahead(file: BinaryFile) -> Iterator[memoryview]:
     with ThreadPoolExecutor(1, "connectors-ahead") as thread:
         size = _read_into(file, buffer)
         while size:
-            coming = begin(thread, _read_into, file, other)
+            coming = submit(thread, _read_into, file, other)
             yield buffer[:size]
             size = coming.result()
             buffer, other = other, buffer

@@ -9,36 +9,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
-__all__ = ["begin"]
+__all__ = ["submit"]
 
 T = TypeVar("T")
 
 
-def begin(pool: Executor, call: Callable[..., T], *arguments: Any) -> Future[T]:
+def submit(pool: Executor, call: Callable[..., T], *arguments: Any) -> Future[T]:
     """Submit `call` to `pool`, or call it now if the pool cannot start a thread; return its future.
 
     It is called only once, although a pool without a thread keeps the work and runs it when it gets a thread later.
     """
-    answer: Future[T] = Future()
+    future: Future[T] = Future()
 
     def work() -> None:
         # `pop` is atomic, so only one of the caller and the pool's thread runs the call.
         try:
-            there = waiting.pop()
+            taken = waiting.pop()
         except IndexError:
             return
-        if not answer.set_running_or_notify_cancel():
+        if not future.set_running_or_notify_cancel():
             return
         try:
-            result = call(*there)
+            result = call(*taken)
         except BaseException as error:  # noqa: BLE001 - raised where the result is read
-            answer.set_exception(error)
+            future.set_exception(error)
         else:
-            answer.set_result(result)
+            future.set_result(result)
 
     waiting = [arguments]
     try:
         pool.submit(work)
     except RuntimeError:
         work()
-    return answer
+    return future

@@ -7,7 +7,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from connectors.streams.executor import begin
+from connectors.streams.executor import submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -46,7 +46,7 @@ def fetch_in_order(
     coming: deque[Future[memoryview]] = deque()
     try:
         for span in spans:
-            coming.append(begin(threads, fetch, *span))
+            coming.append(submit(threads, fetch, *span))
             if len(coming) > at_once:
                 yield coming.popleft().result()
         while coming:

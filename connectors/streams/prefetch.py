@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from connectors.streams.executor import begin
+from connectors.streams.executor import submit
 from connectors.streams.fetch import AT_ONCE
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Prefetcher:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(self._workers, "connectors-ahead")
             self._coming.append(
-                _Coming(start, end, begin(self._threads, self._opened.fetch_run, first, last - first + 1))
+                _Coming(start, end, submit(self._threads, self._opened.fetch_run, first, last - first + 1))
             )
             start = end
 

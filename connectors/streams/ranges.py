@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from connectors.streams.executor import begin
+from connectors.streams.executor import submit
 from connectors.streams.object import MAX_RUN
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def read_ranges(
         if alone:
             started = [_outcome(lambda: _Reading(*wanted[0], max_gap))]
         else:
-            opening = [begin(pool, _Reading, opens, ranges, max_gap) for opens, ranges in wanted]
+            opening = [submit(pool, _Reading, opens, ranges, max_gap) for opens, ranges in wanted]
             started = [_outcome(reading.result) for reading in opening]
         for reading in started:
             if not isinstance(reading, Exception):
@@ -91,7 +91,7 @@ class _Reading:
         if alone and len(self._runs) == 1:
             self._failure = _outcome(lambda: self._read(self._runs[0]))
         else:
-            self._pending = [begin(pool, self._read, run) for run in self._runs]
+            self._pending = [submit(pool, self._read, run) for run in self._runs]
 
     def finish(self) -> list[bytes] | Exception:
         for future in self._pending:

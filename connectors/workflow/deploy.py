@@ -108,10 +108,8 @@ def _approved_credentials(
         raise credentials_mismatch(request, place, dataset, "credentials_digest")
     if not matches(opened, dataset.credentials_digest):
         raise credentials_mismatch(request, place, dataset, "credentials_digest", opened.digest)
-    sealing = opened.credentials.get("encryption")
-    encryption, pin = (
-        (sealing.get("format") or "auto", sealing.get("pin")) if isinstance(sealing, dict) else (None, None)
-    )
+    found = opened.credentials.get("encryption")
+    encryption, pin = (found.get("format") or "auto", found.get("pin")) if isinstance(found, dict) else (None, None)
     if encryption != dataset.encryption:
         raise credentials_mismatch(request, place, dataset, "encryption")
     if pin != dataset.pin:

@@ -71,7 +71,7 @@ class TestRoot:
     )
     def test_anything_else_stays_as_it_is(self, root, make):
         make(root)
-        with pytest.raises(ObjectExists, match="is there already, and stays as it is"):
+        with pytest.raises(ObjectExists, match="already exists and was not changed; name"):
             write_root(str(root), FILES)
         assert os.listdir(root.parent) == ["rw"]
 
@@ -99,7 +99,7 @@ class TestDataset:
 
     def test_dataset_stays_unless_it_is_to_be_replaced(self, root):
         write_dataset(str(root), "input", "x", "file:///old", CREDENTIALS)
-        with pytest.raises(ObjectExists, match="dataset exists already and stays as it is$"):
+        with pytest.raises(ObjectExists, match="dataset already exists and was not changed$"):
             write_dataset(str(root), "input", "x", "file:///new", CREDENTIALS)
         assert connectors.load(root)["input"]["x"].location == "file:///old"
         write_dataset(str(root), "input", "x", "file:///new", CREDENTIALS, replace=True)

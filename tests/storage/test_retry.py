@@ -38,10 +38,10 @@ def test_tries_that_bring_nothing_are_few_and_their_pauses_grow(pauses):
 def test_progress_lets_the_count_begin_anew_and_is_not_paused_after(pauses):
     one = RetryPolicy(attempts=2)
     for _ in range(20):
-        one.arrived(MIN_PROGRESS)
+        one.received(MIN_PROGRESS)
         one.wait(BROKEN)
         one.wait(BROKEN)
-        one.arrived(1)
+        one.received(1)
         one.wait(BROKEN)
     assert pauses == [0, 0.5, 0.5] * 20
 
@@ -51,9 +51,9 @@ def test_a_little_now_and_then_is_no_progress(pauses, monkeypatch):
     monkeypatch.setattr(retry.time, "monotonic", lambda: next(moments))
     one = RetryPolicy()
     for _ in range(3):
-        one.arrived(1)
+        one.received(1)
         one.wait(BROKEN)
-    one.arrived(1)
+    one.received(1)
     with pytest.raises(StorageUnavailable, match="only 4 bytes arrived in 300 s"):
         one.wait(BROKEN)
 
@@ -71,7 +71,7 @@ def test_a_range_arrives_in_pieces_and_ends_where_the_object_does(pauses):
         room = buffer.room(len(data))
         came = data[buffer.position : buffer.position + 3]
         room[: len(came)] = came
-        buffer.came(len(came), BROKEN)
+        buffer.received(len(came), BROKEN)
     assert buffer.data == data[3:]
     assert asked == [(3, 100), (6, 10), (9, 10)]
 
@@ -80,7 +80,7 @@ def test_a_range_arrives_in_the_buffer_that_it_is_given():
     given = bytearray(5)
     buffer = RangeBuffer(2, 7, memoryview(given))
     buffer.room(4)[:] = b"ab"
-    buffer.came(2, BROKEN)
+    buffer.received(2, BROKEN)
     assert (buffer.data, bytes(given)) == (b"ab", b"ab\0\0\0")
 
 

@@ -153,7 +153,7 @@ class TestStops:
     def test_a_folder_with_something_in_it(self, deployment):
         deployment.root.mkdir()
         deployment.run()
-        self.stops(deployment, "is there already", ObjectExists)
+        self.stops(deployment, "already exists and was not changed", ObjectExists)
         self.stops(deployment, "there is no folder", ObjectNotFound, root=str(deployment.root.parent / "no" / "rw"))
 
 

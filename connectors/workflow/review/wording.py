@@ -164,7 +164,7 @@ class _Words:
             case ("labels", label):
                 yield f"{about}: {_was_is(f'label {label!r}', _text(change.before), _text(change.after))}"
             case ("encryption",):
-                yield f"{about}: {_sealing(change)}"
+                yield f"{about}: {_encryption_change(change)}"
             case _:
                 what = " ".join(_WORDS.get(part, part) for part in path)
                 yield f"{about}: {_was_is(what, _text(change.before), _text(change.after))}"
@@ -205,7 +205,7 @@ def _build(build: dict[str, Any]) -> str:
     return f"the build for {build['platform']} with the measurement {build['measurement']}{debug}"
 
 
-def _sealing(change: Change) -> str:
+def _encryption_change(change: Change) -> str:
     if change.after is None:
         return f"it is no longer sealed; it was sealed as {change.before!r}"
     return f"it is sealed as {change.after!r}; " + (

@@ -114,7 +114,7 @@ class AzureSource:
                 broken = storage_error(failure, self._path, "read")
                 if not isinstance(broken, StorageUnavailable):
                     raise failure
-            buffer.came(came, broken)
+            buffer.received(came, broken)
         return pin
 
     def _beyond_end(self, buffer: RangeBuffer) -> _Pin:

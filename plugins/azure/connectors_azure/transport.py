@@ -45,7 +45,7 @@ class _Connection(StallTimeoutConnection, HTTPConnection):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.silence = READ_TIMEOUT
+        self.stall_timeout = READ_TIMEOUT
 
 
 class _TlsConnection(_Connection, HTTPSConnection):

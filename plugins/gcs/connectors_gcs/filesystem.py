@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectors.errors import ConfigError, NotAnObject, ObjectNotFound
-from connectors.storage import ObjectFileSystem, translated
+from connectors.storage import ObjectFileSystem, map_errors
 from connectors_gcs.client import Client
 from connectors_gcs.location import shown, split_path
 from connectors_gcs.names import Names
@@ -142,7 +142,7 @@ class Gcs(ObjectFileSystem, Names):
     def _expanded(self, path: str | list[str]) -> list[str]:
         """Return the paths that match a path, a pattern or a list of them."""
         given: Any = self  # connectors._fsspec does not declare expand_path
-        paths: list[str] = translated(str(path), lambda: given.expand_path(path))
+        paths: list[str] = map_errors(str(path), lambda: given.expand_path(path))
         return paths
 
     def __repr__(self) -> str:

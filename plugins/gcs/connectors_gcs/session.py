@@ -99,7 +99,7 @@ class Session:
             if arrived <= position and not asking:
                 message = f"Google Cloud Storage accepts no more bytes of {shown(self._path)}; try again later"
                 retry_policy.wait(StorageUnavailable(message))
-            retry_policy.arrived(max(0, arrived - position))
+            retry_policy.received(max(0, arrived - position))
             position, asking = arrived, False
 
     def _put(self, position: int, data: bytes, end: int, digest: str | None) -> Response | Failure:

@@ -79,7 +79,7 @@ class GcsSource:
                 raise ObjectChanged(message)
             buffer.room(version.size)[: len(response.body)] = response.body
             message = f"Google Cloud Storage sent an incomplete response for {shown(self._path)}"
-            buffer.came(len(response.body), StorageUnavailable(message))
+            buffer.received(len(response.body), StorageUnavailable(message))
         return version
 
     def _ask(self, start: int, stop: int, version: _Version | None) -> Response:

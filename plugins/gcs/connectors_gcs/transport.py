@@ -36,7 +36,7 @@ class _Connection(StallTimeoutConnection, HTTPConnection):
     # At a higher debug level, http.client prints every request with its token, and other code may set the level of the
     # base class.
     debuglevel = 0
-    silence = READ_TIMEOUT
+    stall_timeout = READ_TIMEOUT
 
 
 class _TlsConnection(_Connection, HTTPSConnection):

@@ -22,7 +22,7 @@ from connectors import storage
 from connectors.errors import NotSupported, StorageUnavailable
 from connectors.secrets import SecretText
 from connectors.storage import StallTimeoutConnection
-from connectors_https.answers import SKEW, Failure, expired, refusal
+from connectors_https.error_mapping import SKEW, Failure, expired, refusal
 from connectors_https.signature import Signature
 
 if TYPE_CHECKING:
@@ -89,10 +89,12 @@ class _Connection(StallTimeoutConnection, HTTPConnection):
     # At a higher debug level, http.client prints every request, and other code may set the level of the base class.
     debuglevel = 0
 
-    def __init__(self, host: str, port: int | None = None, *, target: SecretText, silence: float, **kw: Any) -> None:
+    def __init__(
+        self, host: str, port: int | None = None, *, target: SecretText, stall_timeout: float, **kw: Any
+    ) -> None:
         super().__init__(host, port, **kw)
         self._target = target
-        self.silence = silence
+        self.stall_timeout = stall_timeout
         self._holding = False
         self._head = b""
 
@@ -264,7 +266,7 @@ class Client:
             "retries": False,
             "blocksize": _BLOCK,
             "target": self._target,
-            "silence": limits.read_timeout,
+            "stall_timeout": limits.read_timeout,
         }
         if place.scheme == "http":
             return _Pool(place.host, place.port, **options)

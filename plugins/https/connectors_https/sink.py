@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from connectors.errors import NotSupported, ObjectExists, StorageUnavailable
 from connectors.storage import spooled
-from connectors_https.answers import Failure, excerpt
 from connectors_https.client import RetryPolicy, finish, known_headers
+from connectors_https.error_mapping import Failure, excerpt
 
 if TYPE_CHECKING:
     from connectors_https.client import Client

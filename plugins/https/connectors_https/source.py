@@ -10,8 +10,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from connectors.errors import ObjectChanged, StorageUnavailable
-from connectors_https.answers import Failure, excerpt
 from connectors_https.client import RetryPolicy, finish, known_headers
+from connectors_https.error_mapping import Failure, excerpt
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -155,7 +155,7 @@ class PresignedSource:
                     out = memoryview(bytearray(max(0, self._end(stop) - start)))  # the object may end before `start`
                 came, failure = self._drain(stream, position, out[position - start :])
                 position += came
-                retry_policy.arrived(came)
+                retry_policy.received(came)
                 if position < self._end(stop):
                     retry_policy.wait_or_raise(failure or self._incomplete())
         return max(0, position - start), memoryview(b"") if out is None else out

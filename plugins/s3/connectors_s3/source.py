@@ -92,7 +92,7 @@ class S3Source:
                 continue
             pin = self._check(answer, buffer.position, buffer.stop, pin)
             came = sync(self._client.loop, _fill, answer["Body"], buffer.room(pin.size))
-            buffer.came(came, StorageUnavailable(f"S3 broke off its answer, reading {shown(self._path)}"))
+            buffer.received(came, StorageUnavailable(f"S3 broke off its answer, reading {shown(self._path)}"))
         return pin
 
     def _ask(self, start: int, stop: int, pin: _Pin | None) -> dict[str, Any] | None:

@@ -78,7 +78,7 @@ class Missing:
                 at += len(data)
                 if at < until:
                     self._spans[at] = until
-                self._retry_policy.arrived(len(data))
+                self._retry_policy.received(len(data))
 
         await _in_parallel(places, block, read)
         return not self._spans

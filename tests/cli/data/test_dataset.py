@@ -265,7 +265,7 @@ def test_dataset_that_is_there_stays_unless_forced(home, run):
     run(*NEW)
     before = laid(home / "fresh")
     document(home / "file.json", type="file", encryption={"key": OTHER_KEY})
-    assert "exists already and stays as it is; --force replaces it" in mistake(run(*NEW, code=2))
+    assert "already exists and was not changed; --force replaces it" in mistake(run(*NEW, code=2))
     assert laid(home / "fresh") == before
     run(*NEW, "--force")
     after = laid(home / "fresh")

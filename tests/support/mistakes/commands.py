@@ -152,7 +152,7 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "dataset new app input conditions --location file:///data/x --credentials credentials.json",
-        "app/input/conditions/dataset exists already and stays as it is; --force replaces it",
+        "app/input/conditions/dataset already exists and was not changed; --force replaces it",
     ),
     command(
         "dataset new app input a/b --location file:///data/x --credentials credentials.json",
