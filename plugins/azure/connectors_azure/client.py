@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 TOTAL_ATTEMPTS = 5
 """How often a request is sent at most."""
-FIRST_PAUSE = 0.5
+FIRST_BACKOFF = 0.5
 """Seconds before the second attempt, at most; doubled before each further one."""
 MAX_PUT_SIZE = 5000 << 20
 """Bytes of the largest blob that one Put Blob makes: Azure Storage, "Scalability targets for Blob storage"."""
@@ -86,7 +86,7 @@ class _RetryPolicy(ExponentialRetry):
 
     def get_backoff_time(self, settings: dict[str, Any]) -> float:
         """Return how many seconds to wait before the next attempt."""
-        longest: float = FIRST_PAUSE * 2 ** (settings["count"] - 1)
+        longest: float = FIRST_BACKOFF * 2 ** (settings["count"] - 1)
         return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
 
 

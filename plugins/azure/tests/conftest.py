@@ -155,5 +155,5 @@ def proxy(azure: servers.AzureServer, service: BlobServiceClient, document: dict
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries follow each other at once."""
-    monkeypatch.setattr("connectors_azure.client.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("connectors_azure.client.FIRST_BACKOFF", 0.001)
     monkeypatch.setattr("connectors.storage.retry.RetryPolicy.first_pause", 0.001)
