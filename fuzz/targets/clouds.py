@@ -153,7 +153,7 @@ def check(data: bytes) -> str:
     answers = data[1:].split(NEXT)
     with contextlib.ExitStack() as undone:
         undone.enter_context(answering(*answers))
-        replace(undone, azure_client, "FIRST_PAUSE", 0)
+        replace(undone, azure_client, "FIRST_BACKOFF", 0)
         replace(undone, azure_client, "TOTAL_ATTEMPTS", 2)
         return attempt(
             lambda: question(EncryptedFileSystem(store(answers), codec=Plain())), hidden=MARK.encode() not in data

@@ -76,5 +76,5 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     quick = functools.partial(connectors_https.client.Limits, backoff=0.001, longest_pause=0.01)
     monkeypatch.setattr(connectors_https.filesystem, "Limits", quick)
     monkeypatch.setattr(RetryPolicy, "first_pause", 0.001)
-    monkeypatch.setattr(connectors_azure.client, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(connectors_azure.client, "FIRST_BACKOFF", 0.001)
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.0)

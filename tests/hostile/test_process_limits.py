@@ -56,7 +56,7 @@ def loaded(monkeypatch):
     """What is imported, or made once, at its first use needs descriptors too, and is no part of what is tried."""
     tempfile.gettempdir()
     monkeypatch.setattr("connectors_s3.sessions.TOTAL_ATTEMPTS", 2)  # what is refused here is so at each attempt
-    monkeypatch.setattr("connectors_azure.client.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("connectors_azure.client.FIRST_BACKOFF", 0.001)
     dataset = connectors.Dataset("memory://limits/loaded", {"encryption": {"key": KEY}})
     dataset.write_bytes(b"37.2")
     dataset.read_bytes()

@@ -146,7 +146,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch, *, silence: float = 10.0, longest
         connectors_https.client.Limits, backoff=0.001, longest_pause=0.01, read_timeout=silence, connect_timeout=silence
     )
     monkeypatch.setattr(connectors_https.filesystem, "Limits", quick)
-    monkeypatch.setattr(connectors_azure.client, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(connectors_azure.client, "FIRST_BACKOFF", 0.001)
     monkeypatch.setattr(connectors_azure.transport, "READ_TIMEOUT", silence)
     for module in ("sessions", "source"):
         monkeypatch.setattr(f"connectors_s3.{module}.READ_TIMEOUT", silence)

@@ -1,6 +1,6 @@
-"""Azure Blob Storage as a backend of `connectors`.
+"""The Azure Blob Storage backend of `connectors`.
 
-Importing this costs next to nothing: the libraries that speak to Azure are loaded by the first connection.
+Importing this package is cheap: Azure's libraries are loaded by the first connection.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which account requests go to, where it is, and what they are signed with."""
+"""Determines the storage account that requests go to, its endpoint, and what signs the requests."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _AUTHORITIES = {
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A storage account and the way in.
+    """A storage account and what authorizes requests to it.
 
     Attributes:
-        name: its name.
+        name: the account's name.
         endpoint: URL of its blob service, without a trailing slash.
-        key: its key, where that is the way in.
-        sas: a shared access signature without its question mark, where that is the way in.
-        authority: where a service principal logs in.
+        key: the account key, if it signs the requests.
+        sas: the shared access signature without its question mark, if it authorizes the requests.
+        authority: URL of the login service for service principals.
     """
 
     name: str
@@ -44,23 +44,25 @@ class Account:
     authority: str = _AUTHORITIES[_PUBLIC]
 
     def url_of(self, container: str, name: str) -> str:
-        """Return a blob's URL, without any signature."""
+        """Return the URL of a blob, without a signature."""
         return f"{self.endpoint}/{container}/{quote(name, safe='~/')}"
 
 
 def account_of(credentials: AzureCredentials, place: Place) -> Account:
-    """Return the account that credentials and location mean.
+    """Return the account that credentials and a location refer to.
 
     Raises:
         InvalidLocation: the location names another account than the credentials.
-        InvalidCredentials: neither names one.
+        InvalidCredentials: neither names an account.
     """
     connection = None
     if credentials.connection_string is not None:
         connection, _ = parse_connection_string(credentials.connection_string)
     given = connection.account if connection else credentials.account_name
     if given and place.account and given != place.account:
-        message = f"the location is in the account {place.account}, and the credentials are for {given}; mend one"
+        message = (
+            f"the location is in the account {place.account}, but the credentials are for {given}; correct one of them"
+        )
         raise InvalidLocation(message)
     name = given or place.account
     if name is None:

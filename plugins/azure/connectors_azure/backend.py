@@ -26,29 +26,29 @@ class AzureBackend(Backend):
     aliases: ClassVar[Mapping[str, str]] = {"wasb": "abfs", "wasbs": "abfss", "blob": "az"}
 
     def connect(self, location: str, credentials: AzureCredentials) -> tuple[AzureFileSystem, str]:
-        """Return a filesystem of the account's objects, and ``container/name``, of a folder without its last slash.
+        """Return a filesystem of the account's sealed objects, and ``container/name`` without a trailing slash.
 
-        No request is made yet.
+        Makes no request.
 
         Raises:
-            InvalidLocation: the location is none of Azure's, or names another account than the credentials.
-            InvalidCredentials: neither of the two names an account.
+            InvalidLocation: this is not a location in Azure, or it names another account than the credentials.
+            InvalidCredentials: neither the location nor the credentials name an account.
             ConfigError: the credentials log in with Microsoft Entra, and azure-identity is not installed.
         """
         place = split_location(location)
         account = account_of(credentials, place)
-        from connectors_azure.filesystem import AzureFileSystem  # noqa: PLC0415 - takes some time to import
+        from connectors_azure.filesystem import AzureFileSystem  # noqa: PLC0415 - takes a while to import
 
         return AzureFileSystem(account, credentials), place.path.rstrip("/")
 
     def presign(self, location: str, credentials: AzureCredentials, method: str, expires: int) -> str:
-        """Return a URL that needs no credentials to GET or PUT the object, for `expires` seconds.
+        """Return a URL that can GET or PUT the object without credentials for `expires` seconds.
 
         Raises:
             ConfigError: `expires` is not between 1 and 604,800.
-            NotSupported: another method, or credentials that sign nothing.
-            InvalidLocation: the location is none of Azure's, or a folder's.
-            AccessDenied, StorageUnavailable: Azure does not give the key that the URL is to be signed with.
+            NotSupported: another method, or credentials that cannot sign URLs.
+            InvalidLocation: this is not a location in Azure, or it is a folder.
+            AccessDenied, StorageUnavailable: Azure does not provide the user delegation key that signs the URL.
         """
         from connectors_azure.presigning import presign  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Requests to an account's blob service, with the credentials that are given and nothing of the machine around them."""
+"""Sends requests to an account's blob service with the given credentials, and ignores the machine's configuration."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ T = TypeVar("T")
 
 TOTAL_ATTEMPTS = 5
 """How often a request is sent at most."""
-FIRST_PAUSE = 0.5
-"""Seconds before the second attempt, at most; doubled before each further one."""
+FIRST_BACKOFF = 0.5
+"""The longest first backoff in seconds; it doubles with each retry."""
 MAX_PUT_SIZE = 5000 << 20
-"""Bytes of the largest blob that one Put Blob makes: Azure Storage, "Scalability targets for Blob storage"."""
+"""Bytes in the largest blob that one Put Blob can write: Azure Storage, "Scalability targets for Blob storage"."""
 
 
 class Client:
-    """Requests of one account. Safe in threads, and in a forked child, which makes connections of its own.
+    """Sends requests for one account. Safe in threads, and in a forked child, which opens its own connections.
 
     Args:
-        account: where requests go.
-        credentials: the way in.
+        account: the account.
+        credentials: the account's credentials.
 
     Attributes:
-        account: where requests go, and what they are signed with.
+        account: the account.
 
     Raises:
         ConfigError: the credentials log in with Microsoft Entra, and azure-identity is not installed.
@@ -58,7 +58,7 @@ class Client:
         self._lock = Lock()
 
     def service(self) -> BlobServiceClient:
-        """Return the client of the service; in a forked child, whose connections would be its parent's, another one."""
+        """Return the service's client; a forked child gets a new one, because the connections are its parent's."""
         with self._lock:
             if self._service is None or self._service[0] != os.getpid():
                 self._service = os.getpid(), open_service(self.account, self._credentials)
@@ -73,28 +73,28 @@ class Client:
         return self.service().get_blob_client(container, name)
 
     def attempt(self, path: str, action: Action, call: Callable[[], T]) -> T:
-        """Return what `call` does, and raise its failures as errors of ours."""
+        """Return the result of `call`; raise its errors as errors of `connectors`."""
         return attempt(path, action, call, self._expires_at)
 
 
 class _RetryPolicy(ExponentialRetry):
-    """Repeats what is worth repeating; the pauses differ, so that clients that failed together come back apart."""
+    """Retries with exponential backoff and jitter, so that clients that failed together do not retry together."""
 
     def __init__(self) -> None:
-        again = TOTAL_ATTEMPTS - 1
-        super().__init__(retry_total=again, retry_connect=again, retry_read=again, retry_status=again)
+        retries = TOTAL_ATTEMPTS - 1
+        super().__init__(retry_total=retries, retry_connect=retries, retry_read=retries, retry_status=retries)
 
     def get_backoff_time(self, settings: dict[str, Any]) -> float:
         """Return how many seconds to wait before the next attempt."""
-        longest: float = FIRST_PAUSE * 2 ** (settings["count"] - 1)
+        longest: float = FIRST_BACKOFF * 2 ** (settings["count"] - 1)
         return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
 
 
 def open_service(account: Account, credentials: AzureCredentials) -> BlobServiceClient:
     """Return a client of an account's blob service.
 
-    Unless the credentials are ambient, it takes nothing from the environment: no proxies, no ~/.netrc, whose password
-    would take the place of the signature.
+    Unless the credentials are ambient, it takes nothing from the environment: no proxies, and no ~/.netrc, whose
+    password would replace the signature.
 
     Raises:
         ConfigError: the credentials log in with Microsoft Entra, and azure-identity is not installed.
@@ -105,10 +105,10 @@ def open_service(account: Account, credentials: AzureCredentials) -> BlobService
         credential=_credential(account, credentials),
         transport=open_transport(use_environment=credentials.ambient),
         retry_policy=_RetryPolicy(),
-        # A redirect would take a signature to whomever it names.
+        # A redirect would send the signature to another server.
         permit_redirects=False,
         user_agent_use_env=False,
-        # A range is one request, and so is a small object.
+        # Read a range in one request, and write a small object in one request.
         max_single_get_size=1 << 62,
         max_single_put_size=MAX_PUT_SIZE,
     )
@@ -125,7 +125,7 @@ def _credential(
 
 
 class _Withhold(logging.Filter):
-    """Lets no record pass in which a signed URL stands."""
+    """Drops records that contain a signed URL."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether the record is logged."""
@@ -135,13 +135,13 @@ class _Withhold(logging.Filter):
 _WITHHELD = _Withhold()
 
 
-def _without_answers(record: logging.LogRecord) -> bool:
-    """Let requests pass, whose signatures azure.core takes out, and no answers, which may repeat them."""
+def _only_requests(record: logging.LogRecord) -> bool:
+    """Keep records of requests, which azure.core redacts, and drop those of responses, which may repeat a signature."""
     return record.getMessage().startswith("Request ")
 
 
 def _withhold_signatures() -> None:
-    """Keep signed URLs out of the logs: urllib3 writes each request's down at DEBUG, and at WARNING if it fails."""
+    """Keep signed URLs out of the logs: urllib3 logs the URL of each request at DEBUG, and at WARNING if it fails."""
     for name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"):
         logging.getLogger(name).addFilter(_WITHHELD)  # adding it again changes nothing
-    logging.getLogger("azure.core.pipeline.policies.http_logging_policy").addFilter(_without_answers)
+    logging.getLogger("azure.core.pipeline.policies.http_logging_policy").addFilter(_only_requests)

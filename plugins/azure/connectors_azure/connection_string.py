@@ -1,4 +1,4 @@
-"""What people paste from Azure's portal, read with care: connection strings, keys, signatures and endpoints."""
+"""Parses and checks text that is copied from Azure's portal: connection strings, keys, SAS and endpoints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 _SAS = re.compile(r"[!-~]+")
 _HOST_NAME = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
-_OTHERS = {
+_IGNORED = {
     f"{service}{kind}".lower()
     for service in ("Blob", "Queue", "Table", "File", "Web", "Dfs")
     for kind in ("Endpoint", "SecondaryEndpoint")
@@ -31,13 +31,13 @@ _OTHERS = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Connection:
-    """A connection string, read.
+    """A parsed connection string.
 
     Attributes:
         account: the account's name.
         endpoint: URL of its blob service, without a trailing slash.
-        key: the account's key, or None where there is a SAS.
-        sas: a shared access signature without its question mark, or None where there is a key.
+        key: the account key, or None if there is a SAS.
+        sas: a shared access signature without its question mark, or None if there is a key.
     """
 
     account: str
@@ -47,28 +47,28 @@ class Connection:
 
 
 def parse_connection_string(secret: SecretText) -> tuple[Connection | None, str | None]:
-    """Return what a connection string says, or what is wrong with it: never any of its text.
+    """Return the parsed connection string, or what is wrong with it, without quoting any of it.
 
     >>> connection, _ = parse_connection_string(SecretText("AccountName=clinic;AccountKey=c2VjcmV0"))
     >>> connection.account, connection.endpoint
     ('clinic', 'https://clinic.blob.core.windows.net')
     """
     members: dict[str, str] = {}
-    for one in filter(None, secret.reveal().split(";")):
-        name, equals, value = one.partition("=")
+    for pair in filter(None, secret.reveal().split(";")):
+        name, equals, value = pair.partition("=")
         if not equals or not value or name.lower() in members:
-            return None, "not a connection string: Name=value; pairs, each name once"
+            return None, "not a connection string, which consists of Name=value; pairs, each name once"
         members[name.lower()] = value
     known = {"defaultendpointsprotocol", "accountname", "accountkey", "sharedaccesssignature", "endpointsuffix"}
-    if not members or members.keys() - known - _OTHERS:
+    if not members or members.keys() - known - _IGNORED:
         return None, (
-            "not a connection string of a storage account: it has AccountName and AccountKey, or BlobEndpoint and "
+            "not a connection string of a storage account, which has AccountName and AccountKey, or BlobEndpoint and "
             "SharedAccessSignature"
         )
     key, sas = members.get("accountkey"), members.get("sharedaccesssignature")
     if (key is None) == (sas is None):
-        return None, "it has either an AccountKey or a SharedAccessSignature"
-    endpoint, account, problem = _where(members)
+        return None, "give exactly one of AccountKey and SharedAccessSignature"
+    endpoint, account, problem = _endpoint(members)
     key_text = None if key is None else SecretText(key)
     sas_text = None if sas is None else SecretText(sas)
     problem = problem or (key_text and key_problem(key_text)) or (sas_text and sas_problem(sas_text)) or None
@@ -77,50 +77,50 @@ def parse_connection_string(secret: SecretText) -> tuple[Connection | None, str 
     return Connection(account, endpoint, key_text, sas_text and SecretText(sas_text.reveal().lstrip("?"))), None
 
 
-def _where(members: dict[str, str]) -> tuple[str, str, str | None]:
+def _endpoint(members: dict[str, str]) -> tuple[str, str, str | None]:
     """Return the blob service's URL and the account, or what is wrong with them."""
     protocol = members.get("defaultendpointsprotocol", "https").lower()
     suffix = members.get("endpointsuffix", "core.windows.net").lower()
     account = members.get("accountname")
     endpoint = members.get("blobendpoint", f"{protocol}://{account}.blob.{suffix}").rstrip("/")
     if account is None and "blobendpoint" in members and not url_problem(endpoint):
-        # The portal's strings with a SAS have no AccountName.
+        # A connection string with a SAS from the portal has no AccountName.
         account = (urlsplit(endpoint).hostname or "").partition(".blob.")[0]
     if account is None or not _ACCOUNT.fullmatch(account):
-        return "", "", "it names no storage account; give it an AccountName"
+        return "", "", "it names no storage account; add an AccountName"
     if not _HOST_NAME.fullmatch(suffix):
-        return "", "", "its EndpointSuffix is not the end of a host name"
+        return "", "", "its EndpointSuffix is not the end of a host name, such as core.windows.net"
     problem = url_problem(endpoint)
-    return endpoint, account, f"its blob service is {problem}" if problem else None
+    return endpoint, account, f"its blob endpoint: {problem}" if problem else None
 
 
 def key_problem(key: SecretText) -> str | None:
-    """Return what is wrong with an account's key, or None."""
+    """Return what is wrong with an account key, or None."""
     try:
-        fine = bool(base64.b64decode(key.reveal(), validate=True))
+        valid = bool(base64.b64decode(key.reveal(), validate=True))
     except (binascii.Error, ValueError):
-        fine = False
+        valid = False
     text = key.reveal()
-    if not fine and "AccountKey=" in text:
-        return "this is a connection string, which goes into connection_string"
-    if not fine and "sig=" in text:
-        return "this is a shared access signature, which goes into sas_token"
-    return None if fine else "not an account's key: base64, whole, without white space"
+    if not valid and "AccountKey=" in text:
+        return "this is a connection string; put it into connection_string"
+    if not valid and "sig=" in text:
+        return "this is a shared access signature; put it into sas_token"
+    return None if valid else "not an account key; copy all of its base64 text, without white space"
 
 
 def sas_problem(sas: SecretText) -> str | None:
     """Return what is wrong with a shared access signature, or None."""
     text = sas.reveal().removeprefix("?")
     if "://" in text or "?" in text:
-        return "give only what follows the '?' of the signed URL; the rest belongs to the location"
+        return "give only the part of the signed URL after its '?'; the rest belongs to the location"
     if not _SAS.fullmatch(text) or "#" in text or not dict(parse_qsl(text)).get("sig"):
-        return "not a shared access signature: a URL's query, with sig= in it, without white space"
+        return "not a shared access signature, which is a URL's query with sig= and without white space"
     return None
 
 
 def url_problem(url: str) -> str | None:
-    """Return what is wrong with an endpoint's URL, without quoting any of it, or None."""
+    """Return what is wrong with the URL of an endpoint, without quoting any of it, or None."""
     problem = endpoint_problem(url, example="https://clinic.blob.core.windows.net")
     if problem is None and {".", ".."} & set(urlsplit(url).path.split("/")):
-        return "an endpoint has no segment . or .. in it"
+        return "its path contains a segment . or .."
     return problem

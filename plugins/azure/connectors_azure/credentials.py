@@ -1,4 +1,4 @@
-"""The credentials document of a dataset in Azure Blob Storage.
+"""The model of the credentials document of a dataset in Azure Blob Storage.
 
 For example::
 
@@ -31,61 +31,63 @@ _PRINTABLE = re.compile(r"[!-~]+")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
 
 _WAYS = (
-    "account_key, or sas_token, or connection_string, or tenant_id with client_id and client_secret, or "
-    "managed_identity, or anonymous, or ambient"
+    "account_key, sas_token, connection_string, tenant_id with client_id and client_secret, managed_identity, "
+    "anonymous and ambient"
 )
 
 
 class AzureCredentials(Credentials):
-    """What gives access to blobs: a key, a signature, an identity, nothing at all, or what the machine offers."""
+    """Credentials: a key, a SAS, an identity, none for a public blob, or those that the machine provides."""
 
     member_prefixes: ClassVar[tuple[str, ...]] = ("azure",)
 
     type: Literal["azure"] = "azure"
     account_name: str | None = Field(
-        default=None, description="The storage account; may be left out where the location or the connection has it."
+        default=None, description="The storage account; optional if the location or the connection string names it."
     )
     account_key: SecretText | None = Field(default=None, description="One of the account's two keys, in base64.")
     sas_token: SecretText | None = Field(
-        default=None, description="A shared access signature: what follows the '?' of its URL."
+        default=None, description="A shared access signature: the part of its URL after the '?'."
     )
     connection_string: SecretText | None = Field(
         default=None, description="The account's connection string, with a key or a SAS; it names the account."
     )
     tenant_id: str | None = Field(default=None, description="A service principal's tenant.")
     client_id: str | None = Field(
-        default=None, description="A service principal's application id, or a user-assigned managed identity's."
+        default=None,
+        description="The application id of a service principal, or the client id of a user-assigned managed identity.",
     )
     client_secret: SecretText | None = Field(default=None, description="A service principal's secret.")
     authority_url: str | None = Field(
-        default=None, description="Where a service principal logs in; null is the public cloud's, or the location's."
+        default=None,
+        description="Login service of a service principal; null for that of the location's cloud, or the public cloud.",
     )
     managed_identity: bool = Field(
-        default=False, strict=True, description="Be the identity that Azure gives this machine."
+        default=False, strict=True, description="Use the identity that Azure gives this machine."
     )
     anonymous: bool = Field(default=False, strict=True, description="Send unsigned requests: the blob is public.")
     ambient: bool = Field(
         default=False,
         strict=True,
         description=(
-            "Take what the AZURE_* variables, the machine's identity or its Azure tools log in as, and the proxies of "
-            "the environment. Without it none of them is looked at."
+            "Use the AZURE_* variables, the machine's identity or the login of its Azure tools, and the environment's "
+            "proxies. Without it, none of them is read."
         ),
     )
     endpoint_url: str | None = Field(
         default=None,
-        description="URL of the account's blob service, where it is not Azure's own; null is Azure's.",
+        description="URL of the account's blob service if it is not Azure's own; null for Azure's.",
     )
     allow_http: bool = Field(
-        default=False, strict=True, description="Allow an http:// endpoint that is not this machine's loopback."
+        default=False, strict=True, description="Also allow http:// for an endpoint that is not a loopback address."
     )
 
     @field_validator("account_name")
     @classmethod
     def _check_account(cls, value: str | None) -> str | None:
-        # It becomes part of a host name, so it decides who is sent the requests.
+        # It becomes part of a host name, so it decides which server gets the requests.
         if value is not None and not _ACCOUNT.fullmatch(value):
-            message = "not the name of a storage account: 3 to 24 small letters and digits, and no host behind it"
+            message = "not the name of a storage account: use 3 to 24 lower-case letters and digits, without the host"
             raise ValueError(message)
         return value
 
@@ -102,7 +104,7 @@ class AzureCredentials(Credentials):
     def _check_text(cls, value: str | SecretText | None) -> str | SecretText | None:
         text = value.reveal() if isinstance(value, SecretText) else value
         if text is not None and not _PRINTABLE.fullmatch(text):
-            message = "empty, or with white space or other characters in it that no such value has"
+            message = "empty, or contains white space or other characters that are not allowed here"
             raise ValueError(message)
         return value
 
@@ -133,7 +135,7 @@ class AzureCredentials(Credentials):
 
     @property
     def expires_at(self) -> datetime | None:
-        """When the SAS expires, in UTC; None if it does not say, and for every other way to log in."""
+        """When the SAS expires, in UTC; None if it does not say, and for all other kinds of credentials."""
         sas = self.sas_token
         if self.connection_string is not None:
             connection, _ = parse_connection_string(self.connection_string)
@@ -150,11 +152,11 @@ class AzureCredentials(Credentials):
 
     @property
     def logs_in(self) -> bool:
-        """Whether requests carry a token of Microsoft Entra's."""
+        """Whether requests carry a Microsoft Entra token."""
         return self._is_principal or self.managed_identity or self.ambient
 
     def _identity_problem(self) -> str | None:
-        """Return which rule of "who are you" is broken: one way to say it, and all of it."""
+        """Return what is wrong with the ways to authenticate: there must be exactly one, and it must be complete."""
         ways = [
             self.account_key is not None,
             self.sas_token is not None,
@@ -166,22 +168,22 @@ class AzureCredentials(Credentials):
         ].count(True)
         if ways == 0:
             return (
-                f'no way to log in is given: give {_WAYS}; for a public blob say "anonymous": true, for what this '
-                'machine offers "ambient": true'
+                f'no credentials are given: give exactly one of {_WAYS}; for a public blob add "anonymous": true, for '
+                'the credentials that this machine provides "ambient": true'
             )
         if ways > 1:
-            return f"give either {_WAYS}; not two of them"
+            return f"give exactly one of {_WAYS}"
         if self._is_principal and None in (self.tenant_id, self.client_id, self.client_secret):
-            return "tenant_id, client_id and client_secret go together; one of them is missing"
+            return "a service principal needs all of tenant_id, client_id and client_secret"
         if self.authority_url is not None and not self._is_principal:
-            return "authority_url goes with tenant_id, client_id and client_secret"
+            return "authority_url needs tenant_id, client_id and client_secret"
         if self.connection_string is not None and not (self.account_name is None and self.endpoint_url is None):
-            return "account_name and endpoint_url stand in the connection_string already; leave them out"
+            return "the connection_string already contains account_name and endpoint_url; leave them out"
         return None
 
     def _transport_problem(self) -> str | None:
         if self.authority_url is not None and not self.authority_url.lower().startswith("https://"):
-            return "authority_url: a secret is sent there, so only https:// will do"
+            return "authority_url: the client secret is sent there, so the URL must start with https://"
         member, url = "endpoint_url", self.endpoint_url
         if self.connection_string is not None:
             parsed, _ = parse_connection_string(self.connection_string)
@@ -189,7 +191,7 @@ class AzureCredentials(Credentials):
         if url is None or not url.lower().startswith("http://"):
             return None
         if self.logs_in:
-            return f"{member}: tokens of Microsoft Entra's go over https:// only"
+            return f"{member}: Microsoft Entra tokens are sent only over https://"
         if sends_in_the_clear(url) and not self.allow_http:
             return f"{member}: {HIDES_NOTHING}"
         return None

@@ -1,6 +1,7 @@
-"""What Azure and its libraries raise, as the errors of `connectors`: the one place where they are translated.
+"""Translates errors of Azure and its libraries into the errors of `connectors`; no other module does.
 
-Only an error's code is looked at, and only one that looks like a code is shown: the rest is text of the storage's.
+Only the error's code is read, and a code is shown only if it looks like one: all other text is under the storage's
+control.
 """
 
 from __future__ import annotations
@@ -28,25 +29,25 @@ from connectors_azure.location import shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BEYOND_END", "FOREIGN", "Action", "attempt", "code_of", "is_bug", "storage_error"]
+__all__ = ["BEYOND_END", "LIBRARY_ERRORS", "Action", "attempt", "code_of", "is_bug", "storage_error"]
 
 Action = Literal["read", "write", "list", "remove", "copy"]
 
 T = TypeVar("T")
 
-_NONSENSE = (ValueError, SyntaxError, TypeError, LookupError, AttributeError, ArithmeticError)
-"""What Azure's libraries trip over in an answer that is none: no XML, no number, date or policy, a missing element."""
+_INVALID_RESPONSE = (ValueError, SyntaxError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What Azure's libraries raise for an invalid response: bad XML, a bad number, date or policy, a missing element."""
 
-FOREIGN = (AzureError, OSError, *_NONSENSE)
-"""What the libraries below raise when a request fails."""
+LIBRARY_ERRORS = (AzureError, OSError, *_INVALID_RESPONSE)
+"""What Azure's libraries and the HTTP libraries below them raise when a request fails."""
 
 BEYOND_END = ("InvalidRange", "416")
-"""What Azure answers to a range that starts where the blob has ended."""
+"""The error codes for a range that starts at or beyond the end of the blob."""
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}|[0-9]{3}")
 
-# Azure Storage REST API, "Status and error codes" and "Blob Storage error codes". What a condition that does not hold
-# means depends on who set it, so it is not here.
+# Azure Storage REST API, "Status and error codes" and "Blob Storage error codes". The codes of failed conditions are in
+# _CONDITIONS, because what they mean depends on the request.
 _MEANINGS: tuple[tuple[frozenset[str], type[StorageError], str], ...] = (
     (
         frozenset({"ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"}),
@@ -84,17 +85,17 @@ _MEANINGS: tuple[tuple[frozenset[str], type[StorageError], str], ...] = (
     (
         frozenset({"UnauthorizedBlobOverwrite"}),
         AccessDenied,
-        "these credentials may create {where} and not replace what stands there ({code})",
+        "these credentials may create {where}, but not replace an existing blob ({code})",
     ),
     (
         frozenset({"BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold", "BlobOverwriteNotPermitted"}),
         AccessDenied,
-        "{where} is held by an immutability policy or a legal hold ({code})",
+        "{where} is protected by an immutability policy or a legal hold ({code})",
     ),
     (
         frozenset({"AccountRequiresHttps"}),
         StorageError,
-        "{where} is served over https:// only; mend endpoint_url in the credentials ({code})",
+        "{where} is served only over https://; correct endpoint_url in the credentials ({code})",
     ),
     (
         frozenset(
@@ -107,38 +108,38 @@ _MEANINGS: tuple[tuple[frozenset[str], type[StorageError], str], ...] = (
             }
         ),
         StorageError,
-        "{where} is leased by somebody else; have the lease released or broken ({code})",
+        "{where} is leased by another client; release or break the lease first ({code})",
     ),
     (
         frozenset({"BlobArchived", "BlobBeingRehydrated"}),
         StorageError,
-        "{where} is archived; have it rehydrated first ({code})",
+        "{where} is archived; rehydrate it first ({code})",
     ),
     (
         frozenset({"InvalidBlobType"}),
         StorageError,
-        "a blob of another kind, an append or page blob, stands at {where}; remove it first ({code})",
+        "{where} is an append blob or a page blob, not a block blob; remove it first ({code})",
     ),
     (
         frozenset({"InvalidBlockList"}),
         StorageError,
-        "the blocks of {where} are gone: somebody else wrote it meanwhile; write it again ({code})",
+        "the blocks of {where} are gone, because another client wrote it meanwhile; write it again ({code})",
     ),
     (
         frozenset({"InvalidBlobOrBlock", "InvalidBlockId", "BlockCountExceedsLimit"}),
         StorageError,
-        "another tool's unfinished upload is in the way at {where}; have it finished, or write elsewhere ({code})",
+        "another tool's unfinished upload of {where} prevents this one; finish it, or use another name ({code})",
     ),
     (
         frozenset({"SnapshotsPresent"}),
         StorageError,
-        "{where} has snapshots, which are to be removed before it ({code})",
+        "{where} has snapshots; remove them first ({code})",
     ),
-    (frozenset({"DirectoryIsNotEmpty"}), NotAnObject, "{where} is a folder, with objects in it ({code})"),
+    (frozenset({"DirectoryIsNotEmpty"}), NotAnObject, "{where} is a folder that is not empty ({code})"),
     (
         frozenset({"301", "302", "303", "307", "308"}),
         StorageError,
-        "{where} is served elsewhere; set endpoint_url in the credentials ({code})",
+        "{where} is redirected, and redirects are not followed; check endpoint_url ({code})",
     ),
     (
         frozenset(
@@ -165,7 +166,7 @@ _CONDITIONS = frozenset({"412", "BlobAlreadyExists", "BlobModifiedWhileReading",
 
 
 def code_of(error: BaseException) -> str | None:
-    """Return the error code that Azure answered, or the bare status; None where there was no answer."""
+    """Return the error code of Azure's response, or else its status; None if there was no response."""
     response = getattr(error, "response", None)
     if not isinstance(error, HttpResponseError) or response is None:
         return None
@@ -176,14 +177,16 @@ def code_of(error: BaseException) -> str | None:
     return "an unknown error"
 
 
-def storage_error(error: BaseException, path: str, action: Action, ends: datetime | None = None) -> ConnectorError:
-    """Return the error of ours that says what `error` means.
+def storage_error(
+    error: BaseException, path: str, action: Action, expires_at: datetime | None = None
+) -> ConnectorError:
+    """Return the error of `connectors` that `error` means.
 
     Args:
-        error: one of `FOREIGN`.
+        error: one of `LIBRARY_ERRORS`.
         path: ``container/name``.
-        action: what was being done; a condition that does not hold means another thing to a reader than to a writer.
-        ends: when the signature that was used ends, where that is known: Azure has no code of its own for that.
+        action: what was being done; a failed condition means one thing to a reader and another to a writer.
+        expires_at: when the SAS in use expires, or None if unknown: Azure has no separate error code for that.
     """
     code = code_of(error)
     where = shown(path)
@@ -191,43 +194,43 @@ def storage_error(error: BaseException, path: str, action: Action, ends: datetim
         return _without_code(error, where)
     if code in _CONDITIONS:
         if action == "write":
-            return ObjectExists(f"{where} exists already, and it was to be created ({code})")
-        return ObjectChanged(f"{where} was exchanged while it was being read; open it again ({code})")
+            return ObjectExists(f"{where} already exists, and mode 'xb' does not replace it ({code})")
+        return ObjectChanged(f"{where} was replaced while it was being read; open it again ({code})")
     for codes, kind, message in _MEANINGS:
         if code in codes:
-            if kind is AccessDenied and ends is not None and ends <= datetime.now(UTC):
-                ended = f"the signature for {where} ended at {ends:%Y-%m-%d %H:%M:%S} UTC ({code}); have it renewed"
-                return CredentialsExpired(ended)
+            if kind is AccessDenied and expires_at is not None and expires_at <= datetime.now(UTC):
+                expired = f"the SAS for {where} expired at {expires_at:%Y-%m-%d %H:%M:%S} UTC ({code}); get a new one"
+                return CredentialsExpired(expired)
             return kind(message.format(where=where, code=code, action=action))
     return StorageError(f"Azure refused to {action} {where} ({code})")
 
 
 def _without_code(error: BaseException, where: str) -> ConnectorError:
-    """Return our error for one in which no server's answer is, or no sensible one."""
-    what = type(error).__name__
-    if isinstance(error, _NONSENSE):
-        return StorageUnavailable(f"Azure's answer for {where} makes no sense ({what}); try again later")
-    return StorageUnavailable(f"Azure cannot be reached for {where} ({what}); try again later")
+    """Return the error of `connectors` for an error that holds no response, or an invalid one."""
+    name = type(error).__name__
+    if isinstance(error, _INVALID_RESPONSE):
+        return StorageUnavailable(f"Azure sent an invalid response for {where} ({name}); try again later")
+    return StorageUnavailable(f"Azure cannot be reached for {where} ({name}); try again later")
 
 
 def is_bug(error: Exception) -> bool:
-    """Tell whether one of `FOREIGN` is a bug of ours, which is nothing that an answer does: no library raised it."""
-    slips = (TypeError, LookupError, AttributeError, ArithmeticError)
-    return isinstance(error, slips) and not is_of_library(error, "azure", "requests")
+    """Return whether one of `LIBRARY_ERRORS` is a bug in this code instead: no library raised it."""
+    programming_errors = (TypeError, LookupError, AttributeError, ArithmeticError)
+    return isinstance(error, programming_errors) and not is_of_library(error, "azure", "requests")
 
 
-def attempt(path: str, action: Action, call: Callable[[], T], ends: datetime | None = None) -> T:
-    """Return what `call` does, and raise its failures as ours.
+def attempt(path: str, action: Action, call: Callable[[], T], expires_at: datetime | None = None) -> T:
+    """Return the result of `call`; raise its errors as errors of `connectors`.
 
-    A function and not a context manager: only here are they raised outside the handler, so that no library's error,
-    with the request and its signature in its attributes, travels along as their context.
+    This is a function, not a context manager, so that it can raise outside the handler: the library's error, whose
+    attributes hold the request and its signature, does not become the context of the raised one.
     """
     try:
         return call()
     except ConnectorError:
         raise
-    except FOREIGN as error:
+    except LIBRARY_ERRORS as error:
         if is_bug(error):
             raise
-        ours = storage_error(error, path, action, ends)
-    raise ours
+        translated = storage_error(error, path, action, expires_at)
+    raise translated

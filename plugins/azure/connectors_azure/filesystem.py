@@ -1,7 +1,7 @@
-"""The sealed objects of a storage account, as an fsspec filesystem over Microsoft's own client.
+"""The fsspec filesystem of sealed objects in Azure Blob Storage, built on Microsoft's client.
 
-adlfs is not beneath it: that fills what it is not given from AZURE_* variables, keeps secrets in its storage options,
-commits what an error cut short, and takes `?` and `#` in names for a URL's.
+It does not use adlfs, which reads missing options from AZURE_* variables, keeps secrets in its storage options, commits
+files that an error left incomplete, and parses `?` and `#` in names as parts of a URL.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fsspec.core import has_magic
 from connectors.errors import ConfigError, NotSupported, ObjectNotFound, StorageError
 from connectors.storage import ObjectFileSystem
 from connectors_azure.client import Client
-from connectors_azure.error_mapping import FOREIGN
+from connectors_azure.error_mapping import LIBRARY_ERRORS
 from connectors_azure.listing import ListedFileSystem
 from connectors_azure.location import shown
 from connectors_azure.sink import BLOCK_SIZE, MAX_BLOCK_SIZE, AzureSink
@@ -33,31 +33,31 @@ if TYPE_CHECKING:
 
 __all__ = ["AzureFileSystem"]
 
-_LONGEST_PAUSE = 5.0
-"""Seconds between two looks at a copy that takes its time."""
+_MAX_POLL_INTERVAL = 5.0
+"""The longest time in seconds between two requests for the status of a copy."""
 
 
 class AzureFileSystem(ObjectFileSystem, ListedFileSystem):
-    """The sealed objects of a storage account, as one owner of credentials sees them.
+    """The sealed objects in Azure Blob Storage that one account's credentials give access to.
 
-    Paths are ``container/name``, with the name as it is. Containers are neither made nor removed.
+    Paths are ``container/name``, with the name unquoted. Containers are neither created nor removed.
 
     Args:
-        account: whose objects they are.
-        credentials: the way in.
+        account: the account.
+        credentials: the account's credentials.
         block_size: bytes in the first blocks of a large object.
 
     Raises:
-        ConfigError: blocks of this size are not allowed, or azure-identity is missing.
+        ConfigError: `block_size` is not allowed, or azure-identity is needed and not installed.
     """
 
-    # By position: fsspec's configuration for these protocols, from files and FSSPEC_AZ_… variables, arrives as keywords
-    # and is meant for another filesystem.
+    # Positional only: fsspec passes its configuration for these protocols, from files and FSSPEC_AZ_… variables, as
+    # keywords, which are meant for another filesystem.
     def __init__(
         self, account: Account, credentials: AzureCredentials, block_size: int = BLOCK_SIZE, /, **_: Any
     ) -> None:
         if not 1 <= block_size <= MAX_BLOCK_SIZE:
-            message = f"blocks have 1 to {MAX_BLOCK_SIZE} bytes, not {block_size}"
+            message = f"the size of a block is 1 to {MAX_BLOCK_SIZE} bytes, not {block_size}"
             raise ConfigError(message)
         super().__init__()
         self._client = Client(account, credentials)
@@ -70,11 +70,11 @@ class AzureFileSystem(ObjectFileSystem, ListedFileSystem):
 
     @property
     def fsid(self) -> str:
-        """The account's URL."""
+        """The URL of the account's blob service."""
         return self._client.account.endpoint
 
     def open_source(self, path: str) -> AzureSource:
-        """Return the sealed bytes at ``container/name``, to be read by ranges; no request is made yet.
+        """Return a source that reads the sealed bytes at ``container/name`` by ranges; makes no request yet.
 
         Raises:
             NotAnObject: the path names a container.
@@ -82,10 +82,10 @@ class AzureFileSystem(ObjectFileSystem, ListedFileSystem):
         return AzureSource(self._client, self._strip_protocol(path))
 
     def open_sink(self, path: str, *, exclusive: bool = False) -> AzureSink:
-        """Return a place for the sealed bytes of a new object at ``container/name``.
+        """Return a sink for the sealed bytes of a new object at ``container/name``.
 
         Raises:
-            ObjectExists: exclusive, and there is one.
+            ObjectExists: `exclusive`, and the object exists.
             NotAnObject: the path names a container or a folder.
         """
         return AzureSink(self._client, self._strip_protocol(path), exclusive=exclusive, block_size=self._block_size)
@@ -94,13 +94,13 @@ class AzureFileSystem(ObjectFileSystem, ListedFileSystem):
         """Remove an object.
 
         Raises:
-            ObjectNotFound: there is none.
-            StorageError: it has snapshots, or is leased.
+            ObjectNotFound: there is no such object.
+            StorageError: the object has snapshots, or is leased.
         """
         path = self._strip_protocol(path)
         container, name = self.split_path(path)
         if not name:
-            message = f"{shown(path)} is a container, and containers are not removed from here"
+            message = f"{shown(path)} is a container, and containers are not removed; name an object in it"
             raise NotSupported(message)
         self._remove(container, name)
 
@@ -110,10 +110,10 @@ class AzureFileSystem(ObjectFileSystem, ListedFileSystem):
         self._client.attempt(f"{container}/{name}", "remove", lambda: self._client.blob(container, name).delete_blob())
 
     def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # noqa: FBT001, FBT002
-        """Remove objects, and where `recursive` all that lies below a folder. A name with ``*`` in it may be a pattern.
+        """Remove objects; with `recursive`, also folders with all objects below them. A path may be a glob pattern.
 
         Raises:
-            ObjectNotFound: there is nothing at one of the paths.
+            ObjectNotFound: nothing is stored at one of the paths.
         """
         for one in [path] if isinstance(path, str) else path:
             given = self._strip_protocol(one)
@@ -138,46 +138,47 @@ class AzureFileSystem(ObjectFileSystem, ListedFileSystem):
         if not kinds and not self.exists(path):
             message = f"nothing is stored at {shown(path)}"
             raise ObjectNotFound(message)
-        # Objects before the blobs that mark their folders, and those from below.
+        # Remove objects before the blobs that mark their folders, and nested folders before those that contain them.
         for one in sorted(kinds, key=lambda one: (kinds[one] != "file", -one.count("/"), one)):
-            with contextlib.suppress(ObjectNotFound):  # somebody else was first
+            with contextlib.suppress(ObjectNotFound):  # another client removed it first
                 self._remove(container, one)
 
     def cp_file(self, path1: str, path2: str, **_: Any) -> None:
-        """Copy an object inside the account, by Azure itself, and return when all of it is there.
+        """Copy an object within the account, in Azure, and return when the copy is complete.
 
         Raises:
-            ObjectNotFound: there is none at `path1`.
-            StorageError: Azure broke the copy off.
+            ObjectNotFound: nothing is stored at `path1`.
+            NotSupported: one of the paths names a container.
+            StorageError: Azure did not finish the copy.
         """
         path1, path2 = self._strip_protocol(path1), self._strip_protocol(path2)
-        (container, name), (other, target) = self.split_path(path1), self.split_path(path2)
-        if not name or not target:
+        (container, name), (target_container, target_name) = self.split_path(path1), self.split_path(path2)
+        if not name or not target_name:
             message = f"{shown(path1 if not name else path2)} is a container; name an object in it"
             raise NotSupported(message)
         url = self._client.account.url_of(container, name)
         if self._client.account.sas is not None:
             url = f"{url}?{self._client.account.sas.reveal()}"
-        blob = self._client.blob(other, target)
+        blob = self._client.blob(target_container, target_name)
         self._client.attempt(path1, "copy", partial(self._copy, blob, url, path2))
 
     @staticmethod
     def _copy(blob: BlobClient, url: str, path: str) -> None:
-        answer: Any = blob.start_copy_from_url(url)
-        state, pause = answer["copy_status"], 0.1
+        copy: Any = blob.start_copy_from_url(url)
+        state, interval = copy["copy_status"], 0.1
         try:
             while state == "pending":
-                time.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                time.sleep(interval)
+                interval = min(interval * 2, _MAX_POLL_INTERVAL)
                 state = blob.get_blob_properties().copy.status
         except BaseException:
-            with contextlib.suppress(*FOREIGN):
-                blob.abort_copy(answer["copy_id"])
+            with contextlib.suppress(*LIBRARY_ERRORS):
+                blob.abort_copy(copy["copy_id"])
             raise
         if state != "success":
-            # What Azure leaves is an empty blob.
+            # A copy that failed leaves an empty blob.
             left = blob.get_blob_properties()
-            if left.copy.id == answer["copy_id"]:
+            if left.copy.id == copy["copy_id"]:
                 blob.delete_blob(etag=left.etag, match_condition=MatchConditions.IfNotModified)
-            message = f"Azure broke the copy to {shown(path)} off; copy it again"
+            message = f"Azure did not finish the copy to {shown(path)}; copy it again"
             raise StorageError(message)

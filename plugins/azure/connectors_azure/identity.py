@@ -1,4 +1,4 @@
-"""Tokens of Microsoft Entra's, as `azure-identity` gets them: a service principal's, a machine's, or what there is."""
+"""Gets Microsoft Entra tokens with `azure-identity`: of a service principal, a managed identity or an ambient login."""
 
 from __future__ import annotations
 
@@ -20,75 +20,78 @@ if TYPE_CHECKING:
 __all__ = ["Tokens", "check_identity", "open_identity"]
 
 STORAGE_SCOPE = "https://storage.azure.com/.default"
-"""What tokens for Azure Storage are for, in every cloud: "Authorize access to blobs using Microsoft Entra ID"."""
+"""The scope of tokens for Azure Storage in every cloud: "Authorize access to blobs using Microsoft Entra ID"."""
 _CODE = re.compile(r"\bAADSTS[0-9]{4,8}\b")
 _EXPIRED = frozenset({"AADSTS7000222"})
-"""Microsoft Entra's code for a client secret whose time is over: "Microsoft Entra authentication error codes"."""
+"""The code for an expired client secret: "Microsoft Entra authentication error codes"."""
 
 
 class Tokens:
-    """A credential as the clients take it, whose errors are ours.
+    """A credential for Azure's clients that raises the errors of `connectors`.
 
     Args:
-        inner: one of azure-identity's credentials.
-        whose: whose tokens they are, for messages.
+        inner: a credential of azure-identity.
+        subject: what it logs in with, for messages.
     """
 
-    def __init__(self, inner: Any, whose: str) -> None:
+    def __init__(self, inner: Any, subject: str) -> None:
         self._inner = inner
-        self._whose = whose
+        self._subject = subject
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """Return a token for Azure Storage, and for nothing else.
+        """Return a token for Azure Storage; refuse to get one for any other service.
 
-        A storage that does not accept a token may say for which resource it wants one, and its client asks for that:
-        so one for a key vault, or for the whole subscription, would go to whoever answers in the storage's place.
+        A storage that rejects a token may name the resource that it wants one for, and Azure's client then requests
+        such a token. So a server in the storage's place could get a token for a key vault or the whole subscription.
 
         Raises:
-            AccessDenied, CredentialsExpired: there is none to be had.
-            StorageUnavailable: whoever gives them cannot be reached.
+            AccessDenied, CredentialsExpired: no token is issued, or it was requested for another service.
+            StorageUnavailable: the login server cannot be reached.
         """
         if scopes != (STORAGE_SCOPE,):
-            message = f"the storage asks {self._whose} for a token of another service, which it is not given"
+            message = (
+                f"the storage requested a token for another service, but {self._subject} is used only for Azure Storage"
+            )
             raise AccessDenied(message)
         try:
             token: AccessToken = self._inner.get_token(*scopes, **options)
         except (AzureError, OSError, ValueError) as error:
-            ours = self._translated(error)
+            translated = self._error_for(error)
         else:
             return token
-        raise ours
+        raise translated
 
-    def _translated(self, error: Exception) -> ConnectorError:
+    def _error_for(self, error: Exception) -> ConnectorError:
         code = _CODE.search(str(error))
         if code:
             if code.group() in _EXPIRED:
-                return CredentialsExpired(f"{self._whose} has expired ({code.group()}); have it renewed")
-            return AccessDenied(f"Microsoft Entra does not accept {self._whose} ({code.group()})")
-        # azure-identity calls most failures one of authentication, and keeps what it was made from as its cause.
-        unreached = isinstance(error.__cause__, (ServiceRequestError, ServiceResponseError))
-        if isinstance(error, ClientAuthenticationError) and not unreached:
-            # Also where this machine has no identity: azure-identity says so by a kind of this error.
-            return AccessDenied(f"Microsoft Entra gives no token for {self._whose}")
-        what = type(error.__cause__ or error).__name__
-        return StorageUnavailable(f"the login for {self._whose} cannot be reached ({what}); try again later")
+                return CredentialsExpired(f"{self._subject} has expired ({code.group()}); get a new one")
+            return AccessDenied(f"Microsoft Entra does not accept {self._subject} ({code.group()})")
+        # azure-identity raises ClientAuthenticationError for most failures, with the original error as its cause.
+        unreachable = isinstance(error.__cause__, (ServiceRequestError, ServiceResponseError))
+        if isinstance(error, ClientAuthenticationError) and not unreachable:
+            # Also if this machine has no identity: azure-identity then raises a subclass of this error.
+            return AccessDenied(f"Microsoft Entra issued no token for {self._subject}")
+        name = type(error.__cause__ or error).__name__
+        message = f"the login server for {self._subject} cannot be reached ({name}); try again later"
+        return StorageUnavailable(message)
 
 
-def _withhold_answers() -> None:
-    """Keep what a login server says out of the logs, where azure-identity writes it down word by word."""
+def _withhold_responses() -> None:
+    """Keep the responses of login servers out of the logs, because azure-identity logs them in full."""
     for name in ("azure.identity._internal.get_token_mixin", "azure.identity._internal.decorators"):
-        logging.getLogger(name).addFilter(_nothing)  # adding it again changes nothing
+        logging.getLogger(name).addFilter(_drop)  # adding it again changes nothing
 
 
-def _nothing(_: logging.LogRecord) -> bool:
+def _drop(_: logging.LogRecord) -> bool:
     return False
 
 
 def check_identity(credentials: AzureCredentials) -> None:
-    """Check that what the credentials log in with is installed.
+    """Check that azure-identity is installed if the credentials need it.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: it is not installed.
     """
     if credentials.logs_in:
         _identity()
@@ -96,7 +99,7 @@ def check_identity(credentials: AzureCredentials) -> None:
 
 def _identity() -> Any:
     try:
-        import azure.identity  # noqa: PLC0415 - an extra, and not every way in needs it
+        import azure.identity  # noqa: PLC0415 - an extra that not all credentials need
     except ImportError:
         pass
     else:
@@ -109,15 +112,15 @@ def _identity() -> Any:
 
 
 def open_identity(account: Account, credentials: AzureCredentials) -> Tokens:
-    """Return the tokens that `credentials` log in for; nothing is requested yet.
+    """Return the credential that gets tokens for `credentials`; makes no request yet.
 
     Raises:
         ConfigError: azure-identity is not installed.
     """
     identity = _identity()
-    _withhold_answers()
+    _withhold_responses()
     if credentials.ambient:
-        return Tokens(identity.DefaultAzureCredential(), "what this machine offers")
+        return Tokens(identity.DefaultAzureCredential(), "the ambient login of this machine")
     options: dict[str, Any] = {"use_env_settings": False}
     if credentials.managed_identity:
         managed = identity.ManagedIdentityCredential(client_id=credentials.client_id, **options)
@@ -128,10 +131,11 @@ def open_identity(account: Account, credentials: AzureCredentials) -> Tokens:
         credentials.client_id,
         secret.reveal() if secret else "",
         authority=account.authority,
-        # A login of somebody's own is not known to Microsoft's, which would be asked about it.
+        # Otherwise Microsoft's login service would be asked about a private one, which it does not know.
         disable_instance_discovery=credentials.authority_url is not None,
         **options,
     )
-    # False is msal's word for none. Left alone, AZURE_REGIONAL_AUTHORITY_NAME or MSAL_FORCE_REGION name another login.
+    # False means none to msal. Without this, AZURE_REGIONAL_AUTHORITY_NAME or MSAL_FORCE_REGION select another login
+    # service.
     principal._regional_authority = False  # noqa: SLF001 - there is no argument for it
     return Tokens(principal, "the service principal's secret")

@@ -1,4 +1,7 @@
-"""What there is in a storage account: objects and folders, sizes and times."""
+"""Lists and describes objects and folders in a storage account.
+
+Folders are prefixes of names. An empty blob can mark a folder, by a name that ends in a slash or by its metadata.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["ListedFileSystem"]
 
 _FOLDER_MARKS = ("hdi_isfolder", "Hdi_isfolder")
-"""Metadata that mark an empty blob as a folder, in accounts with a hierarchical namespace and by other tools."""
+"""Metadata that mark an empty blob as a folder; accounts with a hierarchical namespace and other tools set them."""
 
 
 class ListedFileSystem(AbstractFileSystem):
-    """The half of an fsspec filesystem that looks and touches nothing. Paths are ``container/name``, as names are."""
+    """The read-only half of the filesystem, which lists and describes. Paths are ``container/name``, names unquoted."""
 
     protocol = SCHEMES
 
@@ -33,7 +36,7 @@ class ListedFileSystem(AbstractFileSystem):
     def _strip_protocol(cls, path: Any) -> Any:
         """Return ``container/name`` of a path with or without ``az://``."""
         if isinstance(path, list):
-            return [cls._strip_protocol(one) for one in path]
+            return [cls._strip_protocol(each) for each in path]
         text = os.fspath(path)
         for scheme in SCHEMES:
             text = text.removeprefix(f"{scheme}://")
@@ -47,15 +50,15 @@ class ListedFileSystem(AbstractFileSystem):
         """Return the container and the name of a path; the name is empty for a whole container.
 
         Raises:
-            InvalidLocation: no request can name that.
+            InvalidLocation: the container or the name is invalid.
         """
         return split_path(self._strip_protocol(path))
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        """Return an object's or a folder's name, type and size, and what else Azure says.
+        """Describe the object or the folder at a path: name, type, size, and for an object its ETag and times.
 
         Raises:
-            ObjectNotFound: neither is there.
+            ObjectNotFound: there is neither.
         """
         container, name = self.split_path(path)
         if not container:
@@ -70,40 +73,40 @@ class ListedFileSystem(AbstractFileSystem):
         raise missing
 
     def _entry_at(self, path: str) -> dict[str, Any]:
-        """Return what is to be known of the very blob at a path."""
+        """Return the fsspec entry of the blob at a path."""
         container, name = self.split_path(path)
         return self._client.attempt(
             path, "read", lambda: _entry(container, self._client.blob(container, name).get_blob_properties())
         )
 
     def _is_prefix(self, container: str, prefix: str, path: str) -> bool:
-        """Tell whether a container exists, or has something under a prefix, as far as we may look."""
+        """Return whether a container exists, or has a blob under a prefix; False if listing a prefix is denied."""
 
-        def look() -> bool:
+        def list_one() -> bool:
             found = self._client.container(container).list_blobs(name_starts_with=prefix or None, results_per_page=1)
             return next(iter(found), None) is not None or not prefix
 
         try:
-            return self._client.attempt(path, "list", look)
+            return self._client.attempt(path, "list", list_one)
         except AccessDenied:
             if not prefix:
                 raise
-            return False  # a SAS for one blob lists nothing, so that it shows no folders
+            return False  # a SAS for one blob cannot list, so it shows no folders
 
     def exists(self, path: str, **_: Any) -> bool:
-        """Tell whether there is an object or a folder: False only where Azure says that there is none.
+        """Return whether an object or a folder exists: False only if Azure reports that there is none.
 
         Raises:
-            StorageError: Azure says something else; fsspec's own method would call that False, too.
+            StorageError: any other error, for which fsspec's own method would return False.
         """
         return self._kind(path) is not None
 
     def isdir(self, path: str) -> bool:
-        """Tell whether there is a folder; as `exists`."""
+        """Return whether a folder exists; raises as `exists` does."""
         return self._kind(path) == "directory"
 
     def isfile(self, path: str) -> bool:
-        """Tell whether there is an object; as `exists`."""
+        """Return whether an object exists; raises as `exists` does."""
         return self._kind(path) == "file"
 
     def _kind(self, path: str) -> str | None:
@@ -113,10 +116,10 @@ class ListedFileSystem(AbstractFileSystem):
             return None
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
-        """List what is in a folder, or the object itself.
+        """List the direct members of a folder, or a single object.
 
         Raises:
-            ObjectNotFound: there is no such folder or object.
+            ObjectNotFound: there is neither.
         """
         path = self._strip_protocol(path)
         container, name = self.split_path(path)
@@ -138,7 +141,7 @@ class ListedFileSystem(AbstractFileSystem):
             _check_below(one.name, prefix)
             folder = isinstance(one, BlobPrefix)
             entry = _folder(f"{container}/{one.name[:-1]}") if folder else _entry(container, one)
-            # A folder may be there twice, as what names begin with and as a blob that marks it.
+            # A folder may be listed twice: as a prefix of names, and as the blob that marks it.
             if one.name != prefix and entry["name"] not in folders:
                 if entry["type"] == "directory":
                     folders.add(entry["name"])
@@ -152,7 +155,7 @@ class ListedFileSystem(AbstractFileSystem):
         detail: bool = False,  # noqa: FBT001, FBT002
         **kwargs: Any,
     ) -> Any:
-        """List all objects below a folder, in one listing; nothing where there is no such folder."""
+        """List all objects below a folder in one listing, or a single object; finding none is not an error."""
         path = self._strip_protocol(path)
         container, _ = self.split_path(path)
         if not container:
@@ -175,9 +178,9 @@ class ListedFileSystem(AbstractFileSystem):
         return {name: entries[name] for name in sorted(entries)} if detail else sorted(entries)
 
     def _below(self, path: str, *, flat: bool = True) -> list[tuple[str, dict[str, Any]]]:
-        """Return the blobs in a folder, and where `flat` all below it, by name and with what is to be known of them.
+        """Return the name and entry of each blob below a folder; without `flat`, the entries of its direct members.
 
-        Blobs that mark folders are among them, as folders. Nothing where there is no such container.
+        Blobs that mark folders are included, as folders. Returns nothing if the container does not exist.
         """
         container, name = self.split_path(path)
         prefix = f"{name}/" if name else ""
@@ -195,38 +198,38 @@ class ListedFileSystem(AbstractFileSystem):
             return []
 
     def created(self, path: str) -> Any:
-        """Return when the object was first written, as Azure says."""
+        """Return when the object was created, according to Azure."""
         return self.info(path)["created"]
 
     def modified(self, path: str) -> Any:
-        """Return when the object was last written, as Azure says."""
+        """Return when the object was last modified, according to Azure."""
         return self.info(path)["last_modified"]
 
 
 def _paged(found: Any, path: str) -> Iterator[Any]:
-    """Yield what a listing finds, as long as its pages lead somewhere."""
-    watched, pages = ListingGuard(shown(path)), found.by_page()
+    """Yield the entries of a listing page by page; a guard stops a listing that repeats itself."""
+    guard, pages = ListingGuard(shown(path)), found.by_page()
     while True:
         try:
             page = next(pages, None)
-        except AttributeError as error:  # Azure's client takes no answer for an answer
-            message = "the storage answers a question for a listing with nothing"
+        except AttributeError as error:  # Azure's client does not check for an empty response
+            message = "the storage sent an empty response to a request for a listing"
             raise ValueError(message) from error
         if page is None:
             return
         entries = list(page)
-        watched.check_page(entries[0].name if entries else None, pages.continuation_token)
+        guard.check_page(entries[0].name if entries else None, pages.continuation_token)
         yield from entries
 
 
 def _check_below(name: str, prefix: str) -> str:
-    """Return a listed name: what is removed or copied with a folder is nothing but what lies in it.
+    """Return a listed name if it has the prefix, so that only blobs in the folder are removed or copied with it.
 
     Raises:
-        ValueError: it does not lie there.
+        ValueError: it does not have the prefix.
     """
     if not isinstance(name, str) or not name.startswith(prefix):
-        message = "the storage lists what was not asked for"
+        message = "the storage listed a name outside the requested prefix"
         raise ValueError(message)
     return name
 
@@ -236,21 +239,18 @@ def _folder(name: str) -> dict[str, Any]:
 
 
 def _entry(container: str, blob: Any) -> dict[str, Any]:
-    """Return what fsspec wants to know of a blob's properties.
+    """Return the fsspec entry for a blob's properties.
 
     Raises:
-        ValueError: they make no sense.
+        ValueError: they are invalid.
     """
     metadata = blob.metadata or {}
     if not isinstance(blob.name, str) or type(blob.size) is not int or blob.size < 0:
-        message = "a blob without a name or a size"
+        message = "the storage described a blob without a name or a valid size"
         raise ValueError(message)
     name = f"{container}/{blob.name}"
     if name.endswith("/") or any(metadata.get(mark) == "true" for mark in _FOLDER_MARKS):
         return _folder(name.rstrip("/"))
-    if type(blob.size) is not int or blob.size < 0:
-        message = "the storage tells of a blob without a size"
-        raise ValueError(message)
     return {
         "name": name,
         "type": "file",

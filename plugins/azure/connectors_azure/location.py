@@ -1,4 +1,4 @@
-"""Locations of blobs: ``az://container/name``, in which the name stands as it is, unquoted."""
+"""Parses locations in Azure: ``az://container/name``, with the name literal, not percent-encoded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from connectors.secrets import redact_url
 __all__ = ["ACCOUNT_HOST", "MAX_NAME_SIZE", "SCHEMES", "Place", "name_problem", "shown", "split_location", "split_path"]
 
 SCHEMES = ("az", "abfs", "abfss", "azure")
-"""The schemes that locations have; the one means what the other means."""
+"""The schemes of locations; all mean the same."""
 MAX_NAME_SIZE = 1024
 """Characters in the longest name: Azure Storage, "Naming and referencing containers, blobs, and metadata"."""
 
@@ -19,7 +19,7 @@ ACCOUNT_HOST = re.compile(
     r"(?P<account>[a-z0-9]{3,24})\.(?:blob|dfs)\."
     r"(?P<suffix>core\.windows\.net|core\.usgovcloudapi\.net|core\.chinacloudapi\.cn)"
 )
-"""The hosts of accounts in Azure's clouds: whoever is sent requests there is Microsoft, whatever the account."""
+"""The hosts of accounts in Azure's clouds; all of them belong to Microsoft, whatever the account."""
 
 _CONTAINER = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(?:-[a-z0-9]+)*|\$root|\$web|\$logs")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -27,13 +27,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an object or a folder lies.
+    """The location of an object or a folder.
 
     Attributes:
         container: the container's name.
-        name: the blob's name as it is, or the names' common start of a folder; empty for the whole container.
-        account: the account, where the location names it.
-        suffix: the host's end, where the location names the account.
+        name: the blob's name, unquoted, or the common prefix of a folder's names; empty for the whole container.
+        account: the account, if the location names it, or None.
+        suffix: the host without the account and the service, if the location names the account, or None.
     """
 
     container: str
@@ -48,20 +48,20 @@ class Place:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder, or a whole container."""
+        """Whether this is a folder or a whole container."""
         return not self.name or self.name.endswith("/")
 
 
 def shown(path: str) -> str:
-    """Return ``container/name`` as messages and logs show it."""
+    """Return the location of ``container/name`` for messages and logs."""
     return redact_url(f"az://{path}")
 
 
 def split_path(path: str) -> tuple[str, str]:
-    """Return the container and the name of ``container/name``; the name may be empty, and is taken literally.
+    """Return the container and the name of ``container/name``; the name is literal and may be empty.
 
     Raises:
-        InvalidLocation: no request can name that.
+        InvalidLocation: the container or the name is invalid.
     """
     container, _, name = path.partition("/")
     problem = name_problem(name) if name else None
@@ -74,15 +74,15 @@ def split_path(path: str) -> tuple[str, str]:
 
 
 def split_location(location: str) -> Place:
-    """Take a location apart.
+    """Parse a location.
 
-    It is ``az://container/name``, or ``abfss://container@account.dfs.core.windows.net/name``; of a folder,
-    ``az://container/name/`` or ``az://container/``. The name stands in the location as it stands in the container:
-    ``%``, ``?``, ``#``, spaces and the rest of Unicode mean themselves.
+    It is ``az://container/name``, or ``abfss://container@account.dfs.core.windows.net/name``; that of a folder is
+    ``az://container/name/`` or ``az://container/``. The name is the same in the location and in the container: ``%``,
+    ``?``, ``#``, spaces and the rest of Unicode are literal.
 
     Raises:
-        InvalidLocation: it has another scheme, no container, no name, a host that is no account's, or a name that no
-            request can name without Azure or some library on the way making another of it.
+        InvalidLocation: it has another scheme, no container, no name, a host that is not an account's, or a name that
+            Azure or a library would change on the way.
 
     >>> split_location("az://clinic/2026/50% of patients?.csv")
     Place(container='clinic', name='2026/50% of patients?.csv', account=None, suffix=None)
@@ -96,40 +96,40 @@ def split_location(location: str) -> Place:
         problem = f"it does not start with {', '.join(f'{one}://' for one in SCHEMES[:-1])} or {SCHEMES[-1]}://"
     elif ACCOUNT_HOST.fullmatch(container.lower()):
         problem = (
-            "it has the account's host where the container belongs; leave the host out, and name the account in the "
+            "it has the account's host in place of the container; leave out the host, and put the account into the "
             "credentials' account_name"
         )
     elif not container:
         problem = "it does not name a container"
     elif not _CONTAINER.fullmatch(container):
-        problem = "it does not name a container, which has 3 to 63 small letters, digits and hyphens"
+        problem = "its container has an invalid name; use 3 to 63 lower-case letters, digits and hyphens"
     elif at and not account:
-        problem = "what stands after the @ is not the host of an account, as in account.dfs.core.windows.net"
+        problem = "the part after the @ is not the host of an account, such as account.dfs.core.windows.net"
     elif not name:
-        problem = None if slash else "it does not name a blob; for all of the container, put a slash at the end"
+        problem = None if slash else "it does not name a blob; for the whole container, put a slash at the end"
     else:
         problem = name_problem(name)
     if problem:
-        # Before an @ that is none of ours, a password may stand.
+        # redact_url, because text before an invalid @ may be a password.
         message = f"a location in Azure is az://container/name, and {redact_url(location)!r} is not: {problem}"
         raise InvalidLocation(message)
     return Place(container, name, account and account["account"], account and account["suffix"])
 
 
 def name_problem(name: str) -> str | None:
-    """Return why no request can name the blob `name`, or None."""
+    """Return what is wrong with the name of a blob, or None."""
     if _CONTROL.search(name):
-        return "its name has control characters in it"
+        return "its name contains control characters"
     if "\\" in name:
-        return "its name has a backslash in it, which Azure takes for a slash"
+        return "its name contains a backslash, which Azure treats as a slash"
     segments = name.split("/")
     if {".", ".."} & set(segments):
-        # HTTP clients and proxies resolve these, and some resolve them out of the container.
-        return "its name has a segment . or .. in it"
+        # HTTP clients and proxies resolve these segments, some of them to a path outside the container.
+        return "its name contains a segment . or .."
     if any(segment.endswith(".") for segment in segments):
-        return "a segment of its name ends in a dot, which Azure may drop"
+        return "a segment of its name ends in a dot, which Azure may remove"
     try:
         size = len(name.encode("utf-16-le")) // 2
     except UnicodeEncodeError:
         return "its name is not Unicode text"
-    return f"its name has {size} characters, and {MAX_NAME_SIZE} is the most" if size > MAX_NAME_SIZE else None
+    return f"its name has {size} characters; the limit is {MAX_NAME_SIZE}" if size > MAX_NAME_SIZE else None

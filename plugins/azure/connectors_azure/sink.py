@@ -1,8 +1,8 @@
-"""A blob in the making: nothing of it can be seen until it is committed.
+"""Writes a blob that is invisible until commit.
 
-A small blob is one Put Blob. A larger one is staged block by block, and appears with the list of its blocks. Blocks in
-no list are in no listing either. Azure has no request that drops them, and drops them itself: after a week, or when the
-next blob is committed under the name.
+A small blob is written with one Put Blob. A larger one is staged in blocks, and appears when its block list is
+committed. Uncommitted blocks are in no listing. Azure has no request that deletes them, and deletes them itself: after
+a week, or when a blob is next committed under that name.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ if TYPE_CHECKING:
 __all__ = ["BLOCK_SIZE", "MAX_BLOCKS", "MAX_BLOCK_SIZE", "AzureSink", "size_of_block"]
 
 BLOCK_SIZE = 8 << 20
-"""Bytes in the first blocks: several of them travel at once, so small ones spread a blob over the connections."""
+"""Bytes in the first blocks; blocks are sent in parallel, and small blocks spread a blob over the connections."""
 MAX_BLOCK_SIZE = 4000 << 20
-"""Bytes in the largest block, and
-MAX_BLOCKS, the most blocks: Azure Storage, "Scalability targets for Blob storage"."""
+"""Bytes in the largest block: Azure Storage, "Scalability targets for Blob storage"."""
 MAX_BLOCKS = 50_000
+"""The most blocks in a blob: from the same page."""
 _MARK = "upload"
-"""Metadata of a small blob that was created exclusively: who created it."""
+"""The metadata of a small blob created with `exclusive` that names the upload that created it."""
 GROWTH = 4_000
-"""After so many blocks their size doubles: with the default, 50,000 of them are 69 TiB."""
+"""The block size doubles after this many blocks: with the default size, 50,000 blocks hold 69 TiB."""
 
 
 def _has_md5() -> bool:
-    """Tell whether this machine computes MD5, which Azure checks: one in FIPS mode does not."""
+    """Return whether this machine can compute MD5, which Azure checks; in FIPS mode it cannot."""
     try:
-        hashlib.md5(b"")  # noqa: S324 - against accidents on the way; what is stored is sealed
+        hashlib.md5(b"")  # noqa: S324 - detects transmission errors; the data is sealed
     except ValueError:
         return False
     return True
@@ -62,21 +62,21 @@ _HAS_MD5 = _has_md5()
 
 
 def size_of_block(first: int, before: int) -> int:
-    """Return how many bytes a block has that comes after `before` others, the first of which had `first`."""
+    """Return the size in bytes of the block after `before` others, if the first block has `first` bytes."""
     return min(first << (before // GROWTH), MAX_BLOCK_SIZE)
 
 
 class AzureSink:
-    """One blob in the making.
+    """One blob that is being written.
 
     Args:
-        client: makes the requests.
+        client: the account's client.
         path: ``container/name``.
-        exclusive: refuse to replace a blob, also one that appears while this one is being written.
+        exclusive: do not replace a blob, even one that appears while this one is being written.
         block_size: bytes in the first blocks.
 
     Raises:
-        ObjectExists: exclusive, and there is one.
+        ObjectExists: `exclusive`, and the blob exists.
         NotAnObject: the path names a container or a folder.
     """
 
@@ -85,8 +85,8 @@ class AzureSink:
         self._path = path
         self._exclusive = exclusive
         self._block_size = block_size
-        self._filling = BytesIO()
-        # Azure wants the ids of a blob's blocks to have one length; these are as long as those of its own tools.
+        self._pending = BytesIO()
+        # All block ids of a blob must have the same length; these are as long as those of Azure's own tools.
         self._upload = uuid.uuid4().hex
         self._parts = PartsInFlight(self._stage)
         self._state = "open"
@@ -99,12 +99,12 @@ class AzureSink:
             self._check_absent()
 
     def _check_absent(self) -> None:
-        """Fail now rather than after all has been sent; the condition on commit is what decides."""
+        """Fail early if the blob exists, before data is sent; only the condition on commit is reliable."""
         try:
             self._call(lambda blob: blob.get_blob_properties())
         except (ObjectNotFound, AccessDenied):
-            return  # writing does not take the permission to look
-        message = f"{shown(self._path)} exists already, and it was to be created"
+            return  # writing does not need permission to read
+        message = f"{shown(self._path)} already exists, and mode 'xb' does not replace it"
         raise ObjectExists(message)
 
     def _call(self, call: Callable[[BlobClient], Any]) -> Any:
@@ -112,49 +112,50 @@ class AzureSink:
         return self._client.attempt(self._path, "write", lambda: call(blob))
 
     def write(self, data: memoryview) -> None:
-        """Take all of `data`, and send what makes up whole blocks: several at once, and while this returns.
+        """Take all of `data`, and send the blocks that are complete, in parallel and in the background.
 
         Raises:
-            StorageError: Azure did not take a block, this or an earlier one. Nothing more can be written then.
+            StorageError: Azure did not accept this block or an earlier one. The sink accepts nothing more.
         """
         self._check_open()
         view = memoryview(data).cast("B")
         try:
             while view:
-                if self._filling.tell() == self._size_of_block():  # whole, and not the last, as more is there
+                # A complete block is sent only when more data follows, which shows that it is not the last.
+                if self._pending.tell() == self._size_of_block():
                     self._send_block()
-                taken = self._filling.write(view[: self._size_of_block() - self._filling.tell()])
+                taken = self._pending.write(view[: self._size_of_block() - self._pending.tell()])
                 view = view[taken:]
         except BaseException:
             self.discard()
             raise
 
     def _size_of_block(self) -> int:
-        """Return how large the block is that is being filled."""
+        """Return the size of the block that is being filled."""
         return size_of_block(self._block_size, len(self._parts))
 
     def _send_block(self) -> None:
         if len(self._parts) == MAX_BLOCKS:
-            message = f"{shown(self._path)} is too large to be written in {MAX_BLOCKS} blocks; nothing was written"
+            message = f"{shown(self._path)} is too large for {MAX_BLOCKS} blocks; nothing was written"
             raise StorageError(message)
-        part, self._filling = self._filling, BytesIO()
+        part, self._pending = self._pending, BytesIO()
         self._parts.put(part, following=size_of_block(self._block_size, len(self._parts) + 1))
 
     def _stage(self, number: int, part: BytesIO) -> str:
-        """Send a block; return its id."""
+        """Send a block, and return its id."""
         block = f"{self._upload}{number:016d}"
-        data = part.getvalue()  # no copy, of a buffer that nobody else has
-        # Its MD5 goes along, which Azure checks.
+        data = part.getvalue()  # makes no copy, because the buffer is not shared
+        # validate_content sends the MD5 of the block, which Azure checks.
         self._call(lambda blob: blob.stage_block(block, data, length=len(data), validate_content=_HAS_MD5))
         return block
 
     def commit(self) -> None:
-        """Make the blob appear, whole, in the place of what stood there.
+        """Make the complete blob appear, in place of the previous blob.
 
         Raises:
-            ObjectExists: exclusive, and there is one.
-            StorageError: somebody else wrote the blob meanwhile, which dropped the blocks of this one.
-            StorageUnavailable: no answer came. Whether the blob appeared is then not known; all of it or nothing.
+            ObjectExists: `exclusive`, and the blob exists.
+            StorageError: another client wrote the blob meanwhile, so Azure discarded the blocks of this one.
+            StorageUnavailable: no response came, so the complete blob may or may not have appeared.
         """
         self._check_open()
         try:
@@ -162,12 +163,12 @@ class AzureSink:
                 self._send_block()
                 self._commit_blocks(self._parts.finish())
             else:
-                self._put(self._filling.getvalue())
+                self._put(self._pending.getvalue())
         except BaseException:
             self.discard()
             raise
         self._state = "committed"
-        self._filling = BytesIO()
+        self._pending = BytesIO()
 
     def _put(self, data: bytes) -> None:
         mark = {"metadata": {_MARK: self._upload}} if self._exclusive else {}
@@ -175,12 +176,12 @@ class AzureSink:
         try:
             self._call(lambda blob: blob.upload_blob(data, length=len(data), **options))
         except ObjectExists:
-            # An earlier try of this very write may have arrived, and only its answer not.
-            if not self._is_put():
+            # The stored blob may be from an earlier attempt of this write whose response was lost.
+            if not self._was_put():
                 raise
 
-    def _is_put(self) -> bool:
-        """Tell whether the blob that stands there bears this one's mark."""
+    def _was_put(self) -> bool:
+        """Return whether the stored blob has the mark of this upload."""
         try:
             found = self._call(lambda blob: blob.get_blob_properties())
         except ConnectorError:
@@ -195,17 +196,17 @@ class AzureSink:
         except StorageError as error:
             if isinstance(error, StorageUnavailable) or not self._exclusive:
                 raise
-            refused = error
+            refusal = error
         else:
             return
-        # Exclusive: either an earlier try has arrived, and only its answer not; or somebody else was first.
-        if not self._is_committed(ids):
-            if type(refused) is StorageError:  # such as that the blocks are gone, which another commit does
+        # Exclusive: the stored blob is from an earlier attempt whose response was lost, or from another client.
+        if not self._was_committed(ids):
+            if type(refusal) is StorageError:  # for example, the blocks are gone because of another commit
                 self._check_absent()
-            raise refused
+            raise refusal
 
-    def _is_committed(self, ids: list[str]) -> bool:
-        """Tell whether the blob that stands there is made of this one's blocks, whose ids nobody else has."""
+    def _was_committed(self, ids: list[str]) -> bool:
+        """Return whether the stored blob consists of the blocks of this upload, whose ids no other upload has."""
         try:
             committed, _ = self._call(lambda blob: blob.get_block_list("committed"))
         except ConnectorError:
@@ -213,19 +214,19 @@ class AzureSink:
         return [block.id for block in committed] == ids
 
     def discard(self) -> None:
-        """Leave what stood there; drop what was written. Does nothing a second time, or in a forked child."""
+        """Keep the previous blob and drop what was written. Does nothing when called again, or in a forked child."""
         if self._state == "open" and self._process == os.getpid():
             self._state = "discarded"
-            self._filling = BytesIO()
+            self._pending = BytesIO()
             self._parts.abandon()
 
     def _check_open(self) -> None:
         if self._process != os.getpid():
             where = shown(self._path)
-            message = f"{where} was opened for writing by the process that this one was forked from; open it here"
+            message = f"{where} was opened for writing by the parent process; open it again in this one"
             raise StorageUnavailable(message)
         if self._state != "open":
-            message = f"{shown(self._path)} was {self._state} already"
+            message = f"{shown(self._path)} was already {self._state}"
             raise StorageUnavailable(message) if self._state == "discarded" else ValueError(message)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The HTTP below Azure's client: connections with a stall timeout, and responses of a sensible size and form."""
+"""The HTTP transport of Azure's client: adds a stall timeout, and limits the size and form of responses."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["open_transport"]
 
 CONNECT_TIMEOUT = 10
-"""Seconds to connect in."""
+"""Connect timeout in seconds."""
 READ_TIMEOUT = 60
-"""Seconds without a byte until a request has failed."""
+"""Stall timeout in seconds: the longest wait for the next bytes of a response, or for a request's to be accepted."""
 CONNECTIONS = 32
-"""Connections that are kept."""
-MOST_TOLD = 64 << 20
-"""Bytes in the largest answer that is no blob's: a page of a listing tells of 5,000 blobs with 8 KiB of metadata; and
-MOST_SAID, of one that is an error."""
-MOST_SAID = 1 << 20
+"""Connections kept open for the next request."""
+MAX_RESPONSE = 64 << 20
+"""Bytes in the largest response that is not a blob: a page of a listing has 5,000 blobs with 8 KiB of metadata each."""
+MAX_ERROR = 1 << 20
+"""Bytes in the largest error response."""
 _PIECE = 1 << 16
 
 _NUMBERS = {
@@ -39,8 +39,8 @@ _NUMBERS = {
 
 
 class _Connection(StallTimeoutConnection, HTTPConnection):
-    # http.client prints every request, signature and all, while its debug level is up, and a level set on its class is
-    # everybody's.
+    # At a higher debug level, http.client prints every request with its signature, and other code may set the level of
+    # the base class.
     debuglevel = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -61,68 +61,69 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class TooManyRequests(ServiceResponseError):
-    """A status that is worth another try, and that the client's own retries do not know."""
+    """A response with status 429: it is worth a retry, but Azure's own retry policy does not know it."""
 
 
-class _Transport(RequestsTransport):  # type: ignore[misc]  # azure.core gives it without its type
-    """Sends requests, and lets go at once of answers whose numbers are none: what comes after would trip over them.
+class _Transport(RequestsTransport):  # type: ignore[misc]  # azure.core does not type it
+    """Sends requests, and rejects responses with invalid numbers in their headers, which Azure's client cannot handle.
 
-    Of an answer that is no blob's bytes only so much is read as a sensible one has.
+    A response that is not a blob's bytes is read only up to a limit.
     """
 
     def send(self, request: Any, *, stream: bool = False, **kwargs: Any) -> Any:
-        """Return the answer to a request."""
-        answer = super().send(request, stream=True, **kwargs)
+        """Return the response to a request."""
+        response = super().send(request, stream=True, **kwargs)
         for name, form in _NUMBERS.items():
-            text = answer.headers.get(name)
+            text = response.headers.get(name)
             if text is not None and not form.fullmatch(text):
-                answer.internal_response.close()
-                message = f"an answer with a {name} that is none"
+                response.internal_response.close()
+                message = f"the response has an invalid {name}"
                 raise ServiceResponseError(message)
-        if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-            answer.internal_response.close()
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            response.internal_response.close()
             message = "too many requests"
             raise TooManyRequests(message)
-        if not stream or answer.status_code not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-            _read(answer.internal_response)
-            if isinstance(answer, HttpResponse):
-                answer.read()
-        elif answer.headers.get("Content-Length") and answer.headers.get("Transfer-Encoding"):
-            # The second would win, and end nowhere near the first.
-            answer.internal_response.close()
-            message = "an answer with two lengths"
+        if not stream or response.status_code not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+            _read(response.internal_response)
+            if isinstance(response, HttpResponse):
+                response.read()
+        elif response.headers.get("Content-Length") and response.headers.get("Transfer-Encoding"):
+            # Transfer-Encoding would take precedence, and the body could have another length than Content-Length says.
+            response.internal_response.close()
+            message = "the response has both a Content-Length and a Transfer-Encoding"
             raise ServiceResponseError(message)
-        return answer
+        return response
 
 
-def _read(answer: Response) -> None:
-    """Read an answer's body, as the client asks for it later."""
-    body, most = bytearray(), MOST_TOLD if answer.status_code < HTTPStatus.MULTIPLE_CHOICES else MOST_SAID
+def _read(response: Response) -> None:
+    """Read the body of a response up to its limit, and store it where the client looks for it."""
+    body = bytearray()
+    limit = MAX_RESPONSE if response.status_code < HTTPStatus.MULTIPLE_CHOICES else MAX_ERROR
     try:
-        for piece in answer.iter_content(_PIECE):
+        for piece in response.iter_content(_PIECE):
             body += piece
-            if len(body) > most:
-                answer.close()
-                body.clear()  # the error holds on to what is here until all tries have failed
-                message = "an answer without end"
+            if len(body) > limit:
+                response.close()
+                body.clear()  # the error keeps this frame alive until the last attempt has failed
+                message = "the response is too large"
                 raise ServiceResponseError(message)
     except RequestException as error:
         raise ServiceResponseError(error, error=error) from error
-    answer._content = bytes(body)  # noqa: SLF001 - where requests itself keeps it
+    response._content = bytes(body)  # noqa: SLF001 - where requests itself stores it
 
 
 def open_transport(*, use_environment: bool) -> RequestsTransport:
-    """Return what sends requests.
+    """Return an open transport.
 
     Args:
-        use_environment: take proxies, CA bundles and ~/.netrc from the environment.
+        use_environment: use the proxies, CA bundles and ~/.netrc of the environment.
     """
     transport = _Transport(
         connection_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, use_env_settings=use_environment
     )
     transport.open()
-    session: Any = transport.session  # requests has no types
-    # It would look at where a redirect leads though it is not to follow it, and trip over what is no place.
+    session: Any = transport.session  # requests is untyped
+    # requests parses the target of a redirect even if it does not follow it, and fails on an invalid one.
     session.get_redirect_target = lambda _: None
     for prefix in ("https://", "http://"):
         adapter = session.get_adapter(prefix)

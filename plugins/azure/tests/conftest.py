@@ -26,7 +26,7 @@ _names = itertools.count()
 
 @pytest.fixture(scope="session")
 def service(azure: servers.AzureServer) -> Iterator[BlobServiceClient]:
-    """The session's store, past the code under test."""
+    """A client of the session's server that bypasses the code under test."""
     account = {"account_name": azure.account, "account_key": azure.key}
     with BlobServiceClient(azure.endpoint, credential=account, retry_total=0) as client:
         client.create_container("ward")
@@ -35,7 +35,7 @@ def service(azure: servers.AzureServer) -> Iterator[BlobServiceClient]:
 
 @pytest.fixture
 def document(azure: servers.AzureServer) -> dict[str, Any]:
-    """A credentials document for the session's store."""
+    """A credentials document for the session's server."""
     return {
         "type": "azure",
         "account_name": azure.account,
@@ -52,7 +52,7 @@ def credentials(document: dict[str, Any]) -> AzureCredentials:
 
 @pytest.fixture
 def open_fs() -> Callable[..., AzureFileSystem]:
-    """Make the filesystem of a credentials document, with blocks of another size if asked for."""
+    """Make the filesystem of a credentials document, with blocks of 4 MiB or another size."""
 
     def open_fs(document: dict[str, Any], block_size: int = 4 * MIB) -> AzureFileSystem:
         credentials = validate(AzureCredentials, document)
@@ -65,19 +65,19 @@ def open_fs() -> Callable[..., AzureFileSystem]:
 def fs(
     service: BlobServiceClient, open_fs: Callable[..., AzureFileSystem], document: dict[str, Any]
 ) -> AzureFileSystem:
-    """The store, with small blocks."""
+    """The filesystem of the session's server, with small blocks."""
     return open_fs(document)
 
 
 @pytest.fixture
 def path() -> str:
-    """The place of an object nobody else uses."""
+    """The path of an object that no other test uses."""
     return f"ward/object-{next(_names)}"
 
 
 @pytest.fixture
 def stored(service: BlobServiceClient) -> Callable[[str], bytes | None]:
-    """Ask the store itself, past the code under test, what stands at a path."""
+    """Return a function that reads what is stored at a path, bypassing the code under test."""
 
     def stored(path: str) -> bytes | None:
         container, _, name = path.partition("/")
@@ -92,26 +92,25 @@ def stored(service: BlobServiceClient) -> Callable[[str], bytes | None]:
 
 @pytest.fixture
 def listed(service: BlobServiceClient) -> Callable[[str], list[str]]:
-    """Ask the store itself which names it lists under a prefix."""
+    """Return a function that lists the names with a prefix, bypassing the code under test."""
     return lambda prefix: [one.name for one in service.get_container_client("ward").list_blobs(prefix)]
 
 
 class Proxy:
-    """A server in front of the store, which hears each request and may answer otherwise, or lose an answer.
+    """A proxy in front of the server, which records each request and can replace the response.
 
     Attributes:
-        endpoint: the account's URL there.
         seen: the requests, as ``PUT block`` and so on.
-        most: how many of them were there at once.
-        instead: asked for each request with its name and the store's answer, for the answer that is given.
+        most: the largest number of requests at the same time.
+        instead: called with each request's name and the server's response; returns the response to send.
     """
 
     def __init__(self, azure: servers.AzureServer) -> None:
-        self._store = urlsplit(azure.endpoint)
+        self._server = urlsplit(azure.endpoint)
         self.seen: list[str] = []
         self.most = self._now = 0
         self._lock = Lock()
-        self.instead: Callable[[str, Answer], Answer] = lambda _, answer: answer
+        self.instead: Callable[[str, Answer], Answer] = lambda _, response: response
 
     def respond(self, request: Request) -> Answer:
         query = parse_qs(urlsplit(request.target).query)
@@ -121,23 +120,23 @@ class Proxy:
             self._now += 1
             self.most = max(self.most, self._now)
         try:
-            return self.instead(name, self._ask(request))
+            return self.instead(name, self._forward(request))
         finally:
             with self._lock:
                 self._now -= 1
 
-    def _ask(self, request: Request) -> Answer:
-        connection = http.client.HTTPConnection(self._store.hostname or "", self._store.port, timeout=60)
+    def _forward(self, request: Request) -> Answer:
+        connection = http.client.HTTPConnection(self._server.hostname or "", self._server.port, timeout=60)
         skipped = ("host", "connection", "content-length")
         headers = {name: value for name, value in request.headers.items() if name not in skipped}
         connection.request(request.method, request.target, request.body or None, headers)
-        answer = connection.getresponse()
-        body = answer.read()
+        response = connection.getresponse()
+        body = response.read()
         connection.close()
-        kept = {name: value for name, value in answer.getheaders() if name.lower() not in HOP_BY_HOP}
+        kept = {name: value for name, value in response.getheaders() if name.lower() not in HOP_BY_HOP}
         if request.method == "HEAD":
-            kept["Content-Length"] = answer.getheader("Content-Length") or "0"
-        return Answer(answer.status, kept, body)
+            kept["Content-Length"] = response.getheader("Content-Length") or "0"
+        return Answer(response.status, kept, body)
 
 
 HOP_BY_HOP = {"transfer-encoding", "connection", "keep-alive", "content-length"}
@@ -145,7 +144,7 @@ HOP_BY_HOP = {"transfer-encoding", "connection", "keep-alive", "content-length"}
 
 @pytest.fixture
 def proxy(azure: servers.AzureServer, service: BlobServiceClient, document: dict[str, Any]) -> Iterator[Proxy]:
-    """The store behind a proxy, through which the credentials document of the test leads."""
+    """A proxy in front of the server; the test's credentials document uses it as its endpoint."""
     proxy = Proxy(azure)
     with hostile_server(proxy.respond) as (url, _):
         document["endpoint_url"] = f"{url}/{azure.account}"
@@ -154,6 +153,6 @@ def proxy(azure: servers.AzureServer, service: BlobServiceClient, document: dict
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries follow each other at once."""
-    monkeypatch.setattr("connectors_azure.client.FIRST_PAUSE", 0.001)
+    """Retries follow at once."""
+    monkeypatch.setattr("connectors_azure.client.FIRST_BACKOFF", 0.001)
     monkeypatch.setattr("connectors.storage.retry.RetryPolicy.first_pause", 0.001)

@@ -1,4 +1,4 @@
-"""The contract, against Azurite."""
+"""The contract tests of `connectors.testing`, run against Azurite."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OTHER_KEY = "bm90IHRoZSBrZXkgb2YgdGhhdCBhY2NvdW50"
 
 
 class AzureStore(Store):
-    """A container of its own, reached with Microsoft's client."""
+    """A container of its own, accessed with Microsoft's client."""
 
     def __init__(self, server: servers.AzureServer, service: BlobServiceClient) -> None:
         self._server = server
@@ -50,11 +50,11 @@ class AzureStore(Store):
         return Connection(f"az://{CONTAINER}/{name}", self.document(account_key=OTHER_KEY))
 
     def expired(self, name: str, *, write: bool = False) -> Connection:
-        return Connection(f"az://{CONTAINER}/{name}", self.document(sas_token=self._signature(hours=-1)), expires=True)
+        return Connection(f"az://{CONTAINER}/{name}", self.document(sas_token=self._sas(hours=-1)), expires=True)
 
-    def _signature(self, hours: int) -> str:
+    def _sas(self, hours: int) -> str:
         now = datetime.now(UTC)
-        signature: str = generate_container_sas(
+        sas: str = generate_container_sas(
             self._server.account,
             CONTAINER,
             account_key=self._server.key,
@@ -62,20 +62,20 @@ class AzureStore(Store):
             start=now - timedelta(hours=2),
             expiry=now + timedelta(hours=hours),
         )
-        return signature
+        return sas
 
 
-class SignedStore(AzureStore):
-    """The same, reached with a shared access signature for the container."""
+class SasStore(AzureStore):
+    """The same container, accessed with a SAS."""
 
     def connection(self, name: str, *, write: bool = False) -> Connection:
         return replace(super().connection(name, write=write), expires=True)
 
     def document(self, **changes: Any) -> dict[str, Any]:
-        return super().document(**(changes or {"sas_token": self._signature(hours=1)}))
+        return super().document(**(changes or {"sas_token": self._sas(hours=1)}))
 
     def denied(self, name: str) -> Connection:
-        query = self._signature(hours=1)
+        query = self._sas(hours=1)
         return Connection(f"az://{CONTAINER}/{name}", self.document(sas_token=f"{query[:-5]}00%3D"))
 
 
@@ -85,7 +85,7 @@ class TestAzure(BackendContract, FolderContract, PresignContract):
         return AzureStore(azure, service)
 
 
-class TestAzureWithASignature(BackendContract, FolderContract):
+class TestAzureWithSas(BackendContract, FolderContract):
     @pytest.fixture
     def store(self, azure: servers.AzureServer, service: BlobServiceClient) -> Store:
-        return SignedStore(azure, service)
+        return SasStore(azure, service)

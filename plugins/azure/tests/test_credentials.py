@@ -23,7 +23,7 @@ NAMED = {"account_name": "clinic"}
 KEYED = {**NAMED, "account_key": SECRET}
 
 
-def made(**members: Any) -> AzureCredentials:
+def build(**members: Any) -> AzureCredentials:
     return validate(AzureCredentials, {"encryption": None, **members})
 
 
@@ -50,51 +50,54 @@ def made(**members: Any) -> AzureCredentials:
         {"connection_string": f"AccountName=clinic;AccountKey={SECRET};BlobEndpoint=http://127.0.0.1:10000/clinic"},
     ],
 )
-def test_complete_documents_are_taken(members: dict[str, Any]) -> None:
-    assert made(**members).document() == {"encryption": None, **members}
+def test_complete_documents_are_accepted(members: dict[str, Any]) -> None:
+    assert build(**members).document() == {"encryption": None, **members}
 
 
 @pytest.mark.parametrize(
     ("members", "rule"),
     [
-        ({}, "no way to log in is given"),
-        (NAMED, "no way to log in is given"),
-        ({**KEYED, "sas_token": SAS}, "not two of them"),
-        ({**KEYED, "anonymous": True}, "not two of them"),
-        ({**KEYED, "ambient": True}, "not two of them"),
-        ({**KEYED, **PRINCIPAL}, "not two of them"),
-        ({**KEYED, "client_id": "11fa2b"}, "not two of them"),
-        ({"managed_identity": True, **PRINCIPAL}, "not two of them"),
-        ({"connection_string": CONNECTION, "account_key": SECRET}, "not two of them"),
-        ({"connection_string": CONNECTION, **NAMED}, "stand in the connection_string already"),
+        ({}, "no credentials are given: give exactly one of"),
+        (NAMED, "no credentials are given: give exactly one of"),
+        ({**KEYED, "sas_token": SAS}, ": give exactly one of"),
+        ({**KEYED, "anonymous": True}, ": give exactly one of"),
+        ({**KEYED, "ambient": True}, ": give exactly one of"),
+        ({**KEYED, **PRINCIPAL}, ": give exactly one of"),
+        ({**KEYED, "client_id": "11fa2b"}, ": give exactly one of"),
+        ({"managed_identity": True, **PRINCIPAL}, ": give exactly one of"),
+        ({"connection_string": CONNECTION, "account_key": SECRET}, ": give exactly one of"),
+        ({"connection_string": CONNECTION, **NAMED}, "the connection_string already contains"),
         (
             {"connection_string": CONNECTION, "endpoint_url": "https://a.example"},
-            "stand in the connection_string already",
+            "the connection_string already contains",
         ),
-        ({**NAMED, "tenant_id": "t", "client_id": "c"}, "go together; one of them is missing"),
-        ({**NAMED, "client_id": "c"}, "go together; one of them is missing"),
-        ({**NAMED, "client_secret": "c"}, "go together; one of them is missing"),
-        ({**KEYED, "authority_url": "https://login.example.org"}, "authority_url goes with tenant_id"),
-        ({**NAMED, **PRINCIPAL, "authority_url": "http://127.0.0.1:1"}, "authority_url: a secret is sent there"),
+        ({**NAMED, "tenant_id": "t", "client_id": "c"}, "a service principal needs all of"),
+        ({**NAMED, "client_id": "c"}, "a service principal needs all of"),
+        ({**NAMED, "client_secret": "c"}, "a service principal needs all of"),
+        ({**KEYED, "authority_url": "https://login.example.org"}, "authority_url needs tenant_id"),
+        (
+            {**NAMED, **PRINCIPAL, "authority_url": "http://127.0.0.1:1"},
+            "authority_url: the client secret is sent there",
+        ),
         ({**KEYED, "account_name": "Clinic"}, "credentials.account_name: not the name of a storage account"),
         ({**KEYED, "account_name": "clinic.attacker.example"}, "credentials.account_name"),
         ({**KEYED, "account_name": "clinic/"}, "credentials.account_name"),
-        ({**NAMED, "account_key": "no base64!"}, "credentials.account_key: not an account's key"),
+        ({**NAMED, "account_key": "no base64!"}, "credentials.account_key: not an account key"),
         ({**NAMED, "account_key": SECRET[:-1]}, "credentials.account_key"),
         ({**NAMED, "account_key": f"{SECRET}\n"}, "credentials.account_key"),
         ({**NAMED, "account_key": ""}, "credentials.account_key"),
-        ({**NAMED, "sas_token": f"https://x.example/?{SAS}"}, "credentials.sas_token: give only what follows"),
+        ({**NAMED, "sas_token": f"https://x.example/?{SAS}"}, "credentials.sas_token: give only the part of"),
         ({**NAMED, "sas_token": "sv=2024-11-04"}, "credentials.sas_token: not a shared access signature"),
         ({**NAMED, "sas_token": f"{SAS}\r\nX-Evil: 1"}, "credentials.sas_token"),
         ({**NAMED, "sas_token": f"{SAS}#x"}, "credentials.sas_token"),
         ({"connection_string": "nonsense"}, "credentials.connection_string: not a connection string"),
         ({"connection_string": "UseDevelopmentStorage=true"}, "credentials.connection_string"),
         ({"connection_string": f"AccountName=clinic;AccountKey={SECRET};AccountKey=eA=="}, "each name once"),
-        ({"connection_string": "AccountName=clinic"}, "either an AccountKey or a SharedAccessSignature"),
-        ({"connection_string": f"{CONNECTION};SharedAccessSignature={SAS}"}, "either an AccountKey or a Shared"),
+        ({"connection_string": "AccountName=clinic"}, "exactly one of AccountKey and SharedAccessSignature"),
+        ({"connection_string": f"{CONNECTION};SharedAccessSignature={SAS}"}, "exactly one of AccountKey and Shared"),
         ({"connection_string": f"AccountKey={SECRET}"}, "names no storage account"),
         ({"connection_string": f"{CONNECTION}/@attacker.example"}, "not the end of a host name"),
-        ({"connection_string": f"AccountName=clinic;AccountKey={SECRET};BlobEndpoint=ftp://x"}, "its blob service is"),
+        ({"connection_string": f"AccountName=clinic;AccountKey={SECRET};BlobEndpoint=ftp://x"}, "its blob endpoint: "),
         (
             {"connection_string": f"AccountName=clinic;AccountKey={SECRET};DefaultEndpointsProtocol=http"},
             "connection_string: http:// is not encrypted",
@@ -102,37 +105,40 @@ def test_complete_documents_are_taken(members: dict[str, Any]) -> None:
         ({**KEYED, "endpoint_url": "http://store.internal"}, "endpoint_url: http:// is not encrypted"),
         ({**KEYED, "endpoint_url": "HTTP://store.internal"}, "endpoint_url: http:// is not encrypted"),
         ({**KEYED, "endpoint_url": "http://127.0.0.1.attacker.example"}, "endpoint_url: http:// is not encrypted"),
-        ({**NAMED, **PRINCIPAL, "endpoint_url": "http://127.0.0.1:1"}, "tokens of Microsoft Entra's go over https"),
+        (
+            {**NAMED, **PRINCIPAL, "endpoint_url": "http://127.0.0.1:1"},
+            "Microsoft Entra tokens are sent only over https",
+        ),
         (
             {**NAMED, "managed_identity": True, "endpoint_url": "http://store", "allow_http": True},
-            "tokens of Microsoft Entra's go over https",
+            "Microsoft Entra tokens are sent only over https",
         ),
         ({**KEYED, "endpoint_url": "https://user:pw@store"}, "credentials.endpoint_url: .*user information"),
         ({**KEYED, "endpoint_url": f"https://store/?{SAS}"}, "credentials.endpoint_url: .*query"),
         ({**KEYED, "endpoint_url": "https://store\\@attacker.example"}, "credentials.endpoint_url"),
-        ({**KEYED, "endpoint_url": "https://store/../other"}, "credentials.endpoint_url: .*segment"),
+        ({**KEYED, "endpoint_url": "https://store/../other"}, "credentials.endpoint_url: .*contains a segment . or .."),
         ({**KEYED, "endpoint_url": "store.example.org"}, "credentials.endpoint_url"),
         ({**KEYED, "endpoint_url": "https://store:port"}, "credentials.endpoint_url: .*port"),
         ({**KEYED, "endpoint_url": ""}, "credentials.endpoint_url"),
         ({**NAMED, **PRINCIPAL, "tenant_id": "../other"}, "credentials.tenant_id: not a tenant"),
-        ({**NAMED, **PRINCIPAL, "client_secret": "two words"}, "credentials.client_secret: .*white space"),
+        ({**NAMED, **PRINCIPAL, "client_secret": "two words"}, "credentials.client_secret: .*contains white space"),
         ({**NAMED, **PRINCIPAL, "client_id": ""}, "credentials.client_id: empty"),
         ({**NAMED, "anonymous": "true"}, "credentials.anonymous"),
         ({**NAMED, "managed_identity": 1}, "credentials.managed_identity"),
         ({**KEYED, "acount_key": SECRET}, "credentials.acount_key: unknown member; did you mean account_key"),
     ],
 )
-def test_broken_rule_is_named_and_no_value_shown(members: dict[str, Any], rule: str) -> None:
+def test_error_names_the_broken_rule_and_shows_no_value(members: dict[str, Any], rule: str) -> None:
     with pytest.raises(InvalidCredentials, match=rule) as caught:
-        made(**members)
+        build(**members)
     text = f"{caught.value!r} {caught.value} {caught.value.__cause__!r} {caught.value.__context__!r}"
     for secret in (SECRET, SECRET[:-1], "s1gnature", "s3cr3t", "attacker"):
         assert secret not in text
 
 
-def test_secrets_do_not_print_pickle_or_dump() -> None:
+def test_secrets_are_not_printed_pickled_or_dumped() -> None:
     for members in (KEYED, {**NAMED, "sas_token": SAS}, {"connection_string": CONNECTION}, {**NAMED, **PRINCIPAL}):
-        credentials = made(**members)
+        credentials = build(**members)
         account = account_of(credentials, split_location("abfss://ward@clinic.dfs.core.windows.net/a"))
         shown = f"{credentials!r} {credentials.model_dump()} {credentials.model_dump_json()} {account!r}"
         for secret in (SECRET, "s1gnature", "s3cr3t"):
@@ -164,7 +170,7 @@ def test_secrets_do_not_print_pickle_or_dump() -> None:
         ),
     ],
 )
-def test_connection_strings_are_read(text: str, account: str, endpoint: str) -> None:
+def test_connection_strings_are_parsed(text: str, account: str, endpoint: str) -> None:
     connection, problem = parse_connection_string(SecretText(text))
     assert problem is None
     assert connection is not None
@@ -175,18 +181,18 @@ def test_connection_strings_are_read(text: str, account: str, endpoint: str) -> 
 
 
 CONNECTION_WITH_SAS = f"BlobEndpoint=https://clinic.blob.core.windows.net/;SharedAccessSignature={SAS}"
-ENDS = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+EXPIRES_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("members", "ends"),
+    ("members", "expires_at"),
     [
-        ({**NAMED, "sas_token": SAS}, ENDS),
-        ({**NAMED, "sas_token": f"?{SAS}"}, ENDS),
+        ({**NAMED, "sas_token": SAS}, EXPIRES_AT),
+        ({**NAMED, "sas_token": f"?{SAS}"}, EXPIRES_AT),
         ({**NAMED, "sas_token": f"{SAS}&ske=2026-01-01"}, datetime(2026, 1, 1, tzinfo=UTC)),
         ({**NAMED, "sas_token": "sv=2024-11-04&si=policy&sig=0"}, None),
-        ({"connection_string": CONNECTION_WITH_SAS}, ENDS),
-        ({"connection_string": CONNECTION_WITH_SAS.replace("=sv", "=?sv")}, ENDS),
+        ({"connection_string": CONNECTION_WITH_SAS}, EXPIRES_AT),
+        ({"connection_string": CONNECTION_WITH_SAS.replace("=sv", "=?sv")}, EXPIRES_AT),
         ({"connection_string": CONNECTION}, None),
         (KEYED, None),
         ({**NAMED, **PRINCIPAL}, None),
@@ -195,5 +201,5 @@ ENDS = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         ({**NAMED, "ambient": True}, None),
     ],
 )
-def test_credentials_with_a_sas_tell_when_they_expire(members: dict[str, Any], ends: datetime | None) -> None:
-    assert made(**members).expires_at == ends
+def test_expiry_is_known_for_a_sas_only(members: dict[str, Any], expires_at: datetime | None) -> None:
+    assert build(**members).expires_at == expires_at

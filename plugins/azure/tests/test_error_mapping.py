@@ -25,7 +25,7 @@ from connectors_azure.error_mapping import Action, attempt, storage_error
 SECRET = "sig=5ec2e7"
 
 
-def answered(code: Any, status: int = 400) -> HttpResponseError:
+def failed_with(code: Any, status: int = 400) -> HttpResponseError:
     error = HttpResponseError(message=SECRET)
     error.response = SimpleNamespace(status_code=status, headers={}, request=SECRET)
     error.error_code = code
@@ -63,11 +63,11 @@ def answered(code: Any, status: int = 400) -> HttpResponseError:
         ("SomethingNew", "read", StorageError),
     ],
 )
-def test_codes_become_errors_that_say_what_to_do(code: Any, action: Action, kind: type[ConnectorError]) -> None:
-    ours = storage_error(answered(code), "ward/name", action)
-    assert type(ours) is kind
-    assert "az://ward/name" in str(ours)
-    assert SECRET not in str(ours)
+def test_codes_are_translated_into_errors(code: Any, action: Action, kind: type[ConnectorError]) -> None:
+    translated = storage_error(failed_with(code), "ward/name", action)
+    assert type(translated) is kind
+    assert "az://ward/name" in str(translated)
+    assert SECRET not in str(translated)
 
 
 @pytest.mark.parametrize(
@@ -83,11 +83,11 @@ def test_codes_become_errors_that_say_what_to_do(code: Any, action: Action, kind
     ],
 )
 @pytest.mark.parametrize("code", [None, "", "a\nb", "<b>", "\x1b[2J", "x" * 65, SECRET, "ü"])
-def test_status_stands_in_for_a_code_that_is_none(status: int, kind: type[ConnectorError], code: Any) -> None:
-    ours = storage_error(answered(code, status), "ward/name", "read")
-    assert type(ours) is kind
-    assert str(ours).isprintable()
-    assert SECRET not in str(ours)
+def test_status_is_used_if_the_code_is_missing_or_invalid(status: int, kind: type[ConnectorError], code: Any) -> None:
+    translated = storage_error(failed_with(code, status), "ward/name", "read")
+    assert type(translated) is kind
+    assert str(translated).isprintable()
+    assert SECRET not in str(translated)
 
 
 @pytest.mark.parametrize(
@@ -102,24 +102,28 @@ def test_status_stands_in_for_a_code_that_is_none(status: int, kind: type[Connec
         ParseError(SECRET),
     ],
 )
-def test_errors_without_an_answer_are_unavailability(error: Exception) -> None:
-    ours = storage_error(error, "ward/name?x", "read")
-    assert type(ours) is StorageUnavailable
-    assert "az://ward/name?…" in str(ours)
-    assert type(error).__name__ in str(ours)
-    assert SECRET not in str(ours)
+def test_error_without_a_response_means_unavailable(error: Exception) -> None:
+    translated = storage_error(error, "ward/name?x", "read")
+    assert type(translated) is StorageUnavailable
+    assert "az://ward/name?…" in str(translated)
+    assert type(error).__name__ in str(translated)
+    assert SECRET not in str(translated)
 
 
-def test_denial_after_the_signature_s_end_is_expiry() -> None:
+def test_denial_after_the_sas_expired_means_expired() -> None:
     now = datetime.now(UTC)
     past, future = now - timedelta(hours=1), now + timedelta(hours=1)
-    error = answered("AuthenticationFailed", 403)
-    assert type(storage_error(error, "ward/name", "read", past)) is CredentialsExpired
+    error = failed_with("AuthenticationFailed", 403)
+    expired = storage_error(error, "ward/name", "read", past)
+    assert type(expired) is CredentialsExpired
+    assert str(expired) == (
+        f"the SAS for az://ward/name expired at {past:%Y-%m-%d %H:%M:%S} UTC (AuthenticationFailed); get a new one"
+    )
     assert type(storage_error(error, "ward/name", "read", future)) is AccessDenied
-    assert type(storage_error(answered("BlobNotFound", 404), "ward/name", "read", past)) is ObjectNotFound
+    assert type(storage_error(failed_with("BlobNotFound", 404), "ward/name", "read", past)) is ObjectNotFound
 
 
-def test_nothing_foreign_travels_with_our_error() -> None:
+def test_library_error_is_not_the_context_or_cause_of_the_raised_error() -> None:
     def fail() -> None:
         raise ResourceExistsError(SECRET)
 
@@ -129,16 +133,16 @@ def test_nothing_foreign_travels_with_our_error() -> None:
     assert caught.value.__cause__ is None
 
 
-def test_our_own_errors_and_bugs_pass_unchanged() -> None:
+def test_errors_of_connectors_and_bugs_are_raised_unchanged() -> None:
     def changed() -> None:
-        message = "ours"
+        message = "changed"
         raise ObjectChanged(message)
 
     def bug() -> None:
         message = "a bug"
         raise KeyError(message)
 
-    with pytest.raises(ObjectChanged, match="^ours$"):
+    with pytest.raises(ObjectChanged, match="^changed$"):
         attempt("ward/name", "read", changed)
     with pytest.raises(KeyError, match="a bug"):
         attempt("ward/name", "read", bug)

@@ -1,4 +1,4 @@
-"""Microsoft Entra's ways in: a login server of our own, and Azurite behind TLS, which takes its tokens."""
+"""Login with Microsoft Entra: a fake login server, and Azurite behind TLS, which accepts the server's tokens."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ KEY = "0f" * 32
 
 
 def token() -> str:
-    """Return what Microsoft Entra would sign; Azurite looks at everything but the signature."""
+    """Return a token as Microsoft Entra issues it; Azurite checks everything but the signature."""
     now = int(time.time())
     claims: dict[str, Any] = {
         "aud": "https://storage.azure.com",
@@ -59,11 +59,11 @@ class Certificate:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    """A certificate of this machine's loopback, signed by itself."""
+    """A self-signed certificate for the loopback address."""
     folder = tmp_path_factory.mktemp("certificate")
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
-    made = (
+    built = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -75,7 +75,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    (folder / "certificate.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "certificate.pem").write_bytes(built.public_bytes(serialization.Encoding.PEM))
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -85,13 +85,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 @pytest.fixture(autouse=True)
 def trusted(certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the HTTP client trust that certificate, in the place of the public ones."""
+    """Make the HTTP client trust that certificate instead of the public authorities."""
     monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", certificate.path)
 
 
 @pytest.fixture(scope="session")
 def secure(certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.AzureServer]:
-    """Azurite behind TLS, where it takes tokens; skipped where it is not installed."""
+    """Azurite behind TLS, where it accepts tokens; skipped if it is not installed."""
     program = servers.ROOT / ".servers" / "node_modules" / ".bin" / "azurite-blob"
     if not program.is_file():
         pytest.skip("Azurite is not installed")
@@ -104,7 +104,7 @@ def secure(certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -
     ]
     endpoint, context = f"https://127.0.0.1:{port}", ssl.create_default_context(cafile=certificate.path)
 
-    def answers() -> bool:
+    def is_ready() -> bool:
         try:
             with urllib.request.urlopen(endpoint, timeout=5, context=context):
                 return True
@@ -115,7 +115,7 @@ def secure(certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -
             return False
 
     env = {**os.environ, "AZURITE_ACCOUNTS": f"{account}:{key}"}
-    with servers.running(command, log=home / "azurite.log", ready=answers, env=env):
+    with servers.running(command, log=home / "azurite.log", ready=is_ready, env=env):
         server = servers.AzureServer(f"{endpoint}/{account}", account, key)
         credential = {"account_name": account, "account_key": key}
         with BlobServiceClient(server.endpoint, credential=credential, connection_verify=certificate.path) as client:
@@ -125,17 +125,17 @@ def secure(certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -
 
 @dataclass
 class Login:
-    """A login server that hands out tokens for one secret.
+    """A login server that issues tokens for one secret.
 
     Attributes:
-        url: where it is.
-        problem: the code it answers instead.
-        asked: the forms that were sent to it.
+        url: its URL.
+        problem: the error code that it returns instead of a token.
+        requests: the forms that were sent to it.
     """
 
     url: str = ""
     problem: str | None = None
-    asked: list[dict[str, list[str]]] = field(default_factory=list)
+    requests: list[dict[str, list[str]]] = field(default_factory=list)
 
     def discover(self, path: str) -> dict[str, Any]:
         tenant = path.split("/")[1]
@@ -145,12 +145,12 @@ class Login:
             "token_endpoint": f"{self.url}/{tenant}/token",
         }
 
-    def give(self, form: dict[str, list[str]]) -> tuple[int, dict[str, Any]]:
-        self.asked.append(form)
+    def issue(self, form: dict[str, list[str]]) -> tuple[int, dict[str, Any]]:
+        self.requests.append(form)
         problem = self.problem or (None if form["client_secret"] == [SECRET] else "AADSTS7000215")
         if problem:
-            told = f"{problem}: the secret {form['client_secret'][0]} is not the one. Trace ID: 1"
-            return 401, {"error": "invalid_client", "error_description": told}
+            description = f"{problem}: the secret {form['client_secret'][0]} is invalid. Trace ID: 1"
+            return 401, {"error": "invalid_client", "error_description": description}
         return 200, {"token_type": "Bearer", "expires_in": 3600, "access_token": token()}
 
 
@@ -166,14 +166,14 @@ def serving(certificate: Certificate) -> Iterator[Login]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._answer(200, login.discover(urlsplit(self.path).path))
+            self._respond(200, login.discover(urlsplit(self.path).path))
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            self._answer(*login.give(parse_qs(body.decode())))
+            self._respond(*login.issue(parse_qs(body.decode())))
 
-        def _answer(self, status: int, answer: dict[str, Any]) -> None:
-            body = json.dumps(answer).encode()
+        def _respond(self, status: int, members: dict[str, Any]) -> None:
+            body = json.dumps(members).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -226,9 +226,9 @@ def test_service_principal_reads_and_writes(principal: dict[str, Any], login: Lo
     fs, path = AzureBackend().connect("az://ward/principal", validate(AzureCredentials, principal))
     fs.cp_file(path, f"{path}-copy")
     assert fs.cat_file(f"{path}-copy") == fs.cat_file(path)
-    assert {form["client_secret"][0] for form in login.asked} == {SECRET}
-    assert {form["scope"][0].split()[0] for form in login.asked} == {"https://storage.azure.com/.default"}
-    assert len(login.asked) == 2  # one login for each filesystem
+    assert {form["client_secret"][0] for form in login.requests} == {SECRET}
+    assert {form["scope"][0].split()[0] for form in login.requests} == {"https://storage.azure.com/.default"}
+    assert len(login.requests) == 2  # one login per filesystem
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_service_principal_reads_and_writes(principal: dict[str, Any], login: Lo
         ("nonsense", AccessDenied),
     ],
 )
-def test_refused_principal_is_told_without_its_secret(
+def test_error_of_a_refused_principal_does_not_show_its_secret(
     principal: dict[str, Any], login: Login, problem: str, kind: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(0)
@@ -257,10 +257,10 @@ def test_refused_principal_is_told_without_its_secret(
 
 
 @pytest.mark.parametrize("resource", ["https://vault.azure.net", "https://management.azure.com"])
-def test_storage_gets_no_token_of_another_service(certificate: Certificate, login: Login, resource: str) -> None:
+def test_storage_gets_no_token_for_another_service(certificate: Certificate, login: Login, resource: str) -> None:
     class Greedy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            given.append(self.headers["Authorization"])
+            tokens.append(self.headers["Authorization"])
             self.send_response(401)
             challenge = f"Bearer authorization_uri={login.url}/{TENANT}/oauth2/authorize resource_id={resource}"
             self.send_header("WWW-Authenticate", challenge)
@@ -270,7 +270,7 @@ def test_storage_gets_no_token_of_another_service(certificate: Certificate, logi
         def log_message(self, *_: object) -> None:
             pass
 
-    given: list[str] = []
+    tokens: list[str] = []
     with over_tls(certificate, Greedy) as url:
         document = {
             "account_name": "clinic",
@@ -281,13 +281,13 @@ def test_storage_gets_no_token_of_another_service(certificate: Certificate, logi
             "client_secret": SECRET,
             "encryption": {"key": KEY},
         }
-        with pytest.raises(AccessDenied, match="the storage asks .* for a token of another service"):
+        with pytest.raises(AccessDenied, match="the storage requested a token for another service"):
             connectors.Dataset("az://ward/greedy", document).read_bytes()
-    assert len(given) == 1  # with a token for storages, which one of them may see
-    assert {form["scope"][0].split()[0] for form in login.asked} == {"https://storage.azure.com/.default"}
+    assert len(tokens) == 1  # a token for Azure Storage, which any storage may see
+    assert {form["scope"][0].split()[0] for form in login.requests} == {"https://storage.azure.com/.default"}
 
 
-def test_tokens_and_secrets_are_not_logged_or_kept_in_sight(
+def test_tokens_and_secrets_are_not_logged_or_shown(
     principal: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(0)
@@ -298,7 +298,7 @@ def test_tokens_and_secrets_are_not_logged_or_kept_in_sight(
         assert secret not in f"{caplog.text} {fs!r} {vars(fs)} {fs.storage_options}"
 
 
-def test_login_that_is_not_there_is_unavailable(principal: dict[str, Any]) -> None:
+def test_unreachable_login_server_is_unavailable(principal: dict[str, Any]) -> None:
     credentials = validate(AzureCredentials, {**principal, "authority_url": "https://127.0.0.1:9"})
     fs, path = AzureBackend().connect("az://ward/principal", credentials)
     with pytest.raises(StorageUnavailable) as caught:
@@ -319,12 +319,12 @@ def test_principal_signs_urls_with_a_user_delegation_key(
     context = ssl.create_default_context(cafile=certificate.path)
     body = b"other" if method == "PUT" else None
     request = urllib.request.Request(url, body, {"x-ms-blob-type": "BlockBlob"} if body else {}, method=method)
-    with urllib.request.urlopen(request, timeout=30, context=context) as answer:
-        assert answer.read() == (b"" if body else b"sealed")
+    with urllib.request.urlopen(request, timeout=30, context=context) as response:
+        assert response.read() == (b"" if body else b"sealed")
     assert fs.cat_file(path) == (body or b"sealed")
 
 
-def test_principal_logs_in_where_its_document_says(
+def test_principal_logs_in_at_the_authority_of_its_document(
     principal: dict[str, Any], login: Login, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {
@@ -339,16 +339,16 @@ def test_principal_logs_in_where_its_document_says(
     }.items():
         monkeypatch.setenv(name, value)
     connectors.Dataset("az://ward/principal", principal).write_bytes(b"37.2")
-    assert [(form["client_id"], form["client_secret"]) for form in login.asked] == [([CLIENT], [SECRET])]
+    assert [(form["client_id"], form["client_secret"]) for form in login.requests] == [([CLIENT], [SECRET])]
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Request]]:
-    """The service by which Azure gives a machine the tokens of its identity; the requests made to it."""
+    """A fake of the service that gives a machine tokens of its managed identity; the requests sent to it."""
 
     def respond(request: Request) -> Answer:
-        given = {"access_token": token(), "expires_on": str(int(time.time()) + 3600), "token_type": "Bearer"}
-        return Answer(200, {"Content-Type": "application/json"}, json.dumps(given).encode())
+        issued = {"access_token": token(), "expires_on": str(int(time.time()) + 3600), "token_type": "Bearer"}
+        return Answer(200, {"Content-Type": "application/json"}, json.dumps(issued).encode())
 
     with hostile_server(respond) as (url, seen):
         monkeypatch.setenv("IDENTITY_ENDPOINT", url)
@@ -369,7 +369,7 @@ def test_managed_identity_reads_and_writes(
     assert parse_qs(urlsplit(machine[0].target).query).get("client_id") == ([client_id] if client_id else None)
 
 
-def test_ambient_takes_the_machine_s_identity(
+def test_ambient_uses_the_identity_of_the_machine(
     secure: servers.AzureServer, machine: list[Request], monkeypatch: pytest.MonkeyPatch, certificate: Certificate
 ) -> None:
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
@@ -394,18 +394,18 @@ def test_machine_without_an_identity_is_denied(secure: servers.AzureServer, monk
 
 
 @pytest.mark.parametrize(
-    "way",
+    "members",
     [
         {"tenant_id": TENANT, "client_id": CLIENT, "client_secret": SECRET},
         {"managed_identity": True},
         {"ambient": True},
     ],
 )
-def test_missing_azure_identity_names_the_line_that_installs_it(
-    monkeypatch: pytest.MonkeyPatch, way: dict[str, Any]
+def test_missing_azure_identity_names_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, members: dict[str, Any]
 ) -> None:
     monkeypatch.setitem(sys.modules, "azure.identity", None)
-    credentials = validate(AzureCredentials, {"account_name": "clinic", **way, "encryption": None})
+    credentials = validate(AzureCredentials, {"account_name": "clinic", **members, "encryption": None})
     backend = AzureBackend()
     for call in (
         lambda: backend.connect("az://ward/a", credentials),
@@ -415,9 +415,9 @@ def test_missing_azure_identity_names_the_line_that_installs_it(
             call()
 
 
-def test_keys_and_signatures_need_no_azure_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_and_sas_do_not_need_azure_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "azure.identity", None)
-    for way in ({"account_key": "c2VjcmV0"}, {"sas_token": "sv=1&sig=0"}, {"anonymous": True}):
-        credentials = validate(AzureCredentials, {"account_name": "clinic", **way, "encryption": None})
+    for members in ({"account_key": "c2VjcmV0"}, {"sas_token": "sv=1&sig=0"}, {"anonymous": True}):
+        credentials = validate(AzureCredentials, {"account_name": "clinic", **members, "encryption": None})
         fs, _ = AzureBackend().connect("az://ward/a", credentials)
         assert fs._client.service().account_name == "clinic"

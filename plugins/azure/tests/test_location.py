@@ -35,7 +35,7 @@ PUBLIC = AzureCredentials(anonymous=True, account_name="clinic", encryption=None
         ("az://ward/" + "𝄞" * 512, "ward", "𝄞" * 512),
     ],
 )
-def test_name_is_taken_literally(location: str, container: str, name: str) -> None:
+def test_name_is_literal(location: str, container: str, name: str) -> None:
     place = split_location(location)
     assert (place.container, place.name) == (container, name)
     assert place.is_folder == (not name or name.endswith("/"))
@@ -46,40 +46,40 @@ def test_name_is_taken_literally(location: str, container: str, name: str) -> No
     [
         ("az://", "does not name a container"),
         ("az:///name", "does not name a container"),
-        ("az://Ward/name", "does not name a container"),
-        ("az://ab/name", "does not name a container"),
-        ("az://a--b/name", "does not name a container"),
-        ("az://-ab/name", "does not name a container"),
-        ("az://ward?x/name", "does not name a container"),
-        ("az://ward:443/name", "does not name a container"),
-        ("az://" + "a" * 64 + "/name", "does not name a container"),
+        ("az://Ward/name", "container has an invalid name"),
+        ("az://ab/name", "container has an invalid name"),
+        ("az://a--b/name", "container has an invalid name"),
+        ("az://-ab/name", "container has an invalid name"),
+        ("az://ward?x/name", "container has an invalid name"),
+        ("az://ward:443/name", "container has an invalid name"),
+        ("az://" + "a" * 64 + "/name", "container has an invalid name"),
         ("az://ward", "does not name a blob"),
         ("https://ward/name", "does not start with az://, abfs://, abfss:// or azure://"),
         ("ward/name", "does not start with az://"),
-        ("az://id:hunter2@clinic.dfs.core.windows.net/name", "does not name a container"),
+        ("az://id:hunter2@clinic.dfs.core.windows.net/name", "container has an invalid name"),
         ("az://ward@hunter2/name", "is not the host of an account"),
         ("abfss://ward@clinic.dfs.core.windows.net.attacker.example/name", "is not the host of an account"),
         ("abfss://ward@attacker.example/clinic.dfs.core.windows.net", "is not the host of an account"),
         ("abfss://ward@clinic.queue.core.windows.net/name", "is not the host of an account"),
-        ("az://ward/../other/name", "segment . or .."),
-        ("az://ward/a/./b", "segment . or .."),
+        ("az://ward/../other/name", "contains a segment . or .."),
+        ("az://ward/a/./b", "contains a segment . or .."),
         ("az://ward/a./b", "ends in a dot"),
         ("az://ward/a.", "ends in a dot"),
         ("az://ward/a\\b", "backslash"),
         ("az://ward/a\nb", "control characters"),
         ("az://ward/a\x00b", "control characters"),
         ("az://ward/\ud800", "not Unicode"),
-        ("az://ward/" + "𝄞" * 513, "1026 characters, and 1024"),
+        ("az://ward/" + "𝄞" * 513, "1026 characters; the limit is 1024"),
     ],
 )
-def test_location_that_is_none_is_refused(location: str, problem: str) -> None:
+def test_invalid_location_is_refused(location: str, problem: str) -> None:
     with pytest.raises(InvalidLocation, match=problem) as caught:
         split_location(location)
     assert "id:hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("path", ["ward/../other/name", "ward/a/../../other/b", "Ward/name", "ward/a\\b", "..", "*"])
-def test_path_that_leads_elsewhere_is_refused(path: str) -> None:
+def test_path_that_resolves_to_another_is_refused(path: str) -> None:
     with pytest.raises(InvalidLocation):
         split_path(path)
 
@@ -93,14 +93,14 @@ def test_path_that_leads_elsewhere_is_refused(path: str) -> None:
         ("abfss://ward@clinic.dfs.core.windows.net/a/", "ward/a"),
     ],
 )
-def test_connect_gives_the_path_without_the_last_slash(location: str, path: str) -> None:
+def test_connect_returns_the_path_without_trailing_slash(location: str, path: str) -> None:
     fs, connected = AzureBackend().connect(location, PUBLIC)
     assert connected == path
     assert repr(fs) == "<AzureFileSystem at https://clinic.blob.core.windows.net>"
 
 
-def test_account_of_the_location_has_to_be_the_credentials() -> None:
-    with pytest.raises(InvalidLocation, match="in the account other, and the credentials are for clinic"):
+def test_location_and_credentials_must_name_the_same_account() -> None:
+    with pytest.raises(InvalidLocation, match="in the account other, but the credentials are for clinic"):
         AzureBackend().connect("abfss://ward@other.dfs.core.windows.net/a", PUBLIC)
     nameless = AzureCredentials(anonymous=True, encryption=None)
     fs, _ = AzureBackend().connect("abfss://ward@other.dfs.core.windows.net/a", nameless)
@@ -117,13 +117,13 @@ def test_account_of_the_location_has_to_be_the_credentials() -> None:
         ("core.chinacloudapi.cn", "https://login.partner.microsoftonline.cn"),
     ],
 )
-def test_location_in_another_cloud_leads_to_that_cloud(suffix: str, authority: str) -> None:
+def test_location_in_another_cloud_uses_that_cloud(suffix: str, authority: str) -> None:
     principal = AzureCredentials(tenant_id="t", client_id="c", client_secret="s", encryption=None)
     account = account_of(principal, split_location(f"abfss://ward@clinic.dfs.{suffix}/a"))
     assert (account.endpoint, account.authority) == (f"https://clinic.blob.{suffix}", authority)
 
 
-def test_all_schemes_and_the_type_find_this_backend() -> None:
+def test_all_schemes_and_the_type_resolve_to_this_backend() -> None:
     document = {"anonymous": True, "account_name": "clinic", "encryption": None}
     for scheme in ("az", "abfs", "abfss", "azure"):
         backend, credentials = resolve(f"{scheme}://ward/a", document)

@@ -25,8 +25,8 @@ KEY = "0f" * 32
 def request(url: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
     headers = {"x-ms-blob-type": "BlockBlob"} if method == "PUT" else {}
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, headers, method=method), timeout=30) as answer:
-            return answer.status, answer.read()
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers, method=method), timeout=30) as response:
+            return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read()
@@ -36,7 +36,7 @@ def presign(location: str, method: str = "GET", expires: int = 60, **members: An
     return AzureBackend().presign(location, validate(AzureCredentials, {**KEYED, **members}), method, expires)
 
 
-def behind(url: str) -> connectors.Dataset:
+def dataset_at(url: str) -> connectors.Dataset:
     location, _, query = url.partition("?")
     encoded = base64.b64encode(query.encode()).decode()
     return connectors.Dataset(location, {"query_string": encoded, "encryption": {"key": KEY}})
@@ -57,8 +57,8 @@ def test_urls_work_as_datasets_of_the_https_backend(
     fs: AzureFileSystem, credentials: AzureCredentials, document: dict[str, Any], path: str, size: int
 ) -> None:
     backend, data = AzureBackend(), os.urandom(size)
-    output = behind(backend.presign(f"az://{path}", credentials, "PUT", 600))
-    source = behind(backend.presign(f"az://{path}", credentials, "GET", 600))
+    output = dataset_at(backend.presign(f"az://{path}", credentials, "PUT", 600))
+    source = dataset_at(backend.presign(f"az://{path}", credentials, "GET", 600))
     output.write_bytes(data)
     assert source.read_bytes() == connectors.Dataset(f"az://{path}", document).read_bytes() == data
     with pytest.raises(ObjectExists), output.open("xb") as file:
@@ -71,14 +71,14 @@ def test_urls_work_as_datasets_of_the_https_backend(
     assert source.read_bytes() == data[::-1]
 
 
-def test_connection_string_signs_as_its_key(azure: servers.AzureServer, fs: AzureFileSystem, path: str) -> None:
+def test_connection_string_signs_with_its_key(azure: servers.AzureServer, fs: AzureFileSystem, path: str) -> None:
     fs.pipe_file(path, b"sealed")
     text = f"AccountName={azure.account};AccountKey={azure.key};BlobEndpoint={azure.endpoint}"
     credentials = validate(AzureCredentials, {"connection_string": text, "encryption": None})
     assert request(AzureBackend().presign(f"az://{path}", credentials, "GET", 60)) == (200, b"sealed")
 
 
-def test_url_is_good_for_its_object_and_method_only(
+def test_url_is_valid_only_for_its_object_and_method(
     fs: AzureFileSystem, credentials: AzureCredentials, path: str
 ) -> None:
     fs.pipe_file(path, b"sealed")
@@ -89,7 +89,7 @@ def test_url_is_good_for_its_object_and_method_only(
     assert fs.cat_file(path) == b"sealed"
 
 
-def test_url_tells_what_it_is_for() -> None:
+def test_url_contains_permissions_and_expiry() -> None:
     for method, permissions in (("GET", "r"), ("PUT", "cw")):
         url = presign("abfss://ward@clinic.dfs.core.windows.net/a key", method, 3600)
         assert url.startswith("https://clinic.blob.core.windows.net/ward/a%20key?")
@@ -101,26 +101,26 @@ def test_url_tells_what_it_is_for() -> None:
 
 
 @pytest.mark.parametrize("expires", [0, -1, 604_801, True, 1.5])
-def test_lifetime_outside_the_limits_is_refused(expires: Any) -> None:
-    with pytest.raises(ConfigError, match="1 to 604800 seconds"):
+def test_validity_outside_the_limits_is_refused(expires: Any) -> None:
+    with pytest.raises(ConfigError, match="is valid for 1 to 604800 seconds, not for"):
         presign("az://ward/name", expires=expires)
 
 
-def test_longest_lifetime_is_allowed() -> None:
+def test_longest_validity_is_allowed() -> None:
     assert "sig=" in presign("az://ward/name", expires=604_800)
 
 
 @pytest.mark.parametrize("location", ["az://ward/", "az://ward/folder/"])
-def test_folder_is_not_signed(location: str) -> None:
+def test_folder_is_not_presigned(location: str) -> None:
     with pytest.raises(InvalidLocation, match="is a folder"):
         presign(location)
 
 
-def test_what_cannot_be_presigned_is_refused() -> None:
-    with pytest.raises(NotSupported, match="GET or PUT, not for DELETE"):
+def test_other_methods_and_credentials_are_refused() -> None:
+    with pytest.raises(NotSupported, match="URLs for Azure are presigned for GET or PUT, not for DELETE"):
         presign("az://ward/name", "DELETE")
     anonymous = AzureCredentials(anonymous=True, account_name="clinic", encryption=None)
-    with pytest.raises(NotSupported, match="anonymous credentials sign no URLs"):
+    with pytest.raises(NotSupported, match="anonymous credentials cannot sign URLs"):
         AzureBackend().presign("az://ward/name", anonymous, "GET", 60)
     for members in (
         {"account_name": "clinic", "sas_token": "sv=1&sig=0"},
@@ -129,5 +129,5 @@ def test_what_cannot_be_presigned_is_refused() -> None:
         },
     ):
         signed = validate(AzureCredentials, {**members, "encryption": None})
-        with pytest.raises(NotSupported, match="a SAS signs no other"):
+        with pytest.raises(NotSupported, match="a SAS cannot sign another one"):
             AzureBackend().presign("az://ward/name", signed, "GET", 60)

@@ -36,18 +36,18 @@ OpenFs = Callable[..., AzureFileSystem]
 
 
 @pytest.fixture
-def heard(proxy: Any, open_fs: OpenFs, document: dict[str, Any], quick: None) -> AzureFileSystem:
-    """The store, with small blocks, behind the proxy."""
+def proxied(proxy: Any, open_fs: OpenFs, document: dict[str, Any], quick: None) -> AzureFileSystem:
+    """A filesystem with small blocks that sends its requests through the proxy."""
     return open_fs(document)
 
 
 def arrived(sink: AzureSink) -> None:
-    """Wait until nothing that the sink was given is on its way."""
+    """Wait until all blocks that the sink is sending have arrived."""
     wait(sink._parts._travelling)
 
 
 def staging(monkeypatch: pytest.MonkeyPatch, stage: Callable[[int, Callable[[], str]], str]) -> None:
-    """Let `stage` send the blocks of sinks that are made from now on, given their number."""
+    """Replace the method by which sinks send blocks with `stage`, which gets a block's number and the real method."""
     real = AzureSink._stage
 
     def instead(self: AzureSink, number: int, part: BytesIO) -> str:
@@ -57,7 +57,7 @@ def staging(monkeypatch: pytest.MonkeyPatch, stage: Callable[[int, Callable[[], 
 
 
 @pytest.mark.parametrize("size", [0, 1, 4 * MIB - 1, 4 * MIB, 4 * MIB + 1, 8 * MIB, 13 * MIB])
-def test_object_of_any_size_arrives_whole(fs: AzureFileSystem, path: str, stored: Stored, size: int) -> None:
+def test_object_of_any_size_is_stored_completely(fs: AzureFileSystem, path: str, stored: Stored, size: int) -> None:
     data = os.urandom(size)
     sink = fs.open_sink(path)
     for start in range(0, size, 3_000_001):
@@ -67,15 +67,15 @@ def test_object_of_any_size_arrives_whole(fs: AzureFileSystem, path: str, stored
     assert stored(path) == data
 
 
-def test_small_object_is_one_request(proxy: Any, heard: AzureFileSystem, path: str) -> None:
-    sink = heard.open_sink(path)
+def test_small_object_is_one_request(proxy: Any, proxied: AzureFileSystem, path: str) -> None:
+    sink = proxied.open_sink(path)
     sink.write(memoryview(bytes(4 * MIB)))
     sink.commit()
     assert proxy.seen == ["PUT"]
 
 
-def test_large_object_is_sent_in_blocks_as_it_comes(proxy: Any, heard: AzureFileSystem, path: str) -> None:
-    sink = heard.open_sink(path)
+def test_large_object_is_sent_in_blocks_while_it_is_written(proxy: Any, proxied: AzureFileSystem, path: str) -> None:
+    sink = proxied.open_sink(path)
     sink.write(memoryview(bytes(9 * MIB)))
     arrived(sink)
     assert proxy.seen == ["PUT block", "PUT block"]
@@ -83,7 +83,7 @@ def test_large_object_is_sent_in_blocks_as_it_comes(proxy: Any, heard: AzureFile
     assert proxy.seen[2:] == ["PUT block", "PUT blocklist"]
 
 
-def test_object_in_the_making_is_in_no_listing(fs: AzureFileSystem, path: str, listed: Callable[..., Any]) -> None:
+def test_uncommitted_object_is_not_listed(fs: AzureFileSystem, path: str, listed: Callable[..., Any]) -> None:
     sink = fs.open_sink(path)
     sink.write(memoryview(bytes(9 * MIB)))
     assert listed(path.partition("/")[2]) == []
@@ -102,7 +102,7 @@ def test_caller_may_reuse_its_buffer(fs: AzureFileSystem, path: str, stored: Sto
 
 
 @pytest.mark.parametrize("size", [100, 10 * MIB])
-def test_sealed_object_makes_the_round_trip(
+def test_sealed_object_round_trip(
     fs: AzureFileSystem, credentials: AzureCredentials, path: str, stored: Stored, size: int
 ) -> None:
     data = os.urandom(size)
@@ -114,24 +114,24 @@ def test_sealed_object_makes_the_round_trip(
 
 
 @pytest.mark.parametrize("size", [100, 10 * MIB])
-def test_block_that_raises_leaves_what_stood_there(
+def test_with_block_that_raises_keeps_the_previous_object(
     fs: AzureFileSystem, credentials: AzureCredentials, path: str, stored: Stored, size: int
 ) -> None:
-    fs.pipe_file(path, b"stood there")
+    fs.pipe_file(path, b"previous")
     with pytest.raises(RuntimeError, match="^the job failed$"):
         with SealedWriter(fs.open_sink(path), credentials.codec()) as writer:
             writer.write(os.urandom(size))
             message = "the job failed"
             raise RuntimeError(message)
-    assert stored(path) == b"stood there"
+    assert stored(path) == b"previous"
 
 
-def test_blocks_left_behind_are_dropped_by_the_next_commit(
+def test_next_commit_deletes_uncommitted_blocks(
     fs: AzureFileSystem, path: str, stored: Stored, service: BlobServiceClient
 ) -> None:
     left = fs.open_sink(path)
     left.write(memoryview(bytes(9 * MIB)))
-    arrived(left)  # a block that no thread has begun with is never sent
+    arrived(left)  # a block that no thread has started to send is never sent
     left.discard()
     blob = service.get_blob_client("ward", path.partition("/")[2])
     assert len(blob.get_block_list("uncommitted")[1]) == 2
@@ -142,26 +142,26 @@ def test_blocks_left_behind_are_dropped_by_the_next_commit(
 
 
 def fail(method: str, times: int = 1_000, after: int = 0) -> Callable[[str, Answer], Answer]:
-    """Lose the store's answers to `method`: the store has done what it was asked for."""
+    """Replace the server's responses to `method` with errors, although the server has processed the requests."""
     seen = 0
 
-    def instead(name: str, answer: Answer) -> Answer:
+    def instead(name: str, response: Answer) -> Answer:
         nonlocal seen
         if name == method:
             seen += 1
             if after < seen <= after + times:
                 return Answer(500, {}, b"<Error><Code>InternalError</Code></Error>")
-        return answer
+        return response
 
     return instead
 
 
-def test_failing_block_is_an_error_and_leaves_what_stood_there(
-    proxy: Any, heard: AzureFileSystem, path: str, stored: Stored
+def test_failed_block_is_an_error_and_keeps_the_previous_object(
+    proxy: Any, proxied: AzureFileSystem, path: str, stored: Stored
 ) -> None:
-    heard.pipe_file(path, b"stood there")
+    proxied.pipe_file(path, b"previous")
     proxy.instead = fail("PUT block", after=1)
-    sink = heard.open_sink(path)
+    sink = proxied.open_sink(path)
 
     def write() -> None:
         sink.write(memoryview(os.urandom(13 * MIB)))
@@ -170,20 +170,20 @@ def test_failing_block_is_an_error_and_leaves_what_stood_there(
     with pytest.raises(StorageUnavailable, match="cannot write") as caught:
         write()
     assert caught.value.__context__ is None
-    assert stored(path) == b"stood there"
-    with pytest.raises(StorageUnavailable, match="was discarded already"):
+    assert stored(path) == b"previous"
+    with pytest.raises(StorageUnavailable, match="was already discarded"):
         sink.commit()
-    with pytest.raises(StorageUnavailable, match="was discarded already"):
+    with pytest.raises(StorageUnavailable, match="was already discarded"):
         sink.write(memoryview(b"more"))
 
 
 @pytest.mark.parametrize(("method", "size"), [("PUT", 100), ("PUT block", 9 * MIB), ("PUT blocklist", 9 * MIB)])
 @pytest.mark.parametrize("exclusive", [False, True])
-def test_lost_answer_does_not_fail_the_write(
-    proxy: Any, heard: AzureFileSystem, path: str, stored: Stored, method: str, size: int, exclusive: bool
+def test_lost_response_does_not_fail_the_write(
+    proxy: Any, proxied: AzureFileSystem, path: str, stored: Stored, method: str, size: int, exclusive: bool
 ) -> None:
     data = os.urandom(size)
-    sink = heard.open_sink(path, exclusive=exclusive)
+    sink = proxied.open_sink(path, exclusive=exclusive)
     sink.write(memoryview(data))
     if size > 4 * MIB:
         arrived(sink)
@@ -194,10 +194,10 @@ def test_lost_answer_does_not_fail_the_write(
 
 
 @pytest.mark.parametrize(("method", "size"), [("PUT", 100), ("PUT blocklist", 9 * MIB)])
-def test_lost_answer_is_no_excuse_for_replacing_another_s_object(
-    proxy: Any, heard: AzureFileSystem, fs: AzureFileSystem, path: str, stored: Stored, method: str, size: int
+def test_object_of_another_writer_is_kept_after_a_lost_response(
+    proxy: Any, proxied: AzureFileSystem, fs: AzureFileSystem, path: str, stored: Stored, method: str, size: int
 ) -> None:
-    sink = heard.open_sink(path, exclusive=True)
+    sink = proxied.open_sink(path, exclusive=True)
     sink.write(memoryview(os.urandom(size)))
     other = os.urandom(size)
     fs.pipe_file(path, other)
@@ -207,10 +207,10 @@ def test_lost_answer_is_no_excuse_for_replacing_another_s_object(
     assert stored(path) == other
 
 
-def test_lost_answer_does_not_claim_the_same_bytes_of_another_writer(
-    proxy: Any, heard: AzureFileSystem, fs: AzureFileSystem, path: str
+def test_equal_object_of_another_writer_is_not_taken_for_our_own(
+    proxy: Any, proxied: AzureFileSystem, fs: AzureFileSystem, path: str
 ) -> None:
-    sink = heard.open_sink(path, exclusive=True)
+    sink = proxied.open_sink(path, exclusive=True)
     sink.write(memoryview(b"locked"))
     fs.pipe_file(path, b"locked", mode="create")
     proxy.instead = fail("PUT", times=1)
@@ -218,11 +218,11 @@ def test_lost_answer_does_not_claim_the_same_bytes_of_another_writer(
         sink.commit()
 
 
-def test_answers_that_stay_lost_are_an_error_and_leave_no_half(
-    proxy: Any, heard: AzureFileSystem, path: str, stored: Stored
+def test_repeatedly_lost_responses_are_an_error_and_store_no_part(
+    proxy: Any, proxied: AzureFileSystem, path: str, stored: Stored
 ) -> None:
     data = os.urandom(9 * MIB)
-    sink = heard.open_sink(path)
+    sink = proxied.open_sink(path)
     sink.write(memoryview(data))
     proxy.instead = fail("PUT blocklist")
     with pytest.raises(StorageUnavailable):
@@ -230,19 +230,19 @@ def test_answers_that_stay_lost_are_an_error_and_leave_no_half(
     assert stored(path) == data
 
 
-def test_another_writer_s_commit_drops_the_blocks_and_is_told(fs: AzureFileSystem, path: str, stored: Stored) -> None:
+def test_blocks_deleted_by_another_writer_are_reported(fs: AzureFileSystem, path: str, stored: Stored) -> None:
     sink = fs.open_sink(path)
     sink.write(memoryview(os.urandom(9 * MIB)))
     arrived(sink)
     other = os.urandom(9 * MIB)
     fs.pipe_file(path, other)
-    with pytest.raises(StorageError, match="somebody else wrote it meanwhile"):
+    with pytest.raises(StorageError, match="are gone, because another client wrote it meanwhile; write it again"):
         sink.commit()
     assert stored(path) == other
 
 
-def test_discard_twice_does_nothing_more(proxy: Any, heard: AzureFileSystem, path: str) -> None:
-    sink = heard.open_sink(path)
+def test_second_discard_does_nothing(proxy: Any, proxied: AzureFileSystem, path: str) -> None:
+    sink = proxied.open_sink(path)
     sink.write(memoryview(bytes(9 * MIB)))
     arrived(sink)
     sink.discard()
@@ -256,23 +256,23 @@ def test_committed_object_is_not_discarded(fs: AzureFileSystem, path: str, store
     sink.commit()
     sink.discard()
     assert stored(path) == b"new"
-    with pytest.raises(ValueError, match="was committed already"):
+    with pytest.raises(ValueError, match="was already committed"):
         sink.commit()
 
 
 @pytest.mark.parametrize("size", [10, 6 * MIB])
-def test_exclusive_creation_lets_one_of_two_win(fs: AzureFileSystem, path: str, stored: Stored, size: int) -> None:
+def test_only_one_of_two_exclusive_writers_succeeds(fs: AzureFileSystem, path: str, stored: Stored, size: int) -> None:
     first, second = fs.open_sink(path, exclusive=True), fs.open_sink(path, exclusive=True)
     first.write(memoryview(b"1" * size))
     second.write(memoryview(b"2" * size))
     first.commit()
-    with pytest.raises(ObjectExists, match="exists already") as caught:
+    with pytest.raises(ObjectExists, match="already exists, and mode 'xb' does not replace it") as caught:
         second.commit()
     assert caught.value.__context__ is None or isinstance(caught.value.__context__, ConnectorError)
     assert stored(path) == b"1" * size
 
 
-def test_exclusive_creation_of_the_same_bytes_lets_one_of_two_win(fs: AzureFileSystem, path: str) -> None:
+def test_only_one_of_two_exclusive_writers_of_equal_bytes_succeeds(fs: AzureFileSystem, path: str) -> None:
     sinks = [fs.open_sink(path, exclusive=True) for _ in range(2)]
     for sink in sinks:
         sink.write(memoryview(b"the same"))
@@ -281,13 +281,13 @@ def test_exclusive_creation_of_the_same_bytes_lets_one_of_two_win(fs: AzureFileS
         sinks[1].commit()
 
 
-def test_exclusive_creation_fails_at_once_where_something_stands(fs: AzureFileSystem, path: str) -> None:
-    fs.pipe_file(path, b"stood there")
-    with pytest.raises(ObjectExists, match=f"az://{path} exists already"):
+def test_exclusive_sink_fails_at_once_if_the_object_exists(fs: AzureFileSystem, path: str) -> None:
+    fs.pipe_file(path, b"previous")
+    with pytest.raises(ObjectExists, match=f"az://{path} already exists, and mode 'xb' does not replace it"):
         fs.open_sink(path, exclusive=True)
 
 
-def test_missing_container_and_wrong_key_are_told_apart(
+def test_missing_container_and_wrong_key_are_distinguished(
     fs: AzureFileSystem, open_fs: OpenFs, document: dict[str, Any], path: str
 ) -> None:
     sink = fs.open_sink("no-such-container/name")
@@ -301,15 +301,15 @@ def test_missing_container_and_wrong_key_are_told_apart(
 
 
 def test_leased_object_is_not_replaced(fs: AzureFileSystem, path: str, stored: Stored, service: Any) -> None:
-    fs.pipe_file(path, b"stood there")
+    fs.pipe_file(path, b"previous")
     lease = service.get_blob_client("ward", path.partition("/")[2]).acquire_lease()
-    with pytest.raises(StorageError, match="is leased by somebody else"):
+    with pytest.raises(StorageError, match="is leased by another client; release or break the lease first"):
         fs.pipe_file(path, b"new")
-    assert stored(path) == b"stood there"
+    assert stored(path) == b"previous"
     lease.release()
 
 
-def test_page_blob_is_not_mistaken_for_an_object_s_place(fs: AzureFileSystem, path: str, service: Any) -> None:
+def test_page_blob_is_not_replaced(fs: AzureFileSystem, path: str, service: Any) -> None:
     service.get_blob_client("ward", path.partition("/")[2]).create_page_blob(512)
     with pytest.raises(StorageError):
         fs.pipe_file(path, bytes(9 * MIB))
@@ -320,43 +320,43 @@ def test_container_is_no_object(fs: AzureFileSystem) -> None:
         fs.open_sink("ward")
 
 
-def test_blocks_grow_so_that_fifty_thousand_hold_tens_of_tebibytes() -> None:
+def test_block_size_grows_so_that_all_blocks_hold_tens_of_tebibytes() -> None:
     sizes = [size_of_block(BLOCK_SIZE, before) for before in range(MAX_BLOCKS)]
     assert sizes[::GROWTH] == [BLOCK_SIZE << step for step in range(9)] + [MAX_BLOCK_SIZE] * 4
     assert sum(sizes) == 72_352_000 * MIB
 
 
-def test_more_blocks_than_azure_takes_are_refused_before_they_are_sent(
-    proxy: Any, heard: AzureFileSystem, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
+def test_too_many_blocks_are_refused_before_they_are_sent(
+    proxy: Any, proxied: AzureFileSystem, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("connectors_azure.sink.MAX_BLOCKS", 2)
-    sink = heard.open_sink(path)
+    sink = proxied.open_sink(path)
     sink.write(memoryview(bytes(12 * MIB)))
     arrived(sink)
-    with pytest.raises(ConnectorError, match="too large to be written in 2 blocks; nothing was written"):
+    with pytest.raises(ConnectorError, match="is too large for 2 blocks; nothing was written"):
         sink.commit()
     assert proxy.seen == ["PUT block", "PUT block"]
     assert stored(path) is None
 
 
 @pytest.mark.parametrize("size", [0, -1, MAX_BLOCK_SIZE + 1])
-def test_blocks_of_other_sizes_are_refused(open_fs: OpenFs, document: dict[str, Any], size: int) -> None:
-    with pytest.raises(ConfigError, match="blocks have 1 to 4194304000 bytes"):
+def test_invalid_block_size_is_refused(open_fs: OpenFs, document: dict[str, Any], size: int) -> None:
+    with pytest.raises(ConfigError, match="the size of a block is 1 to 4194304000 bytes"):
         open_fs(document, size)
 
 
-def test_blocks_appear_in_order_whatever_order_they_travel_in(
+def test_blocks_are_in_order_even_if_sent_out_of_order(
     fs: AzureFileSystem, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answered = [threading.Event() for _ in range(6)]
-    answered[5].set()
+    sent = [threading.Event() for _ in range(6)]
+    sent[5].set()
     order = []
 
     def stage(number: int, send: Callable[[], str]) -> str:
-        assert answered[number + 1].wait(30)  # the last one is the first to go
+        assert sent[number + 1].wait(30)  # the last block is sent first
         block = send()
         order.append(number)
-        answered[number].set()
+        sent[number].set()
         return block
 
     staging(monkeypatch, stage)
@@ -368,17 +368,19 @@ def test_blocks_appear_in_order_whatever_order_they_travel_in(
     assert stored(path) == data
 
 
-def test_four_blocks_travel_at_once_and_no_more(proxy: Any, heard: AzureFileSystem, path: str, stored: Stored) -> None:
+def test_at_most_four_blocks_are_sent_in_parallel(
+    proxy: Any, proxied: AzureFileSystem, path: str, stored: Stored
+) -> None:
     gathered = threading.Barrier(4)
 
-    def instead(name: str, answer: Answer) -> Answer:
+    def instead(name: str, response: Answer) -> Answer:
         if name == "PUT block":
             gathered.wait(30)
-        return answer
+        return response
 
     proxy.instead = instead
     data = os.urandom(32 * MIB)
-    sink = heard.open_sink(path)
+    sink = proxied.open_sink(path)
     sink.write(memoryview(data))
     sink.commit()
     assert proxy.most == 4
@@ -399,23 +401,21 @@ def test_no_block_is_sent_after_one_has_failed(
         return send()
 
     staging(monkeypatch, stage)
-    fs.pipe_file(path, b"stood there")
+    fs.pipe_file(path, b"previous")
     sink = fs.open_sink(path)
     with pytest.raises(StorageUnavailable, match="^the second$"):
         sink.write(memoryview(bytes(60 * MIB)))
     assert set(begun) <= {1, 2, 3, 4, 5}
-    assert stored(path) == b"stood there"
+    assert stored(path) == b"previous"
 
 
-def test_nothing_travels_any_more_once_discarded(
-    fs: AzureFileSystem, path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun, sent = threading.Barrier(3), []
+def test_no_block_is_in_flight_after_discard(fs: AzureFileSystem, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, completed = threading.Barrier(3), []
 
     def stage(number: int, send: Callable[[], str]) -> str:
         begun.wait(30)
         block = send()
-        sent.append(number)
+        completed.append(number)
         return block
 
     staging(monkeypatch, stage)
@@ -423,7 +423,7 @@ def test_nothing_travels_any_more_once_discarded(
     sink.write(memoryview(bytes(9 * MIB)))
     begun.wait(30)
     sink.discard()
-    assert sorted(sent) == [1, 2]
+    assert sorted(completed) == [1, 2]
 
 
 def use(sink: AzureSink) -> str:
@@ -436,11 +436,13 @@ def use(sink: AzureSink) -> str:
 
 
 @pytest.mark.parametrize("size", [10, 9 * MIB])
-def test_forked_child_leaves_the_parent_s_sink_alone(fs: AzureFileSystem, path: str, stored: Stored, size: int) -> None:
+def test_forked_child_cannot_use_the_sink_of_its_parent(
+    fs: AzureFileSystem, path: str, stored: Stored, size: int
+) -> None:
     data = os.urandom(size)
     sink = fs.open_sink(path)
     sink.write(memoryview(data))
-    assert "by the process that this one was forked from" in in_child("fork", use, sink)
+    assert "by the parent process; open it again in this one" in in_child("fork", use, sink)
     sink.commit()
     assert stored(path) == data
 
@@ -453,20 +455,20 @@ from connectors_azure import AzureCredentials
 from connectors_azure.account import account_of
 from connectors_azure.filesystem import AzureFileSystem
 from connectors_azure.location import split_location
-what, path, document = sys.argv[1:]
+ending, path, document = sys.argv[1:]
 credentials = validate(AzureCredentials, json.loads(document))
 fs = AzureFileSystem(account_of(credentials, split_location("az://ward/")), credentials, 4 << 20)
 writer = SealedWriter(fs.open_sink(path), credentials.codec())
-if what == "closed":
+if ending == "closed":
     atexit.register(writer.close)
 writer.write(bytes(23 << 20))
 """
 
 
-@pytest.mark.parametrize("what", ["forgotten", "closed"])
+@pytest.mark.parametrize("ending", ["left open", "closed"])
 def test_interpreter_exit_does_not_hang_and_publishes_only_closed_files(
-    service: BlobServiceClient, document: dict[str, Any], path: str, stored: Stored, what: str
+    service: BlobServiceClient, document: dict[str, Any], path: str, stored: Stored, ending: str
 ) -> None:
-    command = [sys.executable, "-c", PROGRAM, what, path, json.dumps(document)]
+    command = [sys.executable, "-c", PROGRAM, ending, path, json.dumps(document)]
     subprocess.run(command, capture_output=True, check=True, timeout=60)
-    assert (stored(path) is not None) == (what == "closed")
+    assert (stored(path) is not None) == (ending == "closed")

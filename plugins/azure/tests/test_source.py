@@ -34,7 +34,7 @@ def source(fs: AzureFileSystem, path: str) -> AzureSource:
     return fs.open_source(path)
 
 
-def test_it_is_a_source(source: AzureSource) -> None:
+def test_azure_source_is_a_source(source: AzureSource) -> None:
     assert isinstance(source, Source)
 
 
@@ -42,7 +42,7 @@ def test_it_is_a_source(source: AzureSource) -> None:
     ("start", "stop"),
     [(0, 1), (0, 100), (5, 7), (10_000, 10_240), (10_239, 10_240), (0, 10_240), (0, 99_999), (10_000, 99_999)],
 )
-def test_range_is_what_stands_there(source: AzureSource, start: int, stop: int) -> None:
+def test_range_holds_the_stored_bytes(source: AzureSource, start: int, stop: int) -> None:
     assert source.read_range(start, stop) == DATA[start:stop]
     assert source.read_range(0, 10) == DATA[:10]
     assert source.read_range(start, stop) == DATA[start:stop]
@@ -56,7 +56,7 @@ def test_range_without_bytes_is_empty(source: AzureSource, start: int, stop: int
     assert source.size == len(DATA)
 
 
-def test_opening_costs_no_request_and_reading_no_head(
+def test_opening_sends_no_request_and_reading_no_head(
     proxy: Any, open_fs: OpenFs, document: dict[str, Any], source: AzureSource
 ) -> None:
     del proxy.seen[:]
@@ -86,10 +86,10 @@ def test_empty_object_has_no_bytes(fs: AzureFileSystem, path: str) -> None:
     assert fs.open_source(path).read_range(5, 9) == b""
 
 
-def test_object_exchanged_between_two_reads_is_noticed(fs: AzureFileSystem, source: AzureSource) -> None:
+def test_object_replaced_between_two_reads_is_detected(fs: AzureFileSystem, source: AzureSource) -> None:
     assert source.read_range(0, 10) == DATA[:10]
     fs.pipe_file(source._path, DATA[::-1])
-    with pytest.raises(ObjectChanged, match="was exchanged while it was being read"):
+    with pytest.raises(ObjectChanged, match="was replaced while it was being read; open it again"):
         source.read_range(10, 20)
     assert fs.open_source(source._path).read_range(0, 10) == DATA[::-1][:10]
 
@@ -101,7 +101,7 @@ def test_object_removed_between_two_reads_is_not_found(fs: AzureFileSystem, sour
         source.read_range(10, 20)
 
 
-def test_missing_object_and_container_are_told_apart(fs: AzureFileSystem) -> None:
+def test_missing_object_and_container_are_distinguished(fs: AzureFileSystem) -> None:
     with pytest.raises(ObjectNotFound, match="nothing is stored at az://ward/none") as caught:
         fs.open_source("ward/none").read_range(0, 10)
     assert caught.value.__context__ is None
@@ -115,7 +115,7 @@ def test_wrong_key_and_no_key_are_denied(open_fs: OpenFs, document: dict[str, An
     assert caught.value.__context__ is None
     anonymous = {"account_name": document["account_name"], "anonymous": True, "encryption": None}
     stranger = open_fs({**anonymous, "endpoint_url": document["endpoint_url"]})
-    with pytest.raises(StorageError):  # a container that is not public is denied, or said not to be there
+    with pytest.raises(StorageError):  # access denied, or the container reported as missing
         stranger.open_source(source._path).read_range(0, 10)
 
 
@@ -134,9 +134,7 @@ def test_container_is_no_object(fs: AzureFileSystem) -> None:
         fs.open_source("ward")
 
 
-def test_bytes_are_read_as_they_lie_there_whatever_they_are_said_to_be(
-    service: BlobServiceClient, fs: AzureFileSystem, path: str
-) -> None:
+def test_content_encoding_is_ignored(service: BlobServiceClient, fs: AzureFileSystem, path: str) -> None:
     settings = ContentSettings(content_encoding="gzip", content_type="text/html")
     service.get_blob_client("ward", path.partition("/")[2]).upload_blob(DATA, content_settings=settings)
     assert fs.open_source(path).read_range(3, 300) == DATA[3:300]
@@ -153,13 +151,13 @@ def test_many_threads_read_one_source(fs: AzureFileSystem, path: str) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_nobody_listening_is_unavailable(open_fs: OpenFs) -> None:
+def test_refused_connection_is_unavailable(open_fs: OpenFs) -> None:
     with pytest.raises(StorageUnavailable, match="cannot be reached for az://ward/name"):
         open_fs({**KEYED, "endpoint_url": "http://127.0.0.1:9"}).open_source("ward/name").read_range(0, 10)
 
 
 def ranged(request: Request, data: bytes = DATA, etag: str = '"1"', **headers: str) -> Answer:
-    """Answer as Azure does."""
+    """Respond as Azure does."""
     start, stop = map(int, request.headers.get("x-ms-range", request.headers.get("range", "")).split("=")[1].split("-"))
     body = data[start : stop + 1]
     span = f"bytes {start}-{start + len(body) - 1}/{len(data)}"
@@ -168,7 +166,7 @@ def ranged(request: Request, data: bytes = DATA, etag: str = '"1"', **headers: s
 
 @pytest.fixture
 def against(open_fs: OpenFs, quick: None) -> Callable[[str], AzureSource]:
-    """An object of another server."""
+    """Return a function that opens an object on another server."""
     return lambda url: open_fs({**KEYED, "endpoint_url": url}).open_source("ward/name")
 
 
@@ -189,20 +187,20 @@ Against = Callable[[str], AzureSource]
         {"ETag": ""},
     ],
 )
-def test_answer_that_does_not_fit_the_question_is_refused(against: Against, headers: dict[str, str]) -> None:
+def test_response_that_does_not_match_the_request_is_refused(against: Against, headers: dict[str, str]) -> None:
     with hostile_server(lambda request: ranged(request, **headers)) as (url, _):
         with pytest.raises(StorageUnavailable) as caught:
             against(url).read_range(0, 10)
     assert caught.value.__context__ is None
 
 
-def test_server_without_ranges_is_refused_before_it_has_sent_everything(against: Against) -> None:
+def test_server_without_ranges_is_refused_before_it_sends_everything(against: Against) -> None:
     with hostile_server(lambda _: Answer(200, {"ETag": '"1"'}, DATA * 5000)) as (url, _):
-        with pytest.raises(StorageUnavailable, match="another range than was asked for"):
+        with pytest.raises(StorageUnavailable, match="Azure sent another range than was requested for az://ward/name"):
             against(url).read_range(0, 10)
 
 
-def test_first_answer_is_pinned_by_its_etag(against: Against) -> None:
+def test_later_reads_require_the_etag_of_the_first_response(against: Against) -> None:
     with hostile_server(ranged) as (url, seen):
         source = against(url)
         source.read_range(0, 10)
@@ -211,37 +209,35 @@ def test_first_answer_is_pinned_by_its_etag(against: Against) -> None:
 
 
 @pytest.mark.parametrize("later", [{"etag": '"2"'}, {"data": DATA + b"x"}])
-def test_server_that_ignores_conditions_does_not_pass_another_object_off(
-    against: Against, later: dict[str, Any]
-) -> None:
+def test_replaced_object_is_detected_even_if_conditions_are_ignored(against: Against, later: dict[str, Any]) -> None:
     with hostile_server(lambda request: ranged(request, **(later if request.number else {}))) as (url, _):
         source = against(url)
         assert source.read_range(0, 10) == DATA[:10]
-        with pytest.raises(ObjectChanged, match="was exchanged"):
+        with pytest.raises(ObjectChanged, match="was replaced"):
             source.read_range(10, 20)
 
 
-def broken_off(request: Request) -> Answer:
-    whole = ranged(request)
-    return Answer(206, {**whole.headers, "Content-Length": str(len(whole.body))}, whole.body[:-1])
+def incomplete(request: Request) -> Answer:
+    complete = ranged(request)
+    return Answer(206, {**complete.headers, "Content-Length": str(len(complete.body))}, complete.body[:-1])
 
 
-def test_answer_that_breaks_off_is_asked_for_again(against: Against) -> None:
-    with hostile_server(lambda request: broken_off(request) if request.number < 2 else ranged(request)) as (url, seen):
+def test_incomplete_response_is_retried(against: Against) -> None:
+    with hostile_server(lambda request: incomplete(request) if request.number < 2 else ranged(request)) as (url, seen):
         assert against(url).read_range(100, 200) == DATA[100:200]
     assert len(seen) == 3
 
 
-def test_answers_that_keep_breaking_off_are_an_error(against: Against) -> None:
-    with hostile_server(broken_off) as (url, seen):
-        with pytest.raises(StorageUnavailable):
+def test_repeated_incomplete_responses_are_an_error(against: Against) -> None:
+    with hostile_server(incomplete) as (url, seen):
+        with pytest.raises(StorageUnavailable, match="Azure sent an incomplete response for az://ward/name"):
             against(url).read_range(100, 200)
     assert 1 < len(seen) < 10
 
 
-def test_object_exchanged_between_two_tries_of_one_read_is_noticed(against: Against) -> None:
+def test_object_replaced_between_two_attempts_of_a_read_is_detected(against: Against) -> None:
     def respond(request: Request) -> Answer:
-        return ranged(request, etag='"2"') if request.number else broken_off(request)
+        return ranged(request, etag='"2"') if request.number else incomplete(request)
 
     with hostile_server(respond) as (url, _), pytest.raises(ObjectChanged):
         against(url).read_range(100, 200)
@@ -252,7 +248,7 @@ def error_page(code: str, status: int, headers: dict[str, str] | None = None) ->
     return Answer(status, {"Content-Type": "application/xml", **(headers or {})}, body.encode())
 
 
-def test_overloaded_store_is_asked_again(against: Against) -> None:
+def test_busy_server_is_retried(against: Against) -> None:
     def respond(request: Request) -> Answer:
         return error_page("ServerBusy", 503) if request.number < 2 else ranged(request)
 
@@ -261,7 +257,7 @@ def test_overloaded_store_is_asked_again(against: Against) -> None:
     assert len(seen) == 3
 
 
-def test_store_that_stays_overloaded_is_unavailable(against: Against) -> None:
+def test_server_that_stays_busy_is_unavailable(against: Against) -> None:
     with hostile_server(lambda _: error_page("ServerBusy", 503)) as (url, seen):
         with pytest.raises(StorageUnavailable, match="ServerBusy"):
             against(url).read_range(0, 10)
@@ -279,11 +275,9 @@ def test_redirect_is_not_followed(against: Against) -> None:
 @pytest.mark.parametrize("page", [b"<html>it works</html>", b"\x00\xff", b"<Error><Code>\x1b[2J</Code></Error>", b""])
 @pytest.mark.parametrize("status", [400, 404, 409, 501])
 @pytest.mark.parametrize("kind", ["application/xml", "application/json", "text/html"])
-def test_page_that_is_no_answer_of_azure_is_an_error_of_ours(
-    against: Against, page: bytes, status: int, kind: str
-) -> None:
-    answer = Answer(status, {"Content-Type": kind}, page)
-    with hostile_server(lambda _: answer) as (url, _), pytest.raises(ConnectorError) as caught:
+def test_invalid_error_page_is_an_error_of_connectors(against: Against, page: bytes, status: int, kind: str) -> None:
+    response = Answer(status, {"Content-Type": kind}, page)
+    with hostile_server(lambda _: response) as (url, _), pytest.raises(ConnectorError) as caught:
         against(url).read_range(0, 10)
     assert str(caught.value).isprintable()
     assert caught.value.__context__ is None
