@@ -26,7 +26,7 @@ TOKEN = "IQoJb3JpZ2luX2VjEXAMPLETOKEN"
 
 @pytest.fixture
 def hostile_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine that offers other credentials, endpoints and options in every place that is looked into."""
+    """A machine with other credentials, endpoints and options in every place where the libraries look."""
     config = tmp_path / "config"
     config.write_text(
         "[default]\nregion = mars-north-1\nendpoint_url = http://127.0.0.1:9\nca_bundle = /nonexistent\n"
@@ -127,7 +127,7 @@ def test_ambient_credentials_are_taken_when_they_are_asked_for(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(shared))
     document = {"ambient": True, "endpoint_url": s3.endpoint, "encryption": None}
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(AccessDenied, match="ambient, and this machine offers none"):
+    with pytest.raises(AccessDenied, match="ambient, but this machine provides none"):
         S3(validate(S3Credentials, document)).open_source(path).read_range(0, 1)
     by_profile = S3(validate(S3Credentials, {**document, "profile": "clinic"}))
     by_profile.pipe_file(path, b"profile")
@@ -140,11 +140,11 @@ def test_ambient_credentials_are_taken_when_they_are_asked_for(
 def test_profile_that_is_not_there_is_an_error_that_does_not_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     credentials = S3Credentials(ambient=True, profile="staging", region="eu-west-1", encryption=None)
-    with pytest.raises(AccessDenied, match="not one of this machine's") as caught:
+    with pytest.raises(AccessDenied, match="does not exist on this machine") as caught:
         S3Backend().presign("s3://clinic/key", credentials, "GET", 60)
     assert caught.value.__context__ is None
     fs, path = S3Backend().connect("s3://clinic/key", credentials)
-    with pytest.raises(AccessDenied, match="not one of this machine's"):
+    with pytest.raises(AccessDenied, match="does not exist on this machine"):
         fs.open_source(path).read_range(0, 1)
 
 
@@ -171,9 +171,9 @@ def test_instances_are_equal_only_to_themselves(credentials: S3Credentials) -> N
 
 
 def test_filesystem_does_not_travel(fs: S3) -> None:
-    for travel in (pickle.dumps, copy.copy, copy.deepcopy, S3.to_json, S3.to_dict):
+    for convert in (pickle.dumps, copy.copy, copy.deepcopy, S3.to_json, S3.to_dict):
         with pytest.raises(TypeError, match="holds secrets and does not pickle"):
-            travel(fs)  # type: ignore[operator]
+            convert(fs)  # type: ignore[operator]
     with pytest.raises(TypeError):
         json.dumps(fs.__dict__)
 
@@ -216,7 +216,7 @@ def test_token_that_the_store_echoes_reaches_neither_error_nor_log(
     caplog.set_level(0)
 
     def expired(_: Request) -> Answer:
-        # As AWS answers, with the token in the page.
+        # Like the response of AWS, which contains the token.
         page = f"<Error><Code>ExpiredToken</Code><Message>expired</Message><Token-0>{TOKEN}</Token-0></Error>"
         return Answer(400, {"Content-Type": "application/xml"}, page.encode())
 

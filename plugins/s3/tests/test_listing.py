@@ -1,4 +1,4 @@
-"""Listings of stores that do not say what there is, and pages of them."""
+"""Listings with several pages, and invalid listings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_all_pages_are_listed(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("<IsTruncated>true</IsTruncated>" + ENTRY.format("east", 5), "goes on, and not where"),
+        ("<IsTruncated>true</IsTruncated>" + ENTRY.format("east", 5), "has further pages, but no token"),
         ("<Contents><Key>wards/east.csv</Key></Contents>", "without names or sizes"),
         ("<Contents><Size>5</Size></Contents>", "without names or sizes"),
         ("<CommonPrefixes></CommonPrefixes>", "without names or sizes"),

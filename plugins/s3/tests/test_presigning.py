@@ -18,8 +18,8 @@ KEYS = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": "wJalrXUtnFEMI", "e
 
 def request(url: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=30) as answer:
-            return answer.status, answer.read()
+        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=30) as response:
+            return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read()
@@ -44,7 +44,7 @@ def test_url_is_good_for_its_method_and_time_only(credentials: S3Credentials) ->
     url = backend.presign(location, credentials, "GET", 1)
     assert request(url, "PUT", b"other")[0] == 403
     assert request(backend.presign(location, credentials, "PUT", 60), "PUT", b"sealed")[0] == 200
-    time.sleep(2.5)  # the signature's clock ticks in whole seconds
+    time.sleep(2.5)  # the signature counts whole seconds
     assert request(url)[0] == 403
 
 
@@ -81,7 +81,7 @@ def test_session_token_and_region_are_in_the_url() -> None:
 
 
 def test_region_is_asked_for_rather_than_guessed() -> None:
-    with pytest.raises(ConfigError, match="credentials.region: needed to presign"):
+    with pytest.raises(ConfigError, match="credentials.region: required to presign"):
         presign("s3://clinic/key")
 
 
@@ -101,5 +101,5 @@ def test_what_cannot_be_presigned_is_refused() -> None:
     with pytest.raises(InvalidLocation, match="does not name a key"):
         presign("s3://clinic", region="eu-west-1")
     anonymous = S3Credentials(anonymous=True, encryption=None)
-    with pytest.raises(NotSupported, match="anonymous credentials sign no URLs"):
+    with pytest.raises(NotSupported, match="anonymous credentials cannot sign URLs"):
         S3Backend().presign("s3://clinic/key", anonymous, "GET", 60)

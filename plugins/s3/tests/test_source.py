@@ -75,7 +75,7 @@ def test_empty_object_has_no_bytes(fs: S3, path: str) -> None:
 def test_object_exchanged_between_two_reads_is_noticed(fs: S3, source: S3Source) -> None:
     assert source.read_range(0, 10) == DATA[:10]
     fs.pipe_file(source._path, DATA[::-1])
-    with pytest.raises(ObjectChanged, match="was exchanged while it was being read"):
+    with pytest.raises(ObjectChanged, match="was replaced while it was being read"):
         source.read_range(10, 20)
     assert fs.open_source(source._path).read_range(0, 10) == DATA[::-1][:10]
 
@@ -129,7 +129,7 @@ def test_nobody_listening_is_unavailable() -> None:
 
 
 def ranged(request: Request, data: bytes = DATA, etag: str = '"1"', **headers: str) -> Answer:
-    """Answer as S3 does."""
+    """Respond as S3 does."""
     start, stop = map(int, request.headers["range"].removeprefix("bytes=").split("-"))
     body = data[start : stop + 1]
     span = f"bytes {start}-{start + len(body) - 1}/{len(data)}"
@@ -157,16 +157,16 @@ def against(url: str, **members: Any) -> S3Source:
 )
 def test_answer_that_does_not_fit_the_question_is_refused(headers: dict[str, str]) -> None:
     with hostile_server(lambda request: ranged(request, **headers)) as (url, _):
-        with pytest.raises(StorageUnavailable, match="another range than was asked for"):
+        with pytest.raises(StorageUnavailable, match="another range than was requested for s3://clinic/key"):
             against(url).read_range(0, 10)
 
 
 def test_server_without_ranges_is_taken_only_if_everything_was_asked_for() -> None:
     with hostile_server(lambda _: Answer(200, {"ETag": '"1"'}, DATA)) as (url, _):
         assert against(url).read_range(0, 1 << 16) == DATA
-        with pytest.raises(StorageUnavailable, match="another range than was asked for"):
+        with pytest.raises(StorageUnavailable, match="another range than was requested for s3://clinic/key"):
             against(url).read_range(0, 10)
-        with pytest.raises(StorageUnavailable, match="another range than was asked for"):
+        with pytest.raises(StorageUnavailable, match="another range than was requested for s3://clinic/key"):
             against(url).read_range(10, 1 << 16)
 
 
@@ -183,17 +183,17 @@ def test_server_that_ignores_conditions_does_not_pass_another_object_off(later: 
     with hostile_server(lambda request: ranged(request, **(later if request.number else {}))) as (url, _):
         source = against(url)
         assert source.read_range(0, 10) == DATA[:10]
-        with pytest.raises(ObjectChanged, match="was exchanged"):
+        with pytest.raises(ObjectChanged, match="was replaced"):
             source.read_range(10, 20)
 
 
-def broken_off(request: Request) -> Answer:
+def incomplete(request: Request) -> Answer:
     whole = ranged(request)
     return Answer(206, {**whole.headers, "Content-Length": str(len(whole.body))}, whole.body[:-1])
 
 
 def test_answer_that_breaks_off_is_kept_and_its_rest_is_asked_for() -> None:
-    with hostile_server(lambda request: broken_off(request) if request.number < 2 else ranged(request)) as (url, seen):
+    with hostile_server(lambda request: incomplete(request) if request.number < 2 else ranged(request)) as (url, seen):
         assert against(url).read_range(100, 200) == DATA[100:200]
     assert [request.headers["range"] for request in seen] == ["bytes=100-199", "bytes=199-199", "bytes=199-199"]
     assert [request.headers.get("if-match") for request in seen] == [None, '"1"', '"1"']
@@ -201,8 +201,10 @@ def test_answer_that_breaks_off_is_kept_and_its_rest_is_asked_for() -> None:
 
 def test_answers_that_bring_nothing_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RetryPolicy, "first_pause", 0.001)
-    with hostile_server(broken_off) as (url, seen):
-        with pytest.raises(StorageUnavailable, match="broke off its answer, reading s3://clinic/key .gave up after 5"):
+    with hostile_server(incomplete) as (url, seen):
+        with pytest.raises(
+            StorageUnavailable, match="sent an incomplete response for s3://clinic/key .gave up after 5"
+        ):
             against(url).read_range(100, 200)
     assert len(seen) == 1 + RetryPolicy.attempts
 
@@ -210,7 +212,7 @@ def test_answers_that_bring_nothing_are_an_error(monkeypatch: pytest.MonkeyPatch
 def test_storage_that_finds_no_range_satisfiable_is_an_error() -> None:
     body = b"<Error><Code>InvalidRange</Code></Error>"
     with hostile_server(lambda _: Answer(416, {"Content-Range": "bytes */10240"}, body)) as (url, _):
-        assert against(url).read_range(0, 10) == b""  # it says that the object is empty
+        assert against(url).read_range(0, 10) == b""  # to a reader, the object is empty
         assert against(url).read_range(10, 20) == b""
 
 
