@@ -23,7 +23,7 @@ from connectors_s3.location import split_location
         ("s3://my.dotted-bucket_1/key", "my.dotted-bucket_1", "key"),
     ],
 )
-def test_key_is_taken_literally(location: str, bucket: str, key: str) -> None:
+def test_key_is_literal(location: str, bucket: str, key: str) -> None:
     assert split_location(location) == (bucket, key)
 
 
@@ -48,13 +48,13 @@ def test_key_is_taken_literally(location: str, bucket: str, key: str) -> None:
         ("s3://clinic/" + "ü" * 513, "1026 bytes; the limit is 1024"),
     ],
 )
-def test_location_that_is_none_is_refused(location: str, problem: str) -> None:
+def test_invalid_location_is_refused(location: str, problem: str) -> None:
     with pytest.raises(InvalidLocation, match=problem) as caught:
         split_location(location)
     assert "hunter2" not in str(caught.value)
 
 
-def test_connect_refuses_what_is_no_location() -> None:
+def test_connect_refuses_an_invalid_location() -> None:
     with pytest.raises(InvalidLocation, match="does not name a key"):
         S3Backend().connect("s3://clinic", S3Credentials(anonymous=True, encryption=None))
 

@@ -85,7 +85,9 @@ def watching(
 
 
 @pytest.mark.parametrize("size", [0, 1, 5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 10 * MIB, 13 * MIB])
-def test_object_of_any_size_arrives_whole(fs: S3, path: str, stored: Stored, uploads: Uploads, size: int) -> None:
+def test_object_of_any_size_is_stored_completely(
+    fs: S3, path: str, stored: Stored, uploads: Uploads, size: int
+) -> None:
     data = os.urandom(size)
     sink = fs.open_sink(path)
     for start in range(0, size, 3_000_001):
@@ -103,7 +105,7 @@ def test_small_object_is_one_request(fs: S3, path: str, calls: list[str]) -> Non
     assert calls == ["put_object"]
 
 
-def test_large_object_is_sent_in_parts_as_it_comes(fs: S3, path: str, calls: list[str]) -> None:
+def test_large_object_is_sent_in_parts_while_it_is_written(fs: S3, path: str, calls: list[str]) -> None:
     sink = fs.open_sink(path)
     sink.write(memoryview(bytes(11 * MIB)))
     arrived(sink)
@@ -122,7 +124,7 @@ def test_caller_may_reuse_its_buffer(fs: S3, path: str, stored: Stored) -> None:
 
 
 @pytest.mark.parametrize("size", [100, 12 * MIB])
-def test_sealed_object_makes_the_round_trip(
+def test_sealed_object_is_read_back_as_written(
     fs: S3, credentials: S3Credentials, path: str, stored: Stored, size: int
 ) -> None:
     data = os.urandom(size)
@@ -134,7 +136,7 @@ def test_sealed_object_makes_the_round_trip(
 
 
 @pytest.mark.parametrize("size", [100, 12 * MIB])
-def test_block_that_raises_leaves_what_stood_there(
+def test_block_that_raises_keeps_the_previous_object(
     fs: S3, credentials: S3Credentials, path: str, stored: Stored, uploads: Uploads, size: int
 ) -> None:
     fs.pipe_file(path, b"previous")
@@ -151,7 +153,7 @@ def test_block_that_raises_leaves_what_stood_there(
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_forgotten_writer_leaves_no_object_and_no_parts(
+def test_dropped_writer_leaves_no_object_and_no_parts(
     fs: S3, credentials: S3Credentials, path: str, stored: Stored, uploads: Uploads
 ) -> None:
     writer = SealedWriter(fs.open_sink(path), credentials.codec())
@@ -186,7 +188,7 @@ def test_failing_request_aborts_the_upload(
         sink.write(memoryview(b"more"))
 
 
-def test_failing_put_leaves_what_stood_there(
+def test_failing_put_keeps_the_previous_object(
     fs: S3, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fs.pipe_file(path, b"previous")
@@ -212,7 +214,7 @@ def test_failed_part_raises_our_error_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("more", [0, 6 * MIB])
-def test_upload_that_somebody_aborted_is_not_called_a_missing_object(
+def test_aborted_upload_is_not_reported_as_a_missing_object(
     fs: S3, path: str, uploads: Uploads, caplog: pytest.LogCaptureFixture, more: int
 ) -> None:
     sink = fs.open_sink(path)
@@ -228,7 +230,7 @@ def test_upload_that_somebody_aborted_is_not_called_a_missing_object(
     assert "cannot abort" not in caplog.text  # there was nothing left to abort
 
 
-def test_completion_whose_answer_is_lost_is_an_error_and_leaves_no_half(
+def test_lost_response_to_completion_is_an_error_and_leaves_no_parts(
     fs: S3, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = os.urandom(6 * MIB)
@@ -241,7 +243,7 @@ def test_completion_whose_answer_is_lost_is_an_error_and_leaves_no_half(
     assert uploads(path) == []
 
 
-def test_parts_that_cannot_be_aborted_are_reported_and_hide_no_error(
+def test_failed_abort_is_logged_and_hides_no_error(
     fs: S3, path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     failing(fs, monkeypatch, "abort_multipart_upload")
@@ -256,7 +258,7 @@ def test_parts_that_cannot_be_aborted_are_reported_and_hide_no_error(
     fs.call_s3("abort_multipart_upload", Bucket="clinic", Key=path.partition("/")[2], UploadId=sink._upload.id)
 
 
-def test_discard_twice_does_nothing_more(fs: S3, path: str, calls: list[str]) -> None:
+def test_second_discard_does_nothing(fs: S3, path: str, calls: list[str]) -> None:
     sink = fs.open_sink(path)
     sink.write(memoryview(bytes(6 * MIB)))
     arrived(sink)
@@ -287,13 +289,13 @@ def test_exclusive_creation_lets_one_of_two_win(fs: S3, path: str, stored: Store
     assert uploads(path) == []
 
 
-def test_exclusive_creation_fails_at_once_where_something_stands(fs: S3, path: str) -> None:
+def test_exclusive_creation_fails_at_once_if_the_object_exists(fs: S3, path: str) -> None:
     fs.pipe_file(path, b"previous")
     with pytest.raises(ObjectExists, match=f"s3://{path} already exists, and mode 'xb' does not replace it$"):
         fs.open_sink(path, exclusive=True)
 
 
-def test_missing_bucket_and_wrong_secret_are_told_apart(fs: S3, document: dict[str, Any], path: str) -> None:
+def test_missing_bucket_and_wrong_secret_are_different_errors(fs: S3, document: dict[str, Any], path: str) -> None:
     sink = fs.open_sink("no-such-bucket/key")
     sink.write(memoryview(b"new"))
     with pytest.raises(ObjectNotFound, match="there is no such bucket"):
@@ -306,7 +308,7 @@ def test_missing_bucket_and_wrong_secret_are_told_apart(fs: S3, document: dict[s
 
 
 @pytest.mark.parametrize("path", ["clinic", "clinic/", "clinic/folder/"])
-def test_bucket_or_folder_is_no_object(fs: S3, path: str) -> None:
+def test_bucket_or_folder_is_not_an_object(fs: S3, path: str) -> None:
     with pytest.raises(NotAnObject, match="name an object in it"):
         fs.open_sink(path)
 
@@ -322,7 +324,7 @@ def test_parts_grow_so_that_ten_thousand_hold_the_largest_object() -> None:
     assert at_90_gib == 64 * MIB
 
 
-def test_the_store_is_asked_to_encrypt_once_more(
+def test_server_side_encryption_is_requested(
     document: dict[str, Any], path: str, s3: servers.S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fs = S3(validate(S3Credentials, {**document, "server_side_encryption": "aws:kms", "kms_key_id": "alias/clinic"}))
@@ -339,7 +341,7 @@ def test_the_store_is_asked_to_encrypt_once_more(
     assert "ServerSideEncryption" not in requests[2]
 
 
-def test_more_parts_than_s3_takes_are_refused_before_they_are_sent(
+def test_more_parts_than_s3_allows_are_not_sent(
     fs: S3, path: str, calls: list[str], uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("connectors_s3.sink.MAX_PARTS", 2)
@@ -351,13 +353,13 @@ def test_more_parts_than_s3_takes_are_refused_before_they_are_sent(
     assert uploads(path) == []
 
 
-def test_parts_below_the_least_size_are_refused(credentials: S3Credentials) -> None:
+def test_parts_below_the_minimum_size_are_refused(credentials: S3Credentials) -> None:
     with pytest.raises(ConfigError, match="at least 5242880 bytes, not 1048576"):
         S3(credentials, part_size=1 << 20)
 
 
 @pytest.mark.parametrize("size", [100, 12 * MIB])
-def test_upload_goes_on_with_renewed_credentials(
+def test_upload_continues_with_renewed_credentials(
     s3: servers.S3Server,
     document: dict[str, Any],
     path: str,
@@ -396,7 +398,7 @@ def test_upload_goes_on_with_renewed_credentials(
     assert uploads(path) == []
 
 
-def test_parts_arrive_in_order_whatever_order_they_travel_in(
+def test_parts_sent_out_of_order_are_stored_in_order(
     fs: S3, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = [threading.Event() for _ in range(6)]
@@ -422,7 +424,7 @@ def test_parts_arrive_in_order_whatever_order_they_travel_in(
     assert stored(path) == data
 
 
-def test_four_parts_travel_at_once_and_no_more(
+def test_at_most_four_parts_are_sent_at_once(
     fs: S3, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started, in_flight, most = threading.Barrier(4), set(), []
@@ -444,7 +446,7 @@ def test_four_parts_travel_at_once_and_no_more(
     assert stored(path) == data
 
 
-def test_no_part_is_sent_after_one_has_failed(
+def test_no_part_is_sent_after_a_failure(
     fs: S3, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = threading.Event()
@@ -474,7 +476,7 @@ def test_no_part_is_sent_after_one_has_failed(
     assert uploads(path) == []
 
 
-def test_upload_is_aborted_when_none_of_its_parts_travels_any_more(
+def test_upload_is_aborted_only_after_its_parts_have_been_sent(
     fs: S3, path: str, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started, aborted = threading.Barrier(4), threading.Event()
@@ -521,7 +523,7 @@ def expired(fs: S3, monkeypatch: pytest.MonkeyPatch, *methods: str, together: in
     monkeypatch.setattr(fs, "call_s3", call_s3)
 
 
-def test_credentials_that_expire_while_parts_travel_are_renewed_once(
+def test_credentials_that_expire_while_parts_are_sent_are_renewed_once(
     fs: S3, credentials: S3Credentials, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expired(fs, monkeypatch, "upload_part", "complete_multipart_upload", together=4)
@@ -541,7 +543,7 @@ def test_credentials_that_expire_while_parts_travel_are_renewed_once(
     assert uploads(path) == []
 
 
-def test_credentials_that_nobody_renews_are_an_error_and_leave_nothing(
+def test_expired_credentials_without_renewal_leave_nothing(
     fs: S3, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expired(fs, monkeypatch, "upload_part")
@@ -566,7 +568,7 @@ def test_upload_is_aborted_with_renewed_credentials(
     assert uploads(path) == []
 
 
-def test_parts_are_held_once_and_few_of_them(fs: S3, path: str) -> None:
+def test_memory_holds_few_parts_and_no_copies(fs: S3, path: str) -> None:
     data = memoryview(bytes(5 * MIB))
     fs.exists(path)  # what the library loads first does not belong to the parts
     tracemalloc.start()
@@ -601,7 +603,7 @@ def test_forked_child_leaves_the_parent_s_sink_alone(fs: S3, path: str, stored: 
     assert stored(path) == data
 
 
-def test_garbage_that_the_thread_of_the_requests_collects_is_discarded_too(fs: S3, path: str, uploads: Uploads) -> None:
+def test_discard_in_the_thread_of_the_requests_aborts_the_upload(fs: S3, path: str, uploads: Uploads) -> None:
     sink = fs.open_sink(path)
     sink.write(memoryview(bytes(12 * MIB)))
     assert len(uploads(path)) == 1
@@ -614,7 +616,7 @@ def test_garbage_that_the_thread_of_the_requests_collects_is_discarded_too(fs: S
     assert uploads(path) == []
 
 
-def test_sink_that_somebody_forgot_leaves_no_parts(fs: S3, path: str, uploads: Uploads) -> None:
+def test_dropped_sink_leaves_no_parts(fs: S3, path: str, uploads: Uploads) -> None:
     sink = fs.open_sink(path)
     sink.write(memoryview(bytes(12 * MIB)))
     assert len(uploads(path)) == 1
