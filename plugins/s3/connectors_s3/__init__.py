@@ -1,6 +1,6 @@
-"""Amazon S3 and compatible stores as a backend of `connectors`.
+"""The Amazon S3 backend of `connectors`, also for compatible stores.
 
-Importing this costs next to nothing: the libraries that speak S3 are loaded by the first connection.
+Importing this package is cheap: the S3 libraries are loaded by the first connection.
 """
 
 from __future__ import annotations

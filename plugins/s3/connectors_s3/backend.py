@@ -17,7 +17,7 @@ __all__ = ["S3Backend"]
 
 
 class S3Backend(Backend):
-    """Objects in Amazon S3 and stores that speak its protocol: ``s3://bucket/key``."""
+    """Objects in Amazon S3 and compatible stores: ``s3://bucket/key``."""
 
     name = "s3"
     schemes = ("s3",)
@@ -25,12 +25,12 @@ class S3Backend(Backend):
     aliases: ClassVar[Mapping[str, str]] = {"s3a": "s3", "s3n": "s3"}
 
     def connect(self, location: str, credentials: S3Credentials) -> tuple[S3, str]:
-        """Return a filesystem of the account's sealed objects, and ``bucket/key``, of a folder without its last slash.
+        """Return a filesystem of the account's sealed objects, and ``bucket/key`` without a trailing slash.
 
-        No request is made yet.
+        Makes no request.
 
         Raises:
-            InvalidLocation: the location is none of S3's.
+            InvalidLocation: this is not a location in S3.
         """
         from connectors_s3.error_mapping import attempt  # noqa: PLC0415 - s3fs and botocore take most of a second to import
         from connectors_s3.filesystem import S3  # noqa: PLC0415
@@ -39,12 +39,12 @@ class S3Backend(Backend):
         return attempt(path, "read", lambda: S3(credentials)), path
 
     def presign(self, location: str, credentials: S3Credentials, method: str, expires: int) -> str:
-        """Return a URL that needs no credentials to GET or PUT the object, for `expires` seconds.
+        """Return a URL that can GET or PUT the object without credentials for `expires` seconds.
 
         Raises:
-            ConfigError: `expires` is not between 1 and 604,800, or no region is known to sign for.
-            NotSupported: another method, or credentials that sign nothing.
-            InvalidLocation: the location is none of S3's.
+            ConfigError: `expires` is not between 1 and 604,800, or the region to sign for is unknown.
+            NotSupported: another method, or anonymous credentials.
+            InvalidLocation: this is not a location in S3, or it is a folder.
         """
         from connectors_s3.presigning import presign  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Requests to S3 by s3fs, without what makes it dangerous here: secrets in storage options, settings of the machine."""
+"""Sends requests to S3 through s3fs, without secrets in storage options and without fsspec's configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from connectors.errors import MachineFailed, StorageUnavailable
 from connectors.storage import Guarded
 from connectors_s3.location import split_path
 from connectors_s3.s3fs_types import AioSession, S3FileSystem, iothread, reset_lock, sync_wrapper
-from connectors_s3.sessions import LONGEST, client_config, open_session, region
+from connectors_s3.sessions import STALL_TIMEOUT, client_config, open_session, region
 from connectors_s3.transport import Transport
 
 if TYPE_CHECKING:
@@ -20,22 +20,22 @@ __all__ = ["Client"]
 
 
 class Client(Guarded, S3FileSystem):
-    """Requests of one account. s3fs is a client and a filesystem in one: `S3` makes it the filesystem that is used.
+    """Sends requests for one account. s3fs is client and filesystem in one; the subclass `S3` is the filesystem.
 
-    The secrets are in a session of its own, never among the storage options, which fsspec hashes, compares, prints,
-    pickles and writes as JSON: those are empty. Two instances are equal only if they are one.
+    The session holds the secrets. The storage options, which fsspec hashes, compares, prints, pickles and writes as
+    JSON, are empty. An instance equals only itself.
 
     Args:
-        credentials: whose account it is.
+        credentials: the account's.
 
     Raises:
-        MachineFailed: there is no thread for its requests.
+        MachineFailed: the thread for its requests cannot be started.
     """
 
-    # fsspec fills in a constructor's arguments from FSSPEC_S3_* variables and ~/.config/fsspec by the class's
-    # protocol. The instance has the real one.
+    # fsspec fills in the constructor's arguments from FSSPEC_S3_* variables and ~/.config/fsspec according to the
+    # protocol of the class. So the class has none, and each instance has the real one.
     protocol: ClassVar[tuple[str, ...]] = ()
-    # botocore repeats what is worth repeating; s3fs on top of it would multiply the attempts.
+    # botocore already retries what is worth a retry; retries by s3fs would multiply the attempts.
     retries = 1
 
     def __init__(
@@ -60,11 +60,11 @@ class Client(Guarded, S3FileSystem):
         except RuntimeError:
             if asynchronous or loop is not None or iothread[0] is not None:
                 raise
-            # fsspec would keep its event loop, which no thread runs, and whoever asked it would wait for ever.
+            # fsspec would keep the event loop that no thread runs, and every later request would wait forever.
             reset_lock()
         else:
             return
-        message = "there is no thread for the requests to S3: end some, or raise the limit (ulimit -u)"
+        message = "no thread can be started for the requests to S3; end some threads, or raise the limit (ulimit -u)"
         raise MachineFailed(message)
 
     @property
@@ -72,27 +72,27 @@ class Client(Guarded, S3FileSystem):
         """The event loop that runs the requests.
 
         Raises:
-            StorageUnavailable: this is a forked child, in which no thread runs it.
+            StorageUnavailable: this process is a forked child, in which no thread runs the loop.
         """
         if self._pid != os.getpid():
-            message = "this was opened by the process that this one was forked from, and is its alone; open it here"
+            message = "the connection to S3 was opened by the parent process; open it again in this one"
             raise StorageUnavailable(message)
         return self._loop
 
     async def _call_s3(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Make a request, and give it up when nothing comes of it: aiohttp waits for ever until a body is taken.
+        """Send a request, and give it up if it stalls: aiohttp itself waits forever for a server to accept a body.
 
         Raises:
-            TimeoutError: for `LONGEST` seconds there was no answer, and no more of the body was taken.
+            TimeoutError: no response came and no more of the body was sent for `STALL_TIMEOUT` seconds.
         """
         body: Any = kwargs.get("Body")
         position = None
         request = asyncio.ensure_future(super()._call_s3(method, *args, **kwargs))
         try:
-            while not (await asyncio.wait({request}, timeout=LONGEST))[0]:
+            while not (await asyncio.wait({request}, timeout=STALL_TIMEOUT))[0]:
                 before, position = position, body.tell() if body is not None else None
                 if position == before:
-                    message = "nothing came of a request"
+                    message = "a request stalled"
                     raise TimeoutError(message)
             return request.result()
         finally:
@@ -108,7 +108,7 @@ class Client(Guarded, S3FileSystem):
         return str(path).removeprefix("s3://").rstrip("/")
 
     def split_path(self, path: str) -> tuple[str, str, None]:
-        """Return bucket and key, the key as it stands: s3fs's own takes a ``?versionId=`` in it for a version."""
+        """Return the bucket and the literal key: s3fs's own method reads ``?versionId=`` in a key as a version."""
         return *split_path(path), None
 
     def __repr__(self) -> str:

@@ -1,7 +1,8 @@
-"""What S3 and its libraries raise, as the errors of `connectors`: the one place where they are translated.
+"""Translates the errors of S3 and of the libraries for it into the errors of `connectors`.
 
-s3fs turns most of botocore's errors into built-in ones and keeps the original as their cause; both forms are read.
-Only an error's code is looked at, and only one that looks like a code is shown: the rest is text of the storage's.
+s3fs converts most of botocore's errors into built-in ones and keeps the original as their cause; both forms are read.
+Only an error's code is read, and a code is shown only if it looks like one: all other text is under the storage's
+control.
 """
 
 from __future__ import annotations
@@ -37,27 +38,25 @@ from connectors_s3.location import shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FOREIGN", "UPLOAD_GONE", "Action", "attempt", "code_of", "is_bug", "storage_error"]
+__all__ = ["LIBRARY_ERRORS", "NO_SUCH_UPLOAD", "Action", "attempt", "code_of", "is_bug", "storage_error"]
 
 Action = Literal["read", "write", "list"]
 
 T = TypeVar("T")
 
-_NONSENSE = (ResponseParserError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
-"""What botocore and s3fs trip over in an answer that is none: no XML, a number or time that cannot be read, a missing
-member."""
+_INVALID = (ResponseParserError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+"""The errors of botocore and s3fs for an invalid response: no XML, an unreadable number or time, a missing member."""
 
+LIBRARY_ERRORS = (BotoCoreError, ClientError, HttpError, OSError, *_INVALID)
+"""The errors that the libraries raise for a failed request; timeouts are among them as OSError."""
 
-FOREIGN = (BotoCoreError, ClientError, HttpError, OSError, *_NONSENSE)
-"""What the libraries below raise when a request fails; timeouts are among them as OSError."""
-
-UPLOAD_GONE = "NoSuchUpload"
-"""The code that S3 answers to requests for a multipart upload which it does not, or no longer, know."""
+NO_SUCH_UPLOAD = "NoSuchUpload"
+"""The error code of S3 for a multipart upload that does not exist, or no longer exists."""
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,63}|[0-9]{3}")
 
-# Amazon S3 API Reference, "Error responses"; a HEAD has no body, so its code is the bare status. What a condition that
-# does not hold means depends on who set it, so it is not here.
+# Amazon S3 API Reference, "Error responses"; a HEAD has no body, so its code is only the status. The meaning of
+# a failed condition depends on the action, so it is not listed here.
 _MEANINGS: tuple[tuple[frozenset[str], type[StorageError], str], ...] = (
     (frozenset({"NoSuchBucket"}), ObjectNotFound, "there is no such bucket: {where}"),
     (
@@ -66,14 +65,17 @@ _MEANINGS: tuple[tuple[frozenset[str], type[StorageError], str], ...] = (
         "nothing is stored at {where}",
     ),
     (
-        frozenset({UPLOAD_GONE}),
+        frozenset({NO_SUCH_UPLOAD}),
         StorageUnavailable,
-        "the upload of {where} is gone ({code}): aborted, or completed by a request whose answer was lost; look for it",
+        (
+            "the upload of {where} no longer exists ({code}): it was aborted, or completed by a request whose response "
+            "was lost; check whether the object exists"
+        ),
     ),
     (
         frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}),
         CredentialsExpired,
-        "the credentials for {where} have expired ({code}); have them renewed",
+        "the credentials for {where} have expired ({code}); get new ones",
     ),
     (
         frozenset({"RequestTimeTooSkewed", "RequestInTheFuture"}),
@@ -118,9 +120,9 @@ _MEANINGS: tuple[tuple[frozenset[str], type[StorageError], str], ...] = (
             }
         ),
         StorageError,
-        "{where} is served elsewhere; set region or endpoint_url in the credentials ({code})",
+        "{where} is in another region or at another endpoint; set region or endpoint_url in the credentials ({code})",
     ),
-    (frozenset({"InvalidObjectState"}), StorageError, "{where} is archived; have it restored first ({code})"),
+    (frozenset({"InvalidObjectState"}), StorageError, "{where} is archived; restore it first ({code})"),
     (
         frozenset(
             {
@@ -148,18 +150,17 @@ _MEANINGS: tuple[tuple[frozenset[str], type[StorageError], str], ...] = (
 )
 _CONDITIONS = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 
-
-# s3fs raises these by itself, from what it has found out.
+# s3fs raises these itself, without an error response.
 _BUILTIN: tuple[tuple[type[OSError], type[StorageError], str], ...] = (
     (FileNotFoundError, ObjectNotFound, "nothing is stored at {where}"),
-    (FileExistsError, ObjectExists, "{where} exists already"),
+    (FileExistsError, ObjectExists, "{where} already exists"),
     (PermissionError, AccessDenied, "S3 does not give these credentials access to {where}"),
     (IsADirectoryError, NotAnObject, "{where} is a folder; name an object in it"),
 )
 
 
 def code_of(error: BaseException) -> str | None:
-    """Return the S3 error code that an exception, or the one it was made from, carries."""
+    """Return the S3 error code of an exception or of its cause."""
     for one in (error, error.__cause__):
         response: Any = getattr(one, "response", None)
         if isinstance(one, ClientError) and isinstance(response, dict):
@@ -169,12 +170,12 @@ def code_of(error: BaseException) -> str | None:
 
 
 def storage_error(error: BaseException, path: str, action: Action) -> ConnectorError:
-    """Return the error of ours that says what `error` means.
+    """Return our error for `error`.
 
     Args:
-        error: one of `FOREIGN`.
+        error: one of `LIBRARY_ERRORS`.
         path: ``bucket/key``.
-        action: what was being done; a condition that does not hold means another thing to a reader than to a writer.
+        action: what was being done; a failed condition means one thing to a reader and another to a writer.
     """
     code = code_of(error)
     where = shown(path)
@@ -182,8 +183,8 @@ def storage_error(error: BaseException, path: str, action: Action) -> ConnectorE
         return _without_code(error, where)
     if code in _CONDITIONS:
         if action == "write":
-            return ObjectExists(f"{where} exists already, and it was to be created ({code})")
-        return ObjectChanged(f"{where} was exchanged while it was being read; open it again ({code})")
+            return ObjectExists(f"{where} already exists, and mode 'xb' does not replace it ({code})")
+        return ObjectChanged(f"{where} was replaced while it was being read; open it again ({code})")
     for codes, kind, message in _MEANINGS:
         if code in codes:
             return kind(message.format(where=where, code=code, action=action))
@@ -191,37 +192,37 @@ def storage_error(error: BaseException, path: str, action: Action) -> ConnectorE
 
 
 def _without_code(error: BaseException, where: str) -> ConnectorError:
-    """Return our error for one in which no server's answer is: built in, or of a library on this side."""
+    """Return our error for one that has no error response: a built-in one, or one that a library raised by itself."""
     if isinstance(error, ProfileNotFound):
-        return AccessDenied(f"the profile in the credentials of {where} is not one of this machine's")
+        return AccessDenied(f"the profile in the credentials for {where} does not exist on this machine")
     if isinstance(error, (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)):
-        return AccessDenied(f"the credentials of {where} are ambient, and this machine offers none that work")
+        return AccessDenied(f"the credentials for {where} are ambient, but this machine provides none that work")
     for builtin, kind, message in _BUILTIN:
         if isinstance(error, builtin):
             return kind(message.format(where=where))
-    what = type(error).__name__
-    if isinstance(error, _NONSENSE) and not isinstance(error, (BotoCoreError, HttpError, OSError)):
-        return StorageUnavailable(f"S3's answer for {where} makes no sense ({what}); try again later")
-    return StorageUnavailable(f"S3 cannot be reached for {where} ({what}); try again later")
+    name = type(error).__name__
+    if isinstance(error, _INVALID) and not isinstance(error, (BotoCoreError, HttpError, OSError)):
+        return StorageUnavailable(f"S3 sent an invalid response for {where} ({name}); try again later")
+    return StorageUnavailable(f"S3 cannot be reached for {where} ({name}); try again later")
 
 
 def is_bug(error: Exception) -> bool:
-    """Tell whether one of `FOREIGN` is a bug of ours, which is nothing that an answer does: no library raised it."""
-    slips = (TypeError, LookupError, AttributeError, ArithmeticError)
-    return isinstance(error, slips) and not is_of_library(error, "aiobotocore", "botocore", "s3fs", "aiohttp")
+    """Return whether one of `LIBRARY_ERRORS` is our own bug and not due to a response: no library raised it."""
+    bugs = (TypeError, LookupError, AttributeError, ArithmeticError)
+    return isinstance(error, bugs) and not is_of_library(error, "aiobotocore", "botocore", "s3fs", "aiohttp")
 
 
 def attempt(path: str, action: Action, call: Callable[[], T]) -> T:
-    """Return what `call` does, and raise its failures as ours.
+    """Return the result of `call`, and raise its errors as ours.
 
-    A function and not a context manager: only here are they raised outside the handler, so that no library's error,
-    with the request and its signature in its attributes, travels along as their context.
+    This is a function and not a context manager because it can raise outside the handler: otherwise the library's
+    error, whose attributes hold the request and its signature, would be the context of ours.
     """
     try:
         return call()
     except ConnectorError:
         raise
-    except FOREIGN as error:
+    except LIBRARY_ERRORS as error:
         if is_bug(error):
             raise
         ours = storage_error(error, path, action)

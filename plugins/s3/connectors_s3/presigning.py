@@ -1,4 +1,4 @@
-"""Presigned URLs: whoever has one can GET or PUT one object, for a while, without credentials."""
+"""Presigned URLs, which let their holder GET or PUT one object for a limited time without credentials."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ if TYPE_CHECKING:
 __all__ = ["MAX_EXPIRES", "presign"]
 
 MAX_EXPIRES = 7 * 24 * 3600
-"""Seconds a URL can live at most: Amazon S3 API Reference, "Authenticating requests: using query parameters"."""
+"""The longest time in seconds for which a URL can be valid: Amazon S3 API Reference, "Authenticating requests: using
+query parameters"."""
 
 _OPERATIONS = {"GET": "get_object", "PUT": "put_object"}
 
 
 def presign(location: str, credentials: S3Credentials, method: str, expires: int) -> str:
-    """Return a URL that GETs or PUTs the object for `expires` seconds; no request is made.
+    """Return a URL that can GET or PUT the object for `expires` seconds; makes no request.
 
-    Only the host is signed, so any HTTP client can use it. Temporary credentials end it earlier when they end.
+    The signature covers no header but the host, so any HTTP client can use the URL. If the credentials are temporary,
+    the URL expires with them at the latest.
 
     Raises:
-        ConfigError: `expires` is not between 1 and 604,800, or no region is known to sign for.
-        NotSupported: another method, or credentials that sign nothing.
-        InvalidLocation: the location is none of S3's.
-        AccessDenied: the credentials are ambient, and there are none.
+        ConfigError: `expires` is not between 1 and 604,800, or the region to sign for is unknown.
+        NotSupported: another method, or anonymous credentials.
+        InvalidLocation: this is not a location in S3, or it is a folder.
+        AccessDenied: the credentials are ambient, and the machine provides none.
     """
     bucket, key = split_location(location)
     if not key or key.endswith("/"):
@@ -41,27 +43,27 @@ def presign(location: str, credentials: S3Credentials, method: str, expires: int
         raise InvalidLocation(message)
     operation = _OPERATIONS.get(method.upper())
     if operation is None:
-        message = f"S3 URLs are presigned for GET or PUT, not for {method}"
+        message = f"URLs for S3 are presigned for GET or PUT, not for {method}"
         raise NotSupported(message)
     if isinstance(expires, bool) or not isinstance(expires, int) or not 1 <= expires <= MAX_EXPIRES:
-        message = f"a presigned URL lives 1 to {MAX_EXPIRES} seconds, not {expires}"
+        message = f"a presigned URL is valid for 1 to {MAX_EXPIRES} seconds, not for {expires}"
         raise ConfigError(message)
     if credentials.anonymous:
-        message = "anonymous credentials sign no URLs, and a public object needs none"
+        message = "anonymous credentials cannot sign URLs; a public object needs no presigned URL"
         raise NotSupported(message)
     return attempt(f"{bucket}/{key}", "read", lambda: _sign(bucket, key, credentials, operation, expires))
 
 
 def _sign(bucket: str, key: str, credentials: S3Credentials, operation: str, expires: int) -> str:
     session = open_session(Session, credentials)
-    # A signature for another region than the bucket's is refused, when somebody else uses the URL, days from now.
+    # S3 refuses a signature for another region than the bucket's, but only when the URL is used, maybe days later.
     signed_for = region(credentials) or (session.get_config_variable("region") if credentials.ambient else None)
     if signed_for is None:
-        message = "credentials.region: needed to presign URLs where there is no endpoint_url"
+        message = "credentials.region: required to presign URLs without an endpoint_url"
         raise ConfigError(message)
     config = Config(**client_config(credentials))
     if config.s3["addressing_style"] == "auto" and "." not in bucket:
-        # Else botocore signs for AWS's one global host, which redirects to the bucket's region while a bucket is new.
+        # By default, botocore signs for AWS's global host, which redirects to the bucket's region if the bucket is new.
         config = config.merge(Config(s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}))
     client = session.create_client("s3", region_name=signed_for, endpoint_url=credentials.endpoint_url, config=config)
     try:

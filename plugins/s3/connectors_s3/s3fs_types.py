@@ -1,6 +1,6 @@
-"""The part of s3fs and aiobotocore that this plugin stands on, in one place, with types: they ship none.
+"""Imports what this plugin uses of s3fs, aiobotocore and fsspec's event loop, which ship no types.
 
-`s3fs_types.pyi` beside this file describes it to type checkers.
+`s3fs_types.pyi` in the same folder declares the types.
 """
 
 from aiobotocore.httpsession import AIOHTTPSession

@@ -1,7 +1,7 @@
-"""An S3 object in the making: nothing of it can be seen until it is committed.
+"""Writes an object that is invisible until commit.
 
-A small object is one PutObject. A larger one is a multipart upload, whose parts are nobody's until it is completed,
-and which is aborted whenever it cannot be: parts left behind cost their owner money and are in no listing.
+A small object is one PutObject. A larger one is a multipart upload, whose parts are invisible until it is completed.
+An upload that cannot be completed is aborted: its parts would cost their owner money, and no listing shows them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
-from connectors_s3.calls import Calls
 from connectors_s3.location import shown
+from connectors_s3.object_requests import ObjectRequests
 from connectors_s3.upload import Upload
 
 if TYPE_CHECKING:
@@ -32,35 +32,36 @@ if TYPE_CHECKING:
 __all__ = ["MAX_PARTS", "MAX_PART_SIZE", "MIN_PART_SIZE", "PART_SIZE", "S3Sink", "size_of_part"]
 
 PART_SIZE = 8 << 20
-"""Bytes in the first parts: several of them travel at once, so small ones spread an object over the connections."""
+"""Bytes in the first parts: several are sent at once, so small parts distribute an object over the connections."""
 MIN_PART_SIZE = 5 << 20
-"""Bytes in the least part but the last, and
-MAX_PARTS, the most parts: Amazon S3 User Guide, "Amazon S3 multipart upload limits"."""
+"""Bytes in the smallest part other than the last: Amazon S3 User Guide, "Amazon S3 multipart upload limits"."""
 MAX_PARTS = 10_000
+"""The most parts in an upload, according to the same page."""
 GROWTH = 800
-"""After so many parts their size doubles, up to
-MAX_PART_SIZE: so 10,000 parts hold 5 TiB, the most that S3 stores; those of the first 90 GiB have 64 MiB at most."""
+"""Parts after which the part size doubles, up to `MAX_PART_SIZE`: so 10,000 parts hold 5 TiB, the largest object in S3.
+In the first 90 GiB, a part has at most 64 MiB."""
 MAX_PART_SIZE = 1 << 30
+"""Bytes in the largest part."""
 
 
 def size_of_part(first: int, before: int) -> int:
-    """Return how many bytes a part has that comes after `before` others, the first of which had `first`."""
+    """Return the size of the part after `before` others, the first of which has `first` bytes."""
     return min(first << (before // GROWTH), max(first, MAX_PART_SIZE))
 
 
 class S3Sink:
-    """One object in the making.
+    """One object that is being written.
 
     Args:
-        client: makes the requests.
+        client: the account's client.
         path: ``bucket/key``.
-        exclusive: refuse to replace an object, also one that appears while this one is being written.
+        exclusive: do not replace an object, even one that appears while this one is being written.
         part_size: bytes in the first parts.
-        object_options: what the request that begins the object says besides.
+        object_options: further arguments of the request that starts to write the object.
 
     Raises:
-        ObjectExists: exclusive, and there is one.
-        NotAnObject: the path names a bucket.
+        ObjectExists: `exclusive`, and the object exists.
+        NotAnObject: the path names a bucket or a folder.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class S3Sink:
         self._condition: dict[str, Any] = {"IfNoneMatch": "*"} if exclusive else {}
         self._part_size = part_size
         self._options = object_options
-        self._filling = BytesIO()
+        self._part = BytesIO()
         self._upload: Upload | None = None
         self._state = "open"
         self._process = os.getpid()
@@ -84,76 +85,76 @@ class S3Sink:
         if not key or key.endswith("/"):
             message = f"{shown(path)} is a bucket or a folder; name an object in it"
             raise NotAnObject(message)
-        self._calls = Calls(client, path)
+        self._requests = ObjectRequests(client, path)
         if exclusive:
             self._check_absent()
 
     def _check_absent(self) -> None:
-        """Fail now rather than after all has been sent; the condition on commit is what decides."""
+        """Fail before anything is sent; the condition on commit is what decides."""
         try:
-            self._calls("head_object", "list")
+            self._requests.send("head_object", "list")
         except ObjectNotFound:
             return
         except AccessDenied:
-            return  # writing does not take the permission to look
-        message = f"{shown(self._path)} exists already, and it was to be created"
+            return  # writing does not need permission to read
+        message = f"{shown(self._path)} already exists, and mode 'xb' does not replace it"
         raise ObjectExists(message)
 
     def renew_by(self, renew: Callable[[Any], Any]) -> None:
-        """Go on with renewed credentials when these expire: an upload is the account's, not the session's.
+        """Continue with renewed credentials if these expire: an upload belongs to the account, not to the session.
 
         Args:
-            renew: returns the filesystem with renewed credentials, given the one whose own have expired, or that one
-                itself if there are none.
+            renew: takes the filesystem whose credentials have expired; returns one with renewed credentials, or the
+                same one if there are none.
         """
-        self._calls.renew_by(renew)
+        self._requests.renew_by(renew)
 
     def write(self, data: memoryview) -> None:
-        """Take all of `data`, and send what makes up whole parts: several at once, and while this returns.
+        """Take all of `data`, and send the parts that are complete: several at once, and in the background.
 
         Raises:
-            StorageError: S3 did not take a part, this or an earlier one. The upload is aborted then, and nothing more
-                can be written.
+            StorageError: S3 did not accept this part or an earlier one. The upload is aborted, and the sink accepts
+                nothing more.
         """
         self._check_open()
         view = memoryview(data).cast("B")
         try:
             while view:
-                if self._filling.tell() == self._size_of_part():  # whole, and not the last, as more is there
+                if self._part.tell() == self._size_of_part():  # complete, and not the last part
                     self._send_part()
-                taken = self._filling.write(view[: self._size_of_part() - self._filling.tell()])
+                taken = self._part.write(view[: self._size_of_part() - self._part.tell()])
                 view = view[taken:]
         except BaseException:
             self.discard()
             raise
 
     def _size_of_part(self) -> int:
-        """Return how large the part is that is being filled."""
+        """Return the size of the part that is being filled."""
         return size_of_part(self._part_size, 0 if self._upload is None else len(self._upload.parts))
 
     def _send_part(self) -> None:
         if self._upload is None:
-            self._upload = Upload(self._calls, **self._options)
-            # At the interpreter's end as well: before the session is closed, as what was made last comes first.
+            self._upload = Upload(self._requests, **self._options)
+            # Also at interpreter exit: this runs before the session is closed, because the latest finalizer runs first.
             weakref.finalize(self, self._upload.abort)
         if len(self._upload.parts) == MAX_PARTS:
             message = f"{shown(self._path)} is too large to be written in {MAX_PARTS} parts; nothing was written"
             raise StorageError(message)
-        # Sent as it was collected: botocore, which reads from files, would copy bytes into one.
-        part, self._filling = self._filling, BytesIO()
+        # Sent as a BytesIO: botocore reads from files, and would copy bytes into one.
+        part, self._part = self._part, BytesIO()
         self._upload.parts.put(part, following=size_of_part(self._part_size, len(self._upload.parts) + 1))
 
     def commit(self) -> None:
-        """Make the object appear, whole, in the place of what stood there.
+        """Make the complete object appear, in place of the previous object.
 
         Raises:
-            ObjectExists: exclusive, and there is one.
-            StorageUnavailable: no answer came. Whether the object appeared is then not known; all of it or nothing.
+            ObjectExists: `exclusive`, and the object exists.
+            StorageUnavailable: no response came, so the complete object may or may not have appeared.
         """
         self._check_open()
         try:
             if self._upload is None:
-                self._calls("put_object", Body=self._filling, **self._options, **self._condition)
+                self._requests.send("put_object", Body=self._part, **self._options, **self._condition)
             else:
                 self._send_part()
                 self._upload.complete(**self._condition)
@@ -161,25 +162,25 @@ class S3Sink:
             self.discard()
             raise
         self._state = "committed"
-        self._filling = BytesIO()
-        self._calls.client.invalidate_cache()
+        self._part = BytesIO()
+        self._requests.client.invalidate_cache()
 
     def discard(self) -> None:
-        """Leave what stood there; abort the upload. Does nothing a second time, or in a forked child."""
+        """Keep the previous object and abort the upload. Does nothing when called again, or in a forked child."""
         if self._state != "open" or self._process != os.getpid():
             return
         self._state = "discarded"
-        self._filling = BytesIO()
+        self._part = BytesIO()
         if self._upload is not None:
             self._upload.abort()
 
     def _check_open(self) -> None:
         if self._process != os.getpid():
             where = shown(self._path)
-            message = f"{where} was opened for writing by the process that this one was forked from; open it here"
+            message = f"{where} was opened for writing by the parent process; open it again in this one"
             raise StorageUnavailable(message)
         if self._state != "open":
-            message = f"{shown(self._path)} was {self._state} already"
+            message = f"{shown(self._path)} was already {self._state}"
             raise StorageUnavailable(message) if self._state == "discarded" else ValueError(message)
 
     def __repr__(self) -> str:

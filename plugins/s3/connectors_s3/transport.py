@@ -1,4 +1,4 @@
-"""aiobotocore's HTTP, without what an answer could make of it: a redirect followed, or all memory used."""
+"""aiobotocore's HTTP transport, without redirects and with limits on the size of responses."""
 
 from __future__ import annotations
 
@@ -19,30 +19,31 @@ __all__ = ["Transport"]
 
 _REDIRECTS = (301, 302, 307, 308)
 _REGION = "x-amz-bucket-region"
-"""What S3 says with each redirect: where the bucket is."""
+"""The header in which S3 names the bucket's region, in each redirect."""
 
 _NO_THREAD = ("can't start new thread", "cannot schedule new futures")
-"""What Python says at the limit, and once the interpreter is ending."""
+"""The starts of Python's messages at the limit on threads, and during interpreter exit."""
 
-MOST_TOLD = 16 << 20
-"""Bytes in the largest answer that is no object's: a page of a listing tells of 1,000 keys of 1,024 bytes; and
-MOST_SAID, of one that is an error."""
-MOST_SAID = 1 << 20
+MAX_RESPONSE = 16 << 20
+"""Bytes in the largest response that is not an object; a page of a listing has 1,000 keys of up to 1,024 bytes."""
+MAX_ERROR = 1 << 20
+"""Bytes in the largest error response."""
 
 
 class Transport(AIOHTTPSession):
-    """Requests as aiobotocore makes them.
+    """Sends requests for aiobotocore.
 
-    A redirect is not followed: it would hand the session's token, and what is written, to whomever it names. botocore
-    has a way of its own to find a bucket that lies elsewhere, which signs anew and stays with AWS or the endpoint.
+    It does not follow redirects: that would send the session token, and the bytes that are written, to any host that
+    a redirect names. botocore itself finds a bucket in another region: it signs the request again, and sends it only
+    to AWS or the endpoint.
     """
 
     async def send(self, request: Any) -> Any:
         """Send a request.
 
         Raises:
-            MachineFailed: to connect takes a thread, and there is none. botocore would try again, with pauses, and keep
-                a program waiting that is ending, in which there will be none.
+            MachineFailed: connecting needs a thread, and none can be started. botocore would retry with backoff, and
+                so delay a program that is exiting, in which no thread can ever be started again.
         """
         try:
             return await super().send(request)
@@ -50,40 +51,43 @@ class Transport(AIOHTTPSession):
             cause = error.kwargs.get("error")
             if not (isinstance(cause, RuntimeError) and str(cause).startswith(_NO_THREAD)):
                 raise
-        message = "there is no thread to connect to S3 with: the program is ending, or the limit is reached (ulimit -u)"
+        message = (
+            "no thread can be started to connect to S3: the program is exiting, or the limit on threads is reached "
+            "(ulimit -u)"
+        )
         raise MachineFailed(message)
 
     async def _get_session(self, proxy_url: str | None) -> Any:
         session = await super()._get_session(proxy_url)
-        session._response_class = _Answer  # noqa: SLF001 - aiobotocore has no argument for it
-        return _Unredirected(session)
+        session._response_class = _Response  # noqa: SLF001 - aiobotocore has no argument for it
+        return _NoRedirects(session)
 
 
-class _Unredirected:
-    """An HTTP session that answers redirects as they are."""
+class _NoRedirects:
+    """An HTTP session that returns redirects instead of following them."""
 
     def __init__(self, session: ClientSession) -> None:
         self._session = session
 
     async def request(self, method: str, **options: Any) -> ClientResponse:
-        answer = await self._session.request(method, **{**options, "allow_redirects": False})
-        if method == "HEAD" and answer.status in _REDIRECTS and _REGION not in answer.headers:
-            # botocore would ask where the bucket is by a HEAD of it, whose redirect has it ask again, and so on.
-            answer.status = HTTPStatus.BAD_REQUEST
-        return answer
+        response = await self._session.request(method, **{**options, "allow_redirects": False})
+        if method == "HEAD" and response.status in _REDIRECTS and _REGION not in response.headers:
+            # botocore would look for the bucket's region with a HEAD, look again because of its redirect, and so on.
+            response.status = HTTPStatus.BAD_REQUEST
+        return response
 
 
-class _Answer(ClientResponse):
-    """An answer that is read whole only if it is not too long: the bodies of objects are not read so."""
+class _Response(ClientResponse):
+    """A response with limits: on its size if it is read as a whole, which objects are not, and on its heads."""
 
     async def start(self, connection: Any) -> ClientResponse:
-        """Wait for the answer's head.
+        """Wait for the response's head.
 
         Raises:
-            ServerDisconnectedError: the server keeps saying ``100 Continue``; the connection is closed.
+            ServerDisconnectedError: too many ``100 Continue`` responses; the connection is closed.
         """
-        started = await super().start(_Counted(connection))  # type: ignore[arg-type]  # it does what a connection does
-        if self._connection is not None:  # an answer without a body has let it go by now
+        started = await super().start(_HeadCounter(connection))  # type: ignore[arg-type]  # it behaves like a connection
+        if self._connection is not None:  # a response without a body has already released it
             self._connection = connection
         return started
 
@@ -91,29 +95,29 @@ class _Answer(ClientResponse):
         """Return the body.
 
         Raises:
-            ClientPayloadError: it is longer than any answer is; the connection is closed.
+            ClientPayloadError: the body is too large; the connection is closed.
         """
         if self._body is None:
             try:
-                self._body = await self._whole()
+                self._body = await self._read_limited()
             except BaseException:
                 self.close()
                 raise
         return self._body
 
-    async def _whole(self) -> bytes:
-        body, most = bytearray(), MOST_TOLD if self.status < HTTPStatus.MULTIPLE_CHOICES else MOST_SAID
+    async def _read_limited(self) -> bytes:
+        body, limit = bytearray(), MAX_RESPONSE if self.status < HTTPStatus.MULTIPLE_CHOICES else MAX_ERROR
         async for piece in self.content.iter_any():
             body += piece
-            if len(body) > most:
-                body.clear()  # the error holds on to what is here until all tries have failed
-                message = "an answer without end"
+            if len(body) > limit:
+                body.clear()  # the error keeps this frame alive until all attempts have failed
+                message = "the response is too large"
                 raise ClientPayloadError(message)
         return bytes(body)
 
 
-class _Counted:
-    """A connection, or its protocol, that gives up when too many heads are read."""
+class _HeadCounter:
+    """A connection, or its protocol, that fails after too many response heads."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -125,12 +129,12 @@ class _Counted:
     @property
     def protocol(self) -> Any:
         """The connection's protocol."""
-        return _Counted(self._inner.protocol)
+        return _HeadCounter(self._inner.protocol)
 
     async def read(self) -> Any:
-        """Read a head, and what is behind it."""
+        """Read a head and the body after it."""
         self._heads += 1
         if self._heads > MAX_RESPONSE_HEADS:
-            message = "an answer that only ever begins"
+            message = "too many 100 Continue responses"
             raise ServerDisconnectedError(message)
         return await self._inner.read()

@@ -1,4 +1,4 @@
-"""A multipart upload: its parts are nobody's until it is completed, and it is aborted whenever it cannot be."""
+"""A multipart upload: its parts are invisible until it is completed; if it cannot be completed, it is aborted."""
 
 from __future__ import annotations
 
@@ -10,90 +10,91 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.errors import ConnectorError, StorageUnavailable
 from connectors.storage import PartsInFlight
-from connectors_s3.error_mapping import FOREIGN, UPLOAD_GONE, code_of
+from connectors_s3.error_mapping import LIBRARY_ERRORS, NO_SUCH_UPLOAD, code_of
 
 if TYPE_CHECKING:
     from io import BytesIO
 
-    from connectors_s3.calls import Calls
     from connectors_s3.client import Client
+    from connectors_s3.object_requests import ObjectRequests
 
 __all__ = ["Upload"]
 
 _LOG = logging.getLogger(__name__)
 
-# What was registered last is called first when the interpreter ends. With this, uploads are aborted after whatever
-# a program registers from now on, such as the `close` of a file that it has opened.
+# At interpreter exit, the latest registered function runs first. This registers weakref's own exit function now, so
+# that uploads are aborted after everything that a program registers later, such as the `close` of a file it opens.
 weakref.finalize(_LOG, int)
 
 
 class Upload:
-    """A multipart upload that has begun.
+    """An open multipart upload.
 
-    It knows nothing of its sink, which can so be forgotten, and have the upload aborted by that.
+    It has no reference to its sink, so that the sink can be collected; collecting the sink aborts the upload.
 
     Args:
-        calls: makes the object's requests.
-        options: what the request that begins the upload says besides.
+        requests: sends the object's requests.
+        options: further arguments of the request that starts the upload.
 
     Attributes:
-        id: what S3 calls it.
-        parts: the parts, to be put there.
+        id: the upload's ID.
+        parts: sends the parts that are put into it.
     """
 
-    def __init__(self, calls: Calls, **options: Any) -> None:
-        self._calls = calls
+    def __init__(self, requests: ObjectRequests, **options: Any) -> None:
+        self._requests = requests
         self._process = os.getpid()
         self._completed = False
         self.parts: PartsInFlight[dict[str, Any]] = PartsInFlight(self._send)
-        self.id = str(self._told("create_multipart_upload", "UploadId", **options))
+        self.id = str(self._send_for("create_multipart_upload", "UploadId", **options))
 
     def _send(self, number: int, part: BytesIO) -> dict[str, Any]:
-        etag = self._told("upload_part", "ETag", UploadId=self.id, PartNumber=number, Body=part)
+        etag = self._send_for("upload_part", "ETag", UploadId=self.id, PartNumber=number, Body=part)
         return {"PartNumber": number, "ETag": etag}
 
-    def _told(self, method: str, member: str, **arguments: Any) -> Any:
-        """Return what the answer to a request must tell."""
-        told = self._calls(method, **arguments).get(member)
-        if not told:
+    def _send_for(self, method: str, member: str, **arguments: Any) -> Any:
+        """Send a request, and return the member that its response must have."""
+        value = self._requests.send(method, **arguments).get(member)
+        if not value:
             message = (
-                f"S3's answer to an upload has no {member}; the object was not written, or not surely: write it again"
+                f"S3 sent an invalid response to an upload: it has no {member}, and the object may not have been "
+                "written; write it again"
             )
             raise StorageUnavailable(message)
-        return told
+        return value
 
     def complete(self, **condition: Any) -> None:
-        """Wait for the parts, and make the object of them."""
+        """Wait for the parts, and create the object from them."""
         parts = {"Parts": self.parts.finish()}
-        # An answer without it is a success by its status alone, which is sent before S3 knows.
-        self._told("complete_multipart_upload", "ETag", UploadId=self.id, MultipartUpload=parts, **condition)
+        # The ETag shows success. The status does not, because S3 sends it before the upload is completed.
+        self._send_for("complete_multipart_upload", "ETag", UploadId=self.id, MultipartUpload=parts, **condition)
         self._completed = True
 
     def abort(self) -> None:
-        """Drop the parts, once none of them travels any more.
+        """Drop the parts, as soon as none is being sent any more.
 
-        Does nothing a second time, once the upload is completed, or in a forked child.
+        Does nothing when called again, if the upload is completed, or in a forked child.
         """
         if self._process == os.getpid() and not self._completed:
-            self.parts.abandon(self._abort, elsewhere=_runs_requests(self._calls.client))
+            self.parts.abandon(self._abort, elsewhere=_runs_requests(self._requests.client))
 
     def _abort(self) -> None:
         try:
-            self._calls.on(self._abort_on)
+            self._requests.run(self._abort_with)
         except ConnectorError as reason:
-            # Not raised: it would take the place of the error for which the upload is aborted.
-            _LOG.warning("the parts of an unfinished upload stay behind, and may cost: %s", reason)
+            # Not raised, because it would hide the error that led to the abort.
+            _LOG.warning("cannot abort an unfinished upload, whose parts remain stored and may cost money: %s", reason)
 
-    def _abort_on(self, client: Client) -> None:
+    def _abort_with(self, client: Client) -> None:
         try:
-            client.call_s3("abort_multipart_upload", UploadId=self.id, **self._calls.object)
-        except FOREIGN as error:
-            if code_of(error) != UPLOAD_GONE:
+            client.call_s3("abort_multipart_upload", UploadId=self.id, **self._requests.object)
+        except LIBRARY_ERRORS as error:
+            if code_of(error) != NO_SUCH_UPLOAD:
                 raise
 
 
 def _runs_requests(client: Client) -> bool:
-    """Tell whether this thread runs the requests, and so cannot wait for any: garbage is collected in any thread."""
+    """Return whether this thread runs the requests, and so must not wait for one: any thread can collect garbage."""
     try:
         return asyncio.get_running_loop() is client.loop
     except RuntimeError:

@@ -17,7 +17,7 @@ _names = itertools.count()
 
 @pytest.fixture
 def document(s3: servers.S3Server) -> dict[str, Any]:
-    """A credentials document for the session's store."""
+    """A credentials document for the store."""
     return {
         "type": "s3",
         "access_key_id": s3.access_key,
@@ -35,19 +35,19 @@ def credentials(document: dict[str, Any]) -> S3Credentials:
 
 @pytest.fixture
 def fs(credentials: S3Credentials) -> S3:
-    """The store, with parts as small as they may be."""
+    """The store's filesystem, with the smallest parts that are allowed."""
     return S3(credentials, part_size=5 << 20)
 
 
 @pytest.fixture
 def path() -> str:
-    """The place of an object nobody else uses."""
+    """The path of an object that no other test uses."""
     return f"clinic/object-{next(_names)}"
 
 
 @pytest.fixture
 def stored(s3: servers.S3Server) -> Callable[[str], bytes | None]:
-    """Ask the store itself, past the code under test, what stands at a path."""
+    """Return the object at a path, read from the store without the code under test."""
 
     def stored(path: str) -> bytes | None:
         bucket, _, key = path.partition("/")
@@ -63,7 +63,7 @@ def stored(s3: servers.S3Server) -> Callable[[str], bytes | None]:
 
 @pytest.fixture
 def uploads(s3: servers.S3Server) -> Callable[[str], list[Any]]:
-    """Ask the store itself which multipart uploads of a path are unfinished."""
+    """Return the unfinished multipart uploads of a path, listed without the code under test."""
 
     def uploads(path: str) -> list[Any]:
         bucket, _, key = path.partition("/")
@@ -75,7 +75,7 @@ def uploads(s3: servers.S3Server) -> Callable[[str], list[Any]]:
 
 @pytest.fixture
 def calls(fs: S3, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the requests that `fs` makes for sources and sinks, as it makes them."""
+    """The names of the requests that `fs` sends for sources and sinks, in order."""
     made: list[str] = []
     real = fs.call_s3
 

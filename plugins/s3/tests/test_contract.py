@@ -1,4 +1,4 @@
-"""The contract, against a real S3 store."""
+"""The backend contract, run against a real S3 store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BUCKET = "contract"
 
 
 class S3Store(Store):
-    """A bucket of its own, reached with boto3."""
+    """A separate bucket, accessed with boto3."""
 
     def __init__(self, server: servers.S3Server, refusing: str) -> None:
         self._server = server
@@ -66,14 +66,14 @@ class S3Store(Store):
         )
 
     def expired(self, name: str, *, write: bool = False) -> Connection:
-        document = self.document(session_token="ended", endpoint_url=self._refusing)
+        document = self.document(session_token="expired", endpoint_url=self._refusing)
         return Connection(f"s3://{BUCKET}/{name}", document)
 
 
 class TestS3(BackendContract, FolderContract, PresignContract):
     @pytest.fixture
     def refusing(self) -> Iterator[str]:
-        """A server for which every session has ended."""
+        """A server that reports every session as expired."""
         page = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
         with hostile_server(lambda _: Answer(400, {"Content-Type": "application/xml"}, page)) as (url, _):
             yield url

@@ -36,7 +36,7 @@ def made(**members: Any) -> S3Credentials:
         {"ambient": True, "profile": "clinic"},
     ],
 )
-def test_complete_documents_are_taken(members: dict[str, Any]) -> None:
+def test_complete_documents_are_accepted(members: dict[str, Any]) -> None:
     credentials = made(**members)
     assert credentials.document() == {"encryption": None, **members}
 
@@ -47,12 +47,12 @@ def test_complete_documents_are_taken(members: dict[str, Any]) -> None:
         ({}, "access_key_id and secret_access_key are missing"),
         ({"access_key_id": "AKIDEXAMPLE"}, "secret_access_key is missing"),
         ({"secret_access_key": SECRET}, "access_key_id is missing"),
-        ({**KEYS, "anonymous": True}, "not two of them"),
-        ({**KEYS, "ambient": True}, "not two of them"),
-        ({"anonymous": True, "ambient": True}, "not two of them"),
-        ({"secret_access_key": SECRET, "ambient": True}, "not two of them"),
-        ({"anonymous": True, "session_token": TOKEN}, "session_token goes with"),
-        ({"ambient": True, "session_token": TOKEN}, "session_token goes with"),
+        ({**KEYS, "anonymous": True}, "give exactly one of"),
+        ({**KEYS, "ambient": True}, "give exactly one of"),
+        ({"anonymous": True, "ambient": True}, "give exactly one of"),
+        ({"secret_access_key": SECRET, "ambient": True}, "give exactly one of"),
+        ({"anonymous": True, "session_token": TOKEN}, "session_token needs"),
+        ({"ambient": True, "session_token": TOKEN}, "session_token needs"),
         ({**KEYS, "profile": "clinic"}, "profile names credentials of this machine"),
         ({**KEYS, "access_key_id": ""}, "access_key_id"),
         ({**KEYS, "secret_access_key": f"{SECRET}\n"}, "credentials.secret_access_key: .*white space"),
@@ -84,7 +84,7 @@ def test_complete_documents_are_taken(members: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_broken_rule_is_named_and_no_value_shown(members: dict[str, Any], rule: str) -> None:
+def test_error_names_the_broken_rule_and_shows_no_value(members: dict[str, Any], rule: str) -> None:
     with pytest.raises(InvalidCredentials, match=rule) as caught:
         made(**members)
     text = f"{caught.value!r} {caught.value} {caught.value.__cause__!r} {caught.value.__context__!r}"
@@ -93,7 +93,7 @@ def test_broken_rule_is_named_and_no_value_shown(members: dict[str, Any], rule: 
     assert "attacker" not in text
 
 
-def test_encryption_must_be_said() -> None:
+def test_encryption_is_required() -> None:
     with pytest.raises(InvalidCredentials, match="credentials.encryption: required"):
         validate(S3Credentials, KEYS)
 
@@ -110,11 +110,11 @@ def test_encryption_must_be_said() -> None:
         ({"endpoint_url": "http://localhost:9000"}, "path"),
     ],
 )
-def test_bucket_stands_where_the_endpoint_can_take_it(members: dict[str, Any], style: str) -> None:
+def test_addressing_style_fits_the_endpoint(members: dict[str, Any], style: str) -> None:
     assert made(**KEYS, **members).addressing_style == style
 
 
-def test_secrets_do_not_print_pickle_or_dump() -> None:
+def test_secrets_are_not_printed_pickled_or_dumped() -> None:
     credentials = made(**KEYS, session_token=TOKEN)
     shown = f"{credentials!r} {credentials} {credentials.model_dump()} {credentials.model_dump_json()}"
     assert SECRET not in shown
@@ -123,7 +123,7 @@ def test_secrets_do_not_print_pickle_or_dump() -> None:
         pickle.dumps(credentials)
 
 
-def test_type_or_scheme_finds_this_backend() -> None:
+def test_type_and_scheme_find_this_backend() -> None:
     for document in ({**KEYS, "type": "s3", "encryption": None}, {**KEYS, "encryption": None}):
         backend, credentials = resolve("s3://clinic/key", json.dumps(document))
         assert backend.name == "s3"

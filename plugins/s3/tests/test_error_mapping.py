@@ -57,7 +57,7 @@ def client_error(code: str) -> ClientError:
         ("SomethingNew", "read", StorageError),
     ],
 )
-def test_codes_mean_the_same_raw_and_translated_by_s3fs(code: str, action: Action, kind: type[ConnectorError]) -> None:
+def test_code_means_the_same_raw_and_translated_by_s3fs(code: str, action: Action, kind: type[ConnectorError]) -> None:
     for error in (client_error(code), translate_boto_error(client_error(code))):
         ours = storage_error(error, "clinic/key", action)
         assert type(ours) is kind
@@ -88,12 +88,12 @@ def test_errors_without_a_code_are_translated(error: Exception, kind: type[Conne
 
 
 @pytest.mark.parametrize("code", ["", "a\nb", "<b>", "\x1b[2J", "x" * 65, SECRET, "ü"])
-def test_code_that_is_none_is_not_shown(code: str) -> None:
+def test_invalid_code_is_not_shown(code: str) -> None:
     ours = storage_error(client_error(code), "clinic/key", "read")
     assert "(an unknown error)" in str(ours)
 
 
-def test_nothing_foreign_travels_with_our_error() -> None:
+def test_our_error_has_no_library_error_as_its_context() -> None:
     def fail() -> None:
         raise client_error("AccessDenied")
 

@@ -26,7 +26,7 @@ TOKEN = "IQoJb3JpZ2luX2VjEXAMPLETOKEN"
 
 @pytest.fixture
 def hostile_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine that offers other credentials, endpoints and options in every place that is looked into."""
+    """A machine with other credentials, endpoints and options in every place where the libraries look."""
     config = tmp_path / "config"
     config.write_text(
         "[default]\nregion = mars-north-1\nendpoint_url = http://127.0.0.1:9\nca_bundle = /nonexistent\n"
@@ -75,7 +75,7 @@ def hostile_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("hostile_machine")
-def test_nothing_is_taken_from_the_machine(credentials: S3Credentials, path: str) -> None:
+def test_machine_s_configuration_is_ignored(credentials: S3Credentials, path: str) -> None:
     fs, path = S3Backend().connect(f"s3://{path}", credentials)
     fs.pipe_file(path, b"mine")
     assert fs.open_source(path).read_range(0, 10) == b"mine"
@@ -85,7 +85,7 @@ def test_nothing_is_taken_from_the_machine(credentials: S3Credentials, path: str
 
 @pytest.mark.usefixtures("hostile_machine")
 @pytest.mark.parametrize("scheme", ["anonymous", "keyed"])
-def test_aws_itself_is_reached_as_the_document_says(scheme: str) -> None:
+def test_requests_to_aws_ignore_the_machine_s_configuration(scheme: str) -> None:
     members = {"access_key_id": "AKMINE", "secret_access_key": "mine"} if scheme == "keyed" else {"anonymous": True}
     fs = S3(validate(S3Credentials, {**members, "region": "eu-west-1", "encryption": None}))
     client = fs.s3
@@ -95,7 +95,7 @@ def test_aws_itself_is_reached_as_the_document_says(scheme: str) -> None:
 
 
 @pytest.mark.usefixtures("hostile_machine")
-def test_presigned_url_is_as_the_document_says() -> None:
+def test_presigned_url_ignores_the_machine_s_configuration() -> None:
     credentials = validate(
         S3Credentials,
         {"access_key_id": "AKMINE", "secret_access_key": "mine", "region": "eu-west-1", "encryption": None},
@@ -107,7 +107,7 @@ def test_presigned_url_is_as_the_document_says() -> None:
 
 
 @pytest.mark.usefixtures("hostile_machine")
-def test_no_variable_of_a_session_looks_at_the_machine(credentials: S3Credentials) -> None:
+def test_session_variables_have_only_their_defaults(credentials: S3Credentials) -> None:
     session: Any = open_session(AioSession, credentials)
     for name, (_, _, default, _) in AioSession.SESSION_VARIABLES.items():
         expected = os.devnull if name in ("config_file", "credentials_file") else default
@@ -116,7 +116,7 @@ def test_no_variable_of_a_session_looks_at_the_machine(credentials: S3Credential
     assert session.get_scoped_config() == {}
 
 
-def test_ambient_credentials_are_taken_when_they_are_asked_for(
+def test_ambient_credentials_are_used_if_requested(
     s3: servers.S3Server, path: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
@@ -127,7 +127,7 @@ def test_ambient_credentials_are_taken_when_they_are_asked_for(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(shared))
     document = {"ambient": True, "endpoint_url": s3.endpoint, "encryption": None}
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(AccessDenied, match="ambient, and this machine offers none"):
+    with pytest.raises(AccessDenied, match="ambient, but this machine provides none"):
         S3(validate(S3Credentials, document)).open_source(path).read_range(0, 1)
     by_profile = S3(validate(S3Credentials, {**document, "profile": "clinic"}))
     by_profile.pipe_file(path, b"profile")
@@ -137,18 +137,18 @@ def test_ambient_credentials_are_taken_when_they_are_asked_for(
     assert by_variables.open_source(path).read_range(0, 10) == b"profile"
 
 
-def test_profile_that_is_not_there_is_an_error_that_does_not_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_profile_is_an_error_that_does_not_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     credentials = S3Credentials(ambient=True, profile="staging", region="eu-west-1", encryption=None)
-    with pytest.raises(AccessDenied, match="not one of this machine's") as caught:
+    with pytest.raises(AccessDenied, match="does not exist on this machine") as caught:
         S3Backend().presign("s3://clinic/key", credentials, "GET", 60)
     assert caught.value.__context__ is None
     fs, path = S3Backend().connect("s3://clinic/key", credentials)
-    with pytest.raises(AccessDenied, match="not one of this machine's"):
+    with pytest.raises(AccessDenied, match="does not exist on this machine"):
         fs.open_source(path).read_range(0, 1)
 
 
-def test_two_accounts_never_mix(document: dict[str, Any], path: str) -> None:
+def test_two_accounts_do_not_share_credentials(document: dict[str, Any], path: str) -> None:
     mine = S3(validate(S3Credentials, document))
     other = S3(validate(S3Credentials, {**document, "secret_access_key": "not-the-secret"}))
     mine.pipe_file(path, b"mine")
@@ -160,7 +160,7 @@ def test_two_accounts_never_mix(document: dict[str, Any], path: str) -> None:
             other.info(path)
 
 
-def test_instances_are_equal_only_to_themselves(credentials: S3Credentials) -> None:
+def test_instance_equals_only_itself(credentials: S3Credentials) -> None:
     one, two = S3(credentials), S3(credentials)
     assert one is not two
     assert one != two
@@ -170,15 +170,15 @@ def test_instances_are_equal_only_to_themselves(credentials: S3Credentials) -> N
     assert S3._cache == {}
 
 
-def test_filesystem_does_not_travel(fs: S3) -> None:
-    for travel in (pickle.dumps, copy.copy, copy.deepcopy, S3.to_json, S3.to_dict):
+def test_filesystem_is_not_pickled_or_copied(fs: S3) -> None:
+    for convert in (pickle.dumps, copy.copy, copy.deepcopy, S3.to_json, S3.to_dict):
         with pytest.raises(TypeError, match="holds secrets and does not pickle"):
-            travel(fs)  # type: ignore[operator]
+            convert(fs)  # type: ignore[operator]
     with pytest.raises(TypeError):
         json.dumps(fs.__dict__)
 
 
-def test_no_secret_is_in_what_fsspec_keeps_or_prints(s3: servers.S3Server, document: dict[str, Any]) -> None:
+def test_fsspec_stores_and_prints_no_secret(s3: servers.S3Server, document: dict[str, Any]) -> None:
     fs = S3(validate(S3Credentials, {**document, "session_token": TOKEN}))
     fs.connect()
     shown = " ".join(map(str, (repr(fs), str(fs), fs.storage_options, fs.storage_args, fs._fs_token, vars(fs))))
@@ -189,7 +189,7 @@ def test_no_secret_is_in_what_fsspec_keeps_or_prints(s3: servers.S3Server, docum
     assert repr(fs) == f"<S3 at {s3.endpoint}>"
 
 
-def test_logs_at_debug_hold_no_secret_and_no_signature(
+def test_debug_logs_contain_no_secret_and_no_signature(
     s3: servers.S3Server, document: dict[str, Any], caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     caplog.set_level(0)
@@ -210,13 +210,13 @@ def test_logs_at_debug_hold_no_secret_and_no_signature(
         assert text not in caplog.text
 
 
-def test_token_that_the_store_echoes_reaches_neither_error_nor_log(
+def test_token_in_a_response_reaches_neither_error_nor_log(
     document: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(0)
 
     def expired(_: Request) -> Answer:
-        # As AWS answers, with the token in the page.
+        # Like the response of AWS, which contains the token.
         page = f"<Error><Code>ExpiredToken</Code><Message>expired</Message><Token-0>{TOKEN}</Token-0></Error>"
         return Answer(400, {"Content-Type": "application/xml"}, page.encode())
 
@@ -243,7 +243,7 @@ def test_names_are_literal(fs: S3, s3: servers.S3Server, stored: Callable[[str],
     assert fs.info(path)["size"] == len(key.encode())
 
 
-def test_listing_shows_names_as_they_are_and_is_never_stale(fs: S3) -> None:
+def test_listing_has_literal_names_and_is_never_stale(fs: S3) -> None:
     for name in ("a b", "ü?", "100%25#1"):
         fs.pipe_file(f"clinic/listed/{name}", name.encode())
     assert sorted(fs.ls("clinic/listed")) == sorted(f"clinic/listed/{name}" for name in ("a b", "ü?", "100%25#1"))
@@ -253,7 +253,7 @@ def test_listing_shows_names_as_they_are_and_is_never_stale(fs: S3) -> None:
     assert fs.info("clinic/listed/ü?")["size"] == 18
 
 
-def test_errors_of_the_filesystem_are_ours(fs: S3) -> None:
+def test_filesystem_raises_our_errors(fs: S3) -> None:
     for fail in (
         lambda: fs.info("clinic/none"),
         lambda: fs.ls("clinic/none"),
@@ -267,7 +267,7 @@ def test_errors_of_the_filesystem_are_ours(fs: S3) -> None:
     assert not fs.exists("clinic/none")
 
 
-def test_dataset_makes_the_round_trip(document: dict[str, Any], path: str, s3: servers.S3Server) -> None:
+def test_dataset_is_read_back_as_written(document: dict[str, Any], path: str, s3: servers.S3Server) -> None:
     dataset = connectors.Dataset(f"s3://{path}", document)
     data = os.urandom(300_000)
     dataset.write_bytes(data)

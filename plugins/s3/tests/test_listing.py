@@ -1,4 +1,4 @@
-"""Listings of stores that do not say what there is, and pages of them."""
+"""Listings with several pages, and invalid listings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_all_pages_are_listed(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("<IsTruncated>true</IsTruncated>" + ENTRY.format("east", 5), "goes on, and not where"),
+        ("<IsTruncated>true</IsTruncated>" + ENTRY.format("east", 5), "has further pages, but no token"),
         ("<Contents><Key>wards/east.csv</Key></Contents>", "without names or sizes"),
         ("<Contents><Size>5</Size></Contents>", "without names or sizes"),
         ("<CommonPrefixes></CommonPrefixes>", "without names or sizes"),
@@ -49,7 +49,7 @@ def test_all_pages_are_listed(document: dict[str, Any]) -> None:
     ],
 )
 @pytest.mark.parametrize("look", ["ls", "find"])
-def test_listing_that_leads_nowhere_is_an_error(
+def test_invalid_or_endless_listing_is_an_error(
     document: dict[str, Any], content: str, message: str, look: str
 ) -> None:
     with hostile_server(lambda _: listing(content)) as (url, _):
@@ -59,7 +59,7 @@ def test_listing_that_leads_nowhere_is_an_error(
 
 
 @pytest.mark.parametrize("option", ["versions", "max_items"])
-def test_listing_of_less_or_more_than_there_is_now_is_refused(document: dict[str, Any], option: str) -> None:
+def test_partial_listing_and_old_versions_are_refused(document: dict[str, Any], option: str) -> None:
     with hostile_server(lambda _: listing("")) as (url, seen):
         fs = store(document, url)
         with pytest.raises(NotSupported, match=f"leave out {option}$"):

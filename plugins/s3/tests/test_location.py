@@ -23,7 +23,7 @@ from connectors_s3.location import split_location
         ("s3://my.dotted-bucket_1/key", "my.dotted-bucket_1", "key"),
     ],
 )
-def test_key_is_taken_literally(location: str, bucket: str, key: str) -> None:
+def test_key_is_literal(location: str, bucket: str, key: str) -> None:
     assert split_location(location) == (bucket, key)
 
 
@@ -32,9 +32,9 @@ def test_key_is_taken_literally(location: str, bucket: str, key: str) -> None:
     [
         ("s3://", "does not name a bucket"),
         ("s3:///key", "does not name a bucket"),
-        ("s3://b/key", "does not name a bucket"),
-        ("s3://clinic?x/key", "does not name a bucket"),
-        ("s3://clinic:443/key", "does not name a bucket"),
+        ("s3://b/key", "its bucket has an invalid name"),
+        ("s3://clinic?x/key", "its bucket has an invalid name"),
+        ("s3://clinic:443/key", "its bucket has an invalid name"),
         ("s3://clinic", "does not name a key"),
         ("https://clinic/key", "does not start with s3://"),
         ("clinic/key", "does not start with s3://"),
@@ -45,16 +45,16 @@ def test_key_is_taken_literally(location: str, bucket: str, key: str) -> None:
         ("s3://clinic/a\nb", "control characters"),
         ("s3://clinic/a\x00b", "control characters"),
         ("s3://clinic/\ud800", "not Unicode"),
-        ("s3://clinic/" + "ü" * 513, "1026 bytes, and 1024"),
+        ("s3://clinic/" + "ü" * 513, "1026 bytes; the limit is 1024"),
     ],
 )
-def test_location_that_is_none_is_refused(location: str, problem: str) -> None:
+def test_invalid_location_is_refused(location: str, problem: str) -> None:
     with pytest.raises(InvalidLocation, match=problem) as caught:
         split_location(location)
     assert "hunter2" not in str(caught.value)
 
 
-def test_connect_refuses_what_is_no_location() -> None:
+def test_connect_refuses_an_invalid_location() -> None:
     with pytest.raises(InvalidLocation, match="does not name a key"):
         S3Backend().connect("s3://clinic", S3Credentials(anonymous=True, encryption=None))
 

@@ -18,8 +18,8 @@ KEYS = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": "wJalrXUtnFEMI", "e
 
 def request(url: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=30) as answer:
-            return answer.status, answer.read()
+        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=30) as response:
+            return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read()
@@ -39,12 +39,12 @@ def test_urls_work_with_any_http_client(
     assert request(backend.presign(location, credentials, "get", 60)) == (200, b"sealed")
 
 
-def test_url_is_good_for_its_method_and_time_only(credentials: S3Credentials) -> None:
+def test_url_is_valid_for_one_method_and_until_it_expires(credentials: S3Credentials) -> None:
     backend, location = S3Backend(), "s3://clinic/presigned/short"
     url = backend.presign(location, credentials, "GET", 1)
     assert request(url, "PUT", b"other")[0] == 403
     assert request(backend.presign(location, credentials, "PUT", 60), "PUT", b"sealed")[0] == 200
-    time.sleep(2.5)  # the signature's clock ticks in whole seconds
+    time.sleep(2.5)  # the signature counts whole seconds
     assert request(url)[0] == 403
 
 
@@ -69,7 +69,7 @@ def test_only_the_host_is_signed() -> None:
         ({"endpoint_url": "http://localhost:9000/"}, "http://localhost:9000/clinic/a%20key?"),
     ],
 )
-def test_bucket_is_in_the_host_where_it_can_be(members: dict[str, Any], start: str) -> None:
+def test_bucket_is_in_the_host_if_possible(members: dict[str, Any], start: str) -> None:
     assert presign("s3://clinic/a key", **members).startswith(start)
 
 
@@ -80,26 +80,26 @@ def test_session_token_and_region_are_in_the_url() -> None:
     assert query["X-Amz-Credential"][0].endswith("/eu-west-1/s3/aws4_request")
 
 
-def test_region_is_asked_for_rather_than_guessed() -> None:
-    with pytest.raises(ConfigError, match="credentials.region: needed to presign"):
+def test_unknown_region_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="credentials.region: required to presign"):
         presign("s3://clinic/key")
 
 
 @pytest.mark.parametrize("expires", [0, -1, 604_801, True, 1.5])
-def test_lifetime_outside_the_limits_is_refused(expires: Any) -> None:
+def test_validity_outside_the_limits_is_refused(expires: Any) -> None:
     with pytest.raises(ConfigError, match="1 to 604800 seconds"):
         presign("s3://clinic/key", expires=expires, region="eu-west-1")
 
 
-def test_longest_lifetime_is_allowed() -> None:
+def test_longest_validity_is_allowed() -> None:
     assert "X-Amz-Expires=604800&" in presign("s3://clinic/key", expires=604_800, region="eu-west-1")
 
 
-def test_what_cannot_be_presigned_is_refused() -> None:
+def test_unsupported_presigning_is_refused() -> None:
     with pytest.raises(NotSupported, match="GET or PUT, not for DELETE"):
         presign("s3://clinic/key", "DELETE", region="eu-west-1")
     with pytest.raises(InvalidLocation, match="does not name a key"):
         presign("s3://clinic", region="eu-west-1")
     anonymous = S3Credentials(anonymous=True, encryption=None)
-    with pytest.raises(NotSupported, match="anonymous credentials sign no URLs"):
+    with pytest.raises(NotSupported, match="anonymous credentials cannot sign URLs"):
         S3Backend().presign("s3://clinic/key", anonymous, "GET", 60)

@@ -1,4 +1,4 @@
-"""A store that answers with a redirect: nobody else is sent anything."""
+"""Redirects by a store: nothing is sent to another host."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ TOKEN = "IQoJb3JpZ2luX2VjEXAMPLETOKEN"
 @pytest.mark.parametrize("write", [False, True], ids=["read", "write"])
 def test_redirect_is_not_followed(status: int, write: bool, document: dict[str, Any]) -> None:
     def redirect(request: Request) -> Answer:
-        # Once: botocore asks whoever redirects for its region, and would ask for ever.
+        # Only once: botocore asks the server that redirects for the bucket's region, and would ask it forever.
         return Answer(403) if request.number else Answer(status, {"Location": f"{elsewhere}/clinic/key"})
 
-    with hostile_server(lambda _: Answer(200)) as (elsewhere, heard), hostile_server(redirect) as (url, asked):
+    with hostile_server(lambda _: Answer(200)) as (elsewhere, seen_elsewhere), hostile_server(redirect) as (url, seen):
         dataset = connectors.Dataset("s3://clinic/key", {**document, "endpoint_url": url, "session_token": TOKEN})
         with pytest.raises(StorageError):
             dataset.write_bytes(b"37.2") if write else dataset.read_bytes()
-        assert asked[0].headers["x-amz-security-token"] == TOKEN
-        assert heard == []
+        assert seen[0].headers["x-amz-security-token"] == TOKEN
+        assert seen_elsewhere == []

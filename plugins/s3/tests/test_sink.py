@@ -42,7 +42,7 @@ Uploads = Callable[[str], list[Any]]
 def failing(
     fs: S3, monkeypatch: pytest.MonkeyPatch, method: str, times: int = 1_000, after: int = 0, *, late: bool = False
 ) -> None:
-    """Let `method` fail for want of a connection: `late`, after S3 has done what it was asked for."""
+    """Make `method` fail with a connection error; with `late`, only after S3 has processed the request."""
     real, seen = fs.call_s3, 0
 
     def call_s3(name: str, **arguments: Any) -> Any:
@@ -59,7 +59,7 @@ def failing(
 
 
 def arrived(sink: S3Sink) -> None:
-    """Wait until nothing that the sink was given is on its way."""
+    """Wait until no part is being sent."""
     assert sink._upload is not None
     wait(sink._upload.parts._travelling)
 
@@ -67,25 +67,27 @@ def arrived(sink: S3Sink) -> None:
 def watching(
     fs: S3, monkeypatch: pytest.MonkeyPatch, upload_part: Callable[[int, Callable[[], Any]], Any]
 ) -> list[str]:
-    """Let `upload_part` send the parts, given their number; return what was asked for and answered, in that order."""
+    """Make `upload_part` send the parts, given their number; return a log of requests and responses, in order."""
     real, log = fs.call_s3, []
 
     def call_s3(method: str, **arguments: Any) -> Any:
         name = f"part {arguments['PartNumber']}" if method == "upload_part" else method
         log.append(name)
         if method == "upload_part":
-            answer = upload_part(arguments["PartNumber"], lambda: real(method, **arguments))
+            response = upload_part(arguments["PartNumber"], lambda: real(method, **arguments))
         else:
-            answer = real(method, **arguments)
+            response = real(method, **arguments)
         log.append(f"{name} done")
-        return answer
+        return response
 
     monkeypatch.setattr(fs, "call_s3", call_s3)
     return log
 
 
 @pytest.mark.parametrize("size", [0, 1, 5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 10 * MIB, 13 * MIB])
-def test_object_of_any_size_arrives_whole(fs: S3, path: str, stored: Stored, uploads: Uploads, size: int) -> None:
+def test_object_of_any_size_is_stored_completely(
+    fs: S3, path: str, stored: Stored, uploads: Uploads, size: int
+) -> None:
     data = os.urandom(size)
     sink = fs.open_sink(path)
     for start in range(0, size, 3_000_001):
@@ -103,7 +105,7 @@ def test_small_object_is_one_request(fs: S3, path: str, calls: list[str]) -> Non
     assert calls == ["put_object"]
 
 
-def test_large_object_is_sent_in_parts_as_it_comes(fs: S3, path: str, calls: list[str]) -> None:
+def test_large_object_is_sent_in_parts_while_it_is_written(fs: S3, path: str, calls: list[str]) -> None:
     sink = fs.open_sink(path)
     sink.write(memoryview(bytes(11 * MIB)))
     arrived(sink)
@@ -122,7 +124,7 @@ def test_caller_may_reuse_its_buffer(fs: S3, path: str, stored: Stored) -> None:
 
 
 @pytest.mark.parametrize("size", [100, 12 * MIB])
-def test_sealed_object_makes_the_round_trip(
+def test_sealed_object_is_read_back_as_written(
     fs: S3, credentials: S3Credentials, path: str, stored: Stored, size: int
 ) -> None:
     data = os.urandom(size)
@@ -134,24 +136,24 @@ def test_sealed_object_makes_the_round_trip(
 
 
 @pytest.mark.parametrize("size", [100, 12 * MIB])
-def test_block_that_raises_leaves_what_stood_there(
+def test_block_that_raises_keeps_the_previous_object(
     fs: S3, credentials: S3Credentials, path: str, stored: Stored, uploads: Uploads, size: int
 ) -> None:
-    fs.pipe_file(path, b"stood there")
-    underway = []
+    fs.pipe_file(path, b"previous")
+    unfinished = []
     with pytest.raises(RuntimeError, match="^the job failed$"):
         with SealedWriter(fs.open_sink(path), credentials.codec()) as writer:
             writer.write(os.urandom(size))
-            underway = uploads(path)
+            unfinished = uploads(path)
             message = "the job failed"
             raise RuntimeError(message)
-    assert len(underway) == (size > MIB)  # there was something to abort
-    assert stored(path) == b"stood there"
+    assert len(unfinished) == (size > MIB)  # there was something to abort
+    assert stored(path) == b"previous"
     assert uploads(path) == []
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_forgotten_writer_leaves_no_object_and_no_parts(
+def test_dropped_writer_leaves_no_object_and_no_parts(
     fs: S3, credentials: S3Credentials, path: str, stored: Stored, uploads: Uploads
 ) -> None:
     writer = SealedWriter(fs.open_sink(path), credentials.codec())
@@ -166,7 +168,7 @@ def test_forgotten_writer_leaves_no_object_and_no_parts(
 def test_failing_request_aborts_the_upload(
     fs: S3, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    fs.pipe_file(path, b"stood there")
+    fs.pipe_file(path, b"previous")
     failing(fs, monkeypatch, method, after=1 if method == "upload_part" else 0)
     sink = fs.open_sink(path)
 
@@ -178,24 +180,24 @@ def test_failing_request_aborts_the_upload(
         write()
     assert caught.value.__context__ is None
     assert "5ec2e7" not in str(caught.value)
-    assert stored(path) == b"stood there"
+    assert stored(path) == b"previous"
     assert uploads(path) == []
-    with pytest.raises(StorageUnavailable, match="was discarded already"):
+    with pytest.raises(StorageUnavailable, match="was already discarded"):
         sink.commit()
-    with pytest.raises(StorageUnavailable, match="was discarded already"):
+    with pytest.raises(StorageUnavailable, match="was already discarded"):
         sink.write(memoryview(b"more"))
 
 
-def test_failing_put_leaves_what_stood_there(
+def test_failing_put_keeps_the_previous_object(
     fs: S3, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fs.pipe_file(path, b"stood there")
+    fs.pipe_file(path, b"previous")
     failing(fs, monkeypatch, "put_object")
     sink = fs.open_sink(path)
     sink.write(memoryview(b"new"))
     with pytest.raises(StorageUnavailable):
         sink.commit()
-    assert stored(path) == b"stood there"
+    assert stored(path) == b"previous"
 
 
 def test_failed_part_raises_our_error_and_leaves_nothing(
@@ -212,7 +214,7 @@ def test_failed_part_raises_our_error_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("more", [0, 6 * MIB])
-def test_upload_that_somebody_aborted_is_not_called_a_missing_object(
+def test_aborted_upload_is_not_reported_as_a_missing_object(
     fs: S3, path: str, uploads: Uploads, caplog: pytest.LogCaptureFixture, more: int
 ) -> None:
     sink = fs.open_sink(path)
@@ -221,14 +223,14 @@ def test_upload_that_somebody_aborted_is_not_called_a_missing_object(
     (upload,) = uploads(path)
     bucket, _, key = path.partition("/")
     fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload["UploadId"])
-    with pytest.raises(StorageUnavailable, match=f"the upload of s3://{path} is gone"):
+    with pytest.raises(StorageUnavailable, match=f"the upload of s3://{path} no longer exists"):
         sink.write(memoryview(bytes(more)))
         sink.commit()
     assert uploads(path) == []
-    assert "stay behind" not in caplog.text  # there was nothing left to abort
+    assert "cannot abort" not in caplog.text  # there was nothing left to abort
 
 
-def test_completion_whose_answer_is_lost_is_an_error_and_leaves_no_half(
+def test_lost_response_to_completion_is_an_error_and_leaves_no_parts(
     fs: S3, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = os.urandom(6 * MIB)
@@ -237,11 +239,11 @@ def test_completion_whose_answer_is_lost_is_an_error_and_leaves_no_half(
     sink.write(memoryview(data))
     with pytest.raises(StorageUnavailable, match="cannot be reached"):
         sink.commit()
-    assert stored(path) == data  # whole, if at all
+    assert stored(path) == data  # complete or absent
     assert uploads(path) == []
 
 
-def test_parts_that_cannot_be_aborted_are_reported_and_hide_no_error(
+def test_failed_abort_is_logged_and_hides_no_error(
     fs: S3, path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     failing(fs, monkeypatch, "abort_multipart_upload")
@@ -249,14 +251,14 @@ def test_parts_that_cannot_be_aborted_are_reported_and_hide_no_error(
     sink.write(memoryview(bytes(6 * MIB)))
     with caplog.at_level(logging.WARNING):
         sink.discard()
-    assert f"stay behind, and may cost: S3 cannot be reached for s3://{path}" in caplog.text
+    assert f"whose parts remain stored and may cost money: S3 cannot be reached for s3://{path}" in caplog.text
     assert "5ec2e7" not in caplog.text
     monkeypatch.undo()
     assert sink._upload is not None
     fs.call_s3("abort_multipart_upload", Bucket="clinic", Key=path.partition("/")[2], UploadId=sink._upload.id)
 
 
-def test_discard_twice_does_nothing_more(fs: S3, path: str, calls: list[str]) -> None:
+def test_second_discard_does_nothing(fs: S3, path: str, calls: list[str]) -> None:
     sink = fs.open_sink(path)
     sink.write(memoryview(bytes(6 * MIB)))
     arrived(sink)
@@ -271,7 +273,7 @@ def test_committed_object_is_not_discarded(fs: S3, path: str, stored: Stored) ->
     sink.commit()
     sink.discard()
     assert stored(path) == b"new"
-    with pytest.raises(ValueError, match="was committed already"):
+    with pytest.raises(ValueError, match="was already committed"):
         sink.commit()
 
 
@@ -281,19 +283,19 @@ def test_exclusive_creation_lets_one_of_two_win(fs: S3, path: str, stored: Store
     first.write(memoryview(b"1" * size))
     second.write(memoryview(b"2" * size))
     first.commit()
-    with pytest.raises(ObjectExists, match="exists already"):
+    with pytest.raises(ObjectExists, match="already exists, and mode 'xb' does not replace it .PreconditionFailed"):
         second.commit()
     assert stored(path) == b"1" * size
     assert uploads(path) == []
 
 
-def test_exclusive_creation_fails_at_once_where_something_stands(fs: S3, path: str) -> None:
-    fs.pipe_file(path, b"stood there")
-    with pytest.raises(ObjectExists, match=f"s3://{path} exists already"):
+def test_exclusive_creation_fails_at_once_if_the_object_exists(fs: S3, path: str) -> None:
+    fs.pipe_file(path, b"previous")
+    with pytest.raises(ObjectExists, match=f"s3://{path} already exists, and mode 'xb' does not replace it$"):
         fs.open_sink(path, exclusive=True)
 
 
-def test_missing_bucket_and_wrong_secret_are_told_apart(fs: S3, document: dict[str, Any], path: str) -> None:
+def test_missing_bucket_and_wrong_secret_are_different_errors(fs: S3, document: dict[str, Any], path: str) -> None:
     sink = fs.open_sink("no-such-bucket/key")
     sink.write(memoryview(b"new"))
     with pytest.raises(ObjectNotFound, match="there is no such bucket"):
@@ -306,7 +308,7 @@ def test_missing_bucket_and_wrong_secret_are_told_apart(fs: S3, document: dict[s
 
 
 @pytest.mark.parametrize("path", ["clinic", "clinic/", "clinic/folder/"])
-def test_bucket_or_folder_is_no_object(fs: S3, path: str) -> None:
+def test_bucket_or_folder_is_not_an_object(fs: S3, path: str) -> None:
     with pytest.raises(NotAnObject, match="name an object in it"):
         fs.open_sink(path)
 
@@ -322,22 +324,24 @@ def test_parts_grow_so_that_ten_thousand_hold_the_largest_object() -> None:
     assert at_90_gib == 64 * MIB
 
 
-def test_the_store_is_asked_to_encrypt_once_more(
+def test_server_side_encryption_is_requested(
     document: dict[str, Any], path: str, s3: servers.S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fs = S3(validate(S3Credentials, {**document, "server_side_encryption": "aws:kms", "kms_key_id": "alias/clinic"}))
-    asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(fs, "call_s3", lambda _, **arguments: asked.append(arguments) or {"UploadId": "1", "ETag": "e"})
+    requests: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        fs, "call_s3", lambda _, **arguments: requests.append(arguments) or {"UploadId": "1", "ETag": "e"}
+    )
     for size in (10, PART_SIZE + 1):
         sink = fs.open_sink(path)
         sink.write(memoryview(bytes(size)))
         sink.commit()
     wanted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/clinic"}
-    assert [wanted.items() <= one.items() for one in asked[:2]] == [True, True]
-    assert "ServerSideEncryption" not in asked[2]
+    assert [wanted.items() <= one.items() for one in requests[:2]] == [True, True]
+    assert "ServerSideEncryption" not in requests[2]
 
 
-def test_more_parts_than_s3_takes_are_refused_before_they_are_sent(
+def test_more_parts_than_s3_allows_are_not_sent(
     fs: S3, path: str, calls: list[str], uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("connectors_s3.sink.MAX_PARTS", 2)
@@ -349,13 +353,13 @@ def test_more_parts_than_s3_takes_are_refused_before_they_are_sent(
     assert uploads(path) == []
 
 
-def test_parts_below_the_least_size_are_refused(credentials: S3Credentials) -> None:
-    with pytest.raises(ConfigError, match="5242880 bytes at least"):
+def test_parts_below_the_minimum_size_are_refused(credentials: S3Credentials) -> None:
+    with pytest.raises(ConfigError, match="at least 5242880 bytes, not 1048576"):
         S3(credentials, part_size=1 << 20)
 
 
 @pytest.mark.parametrize("size", [100, 12 * MIB])
-def test_upload_goes_on_with_renewed_credentials(
+def test_upload_continues_with_renewed_credentials(
     s3: servers.S3Server,
     document: dict[str, Any],
     path: str,
@@ -367,7 +371,7 @@ def test_upload_goes_on_with_renewed_credentials(
     folder = tmp_path / "output" / "result" / "dataset"
     folder.mkdir(parents=True)
     (folder / "location.txt").write_text(f"s3://{path}")
-    # The store has no temporary keys, so the word that they are over is put into its mouth.
+    # The store has no temporary keys, so the error for expired ones is simulated.
     (folder / "credentials.bin").write_text(json.dumps(document))
     dataset = connectors.load(tmp_path)["output"]["result"]
     before = dataset.filesystem()[0].fs
@@ -394,17 +398,17 @@ def test_upload_goes_on_with_renewed_credentials(
     assert uploads(path) == []
 
 
-def test_parts_arrive_in_order_whatever_order_they_travel_in(
+def test_parts_sent_out_of_order_are_stored_in_order(
     fs: S3, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answered = [threading.Event() for _ in range(6)]
-    answered[5].set()
+    sent = [threading.Event() for _ in range(6)]
+    sent[5].set()
 
     def upload_part(number: int, send: Callable[[], Any]) -> Any:
-        assert answered[number + 1].wait(30)  # the last one is the first to go
-        answer = send()
-        answered[number].set()
-        return answer
+        assert sent[number + 1].wait(30)  # the last part is sent first
+        response = send()
+        sent[number].set()
+        return response
 
     log = watching(fs, monkeypatch, upload_part)
     data = os.urandom(17 * MIB)
@@ -420,18 +424,18 @@ def test_parts_arrive_in_order_whatever_order_they_travel_in(
     assert stored(path) == data
 
 
-def test_four_parts_travel_at_once_and_no_more(
+def test_at_most_four_parts_are_sent_at_once(
     fs: S3, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gathered, travelling, most = threading.Barrier(4), set(), []
+    started, in_flight, most = threading.Barrier(4), set(), []
 
     def upload_part(number: int, send: Callable[[], Any]) -> Any:
-        travelling.add(number)
-        gathered.wait(30)
-        most.append(len(travelling))
-        answer = send()
-        travelling.remove(number)
-        return answer
+        in_flight.add(number)
+        started.wait(30)
+        most.append(len(in_flight))
+        response = send()
+        in_flight.remove(number)
+        return response
 
     watching(fs, monkeypatch, upload_part)
     data = os.urandom(40 * MIB)
@@ -442,7 +446,7 @@ def test_four_parts_travel_at_once_and_no_more(
     assert stored(path) == data
 
 
-def test_no_part_is_sent_after_one_has_failed(
+def test_no_part_is_sent_after_a_failure(
     fs: S3, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = threading.Event()
@@ -472,14 +476,14 @@ def test_no_part_is_sent_after_one_has_failed(
     assert uploads(path) == []
 
 
-def test_upload_is_aborted_when_none_of_its_parts_travels_any_more(
+def test_upload_is_aborted_only_after_its_parts_have_been_sent(
     fs: S3, path: str, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, aborted = threading.Barrier(4), threading.Event()
+    started, aborted = threading.Barrier(4), threading.Event()
 
     def upload_part(_: int, send: Callable[[], Any]) -> Any:
-        begun.wait(30)
-        aborted.wait(0.5)  # a part that is not waited for arrives after the abort
+        started.wait(30)
+        aborted.wait(0.5)  # a part that the abort does not wait for arrives after it
         return send()
 
     log = watching(fs, monkeypatch, upload_part)
@@ -495,9 +499,9 @@ def test_upload_is_aborted_when_none_of_its_parts_travels_any_more(
     monkeypatch.setattr(fs, "call_s3", call_s3)
     sink = fs.open_sink(path)
     sink.write(memoryview(bytes(16 * MIB)))
-    travelling = threading.Thread(target=begun.wait, args=[30])
-    travelling.start()
-    travelling.join()
+    waiting = threading.Thread(target=started.wait, args=[30])
+    waiting.start()
+    waiting.join()
     sink.discard()
     done = [log.index(f"part {number} done") for number in (1, 2, 3)]
     assert max(done) < log.index("abort_multipart_upload")
@@ -505,28 +509,28 @@ def test_upload_is_aborted_when_none_of_its_parts_travels_any_more(
 
 
 def expired(fs: S3, monkeypatch: pytest.MonkeyPatch, *methods: str, together: int = 1) -> None:
-    """Let the store say that the credentials of `fs` are over, to so many requests at once."""
-    real, gathered = fs.call_s3, threading.Barrier(together)
+    """Make `methods` of `fs` fail with expired credentials, parts when `together` of them are being sent."""
+    real, started = fs.call_s3, threading.Barrier(together)
 
     def call_s3(method: str, **arguments: Any) -> Any:
         if method in methods:
             if method == "upload_part":
-                arguments["Body"].read(1000)  # as an attempt does
-                gathered.wait(30)
+                arguments["Body"].read(1000)  # like a failed attempt
+                started.wait(30)
             raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "t0ken"}}, method)
         return real(method, **arguments)
 
     monkeypatch.setattr(fs, "call_s3", call_s3)
 
 
-def test_credentials_that_expire_while_parts_travel_are_renewed_once(
+def test_credentials_that_expire_while_parts_are_sent_are_renewed_once(
     fs: S3, credentials: S3Credentials, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expired(fs, monkeypatch, "upload_part", "complete_multipart_upload", together=4)
-    asked = []
+    renewed = []
 
     def renew(before: S3) -> S3:
-        asked.append(before)
+        renewed.append(before)
         return S3(credentials, part_size=5 << 20)
 
     data = os.urandom(38 * MIB)
@@ -534,12 +538,12 @@ def test_credentials_that_expire_while_parts_travel_are_renewed_once(
     sink.renew_by(renew)
     sink.write(memoryview(data))
     sink.commit()
-    assert asked == [fs]
+    assert renewed == [fs]
     assert stored(path) == data
     assert uploads(path) == []
 
 
-def test_credentials_that_nobody_renews_are_an_error_and_leave_nothing(
+def test_expired_credentials_without_renewal_leave_nothing(
     fs: S3, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expired(fs, monkeypatch, "upload_part")
@@ -564,9 +568,9 @@ def test_upload_is_aborted_with_renewed_credentials(
     assert uploads(path) == []
 
 
-def test_parts_are_held_once_and_few_of_them(fs: S3, path: str) -> None:
+def test_memory_holds_few_parts_and_no_copies(fs: S3, path: str) -> None:
     data = memoryview(bytes(5 * MIB))
-    fs.exists(path)  # what the library loads at first is none of the parts
+    fs.exists(path)  # what the library loads first does not belong to the parts
     tracemalloc.start()
     try:
         sink = fs.open_sink(path)
@@ -576,7 +580,7 @@ def test_parts_are_held_once_and_few_of_them(fs: S3, path: str) -> None:
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    # Four that travel, one that is being filled, and what requests and their connections have of their own.
+    # Four parts being sent, one being filled, and the memory of the requests and their connections.
     assert most < 5 * 5 * MIB + 5 * MIB
 
 
@@ -594,12 +598,12 @@ def test_forked_child_leaves_the_parent_s_sink_alone(fs: S3, path: str, stored: 
     data = os.urandom(size)
     sink = fs.open_sink(path)
     sink.write(memoryview(data))
-    assert "by the process that this one was forked from" in in_child("fork", use, sink)
+    assert "was opened for writing by the parent process" in in_child("fork", use, sink)
     sink.commit()
     assert stored(path) == data
 
 
-def test_garbage_that_the_thread_of_the_requests_collects_is_discarded_too(fs: S3, path: str, uploads: Uploads) -> None:
+def test_discard_in_the_thread_of_the_requests_aborts_the_upload(fs: S3, path: str, uploads: Uploads) -> None:
     sink = fs.open_sink(path)
     sink.write(memoryview(bytes(12 * MIB)))
     assert len(uploads(path)) == 1
@@ -612,7 +616,7 @@ def test_garbage_that_the_thread_of_the_requests_collects_is_discarded_too(fs: S
     assert uploads(path) == []
 
 
-def test_sink_that_somebody_forgot_leaves_no_parts(fs: S3, path: str, uploads: Uploads) -> None:
+def test_dropped_sink_leaves_no_parts(fs: S3, path: str, uploads: Uploads) -> None:
     sink = fs.open_sink(path)
     sink.write(memoryview(bytes(12 * MIB)))
     assert len(uploads(path)) == 1
@@ -637,7 +641,7 @@ writer.write(bytes(23 << 20))
 """
 
 
-@pytest.mark.parametrize("what", ["forgotten", "closed"])
+@pytest.mark.parametrize("what", ["dropped", "closed"])
 def test_interpreter_exit_does_not_hang_and_publishes_only_closed_files(
     document: dict[str, Any], path: str, stored: Stored, uploads: Uploads, what: str
 ) -> None:

@@ -32,7 +32,7 @@ def source(fs: S3, path: str) -> S3Source:
     return fs.open_source(path)
 
 
-def test_it_is_a_source(source: S3Source) -> None:
+def test_source_implements_the_protocol(source: S3Source) -> None:
     assert isinstance(source, Source)
 
 
@@ -40,7 +40,7 @@ def test_it_is_a_source(source: S3Source) -> None:
     ("start", "stop"),
     [(0, 1), (0, 100), (5, 7), (10_000, 10_240), (10_239, 10_240), (0, 10_240), (0, 99_999), (10_000, 99_999)],
 )
-def test_range_is_what_stands_there(source: S3Source, start: int, stop: int) -> None:
+def test_range_returns_the_stored_bytes(source: S3Source, start: int, stop: int) -> None:
     assert source.read_range(start, stop) == DATA[start:stop]
     assert source.read_range(0, 10) == DATA[:10]
     assert source.read_range(start, stop) == DATA[start:stop]
@@ -54,7 +54,7 @@ def test_range_without_bytes_is_empty(source: S3Source, start: int, stop: int) -
     assert source.size == len(DATA)
 
 
-def test_opening_costs_no_request_and_reading_no_head(fs: S3, source: S3Source, calls: list[str]) -> None:
+def test_opening_sends_no_request_and_reading_no_head_request(fs: S3, source: S3Source, calls: list[str]) -> None:
     again = fs.open_source(source._path)
     assert calls == []
     again.read_range(0, 1 << 16)
@@ -72,10 +72,10 @@ def test_empty_object_has_no_bytes(fs: S3, path: str) -> None:
     assert fs.open_source(path).read_range(5, 9) == b""
 
 
-def test_object_exchanged_between_two_reads_is_noticed(fs: S3, source: S3Source) -> None:
+def test_object_replaced_between_two_reads_is_detected(fs: S3, source: S3Source) -> None:
     assert source.read_range(0, 10) == DATA[:10]
     fs.pipe_file(source._path, DATA[::-1])
-    with pytest.raises(ObjectChanged, match="was exchanged while it was being read"):
+    with pytest.raises(ObjectChanged, match="was replaced while it was being read"):
         source.read_range(10, 20)
     assert fs.open_source(source._path).read_range(0, 10) == DATA[::-1][:10]
 
@@ -87,7 +87,7 @@ def test_object_removed_between_two_reads_is_not_found(fs: S3, source: S3Source)
         source.read_range(10, 20)
 
 
-def test_missing_object_and_bucket_are_told_apart(fs: S3) -> None:
+def test_missing_object_and_missing_bucket_are_different_errors(fs: S3) -> None:
     with pytest.raises(ObjectNotFound, match="nothing is stored at s3://clinic/none") as caught:
         fs.open_source("clinic/none").read_range(0, 10)
     assert caught.value.__context__ is None
@@ -108,7 +108,7 @@ def test_wrong_secret_unknown_key_and_no_key_are_denied(document: dict[str, Any]
         assert caught.value.__context__ is None
 
 
-def test_bucket_is_no_object(fs: S3) -> None:
+def test_bucket_is_not_an_object(fs: S3) -> None:
     with pytest.raises(NotAnObject, match="s3://clinic is a bucket"):
         fs.open_source("clinic")
 
@@ -122,14 +122,14 @@ def test_many_threads_read_one_source(fs: S3, path: str) -> None:
     assert b"".join(pieces) == data
 
 
-def test_nobody_listening_is_unavailable() -> None:
+def test_refused_connection_is_storage_unavailable() -> None:
     members = {"anonymous": True, "endpoint_url": "http://127.0.0.1:9", "encryption": None}
     with pytest.raises(StorageUnavailable, match="cannot be reached for s3://clinic/key"):
         S3(validate(S3Credentials, members)).open_source("clinic/key").read_range(0, 10)
 
 
 def ranged(request: Request, data: bytes = DATA, etag: str = '"1"', **headers: str) -> Answer:
-    """Answer as S3 does."""
+    """Respond as S3 does."""
     start, stop = map(int, request.headers["range"].removeprefix("bytes=").split("-"))
     body = data[start : stop + 1]
     span = f"bytes {start}-{start + len(body) - 1}/{len(data)}"
@@ -155,22 +155,22 @@ def against(url: str, **members: Any) -> S3Source:
         {"ETag": ""},
     ],
 )
-def test_answer_that_does_not_fit_the_question_is_refused(headers: dict[str, str]) -> None:
+def test_response_that_does_not_fit_the_request_is_refused(headers: dict[str, str]) -> None:
     with hostile_server(lambda request: ranged(request, **headers)) as (url, _):
-        with pytest.raises(StorageUnavailable, match="another range than was asked for"):
+        with pytest.raises(StorageUnavailable, match="another range than was requested for s3://clinic/key"):
             against(url).read_range(0, 10)
 
 
-def test_server_without_ranges_is_taken_only_if_everything_was_asked_for() -> None:
+def test_server_without_ranges_is_accepted_only_for_the_whole_object() -> None:
     with hostile_server(lambda _: Answer(200, {"ETag": '"1"'}, DATA)) as (url, _):
         assert against(url).read_range(0, 1 << 16) == DATA
-        with pytest.raises(StorageUnavailable, match="another range than was asked for"):
+        with pytest.raises(StorageUnavailable, match="another range than was requested for s3://clinic/key"):
             against(url).read_range(0, 10)
-        with pytest.raises(StorageUnavailable, match="another range than was asked for"):
+        with pytest.raises(StorageUnavailable, match="another range than was requested for s3://clinic/key"):
             against(url).read_range(10, 1 << 16)
 
 
-def test_first_answer_is_pinned_by_its_etag() -> None:
+def test_every_read_requests_the_version_of_the_first() -> None:
     with hostile_server(ranged) as (url, seen):
         source = against(url)
         source.read_range(0, 10)
@@ -179,38 +179,40 @@ def test_first_answer_is_pinned_by_its_etag() -> None:
 
 
 @pytest.mark.parametrize("later", [{"etag": '"2"'}, {"data": DATA + b"x"}])
-def test_server_that_ignores_conditions_does_not_pass_another_object_off(later: dict[str, Any]) -> None:
+def test_replaced_object_is_detected_if_the_server_ignores_conditions(later: dict[str, Any]) -> None:
     with hostile_server(lambda request: ranged(request, **(later if request.number else {}))) as (url, _):
         source = against(url)
         assert source.read_range(0, 10) == DATA[:10]
-        with pytest.raises(ObjectChanged, match="was exchanged"):
+        with pytest.raises(ObjectChanged, match="was replaced"):
             source.read_range(10, 20)
 
 
-def broken_off(request: Request) -> Answer:
+def incomplete(request: Request) -> Answer:
     whole = ranged(request)
     return Answer(206, {**whole.headers, "Content-Length": str(len(whole.body))}, whole.body[:-1])
 
 
-def test_answer_that_breaks_off_is_kept_and_its_rest_is_asked_for() -> None:
-    with hostile_server(lambda request: broken_off(request) if request.number < 2 else ranged(request)) as (url, seen):
+def test_incomplete_response_is_kept_and_the_rest_requested() -> None:
+    with hostile_server(lambda request: incomplete(request) if request.number < 2 else ranged(request)) as (url, seen):
         assert against(url).read_range(100, 200) == DATA[100:200]
     assert [request.headers["range"] for request in seen] == ["bytes=100-199", "bytes=199-199", "bytes=199-199"]
     assert [request.headers.get("if-match") for request in seen] == [None, '"1"', '"1"']
 
 
-def test_answers_that_bring_nothing_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_responses_without_progress_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RetryPolicy, "first_pause", 0.001)
-    with hostile_server(broken_off) as (url, seen):
-        with pytest.raises(StorageUnavailable, match="broke off its answer, reading s3://clinic/key .gave up after 5"):
+    with hostile_server(incomplete) as (url, seen):
+        with pytest.raises(
+            StorageUnavailable, match="sent an incomplete response for s3://clinic/key .gave up after 5"
+        ):
             against(url).read_range(100, 200)
     assert len(seen) == 1 + RetryPolicy.attempts
 
 
-def test_storage_that_finds_no_range_satisfiable_is_an_error() -> None:
+def test_object_of_which_no_range_can_be_read_is_empty() -> None:
     body = b"<Error><Code>InvalidRange</Code></Error>"
     with hostile_server(lambda _: Answer(416, {"Content-Range": "bytes */10240"}, body)) as (url, _):
-        assert against(url).read_range(0, 10) == b""  # it says that the object is empty
+        assert against(url).read_range(0, 10) == b""  # to a reader, the object is empty
         assert against(url).read_range(10, 20) == b""
 
 
@@ -228,12 +230,12 @@ def error_page(code: str, status: int, extra: str = "") -> Answer:
         ("PermanentRedirect", 301, ConnectorError),
     ],
 )
-def test_refusals_are_final_and_say_what_to_do(code: str, status: int, kind: type[ConnectorError]) -> None:
+def test_refusals_are_final_and_show_the_code(code: str, status: int, kind: type[ConnectorError]) -> None:
     with hostile_server(lambda _: error_page(code, status)) as (url, _), pytest.raises(kind, match=code):
         against(url).read_range(0, 10)
 
 
-def test_overloaded_store_is_asked_again() -> None:
+def test_overloaded_store_is_retried() -> None:
     def respond(request: Request) -> Answer:
         return error_page("SlowDown", 503) if request.number < 2 else ranged(request)
 
@@ -243,7 +245,7 @@ def test_overloaded_store_is_asked_again() -> None:
 
 
 @pytest.mark.parametrize("page", [b"<html>it works</html>", b"\x00\xff", b"<Error><Code>\x1b[2J</Code></Error>"])
-def test_page_that_is_no_answer_of_s3_is_an_error_of_ours(page: bytes) -> None:
+def test_invalid_error_page_raises_our_error(page: bytes) -> None:
     with hostile_server(lambda _: Answer(400, {}, page)) as (url, _), pytest.raises(ConnectorError) as caught:
         against(url).read_range(0, 10)
     assert str(caught.value).isprintable()

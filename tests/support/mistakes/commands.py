@@ -240,7 +240,7 @@ MISTAKES: list[Mistake] = [
     ),
     command(
         "presign s3://clinic/x --credentials owner.json --expires 1000000",
-        "a presigned URL lives 1 to 604800 seconds, not 1000000",
+        "a presigned URL is valid for 1 to 604800 seconds, not for 1000000",
     ),
     command(
         "presign s3://clinic/wards/ --credentials owner.json",

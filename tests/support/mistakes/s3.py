@@ -1,4 +1,4 @@
-"""S3, and what speaks its protocol."""
+"""S3 and compatible stores."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"access_key_id": SECRET, "secret_access_key": "AKIAIOSFODNN7EXAMPLE"},
-        "credentials: access_key_id and secret_access_key are exchanged: the id is the one that begins with AKIA or ASIA",
+        "credentials: access_key_id and secret_access_key are swapped: the ID begins with AKIA or ASIA",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"secret_access_key": f"{SECRET}\n"},
-        "credentials.secret_access_key: white space or other characters are in it that no such value has",
+        "credentials.secret_access_key: contains white space or other characters that are not allowed here",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"secret_access_key": f" {SECRET}"},
-        "credentials.secret_access_key: white space or other characters are in it that no such value has",
+        "credentials.secret_access_key: contains white space or other characters that are not allowed here",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"secret_access_key": f'"{SECRET}"'},
-        "credentials.secret_access_key: quotation marks stand around it, inside of those of JSON; leave them out",
+        "credentials.secret_access_key: has quotation marks in addition to those of JSON; remove them",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"secret_access_key": ""},
-        "credentials.secret_access_key: empty; leave it out where there is none",
+        "credentials.secret_access_key: empty; leave it out if there is none",
     ),
     member(
         DOCUMENT,
@@ -70,7 +70,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"access_key_id": ABSENT, "secret_access_key": ABSENT},
-        'credentials: access_key_id and secret_access_key are missing; for a public object say "anonymous": true, for the credentials that this machine offers "ambient": true',
+        'credentials: access_key_id and secret_access_key are missing; for a public object add "anonymous": true, for the credentials that this machine provides "ambient": true',
     ),
     member(DOCUMENT, PLACE, {"access_key_id": ""}, "credentials.access_key_id: it is empty"),
     member(DOCUMENT, PLACE, {"access_key_id": 7}, "credentials.access_key_id: text in quotation marks is expected"),
@@ -105,39 +105,42 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"access_key_id": "ASIAIOSFODNN7EXAMPLE"},
-        "credentials: session_token is missing, without which an access_key_id that begins with ASIA is not taken",
+        "credentials: session_token is missing; an access_key_id that begins with ASIA needs it",
     ),
     member(
         DOCUMENT,
         PLACE,
         {"session_token": "two words"},
-        "credentials.session_token: white space or other characters are in it that no such value has",
+        "credentials.session_token: contains white space or other characters that are not allowed here",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"session_token": "hushhush", "access_key_id": ABSENT, "secret_access_key": ABSENT},
-        'credentials: access_key_id and secret_access_key are missing; for a public object say "anonymous": true, for the credentials that this machine offers "ambient": true',
+        'credentials: access_key_id and secret_access_key are missing; for a public object add "anonymous": true, for the credentials that this machine provides "ambient": true',
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"region": "eu-west-1a"},
-        "credentials: region: this is one of its zones; leave out the letter at the end",
+        "credentials: region: this is an availability zone; remove the letter at the end",
     ),
-    member(DOCUMENT, PLACE, {"region": "EU-West-1"}, "credentials.region: not the name of a region, as in eu-west-1"),
+    member(DOCUMENT, PLACE, {"region": "EU-West-1"}, "credentials.region: not the name of a region, such as eu-west-1"),
     member(
-        DOCUMENT, PLACE, {"region": "Europe (Ireland)"}, "credentials.region: not the name of a region, as in eu-west-1"
+        DOCUMENT,
+        PLACE,
+        {"region": "Europe (Ireland)"},
+        "credentials.region: not the name of a region, such as eu-west-1",
     ),
-    member(DOCUMENT, PLACE, {"region": "eu_west_1"}, "credentials.region: not the name of a region, as in eu-west-1"),
-    member(DOCUMENT, PLACE, {"region": ""}, "credentials.region: not the name of a region, as in eu-west-1"),
+    member(DOCUMENT, PLACE, {"region": "eu_west_1"}, "credentials.region: not the name of a region, such as eu-west-1"),
+    member(DOCUMENT, PLACE, {"region": ""}, "credentials.region: not the name of a region, such as eu-west-1"),
     member(
         DOCUMENT,
         PLACE,
         {"region": "s3.eu-west-1.amazonaws.com"},
-        "credentials.region: not the name of a region, as in eu-west-1",
+        "credentials.region: not the name of a region, such as eu-west-1",
     ),
     member(
         DOCUMENT,
@@ -192,13 +195,13 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"anonymous": True},
-        "credentials: give either access_key_id and secret_access_key, or anonymous, or ambient; not two of them",
+        "credentials: give exactly one of access_key_id (with secret_access_key), anonymous and ambient",
     ),
     member(
         DOCUMENT,
         PLACE,
         {"ambient": True},
-        "credentials: give either access_key_id and secret_access_key, or anonymous, or ambient; not two of them",
+        "credentials: give exactly one of access_key_id (with secret_access_key), anonymous and ambient",
     ),
     member(
         DOCUMENT,
@@ -216,7 +219,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"kms_key_id": "arn:aws:kms:…"},
-        'credentials: kms_key_id goes with "server_side_encryption": "aws:kms"',
+        'credentials: kms_key_id needs "server_side_encryption": "aws:kms"',
     ),
     member(
         DOCUMENT,
@@ -243,7 +246,7 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "s3://clinic",
-        "a location in S3 is s3://bucket/key, and 's3://clinic' is not: it does not name a key; for all of the bucket, put a slash at the end",
+        "a location in S3 is s3://bucket/key, and 's3://clinic' is not: it does not name a key; for the whole bucket, put a slash at the end",
     ),
     location(
         DOCUMENT, "s3:/clinic/x", "the location 's3:/clinic/x' is not a URL; it must begin with s3://, with two slashes"
@@ -254,22 +257,22 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "s3://my bucket/x",
-        "a location in S3 is s3://bucket/key, and 's3://my bucket/x' is not: it does not name a bucket, which has letters, digits, dots, hyphens and underscores",
+        "a location in S3 is s3://bucket/key, and 's3://my bucket/x' is not: its bucket has an invalid name; use letters, digits, dots, hyphens and underscores",
     ),
     location(
         DOCUMENT,
         "s3://clinic/a/../x",
-        "a location in S3 is s3://bucket/key, and 's3://clinic/a/../x' is not: its key has a segment . or .. in it",
+        "a location in S3 is s3://bucket/key, and 's3://clinic/a/../x' is not: its key contains a segment . or ..",
     ),
     location(
         DOCUMENT,
         "s3://c/x",
-        "a location in S3 is s3://bucket/key, and 's3://c/x' is not: it does not name a bucket, which has letters, digits, dots, hyphens and underscores",
+        "a location in S3 is s3://bucket/key, and 's3://c/x' is not: its bucket has an invalid name; use letters, digits, dots, hyphens and underscores",
     ),
     location(
         DOCUMENT,
         "s3://clinic.s3.eu-west-1.amazonaws.com/x",
-        "a location in S3 is s3://bucket/key, and 's3://clinic.s3.eu-west-1.amazonaws.com/x' is not: it has a host where the bucket belongs; the bucket's name alone goes there",
+        "a location in S3 is s3://bucket/key, and 's3://clinic.s3.eu-west-1.amazonaws.com/x' is not: it has a host in place of the bucket; use only the bucket's name",
     ),
     location(
         DOCUMENT,
@@ -279,7 +282,7 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/clinic/x",
-        "a location in S3 is s3://bucket/key, and 's3://…' is not: it names an access point by its ARN; use the access point's alias, which goes where a bucket goes",
+        "a location in S3 is s3://bucket/key, and 's3://…' is not: it names an access point by its ARN; use the access point's alias in place of the bucket",
     ),
     location(
         DOCUMENT,
@@ -289,7 +292,7 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "s3://AKIDEXAMPLE:hushhush@clinic/x",
-        "a location in S3 is s3://bucket/key, and 's3://clinic/x' is not: it has user information in it; credentials go into the credentials document",
+        "a location in S3 is s3://bucket/key, and 's3://clinic/x' is not: it contains user information; put that into the credentials document",
         secrets=("hushhush",),
     ),
     location(DOCUMENT, "s3a://clinic/x", "no installed backend serves the scheme 's3a'; did you mean s3?"),
@@ -299,11 +302,11 @@ MISTAKES: list[Mistake] = [
     location(
         DOCUMENT,
         "s3://clinic\\x",
-        "a location in S3 is s3://bucket/key, and 's3://clinic\\\\x' is not: it does not name a bucket, which has letters, digits, dots, hyphens and underscores",
+        "a location in S3 is s3://bucket/key, and 's3://clinic\\\\x' is not: its bucket has an invalid name; use letters, digits, dots, hyphens and underscores",
     ),
     location(
         DOCUMENT,
         "s3://clinic?x/y",
-        "a location in S3 is s3://bucket/key, and 's3://clinic?…' is not: it does not name a bucket, which has letters, digits, dots, hyphens and underscores",
+        "a location in S3 is s3://bucket/key, and 's3://clinic?…' is not: its bucket has an invalid name; use letters, digits, dots, hyphens and underscores",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Requests for one object, which go on with renewed credentials when theirs expire."""
+"""Sends requests for one object, and repeats them with renewed credentials after the current ones expire."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
     from connectors_s3.client import Client
 
-__all__ = ["Calls"]
+__all__ = ["ObjectRequests"]
 
 T = TypeVar("T")
 
 
-class Calls:
-    """Makes the requests of one object in the making. Safe in threads.
+class ObjectRequests:
+    """Sends the requests for one object that is being written. Safe in threads.
 
     Args:
-        client: makes the requests.
+        client: the account's client.
         path: ``bucket/key``.
 
     Attributes:
-        object: the object's bucket and key, as requests say it.
+        object: the arguments of a request that name the object: its bucket and key.
     """
 
     def __init__(self, client: Client, path: str) -> None:
@@ -39,25 +39,25 @@ class Calls:
 
     @property
     def client(self) -> Client:
-        """What makes the requests, with the credentials of now."""
+        """The client with the current credentials."""
         return self._client
 
     def renew_by(self, renew: Callable[[Any], Any]) -> None:
-        """Have `renew` return the filesystem with renewed credentials, given the one whose own have expired."""
+        """Set the function that takes a filesystem whose credentials have expired, and returns one with new ones."""
         self._renew = renew
 
-    def __call__(self, method: str, action: Action = "write", **arguments: Any) -> dict[str, Any]:
-        """Return the answer to one request for the object."""
+    def send(self, method: str, action: Action = "write", **arguments: Any) -> dict[str, Any]:
+        """Send one request for the object and return the response."""
 
         def call(client: Client) -> dict[str, Any]:
             if "Body" in arguments:
                 arguments["Body"].seek(0)  # an earlier attempt may have read from it
             return client.call_s3(method, **self.object, **arguments)
 
-        return self.on(call, action)
+        return self.run(call, action)
 
-    def on(self, work: Callable[[Client], T], action: Action = "write") -> T:
-        """Return what `work` does with the client: a second time, if its credentials have been renewed."""
+    def run(self, work: Callable[[Client], T], action: Action = "write") -> T:
+        """Return the result of `work` with the client; it runs again if the credentials expired and were renewed."""
         client = self._client
         try:
             return attempt(self._path, action, lambda: work(client))
@@ -69,7 +69,7 @@ class Calls:
         return attempt(self._path, action, lambda: work(fresh))
 
     def _renewed(self, expired: Client) -> Client:
-        """Return the client that takes the place of `expired`: several threads may find out, and one asks."""
+        """Return the client that replaces `expired`; if several threads need it, only one renews the credentials."""
         with self._renewing:
             if self._client is expired and self._renew is not None:
                 self._client = self._renew(expired)
