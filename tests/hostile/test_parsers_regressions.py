@@ -1,4 +1,4 @@
-"""What fuzzing has found, case by case: each of these once raised another error than ours, or did worse."""
+"""Defects that fuzzing found: each of these inputs once raised an error that is not ours, or did worse."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 
 @pytest.fixture(autouse=True)
-def no_connection_is_left_behind():
-    """Have those that a client has dropped collected here, and not in the next test."""
+def collect_dropped_connections():
+    """Collect the connections that a client has dropped here, and not in the next test."""
     yield
     gc.collect()
 
@@ -34,23 +34,23 @@ BLOBS = b'<?xml version="1.0"?><EnumerationResults ContainerName="clinic"><Blobs
 ITEM = b'{"name": "ward/one", "size": %s, "generation": "1", "timeCreated": "", "updated": ""}'
 TOKEN = b'{"access_token": "t", "expires_in": 1e999}'
 
-ANSWERS = {
+RESPONSES = {
     "a server without ranges, whose object ends before the range": ("https_range", answer("200 OK", b"ab")),
-    "a time that is too far away": (
+    "a time in the far future": (
         "https_modified",
         answer(
             "206 X", b"a", "Content-Range: bytes 0-0/1", "Last-Modified: Mon, 05 Jan 99999999999999999999 03:04:05 GMT"
         ),
     ),
-    "a size without end": ("gcs_listing", answer("200 OK", b'{"items": [%s]}' % (ITEM % b"Infinity"))),
-    "a size less than nothing": ("gcs_info", answer("200 OK", ITEM % b'"-64"')),
-    "a token that lasts without end": ("gcs_token", answer("200 OK", TOKEN)),
+    "an infinite size": ("gcs_listing", answer("200 OK", b'{"items": [%s]}' % (ITEM % b"Infinity"))),
+    "a negative size": ("gcs_info", answer("200 OK", ITEM % b'"-64"')),
+    "a token that never expires": ("gcs_token", answer("200 OK", TOKEN)),
 }
 CLOUDS = {
-    "a time that is none": ("s3", "info", answer("200 OK", b"", "Last-Modified: yesterday")),
+    "an invalid time": ("s3", "info", answer("200 OK", b"", "Last-Modified: yesterday")),
     "no XML": ("s3", "listing", answer("201 X", b"<?xml nonsense'?><")),
     "a listing that fails, from outside an event loop": ("s3", "find", answer("500 X")),
-    "a size that is none": ("s3", "find", answer("200 OK", LISTED % b"<Key>ward/one</Key><Size>many</Size>")),
+    "an invalid size": ("s3", "find", answer("200 OK", LISTED % b"<Key>ward/one</Key><Size>many</Size>")),
     "an object without a name": ("s3", "listing", answer("200 OK", LISTED % b"<Size>1</Size>")),
     "an object of another folder": ("s3", "find", answer("200 OK", LISTED % b"<Key>elsewhere</Key><Size>1</Size>")),
     "a blob without a name": ("azure", "listing", answer("200 OK", BLOBS % b"<Properties/>", "Content-Type: application/xml")),
@@ -59,22 +59,22 @@ CLOUDS = {
 }  # fmt: skip
 
 
-def test_answers_that_made_no_sense(tally):
+def test_responses_that_once_raised_other_errors(tally):
     questions = {question.__name__[1:]: number for number, question in enumerate(answers.QUESTIONS)}
     stores = {(store[0], question.__name__[1:]): number for number, (store, question) in enumerate(clouds.QUESTIONS)}
-    told = {"https_range": "accepted", "https_modified": "NotSupported", "gcs_token": "AccessDenied"}
-    with tally("answers that once raised another error, or worse", "all plugins that speak HTTP") as cases:
-        for name, (question, data) in ANSWERS.items():
+    expected = {"https_range": "accepted", "https_modified": "NotSupported", "gcs_token": "AccessDenied"}
+    with tally("responses that once raised another error, or worse", "all HTTP plugins") as cases:
+        for name, (question, data) in RESPONSES.items():
             outcome = answers.check(bytes([questions[question]]) + data)
-            assert outcome == told.get(question, "StorageUnavailable"), name
-            cases.count(outcome if outcome != "accepted" else "nothing, where there is nothing")
+            assert outcome == expected.get(question, "StorageUnavailable"), name
+            cases.count(outcome if outcome != "accepted" else "empty data")
         for name, (store, question, data) in CLOUDS.items():
             outcome = clouds.check(bytes([stores[store, question]]) + data)
             assert outcome == "StorageUnavailable", name
             cases.count(outcome)
 
 
-def test_a_copy_that_is_told_nonsense_ends():
+def test_copy_ends_after_an_invalid_rewrite_token():
     number = next(n for n, question in enumerate(answers.QUESTIONS) if question.__name__ == "_gcs_copy")
     data = (
         answer("200 OK", b'{"done": false, "rewriteToken": "t"}')
@@ -88,13 +88,13 @@ def test_a_copy_that_is_told_nonsense_ends():
     "location",
     ["file://[x/y", "file:///a\tb", "file:///a%00b", "file:///\ud800", "file:///x?sig=hunter2", "file://u:hunter2@h/x"],
 )
-def test_a_location_of_no_file_is_refused_without_being_quoted(location):
+def test_invalid_file_location_is_refused_without_quoting_it(location):
     with pytest.raises(InvalidLocation) as caught:
         connectors.Dataset(location, {"encryption": None}).read_bytes()
     assert "hunter2" not in str(caught.value)
 
 
-def test_the_name_of_a_file_may_be_bytes_that_are_no_text(tmp_path):
+def test_file_name_may_be_bytes_that_are_not_text(tmp_path):
     path = os.fsencode(tmp_path) + b"/n\xffrth"
     dataset = connectors.Dataset(f"file://{tmp_path}/n%FFrth", {"encryption": {"key": KEY}})
     dataset.write_bytes(b"37.2")
@@ -102,7 +102,7 @@ def test_the_name_of_a_file_may_be_bytes_that_are_no_text(tmp_path):
     assert dataset.read_bytes() == b"37.2"
 
 
-def test_a_key_with_a_scheme_in_it_is_another_key():
+def test_key_that_contains_a_scheme_is_a_different_key():
     assert split_path("clinic/mirror/gs://other/one") == ("clinic", "mirror/gs://other/one")
     assert split_path("gs://clinic/gcs://x") == ("clinic", "gcs://x")
 
@@ -112,10 +112,10 @@ def test_lone_surrogate_in_a_url_is_refused():
         Place.of("https://host.example/\ud800")
 
 
-class Untold(AbstractFileSystem):
-    """A storage that tells of an object, and not how large it is."""
+class Unsized(AbstractFileSystem):
+    """A storage that reports an object, but not its size."""
 
-    protocol = "untold"
+    protocol = "unsized"
 
     def info(self, path, **_):
         return {"name": path, "type": "file", "size": None}
@@ -125,7 +125,7 @@ class Untold(AbstractFileSystem):
 
 
 def test_object_of_unknown_size_is_listed_but_its_info_is_an_error():
-    fs = EncryptedFileSystem(fs=Untold(skip_instance_cache=True), key=KEY)
+    fs = EncryptedFileSystem(fs=Unsized(skip_instance_cache=True), key=KEY)
     assert [entry["size"] for entry in fs.ls("/ward")] == [None, None]
     for question in (fs.info, fs.cat_file):
         with pytest.raises(StorageUnavailable, match="reports no valid size"):
@@ -140,27 +140,27 @@ def app(tmp_path):
     return connectors.load(tmp_path)
 
 
-def test_links_in_a_circle_hide_nothing_else_of_an_app_config(app, tmp_path):
+def test_circular_links_hide_nothing_else_of_an_app_config(app, tmp_path):
     (tmp_path / "circle").symlink_to("circle")
     (tmp_path / "input" / "circle").symlink_to("circle")
     assert list(app) == ["input"]
     assert list(app["input"]) == ["conditions"]
 
 
-def test_half_a_character_names_no_port(app):
+def test_lone_surrogate_is_not_a_port_name(app):
     assert "\ud800" not in app
     with pytest.raises(UnknownDataset):
         app["input"]["\ud800"]
 
 
 @pytest.mark.timeout(20)
-def test_a_pipe_in_an_app_config_keeps_nobody_waiting(app, tmp_path):
+def test_pipe_in_an_app_config_does_not_block(app, tmp_path):
     os.mkfifo(tmp_path / "input" / "conditions" / "dataset" / "credentials.bin")
     with pytest.raises(ConfigError, match=r"credentials.bin is not a regular file"):
         app["input"]["conditions"].read_bytes()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
-def test_a_folder_that_cannot_be_listed_is_an_error_of_ours(app, tmp_path):
+def test_unlistable_folder_is_one_of_our_errors(app, tmp_path):
     (tmp_path / "input").chmod(0)
     assert attempt(lambda: list(app)) == "ConfigError"
