@@ -17,7 +17,7 @@ WORKERS ?= 4
 PYTHONS ?= 3.11 3.12 3.13 3.14
 GROUPS := test fuzz lint bench ecosystem
 LOCKED := $(GROUPS) supply
-FUZZ_TARGETS := formats credentials locations documents answers clouds
+FUZZ_TARGETS := formats credentials locations documents responses clouds
 FUZZ_SECONDS ?= 600
 # uv installs the exact versions of constraints.txt; lock files are not kept, because they name registry hosts.
 INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) --constraint constraints.txt

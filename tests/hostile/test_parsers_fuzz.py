@@ -19,7 +19,14 @@ from fuzz.targets import NAMES
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "fuzz" / "corpus"
-RUNS = {"formats": 4_000, "credentials": 3_000, "locations": 40_000, "documents": 1_500, "answers": 800, "clouds": 400}
+RUNS = {
+    "formats": 4_000,
+    "credentials": 3_000,
+    "locations": 40_000,
+    "documents": 1_500,
+    "responses": 800,
+    "clouds": 400,
+}
 """The number of inputs in the short round of each target, kept ones included; each takes a few seconds."""
 OTHERS = {ACCEPTED, "a problem", "s3", "azure", "gcs", "plain"}
 OUTCOME = "a result that keeps the parser's promises, or one of our errors"

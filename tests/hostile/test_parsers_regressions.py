@@ -14,8 +14,8 @@ from connectors.fs.encrypted import EncryptedFileSystem
 from connectors_gcs.location import split_path
 from connectors_https.location import Place
 from fuzz.checks import attempt
-from fuzz.targets import answers, clouds
-from fuzz.targets.answers import NEXT, answer
+from fuzz.targets import clouds, responses
+from fuzz.targets.responses import NEXT, response
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -35,53 +35,53 @@ ITEM = b'{"name": "ward/one", "size": %s, "generation": "1", "timeCreated": "", 
 TOKEN = b'{"access_token": "t", "expires_in": 1e999}'
 
 RESPONSES = {
-    "a server without ranges, whose object ends before the range": ("https_range", answer("200 OK", b"ab")),
+    "a server without ranges, whose object ends before the range": ("https_range", response("200 OK", b"ab")),
     "a time in the far future": (
         "https_modified",
-        answer(
+        response(
             "206 X", b"a", "Content-Range: bytes 0-0/1", "Last-Modified: Mon, 05 Jan 99999999999999999999 03:04:05 GMT"
         ),
     ),
-    "an infinite size": ("gcs_listing", answer("200 OK", b'{"items": [%s]}' % (ITEM % b"Infinity"))),
-    "a negative size": ("gcs_info", answer("200 OK", ITEM % b'"-64"')),
-    "a token that never expires": ("gcs_token", answer("200 OK", TOKEN)),
+    "an infinite size": ("gcs_listing", response("200 OK", b'{"items": [%s]}' % (ITEM % b"Infinity"))),
+    "a negative size": ("gcs_info", response("200 OK", ITEM % b'"-64"')),
+    "a token that never expires": ("gcs_token", response("200 OK", TOKEN)),
 }
 CLOUDS = {
-    "an invalid time": ("s3", "info", answer("200 OK", b"", "Last-Modified: yesterday")),
-    "no XML": ("s3", "listing", answer("201 X", b"<?xml nonsense'?><")),
-    "a listing that fails, from outside an event loop": ("s3", "find", answer("500 X")),
-    "an invalid size": ("s3", "find", answer("200 OK", LISTED % b"<Key>ward/one</Key><Size>many</Size>")),
-    "an object without a name": ("s3", "listing", answer("200 OK", LISTED % b"<Size>1</Size>")),
-    "an object of another folder": ("s3", "find", answer("200 OK", LISTED % b"<Key>elsewhere</Key><Size>1</Size>")),
-    "a blob without a name": ("azure", "listing", answer("200 OK", BLOBS % b"<Properties/>", "Content-Type: application/xml")),
-    "a range beyond the end of a blob of an unknown size": ("azure", "range", answer("416 X", b"", "x-ms-error-code: InvalidRange") + NEXT + answer("200 OK", b"", *DATED).replace(b"Content-Length: 0\r\n", b"")),
-    "a blob of an unknown size": ("azure", "info", answer("200 OK", b"", *DATED, "x-ms-blob-type: BlockBlob").replace(b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n") + b"0\r\n\r\n"),
+    "an invalid time": ("s3", "info", response("200 OK", b"", "Last-Modified: yesterday")),
+    "no XML": ("s3", "listing", response("201 X", b"<?xml nonsense'?><")),
+    "a listing that fails, from outside an event loop": ("s3", "find", response("500 X")),
+    "an invalid size": ("s3", "find", response("200 OK", LISTED % b"<Key>ward/one</Key><Size>many</Size>")),
+    "an object without a name": ("s3", "listing", response("200 OK", LISTED % b"<Size>1</Size>")),
+    "an object of another folder": ("s3", "find", response("200 OK", LISTED % b"<Key>elsewhere</Key><Size>1</Size>")),
+    "a blob without a name": ("azure", "listing", response("200 OK", BLOBS % b"<Properties/>", "Content-Type: application/xml")),
+    "a range beyond the end of a blob of an unknown size": ("azure", "range", response("416 X", b"", "x-ms-error-code: InvalidRange") + NEXT + response("200 OK", b"", *DATED).replace(b"Content-Length: 0\r\n", b"")),
+    "a blob of an unknown size": ("azure", "info", response("200 OK", b"", *DATED, "x-ms-blob-type: BlockBlob").replace(b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n") + b"0\r\n\r\n"),
 }  # fmt: skip
 
 
 def test_responses_that_once_raised_other_errors(tally):
-    questions = {question.__name__[1:]: number for number, question in enumerate(answers.QUESTIONS)}
-    stores = {(store[0], question.__name__[1:]): number for number, (store, question) in enumerate(clouds.QUESTIONS)}
+    requests = {request.__name__[1:]: number for number, request in enumerate(responses.REQUESTS)}
+    stores = {(store[0], request.__name__[1:]): number for number, (store, request) in enumerate(clouds.REQUESTS)}
     expected = {"https_range": "accepted", "https_modified": "NotSupported", "gcs_token": "AccessDenied"}
     with tally("responses that once raised another error, or worse", "all HTTP plugins") as cases:
-        for name, (question, data) in RESPONSES.items():
-            outcome = answers.check(bytes([questions[question]]) + data)
-            assert outcome == expected.get(question, "StorageUnavailable"), name
+        for name, (request, data) in RESPONSES.items():
+            outcome = responses.check(bytes([requests[request]]) + data)
+            assert outcome == expected.get(request, "StorageUnavailable"), name
             cases.count(outcome if outcome != "accepted" else "empty data")
-        for name, (store, question, data) in CLOUDS.items():
-            outcome = clouds.check(bytes([stores[store, question]]) + data)
+        for name, (store, request, data) in CLOUDS.items():
+            outcome = clouds.check(bytes([stores[store, request]]) + data)
             assert outcome == "StorageUnavailable", name
             cases.count(outcome)
 
 
 def test_copy_ends_after_an_invalid_rewrite_token():
-    number = next(n for n, question in enumerate(answers.QUESTIONS) if question.__name__ == "_gcs_copy")
+    number = next(n for n, request in enumerate(responses.REQUESTS) if request.__name__ == "_gcs_copy")
     data = (
-        answer("200 OK", b'{"done": false, "rewriteToken": "t"}')
+        response("200 OK", b'{"done": false, "rewriteToken": "t"}')
         + NEXT
-        + answer("200 OK", b'{"done": false, "rewriteToken": 1}')
+        + response("200 OK", b'{"done": false, "rewriteToken": 1}')
     )
-    assert answers.check(bytes([number]) + data) == "StorageUnavailable"
+    assert responses.check(bytes([number]) + data) == "StorageUnavailable"
 
 
 @pytest.mark.parametrize(
@@ -127,9 +127,9 @@ class Unsized(AbstractFileSystem):
 def test_object_of_unknown_size_is_listed_but_its_info_is_an_error():
     fs = EncryptedFileSystem(fs=Unsized(skip_instance_cache=True), key=KEY)
     assert [entry["size"] for entry in fs.ls("/ward")] == [None, None]
-    for question in (fs.info, fs.cat_file):
+    for request in (fs.info, fs.cat_file):
         with pytest.raises(StorageUnavailable, match="reports no valid size"):
-            question("/ward/one")
+            request("/ward/one")
 
 
 @pytest.fixture

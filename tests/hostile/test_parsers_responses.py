@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from connectors import errors
 from fuzz.checks import ACCEPTED
-from fuzz.targets import answers, clouds
+from fuzz.targets import clouds, responses
 
 pytestmark = [
     pytest.mark.timeout(240),
@@ -119,8 +119,8 @@ def headers() -> st.SearchStrategy[list[str]]:
     return st.lists(one, max_size=5)
 
 
-def responses(bodies: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    """HTTP responses, most of them with the right Content-Length."""
+def one_response(bodies: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    """An HTTP response, usually with the right Content-Length."""
 
     def write(status: str, fields: list[str], body: bytes, length: bool) -> bytes:
         lines = [f"HTTP/1.1 {status}", *([f"Content-Length: {len(body)}"] if length else []), *fields, "", ""]
@@ -132,7 +132,7 @@ def responses(bodies: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
 
 
 def scripts(bodies: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    return st.lists(responses(bodies), min_size=1, max_size=3).map(answers.NEXT.join)
+    return st.lists(one_response(bodies), min_size=1, max_size=3).map(responses.NEXT.join)
 
 
 def xml(template: str, **fields: tuple[str, ...]) -> st.SearchStrategy[bytes]:
@@ -220,12 +220,12 @@ HTTPS_BODIES = st.one_of(
     ids=["https", "gcs", "s3", "azure", "identity"],
 )
 def test_arbitrary_responses(plugin, against, bodies, tally):
-    target = answers if plugin in ("https", "gcs") else clouds
-    indices = range(len(target.QUESTIONS))
-    if target is answers:
-        numbers = [number for number in indices if target.QUESTIONS[number].__name__.startswith(f"_{plugin}_")]
+    target = responses if plugin in ("https", "gcs") else clouds
+    indices = range(len(target.REQUESTS))
+    if target is responses:
+        numbers = [number for number in indices if target.REQUESTS[number].__name__.startswith(f"_{plugin}_")]
     else:
-        numbers = [number for number in indices if target.QUESTIONS[number][0][0] == plugin]
+        numbers = [number for number in indices if target.REQUESTS[number][0][0] == plugin]
     good = [data for name, data in target.seeds().items() if name.startswith(plugin)]
     cut = st.builds(lambda data, at: data[: at % len(data)] or b"\0", st.sampled_from(good), st.integers(1, 900))
     requests_and_responses = st.builds(
@@ -244,7 +244,7 @@ def test_arbitrary_responses(plugin, against, bodies, tally):
 
 
 def test_arbitrary_sftp_packets(tally):
-    numbers = [number for number, (store, _) in enumerate(clouds.QUESTIONS) if store[0] == "sftp"]
+    numbers = [number for number, (store, _) in enumerate(clouds.REQUESTS) if store[0] == "sftp"]
     good = clouds._packets()
     text = st.one_of(st.sampled_from((b"one", b"..", b".", b"a/b", b"", b"\xff", b"a\0b")), st.binary(max_size=6)).map(
         lambda data: struct.pack(">I", len(data)) + data
@@ -276,7 +276,7 @@ def test_arbitrary_sftp_packets(tally):
         @strange.examples(150)
         @given(st.sampled_from(numbers), st.lists(packet, min_size=1, max_size=6))
         def hold(number, packets):
-            outcome = clouds.check(bytes([number]) + answers.NEXT.join(packets))
+            outcome = clouds.check(bytes([number]) + responses.NEXT.join(packets))
             assert outcome == ACCEPTED or issubclass(getattr(errors, outcome), errors.ConnectorError)
             cases.count("held")
 
