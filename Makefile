@@ -18,7 +18,7 @@ PARALLEL := -n $(WORKERS) --dist worksteal
 PYTHONS ?= 3.11 3.12 3.13 3.14
 GROUPS := test fuzz lint bench ecosystem
 LOCKED := $(GROUPS) supply
-FUZZ_TARGETS := formats credentials locations documents answers clouds
+FUZZ_TARGETS := formats credentials locations documents responses clouds
 FUZZ_SECONDS ?= 600
 # uv installs the exact versions of constraints.txt; lock files are not kept, because they name registry hosts.
 INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) --constraint constraints.txt
@@ -44,7 +44,7 @@ test: $(STAMPS)/test $(STAMPS)/servers  ## Run all tests against real servers on
 	@echo "· testing with coverage of branches; slow tests are left to make test-slow"
 	@$(BIN)/pytest $(PARALLEL) -m "not slow" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
-attacks: $(STAMPS)/test $(STAMPS)/servers  ## Try all attacks and faults, and write what came of them to docs/attacks.md.
+attacks: $(STAMPS)/test $(STAMPS)/servers  ## Run all attacks and faults, and write their outcomes to docs/attacks.md.
 	@CONNECTORS_WRITE_ATTACKS=1 $(BIN)/pytest $(PARALLEL) tests/hostile $(PYTEST_ARGS)
 
 test-slow: $(STAMPS)/test $(STAMPS)/servers  ## Run the tests that take minutes or gigabytes.
@@ -53,7 +53,7 @@ test-slow: $(STAMPS)/test $(STAMPS)/servers  ## Run the tests that take minutes 
 test-pythons: $(STAMPS)/uv  ## Run the tests that need no server on every Python from 3.11 up that is installed.
 	@UV=$(BIN)/uv .ci/test-pythons "$(PYTHONS)" $(PARALLEL) $(PYTEST_ARGS)
 
-fuzz: $(STAMPS)/test  ## Give every parser strange bytes, FUZZ_SECONDS=600 for each target; see fuzz/.
+fuzz: $(STAMPS)/test  ## Fuzz every parser, FUZZ_SECONDS=600 for each target; see fuzz/.
 	@for target in $(FUZZ_TARGETS); do \
 	  echo "· fuzzing $$target for $(FUZZ_SECONDS) s"; \
 	  $(BIN)/python -m fuzz $$target --seconds $(FUZZ_SECONDS) --seed $$$$ --found .fuzz/$$target || exit 1; \
@@ -70,7 +70,7 @@ lint: $(STAMPS)/test  ## Check style, types and the layers of the packages.
 format: $(STAMPS)/test  ## Format the code, and mend what can be mended without thinking.
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-bench: $(STAMPS)/test  ## Measure speed, memory and requests beside peers and limits: half an hour; see benchmarks/.
+bench: $(STAMPS)/test  ## Measure speed, memory and requests, compared with peers and limits: half an hour; see benchmarks/.
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 docs: $(STAMPS)/test  ## Run every example in README.md, docs/ and the docstrings.

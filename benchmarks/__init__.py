@@ -1,6 +1,6 @@
-"""How fast, in how much memory and at the cost of how many requests: this package beside its peers and its limits.
+"""Benchmarks of speed, memory and requests: this package compared with its peers and with its limits.
 
-`python -m benchmarks` runs the cases in `cases/`; `notes.md` says how it measures.
+`python -m benchmarks` runs the cases in `cases/`; `notes.md` says how they are measured.
 """
 
 from __future__ import annotations
@@ -11,5 +11,5 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 """The repository."""
 
-# The servers that the tests run against are those that the benchmarks do.
+# The benchmarks use the same servers as the tests.
 sys.path.append(str(ROOT / "tests" / "support"))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that folders and servers are cleared away
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that folders and servers are cleaned up
     options = _parse()
     console = Console(stderr=options.json, width=None if sys.stdout.isatty() else 140)
     path = options.output / "results.json"
@@ -38,7 +38,7 @@ def main() -> None:
         for case in options.only or CASES:
             rows, about = _measure(case, options.size, options.rounds, console)
             results.replace(found, case, rows, **about)
-            results.save(path, found)  # after each case, so that one that is interrupted loses no other
+            results.save(path, found)  # after each case, so that an interruption loses only the current one
             if not options.json:
                 console.print(rich_table(case, rows))
     write_report(options.output, found)
@@ -51,31 +51,31 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=list(CASES), metavar="CASE", help=", ".join(CASES))
     parser.add_argument("--size", choices=list(SCALES), default="full", help="full takes about half an hour")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="5 if not given")
-    parser.add_argument("--json", action="store_true", help="print the rows, and no tables")
-    parser.add_argument("--report", action="store_true", help="measure nothing: report what results.json holds")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default: 5")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON, without tables")
+    parser.add_argument("--report", action="store_true", help="measure nothing; write the report of results.json")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent, metavar="FOLDER")
     return parser.parse_args()
 
 
 def _measure(case: str, size: str, rounds: int, console: Console) -> tuple[list[Row], dict[str, object]]:
-    """Run one case; return its rows, and what is to be known about them."""
+    """Run one case; return its rows, and facts about the run."""
     scale = SCALES[size]
     start = time.perf_counter()
     columns = (SpinnerColumn(), TextColumn("[bold]{task.fields[case]}[/] {task.description}"), TimeElapsedColumn())
     with (
         Progress(*columns, console=console, transient=True) as progress,
-        fast_folder(12 * scale.local) as folder,  # what the local case takes, in files and in memory
+        fast_folder(12 * scale.local) as folder,  # the space that the local case needs, in files and in memory
         tempfile.TemporaryDirectory(prefix="benchmarks-") as disk,
     ):
-        task = progress.add_task("starts", case=case, total=None)
-        tell = lambda text: progress.update(task, description=text)  # noqa: E731
-        bench = Bench(scale, rounds, folder, Path(disk), tell)
+        task = progress.add_task("starting", case=case, total=None)
+        report = lambda text: progress.update(task, description=text)  # noqa: E731
+        bench = Bench(scale, rounds, folder, Path(disk), report)
         rows: list[Row] = []
         try:
             rows.extend(importlib.import_module(f"benchmarks.cases.{case}").run(bench))
         except (NotRun, ServerUnavailable, ImportError) as error:
-            rows.append(not_run("all that is missing here", case, str(error)))
+            rows.append(not_run("all that is missing", case, str(error)))
     took = round(time.perf_counter() - start, 1)
     return rows, {"size": size, "rounds": rounds, "folder": str(folder.parent), "took": took}
 

@@ -1,4 +1,4 @@
-"""Contenders that run in turns, and the rows that come of it."""
+"""Runs contenders in turns, and returns their measurements as rows."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
     Take = Callable[[Buffer], object]
-    """Is handed what a run makes, piece by piece."""
+    """Takes the output of a run, piece by piece."""
     Run = Callable[[Take], object]
-    """What is timed: it does the whole job, and hands on what it makes."""
+    """The function that is timed: it does the whole job, and passes its output on."""
 
 SAMPLE = 0.1
-"""Seconds that a sample lasts at least, about: shorter runs are repeated in it."""
-MOST_REPEATS = 2_000
+"""The approximate minimum duration of a sample in seconds: shorter runs are repeated."""
+MAX_REPEATS = 2_000
 
 
 class NotRun(Exception):
@@ -32,29 +32,29 @@ class NotRun(Exception):
 
 
 def discard(_: Buffer) -> None:
-    """Take a piece, and drop it."""
+    """Take a piece, and discard it."""
 
 
 def unchecked(run: Run) -> None:
-    """Run it once, for contenders that check themselves."""
+    """Run once, for contenders that check themselves."""
     run(discard)
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Somebody who does the job.
+    """One way to do the job.
 
     Attributes:
-        name: what the tables call it.
-        setup: makes what it needs, and returns what is timed.
-        check: runs it once, untimed, and raises if it does not do its job.
-        size: plain bytes that one run handles; None where bytes are not the point.
+        name: its name in the tables.
+        setup: prepares it, and returns the function that is timed.
+        check: runs it once, untimed, and raises an error if its output is wrong.
+        size: plain bytes that one run processes; None if bytes do not matter.
         chunk: bytes of a chunk of its format.
         items: objects or reads in one run.
         reference: the contender of the same race that it is compared with.
-        before: done before each sample, untimed.
+        before: called before each sample, untimed.
         repeats: whether short runs may be repeated within a sample.
-        facts: more for its row.
+        facts: more columns of its row.
     """
 
     name: str
@@ -71,33 +71,33 @@ class Contender:
 
 @dataclass(frozen=True)
 class Bench:
-    """What every case is given.
+    """The parameters of every case.
 
     Attributes:
-        scale: how large everything is.
+        scale: the sizes and counts.
         rounds: how often each contender runs.
-        folder: where files lie; in memory, if there is room.
-        disk: where files lie that are too large for that.
-        tell: is told what is going on.
+        folder: the folder for files; in memory, if there is enough.
+        disk: the folder for files that are too large for that.
+        report: is called with the progress.
     """
 
     scale: Scale
     rounds: int
     folder: Path
     disk: Path
-    tell: Callable[[str], object]
+    report: Callable[[str], object]
 
     def race(self, operation: str, contenders: Iterable[Contender]) -> list[Row]:
-        """Run the contenders in turns, round by round; return a row for each of them."""
+        """Run the contenders in turns, round by round; return a row for each."""
         entered = []
         for contender in contenders:
-            self.tell(f"{operation}: {contender.name} gets ready")
+            self.report(f"{operation}: {contender.name} is prepared")
             entered.append((contender, *_ready(contender)))
         running = [(contender, run, repeats) for contender, run, repeats, _ in entered if run is not None]
         seconds: dict[str, list[float]] = {contender.name: [] for contender, *_ in entered}
         for turn in range(self.rounds):
             for contender, run, repeats in running:
-                self.tell(f"{operation}: round {turn + 1} of {self.rounds}, {contender.name}")
+                self.report(f"{operation}: round {turn + 1} of {self.rounds}, {contender.name}")
                 contender.before()
                 start = time.perf_counter()
                 for _ in range(repeats):
@@ -111,17 +111,17 @@ class Bench:
 
 
 def _ready(contender: Contender) -> tuple[Run | None, int, str | None]:
-    """Set a contender up and check it; return what to time, how often in a sample, and why not, if not."""
+    """Set a contender up and check it; return its run, the repeats in a sample, and the error if it cannot run."""
     try:
         run = contender.setup()
         contender.before()
         start = time.perf_counter()
         contender.check(run)
         took = time.perf_counter() - start
-    except Exception as error:  # noqa: BLE001 - whatever it is, its row says so
+    except Exception as error:  # noqa: BLE001 - its row reports the error
         return None, 0, str(error) if isinstance(error, NotRun) else f"{type(error).__name__}: {error}"
     repeats = int(SAMPLE / took) if contender.repeats else 1
-    return run, min(max(repeats, 1), MOST_REPEATS), None
+    return run, min(max(repeats, 1), MAX_REPEATS), None
 
 
 def _row(operation: str, contender: Contender, seconds: list[float], reason: str | None) -> Row:
@@ -142,7 +142,7 @@ def _row(operation: str, contender: Contender, seconds: list[float], reason: str
 
 
 def not_run(operation: str, contender: str, reason: str) -> Row:
-    """Return the row of something that could not be measured at all."""
+    """Return the row of a contender that could not be measured."""
     row: Row = {"operation": operation, "contender": contender, "size": None, "chunk": None, "seconds": []}
     return row | {"bytes_per_second": None, "reference": None, "ratio": None, "not_run": _short(reason)}
 
@@ -152,9 +152,9 @@ def _short(reason: str) -> str:
 
 
 def speed_ratio(row: Row, reference: Row) -> float | None:
-    """Return how many times as fast `row` is as `reference`: the median of what the rounds say.
+    """Return how many times as fast `row` is as `reference`: the median of the ratios of all rounds.
 
-    Both ran in each round, one soon after the other, so that what slows a machine down for a while slows both.
+    Both ran in each round, one soon after the other, so that a temporary slowdown of the machine affects both.
     """
     if not row["seconds"] or not reference["seconds"]:
         return None

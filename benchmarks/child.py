@@ -1,4 +1,4 @@
-"""A function in a process of its own."""
+"""Runs a function in a process of its own."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from benchmarks.bench import NotRun
 
 
 def in_child(module: str, function: str, **arguments: object) -> Any:
-    """Call a function of a module, which takes and returns what JSON can hold, in a process of its own."""
+    """Call a function of a module in a process of its own; its arguments and result must be JSON values."""
     command = [sys.executable, "-m", "benchmarks.child", module, function]
-    # Over standard input: arguments of a process are for everybody to see, and some of these are credentials.
+    # Over standard input, because other users can see the arguments of a process, and some contain credentials.
     done = subprocess.run(command, input=json.dumps(arguments), cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]

@@ -1,4 +1,4 @@
-"""A proxy that counts what goes over the wire, so that no client has to be believed."""
+"""A proxy that counts requests and bytes, so that the counts do not depend on the clients."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
 
 @dataclass
 class Wire:
-    """What went over a proxy.
+    """The traffic through a proxy.
 
     Attributes:
-        url: the proxy's own.
-        requests: how many there were.
-        fetched: bytes of the answers' bodies.
+        url: the URL of the proxy.
+        requests: the number of requests.
+        fetched: the number of bytes in response bodies.
     """
 
     url: str = ""
@@ -45,9 +45,9 @@ class Wire:
 
 @contextmanager
 def counted(upstream: str) -> Iterator[Wire]:
-    """Pass requests on to a server as they come, its name in `Host` included, which signatures cover; count them."""
+    """Forward requests unchanged to a server, including `Host`, which signatures cover; count them."""
     wire = Wire()
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Passing, wire, urlsplit(upstream).netloc)) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Forwarder, wire, urlsplit(upstream).netloc)) as server:
         wire.url = f"http://127.0.0.1:{server.server_port}"
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
@@ -56,18 +56,18 @@ def counted(upstream: str) -> Iterator[Wire]:
             server.shutdown()
 
 
-class _Passing(BaseHTTPRequestHandler):
-    """One connection of a client, and one to the server."""
+class _Forwarder(BaseHTTPRequestHandler):
+    """One connection of a client, and its connection to the server."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
     def __init__(self, wire: Wire, upstream: str, *arguments: Any) -> None:
         self._wire, self._upstream = wire, http.client.HTTPConnection(upstream)
-        super().__init__(*arguments)  # which serves the connection to its end
+        super().__init__(*arguments)  # serves the connection until it ends
         self._upstream.close()
 
-    def _pass(self) -> None:
+    def _forward(self) -> None:
         self._wire.count(1, 0)
         self._upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
@@ -75,21 +75,21 @@ class _Passing(BaseHTTPRequestHandler):
                 self._upstream.putheader(name, value)
         length = int(self.headers.get("Content-Length", 0))
         self._upstream.endheaders(self.rfile.read(length) if length else None)
-        self._answer(self._upstream.getresponse())
+        self._respond(self._upstream.getresponse())
 
-    def _answer(self, answer: http.client.HTTPResponse) -> None:
-        self.send_response_only(answer.status, answer.reason)
-        for name, value in answer.getheaders():
+    def _respond(self, response: http.client.HTTPResponse) -> None:
+        self.send_response_only(response.status, response.reason)
+        for name, value in response.getheaders():
             if name.lower() not in _HOP:
                 self.send_header(name, value)
-        if answer.length is None and self.command != "HEAD":
+        if response.length is None and self.command != "HEAD":
             self.send_header("Connection", "close")
         self.end_headers()
-        while data := answer.read(_BLOCK):
-            self._wire.count(0, len(data))  # first: who has the last byte may ask how many there were
+        while data := response.read(_BLOCK):
+            self._wire.count(0, len(data))  # before writing: a client that has the last byte may read the count
             self.wfile.write(data)
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass  # noqa: N815 - the names that are asked for
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _forward  # noqa: N815 - the names that http.server requires
 
     def log_message(self, *_: object) -> None:
         pass

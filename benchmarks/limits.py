@@ -1,4 +1,4 @@
-"""What no implementation over these ciphers can beat: bare loops over memory."""
+"""Bare loops over memory, which no implementation with these ciphers can beat."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NONCE, TAG = bytes(12), 16
 MOVING = 256 * MIB
-"""Bytes of data that comes from memory: no cache holds as many."""
+"""Bytes of data that is read from memory, because it does not fit into any cache."""
 
 
 def limit_name(chunk: int, *, moving: bool = False) -> str:
@@ -33,7 +33,7 @@ def limit_name(chunk: int, *, moving: bool = False) -> str:
 
 
 def sealing_loop(chunk: int, size: int, *, moving: bool = False) -> Run:
-    """Return a loop that seals chunks until that makes `size` bytes: one all the time, or one after the other."""
+    """Return a loop that seals `size` bytes in chunks: always the same chunk, or with `moving` successive ones."""
     aead = AESGCM(KEY)
     plain, sealed = memoryview(bytearray(min(size, MOVING) if moving else chunk)), memoryview(bytearray(chunk + TAG))
     pieces = [(start % len(plain), length) for start, length in _pieces(chunk, size)]
@@ -47,7 +47,7 @@ def sealing_loop(chunk: int, size: int, *, moving: bool = False) -> Run:
 
 
 def opening_loop(chunk: int, size: int, *, moving: bool = False) -> Run:
-    """Return a loop that opens chunks until that makes `size` bytes: one all the time, or one after the other."""
+    """Return a loop that opens `size` bytes in chunks: always the same chunk, or with `moving` successive ones."""
     aead = AESGCM(KEY)
     plain = memoryview(bytearray(chunk))
     lengths = [length for _, length in _pieces(chunk, size)]
@@ -71,7 +71,7 @@ def _pieces(chunk: int, size: int) -> list[tuple[int, int]]:
 
 
 def two_passes(sealed: bytes | memoryview) -> Run:
-    """Return the least that opens a one-shot object without releasing a byte too early: verify it, then decrypt it."""
+    """Return the minimal work that opens a one-shot object and releases no unverified byte: verify, then decrypt."""
     view = memoryview(sealed)
     nonce, body, tag = bytes(view[:12]), view[12:-TAG], bytes(view[-TAG:])
     buffer = memoryview(bytearray(MIB + TAG))
@@ -89,7 +89,7 @@ def two_passes(sealed: bytes | memoryview) -> Run:
 
 
 def library_sealing(pieces: Iterable[Buffer]) -> Run:
-    """Return the cryptography library's own cobblestone, front to back."""
+    """Return a run of the cryptography library's own cobblestone, from start to end."""
 
     def run(take: Take) -> None:
         encryptor = Cobblestone256Encryptor(KEY, b"")
@@ -113,7 +113,7 @@ def library_opening(sealed: bytes | memoryview) -> Run:
 
 
 def openssl_speed(block: int) -> Row:
-    """Return a row of what the system's `openssl speed` says of AES-256-GCM."""
+    """Return a row with the result of the system's `openssl speed` for AES-256-GCM."""
     name = f"openssl speed {shown(block)}"
     command = ["openssl", "speed", "-mr", "-seconds", "1", "-bytes", str(block), "-evp", "aes-256-gcm"]
     try:

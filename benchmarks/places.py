@@ -1,4 +1,4 @@
-"""Where the files of a run lie, and the machine it runs on."""
+"""The folders for the files of a run, and a description of the machine."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LIBRARIES = (
 
 @contextmanager
 def fast_folder(needed: int) -> Iterator[Path]:
-    """Make a folder in memory if `needed` bytes are free, else in the usual place."""
+    """Create a folder in memory if `needed` bytes are free, else in the usual temporary folder."""
     fits = MEMORY.is_dir() and needed <= min(shutil.disk_usage(MEMORY).free, available_memory())
     with tempfile.TemporaryDirectory(prefix="benchmarks-", dir=MEMORY if fits else None) as folder:
         yield Path(folder)
@@ -54,7 +54,7 @@ def available_memory() -> int:
 
 
 def process_memory() -> dict[str, int]:
-    """Return what Linux says of this process: `VmRSS` and its peak `VmHWM`, in bytes; nothing on other systems."""
+    """Return the memory of this process on Linux, in bytes: `VmRSS`, and its peak `VmHWM`; nothing on other systems."""
     return _fields("/proc/self/status")
 
 
@@ -71,7 +71,7 @@ def _fields(path: str) -> dict[str, int]:
 
 
 def describe_machine() -> dict[str, str]:
-    """Return what a reader has to know to compare numbers with their own."""
+    """Return the facts that readers need to compare the numbers with their own."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "CPU": f"{_cpu()}, {cores} cores",
@@ -85,7 +85,7 @@ def describe_machine() -> dict[str, str]:
 
 
 def _cpu() -> str:
-    """Return the model, and which of the instructions that speed AES-GCM up it has."""
+    """Return the CPU model, and which instructions for fast AES-GCM it has."""
     try:
         lines = [line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
     except OSError:

@@ -1,4 +1,4 @@
-"""Plain data, and the proof that it came back."""
+"""Creates plain data, and checks that contenders return it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 KEY = bytes(range(32))
 STEP = 4 * MIB
-"""Bytes that are asked for at once, where a caller chooses."""
+"""Bytes to read at once, where a caller chooses."""
 _BUFFER = memoryview(bytearray(STEP))
 
 
 class WrongOutput(Exception):
-    """A contender did not do its job."""
+    """The output of a contender is wrong."""
 
 
 class Taker(io.RawIOBase):
-    """A file that hands on what is written to it."""
+    """A file that passes on what is written to it."""
 
     def __init__(self, take: Take) -> None:
         self._take = take
@@ -42,31 +42,31 @@ class Taker(io.RawIOBase):
 
 
 def digest(run: Run) -> str:
-    """Return the SHA-256 of what a run makes."""
+    """Return the SHA-256 of the output of a run."""
     hashed = hashlib.sha256()
     run(hashed.update)
     return hashed.hexdigest()
 
 
 def gives(expected: str) -> Callable[[Run], None]:
-    """Return a check that a run makes the data with this digest."""
+    """Return a check that the output of a run has this digest."""
 
     def check(run: Run) -> None:
         if digest(run) != expected:
-            message = "what it gave is not the plain data"
+            message = "its output is not the plain data"
             raise WrongOutput(message)
 
     return check
 
 
 def drain(file: io.IOBase, take: Take) -> None:
-    """Read a file to its end through one buffer of 4 MiB, which is used again and again."""
+    """Read a file to its end through one 4 MiB buffer, which is reused."""
     while size := file.readinto(_BUFFER):
         take(_BUFFER[:size])
 
 
 def from_file(path: Path) -> Run:
-    """Return a run that hands on what is in a file."""
+    """Return a run that passes on the content of a file."""
 
     def run(take: Take) -> None:
         with path.open("rb", buffering=0) as file:
@@ -76,7 +76,7 @@ def from_file(path: Path) -> Run:
 
 
 def into_file(run: Run, path: Path) -> Path:
-    """Write what a run makes into a file."""
+    """Write the output of a run to a file."""
     with path.open("wb", buffering=0) as file:
         run(lambda data: _write_all(file, memoryview(data)))
     return path
@@ -88,7 +88,7 @@ def _write_all(file: io.FileIO, view: memoryview) -> None:
 
 
 def blocks(size: int, block: bytes) -> Iterator[memoryview]:
-    """Yield `size` bytes that repeat a block."""
+    """Yield `size` bytes by repeating a block."""
     view = memoryview(block)
     while size > 0:
         yield view[:size]
@@ -96,7 +96,7 @@ def blocks(size: int, block: bytes) -> Iterator[memoryview]:
 
 
 def random_file(path: Path, size: int) -> tuple[Path, str]:
-    """Make a file of random bytes, of which every 64 MiB repeat; return it and its digest."""
+    """Create a file of random bytes that repeat every 64 MiB; return its path and digest."""
     block = os.urandom(min(size, 64 * MIB))
     hashed = hashlib.sha256()
     with path.open("wb", buffering=0) as file:

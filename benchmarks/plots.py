@@ -26,7 +26,7 @@ mpl.rcParams.update({"svg.hashsalt": "benchmarks", "axes.grid": True, "grid.alph
 
 
 def write_plots(folder: Path, results: Results) -> dict[str, list[Path]]:
-    """Draw what there are rows for; return the files of each case."""
+    """Draw the plots that have rows; return the files of each case."""
     folder.mkdir(parents=True, exist_ok=True)
     made: dict[str, list[Path]] = {}
     for case, name, draw in PLOTS:
@@ -130,7 +130,7 @@ def _panels(*titles: str) -> tuple[Figure, list[Any]]:
 
 
 def _lines(ax: Axes, rows: Sequence[Row], across: str, up: str, unit: float) -> None:
-    """Draw a line for each contender, limits dotted; one that ran in several races has its best there."""
+    """Draw a line for each contender, dotted for limits; of several races, show the best result."""
     for name in dict.fromkeys(row["contender"] for row in rows):
         points: dict[int, float] = {}
         for row in rows:

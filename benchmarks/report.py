@@ -24,7 +24,7 @@ divided by the reference's speed, so more is better. It is the median of the rou
 
 
 def write_report(folder: Path, results: Results) -> None:
-    """Write RESULTS.md and the plots it shows into a folder."""
+    """Write RESULTS.md and its plots to a folder."""
     plots = write_plots(folder / "plots", results)
     (folder / "RESULTS.md").write_text("\n".join(_parts(results, plots)))
 

@@ -1,4 +1,4 @@
-"""The file of results: what was measured last of each case."""
+"""The file of results: the latest measurements of each case."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def save(path: Path, results: Results) -> None:
 
 
 def replace(results: Results, case: str, rows: list[Row], **about: object) -> None:
-    """Put the rows of one case, and what is to be known about them, into the place of those from before."""
+    """Replace the rows of one case, and the facts about the run."""
     results["cases"][case] = {
         "when": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         **about,

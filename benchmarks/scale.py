@@ -1,4 +1,4 @@
-"""How large everything is: the whole measurement, a quick look, and what a test can afford."""
+"""The sizes and counts of a full measurement, of a quick one, and of a test."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ class Scale:
     """Sizes in bytes of plain data, and counts.
 
     Attributes:
-        crypto: objects sealed and opened in memory.
+        crypto: objects that are sealed and opened in memory.
         local: the local file.
-        slow_peer: the local file of peers that would take minutes for the other one.
-        remote: the object read and written over HTTP and S3.
-        random: the object read at random offsets.
-        reads: how many random reads.
-        objects: how many small objects, locally and on S3.
+        slow_peer: the local file for peers that would need minutes for the large one.
+        remote: the object that is read and written over HTTP and S3.
+        random: the object that is read at random offsets.
+        reads: the number of random reads.
+        objects: the number of small objects, locally and on S3.
         table_rows: rows of the Parquet file, of 160 bytes each.
         memory: objects of the memory case, locally and on servers.
         part: each of the 16 objects that worker processes read.
-        workers: how many of them.
+        workers: the numbers of worker processes.
         workflows: applications of a workflow; there are five datasets for each.
     """
 

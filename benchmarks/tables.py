@@ -1,4 +1,4 @@
-"""What the cases are called, and their rows as cells of a table."""
+"""The titles of the cases, and their rows as table cells."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _TEXT = {"operation", "contender", "to", "what", "target", ""}
 
 
 def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Return the titles of the columns that any of these rows has, and the cells of each row."""
+    """Return the titles of the columns that at least one row has, and the cells of each row."""
     full = [row | {"median": statistics.median(row["seconds"]) if row.get("seconds") else None} for row in rows]
     used = [column for column in _COLUMNS if any(row.get(column[0]) is not None for row in full)]
     lines = []

@@ -26,38 +26,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """One promise.
+    """One target.
 
     Attributes:
-        what: what is compared with what.
-        asked: the bound.
-        measured: finds the number; None if it was not measured.
-        most: the bound is an upper one.
-        show: writes the number.
+        what: a description of the comparison.
+        bound: the bound.
+        measured: returns the measured number; None if there is none.
+        most: whether it is an upper bound.
+        show: formats the number.
     """
 
     what: str
-    asked: float
+    bound: float
     measured: Callable[[Results], float | None]
     most: bool = False
     show: Callable[[float], str] = "{:.2f}".format
 
     def verdict(self, results: Results) -> list[str]:
-        """Return the cells of its line: what, target, measured, and a tick or by how much it falls short."""
-        bound = f"at {'most' if self.most else 'least'} {self.show(self.asked)}"
+        """Return the cells of its line: what, target, measured, and a tick or by how much it misses the target."""
+        text = f"at {'most' if self.most else 'least'} {self.show(self.bound)}"
         value = self.measured(results)
         if value is None:
-            return [self.what, bound, "not measured", ""]
-        short = value - self.asked if self.most else self.asked - value
-        verdict = "✓" if short <= 0 else f"✗ {'over' if self.most else 'short'} by {short / self.asked:.0%}"
-        return [self.what, bound, self.show(value), verdict]
+            return [self.what, text, "not measured", ""]
+        short = value - self.bound if self.most else self.bound - value
+        verdict = "✓" if short <= 0 else f"✗ {'over' if self.most else 'short'} by {short / self.bound:.0%}"
+        return [self.what, text, self.show(value), verdict]
 
 
 def targets() -> Iterator[Target]:
-    """Yield all of them. Ratios are speeds: the first's over the second's."""
+    """Yield all targets. Ratios are the speed of the first divided by the speed of the second."""
     small, large = limit_name(16 * KIB), limit_name(MIB)
-    for operation, asked in (("decrypt", (0.90, 0.85)), ("encrypt", (0.85, 0.85))):
-        for ours, against, least in ((COBBLESTONE, small, asked[0]), (TINK, large, asked[1])):
+    for operation, bounds in (("decrypt", (0.90, 0.85)), ("encrypt", (0.85, 0.85))):
+        for ours, against, least in ((COBBLESTONE, small, bounds[0]), (TINK, large, bounds[1])):
             yield _faster("local", operation, ours.name, against, least)
     for ours, against in ((COBBLESTONE, small), (TINK, large)):
         yield _faster("local", "encrypt", f"{ours.name}, from memory", against, 0.85)
@@ -84,12 +84,12 @@ def targets() -> Iterator[Target]:
         yield Target(f"time of `{name}` relative to its dependencies", 1.3, partial(_fact, row, "times"), most=True)
 
 
-def _faster(case: str, operation: str, contender: str, against: str, asked: float) -> Target:
+def _faster(case: str, operation: str, contender: str, against: str, bound: float) -> Target:
     def measured(results: Results) -> float | None:
         ours, theirs = (_row(results, case, operation, name) for name in (contender, against))
         return speed_ratio(ours, theirs) if ours and theirs else None
 
-    return Target(f"{case}, {operation}: {contender} relative to {against}", asked, measured)
+    return Target(f"{case}, {operation}: {contender} relative to {against}", bound, measured)
 
 
 def _row(results: Results, case: str, operation: str, contender: str) -> Row | None:
@@ -111,11 +111,11 @@ def _peak(results: Results) -> int | None:
 
 
 def _growth(results: Results) -> int | None:
-    """Return how much more the largest object took than the smallest, where that was most."""
+    """Return the largest difference between the peaks of the largest and the smallest object."""
     by_kind: dict[tuple[str, str], list[Row]] = {}
     for row in _peaks(results):
         if row["operation"].startswith(("HTTP", "S3")):
-            continue  # what is on its way at a time is bounded, and small objects do not reach the bound
+            continue  # bytes in flight are bounded, and small objects do not reach the bound
         by_kind.setdefault((row["operation"], row["contender"]), []).append(row)
     ends = ((min(rows, key=_size), max(rows, key=_size)) for rows in by_kind.values())
     return max((max(0, largest["peak"] - smallest["peak"]) for smallest, largest in ends), default=None)

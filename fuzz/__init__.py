@@ -1,1 +1,1 @@
-"""Fuzzing: strange bytes, guided by what they reach, for everything here that parses a stranger's. See README.md."""
+"""Coverage-guided fuzzing of everything in this project that parses untrusted bytes. See README.md."""

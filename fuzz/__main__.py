@@ -1,4 +1,4 @@
-"""Fuzz one target: ``python -m fuzz TARGET``, or see what a single input comes to: ``python -m fuzz TARGET FILE``."""
+"""Fuzz one target: ``python -m fuzz TARGET``, or run a single input: ``python -m fuzz TARGET FILE``."""
 
 from __future__ import annotations
 
@@ -22,24 +22,22 @@ PACKAGES = [
     "connectors_s3",
     "connectors_sftp",
 ]
-"""What tells the fuzzer where its inputs lead: this project's own packages, and none of those below them."""
+"""The packages whose coverage guides the fuzzer: those of this project, not the libraries below them."""
 
 
 def main() -> None:
-    """Read the command line, and do what it says."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("target", choices=NAMES)
-    parser.add_argument("inputs", nargs="*", type=Path, help="inputs to try, once each, instead of fuzzing")
-    parser.add_argument("--seconds", type=int, default=0, help="how long; for ever if not given")
-    parser.add_argument("--runs", type=int, default=-1, help="how many inputs, those of the corpus included")
-    parser.add_argument("--seed", type=int, default=1, help="where chance starts")
+    parser.add_argument("inputs", nargs="*", type=Path, help="inputs to run once each, instead of fuzzing")
+    parser.add_argument("--seconds", type=int, default=0, help="how long to fuzz; unlimited by default")
+    parser.add_argument("--runs", type=int, default=-1, help="how many inputs to run, those of the corpus included")
+    parser.add_argument("--seed", type=int, default=1, help="the seed of the random generator")
     parser.add_argument(
-        "--found", type=Path, help="a folder for new inputs that reach something new; else none is kept"
+        "--found", type=Path, help="a folder for new inputs that reach new code; by default, none is kept"
     )
-    parser.add_argument("--seeds", action="store_true", help="write the inputs to begin with into the corpus")
-    parser.add_argument(
-        "--keep", type=Path, help="copy inputs of a folder into the corpus, if they reach something new"
-    )
+    parser.add_argument("--seeds", action="store_true", help="write the initial inputs into the corpus")
+    parser.add_argument("--keep", type=Path, help="copy inputs of a folder into the corpus if they reach new code")
     arguments = parser.parse_args()
     kept = CORPUS / arguments.target
     if arguments.seeds:
@@ -47,9 +45,9 @@ def main() -> None:
         return
     target = importlib.import_module(f"fuzz.targets.{arguments.target}") if arguments.keep or arguments.inputs else None
     if arguments.keep and target:
-        from fuzz.keeping import keep  # noqa: PLC0415 - imports what is to be instrumented when fuzzing
+        from fuzz.keeping import keep  # noqa: PLC0415 - imports packages that fuzzing must instrument first
 
-        print(f"{keep(target.check, arguments.keep.iterdir(), kept)} more inputs are kept")
+        print(f"{keep(target.check, arguments.keep.iterdir(), kept)} more inputs kept")
     elif target:
         for path in arguments.inputs:
             print(f"{path}: {target.check(path.read_bytes())}")
@@ -64,11 +62,11 @@ def _write_seeds(name: str, kept: Path) -> None:
 
 
 def _fuzz(arguments: argparse.Namespace, kept: Path) -> None:
-    import atheris  # noqa: PLC0415 - trying single inputs does without
+    import atheris  # noqa: PLC0415 - not needed to run single inputs
 
     with atheris.instrument_imports(include=PACKAGES):
         target = importlib.import_module(f"fuzz.targets.{arguments.target}")
-    # Libraries tell their logs of each answer that they cannot read.
+    # Libraries log each response that they cannot parse.
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:

@@ -1,4 +1,4 @@
-"""What every target holds its parser to: only our own errors leave it, and none of them shows a secret."""
+"""The checks of every target: a parser raises only our own errors, and none of them shows a secret."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 __all__ = ["ACCEPTED", "MARK", "Broken", "attempt", "hold", "is_hidden_value"]
 
 ACCEPTED = "accepted"
-"""The outcome of what a parser takes."""
+"""The outcome of an input that a parser accepts."""
 MARK = "hunter2"
-"""Stands in every secret of the kept inputs; wherever mutation carries it, an error must not show it as a secret."""
+"""A text in every secret of the kept inputs; wherever mutations move it, no error may show it as a secret."""
 
 
 class Broken(AssertionError):
-    """A parser did what it must not."""
+    """A parser broke a promise."""
 
 
 def hold(promise: object, otherwise: str) -> None:
@@ -29,11 +29,11 @@ def hold(promise: object, otherwise: str) -> None:
 
 
 def attempt(call: Callable[[], object], *, hidden: bool = False) -> str:
-    """Return what comes of a call: that it succeeded, or the name of the error of ours that left it.
+    """Return the outcome of a call: `ACCEPTED`, or the name of our error that it raised.
 
     Args:
-        call: what to do. Any other error than ours passes, and is what fuzzing looks for.
-        hidden: `MARK` is in something secret, and must not be seen in the error nor in those that it drags along.
+        call: the call. Errors that are not ours propagate: they are what fuzzing looks for.
+        hidden: whether `MARK` is part of a secret, so that neither the error nor its causes and contexts may show it.
     """
     try:
         call()
@@ -50,22 +50,22 @@ def _check_hidden(error: BaseException) -> None:
         shown = f"{seen} {seen!r} {vars(seen)} {getattr(seen, '__notes__', '')}"
         if isinstance(seen, UnicodeError | json.JSONDecodeError):
             shown += str(getattr(seen, "doc", "")) + str(getattr(seen, "object", ""))
-        hold(MARK not in shown, f"a secret stands in {type(seen).__name__}")
+        hold(MARK not in shown, f"{type(seen).__name__} shows a secret")
         seen = seen.__cause__ or seen.__context__
 
 
 def is_hidden_value(document: Any, shown: Collection[str] = ("type",)) -> bool:
-    """Tell whether `MARK` stands in some values of a document, and nowhere in it where it may be quoted.
+    """Tell whether `MARK` is in some values of a document, and nowhere that an error may quote.
 
     Args:
         document: parsed JSON.
-        shown: members whose values may be.
+        shown: members whose values may be quoted.
     """
     return MARK in str(document) and not _is_shown(document, shown)
 
 
 def _is_shown(document: Any, shown: Collection[str]) -> bool:
-    """Tell whether `MARK` stands in the name of a member, or in one whose value may be shown."""
+    """Tell whether `MARK` is in the name of a member, or in a value that may be shown."""
     if isinstance(document, dict):
         return any(
             MARK in str(name) or (name in shown and MARK in str(value)) or _is_shown(value, shown)

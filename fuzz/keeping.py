@@ -1,4 +1,4 @@
-"""Which inputs are worth keeping: those that take a step in this project's code which no other one takes."""
+"""Chooses the inputs to keep: those that take a step in this project's code that no other input takes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Step = tuple[str, int, int]
 
 
 def keep(check: Callable[[bytes], object], found: Iterable[Path], kept: Path) -> int:
-    """Copy inputs into the kept ones, the smallest first, where they take steps that none before them takes.
+    """Copy inputs to the kept ones, the smallest first, if they take steps that no previous input takes.
 
     Args:
         check: the target.
-        found: what to choose from.
-        kept: the folder of kept inputs, all of which stay.
+        found: the inputs to choose from.
+        kept: the folder of kept inputs; none is removed.
 
     Returns:
-        How many were copied.
+        The number of copied inputs.
     """
     known: set[Step] = set()
     for path in sorted(kept.iterdir()):
@@ -39,7 +39,7 @@ def keep(check: Callable[[bytes], object], found: Iterable[Path], kept: Path) ->
     for path in sorted(found, key=lambda one: (one.stat().st_size, one.name)):
         data = path.read_bytes()
         new = _steps(check, data) - known
-        # A step may be one that only happens the first time, such as an import.
+        # A step may occur only the first time, such as an import.
         if new and _steps(check, data) - known:
             known |= new
             (kept / sha256(data).hexdigest()[:16]).write_bytes(data)
@@ -48,7 +48,7 @@ def keep(check: Callable[[bytes], object], found: Iterable[Path], kept: Path) ->
 
 
 def _steps(check: Callable[[bytes], object], data: bytes) -> set[Step]:
-    """Return the steps from line to line that an input takes in this project's packages."""
+    """Return the steps between lines that an input takes in this project's packages."""
     steps: set[Step] = set()
 
     def trace(frame: Any, event: str, _: object) -> Any:

@@ -1,7 +1,7 @@
-"""Sealed objects, changed in every way that a storage can change them without their key.
+"""Changes sealed objects in every way that a storage can without their key.
 
-Whatever is chosen is chosen by ``below(n)``, which returns a number from 0 to n - 1: of a seeded generator in the
-tests, of the fuzzer's bytes when fuzzing.
+All choices are made with ``below(n)``, which returns a number from 0 to n - 1: from a seeded generator in the tests,
+from the fuzzer's bytes when fuzzing.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ KEY = bytes(range(32))
 
 @dataclass(frozen=True)
 class Subject:
-    """One way to seal, one to open, and what the storage has of both.
+    """A format to seal with, one to open with, and their options.
 
     Attributes:
-        name: what it is called.
+        name: its name.
         write: the format that seals.
         read: the format that opens.
         options: context and segment size.
@@ -46,14 +46,14 @@ class Subject:
 
     @property
     def layout(self) -> Layout:
-        """Where its chunks lie."""
+        """The layout of its chunks."""
         layout = select(self.write, KEY, **dict(self.options)).layout
-        hold(layout, "it has one")
+        hold(layout, "the format has no layout")
         assert layout is not None
         return layout
 
     def seal(self, plain: bytes) -> bytes:
-        """Return plain bytes, sealed."""
+        """Return the sealed bytes of plain ones."""
         sealed = io.BytesIO()
         connectors.encrypt(io.BytesIO(plain), sealed, KEY, format=self.write, **dict(self.options))
         return sealed.getvalue()
@@ -64,14 +64,14 @@ class Subject:
         return connectors.open_reader(file, KEY, format=self.read, **dict(self.options))
 
     def borders(self, sealed: bytes) -> list[int]:
-        """Return where the chunks of an object start, and where the last of them ends."""
+        """Return the start of each chunk of an object, and the end of the last one."""
         layout = self.layout
         starts = [layout.sealed_start(index) for index in range(layout.chunks(layout.plain_size(len(sealed))))]
         return [*starts, len(sealed) - layout.trailer]
 
 
 def _position(sealed: bytes, borders: list[int], below: Below) -> int:
-    """Return a position: one of all, or one near the start, a border or the end, where formats are tender."""
+    """Return a position: any, or one near the start, a chunk boundary or the end, where formats are most sensitive."""
     near = [0, *borders, len(sealed)]
     at = near[below(len(near))] + below(41) - 20 if below(2) else below(len(sealed) + 1)
     return min(max(at, 0), len(sealed))
@@ -138,7 +138,7 @@ def _header(sealed: bytes, others: list[bytes], borders: list[int], below: Below
 
 
 def _chunks(sealed: bytes, others: list[bytes], borders: list[int], below: Below) -> bytes:
-    """Drop, double, swap or exchange whole chunks."""
+    """Drop, double, swap or replace whole chunks."""
     chunks = [sealed[start:stop] for start, stop in pairwise(borders)]
     one, other = below(len(chunks)), below(len(chunks))
     match below(4):
@@ -169,36 +169,36 @@ CHANGES: dict[str, Callable[[bytes, list[bytes], list[int], Below], bytes]] = {
     "spliced with another object or version": _spliced,
     "joined with another object or version": _joined,
     "a field of the header changed": _header,
-    "chunks dropped, doubled, swapped, exchanged": _chunks,
+    "chunks dropped, doubled, swapped, replaced": _chunks,
     "a region overwritten": _overwritten,
 }
-"""The kinds of change, by what they are called."""
+"""The kinds of change, by name."""
 
 
 def change(kind: str, subject: Subject, sealed: bytes, others: list[bytes], below: Below) -> bytes:
-    """Return a sealed object, changed; perhaps, by chance, it is what it was."""
+    """Return a changed sealed object, which may happen to equal the original."""
     return CHANGES[kind](sealed, others, subject.borders(sealed), below)
 
 
 def _read_whole(subject: Subject, sealed: Any, plain: bytes, _: Below) -> None:
     with subject.open(sealed) as file:
-        hold(False, f"{len(file.read())} of {len(plain)} bytes, and the end")  # noqa: FBT003 - it has been read
+        hold(False, f"{len(file.read())} of {len(plain)} bytes and the end were read")  # noqa: FBT003
 
 
 def _read_into(subject: Subject, sealed: Any, plain: bytes, below: Below) -> None:
     with subject.open(sealed).detach() as raw:
         buffer, done = bytearray(1 + below(len(plain) + 20)), 0
         while size := raw.readinto(buffer):
-            hold(plain[done : done + size] == buffer[:size], "bytes that nobody sealed")
+            hold(plain[done : done + size] == buffer[:size], "bytes that were never sealed")
             done += size
-    hold(False, "the end is reported")  # noqa: FBT003
+    hold(False, "the end was reported")  # noqa: FBT003
 
 
 def _read_end_first(subject: Subject, sealed: Any, plain: bytes, below: Below) -> None:
     with subject.open(sealed) as file:
-        hold(file.seek(0, io.SEEK_END) == len(plain), "another size is told")
+        hold(file.seek(0, io.SEEK_END) == len(plain), "another size was reported")
         start = file.seek(-below(len(plain) + 1), io.SEEK_END)
-        hold(file.read() == plain[start:], "bytes that nobody sealed")
+        hold(file.read() == plain[start:], "bytes that were never sealed")
     _read_whole(subject, sealed, plain, below)
 
 
@@ -207,7 +207,7 @@ def _read_ranges(subject: Subject, sealed: Any, plain: bytes, below: Below) -> N
         for _ in range(1 + below(4)):
             start = file.seek(below(len(plain) + 1))
             size = below(40)
-            hold(file.read(size) == plain[start : start + size], "bytes that nobody sealed")
+            hold(file.read(size) == plain[start : start + size], "bytes that were never sealed")
     _read_whole(subject, sealed, plain, below)
 
 
@@ -222,9 +222,9 @@ def _copy(subject: Subject, sealed: Any, plain: bytes, _: Below) -> None:
             **dict(subject.options),
         )
     except IntegrityError:
-        hold(plain.startswith(out.getvalue()), "bytes that nobody sealed")
+        hold(plain.startswith(out.getvalue()), "bytes that were never sealed")
         raise
-    hold(False, "a whole copy")  # noqa: FBT003
+    hold(False, "a whole copy was made")  # noqa: FBT003
 
 
 READS = (_read_whole, _read_into, _read_end_first, _read_ranges, _copy)
@@ -232,10 +232,10 @@ READS = (_read_whole, _read_into, _read_end_first, _read_ranges, _copy)
 
 
 def refuse(subject: Subject, sealed: Any, plain: bytes, below: Below) -> IntegrityError:
-    """Read what is not what was sealed, in a way that is chosen, and return the error that it must come to.
+    """Read a changed object in one of the ways, and return the error that it must raise.
 
     Raises:
-        Broken: a byte was given out that is not the plain bytes' at its place, or the end was reported.
+        Broken: a byte was released that differs from the plain byte at its position, or the end was reported.
     """
     try:
         READS[below(len(READS))](subject, sealed, plain, below)

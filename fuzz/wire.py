@@ -1,6 +1,6 @@
-"""Servers that say whatever bytes they are given: what connects to one finds its answer there already.
+"""Scripted servers: a client that connects finds the response on the socket already.
 
-The clients are the plugins' own, down to their HTTP libraries and the socket, whose other end this is.
+The clients are the plugins' own, with their HTTP libraries, down to the socket; this module has the other end.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from connectors_sftp.sessions import Session, Sessions
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["ScriptedSessions", "answering", "replace"]
+__all__ = ["ScriptedSessions", "replace", "responding"]
 
-MOST = 12
-"""Connections until nobody answers any more: a server that always has one more page must not keep a test for ever."""
+MAX_CONNECTIONS = 12
+"""Further connections are refused: a server that always has another page must not block a test forever."""
 
 
 class _Wire:
-    """The answers for the connections of one test, the last of them for all that follow."""
+    """The responses for the connections of one test; the last one is repeated."""
 
-    def __init__(self, answers: Sequence[bytes]) -> None:
-        self._answers = answers
+    def __init__(self, responses: Sequence[bytes]) -> None:
+        self._responses = responses
         self._ends: deque[socket.socket] = deque()
         self.made = 0
 
     def connect(self) -> socket.socket:
-        """Return a connected socket, whose other end has answered and says no more."""
-        if self.made == MOST:
+        """Return a connected socket whose other end has sent the response and nothing more."""
+        if self.made == MAX_CONNECTIONS:
             message = "no more connections"
             raise ConnectionRefusedError(message)
-        answer = self._answers[min(self.made, len(self._answers) - 1)]
+        response = self._responses[min(self.made, len(self._responses) - 1)]
         self.made += 1
         ours, theirs = socket.socketpair()
-        theirs.sendall(answer)
+        theirs.sendall(response)
         theirs.shutdown(socket.SHUT_WR)
-        self._ends.append(theirs)  # closed, it would refuse the request
+        self._ends.append(theirs)  # closing it now would refuse the request
         return ours
 
     def close(self) -> None:
@@ -56,13 +56,13 @@ class _Wire:
 
 
 @contextlib.contextmanager
-def answering(*answers: bytes) -> Iterator[_Wire]:
-    """Let every connection of an HTTP client be answered with bytes, for the block; and no pause be made in it.
+def responding(*responses: bytes) -> Iterator[_Wire]:
+    """Respond to every connection of an HTTP client with the given bytes, and skip all sleeps, during the block.
 
     Args:
-        answers: of the first connection, the second, and so on; the last one is given to all that follow.
+        responses: for the first connection, the second, and so on; the last one is repeated.
     """
-    wire = _Wire(answers)
+    wire = _Wire(responses)
 
     async def start_connection(*_: Any, **__: Any) -> socket.socket:
         ours = wire.connect()
@@ -81,18 +81,18 @@ def answering(*answers: bytes) -> Iterator[_Wire]:
 
 
 def replace(undone: contextlib.ExitStack, owner: Any, name: str, value: Any) -> None:
-    """Set an attribute until a stack is left."""
+    """Set an attribute until a stack exits."""
     undone.callback(setattr, owner, name, getattr(owner, name))
     setattr(owner, name, value)
 
 
 class ScriptedSessions(Sessions):
-    """Sessions with an SFTP server that answers each request with the next packet of a script.
+    """Sessions with an SFTP server that responds to each request with the next packet of a script.
 
     Args:
-        endpoint: what errors call it.
-        credentials: as for any.
-        packets: a type's byte and what follows the request's number, for each answer; the connection ends after them.
+        endpoint: the endpoint that errors show.
+        credentials: as for `Sessions`.
+        packets: for each response, the type byte and what follows the request ID; then the connection ends.
     """
 
     def __init__(self, endpoint: Any, credentials: Any, packets: Sequence[bytes]) -> None:
@@ -111,7 +111,7 @@ class ScriptedSessions(Sessions):
 
 
 class _Channel:
-    """An SSH channel and connection, as far as asyncssh's SFTP client looks at them."""
+    """An SSH channel and connection, as far as asyncssh's SFTP client uses them."""
 
     def __init__(self, packets: Sequence[bytes]) -> None:
         self._script = list(packets)
@@ -122,7 +122,7 @@ class _Channel:
         self.receiving: asyncio.Future[None] | None = None
 
     def write(self, data: bytes) -> None:
-        """Answer a request: its type and number come after its length."""
+        """Respond to a request; its type and ID follow its length."""
         kind = data[4]
         if self._closed or not self._script:
             self._incoming.feed_eof()
@@ -136,7 +136,7 @@ class _Channel:
         return await self._incoming.readexactly(size)
 
     def get_extra_info(self, _: str, default: Any = None) -> Any:
-        """Know nothing about the server."""
+        """Return the default: nothing is known about the server."""
         return default
 
     def is_closing(self) -> bool:

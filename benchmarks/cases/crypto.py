@@ -1,4 +1,4 @@
-"""From memory to memory: each format at each size, beside the bare loop that seals or opens as much."""
+"""Memory to memory: each format at each size, compared with a bare loop that seals or opens as many bytes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LIBRARY = "cryptography.cobblestone"
 
 
 class _Plain:
-    """Plain data of any size that costs one block of memory. It is iterated as blocks."""
+    """Plain data of any size that needs the memory of one block; iterating yields blocks."""
 
     def __init__(self, size: int, block: bytes) -> None:
         self._size, self._block = size, block
@@ -70,7 +70,7 @@ def _encrypting(plain: _Plain, size: int) -> Iterator[Contender]:
 
 
 def _decrypting(bench: Bench, plain: _Plain, size: int) -> Iterator[Row]:
-    """Race the formats over the same memory one after the other, if they are too large to be there together."""
+    """Race the formats, one after the other if their objects do not fit into memory together."""
     together = size <= 64 * MIB
     groups = [OURS] if together else [(ours,) for ours in OURS]
     for group in groups:

@@ -1,4 +1,4 @@
-"""One object behind a web server, read front to back."""
+"""One object on a web server, read from start to end."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def run(bench: Bench) -> Iterator[Row]:
             name = ours.name if ours else "not sealed"
             if ours:
                 into_file(ours.sealing(plain), bench.folder / name.replace(" ", "-"))
-            place = f"{url}/{name.replace(' ', '-') if ours else 'plain'}"
-            setup = partial(reading, place, {"encryption": ours.encryption if ours else None})
+            location = f"{url}/{name.replace(' ', '-') if ours else 'plain'}"
+            setup = partial(reading, location, {"encryption": ours.encryption if ours else None})
             chunk = ours.chunk if ours else None
             contenders.append(Contender(name, setup, gives(expected), size=size, chunk=chunk, reference=PEER))
         yield from bench.race("read", contenders)

@@ -86,7 +86,7 @@ def _mapped_passes(sealed: Path) -> Run:
 
 
 def _opening_own(peer: object, plain: Path, sealed: Path) -> Run:
-    """Return a peer's opening of what is sealed already, or else of what it seals itself."""
+    """Return a peer's opening of the sealed file, which the peer seals first if it does not exist."""
     if not sealed.exists():
         into_file(peer.sealing(plain), sealed)
     return peer.opening(sealed)
@@ -123,7 +123,7 @@ def _decrypting_files(bench: Bench, plain: Path, expected: str, size: int) -> It
     yield _copying(bench, plain, expected, size)
     for ours in FORMATS:
         sealed, target = _sealed(bench, ours.name), bench.folder / "opened"
-        setup = partial(_lasting, partial(connectors.decrypt, sealed, target, KEY, **ours.options))
+        setup = partial(_silent, partial(connectors.decrypt, sealed, target, KEY, **ours.options))
         check = partial(_made, from_file(target), expected)
         yield Contender(ours.name, setup, check, size=size, chunk=ours.chunk, reference="shutil.copyfile")
 
@@ -132,19 +132,19 @@ def _encrypting_files(bench: Bench, plain: Path, expected: str, size: int) -> It
     yield _copying(bench, plain, expected, size)
     for ours in FORMATS:
         target = bench.folder / "sealed"
-        setup = partial(_lasting, partial(connectors.encrypt, plain, target, KEY, **ours.options))
+        setup = partial(_silent, partial(connectors.encrypt, plain, target, KEY, **ours.options))
         check = partial(_made, ours.opening(target), expected)
         yield Contender(ours.name, setup, check, size=size, chunk=ours.chunk, reference="shutil.copyfile")
 
 
 def _copying(bench: Bench, plain: Path, expected: str, size: int) -> Contender:
     target = bench.folder / "copy"
-    setup = partial(_lasting, partial(shutil.copyfile, plain, target))
+    setup = partial(_silent, partial(shutil.copyfile, plain, target))
     return Contender("shutil.copyfile", setup, partial(_made, from_file(target), expected), size=size)
 
 
-def _lasting(job: object) -> Run:
-    """Return a run that leaves a file, and hands nothing on."""
+def _silent(job: object) -> Run:
+    """Return a run that writes a file, and passes nothing on."""
     return lambda _: job()
 
 
@@ -154,7 +154,7 @@ def _made(opening: Run, expected: str, run: Run) -> None:
 
 
 def _opens(opening: object, path: Path, expected: str, run: Run) -> None:
-    """Check a run that seals: what it makes is opened again."""
+    """Check a run that seals by opening its output."""
     again = path.with_suffix(".again")
     gives(expected)(opening(into_file(run, again)))
     again.unlink()

@@ -1,7 +1,6 @@
-"""Peak memory by size of the object, each in a process of its own: what it takes beyond what stood before it began.
+"""Peak memory by size of the object, each in a process of its own: the growth over the memory before the job.
 
-The peak is `VmHWM`, which Linux lets a process put back. `ru_maxrss` would not do: a process inherits that of the one
-that started it.
+The peak is `VmHWM`, which Linux lets a process reset. `ru_maxrss` does not work: a process inherits it from its parent.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ def _rows(bench: Bench) -> Iterator[Row]:
 
 
 def _local(bench: Bench, size: int) -> Iterator[Row]:
-    """Measure each format on the disk, which is large enough for the largest."""
+    """Measure each format on the disk, which has space for the largest object."""
     plain, expected = random_file(bench.disk / "plain", size)
     sealed, copy = bench.disk / "sealed", bench.disk / "copy"
     for ours in FORMATS:
         row = {"contender": ours.name, "size": size, "chunk": ours.chunk}
-        bench.tell(f"{ours.name}, {size >> 20} MiB")
+        bench.report(f"{ours.name}, {size >> 20} MiB")
         places = {"src": str(plain), "dst": str(sealed), "options": dict(ours.options)}
         yield _row("encrypt", row, "encrypt", None, **places)
         yield _row("read", row, "read_file", expected, path=str(sealed), options=dict(ours.options))
@@ -61,11 +60,11 @@ def _remote(bench: Bench, size: int) -> Iterator[Row]:
     row = {"contender": COBBLESTONE.name, "size": size, "chunk": COBBLESTONE.chunk}
     connectors.encrypt(plain, bench.disk / "sealed", KEY, **COBBLESTONE.options)
     with caddy(bench.disk) as url:
-        bench.tell(f"HTTP, {size >> 20} MiB")
+        bench.report(f"HTTP, {size >> 20} MiB")
         document = {"encryption": dict(COBBLESTONE.encryption)}
         yield _row("HTTP read", row, "read_dataset", expected, location=f"{url}/sealed", document=document)
     with s3_store(bench.disk / f"seaweedfs-{size}") as server:
-        bench.tell(f"S3, {size >> 20} MiB")
+        bench.report(f"S3, {size >> 20} MiB")
         document = s3_document(server, COBBLESTONE) | {"encryption": dict(COBBLESTONE.encryption)}
         places = {"location": f"s3://{BUCKET}/object", "document": document}
         yield _row("S3 write", row, "write_dataset", None, path=str(plain), **places)
@@ -81,7 +80,7 @@ def _row(operation: str, row: Row, function: str, expected: str | None, **argume
     except NotRun as error:
         return row | {"peak": None, "not_run": str(error)}
     if found.pop("digest") != expected:
-        return row | {"peak": None, "not_run": "what it gave is not the plain data"}
+        return row | {"peak": None, "not_run": "its output is not the plain data"}
     return row | found
 
 
@@ -122,15 +121,15 @@ def _warm_formats() -> None:
 
 
 def _peak(job: Callable[[], str | None], *, warm: Callable[[], object]) -> Row:
-    """Do a job after something small of its kind; return how much more memory it took, its time, and its digest."""
+    """Do a job after a small one of its kind; return the growth of the peak memory, the time, and the digest."""
     warm()
     hashlib.sha256()
     gc.collect()
     before = process_memory().get("VmRSS")
     if before is None:
-        message = "the peak of a process is read from /proc, which only Linux has"
+        message = "the peak memory of a process is read from /proc, which only Linux has"
         raise NotRun(message)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     start = time.perf_counter()
     result = job()
     seconds = time.perf_counter() - start

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from benchmarks.bench import Row, Run
 
     Connecting = Callable[[str], tuple[Any, str]]
-    """Takes the store's URL; returns a filesystem and a path."""
+    """Takes the URL of the store; returns a filesystem and a path."""
 
 COLUMNS = ["c03", "c17"]
 PEER = "s3fs, plain"
 
 
 def run(bench: Bench) -> Iterator[Row]:
-    import numpy as np  # noqa: PLC0415 - only this case needs them
+    import numpy as np  # noqa: PLC0415 - only this case needs it
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -70,7 +70,7 @@ def _reading(connecting: Connecting, url: str, wanted: Any) -> Run:
     def run(_: object) -> None:
         fs.invalidate_cache()
         if not pq.read_table(path, filesystem=fs, columns=COLUMNS).equals(wanted):
-            message = "the columns came back as others"
+            message = "the columns differ from those that were written"
             raise WrongOutput(message)
 
     return run

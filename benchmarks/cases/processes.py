@@ -1,4 +1,4 @@
-"""What a process pays that imports this package, or is its command."""
+"""The start-up time of a process that imports this package, or runs its command."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(bench: Bench) -> Iterator[Row]:
     bare, needed = (_row(rows, name) for name in (BARE, NEEDED))
     for row in rows:
         row["beyond"] = _beyond(row, bare) if row["seconds"] else None
-        row["ratio"] = None  # of what lies beyond a bare Python, and of times: less is better
+        row["ratio"] = None  # it compares the time beyond a bare Python; less is better
         if row["reference"] and row["beyond"] and needed["seconds"]:
             row["times"] = row["beyond"] / _beyond(needed, bare)
     return iter(rows)

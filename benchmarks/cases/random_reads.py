@@ -1,4 +1,4 @@
-"""4 KiB at random offsets of a large object, over S3 and HTTP: requests, bytes and time; and what opening costs."""
+"""4 KiB reads at random offsets of a large object on S3 and HTTP: requests, bytes, time; and the cost of opening."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ READ = 4 * KIB
 SMALL = 20 * KIB
 FORMATS = (COBBLESTONE, TINKS[64 * KIB])
 PLACES = {"pages": READ, "anywhere": 1}
-"""What offsets are multiples of: pages lie within one chunk of 16 KiB, other reads may lie in two."""
+"""The multiples that offsets are: pages are within one chunk of 16 KiB, other reads may span two."""
 PLAIN_S3 = {"s3fs, plain": {}, "s3fs, plain, blocks of 64 KiB": {"default_block_size": 64 * KIB}}
 
 
@@ -38,8 +38,8 @@ class _Way:
     """A way to read an object.
 
     Attributes:
-        name: what the tables call it.
-        opening: opens an object by its name, at a server's URL.
+        name: its name in the tables.
+        opening: opens an object, given its name and a server's URL.
     """
 
     name: str
@@ -70,7 +70,7 @@ def _s3_ways(server: S3Server) -> Iterator[_Way]:
 
     def plain(name: str, url: str, options: dict[str, int]) -> Opening:
         fs = s3_filesystem(server, url, **options)
-        return partial(_open_afresh, fs, f"{BUCKET}/{_key(name, None)}")
+        return partial(_open_uncached, fs, f"{BUCKET}/{_key(name, None)}")
 
     for ours in FORMATS:
         yield _Way(ours.name, partial(sealed, ours=ours))
@@ -78,7 +78,7 @@ def _s3_ways(server: S3Server) -> Iterator[_Way]:
         yield _Way(title, partial(plain, options=options))
 
 
-def _open_afresh(fs: Any, path: str) -> IO[bytes]:
+def _open_uncached(fs: Any, path: str) -> IO[bytes]:
     fs.invalidate_cache()
     return fs.open(path, "rb")
 
@@ -122,7 +122,7 @@ def _measure(bench: Bench, store: str, url: str, ways: Iterator[_Way], files: di
 
 
 def _reading(opening: Opening, expected: bytes, reads: int, step: int) -> Run:
-    """Return a run that reads at random offsets of a file that is open."""
+    """Return a run that reads at random offsets of an open file."""
     file = opening()
     file.read(1)
     chance = random.Random(1)
@@ -144,7 +144,7 @@ def _first(opening: Opening) -> Run:
 
 
 def _count_reads(way: _Way, wire: Wire, expected: bytes, reads: int, step: int) -> Row:
-    """Return requests and bytes of a read, the mean of them all."""
+    """Return the mean number of requests and bytes of a read."""
     run = _reading(way.opening("large", wire.url), expected, reads, step)
     wire.reset()
     run(None)
@@ -161,5 +161,5 @@ def _count_opening(way: _Way, wire: Wire, name: str, expected: bytes) -> Row:
 
 def _same(data: bytes, expected: bytes) -> None:
     if data != expected:
-        message = "a read gave other bytes"
+        message = "a read returned other bytes"
         raise WrongOutput(message)

@@ -1,4 +1,4 @@
-"""One object on S3, read front to back and written."""
+"""One object on S3, read from start to end, and written."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ WRITERS: dict[str, Callable[..., Run]] = {
 def run(bench: Bench) -> Iterator[Row]:
     with s3_store(bench.folder / "seaweedfs") as server:
         yield from bench.race("read", _reading(bench, server))
-    # A store of its own, on the disk: what is written over lies in it until it is swept.
+    # A separate store on the disk, because it keeps overwritten objects until it is compacted.
     with s3_store(bench.disk / "seaweedfs") as server:
         yield from bench.race("write", _writing(bench, server))
 
@@ -89,7 +89,7 @@ def _stores(reader: Run, expected: str, run: Run) -> None:
 
 
 def _empty(server: S3Server) -> None:
-    """Begin with an empty bucket, whose volume stands already: making it is not the writer's work."""
+    """Empty the bucket, and create its volume in advance, which is not part of the writer's work."""
     client = server.client()
     for found in client.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
         client.delete_object(Bucket=BUCKET, Key=found["Key"])

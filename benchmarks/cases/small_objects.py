@@ -1,4 +1,4 @@
-"""Many small objects in a folder: all of them written and read, one by one and in one call of fsspec."""
+"""Many small objects in a folder, written and read one by one, and in one fsspec call."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 SIZE = 4 * KIB
 
 _Place = tuple[Any, str]
-"""A filesystem of fsspec, and a folder in it."""
+"""An fsspec filesystem, and a folder in it."""
 
 
 def run(bench: Bench) -> Iterator[Row]:
-    import fsspec  # noqa: PLC0415 - only this case asks it for a filesystem
+    import fsspec  # noqa: PLC0415 - only this case needs it
 
     local, remote = bench.scale.objects
     folder = bench.folder / "sealed"
@@ -108,5 +108,5 @@ def _read_all(place: _Place, objects: dict[str, bytes]) -> Run:
 
 def _same(found: bytes, expected: bytes) -> None:
     if found != expected:
-        message = "an object came back as another"
+        message = "an object differs from what was written"
         raise WrongOutput(message)

@@ -1,4 +1,4 @@
-"""Sixteen objects of a folder, read by more and more worker processes of dask."""
+"""Sixteen objects of a folder, read by an increasing number of dask worker processes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PEERS = {"local, sealed": "local, plain", "S3, sealed": "S3, plain"}
 
 
 _CONNECTED: dict[str, tuple[Any, str]] = {}
-"""What a worker is connected to already. fsspec remembers its plain filesystems in the same way."""
+"""The connected filesystems of a worker. fsspec caches its plain filesystems in the same way."""
 
 
 def run(bench: Bench) -> Iterator[Row]:
-    from distributed import Client, LocalCluster  # noqa: PLC0415 - loads much
+    from distributed import Client, LocalCluster  # noqa: PLC0415 - slow to import
 
     plain, _ = random_file(bench.folder / "plain", bench.scale.part)
     with s3_store(bench.folder / "seaweedfs") as server:
@@ -37,7 +37,7 @@ def run(bench: Bench) -> Iterator[Row]:
             for number in range(OBJECTS):
                 fs.pipe_file(f"{root}/{number}", data)
         for count in bench.scale.workers:
-            bench.tell(f"{count} workers start")
+            bench.report(f"{count} workers start")
             cluster = LocalCluster(n_workers=count, threads_per_worker=1, processes=True, dashboard_address=":0")
             with cluster, Client(cluster) as client:
                 contenders = (

@@ -1,6 +1,6 @@
-"""Workflows that grow: how long asking, passing on, verifying and showing them takes, by their size.
+"""Workflows of increasing size: the time to request, transfer, verify and show them.
 
-A ratio is objects in a second, over those of the smallest workflow: about 1 where the work grows with the size alone.
+A ratio is the objects per second divided by those of the smallest workflow: about 1 if the work grows linearly.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PARTIES = 50
 
 
 class _Case:
-    """A workflow in all its forms; each job begins with what somebody has who has to do it."""
+    """A workflow in all its forms; each job starts from the form that its user has."""
 
     def __init__(self, applications: int) -> None:
         self.applications = applications
@@ -45,8 +45,8 @@ class _Case:
         return f"{5 * self.applications:,} datasets, {self.applications:,} applications"
 
     @cached_property
-    def moved(self) -> Graph:
-        """The next version, in which half of the datasets are connected with nothing."""
+    def changed(self) -> Graph:
+        """The next version, in which half of the datasets are not connected."""
         edges = tuple(edge for edge in self.workflow.edges if not edge.source.id.endswith(("0", "2")))
         workflow = Workflow(name=self.workflow.name, version=2, objects=self.workflow.objects, edges=edges)
         return Graph(workflow, self.documents)
@@ -55,8 +55,8 @@ class _Case:
     def graph(self) -> Graph:
         return Graph(self.workflow, self.documents)
 
-    def ask(self) -> None:
-        """Documents that are made anew reckon their digests anew."""
+    def submit(self) -> None:
+        """Create a request from copies of the documents, so that their digests are computed again."""
         documents = {digest: one.model_copy() for digest, one in self.documents.items()}
         make_request(self.workflow.model_copy(), documents, self.requester, created=NOW)
 
@@ -66,7 +66,7 @@ class _Case:
     def read(self) -> None:
         assert Bundle.from_bytes(self.bundle).request.graph
 
-    def stand(self) -> None:
+    def show_status(self) -> None:
         assert status(Bundle.from_bytes(self.bundle), self.trusted, NOW).state == "approved"
 
     def verify(self) -> None:
@@ -80,17 +80,17 @@ class _Case:
 
     def diff(self) -> None:
         graph = self.graph
-        assert in_words(compare(graph, self.moved), graph, self.moved)
+        assert in_words(compare(graph, self.changed), graph, self.changed)
 
     def draw(self) -> None:
         assert draw(self.graph).endswith("</svg>\n")
 
 
 JOBS: dict[str, Callable[[_Case], None]] = {
-    "submit: create a request": _Case.ask,
+    "submit: create a request": _Case.submit,
     "read a bundle": _Case.read,
     "read and write a bundle": _Case.write,
-    "read a bundle: status": _Case.stand,
+    "read a bundle: status": _Case.show_status,
     "read a bundle: all runtime configs": _Case.config,
     "read a bundle: verify one runtime config": _Case.verify,
     "what reaches whom": _Case.reach,

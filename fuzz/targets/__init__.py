@@ -1,10 +1,10 @@
-"""The targets: a module each, with `check`, which is given the bytes, and `seeds`, the inputs to begin with.
+"""The fuzz targets: each is a module with `check`, which gets the bytes, and `seeds`, which returns the initial inputs.
 
-`check` returns what came of its input, in a word: `ACCEPTED`, or the name of the error of ours that left the parser. It
-raises whatever must not be.
+`check` returns the outcome of its input: `ACCEPTED`, or the name of our error that the parser raised. It raises an
+error if the parser broke a promise.
 """
 
 from __future__ import annotations
 
-NAMES = ("formats", "credentials", "locations", "documents", "answers", "clouds")
+NAMES = ("formats", "credentials", "locations", "documents", "responses", "clouds")
 """The targets, each a module of this package."""

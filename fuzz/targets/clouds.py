@@ -1,6 +1,6 @@
-"""What S3, Azure and SFTP servers answer: through the clouds' own libraries, and through ours to ours.
+"""Responses of S3, Azure and SFTP servers, parsed by the clouds' own libraries and our plugins.
 
-The first byte chooses what is asked. The rest is HTTP answers, with `NEXT` between them; of an SFTP server, packets.
+The first byte chooses the request. The rest is HTTP responses, or packets of an SFTP server, separated by `NEXT`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from connectors_sftp.credentials import SFTPCredentials
 from connectors_sftp.filesystem import SFTP
 from connectors_sftp.location import Endpoint
 from fuzz.checks import MARK, attempt, hold
-from fuzz.targets.answers import NEXT, START, STOP, answer
-from fuzz.wire import ScriptedSessions, answering, replace
+from fuzz.targets.responses import NEXT, START, STOP, response
+from fuzz.wire import ScriptedSessions, replace, responding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["QUESTIONS", "WORDS", "check", "seeds"]
+__all__ = ["REQUESTS", "WORDS", "check", "seeds"]
 
 WORDS = (
     *(b"HTTP/1.1 ", b"200", b"202", b"206", b"301", b"403", b"404", b"409", b"412", b"416", b"503", b"\r\n", NEXT),
@@ -41,12 +41,12 @@ WORDS = (
     *(b"<BlobPrefix>", b"<NextMarker>", b"<Deleted>", b"true", b"false", b"-1", b"99999999999999999999", b"&#0;"),
     *(b"\x65\x00\x00\x00", b"\x66", b"\x67", b"\x68\x00\x00\x00\x01", b"\x69\x00\x00\x00", b"\xff\xff\xff\xff"),
 )
-"""What the fuzzer puts in, besides bytes."""
+"""Words that the fuzzer inserts, besides bytes."""
 
 
 @functools.cache
 def _s3() -> S3:
-    # Listings are not kept, and nor is anything else, so one serves for all.
+    # It caches no listings, nor anything else, so one instance is enough.
     credentials = S3Credentials(
         access_key_id="AKIA", secret_access_key=MARK, endpoint_url="http://127.0.0.1:9", encryption=None
     )
@@ -62,7 +62,7 @@ def _azure() -> AzureFileSystem:
 
 
 def _machine() -> AzureFileSystem:
-    """Return the filesystem of a machine's identity, which is asked for a token before anything else."""
+    """Return a filesystem with a managed identity, which requests a token first."""
     credentials = AzureCredentials(
         account_name="clinic", managed_identity=True, endpoint_url="https://127.0.0.1:9/clinic", encryption=None
     )
@@ -73,7 +73,7 @@ def _range(fs: Any) -> None:
     source = fs.open_sealed("clinic/ward/one")
     try:
         data = source.read_range(START, STOP)
-        hold(len(data) == max(0, min(STOP, source.size) - START), "a range of another size than was asked for")
+        hold(len(data) == max(0, min(STOP, source.size) - START), "a range of another size than was requested")
     finally:
         source.close()
 
@@ -94,7 +94,7 @@ def _find(fs: Any) -> None:
 
 
 def _exists(fs: Any) -> None:
-    hold(type(fs.exists("clinic/ward/one")) is bool, "neither yes nor no")
+    hold(type(fs.exists("clinic/ward/one")) is bool, "not a boolean")
 
 
 def _put(fs: Any) -> None:
@@ -116,8 +116,11 @@ def _times(fs: Any) -> None:
 
 def _check_entry(entry: dict[str, Any], below: str) -> None:
     hold(entry["type"] in ("file", "directory", "other"), "neither file nor folder")
-    hold(type(entry["size"]) is int and entry["size"] >= 0, f"no size: {entry['size']!r}")
-    hold(isinstance(entry["name"], str) and f"{entry['name'].strip('/')}/".startswith(f"{below}/"), "it lies elsewhere")
+    hold(type(entry["size"]) is int and entry["size"] >= 0, f"invalid size: {entry['size']!r}")
+    hold(
+        isinstance(entry["name"], str) and f"{entry['name'].strip('/')}/".startswith(f"{below}/"),
+        "the name is elsewhere",
+    )
 
 
 @functools.cache
@@ -135,36 +138,36 @@ def _sftp(packets: Sequence[bytes]) -> SFTP:
 VERSION = b"\x02" + struct.pack(">I", 3)
 
 
-_ASKED = (_range, _info, _listing, _find, _exists, _put, _remove, _copy, _times)
+_OPERATIONS = (_range, _info, _listing, _find, _exists, _put, _remove, _copy, _times)
 _STORES: tuple[tuple[str, Callable[[Sequence[bytes]], Any]], ...] = (
     ("s3", lambda _: _s3()),
     ("azure", lambda _: _azure()),
     ("sftp", _sftp),
 )
-QUESTIONS = (
-    *((store, question) for store in _STORES for question in _ASKED),
+REQUESTS = (
+    *((store, request) for store in _STORES for request in _OPERATIONS),
     (("identity", lambda _: _machine()), _info),
 )
 
 
 def check(data: bytes) -> str:
-    """Ask a server that answers so."""
-    (_, store), question = QUESTIONS[(data[0] if data else 0) % len(QUESTIONS)]
-    answers = data[1:].split(NEXT)
+    """Send a request to a server that responds so."""
+    (_, store), request = REQUESTS[(data[0] if data else 0) % len(REQUESTS)]
+    responses = data[1:].split(NEXT)
     with contextlib.ExitStack() as undone:
-        undone.enter_context(answering(*answers))
+        undone.enter_context(responding(*responses))
         replace(undone, azure_client, "FIRST_BACKOFF", 0)
         replace(undone, azure_client, "TOTAL_ATTEMPTS", 2)
         return attempt(
-            lambda: question(EncryptedFileSystem(store(answers), codec=Plain())), hidden=MARK.encode() not in data
+            lambda: request(EncryptedFileSystem(store(responses), codec=Plain())), hidden=MARK.encode() not in data
         )
 
 
 def seeds() -> dict[str, bytes]:
-    """Return the inputs to begin with."""
+    """Return the initial inputs."""
     dated = ("Last-Modified: Mon, 05 Jan 2026 03:04:05 GMT", 'ETag: "a"')
-    part = answer("206 Partial Content", bytes(37), "Content-Range: bytes 3-39/64", *dated)
-    head = answer("200 OK", b"", *dated).replace(b"Content-Length: 0", b"Content-Length: 64")
+    part = response("206 Partial Content", bytes(37), "Content-Range: bytes 3-39/64", *dated)
+    head = response("200 OK", b"", *dated).replace(b"Content-Length: 0", b"Content-Length: 64")
     error = b"<?xml version='1.0'?><Error><Code>%s</Code><Message>no</Message></Error>"
     s3_list = (
         b"<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>2</KeyCount><Contents><Key>ward/one</Key>"
@@ -180,51 +183,56 @@ def seeds() -> dict[str, bytes]:
         b"</BlobPrefix></Blobs><NextMarker/></EnumerationResults>"
     )
     blob = (*dated, "x-ms-blob-type: BlockBlob", "x-ms-meta-hdi_isfolder: false")
-    copied = answer(
+    copied = response(
         "200 OK",
         b"<CopyObjectResult><ETag>a</ETag><LastModified>2026-01-05T03:04:05Z</LastModified></CopyObjectResult>",
     )
-    deleted = answer("200 OK", b"<DeleteResult><Deleted><Key>ward/one</Key></Deleted></DeleteResult>")
-    listed = answer("200 OK", s3_list, "Content-Type: application/xml")
-    blobs = answer("200 OK", azure_list, "Content-Type: application/xml")
+    deleted = response("200 OK", b"<DeleteResult><Deleted><Key>ward/one</Key></Deleted></DeleteResult>")
+    listed = response("200 OK", s3_list, "Content-Type: application/xml")
+    blobs = response("200 OK", azure_list, "Content-Type: application/xml")
     http: dict[tuple[str, Any], list[bytes]] = {
-        ("s3", _range): [part, answer("416 X", error % b"InvalidRange"), answer("404 X", error % b"NoSuchKey"), head],
-        ("s3", _info): [head, answer("404 X") + NEXT + listed],
-        ("s3", _listing): [listed, answer("403 X", error % b"ExpiredToken")],
+        ("s3", _range): [
+            part,
+            response("416 X", error % b"InvalidRange"),
+            response("404 X", error % b"NoSuchKey"),
+            head,
+        ],
+        ("s3", _info): [head, response("404 X") + NEXT + listed],
+        ("s3", _listing): [listed, response("403 X", error % b"ExpiredToken")],
         ("s3", _find): [listed],
-        ("s3", _exists): [head, answer("404 X") + NEXT + listed],
+        ("s3", _exists): [head, response("404 X") + NEXT + listed],
         ("s3", _put): [
-            answer("404 X") + NEXT + answer("200 OK", b"", 'ETag: "a"'),
-            answer("412 X", error % b"PreconditionFailed"),
+            response("404 X") + NEXT + response("200 OK", b"", 'ETag: "a"'),
+            response("412 X", error % b"PreconditionFailed"),
         ],
         ("s3", _remove): [listed + NEXT + deleted],
         ("s3", _copy): [head + NEXT + copied],
         ("s3", _times): [head],
         ("azure", _range): [
             part,
-            answer("416 X", error % b"InvalidRange") + NEXT + head,
-            answer("404 X", b"", "x-ms-error-code: BlobNotFound"),
+            response("416 X", error % b"InvalidRange") + NEXT + head,
+            response("404 X", b"", "x-ms-error-code: BlobNotFound"),
         ],
-        ("azure", _info): [answer("200 OK", b"", *blob), answer("404 X") + NEXT + blobs],
-        ("azure", _listing): [blobs, answer("403 X", error % b"AuthenticationFailed")],
+        ("azure", _info): [response("200 OK", b"", *blob), response("404 X") + NEXT + blobs],
+        ("azure", _listing): [blobs, response("403 X", error % b"AuthenticationFailed")],
         ("azure", _find): [blobs],
-        ("azure", _exists): [answer("200 OK", b"", *blob), answer("404 X") + NEXT + blobs],
+        ("azure", _exists): [response("200 OK", b"", *blob), response("404 X") + NEXT + blobs],
         ("azure", _put): [
-            answer("404 X") + NEXT + answer("201 Created", b"", *dated),
-            answer("409 X", error % b"BlobAlreadyExists"),
+            response("404 X") + NEXT + response("201 Created", b"", *dated),
+            response("409 X", error % b"BlobAlreadyExists"),
         ],
-        ("azure", _remove): [blobs + NEXT + answer("202 Accepted")],
-        ("azure", _copy): [answer("202 Accepted", b"", "x-ms-copy-id: 1", "x-ms-copy-status: success", *dated)],
-        ("azure", _times): [answer("200 OK", b"", *blob)],
+        ("azure", _remove): [blobs + NEXT + response("202 Accepted")],
+        ("azure", _copy): [response("202 Accepted", b"", "x-ms-copy-id: 1", "x-ms-copy-status: success", *dated)],
+        ("azure", _times): [response("200 OK", b"", *blob)],
     }
     token = (
         b'{"access_token": "t", "expires_in": "3600", "expires_on": "1767582245", "resource": "r", "token_type": "B"}'
     )
     http["identity", _info] = [
-        answer("200 OK", token, "Content-Type: application/json"),
-        answer("200 OK", token.replace(b'"1767582245"', b"1e999"), "Content-Type: application/json"),
-        answer("200 OK", b"[]", "Content-Type: application/json"),
-        answer("400 X", b'{"error": "invalid_request"}', "Content-Type: application/json"),
+        response("200 OK", token, "Content-Type: application/json"),
+        response("200 OK", token.replace(b'"1767582245"', b"1e999"), "Content-Type: application/json"),
+        response("200 OK", b"[]", "Content-Type: application/json"),
+        response("400 X", b'{"error": "invalid_request"}', "Content-Type: application/json"),
     ]
     packets = _packets()
     scripts: dict[tuple[str, Any], list[bytes]] = {
@@ -244,7 +252,7 @@ def seeds() -> dict[str, bytes]:
         ("sftp", _copy): [NEXT.join((packets["file"], packets["handle"], packets["file"], packets["data"]))],
         ("sftp", _times): [packets["file"]],
     }
-    numbers = {(name, question): number for number, ((name, _), question) in enumerate(QUESTIONS)}
+    numbers = {(name, request): number for number, ((name, _), request) in enumerate(REQUESTS)}
     return {
         f"{where[0]}-{where[1].__name__[1:]}-{number}": bytes([numbers[where]]) + data
         for where, inputs in {**http, **scripts}.items()
@@ -253,7 +261,7 @@ def seeds() -> dict[str, bytes]:
 
 
 def _packets() -> dict[str, bytes]:
-    """Return answers of an SFTP server: draft-ietf-secsh-filexfer-02, without length and number."""
+    """Return responses of an SFTP server: draft-ietf-secsh-filexfer-02, without length and request ID."""
 
     def text(data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + data

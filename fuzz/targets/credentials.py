@@ -1,6 +1,6 @@
-"""Credentials documents: JSON, held against each backend's rules, and then used as far as that takes no request.
+"""Credentials documents: JSON, validated for each backend, and then used as far as possible without a request.
 
-Private keys are long, and none lies in a repository: ``@rsa@`` and its like stand for keys that are made anew.
+The inputs contain no private keys, which are long: ``@rsa@`` and similar placeholders are replaced by generated keys.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WORDS = (
     *(b"true", b"false", b"null", b'"\\ud800"', b"1e999", b"@rsa@", b"@ssh@", b"@sealed@", b"@public@", b"SHA256:"),
     *(b'"client_email": ', b'"private_key": ', b'"token_uri": ', b'"project_id": ', b"hunter2", b"http://127.0.0.1:1"),
 )
-"""What the fuzzer puts in, besides bytes."""
+"""Words that the fuzzer inserts, besides bytes."""
 
 _LOCATIONS = {
     "file": "file:///data/a",
@@ -64,7 +64,7 @@ def _keys() -> dict[bytes, bytes]:
 
 
 def check(data: bytes) -> str:
-    """Read a document, and hold it against the rules of its own backend, or else of all."""
+    """Parse a document, and validate it for its own backend, or else for all."""
     for name, text in _keys().items():
         data = data.replace(name, text)
     try:
@@ -88,13 +88,13 @@ def _use(name: str, document: dict[str, Any]) -> None:
     location = _LOCATIONS[name]
     backend, credentials = resolve(location, {**document, "type": name})
     again = validate(type(credentials), credentials.document())
-    hold(again == credentials, "a document does not read back")
+    hold(again == credentials, "a document does not round-trip")
     shown = f"{credentials!r} {credentials} {credentials.model_dump_json()}"
     if is_hidden_value(document, _OPEN):
         hold(MARK not in shown, "a secret is shown")
     credentials.codec()
     _look(credentials)
-    if name != "s3":  # of which botocore takes a while to make a client
+    if name != "s3":  # because botocore is slow to create a client
         backend.connect(location, credentials)
 
 
@@ -103,21 +103,21 @@ _OPEN = (
     *("authority_url", "access_key_id", "region", "project", "client_email", "private_key_id", "token_uri", "layout"),
     *("project_id", "auth_uri", "auth_provider_x509_cert_url", "client_x509_cert_url", "kms_key_id", "pin"),
 )
-"""Members that are no secret: their values may be seen in a repr, though not in an error."""
+"""Members that are not secret: their values may appear in a repr, but not in an error."""
 
 
 def _look(credentials: Credentials) -> None:
-    """Ask for whatever the models work out of their members."""
+    """Read everything that the models derive from their members."""
     for name in ("query", "signature"):
         getattr(credentials, name, lambda: None)()
-    hold(credentials.expires_at is None or credentials.expires_at.utcoffset() is not None, "a moment without a zone")
+    hold(credentials.expires_at is None or credentials.expires_at.utcoffset() is not None, "a time without a zone")
     for name in ("logs_in", "object_options", "addressing_style", "fingerprints", "host_key_algorithms"):
         getattr(credentials, name, None)
     getattr(credentials, "billed_project", None)
 
 
 def seeds() -> dict[str, bytes]:
-    """Return the inputs to begin with."""
+    """Return the initial inputs."""
     sealing = {"key": "5a" * 32, "format": "tink-gcm-hkdf", "context": "ward", "segment_size": 4096, "bind": "none"}
     folder = {"key": "5a" * 32, "manifest": True, "pin": "ab" * 32}
     account = {

@@ -1,6 +1,6 @@
-"""Documents of strangers: a folder's manifest, a command's result, a key file, an app config folder.
+"""Untrusted documents: folder manifests, results of commands, key files, app config folders.
 
-The first byte chooses the parser, the rest is its bytes.
+The first byte chooses the parser; the rest is its input.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ WORDS = (
     *(b'"encryption": ', b'"key": ', b'"manifest": true', b'"layout": "folder"', b"null", b"true", b"file:///"),
     *(b"ab" * 32, b"\xef\xbb\xbf", b"\\ud800", b"1e999", b"-0", b"..", b"\n", b"memory://", b"hunter2"),
 )
-"""What the fuzzer puts in, besides bytes."""
+"""Words that the fuzzer inserts, besides bytes."""
 
 
 def _manifest(data: bytes) -> str:
     def parse() -> None:
         members = parse_manifest(data)
-        hold(parse_manifest(_as_bytes(members)) == members, "a manifest does not read back")
+        hold(parse_manifest(_as_bytes(members)) == members, "a manifest does not round-trip")
         for name, member in members.items():
-            hold(member.size >= 0 and len(bytes.fromhex(member.pin)) == 32, "no such member")
+            hold(member.size >= 0 and len(bytes.fromhex(member.pin)) == 32, "an invalid member")
             hold(name and not {"", ".", ".."} & set(name.split("/")) and "\0" not in name, "a name leads elsewhere")
 
     return attempt(parse)
@@ -45,8 +45,8 @@ def _manifest(data: bytes) -> str:
 def _result(data: bytes) -> str:
     def parse() -> None:
         found = read_result(io.BytesIO(data))
-        hold(-(1 << 31) <= found.returncode < 1 << 31, "no exit code")
-        hold(read_result(io.BytesIO(found.to_json().encode())) == found, "a result does not read back")
+        hold(-(1 << 31) <= found.returncode < 1 << 31, "an invalid exit code")
+        hold(read_result(io.BytesIO(found.to_json().encode())) == found, "a result does not round-trip")
 
     return attempt(parse, hidden=True)
 
@@ -55,14 +55,14 @@ def _key(data: bytes) -> str:
     path = os.path.join(_folder(), "key.hex")
     with open(path, "wb") as file:
         file.write(data)
-    return attempt(lambda: hold(len(read_key(path).reveal()) == 32, "no key"), hidden=True)
+    return attempt(lambda: hold(len(read_key(path).reveal()) == 32, "an invalid key"), hidden=True)
 
 
 def _app(data: bytes) -> str:
-    """Lay down an app config folder: port, object, location and document, each after a line break."""
+    """Write and read an app config folder: port, object, location and document, separated by line breaks."""
     port, name, location, document = [*data.split(b"\n", 3), b"", b"", b""][:4]
     with tempfile.TemporaryDirectory(dir=_folder()) as root:
-        # What no folder can be called is only asked for.
+        # A name that no folder can have is only looked up.
         with contextlib.suppress(OSError, ValueError):
             folder = os.path.join(os.fsencode(root), port, name, b"dataset")
             if os.path.realpath(folder).startswith(os.path.realpath(os.fsencode(root)) + b"/"):
@@ -73,9 +73,11 @@ def _app(data: bytes) -> str:
 
         def read() -> None:
             app = connectors.load(root)
-            hold(all(is_name(one) for one in (*app, *(name for one in app.values() for name in one))), "no name")
+            hold(
+                all(is_name(one) for one in (*app, *(name for one in app.values() for name in one))), "an invalid name"
+            )
             dataset = app[port.decode("utf-8", "surrogateescape")][name.decode("utf-8", "surrogateescape")]
-            hold(dataset.location.isprintable(), "no location")
+            hold(dataset.location.isprintable(), "an invalid location")
             hold(MARK not in repr(dataset.credentials), "a secret is shown")
 
         hidden = MARK.encode() in document and MARK.encode() not in port + name + location
@@ -86,7 +88,7 @@ _made: list[str] = []
 
 
 def _folder() -> str:
-    """Return a folder for small files, in memory where there is one; one for the process."""
+    """Return the process's folder for small files, in memory if possible."""
     if not _made:
         keep = tempfile.TemporaryDirectory(prefix="fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
         _keeping.enter_context(keep)
@@ -99,12 +101,12 @@ PARSERS: tuple[Callable[[bytes], str], ...] = (_manifest, _result, _key, _app)
 
 
 def check(data: bytes) -> str:
-    """Give a parser its bytes."""
+    """Pass a parser its bytes."""
     return PARSERS[(data[0] if data else 0) % len(PARSERS)](data[1:])
 
 
 def seeds() -> dict[str, bytes]:
-    """Return the inputs to begin with."""
+    """Return the initial inputs."""
     schema, pin = b'{"schema": "enclave-connectors folder manifest 1", "objects": ', b"ab" * 32
     key = b"5a" * 32
     return {

@@ -1,6 +1,6 @@
-"""Sealed objects of every format: changed by an edit script, or bytes that are no object, or a storage that lies.
+"""Sealed objects of every format: changed by an edit script; bytes that are not an object; a storage that lies.
 
-Two bytes choose format and object, one what is done; the rest is the script, or the object itself.
+Two bytes choose the format and the object, one the kind of attack; the rest is the script, or the object itself.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ SIZES = (0, 1, 16, 41, 100, 300, 16384, 33000)
 
 @functools.cache
 def _objects(number: int, size: int) -> tuple[bytes, bytes, list[bytes]]:
-    """Return plain bytes, the object that seals them, and another object and another version under its key."""
+    """Return plain bytes, their sealed object, and another version and another object with the same key."""
     plain = bytes(index * 7 % 251 for index in range(size))
     subject = SUBJECTS[number]
     return plain, subject.seal(plain), [subject.seal(plain), subject.seal(plain[::-1] + b"!")]
 
 
 class _Lying:
-    """A source that says another size than it has, and may give less or more than it is asked for."""
+    """A source that reports a wrong size, and may return fewer or more bytes than requested."""
 
     def __init__(self, data: bytes, size: int, more: int) -> None:
         self._data = data
@@ -48,7 +48,7 @@ class _Lying:
         self.size = size
 
     def read_range(self, start: int, stop: int) -> bytes:
-        """Return about what lies there."""
+        """Return approximately the requested bytes."""
         return self._data[start : max(start, stop + self._more)]
 
     def close(self) -> None:
@@ -56,7 +56,7 @@ class _Lying:
 
 
 def check(data: bytes) -> str:
-    """Open an object, and hold it against what was sealed."""
+    """Open an object, and compare it with the plain bytes."""
     number, size, how = (
         byte % count for byte, count in zip(data[:3] + bytes(3), (len(SUBJECTS), len(SIZES), 4), strict=False)
     )
@@ -70,12 +70,12 @@ def check(data: bytes) -> str:
             value = value << 8 | next(script, 0)
         return value % count
 
-    if how == 0:  # bytes that are no object
+    if how == 0:  # bytes that are not an object
         return _refused(subject, data[3:], b"", below)
-    if how == 1:  # a storage that lies about the size of one, or of whatever this is
+    if how == 1:  # a storage that lies about the size of an object, or of arbitrary bytes
         claimed = int.from_bytes(data[3:11].ljust(8, b"\0")) >> below(64)
         source = _Lying([sealed, data[12:]][below(2)], claimed, below(3) - 1)
-        return attempt(lambda: hold(subject.open(source).read() == plain, "bytes that nobody sealed"))
+        return attempt(lambda: hold(subject.open(source).read() == plain, "bytes that were never sealed"))
     changed = sealed
     for _ in range(how - 1):
         kind = [*CHANGES][below(len(CHANGES))]
@@ -92,7 +92,7 @@ def _refused(subject: Subject, sealed: bytes, plain: bytes, below: Callable[[int
 
 
 def seeds() -> dict[str, bytes]:
-    """Return the inputs to begin with."""
+    """Return the initial inputs."""
     script = bytes((index * 37 + 11) % 256 for index in range(64))
     found = {}
     for number, subject in enumerate(SUBJECTS):

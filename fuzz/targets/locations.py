@@ -1,6 +1,6 @@
-"""Locations, and what people paste from portals: signed queries, connection strings, endpoints.
+"""Locations, and text pasted from portals: signed queries, connection strings, endpoints.
 
-The first byte chooses the parser, the rest is its text.
+The first byte chooses the parser; the rest is its text.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ WORDS = (
         b"0001-01-01",
     ),
 )
-"""What the fuzzer puts in, besides bytes."""
+"""Words that the fuzzer inserts, besides bytes."""
 
 _SCHEME = re.compile(r"[A-Za-z0-9+-]+")
 
@@ -61,7 +61,7 @@ _SCHEME = re.compile(r"[A-Za-z0-9+-]+")
 def _scheme(text: str) -> str:
     def parse() -> None:
         scheme = scheme_of(text)
-        hold(scheme == scheme.lower() and text.lower().startswith(f"{scheme}://"), "another scheme than is written")
+        hold(scheme == scheme.lower() and text.lower().startswith(f"{scheme}://"), "another scheme than the text has")
 
     return attempt(parse, hidden=_is_secret(text))
 
@@ -70,15 +70,15 @@ def _redact(text: str) -> str:
     shown = redact_url(text)
     if _is_secret(text):
         hold(MARK not in shown, "a secret of a URL is shown")
-    hold(redact_url(shown) == shown or "?" in shown, "what is shown would not be shown so")
+    hold(redact_url(shown) == shown or "?" in shown, "redacting twice differs")
     return ACCEPTED
 
 
 def _s3(text: str) -> str:
     def parse() -> None:
         bucket, key = s3.split_location(text)
-        hold(text.partition("://")[2] == f"{bucket}/{key}", "a location of S3 does not read back")
-        hold(s3.split_path(f"{bucket}/{key}") == (bucket, key), "a path of S3 does not read back")
+        hold(text.partition("://")[2] == f"{bucket}/{key}", "a location of S3 does not round-trip")
+        hold(s3.split_path(f"{bucket}/{key}") == (bucket, key), "a path of S3 does not round-trip")
         _check_name(key)
 
     return attempt(parse, hidden=_is_secret(text))
@@ -87,8 +87,8 @@ def _s3(text: str) -> str:
 def _gcs(text: str) -> str:
     def parse() -> None:
         bucket, key = gcs.split_location(text)
-        hold(text.partition("://")[2] == f"{bucket}/{key}", "a location of Google's does not read back")
-        hold(gcs.split_path(f"{bucket}/{key}") == (bucket, key), "a path of Google's does not read back")
+        hold(text.partition("://")[2] == f"{bucket}/{key}", "a location of Google Cloud Storage does not round-trip")
+        hold(gcs.split_path(f"{bucket}/{key}") == (bucket, key), "a path of Google Cloud Storage does not round-trip")
         _check_name(key)
 
     return attempt(parse, hidden=_is_secret(text))
@@ -97,8 +97,8 @@ def _gcs(text: str) -> str:
 def _azure(text: str) -> str:
     def parse() -> None:
         place = azure.split_location(text)
-        hold(text.endswith(f"/{place.name}"), "a location in Azure does not read back")
-        hold(azure.split_path(place.path) == (place.container, place.name), "a path in Azure does not read back")
+        hold(text.endswith(f"/{place.name}"), "a location in Azure does not round-trip")
+        hold(azure.split_path(place.path) == (place.container, place.name), "a path in Azure does not round-trip")
         _check_name(place.name)
 
     return attempt(parse, hidden=_is_secret(text))
@@ -107,7 +107,7 @@ def _azure(text: str) -> str:
 def _azure_path(text: str) -> str:
     def parse() -> None:
         container, name = azure.split_path(text)
-        hold(text in (container, f"{container}/{name}"), "a path in Azure does not read back")
+        hold(text in (container, f"{container}/{name}"), "a path in Azure does not round-trip")
 
     return attempt(parse)
 
@@ -115,8 +115,8 @@ def _azure_path(text: str) -> str:
 def _sftp(text: str) -> str:
     def parse() -> None:
         endpoint, path = sftp.split_location(text)
-        hold(text.endswith(path) and path.startswith("/"), "a location on an SFTP server does not read back")
-        hold(0 < endpoint.port < 1 << 16, "no port")
+        hold(text.endswith(path) and path.startswith("/"), "a location on an SFTP server does not round-trip")
+        hold(0 < endpoint.port < 1 << 16, "an invalid port")
         again = sftp.split_location(f"sftp://{endpoint}{path}")
         hold(again == (endpoint, path), "an SFTP server is shown as another one")
         _check_name(path[1:])
@@ -127,12 +127,15 @@ def _sftp(text: str) -> str:
 def _https(text: str) -> str:
     def parse() -> None:
         place = Place.of(text)
-        hold(place.path.isascii() and place.path.isprintable() and " " not in place.path, "no request line holds that")
-        hold(place.path.startswith("/") and not {"?", "#"} & set(place.path), "it is no path")
-        hold(place.host.isascii() and "@" not in place.host, "it is no host")
+        hold(
+            place.path.isascii() and place.path.isprintable() and " " not in place.path,
+            "a path that no request line allows",
+        )
+        hold(place.path.startswith("/") and not {"?", "#"} & set(place.path), "an invalid path")
+        hold(place.host.isascii() and "@" not in place.host, "an invalid host")
         written = f"{place.scheme}://{place.host}{'' if place.port is None else f':{place.port}'}{place.path}"
         again = Place.of(written)
-        hold((again.host, again.port, again.path) == (place.host, place.port, place.path), "a URL does not read back")
+        hold((again.host, again.port, again.path) == (place.host, place.port, place.path), "a URL does not round-trip")
 
     return attempt(parse, hidden=_is_secret(text))
 
@@ -140,7 +143,7 @@ def _https(text: str) -> str:
 def _local(text: str) -> str:
     def parse() -> None:
         _, path = FileBackend().connect(text, FileCredentials(encryption=None))
-        hold(path.startswith("/") and "\0" not in path, "no file has such a path")
+        hold(path.startswith("/") and "\0" not in path, "an invalid file path")
         os.fsencode(path)
 
     return attempt(parse, hidden=_is_secret(text))
@@ -153,9 +156,9 @@ def _memory(text: str) -> str:
 def _signature(text: str) -> str:
     found = Signature.of(text)
     hold(MARK not in str(found.expires_at), "a secret is shown as a time")
-    hold(all(re.fullmatch(r"[a-z0-9-]+", name) for name in found.signed_headers), "no header has such a name")
+    hold(all(re.fullmatch(r"[a-z0-9-]+", name) for name in found.signed_headers), "an invalid header name")
     if found.expires_at is not None:
-        hold(found.expires_at.utcoffset() is not None, "a moment without a zone")
+        hold(found.expires_at.utcoffset() is not None, "a time without a zone")
         f"{found.expires_at:%Y-%m-%d %H:%M:%S} {found.expires_at.timestamp()}"
     return found.flavour
 
@@ -167,8 +170,8 @@ def _connection(text: str) -> str:
         hold(MARK not in (problem or ""), "a secret is shown")
         return "a problem"
     hold((connection.key is None) != (connection.sas is None), "either a key or a signature")
-    hold(azure_text.url_problem(connection.endpoint) is None, "it is no endpoint")
-    hold(re.fullmatch("[a-z0-9]{3,24}", connection.account), "it is no account")
+    hold(azure_text.url_problem(connection.endpoint) is None, "an invalid endpoint")
+    hold(re.fullmatch("[a-z0-9]{3,24}", connection.account), "an invalid account")
     hold(MARK not in f"{connection!r} {connection}", "a secret is shown")
     if connection.sas:
         sas_expiry(connection.sas.reveal())
@@ -193,7 +196,7 @@ def _check_name(name: str) -> None:
 
 
 def _is_secret(text: str) -> bool:
-    """Tell whether `MARK` stands only where a URL has its secrets: user information, query and fragment."""
+    """Tell whether `MARK` is only where URLs have secrets: user information, query and fragment."""
     start = min((place for place in map(text.find, "?#") if place >= 0), default=len(text))
     before = text[:start]
     scheme, separator, rest = before.partition("://")
@@ -221,14 +224,14 @@ PARSERS: tuple[Callable[[str], str], ...] = (
 
 
 def check(data: bytes) -> str:
-    """Give a parser its text."""
-    # Half characters too: a program may hand in what it got from a file's name.
+    """Pass a parser its text."""
+    # Lone surrogates too: a program may pass text that it got from a file name.
     text = data[1:].decode("utf-8", "surrogateescape")
     return PARSERS[(data[0] if data else 0) % len(PARSERS)](text)
 
 
 def seeds() -> dict[str, bytes]:
-    """Return the inputs to begin with."""
+    """Return the initial inputs."""
     texts: dict[Callable[[str], str], list[str]] = {
         _scheme: ["s3://clinic/ward", "az+x://a", "nothing"],
         _redact: [f"https://user:{MARK}@host:8443/bucket/key?X-Amz-Signature={MARK}#x", f"not a url?{MARK}"],

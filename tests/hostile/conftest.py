@@ -1,4 +1,4 @@
-"""What the tests of attacks and faults share: a proxy that lies in front of each of the real servers."""
+"""Shared fixtures of the tests of attacks and faults: a lying proxy in front of each real server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from servers import AzureServer, S3Server
 
 SLOW = pytest.param("Azure, SAS URL", marks=pytest.mark.slow)
-"""A way that needs no more of this package than another one, and so not at every run."""
+"""A route that exercises the same code as another one, and so does not run every time."""
 
 
 @contextmanager
@@ -38,27 +38,27 @@ def _in_front_of(endpoint: str, factory: pytest.TempPathFactory) -> Iterator[pro
 
 @pytest.fixture(scope="session")
 def s3_proxy(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[proxies.Proxy]:
-    """A proxy in front of the S3 server, one for the whole session."""
+    """A proxy in front of the S3 server, for the whole session."""
     with _in_front_of(s3.endpoint, tmp_path_factory) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="session")
 def azure_proxy(azure: AzureServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[proxies.Proxy]:
-    """A proxy in front of the Azure server, one for the whole session; its URL is that of no account yet."""
+    """A proxy in front of the Azure server, for the whole session; its URL does not contain the account."""
     with _in_front_of(azure.endpoint.rpartition("/")[0], tmp_path_factory) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="session", params=["S3", "S3, presigned URL", "Azure", SLOW])
 def route(request: pytest.FixtureRequest) -> routes.Route:
-    """Each of the ways to sealed objects on real servers that lead through a proxy."""
+    """Each route to sealed objects on real servers through a proxy."""
     return _route(request)
 
 
 @pytest.fixture(scope="session", params=["S3", "Azure"])
 def folders(request: pytest.FixtureRequest) -> routes.Route:
-    """Those of them that lead to whole folders."""
+    """Each route that supports folders."""
     return _route(request)
 
 
@@ -71,8 +71,8 @@ def _route(request: pytest.FixtureRequest) -> routes.Route:
 
 
 @pytest.fixture
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries follow each other at once."""
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry without backoff."""
     quick = functools.partial(connectors_https.client.Limits, backoff=0.001, longest_pause=0.01)
     monkeypatch.setattr(connectors_https.filesystem, "Limits", quick)
     monkeypatch.setattr(RetryPolicy, "first_pause", 0.001)

@@ -1,4 +1,4 @@
-"""Sealed objects, changed by chance in every way that takes no key: none of them is taken for what was sealed."""
+"""Sealed objects with random changes of every kind that needs no key: each of them is rejected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fuzz.checks import Broken
 from fuzz.mutations import CHANGES, READS, Subject, change, refuse
 
 CASES = 10_000
-"""Changed objects of each format."""
+"""The number of changed objects of each format."""
 SUBJECTS = {
     "cobblestone-256": [
         Subject("by name", "cobblestone-256", "cobblestone-256"),
@@ -31,7 +31,7 @@ SUBJECTS = {
 
 
 def sizes(subject: Subject) -> list[int]:
-    """Sizes from nothing to a few chunks, the small ones more often: they are as good, and quicker."""
+    """Sizes from zero to a few chunks; most are small, which tests as much and is faster."""
     chunk, lead = subject.layout.chunk, subject.layout.lead
     return [
         0,
@@ -52,7 +52,9 @@ def test_changed_objects_are_refused(format, tally):
     generator = random.Random(f"changes of {format}")
     below = generator.randrange
     done = 0
-    with tally("bits, regions, fields and chunks changed, cut, added, moved and spliced, by chance", format) as cases:
+    with tally(
+        "random changes: bits, regions, header fields and chunks flipped, cut, added, moved, spliced", format
+    ) as cases:
         while done < CASES:
             subject = generator.choice(SUBJECTS[format])
             plain = generator.randbytes(generator.choice(sizes(subject)))
@@ -60,14 +62,14 @@ def test_changed_objects_are_refused(format, tally):
             others = [subject.seal(plain), subject.seal(generator.randbytes(len(plain) + generator.choice((0, 1, 40))))]
             for kind in generator.choices(list(CHANGES), k=50):
                 changed = change(kind, subject, sealed, others, below)
-                # By chance it may be what it was, or one of the others.
+                # The change may happen to give the object itself, or one of the others.
                 if changed not in (sealed, *others) and done < CASES:
                     cases.count(type(refuse(subject, changed, plain, below)).__name__)
                     done += 1
 
 
 @pytest.mark.parametrize("read", range(len(READS)))
-def test_the_checks_would_notice_an_object_that_opens(read):
+def test_checks_detect_an_object_that_opens(read):
     subject = SUBJECTS["cobblestone-256"][0]
     choices = iter([read])
     with pytest.raises((Broken, IntegrityError)) as caught:

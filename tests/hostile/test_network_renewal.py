@@ -1,4 +1,4 @@
-"""Credentials that end in the middle of a read: it goes on if the app config has new ones by then."""
+"""Credentials that expire during a read: the read continues if the app config has new ones by then."""
 
 from __future__ import annotations
 
@@ -17,80 +17,86 @@ PLAIN = bytes(range(250)) * 2000
 KEY = {"encryption": {"key": network.KEY}}
 
 
-def lay_down(root, location, document):
+def write_app_config(root, location, document):
     folder = root / "input" / "conditions" / "dataset"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "location.txt").write_text(location)
     (folder / "credentials.bin").write_text(json.dumps({**document, **KEY}))
 
 
-def read_on(root, end, renew):
-    """Read a part, let the credentials end, and read the rest, which is on its way to be asked for."""
+def read_across(root, expire, renew):
+    """Read a part, let the credentials expire, and read the rest, which is not requested yet."""
     with connectors.load(root)["input"]["conditions"].open() as file:
         first = file.read(1000)
-        with end():
+        with expire():
             renew()
             return first + file.read()
 
 
-def test_s3_session_that_ends(request, s3, tmp_path, monkeypatch, tally):
+def test_s3_session_token_expires_during_a_read(request, s3, tmp_path, monkeypatch, tally):
     network.impatient(monkeypatch)
     storage = network.storage_at("S3", request)
     storage.write("ending", PLAIN)
     location, document = storage.locate("ending", False)
-    # What tells two documents apart for the proxy: the region stands in each signature.
+    # The proxy tells the two documents apart by the region, which is part of each signature.
     old, new = {**document, "region": "us-east-1"}, {**document, "region": "eu-west-1"}
-    ended = lambda: storage.proxy.rule("faults.Expired", text="/us-east-1/")  # noqa: E731
-    with tally("the session's token expires in mid-read, with and without new credentials", "S3") as cases:
-        lay_down(tmp_path, location, old)
-        renewed = cases.read(lambda: read_on(tmp_path, ended, lambda: lay_down(tmp_path, location, new)), PLAIN)
-        lay_down(tmp_path, location, old)
-        cases.refused(lambda: read_on(tmp_path, ended, lambda: None), CredentialsExpired)
+    expired = lambda: storage.proxy.rule("faults.Expired", text="/us-east-1/")  # noqa: E731
+    with tally("the session token expires during a read, with and without new credentials", "S3") as cases:
+        write_app_config(tmp_path, location, old)
+        renewed = cases.read(
+            lambda: read_across(tmp_path, expired, lambda: write_app_config(tmp_path, location, new)), PLAIN
+        )
+        write_app_config(tmp_path, location, old)
+        cases.refused(lambda: read_across(tmp_path, expired, lambda: None), CredentialsExpired)
     assert renewed == "the right bytes"
 
 
 @pytest.mark.timeout(120)
-def test_azure_sas_that_ends(request, azure, tmp_path, monkeypatch, tally):
+def test_azure_sas_expires_during_a_read(request, azure, tmp_path, monkeypatch, tally):
     network.impatient(monkeypatch)
     storage = network.storage_at("Azure", request)
     storage.write("ending", PLAIN)
     location, document = storage.locate("ending", False)
 
     def signed(seconds):
-        ends = datetime.now(UTC) + timedelta(seconds=seconds)
+        expiry = datetime.now(UTC) + timedelta(seconds=seconds)
         permission = ContainerSasPermissions(read=True)
         token = generate_container_sas(
-            azure.account, network.CONTAINER, account_key=azure.key, permission=permission, expiry=ends
+            azure.account, network.CONTAINER, account_key=azure.key, permission=permission, expiry=expiry
         )
         return {**{name: document[name] for name in ("account_name", "endpoint_url")}, "sas_token": token}
 
-    def ended():
-        time.sleep(3.1)  # it is the storage that says so, and it counts in whole seconds
+    def expired():
+        time.sleep(3.1)  # the storage decides, and it counts in whole seconds
         return storage.proxy.rule(None)
 
-    with tally("the shared access signature expires in mid-read, with and without a new one", "Azure") as cases:
-        lay_down(tmp_path, location, signed(2))
-        renewed = cases.read(lambda: read_on(tmp_path, ended, lambda: lay_down(tmp_path, location, signed(600))), PLAIN)
-        lay_down(tmp_path, location, signed(2))
-        cases.refused(lambda: read_on(tmp_path, ended, lambda: None), CredentialsExpired)
+    with tally("the SAS expires during a read, with and without a new one", "Azure") as cases:
+        write_app_config(tmp_path, location, signed(2))
+        renewed = cases.read(
+            lambda: read_across(tmp_path, expired, lambda: write_app_config(tmp_path, location, signed(600))), PLAIN
+        )
+        write_app_config(tmp_path, location, signed(2))
+        cases.refused(lambda: read_across(tmp_path, expired, lambda: None), CredentialsExpired)
     assert renewed == "the right bytes"
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", ["S3 over presigned URLs", "Azure over SAS URLs"])
-def test_signed_url_whose_session_ends(name, request, tmp_path, monkeypatch, tally):
+def test_signed_url_expires_during_a_read(name, request, tmp_path, monkeypatch, tally):
     network.impatient(monkeypatch)
     storage = network.storage_at(name, request)
     storage.write("ending", PLAIN)
     location, old = storage.locate("ending", False)
-    time.sleep(1.1)  # so that the next one is signed in another second, and is another one
+    time.sleep(1.1)  # so that the next URL is signed in another second, and differs
     _, new = storage.locate("ending", False)
     signature = network.signature(old["query_string"])
-    ended = lambda: storage.proxy.rule("faults.Expired", target=signature)  # noqa: E731
-    with tally("a signed URL expires in mid-read, with and without a new one", name) as cases:
-        lay_down(tmp_path, location, old)
-        renewed = cases.read(lambda: read_on(tmp_path, ended, lambda: lay_down(tmp_path, location, new)), PLAIN)
-        lay_down(tmp_path, location, old)
-        error = cases.refused(lambda: read_on(tmp_path, ended, lambda: None), CredentialsExpired)
+    expired = lambda: storage.proxy.rule("faults.Expired", target=signature)  # noqa: E731
+    with tally("a signed URL expires during a read, with and without a new one", name) as cases:
+        write_app_config(tmp_path, location, old)
+        renewed = cases.read(
+            lambda: read_across(tmp_path, expired, lambda: write_app_config(tmp_path, location, new)), PLAIN
+        )
+        write_app_config(tmp_path, location, old)
+        error = cases.refused(lambda: read_across(tmp_path, expired, lambda: None), CredentialsExpired)
     assert renewed == "the right bytes"
     assert signature not in str(error)

@@ -1,4 +1,4 @@
-"""A connection that breaks again and again delays a download, and costs next to nothing besides."""
+"""A connection that breaks repeatedly delays a download; hardly any bytes are sent twice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MIB = 1 << 20
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", network.STORAGES)
-def test_download_goes_on_where_it_broke_off(name, request, tmp_path, tally, monkeypatch):
+def test_interrupted_download_resumes(name, request, tmp_path, tally, monkeypatch):
     network.impatient(monkeypatch)
     storage = network.storage_at(name, request)
     download(storage, 24 * MIB, 2 * MIB, tmp_path, tally)
@@ -19,7 +19,7 @@ def test_download_goes_on_where_it_broke_off(name, request, tmp_path, tally, mon
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", network.STORAGES)
-def test_download_of_a_gibibyte_goes_on_where_it_broke_off(name, request, tmp_path):
+def test_interrupted_download_of_a_gibibyte_resumes(name, request, tmp_path):
     storage = network.storage_at(name, request)
     download(storage, 1024 * MIB, 8 * MIB, tmp_path)
 
@@ -30,17 +30,17 @@ def download(storage, size, bytes_of_connection, folder, tally=None):
     storage.dataset(sealed, write=True).upload(folder / "plain")
     (folder / "plain").unlink()
     dataset = storage.dataset(sealed)
-    for kind, after in {"connection": bytes_of_connection, "answer": MIB}.items():
-        rule = {"connection": "faults.CutConnections", "answer": "faults.CutEvery"}[kind]
+    for kind, after in {"connection": bytes_of_connection, "response": MIB}.items():
+        rule = {"connection": "faults.CutConnections", "response": "faults.CutEvery"}[kind]
         with storage.proxy.rule(rule, after=after):
             dataset.download(folder / "got")
             log = [one for one in storage.proxy.log() if one["method"] == "GET"]
         assert network.digest(folder / "got") == expected
         passed = sum(one.get("passed", 0) for one in log)
         assert size < passed < 1.1 * size
-        assert sum(one.get("cut", False) for one in log) >= size // after // 2  # several connections share it
+        assert sum(one.get("cut", False) for one in log) >= size // after // 2  # several connections share the download
         if tally is not None:
             with tally(
                 f"every {kind} is cut after {after // MIB} MiB of a download of {size // MIB} MiB", storage.name
             ) as cases:
-                cases.count("the right bytes, less than 10 % of them sent twice")
+                cases.count("the right bytes, less than 10% of them sent twice")

@@ -1,4 +1,4 @@
-"""Documents of strangers: credentials, manifests, results, keys, and the app config folder with whatever lies in it."""
+"""Untrusted documents: credentials, manifests, results, keys, and the app config folder with arbitrary content."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def encryptions() -> st.SearchStrategy[object]:
 
 
 @pytest.mark.parametrize("backend", ["azure", "file", "gcs", "https", "memory", "s3", "sftp"])
-def test_strange_credentials(backend, tally):
+def test_arbitrary_credentials(backend, tally):
     good = [seed for seed in SEEDS if isinstance(seed, dict) and seed.get("type", "https") == backend] or [
         {"type": backend}
     ]
     refused = {"InvalidCredentials", "BackendNotFound", "InvalidLocation", "ConfigError"}
     with tally(
-        "strange documents", f"credentials of {backend}", outcome="reads back as it is, or InvalidCredentials"
+        "arbitrary documents", f"credentials of {backend}", outcome="round-trips, or InvalidCredentials"
     ) as cases:
 
         @strange.examples(120)
@@ -59,7 +59,7 @@ def test_strange_credentials(backend, tally):
     ("parser", "against"),
     [("manifest", "manifests of folders"), ("result", "results of commands"), ("key", "key files")],
 )
-def test_strange_documents(parser, against, tally):
+def test_arbitrary_documents(parser, against, tally):
     parse = getattr(documents, f"_{parser}")
     good = [data[1:] for name, data in documents.seeds().items() if name.split("-")[0] == parser]
     members = {"size": 1, "pin": "ab" * 32, "returncode": 0, "stdout": "", "stderr": "aHVudGVyMg==", "objects": {}}
@@ -76,7 +76,7 @@ def test_strange_documents(parser, against, tally):
         st.text(" \n\ufeffxG", max_size=3),
     )
     known = {"manifest": "IntegrityError", "result": "ConfigError", "key": "InvalidKey ConfigError"}[parser].split()
-    with tally("strange bytes", against, outcome=f"reads back as it is, or {known[0]}") as cases:
+    with tally("arbitrary bytes", against, outcome=f"round-trips, or {known[0]}") as cases:
 
         @strange.examples(300)
         @given(st.one_of(written, cut, spaced, st.binary(max_size=80)))
@@ -88,8 +88,8 @@ def test_strange_documents(parser, against, tally):
         hold()
 
 
-def test_bytes_for_a_terminal(tally):
-    with tally("strange bytes", "what connectors result shows", outcome="text that a terminal only shows") as cases:
+def test_bytes_shown_on_a_terminal_are_escaped(tally):
+    with tally("arbitrary bytes", "output of `connectors result`", outcome="text without control characters") as cases:
 
         @strange.examples(300)
         @given(
@@ -106,7 +106,7 @@ def test_bytes_for_a_terminal(tally):
 
 
 class Tree:
-    """An app config folder with strange things in it, beside a folder whose files must never be read through it."""
+    """An app config folder with arbitrary content, next to a folder whose files must never be read through it."""
 
     def __init__(self, folder) -> None:
         self.root = folder / "rw"
@@ -117,7 +117,7 @@ class Tree:
         (dataset / "credentials.bin").write_text('{"encryption": null}')
 
     def lay(self, path, kind) -> None:
-        """Put something of a kind at a path, unless nothing can be there."""
+        """Create something of a kind at a path, if the system allows the path."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             match kind:
@@ -142,7 +142,7 @@ class Tree:
                 case _:
                     path.write_bytes(kind)
         except (OSError, ValueError):
-            return  # no such name, or something stands there
+            return  # the name is not possible, or something exists there
 
 
 def things() -> st.SearchStrategy[tuple[str, str, str, object]]:
@@ -168,11 +168,11 @@ def things() -> st.SearchStrategy[tuple[str, str, str, object]]:
 
 
 @pytest.mark.timeout(120)
-def test_strange_app_config_folders(tmp_path, tally):
+def test_arbitrary_app_config_folders(tmp_path, tally):
     with tally(
-        "strange names, links, pipes, files",
+        "arbitrary names, links, pipes, files",
         "app config folders",
-        outcome="what lies below the root, or one of our errors",
+        outcome="only what is below the root, or one of our errors",
     ) as cases:
 
         @strange.examples(120)
@@ -182,7 +182,7 @@ def test_strange_app_config_folders(tmp_path, tally):
             tree = Tree(tmp_path)
             tree.root.mkdir()
             for first, second, place, kind in laid:
-                # Where a name leads elsewhere, nobody has put anything.
+                # Nothing can exist at a name that leads elsewhere.
                 if not {"..", "."} & {*first.split("/"), *second.split("/")} and not f"{first}{second}".startswith("/"):
                     tree.lay(tree.root / first.lstrip("/") / second.lstrip("/") / place, kind)
             look(connectors.load(tree.root), port, name)
@@ -192,7 +192,7 @@ def test_strange_app_config_folders(tmp_path, tally):
 
 
 def look(app, port, name) -> None:
-    """Ask for everything that an app config folder has, and for what it may not have."""
+    """Read everything that an app config folder has, and a port and a name that it may not have."""
     for one in [*app, port]:
         assert one in app or one == port
         try:
@@ -207,4 +207,4 @@ def look(app, port, name) -> None:
             except ConnectorError:
                 continue
             assert is_name(dataset)
-            assert location != "memory://stolen/object", "a link has led out of the root"
+            assert location != "memory://stolen/object", "a link led out of the root"

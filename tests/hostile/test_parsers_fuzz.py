@@ -1,4 +1,4 @@
-"""The fuzzer's kept inputs, and a short round of it; ``make fuzz`` runs long ones."""
+"""The fuzzer's kept inputs, and a short round of fuzzing; ``make fuzz`` runs long rounds."""
 
 from __future__ import annotations
 
@@ -19,10 +19,17 @@ from fuzz.targets import NAMES
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "fuzz" / "corpus"
-RUNS = {"formats": 4_000, "credentials": 3_000, "locations": 40_000, "documents": 1_500, "answers": 800, "clouds": 400}
-"""Inputs in the short round of each target, the kept ones among them: a few seconds' worth."""
+RUNS = {
+    "formats": 4_000,
+    "credentials": 3_000,
+    "locations": 40_000,
+    "documents": 1_500,
+    "responses": 800,
+    "clouds": 400,
+}
+"""The number of inputs in the short round of each target, kept ones included; each takes a few seconds."""
 OTHERS = {ACCEPTED, "a problem", "s3", "azure", "gcs", "plain"}
-WHAT_CAME = "what the parser promises, or one of our errors"
+OUTCOME = "a result that keeps the parser's promises, or one of our errors"
 
 pytestmark = [
     pytest.mark.timeout(280),
@@ -32,8 +39,8 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
-def no_connection_is_left_behind():
-    """Have those that a client has dropped collected here, and not in the next test."""
+def collect_dropped_connections():
+    """Collect the connections that a client has dropped here, and not in the next test."""
     yield
     gc.collect()
 
@@ -41,7 +48,7 @@ def no_connection_is_left_behind():
 @pytest.mark.parametrize("target", NAMES)
 def test_kept_inputs(target, tally):
     check = importlib.import_module(f"fuzz.targets.{target}").check
-    with tally("inputs that fuzzing has found worth keeping", f"the target {target}", outcome=WHAT_CAME) as cases:
+    with tally("the kept inputs of the fuzzer", f"the target {target}", outcome=OUTCOME) as cases:
         for path in sorted((CORPUS / target).iterdir()):
             outcome = check(path.read_bytes())
             assert outcome in OTHERS or issubclass(getattr(errors, outcome), errors.ConnectorError), path.name
@@ -53,7 +60,7 @@ def test_kept_inputs(target, tally):
 )
 @pytest.mark.parametrize("target", NAMES)
 def test_short_round_of_fuzzing(target, tally):
-    with tally("a short round of fuzzing", f"the target {target}", outcome=WHAT_CAME) as cases:
+    with tally("a short round of fuzzing", f"the target {target}", outcome=OUTCOME) as cases:
         done = subprocess.run(
             [sys.executable, "-m", "fuzz", target, "--runs", str(RUNS[target]), "--seed", "7"],
             cwd=ROOT,
@@ -70,7 +77,7 @@ def test_short_round_of_fuzzing(target, tally):
         cases.count("held", RUNS[target])
 
 
-def test_other_errors_than_ours_are_found():
+def test_errors_that_are_not_ours_are_found():
     with pytest.raises(KeyError):
         attempt({}.popitem)
     with pytest.raises(Broken):
@@ -78,7 +85,7 @@ def test_other_errors_than_ours_are_found():
 
 
 @pytest.mark.parametrize("secret", [True, False])
-def test_a_secret_in_an_error_is_found(secret):
+def test_secret_in_an_error_is_found(secret):
     def refuse() -> None:
         try:
             raise ValueError("hunter2" if secret else "nothing")
@@ -91,7 +98,7 @@ def test_a_secret_in_an_error_is_found(secret):
     assert attempt(refuse, hidden=not secret) == "ConfigError"
 
 
-def test_what_is_secret_in_a_document():
+def test_hidden_values_of_a_document():
     assert is_hidden_value({"key": ["hunter2"]})
     assert not is_hidden_value({"hunter2": 1, "key": "hunter2"})
     assert not is_hidden_value({"type": "hunter2"})

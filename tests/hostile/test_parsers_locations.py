@@ -1,4 +1,4 @@
-"""Locations, signed queries and what people paste from portals: read as they are written, or refused in our words."""
+"""Locations, signed queries and text pasted from portals: parsed as written, or refused with one of our errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ PAIRS += ("BlobEndpoint=https://clinic.blob.core.windows.net", "EndpointSuffix=x
 
 
 def urls() -> st.SearchStrategy[str]:
-    """URLs, made of parts that are good or strange each."""
+    """URLs whose parts are each valid or arbitrary."""
     host = st.one_of(
         st.sampled_from(("clinic", "host.example:8443", "[::1]:22", "user:hunter2@host", "")), strange.texts()
     )
@@ -77,15 +77,15 @@ def connections() -> st.SearchStrategy[str]:
         ("https", "presigned URLs", urls()),
         ("local memory", "local files and memory", urls()),
         ("signature", "signed queries", queries()),
-        ("connection", "Azure's connection strings", connections()),
-        ("pasted", "keys, signatures and endpoints of Azure's", st.one_of(queries(), urls(), strange.texts())),
+        ("connection", "Azure connection strings", connections()),
+        ("pasted", "Azure keys, signatures and endpoints", st.one_of(queries(), urls(), strange.texts())),
     ],
     ids=lambda value: value if isinstance(value, str) and value.islower() else None,
 )
-def test_strange_locations(parsers, against, given_texts, tally):
+def test_arbitrary_locations(parsers, against, given_texts, tally):
     chosen = [getattr(locations, f"_{name}") for name in parsers.split()]
     known = {ACCEPTED, "InvalidLocation", "a problem", "s3", "gcs", "azure", "plain"}
-    with tally("strange text", against, outcome="read as it is written, or InvalidLocation") as cases:
+    with tally("arbitrary text", against, outcome="parsed as written, or InvalidLocation") as cases:
 
         @strange.examples(250)
         @given(text=st.one_of(given_texts, strange.texts()))

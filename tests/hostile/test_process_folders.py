@@ -1,4 +1,4 @@
-"""A folder with a manifest whose writer dies, or has a rival: every object whole, and the state of the folder told."""
+"""The writer of a folder with a manifest dies or has a competitor: objects stay whole, and damage is detected."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ JOBS = {"folder": "in a transaction", "one by one": "one by one"}
 
 @pytest.fixture(scope="module")
 def parent():
-    with dying.mortals() as one:
+    with dying.start_parent() as one:
         yield one
 
 
 def folder_on(kind: str, fixture, name: str) -> tuple[str, dict]:
-    """Return the location of a folder, and the document without its encryption."""
+    """Return the location of a folder, and its document without the encryption."""
     if kind == "local files":
         place = local_place(fixture("tmp_path") / name)
     else:
@@ -35,18 +35,18 @@ def folder_on(kind: str, fixture, name: str) -> tuple[str, dict]:
 
 
 def opened(location: str, document: dict, *, manifest: bool = True) -> connectors.Dataset:
-    """Return the folder anew, which remembers nothing."""
+    """Return a new dataset for the folder, which has cached nothing."""
     return connectors.Dataset(location, {**document, "encryption": {"key": KEY, "manifest": manifest}})
 
 
 def read(dataset: connectors.Dataset) -> dict[str, bytes]:
-    """Return every object of a folder, as somebody reads it who trusts the folder."""
+    """Return every object of a folder, read through its manifest."""
     fs, path = dataset.filesystem()
     return {name.removeprefix(path).lstrip("/"): fs.cat_file(name) for name in fs.find(path)}
 
 
 def written(seed: int) -> dict[str, bytes]:
-    """Return what the job with this seed writes."""
+    """Return the objects that the job with this seed writes."""
     return {name: content(SIZE, seed + number) for number, name in enumerate(NAMES)}
 
 
@@ -57,17 +57,17 @@ def put(dataset: connectors.Dataset, objects: dict[str, bytes]) -> None:
             fs.pipe_file(f"{path}/{name}", data)
 
 
-def mended(location: str, document: dict, cases) -> dict[str, bytes]:
-    """Read a folder; where that is refused, see that the error names what is wrong, and that a new manifest mends it.
+def repaired(location: str, document: dict, cases) -> dict[str, bytes]:
+    """Read a folder; if that is refused, check that the error names the cause, and that a new manifest repairs it.
 
-    Whoever reads without the manifest sees each object whole in either case.
+    A reader that does not use the manifest sees each object whole in either case.
     """
     single = {name: data for name, data in read_singly(location, document).items() if name in NAMES}
     try:
         found = read(opened(location, document))
     except IntegrityError as error:
         message = str(error)
-        cases.count("IntegrityError, until the manifest is written anew")
+        cases.count("IntegrityError, until the manifest is rewritten")
         opened(location, document).write_manifest()
         found = read(opened(location, document))
         assert any(name in message for name in [*NAMES, "_manifest.sealed"]), message
@@ -91,7 +91,7 @@ def read_singly(location: str, document: dict) -> dict[str, bytes]:
 @pytest.mark.parametrize("kind", ["local files", "S3", "Azure"])
 @pytest.mark.parametrize("job", JOBS)
 @pytest.mark.parametrize(
-    ("count", "again"), [(4, ""), pytest.param(20, ", again and again", marks=pytest.mark.slow)], ids=["few", "many"]
+    ("count", "again"), [(4, ""), pytest.param(20, ", repeatedly", marks=pytest.mark.slow)], ids=["few", "many"]
 )
 def test_writer_of_a_folder_is_killed(parent, kind, job, count, again, request, tally):
     location, document = folder_on(kind, request.getfixturevalue, f"folder-{job.replace(' ', '-')}-{count}")
@@ -102,30 +102,30 @@ def test_writer_of_a_folder_is_killed(parent, kind, job, count, again, request, 
     with tally(
         f"the writer of a folder with a manifest is killed{again}",
         f"{kind}, {JOBS[job]}",
-        outcome="every object whole; the folder old, new, or an IntegrityError until its manifest is written anew",
+        outcome="every object whole; the old folder, the new one, or an IntegrityError until the manifest is rewritten",
     ) as cases:
         for seed in range(0, 10 * count, 10):
-            told = parent.end(job, signal.SIGKILL, chance, **arguments, names=NAMES, size=SIZE, seed=seed)
+            ended = parent.end(job, signal.SIGKILL, chance, **arguments, names=NAMES, size=SIZE, seed=seed)
             seeds.append(seed)
-            found = mended(location, document, cases)
+            found = repaired(location, document, cases)
             assert found.keys() == set(NAMES)
             for name, data in found.items():
                 assert data in [written(one)[name] for one in seeds], "an object that nobody wrote"
-            if told.done and kind == "local files":
+            if ended.done and kind == "local files":
                 assert found == written(seed)
     put(opened(location, document), written(-20))
     assert read(opened(location, document)) == written(-20)
 
 
 @pytest.mark.parametrize("kind", ["local files", "S3", "Azure"])
-def test_two_writers_of_one_folder(kind, request, tally):
-    """One process at a time is to write a folder with a manifest; two leave whole objects, and a folder that says so."""
+def test_concurrent_writers_of_one_folder(kind, request, tally):
+    """Only one process at a time may write a folder with a manifest; after two, objects are whole and damage is detected."""
     location, document = folder_on(kind, request.getfixturevalue, "two-writers")
     put(opened(location, document), written(0))
     with tally(
-        "two writers at once of a folder with a manifest",
+        "two concurrent writers of a folder with a manifest",
         kind,
-        outcome="every object whole; the folder of one of them, or an IntegrityError until its manifest is written anew",
+        outcome="every object whole; the folder of one writer, or an IntegrityError until the manifest is rewritten",
     ) as cases:
         for turn in range(100, 500, 100):
             ready = threading.Barrier(2)
@@ -137,7 +137,7 @@ def test_two_writers_of_one_folder(kind, request, tally):
                 try:
                     put(dataset, written(seed))
                 except ConnectorError:
-                    pass  # it may find out by itself
+                    pass  # a writer may detect the other one itself
                 except BaseException as error:  # noqa: BLE001 - raised by the assertion below
                     failures.append(error)
 
@@ -147,6 +147,6 @@ def test_two_writers_of_one_folder(kind, request, tally):
             for writer in writers:
                 writer.join()
             assert failures == []
-            found = mended(location, document, cases)
+            found = repaired(location, document, cases)
             for name, data in found.items():
                 assert data in (written(turn)[name], written(turn + 10)[name], written(turn - 100)[name])

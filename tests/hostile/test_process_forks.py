@@ -1,4 +1,4 @@
-"""A process forks in the middle of reading and writing, or comes to its end there: no wrong byte, no half object, no hang."""
+"""A process forks or exits during reads and writes: no wrong byte, no partial object, no hang."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def place_of(kind: str, fixture, name: str) -> Place:
     return Place(*at, at, list, lambda: None)
 
 
-def read_on(file, plain: bytes) -> str:
-    """Read what is left of a file that was carried across a fork."""
+def read_rest(file, plain: bytes) -> str:
+    """Read the rest of a file that was opened before the fork."""
     try:
         data = file.read()
     except ConnectorError as error:
@@ -33,8 +33,8 @@ def read_on(file, plain: bytes) -> str:
     return "right" if data == plain else "wrong"
 
 
-def read_here_and_there(file, plain: bytes) -> str:
-    """The same by seeks, in pieces."""
+def read_by_seeks(file, plain: bytes) -> str:
+    """Read pieces of it after seeks."""
     try:
         for start in (9 << 20, 100, 5 << 20, len(plain) - 10):
             file.seek(start)
@@ -53,21 +53,21 @@ def read_here_and_there(file, plain: bytes) -> str:
         pytest.param("gcm", "S3", marks=pytest.mark.slow),
     ],
 )
-def test_fork_in_the_middle_of_reading(kind, format, request, tally):
+def test_fork_during_a_read(kind, format, request, tally):
     place = place_of(kind, request.getfixturevalue, f"forked-reader-{format}")
     plain = content(SIZE, 5)
     change = {"encryption": {"key": KEY, "format": format}}
     connectors.Dataset(place.location, {**place.document, **change}).write_bytes(plain)
     dataset = connectors.Dataset(place.reads[0], {**place.reads[1], **change})
     with tally(
-        "the process forks in the middle of reading",
+        "the process forks during a read",
         f"{format}, {kind}",
-        outcome="the child reads on or gets an error of ours, its parent reads on",
+        outcome="the child reads on or gets one of our errors; the parent reads on",
     ) as cases:
-        for work in (read_on, read_here_and_there):
+        for work in (read_rest, read_by_seeks):
             with dataset.open("rb") as file:
                 start = file.read(1 << 20) + file.read(1 << 20) + file.read(2 << 20)
-                done = in_child("fork", work, file, plain[len(start) :] if work is read_on else plain)
+                done = in_child("fork", work, file, plain[len(start) :] if work is read_rest else plain)
                 assert done == "right" or done.startswith("refused: "), done
                 assert start + file.read() == plain
             cases.count("right" if done == "right" else "refused")
@@ -89,9 +89,9 @@ def close(file) -> str:
     return "closed"
 
 
-def forget(file) -> str:
+def discard(file) -> str:
     file.discard()
-    return "forgotten"
+    return "discarded"
 
 
 def fail(file) -> str:
@@ -102,27 +102,27 @@ def fail(file) -> str:
         return "failed"
 
 
-@pytest.mark.parametrize("kind", [*SOME, "memory", "local file, staged under a name"])
-def test_fork_in_the_middle_of_writing(kind, request, monkeypatch, tally):
-    if kind.endswith("a name"):
+@pytest.mark.parametrize("kind", [*SOME, "memory", "local file, staged as a named file"])
+def test_fork_during_a_write(kind, request, monkeypatch, tally):
+    if kind.endswith("a named file"):
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     place = place_of(kind.partition(",")[0], request.getfixturevalue, "forked-writer")
     with tally(
-        "the process forks in the middle of writing",
+        "the process forks during a write",
         kind,
-        outcome="the child is refused and publishes nothing, its parent's object is whole",
+        outcome="the child is refused and publishes nothing; the parent's object is whole",
     ) as cases:
         for size in (1000, 10 << 20):
-            for seed, work in enumerate((write_more, close, forget, fail)):
-                place.writer().write_bytes(b"what stood there")
+            for seed, work in enumerate((write_more, close, discard, fail)):
+                place.writer().write_bytes(b"the old object")
                 plain = content(size, seed)
                 with place.writer().open("wb") as file:
                     file.write(plain[: size // 2])
                     done = in_child("fork", work, file)
                     assert (
-                        done.startswith("refused: ") if work in {write_more, close} else done in {"forgotten", "failed"}
+                        done.startswith("refused: ") if work in {write_more, close} else done in {"discarded", "failed"}
                     )
-                    assert place.reader().read_bytes() == b"what stood there"
+                    assert place.reader().read_bytes() == b"the old object"
                     file.write(plain[size // 2 :])
                 assert place.reader().read_bytes() == plain
                 assert place.left() == []
@@ -131,33 +131,39 @@ def test_fork_in_the_middle_of_writing(kind, request, monkeypatch, tally):
 
 @pytest.fixture(scope="module")
 def parent():
-    with dying.mortals() as one:
+    with dying.start_parent() as one:
         yield one
 
 
 PUBLISHES = {"atexit closes a writer", "atexit writes", "atexit seals a file", "another thread writes"}
-LATE = {"atexit writes", "atexit reads", "atexit closes a writer", "another thread writes", "a daemon thread writes"}
+CONNECTS_AT_EXIT = {
+    "atexit writes",
+    "atexit reads",
+    "atexit closes a writer",
+    "another thread writes",
+    "a daemon thread writes",
+}
 READS = {"a reader is open", "atexit reads", "a daemon thread reads"}
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", SOME)
-def test_end_of_the_program(parent, kind, request, tmp_path, tally):
-    plain, old = content(SIZE, 9), b"what stood there"
+def test_program_exits_during_reads_and_writes(parent, kind, request, tmp_path, tally):
+    plain, old = content(SIZE, 9), b"the old object"
     with tally(
-        "the program ends in the middle of it",
+        "the program exits during reads and writes",
         kind,
-        outcome="it ends; what was closed is published, and nothing else"
-        + ("; what has to connect by then may be an error of ours" if kind == "S3" else ""),
+        outcome="it exits; what was closed is published, and nothing else"
+        + ("; a new connection at exit may be one of our errors" if kind == "S3" else ""),
     ) as cases:
-        for number, what in enumerate(dying.LEAVING):
+        for number, what in enumerate(dying.AT_EXIT):
             if what == "atexit seals a file" and kind != "local file":
                 continue
             place = place_on(kind, request.getfixturevalue, f"left-{number}")
             place.writer().write_bytes(plain if what in READS else old)
             (tmp_path / "source").write_bytes(plain)
             location, document = place.reads if what in READS else (place.location, place.document)
-            told = parent.do(
+            ended = parent.do(
                 "leave",
                 location=location,
                 document=document,
@@ -167,18 +173,18 @@ def test_end_of_the_program(parent, kind, request, tmp_path, tally):
                 source=str(tmp_path / "source"),
                 target=str(tmp_path / f"left-{number}"),
                 key=KEY,
-                stderr=str(tmp_path / "said"),
+                stderr=str(tmp_path / "stderr"),
             )
-            said = (tmp_path / "said").read_text()
+            stderr = (tmp_path / "stderr").read_text()
             found = place.reader().read_bytes()
-            if kind == "S3" and what in LATE and said:
-                # To connect, its client needs a pool of threads, and the interpreter has closed all of those by then.
-                # A daemon thread may come to its end in the middle of saying so.
-                assert "connectors.errors.MachineFailed: " in said or "daemon" in what, said
+            if kind == "S3" and what in CONNECTS_AT_EXIT and stderr:
+                # To connect, the client of S3 needs a thread pool, and the interpreter has shut down all of them by then.
+                # A daemon thread may be stopped while it reports this.
+                assert "connectors.errors.MachineFailed: " in stderr or "daemon" in what, stderr
                 assert found == (plain if what in READS else old)
-                cases.count("told")
+                cases.count("an error")
                 continue
-            assert (told.status, said) == (0, ""), f"{what}: {said}"
+            assert (ended.status, stderr) == (0, ""), f"{what}: {stderr}"
             assert found == (plain if what in READS | PUBLISHES else old), what
             if kind != "Azure" and what != "a daemon thread writes":
                 assert place.left() == [], what

@@ -1,4 +1,4 @@
-"""The disk is full, or a quota is used up: the old file stands, nothing stays, and the error says what to do."""
+"""The disk is full, or a limit is reached: the old file remains, nothing else does, and the error says what to do."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def store(tmp_path):
 
 @contextmanager
 def files_no_larger_than(size: int):
-    """Let this process write no file beyond `size` bytes; Python has the signal for it ignored."""
+    """Let this process write no file larger than `size` bytes; Python ignores the signal for that."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -52,7 +52,7 @@ def test_file_larger_than_the_limit(store, tmp_path, tally):
     target = folder / "copy"
     target.write_bytes(full.OLD)
     for name, write in full.targets(store, folder).items():
-        with tally("a file grows over the limit on its size", f"local file, {name}") as cases:
+        with tally("a file exceeds the file size limit", f"local file, {name}") as cases:
             for limit in LIMITS:
                 with files_no_larger_than(limit):
                     error = cases.refused(write, MachineFailed)
@@ -61,14 +61,14 @@ def test_file_larger_than_the_limit(store, tmp_path, tally):
                 assert "raise the limit on the size of a file" in str(error)
                 assert os.listdir(folder) == ["copy"]
                 assert target.read_bytes() == full.OLD
-        write()  # as soon as there is room
+        write()  # it succeeds once there is room
         (folder / "new").unlink(missing_ok=True)
         target.write_bytes(full.OLD)
 
 
 def test_spool_larger_than_the_limit(store, tally):
     for name, write in full.spools(store).items():
-        with tally("a spool grows over the limit on the size of files", name) as cases:
+        with tally("a spool exceeds the file size limit", name) as cases:
             for limit in (0, 65_536, 4 << 20):
                 with files_no_larger_than(limit):
                     error = cases.refused(write, MachineFailed)
@@ -76,7 +76,7 @@ def test_spool_larger_than_the_limit(store, tally):
                 assert "$TMPDIR cannot hold a temporary file of sealed bytes" in str(error)
 
 
-def test_errors_of_a_full_disk_travel_with_their_number(store, tmp_path):
+def test_full_disk_errors_keep_their_errno_when_copied(store, tmp_path):
     with files_no_larger_than(100), pytest.raises(MachineFailed) as caught:
         connectors.encrypt(store / "plain", tmp_path / "copy", full.KEY)
     for other in (pickle.loads(pickle.dumps(caught.value)), copy.copy(caught.value)):
@@ -90,14 +90,14 @@ def test_errors_of_a_full_disk_travel_with_their_number(store, tmp_path):
 
 @pytest.fixture(scope="module")
 def on_a_full_disk(tmp_path_factory):
-    """What came of everything that `full` tries on a disk of 2 MiB, a filesystem in memory of a namespace of its own."""
+    """The outcomes of all that `full` tries on a 2 MiB disk: a tmpfs in a mount namespace of its own."""
     folder = tmp_path_factory.mktemp("full")
     mount = f"mount -t tmpfs -o size=2m none {folder}"
     if shutil.which("unshare") is None:
-        pytest.skip("there is no unshare(1) here, to mount a small disk with")
+        pytest.skip("unshare(1), which mounts a small disk, is not installed")
     tried = subprocess.run(["unshare", "-Urm", "sh", "-c", mount], capture_output=True, text=True, check=False)
     if tried.returncode:
-        pytest.skip(f"no small disk can be mounted here: {tried.stderr.strip()}")
+        pytest.skip(f"cannot mount a small disk here: {tried.stderr.strip()}")
     script = f'{mount} && exec "$@"'
     done = subprocess.run(
         ["unshare", "-Urm", "sh", "-c", script, "sh", sys.executable, str(PROGRAM), str(folder)],
@@ -112,29 +112,29 @@ def on_a_full_disk(tmp_path_factory):
 
 
 def test_disk_is_full(on_a_full_disk, tally):
-    for name, came in on_a_full_disk.items():
+    for name, result in on_a_full_disk.items():
         if name.startswith("connectors "):
             continue
         with tally("the disk is full", name) as cases:
-            assert (came["kind"], came["number"], came["ours"]) == ("MachineFailed", errno.ENOSPC, True), came
-            assert "free some space, or choose another place: No space left on device" in came["said"]
-            assert (came["names"], came["stands"]) == (["copy"], True), came
-            cases.count(came["kind"])
+            assert (result["kind"], result["number"], result["ours"]) == ("MachineFailed", errno.ENOSPC, True), result
+            assert "free some space, or choose another place: No space left on device" in result["message"]
+            assert (result["names"], result["unchanged"]) == (["copy"], True), result
+            cases.count(result["kind"])
 
 
 def test_disk_is_full_for_the_command_line(on_a_full_disk, tally):
-    for name, came in on_a_full_disk.items():
+    for name, result in on_a_full_disk.items():
         if not name.startswith("connectors "):
             continue
         with tally(
             "the disk is full", f"`{name.partition(',')[0]}`{name.partition(',')[1]}{name.partition(',')[2]}"
         ) as cases:
-            assert came["code"] == 1, came
-            assert came["said"].startswith("connectors: error: "), came
-            assert came["said"].count("\n") == 1, came
-            assert "No space left on device" in came["said"]
-            assert (came["names"], came["stands"]) == (["copy"], True), came
-            cases.count("one line, exit code 1, the old file stands")
+            assert result["code"] == 1, result
+            assert result["message"].startswith("connectors: error: "), result
+            assert result["message"].count("\n") == 1, result
+            assert "No space left on device" in result["message"]
+            assert (result["names"], result["unchanged"]) == (["copy"], True), result
+            cases.count("one line, exit code 1, the old file remains")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

@@ -1,4 +1,4 @@
-"""A writer is killed at any moment: the old object stands, or the new one, and the next write succeeds."""
+"""A writer is killed at any moment: the old object or the new one is there, and the next write succeeds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import dying
 import pytest
-from dying import Mortals, content
+from dying import Parent, content
 from places import KEY, KINDS, Place, local_place, place_on, presigned_place, s3_place
 from servers import S3Server
 
@@ -25,7 +25,7 @@ SIZES = {
     "Azure": 17 << 20,
     "Azure, a small object": 200_000,
 }
-LEFT = {"S3": "; parts of an unfinished upload may stay", "Azure": "; blocks of no blob may stay, for a week"}
+LEFT = {"S3": "; parts of an unfinished upload may remain", "Azure": "; uncommitted blocks may remain for a week"}
 FEW = {"local file": 6, "S3": 4, "S3, a small object": 4, "presigned PUT": 4, "Azure": 4, "Azure, a small object": 2}
 MANY = dict(zip(FEW, (120, 40, 40, 60, 30, 20), strict=True))
 COUNTS = [FEW, pytest.param(MANY, marks=pytest.mark.slow)]
@@ -33,18 +33,18 @@ COUNTS = [FEW, pytest.param(MANY, marks=pytest.mark.slow)]
 
 @pytest.fixture(scope="module")
 def parent():
-    with dying.mortals() as one:
+    with dying.start_parent() as one:
         yield one
 
 
 def again(counts: dict[str, int]) -> str:
-    return "" if counts is FEW else ", again and again"
+    return "" if counts is FEW else ", repeatedly"
 
 
 def end_often(
-    parent: Mortals, place: Place, job: str, number: signal.Signals, count: int, size: int, cases, **arguments
+    parent: Parent, place: Place, job: str, number: signal.Signals, count: int, size: int, cases, **arguments
 ) -> None:
-    """End a writer `count` times, and look after each time at what stands there, and at whether the next write does."""
+    """End a writer `count` times; each time, check which object is there, and that the next write succeeds."""
     chance = random.Random(f"{job} {size} {number} {count}")
     arguments = {"location": place.location, "document": place.document, "size": size, **arguments}
     before: set[bytes] = set()
@@ -53,17 +53,17 @@ def end_often(
         place.writer().write_bytes(old)
         if "source" in arguments:
             Path(arguments["source"]).write_bytes(new)
-        told = parent.end(job, number, chance, seed=seed, **arguments)
+        ended = parent.end(job, number, chance, seed=seed, **arguments)
         found = read_settled(place)
         assert found in {old, new} | before, "neither the old object nor a new one, whole"
-        assert not told.done or found != old, "what was said to be written is not there"
-        cases.count("the old one" if found == old else "a new one")
+        assert not ended.done or found != old, "an object that was reported as written is not there"
+        cases.count("the old object" if found == old else "a new object")
         if not place.is_local:
-            before.add(new)  # a request that was sent whole may be obeyed when its sender is long dead
+            before.add(new)  # the storage may process a complete request long after its sender died
 
 
 def read_settled(place: Place) -> bytes:
-    """Read, and once more if a request whose sender is dead comes in between."""
+    """Read; read again if the storage processes a request of a dead sender in between."""
     try:
         return place.reader().read_bytes()
     except ObjectChanged:
@@ -71,7 +71,7 @@ def read_settled(place: Place) -> bytes:
 
 
 def leaves_whole_files(place: Place) -> None:
-    """Look at what is left beside a local file: nothing, or a whole file that was about to take its place."""
+    """Check what is left next to a local file: nothing, or a whole file that was about to replace it."""
     folder = Path(place.location.removeprefix("file://")).parent
     for name in place.left():
         with connectors.open_reader(folder / name, KEY) as file:
@@ -81,14 +81,14 @@ def leaves_whole_files(place: Place) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", SIZES)
 @pytest.mark.parametrize("counts", COUNTS, ids=["few", "many"])
-def test_killed_while_it_writes(parent, kind, counts, request, tally):
+def test_writer_is_killed(parent, kind, counts, request, tally):
     place = place_on(kind.partition(",")[0], request.getfixturevalue, f"killed-{SIZES[kind]}-{counts[kind]}")
     outcome = f"the old object, or the new one whole{LEFT.get(kind, '')}"
     with tally(f"the writer is killed{again(counts)}", kind, outcome=outcome) as cases:
         end_often(parent, place, "write", signal.SIGKILL, counts[kind], SIZES[kind], cases)
     if kind == "local file":
         leaves_whole_files(place)
-    place.writer().write_bytes(b"37.2")  # also beside what was left there
+    place.writer().write_bytes(b"37.2")  # succeeds despite what was left there
     assert place.reader().read_bytes() == b"37.2"
     place.tidy()
     assert place.left() == [] or kind.startswith("Azure")
@@ -97,7 +97,7 @@ def test_killed_while_it_writes(parent, kind, counts, request, tally):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("job", ["encrypt", "upload"])
 @pytest.mark.parametrize(("count", "counts"), [(4, FEW), pytest.param(30, MANY, marks=pytest.mark.slow)])
-def test_killed_while_it_seals_a_file(parent, job, count, counts, tmp_path, tally):
+def test_encrypting_process_is_killed(parent, job, count, counts, tmp_path, tally):
     place = local_place(tmp_path / "sealed")
     (tmp_path / "plain").mkdir()
     arguments = {"source": str(tmp_path / "plain/file"), "target": str(tmp_path / "sealed"), "key": KEY}
@@ -108,12 +108,12 @@ def test_killed_while_it_seals_a_file(parent, job, count, counts, tmp_path, tall
     leaves_whole_files(place)
 
 
-def test_killed_while_it_writes_where_files_have_names_from_the_start(parent, tmp_path, tally):
+def test_writer_is_killed_without_unnamed_files(parent, tmp_path, tally):
     place = local_place(tmp_path / "sealed")
     with tally(
         "the writer is killed",
         "local file, on a system without unnamed files",
-        outcome="the old object, or the new one whole; a hidden .part file may stay",
+        outcome="the old object, or the new one whole; a hidden .part file may remain",
     ) as cases:
         end_often(parent, place, "write", signal.SIGKILL, 4, 6 << 20, cases, named=True)
     assert set(place.left()) <= {name for name in place.left() if name.startswith(".sealed.")}
@@ -122,23 +122,23 @@ def test_killed_while_it_writes_where_files_have_names_from_the_start(parent, tm
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-def test_ended_by_a_signal_while_it_writes(parent, kind, number, request, tally):
-    """SIGTERM ends a Python program as SIGKILL does; SIGINT is a KeyboardInterrupt, which unwinds it."""
+def test_writer_is_sent_a_signal(parent, kind, number, request, tally):
+    """SIGTERM ends a Python program as SIGKILL does; SIGINT raises KeyboardInterrupt, which unwinds the stack."""
     place = place_on(kind, request.getfixturevalue, f"ended-{number}")
     unwound = number is signal.SIGINT
-    outcome = "the old object, or the new one whole" + (", and nothing stays" if unwound else LEFT.get(kind, ""))
+    outcome = "the old object, or the new one whole" + (", and nothing else remains" if unwound else LEFT.get(kind, ""))
     with tally(f"the writer is sent {number.name}", kind, outcome=outcome) as cases:
         end_often(parent, place, "write", number, 3, SIZES[kind], cases)
-    if unwound and kind != "Azure":  # which drops blocks by itself, after a week
+    if unwound and kind != "Azure":  # which deletes uncommitted blocks itself, after a week
         assert place.left() == []
     place.tidy()
 
 
 @pytest.mark.parametrize("kind", ["S3", "presigned PUT"])
-def test_the_head_of_a_request_never_travels_without_its_body(kind, monkeypatch, tally):
-    """SeaweedFS takes one whose sender dies between the two for an empty object, in the place of the old one."""
+def test_request_headers_are_never_sent_without_the_body(kind, monkeypatch, tally):
+    """If the sender dies between the two, SeaweedFS replaces the old object by an empty one."""
     monkeypatch.setattr("connectors_s3.sessions.TOTAL_ATTEMPTS", 1)
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
     def listen() -> None:
         while True:
@@ -147,7 +147,7 @@ def test_the_head_of_a_request_never_travels_without_its_body(kind, monkeypatch,
             except OSError:  # closed
                 return
             with connection:
-                heard.append(connection.recv(1 << 20))
+                received.append(connection.recv(1 << 20))
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         listener = threading.Thread(target=listen)
@@ -156,14 +156,14 @@ def test_the_head_of_a_request_never_travels_without_its_body(kind, monkeypatch,
         place = s3_place(S3Server(endpoint, "AKID", "secret"), "one")
         if kind != "S3":
             place = presigned_place(S3Server(endpoint, "AKID", "secret"), "one")
-        with tally("the writer is killed between a request's head and its body", kind) as cases:
+        with tally("the writer is killed between a request's headers and its body", kind) as cases:
             with pytest.raises(StorageUnavailable):
                 place.writer().write_bytes(content(200_000, 0))
             server.shutdown(socket.SHUT_RDWR)
             listener.join()
-            for request in heard:
+            for request in received:
                 head, _, body = request.partition(b"\r\n\r\n")
                 assert head.startswith(b"PUT /clinic/one")
-                assert body, "the head came alone"
-            assert heard
-            cases.count("cannot be: both are sent at once")
+                assert body, "the headers were sent without the body"
+            assert received
+            cases.count("not possible: both are sent at once")

@@ -1,4 +1,4 @@
-"""No more descriptors, no more threads, no more memory: the right bytes or an error of ours, no wrong byte, no half object, no hang."""
+"""Descriptors, threads or memory run out: the right bytes or one of our errors, no partial object, no hang."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from connectors.errors import ConnectorError, MachineFailed
 from connectors.testing.tools import in_child
 
 SIZE = 9 << 20
-OLD = b"what stood there"
+OLD = b"the old object"
 
 
 def read_in_pieces(dataset: connectors.Dataset) -> bytes:
@@ -53,9 +53,9 @@ def place_of(kind: str, fixture, name: str) -> Place:
 
 @pytest.fixture(autouse=True)
 def loaded(monkeypatch):
-    """What is imported, or made once, at its first use needs descriptors too, and is no part of what is tried."""
+    """Import and create in advance what is loaded at first use: it needs descriptors too, and is not under test."""
     tempfile.gettempdir()
-    monkeypatch.setattr("connectors_s3.sessions.TOTAL_ATTEMPTS", 2)  # what is refused here is so at each attempt
+    monkeypatch.setattr("connectors_s3.sessions.TOTAL_ATTEMPTS", 2)  # each attempt is refused alike
     monkeypatch.setattr("connectors_azure.client.FIRST_BACKOFF", 0.001)
     dataset = connectors.Dataset("memory://limits/loaded", {"encryption": {"key": KEY}})
     dataset.write_bytes(b"37.2")
@@ -64,31 +64,31 @@ def loaded(monkeypatch):
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", [*SOME, "memory"])
-def test_no_more_descriptors_to_read_with(kind, request, tally):
+def test_reading_at_the_descriptor_limit(kind, request, tally):
     place = place_of(kind, request.getfixturevalue, "starved-reader")
     plain = content(SIZE, 3)
     place.writer().write_bytes(plain)
     assert place.reader().read_bytes() == plain
     with tally(
-        "no more files can be opened, while reading", kind, outcome="the right bytes, or an error of ours"
+        "the limit on open files is reached, while reading", kind, outcome="the right bytes, or one of our errors"
     ) as cases:
         for read in READS.values():
             for count in (0, 1, 2, 4):
                 dataset = place.reader()
                 with few_descriptors(count):
                     cases.read(lambda dataset=dataset, read=read: read(dataset), plain)
-                assert dataset.read_bytes() == plain  # as soon as there are some
+                assert dataset.read_bytes() == plain  # once descriptors are available
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", [*SOME, "memory"])
-def test_no_more_descriptors_to_write_with(kind, request, tally):
+def test_writing_at_the_descriptor_limit(kind, request, tally):
     place = place_of(kind, request.getfixturevalue, "starved-writer")
     place.writer().write_bytes(OLD)
     with tally(
-        "no more files can be opened, while writing",
+        "the limit on open files is reached, while writing",
         kind,
-        outcome="the new object, or an error of ours and the old one",
+        outcome="the new object, or one of our errors and the old object",
     ) as cases:
         for size in (1000, SIZE):
             for count in (0, 1, 2, 4):
@@ -103,11 +103,11 @@ def test_no_more_descriptors_to_write_with(kind, request, tally):
                     assert place.reader().read_bytes() == plain
                     cases.count("written")
                 dataset.write_bytes(OLD)
-                assert place.left() == [] or kind == "Azure"  # which drops blocks of no blob by itself, after a week
+                assert place.left() == [] or kind == "Azure"  # which deletes uncommitted blocks itself, after a week
 
 
-def first_of_all(location: str, document: dict) -> str:
-    """Use S3 for the first time in this process: while there are no threads, and then when there are."""
+def first_request(location: str, document: dict) -> str:
+    """Use S3 for the first time in this process: first without threads, then with them."""
     try:
         with few_threads(lambda _: False):
             connectors.Dataset(location, document).read_bytes()
@@ -117,15 +117,15 @@ def first_of_all(location: str, document: dict) -> str:
 
 
 @pytest.mark.timeout(120)
-def test_no_thread_for_the_first_request_to_s3(request, tally):
+def test_no_thread_for_the_first_s3_request(request, tally):
     place = place_on("S3", request.getfixturevalue, "starved-first")
     place.writer().write_bytes(OLD)
-    with tally("no more threads can be started", "S3, before its first request") as cases:
-        assert in_child("fork", first_of_all, *place.reads) == f"refused, then {OLD.decode()}"
-        cases.count("MachineFailed, until there are some")
+    with tally("the limit on threads is reached", "S3, before its first request") as cases:
+        assert in_child("fork", first_request, *place.reads) == f"refused, then {OLD.decode()}"
+        cases.count("MachineFailed, until threads are available")
 
 
-def wired(folder: Path) -> connectors.AppConfig:
+def app_config(folder: Path) -> connectors.AppConfig:
     """Return an app config with an input and an output in local files."""
     connectors.encrypt(io.BytesIO(content(1 << 20, 1)), folder / "in", KEY)
     connectors.encrypt(io.BytesIO(OLD), folder / "out", KEY)
@@ -137,7 +137,7 @@ def wired(folder: Path) -> connectors.AppConfig:
     return connectors.load(folder / "app")
 
 
-def stands(folder: Path) -> bytes:
+def output(folder: Path) -> bytes:
     with connectors.open_reader(folder / "out", KEY) as file:
         return file.read()
 
@@ -146,11 +146,13 @@ COMMAND = [sys.executable, "-S", "-c", "print('x' * 100000)"]
 
 
 @pytest.mark.timeout(300)
-def test_no_more_descriptors_for_a_run(tmp_path, tally):
-    app = wired(tmp_path)
+def test_running_a_command_at_the_descriptor_limit(tmp_path, tally):
+    app = app_config(tmp_path)
     runner.run(app, COMMAND)
     with tally(
-        "no more files can be opened", "a run of a command", outcome="a result, or an error of ours and the old one"
+        "the limit on open files is reached",
+        "running a command",
+        outcome="a result, or one of our errors and the old result",
     ) as cases:
         for count in range(24):
             connectors.encrypt(io.BytesIO(OLD), tmp_path / "out", KEY)
@@ -158,10 +160,10 @@ def test_no_more_descriptors_for_a_run(tmp_path, tally):
                 with few_descriptors(count):
                     runner.run(app, COMMAND)
             except ConnectorError as error:
-                assert stands(tmp_path) == OLD
+                assert output(tmp_path) == OLD
                 cases.count(type(error).__name__)
             else:
-                assert runner.read_result(io.BytesIO(stands(tmp_path))).stdout == b"x" * 100_000 + b"\n"
+                assert runner.read_result(io.BytesIO(output(tmp_path))).stdout == b"x" * 100_000 + b"\n"
                 cases.count("a result")
         assert cases.outcomes["a result"]
         assert cases.outcomes["MachineFailed"]
@@ -169,44 +171,44 @@ def test_no_more_descriptors_for_a_run(tmp_path, tally):
 
 THREADS: dict[str, Callable[[int], bool]] = {
     "none": lambda _: False,
-    "all but the first": lambda asked: asked > 0,
-    "one": lambda asked: asked < 1,
-    "every other one": lambda asked: asked % 2 == 1,
-    "three": lambda asked: asked < 3,
+    "all but the first": lambda count: count > 0,
+    "one": lambda count: count < 1,
+    "every other one": lambda count: count % 2 == 1,
+    "three": lambda count: count < 3,
 }
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", [*SOME, "memory"])
-def test_no_more_threads(kind, request, tmp_path, tally):
+def test_reading_and_writing_at_the_thread_limit(kind, request, tmp_path, tally):
     place = place_of(kind, request.getfixturevalue, "starved-threads")
-    place.writer().write_bytes(OLD)  # with which the client of S3 has begun the thread that it cannot do without
+    place.writer().write_bytes(OLD)  # the S3 client thereby starts the one thread that it needs
     place.reader().read_bytes()
     plain = content(SIZE, 4)
     with tally(
-        "no more threads can be started", kind, outcome="the right bytes, written and read without them"
+        "the limit on threads is reached", kind, outcome="the right bytes, written and read without threads"
     ) as cases:
         for allows in list(THREADS.values())[: 2 if kind == "S3" else None]:
-            with few_threads(allows) as asked:
+            with few_threads(allows) as requested:
                 with place.writer().open("wb") as file:
                     for start in range(0, SIZE, 700_000):
                         file.write(plain[start : start + 700_000])
                 for read in READS.values():
                     assert cases.read(lambda read=read: read(place.reader()), plain) == "the right bytes"
-            assert asked, "no thread was asked for"
+            assert requested, "no thread was requested"
             assert place.reader().read_bytes() == plain
             place.writer().write_bytes(OLD)
     place.tidy()
 
 
 @pytest.mark.timeout(300)
-def test_no_more_threads_for_files_and_folders(tmp_path, tally):
+def test_files_and_folders_at_the_thread_limit(tmp_path, tally):
     plain = content(SIZE, 6)
     (tmp_path / "plain").write_bytes(plain)
     folder = connectors.Dataset(f"{(tmp_path / 'folder').as_uri()}/", {"encryption": {"key": KEY, "manifest": True}})
     (tmp_path / "folder").mkdir()
     with tally(
-        "no more threads can be started", "encrypt, decrypt, a folder", outcome="the right bytes, without them"
+        "the limit on threads is reached", "encrypt, decrypt, a folder", outcome="the right bytes, without threads"
     ) as cases:
         for allows in THREADS.values():
             with few_threads(allows):
@@ -225,38 +227,40 @@ def test_no_more_threads_for_files_and_folders(tmp_path, tally):
 
 
 @pytest.mark.timeout(300)
-def test_no_more_threads_for_a_run(tmp_path, tally):
-    app = wired(tmp_path)
+def test_running_a_command_at_the_thread_limit(tmp_path, tally):
+    app = app_config(tmp_path)
     with tally(
-        "no more threads can be started", "a run of a command", outcome="a result, or an error of ours and the old one"
+        "the limit on threads is reached",
+        "running a command",
+        outcome="a result, or one of our errors and the old result",
     ) as cases:
-        for number, allows in enumerate([*THREADS.values(), lambda asked: asked < 2, lambda _: True]):
+        for number, allows in enumerate([*THREADS.values(), lambda count: count < 2, lambda _: True]):
             connectors.encrypt(io.BytesIO(OLD), tmp_path / "out", KEY)
             try:
                 with few_threads(allows):
                     runner.run(app, COMMAND)
             except ConnectorError as error:
-                assert stands(tmp_path) == OLD
+                assert output(tmp_path) == OLD
                 cases.count(type(error).__name__)
             else:
                 assert number >= len(THREADS) - 1
-                assert runner.read_result(io.BytesIO(stands(tmp_path))).stdout == b"x" * 100_000 + b"\n"
+                assert runner.read_result(io.BytesIO(output(tmp_path))).stdout == b"x" * 100_000 + b"\n"
                 cases.count("a result")
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(sys.platform != "linux", reason="what a program takes to start with is known for Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory that a program needs to start is known only for Linux")
 @pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
-def test_no_more_memory(verb, tmp_path, tally):
+def test_memory_runs_out(verb, tmp_path, tally):
     plain = content(SIZE, 5)
     (tmp_path / "key").write_text(KEY)
     (tmp_path / "plain").write_bytes(plain)
     connectors.encrypt(tmp_path / "plain", tmp_path / "sealed", KEY)
     source = {"encrypt": "plain", "decrypt": "sealed"}[verb]
     words = [*COMMAND_LINE, verb, "-K", "key", "-in", source, "-out", "out"]
-    outcome = "the whole file, or an error and none"
-    with tally("there is no more memory", f"local files, `connectors {verb}`", outcome=outcome) as cases:
-        for limit in range(40, 160, 10):  # MiB, from too few to start with, to enough
+    outcome = "the whole file, or an error and no file"
+    with tally("memory runs out", f"local files, `connectors {verb}`", outcome=outcome) as cases:
+        for limit in range(40, 160, 10):  # MiB, from too few to start to enough
             limited = ["sh", "-c", f'ulimit -v {limit << 10}; exec "$@"', "sh", *words]
             done = subprocess.run(limited, cwd=tmp_path, capture_output=True, timeout=60, check=False)
             if done.returncode == 0:

@@ -1,4 +1,4 @@
-"""`connectors run` is ended at any moment: each output old or new and whole, and no plain file left, short of a kill."""
+"""`connectors run` is ended at any moment: each output is old or new, and whole; no plain file remains unless it is killed."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ import connectors
 from connectors.runner import read_result
 
 KEY = "ab" * 32
-OLD = b"what stood there"
+OLD = b"the old object"
 SIZE = 3 << 20
 
 
 @pytest.fixture(scope="module")
 def parent():
-    with dying.mortals() as one:
+    with dying.start_parent() as one:
         yield one
 
 
 @pytest.fixture
 def app(tmp_path):
-    """An app config with one input and three outputs, and a folder for what is temporary."""
+    """An app config with one input and three outputs, and a folder for temporary files."""
     connectors.encrypt(io.BytesIO(content(SIZE, 1)), tmp_path / "large", KEY)
     for port, name in (("input", "large"), ("output", "file"), ("output", "one"), ("output", "other")):
         place = tmp_path / "app" / port / name / "dataset"
@@ -46,7 +46,7 @@ COMMAND = (
 )
 
 
-def stands(app: Path, name: str) -> bytes:
+def output(app: Path, name: str) -> bytes:
     with connectors.open_reader(app / name, KEY) as file:
         return file.read()
 
@@ -54,33 +54,33 @@ def stands(app: Path, name: str) -> bytes:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 @pytest.mark.parametrize(
-    ("count", "again"), [(6, ""), pytest.param(40, ", again and again", marks=pytest.mark.slow)], ids=["few", "many"]
+    ("count", "again"), [(6, ""), pytest.param(40, ", repeatedly", marks=pytest.mark.slow)], ids=["few", "many"]
 )
-def test_run_is_ended(parent, app, number, count, again, tally):
+def test_run_is_sent_a_signal(parent, app, number, count, again, tally):
     chance = random.Random(f"run {number} {count}")
     words = ["run", "--app-config", str(app / "app"), "--output", "file=out", "--", sys.executable, "-S", "-c", COMMAND]
     arguments = {"words": words, "environment": {"TMPDIR": str(app / "tmp")}}
     killed = number is signal.SIGKILL
     outcome = "each output old or new, whole; " + (
-        "plain files may stay in $TMPDIR" if killed else "no file is left in $TMPDIR"
+        "plain files may remain in $TMPDIR" if killed else "no file remains in $TMPDIR"
     )
     with tally(f"`connectors run` is sent {number.name}{again}", "local files, a command", outcome=outcome) as cases:
         for _ in range(count):
             for name in ("file", "one", "other"):
                 connectors.encrypt(io.BytesIO(OLD), app / name, KEY)
-            told = parent.end("command", number, chance, **arguments)
-            new = [name for name in ("file", "one", "other") if stands(app, name) != OLD]
+            ended = parent.end("command", number, chance, **arguments)
+            new = [name for name in ("file", "one", "other") if output(app, name) != OLD]
             if "file" in new:
-                assert stands(app, "file") == content(SIZE, 1)
+                assert output(app, "file") == content(SIZE, 1)
             for name in {"one", "other"} & set(new):
-                result = read_result(io.BytesIO(stands(app, name)))
+                result = read_result(io.BytesIO(output(app, name)))
                 assert (result.returncode, result.stdout) == (0, b"x" * 999_999 + b"\n")
-            assert told.status in {0, -number} if killed else told.status in {0, 128 + number, -number, 130}
-            if told.done:
+            assert ended.status in {0, -number} if killed else ended.status in {0, 128 + number, -number, 130}
+            if ended.done:
                 assert len(new) == 3
             if not killed:
                 assert list((app / "tmp").iterdir()) == []
             assert not [one.name for one in app.iterdir() if one.name.endswith(".part")] or killed
-            shutil.rmtree(app / "tmp", ignore_errors=True)  # a command may have outlived its killed runner
+            shutil.rmtree(app / "tmp", ignore_errors=True)  # a command may outlive its killed runner
             (app / "tmp").mkdir(exist_ok=True)
             cases.count(f"{len(new)} new")

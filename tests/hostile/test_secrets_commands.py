@@ -1,4 +1,4 @@
-"""Marked secrets, and everything that the commands let others see: what they print and log, start, and leave behind."""
+"""Marked secrets do not appear in anything that commands expose: output, logs, started processes, remaining files."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ WAYS = (
     "SFTP, private key",
 )
 PLAIN = bytes(range(256)) * 150
-NOTHING = "none is seen"
+NOT_FOUND = "none is found"
 SPY = """
 import os, sys
 print(sys.argv, dict(os.environ), os.listdir("."), [os.readlink(f"/proc/self/fd/{n}") for n in range(20)
       if os.path.exists(f"/proc/self/fd/{n}")])
 process = os.getpid()
-while process > 1:  # what everybody on this machine may see of those that started it
+while process > 1:  # what every user of this machine can see of the parent processes
     print(open(f"/proc/{process}/cmdline").read(), open(f"/proc/{process}/comm").read())
     process = int(open(f"/proc/{process}/stat").read().rpartition(")")[2].split()[1])
 for folder, _, names in os.walk(os.path.dirname(os.environ["CONNECTORS_INPUTS"])):
     print(folder, names)
 """
-"""What `connectors run` starts: it prints all that it was given, and all that it finds around it."""
+"""The command that `connectors run` starts: it prints everything that it was given, and that it finds around it."""
 
 
 @pytest.fixture(scope="module")
@@ -54,24 +54,25 @@ def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 class Workspace:
-    """A folder that commands run in, with somebody who looks on.
+    """A folder that commands run in, and the record of an observer.
 
     Attributes:
         here: the folder.
-        asked: what was asked for to be written there, secrets and all.
-        shown: by scenario, what was printed, logged and started.
+        expected: the files there that may hold secrets.
+        marks: the search for marked secrets.
+        scenarios: how many commands were run.
     """
 
     def __init__(self, folder: Path, marks: Canaries) -> None:
         self.here, self.tmp, self.notes = (folder / name for name in ("here", "tmp", "notes"))
         for one in (self.here, self.tmp, self.notes):
             one.mkdir()
-        self.asked: set[str] = set()
+        self.expected: set[str] = set()
         self.marks = marks
         self.scenarios = 0
 
     def run(self, *words: str, code: int) -> None:
-        """Run a command, and look for marks in all that can be seen of it."""
+        """Run a command, and search everything that it exposes for marks."""
         given = environment(
             TMPDIR=str(self.tmp),
             ONLOOKER=str(self.notes),
@@ -79,39 +80,43 @@ class Workspace:
             CONNECTORS_APP_CONFIG="app",
             CONNECTORS_DEBUG="1",
         )
-        # Warnings are shown, and not made errors of.
+        # Warnings are shown, and are not errors.
         command = [COMMAND[0], "-W", "always", *COMMAND[3:], *words]
         done = subprocess.run(command, cwd=self.here, env=given, capture_output=True, check=False, timeout=100)
         assert done.returncode == code, (words, done.stderr)
-        self.marks.check(f"what {words} prints", [done.stdout, done.stderr])
-        self.marks.check(f"what can be seen of {words}", watching.files_below(self.notes).values())
-        left = {path: data for path, data in watching.files_below(self.tmp, self.here).items() if not self._may(path)}
-        self.marks.check(f"files that {words} leaves", left.values())
+        self.marks.check(f"the output of {words}", [done.stdout, done.stderr])
+        self.marks.check(f"the logs, processes and removed files of {words}", watching.files_below(self.notes).values())
+        left = {
+            path: data
+            for path, data in watching.files_below(self.tmp, self.here).items()
+            if not self._may_hold_secrets(path)
+        }
+        self.marks.check(f"the remaining files of {words}", left.values())
         assert os.listdir(self.tmp) == []
         self.scenarios += 1
 
-    def _may(self, path: str) -> bool:
-        return str(Path(path).relative_to(self.here)).split("/")[0] in self.asked
+    def _may_hold_secrets(self, path: str) -> bool:
+        return str(Path(path).relative_to(self.here)).split("/")[0] in self.expected
 
     def connect(self, port: str, name: str, location: str, document: dict[str, Any]) -> None:
-        """Lay a dataset down in the app config."""
+        """Add a dataset to the app config."""
         folder = self.here / "app" / port / name / "dataset"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "location.txt").write_text(location)
         (folder / "credentials.bin").write_text(json.dumps(document))
-        self.asked.add("app")
+        self.expected.add("app")
 
 
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("name", WAYS)
-def test_no_mark_is_seen(name, request, tmp_path, tally):
+def test_no_secret_is_visible(name, request, tmp_path, tally):
     with (
         marked.open_way(name, request, tmp_path) as way,
-        tally("marked secrets, in all that commands do", name) as cases,
+        tally("marked secrets, in everything that commands print, log, start and leave behind", name) as cases,
     ):
         workspace = Workspace(tmp_path, Canaries(way.marks))
         _use(workspace, way)
-        cases.count(NOTHING, workspace.scenarios)
+        cases.count(NOT_FOUND, workspace.scenarios)
 
 
 def _use(workspace: Workspace, way: Way) -> None:
@@ -122,7 +127,7 @@ def _use(workspace: Workspace, way: Way) -> None:
     connectors.Dataset(way.location, {**way.writes, "encryption": encryption}).write_bytes(PLAIN)
     workspace.connect("input", "one", way.location, reads)
     workspace.connect("output", "result", f"file://{workspace.here}/result", {"encryption": encryption})
-    workspace.asked.update(("key.hex", "credentials.json", "signed.json"))
+    workspace.expected.update(("key.hex", "credentials.json", "signed.json"))
     (workspace.here / "key.hex").write_text(key.hex())
     (workspace.here / "credentials.json").write_text(json.dumps(reads))
     (workspace.here / "spy.py").write_text(SPY)

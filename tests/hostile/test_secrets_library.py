@@ -1,8 +1,8 @@
-"""Marked secrets, and everything that the library and what is below it let others see while they are used.
+"""Marked secrets do not appear in anything that the library, and the libraries below it, expose.
 
-Each storage is used in every way it has, well and badly. Then the marks are looked for, in every spelling, in what was
-logged with all logs turned on, in the errors and the variables of the frames that they came through, in how objects
-print, pickle and become JSON, and in what lies on the disk.
+Each storage is used in every way that it supports, successfully and not. Then the marks are searched for, in every
+spelling, in all logs at every level, in errors and the variables of their traceback frames, in the repr, the pickles
+and the JSON of objects, and in the files on disk.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from connectors.errors import ConnectorError
 
 PLAIN = bytes(range(256)) * 150
 KNOWN_TO_HOLD = {"fsspec/spec.py:__call__"}
-"""Frames of libraries that hold what they were given: here the key of ``EncryptedFileSystem(fs=…, key=…)``, where it is
-none. A `SecretKey` in its place prints as a mask there, too."""
-NOTHING = "none is seen"
+"""Library frames that hold their arguments: here the key of ``EncryptedFileSystem(fs=…, key=…)``, if it is not a
+`SecretKey`, which prints as a mask there too."""
+NOT_FOUND = "none is found"
 CONTEXT = "context-" + secrets.token_urlsafe(20)
 
 
@@ -45,14 +45,14 @@ def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=NAMES)
 def way(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Way]:
-    """A way into a storage; everything that is kept in files meanwhile is below the test's folder."""
+    """A way to access a storage; all files that it writes are below the test's folder."""
     with marked.open_way(request.param, request, tmp_path) as way:
         for name in ("tmp", "here"):
             (tmp_path / name).mkdir()
         monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
         monkeypatch.chdir(tmp_path / "here")
-        # Only how long is waited for what will not come.
+        # These only shorten waits.
         monkeypatch.setattr("connectors_s3.sessions.TOTAL_ATTEMPTS", 2)
         monkeypatch.setattr("connectors_azure.client.FIRST_BACKOFF", 0.001)
         monkeypatch.setattr("connectors_gcs.client.Client.first_pause", 0.001)
@@ -61,19 +61,19 @@ def way(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 class Use:
-    """One way into a storage, used; what was met on the way is kept.
+    """Uses one way to access a storage, and keeps the errors, objects and headers.
 
     Attributes:
-        errors: the errors, of which there is one for each attempt that must fail.
-        met: objects that a program holds.
-        headers: what a server that redirects was sent, but for the headers that are there to hold secrets.
+        errors: one error for each attempt that must fail.
+        objects: objects that a program holds.
+        headers: what was sent to a server that redirects, except the headers that are meant to hold secrets.
     """
 
     def __init__(self, way: Way, folder: Path) -> None:
         self.way = way
         self.folder = folder
         self.errors: list[BaseException] = []
-        self.met: list[object] = []
+        self.objects: list[object] = []
         self.headers: list[str] = []
         key = way.marks["key"]
         assert isinstance(key, bytes)
@@ -84,34 +84,34 @@ class Use:
 
     def dataset(self, members: dict[str, Any], location: str | None = None, **sealing: Any) -> connectors.Dataset:
         made = connectors.Dataset(location or self.way.location, self.document(members, **sealing))
-        self.met += [made, made.credentials, made.credentials.encryption, made.backend]
+        self.objects += [made, made.credentials, made.credentials.encryption, made.backend]
         return made
 
     def fails(self, attempt: Callable[[], object]) -> None:
-        """Attempt what must not succeed."""
+        """Check that an attempt fails, and keep its error."""
         with pytest.raises(ConnectorError) as caught:
             attempt()
         self.errors.append(caught.value)
 
-    # What goes well.
+    # What succeeds.
 
     def write_and_read(self) -> None:
         writing, reading = self.dataset(self.way.writes), self.dataset(self.way.reads)
         with writing.open("wb") as writer:
-            self.met.append(writer)
+            self.objects.append(writer)
             writer.write(PLAIN)
         assert reading.read_bytes() == PLAIN
         with reading.open("rb") as reader:
             reader.seek(-10, 2)
             assert reader.read() == PLAIN[-10:]
-            self.met += [reader, reader.raw]
+            self.objects += [reader, reader.raw]
         reading.download("copy")
         writing.upload("copy")
         reading.fingerprint()
         reading.refresh()
         fs, path = reading.filesystem()
         assert fs.size(path) == len(PLAIN)
-        self.met += [fs, fs.fs, fs.open(path), connectors.open_reader(Path("copy.sealed"), self._seal_copy())]
+        self.objects += [fs, fs.fs, fs.open(path), connectors.open_reader(Path("copy.sealed"), self._seal_copy())]
         with suppress(RuntimeError), writing.open("wb") as writer:
             writer.write(PLAIN)
             raise RuntimeError
@@ -133,7 +133,7 @@ class Use:
         assert fs.cat_file(f"{path}/north", 5, 9) == PLAIN[5:9]
         again.write_manifest()
         self.fails(lambda: fs.cat_file(f"{path}/west"))
-        self.met += [fs, fs.fs]
+        self.objects += [fs, fs.fs]
 
     def use_app_config(self) -> None:
         root = self.folder / "app"
@@ -146,7 +146,7 @@ class Use:
         assert dataset.read_bytes() == PLAIN
         files = DatasetFileSystem(str(root))
         assert files.cat_file("input/one") == PLAIN
-        self.met += [app, app["input"], dataset, files]
+        self.objects += [app, app["input"], dataset, files]
         for broken in self.broken_texts():
             (folder / "credentials.bin").write_text(broken)
             self.fails(connectors.load(root)["input"]["one"].read_bytes)
@@ -159,7 +159,7 @@ class Use:
         for method, expires in (("POST", 60), ("GET", 10**9)):
             self.fails(lambda m=method, e=expires: dataset.backend.presign(dataset.location, dataset.credentials, m, e))
 
-    # What goes wrong.
+    # What fails.
 
     def open_with_another_key(self) -> None:
         other = self.way.marks["another key"]
@@ -172,21 +172,21 @@ class Use:
         ):
             self.fails(self.dataset(self.way.reads, **sealing).read_bytes)
 
-    def ask_with_wrong_secret(self) -> None:
+    def use_a_wrong_secret(self) -> None:
         location, members = self.way.wrong or ("", {})
         self.fails(self.dataset(members, location).read_bytes)
         self.fails(lambda: self.dataset(members, location).write_bytes(PLAIN))
 
-    def ask_after_its_time(self) -> None:
+    def use_expired_credentials(self) -> None:
         assert self.way.expired is not None
         self.fails(self.dataset(self.way.expired).read_bytes)
         self.fails(lambda: self.dataset(self.way.expired or {}).write_bytes(PLAIN))
 
-    def ask_for_what_is_not_there(self) -> None:
+    def read_a_missing_object(self) -> None:
         location = f"{self.way.location}-none"
         self.fails(self.dataset(self.way.reads, location).read_bytes)
 
-    def read_what_was_tampered_with(self) -> None:
+    def read_tampered_objects(self) -> None:
         plain = {**self.way.writes, "encryption": None}
         sealed = connectors.Dataset(self.way.location, {**self.way.reads, "encryption": None}).read_bytes()
         for data in (sealed[:-1], sealed[:30_000] + bytes([sealed[30_000] ^ 1]) + sealed[30_001:], sealed[1:], b""):
@@ -194,12 +194,12 @@ class Use:
             self.fails(self.dataset(self.way.reads).read_bytes)
         connectors.Dataset(self.way.location, plain).write_bytes(sealed)
 
-    def find_nobody(self) -> None:
+    def use_an_unreachable_server(self) -> None:
         location, members = self.way.unreachable or ("", {})
         self.fails(self.dataset(members, location).read_bytes)
         self.fails(lambda: self.dataset(members, location).write_bytes(PLAIN))
 
-    def be_told_everything_again(self) -> None:
+    def get_secrets_echoed(self) -> None:
         assert self.way.elsewhere is not None
         for status in (400, 403, 404):
             with marked.echo(status) as (url, _):
@@ -207,24 +207,24 @@ class Use:
                 self.fails(self.dataset(members, location).read_bytes)
                 self.fails(lambda: self.dataset(members, location).write_bytes(PLAIN))  # noqa: B023 - at once
 
-    def be_sent_elsewhere(self) -> None:
-        """Be redirected; nothing may arrive there, and what was sent first says nothing of where it comes from."""
+    def get_redirected(self) -> None:
+        """Get redirected; nothing may be sent to the other server, and no request has a Referer header."""
         assert self.way.elsewhere is not None
-        with marked.echo(403) as (other, heard), ExitStack() as running:
+        with marked.echo(403) as (other, received), ExitStack() as running:
             for status in (301, 307):
                 for write in (False, True):
-                    url, asked = running.enter_context(marked.echo(status, Location=f"{other}/else/where"))
+                    url, requests = running.enter_context(marked.echo(status, Location=f"{other}/else/where"))
                     dataset = self.dataset(*reversed(self.way.elsewhere(url)))
                     self.fails(partial(dataset.write_bytes, PLAIN) if write else dataset.read_bytes)
-                    assert asked
+                    assert requests
                     self.headers += [
                         f"{name}: {value}"
-                        for request in asked
+                        for request in requests
                         for name, value in request.headers.items()
                         if name not in ("authorization", "x-amz-security-token")
                     ]
-                    assert not any("referer" in request.headers for request in asked)
-            assert heard == []
+                    assert not any("referer" in request.headers for request in requests)
+            assert received == []
 
     def give_broken_documents(self) -> None:
         for document in self.broken():
@@ -244,7 +244,7 @@ class Use:
         self.fails(lambda: connectors.decrypt(Path("none"), Path("none"), digits, pin="x"))
 
     def broken(self) -> Iterator[dict[str, Any]]:
-        """Yield documents with one mistake in them."""
+        """Yield documents with one mistake each."""
         whole = self.document(self.way.reads)
         digits = self._sealing["key"]
         for name, value in whole.items():
@@ -253,7 +253,7 @@ class Use:
                 yield {**rest, f"{name}x": value}
                 yield {**rest, name: [value]}
                 yield {**rest, name: {value: value}}
-                if name not in ("password", "passphrase", "private_key"):  # which are looked at when they are used
+                if name not in ("password", "passphrase", "private_key"):  # which are checked when they are used
                     yield {**rest, name: f"{value}\n\x00"}
         for key in (digits[:-1], f"0x{digits}", [digits], {digits: digits}, f'"{digits}"', f"{digits}{digits}"):
             yield self.document(self.way.reads, key=key)
@@ -267,7 +267,7 @@ class Use:
         yield {**whole, "encryption": {**whole["encryption"], "pin": digits, "manifest": digits, "format": digits}}
 
     def broken_texts(self) -> Iterator[str]:
-        """Yield what people make of a document with an editor."""
+        """Yield documents with typical mistakes of manual editing."""
         text = json.dumps(self.document(self.way.reads))
         yield text[:-1]
         yield text[:-1] + ",}"
@@ -285,40 +285,40 @@ class Use:
             (self.use_app_config, True),
             (self.presign, way.presigns),
             (self.open_with_another_key, True),
-            (self.ask_with_wrong_secret, way.wrong),
-            (self.ask_after_its_time, way.expired),
-            (self.ask_for_what_is_not_there, True),
-            (self.read_what_was_tampered_with, True),
-            (self.find_nobody, way.unreachable),
-            (self.be_told_everything_again, way.elsewhere),
-            (self.be_sent_elsewhere, way.elsewhere),
+            (self.use_a_wrong_secret, way.wrong),
+            (self.use_expired_credentials, way.expired),
+            (self.read_a_missing_object, True),
+            (self.read_tampered_objects, True),
+            (self.use_an_unreachable_server, way.unreachable),
+            (self.get_secrets_echoed, way.elsewhere),
+            (self.get_redirected, way.elsewhere),
             (self.give_broken_documents, True),
         ]
-        return [scenario for scenario, there_is in possible if there_is]
+        return [scenario for scenario, available in possible if available]
 
 
 @pytest.mark.timeout(120)
-def test_no_mark_is_seen(way, tmp_path, tally):
+def test_no_secret_is_visible(way, tmp_path, tally):
     marks = {**way.marks, "another key": secrets.token_bytes(32)}
-    searched, told = Canaries(marks), Canaries({**marks, "context": CONTEXT})
+    canaries, all_canaries = Canaries(marks), Canaries({**marks, "context": CONTEXT})
     use = Use(replace(way, marks=marks), tmp_path)
     logged: dict[str, list[str]] = {}
     failed: dict[str, list[BaseException]] = {}
     for scenario in use.scenarios():
         name = scenario.__name__
         use.errors = []
-        logs_in_anew = scenario in (use.ask_with_wrong_secret, use.ask_for_what_is_not_there)
-        with watching.everything_logged(packets=logs_in_anew) as logged[name]:
+        new_session = scenario in (use.use_a_wrong_secret, use.read_a_missing_object)
+        with watching.everything_logged(packets=new_session) as logged[name]:
             scenario()
         failed[name] = use.errors
 
-    _search(use, logged, failed, partial(tally, against=way.name), (searched, told))
+    _search(use, logged, failed, partial(tally, against=way.name), canaries, all_canaries)
     left = watching.files_below(tmp_path / "tmp", tmp_path / "here")
     assert sorted(Path(path).name for path in left) == ["copy", "copy.sealed"]
-    with tally("marked secrets, in files that are left", way.name) as cases:
+    with tally("marked secrets, in remaining files", way.name) as cases:
         for path, data in left.items():
-            told.check(path, [data])
-            cases.count(NOTHING)
+            all_canaries.check(path, [data])
+            cases.count(NOT_FOUND)
 
 
 def _search(
@@ -326,29 +326,29 @@ def _search(
     logged: dict[str, list[str]],
     failed: dict[str, list[BaseException]],
     tally: Callable[..., Any],
-    canaries: tuple[Canaries, Canaries],
+    canaries: Canaries,
+    all_canaries: Canaries,
 ) -> None:
-    searched, told = canaries
-    with tally("marked secrets, in logs with all of them turned on") as cases:
+    with tally("marked secrets, in all logs, at every level") as cases:
         for name, texts in logged.items():
             for text in texts:
-                told.check(f"logs of {name}, by {text.partition(':')[0]},", [text])
-            cases.count(NOTHING)
-    with tally("marked secrets, in what errors say") as cases:
+                all_canaries.check(f"logs of {name}, by {text.partition(':')[0]},", [text])
+            cases.count(NOT_FOUND)
+    with tally("marked secrets, in error messages") as cases:
         for name, errors in failed.items():
             for error in errors:
-                told.check(f"errors of {name}", watching.told(error))
-                cases.count(NOTHING)
-    with tally("marked secrets, in the variables of the frames that errors came through") as cases:
+                all_canaries.check(f"errors of {name}", watching.texts_of(error))
+                cases.count(NOT_FOUND)
+    with tally("marked secrets, in the variables of traceback frames") as cases:
         for name, errors in failed.items():
             for error in errors:
                 for where, text in watching.frames_of(error):
                     if where not in KNOWN_TO_HOLD:
-                        searched.check(f"variables of {name}, in {where},", [text])
-                cases.count(NOTHING)
+                        canaries.check(f"variables of {name}, in {where},", [text])
+                cases.count(NOT_FOUND)
     with tally("marked secrets, in objects: repr, attributes, pickles, JSON") as cases:
-        searched.check("what can be reached from all objects", watching.shown(*use.met))
-        for kind, one in {type(one): one for one in use.met}.items():
-            searched.check(f"what a {kind.__name__} becomes", watching.serialised(one))
-            cases.count(NOTHING)
-    told.check("headers", use.headers)
+        canaries.check("all reachable objects", watching.printed(*use.objects))
+        for kind, one in {type(one): one for one in use.objects}.items():
+            canaries.check(f"serialised forms of a {kind.__name__}", watching.serialised(one))
+            cases.count(NOT_FOUND)
+    all_canaries.check("headers", use.headers)

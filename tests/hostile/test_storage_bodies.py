@@ -1,4 +1,4 @@
-"""What the storage sends is not what was sealed: changed, cut, extended, put together from what there is."""
+"""The storage sends changed, truncated, extended, reordered or spliced bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from connectors.errors import IntegrityError, StorageError, TruncatedObject
 
 PLAIN = plain_bytes(50_000)
 LARGE = plain_bytes(200_000)
-"""As many chunks as take several requests."""
+"""Enough chunks for several requests."""
 HEADERS = {"cobblestone-256": 56, "tink-gcm-hkdf": 40, "gcm": 12}
 TAG = 16
 
@@ -22,20 +22,20 @@ _names = itertools.count()
 
 
 def starts(format: str, size: int) -> list[int]:
-    """Where the header and the chunks of a sealed object of `size` bytes begin; for gcm, which has none, any places."""
+    """Where the header and the chunks of a sealed object of `size` bytes begin; gcm has no chunks, so any offsets."""
     header = HEADERS[format]
     first, step = {"cobblestone-256": (header, 16_400), "tink-gcm-hkdf": (0, 16_384), "gcm": (header, 16_384)}[format]
     return sorted({0, header, *range(first, size, step)})
 
 
 def chunks(format: str, sealed: bytes) -> list[bytes]:
-    """A sealed object in pieces, the first of which is its header."""
+    """The pieces of a sealed object; the first one is its header."""
     borders = [*starts(format, len(sealed)), len(sealed)]
     return [sealed[start:stop] for start, stop in itertools.pairwise(borders)]
 
 
 def stored(route, plain: bytes):
-    """A dataset of each format, with its sealed bytes."""
+    """Yield a dataset of each format, with its sealed bytes."""
     for format, options in FORMATS.items():
         name = f"bodies/{next(_names)}"
         sealed = seal(plain, format)
@@ -47,8 +47,8 @@ def serve(route, body: bytes, **options):
     return route.proxy.rule("lies.Serve", body=body.decode("latin-1"), **options)
 
 
-def test_flipped_bit_on_the_way(route, tally):
-    with tally("one bit of each answer is flipped on the way", f"every format, {route}") as cases:
+def test_flipped_bit_in_transit(route, tally):
+    with tally("one bit of each response is flipped in transit", f"every format, {route}") as cases:
         for _, dataset, _ in stored(route, PLAIN):
             for offset in (0, 12, 30, 60, 20_000, -17, -1):
                 with route.proxy.rule("lies.Flip", offset=offset, mask=1 << (offset % 8)):
@@ -56,7 +56,7 @@ def test_flipped_bit_on_the_way(route, tally):
             assert dataset.read_bytes() == PLAIN
 
 
-def test_flipped_bit_in_a_chunk_whichever_way_it_is_read(route, tally, tmp_path):
+def test_flipped_bit_in_a_chunk(route, tally, tmp_path):
     with tally("one bit of one chunk is flipped, read in four ways", f"every format, {route}") as cases:
         for format, dataset, sealed in stored(route, LARGE):
             for start in starts(format, len(sealed))[::5]:
@@ -69,63 +69,63 @@ def test_flipped_bit_in_a_chunk_whichever_way_it_is_read(route, tally, tmp_path)
 
 
 def test_truncated_object(route, tally):
-    with tally("the object is cut at and beside every border of a chunk", f"every format, {route}") as cases:
+    with tally("the object is truncated at and next to each chunk boundary", f"every format, {route}") as cases:
         for format, dataset, sealed in stored(route, PLAIN):
             borders = [*starts(format, len(sealed)), len(sealed) - TAG, len(sealed)]
             cuts = {border + step for border in borders for step in (-1, 0, 1)}
             for cut in sorted(cut for cut in cuts if 0 <= cut < len(sealed)):
                 with serve(route, sealed[:cut]):
-                    # Of an object without bytes a storage may say, and so may we, that nothing can be read.
+                    # For an empty object, the storage and so our error may say that the range cannot be read.
                     cases.refused(dataset.read_bytes, IntegrityError, *([] if cut else [StorageError]))
 
 
-@pytest.mark.usefixtures("no_pauses")
-def test_truncated_answers(route, tally):
-    # Reading goes on where an answer ends: a header's bytes at a time take many requests.
-    with tally("each answer ends early, and its length says otherwise", f"every format, {route}") as cases:
+@pytest.mark.usefixtures("no_backoff")
+def test_truncated_responses(route, tally):
+    # A read resumes where a response ends: a few bytes at a time would need many requests.
+    with tally("each response is shorter than its Content-Length", f"every format, {route}") as cases:
         for plain, late in ((PLAIN[:1_000], False), (PLAIN[:20_000], True)):
             for format, dataset, sealed in stored(route, plain):
                 cuts = (starts(format, len(sealed))[-1], len(sealed) - 1) if late else (0, HEADERS[format])
                 for cut in cuts:
-                    with route.proxy.rule("lies.Answer", keep=(0, cut), fits=False):
+                    with route.proxy.rule("lies.Respond", keep=(0, cut), fits=False):
                         cases.read(dataset.read_bytes, plain)
 
 
 def test_extended_object(route, tally):
-    with tally("something is appended to the object", f"every format, {route}") as cases:
+    with tally("bytes are appended to the object", f"every format, {route}") as cases:
         for format, dataset, sealed in stored(route, PLAIN):
             for extension in (b"\0", bytes(TAG), chunks(format, sealed)[-1], sealed[-16_400:], sealed):
                 with serve(route, sealed + extension):
                     cases.refused(dataset.read_bytes, IntegrityError)
 
 
-@pytest.mark.usefixtures("no_pauses")
-def test_extended_answers(route, tally):
-    attack = "something follows each answer, and its length says otherwise"
-    # How much of it comes with the answer decides whether a client minds.
+@pytest.mark.usefixtures("no_backoff")
+def test_extended_responses(route, tally):
+    attack = "extra bytes follow each response, beyond its Content-Length"
+    # Whether a client notices depends on how many of them arrive with the response.
     with tally(attack, f"every format, {route}", outcome="the right bytes, or StorageUnavailable") as cases:
         for _, dataset, sealed in stored(route, PLAIN):
             for extension in (b"\0", sealed[-16_400:], b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong"):
-                with route.proxy.rule("lies.Answer", append=extension.decode("latin-1"), fits=False):
+                with route.proxy.rule("lies.Respond", append=extension.decode("latin-1"), fits=False):
                     cases.read(dataset.read_bytes, PLAIN)
     assert set(cases.outcomes) <= {RIGHT, "StorageUnavailable"}
 
 
-@pytest.mark.usefixtures("no_pauses")
-def test_answers_come_late(route, tally, tmp_path):
-    attack = "one answer comes twice, so that others answer the request before"
-    # When the second one comes decides whether a client finds it in its way.
+@pytest.mark.usefixtures("no_backoff")
+def test_responses_arrive_late(route, tally, tmp_path):
+    attack = "one response is sent twice, so that each later one belongs to the previous request"
+    # Whether a client notices depends on when the second one arrives.
     with tally(attack, f"every format, {route}", outcome="the right bytes, or StorageUnavailable") as cases:
         for _, dataset, _ in stored(route, LARGE):
             for way in WAYS.values():
-                with route.proxy.rule("lies.Answer", again=True, times=1):
+                with route.proxy.rule("lies.Respond", again=True, times=1):
                     for _ in range(2):
                         cases.read(lambda way=way, dataset=dataset: way.read(dataset, tmp_path), way.expected(LARGE))
     assert set(cases.outcomes) <= {RIGHT, "StorageUnavailable"}
 
 
-def refuse_however_it_is_read(cases, route, dataset, bodies, tmp_path):
-    """Serve bodies none of which may be read whole; each is read so, and in another of the other ways."""
+def refuse_in_several_ways(cases, route, dataset, bodies, tmp_path):
+    """Serve bodies that must not be read whole; read each of them whole, and in one of the other ways in turn."""
     ways = itertools.cycle([WAYS["seek"], WAYS["ranges"], WAYS["download"]])
     for body in bodies:
         with serve(route, body):
@@ -135,23 +135,25 @@ def refuse_however_it_is_read(cases, route, dataset, bodies, tmp_path):
 
 
 def test_reordered_chunks(route, tally, tmp_path):
-    with tally("chunks are reordered, repeated, left out", f"every format, {route}") as cases:
+    with tally("chunks are reordered, repeated, omitted", f"every format, {route}") as cases:
         for format, dataset, sealed in stored(route, LARGE):
             header, *pieces = chunks(format, sealed)
             orders = {
-                "two exchanged": [pieces[0], pieces[2], pieces[1], *pieces[3:]],
+                "two swapped": [pieces[0], pieces[2], pieces[1], *pieces[3:]],
                 "first and last": [pieces[-1], *pieces[1:-1], pieces[0]],
                 "backwards": pieces[::-1],
                 "one twice": [*pieces[:3], pieces[2], *pieces[3:]],
-                "one in the place of another": [*pieces[:3], pieces[2], *pieces[4:]],
-                "one left out": [*pieces[:3], *pieces[4:]],
+                "one replaced by another": [*pieces[:3], pieces[2], *pieces[4:]],
+                "one omitted": [*pieces[:3], *pieces[4:]],
             }
             bodies = [b"".join([header, *order]) for order in orders.values()]
-            refuse_however_it_is_read(cases, route, dataset, bodies, tmp_path)
+            refuse_in_several_ways(cases, route, dataset, bodies, tmp_path)
 
 
 def test_spliced_chunks(route, tally, tmp_path):
-    with tally("chunks of another object, or of an older sealing, are spliced in", f"every format, {route}") as cases:
+    with tally(
+        "chunks of another object, or of another sealed version, are spliced in", f"every format, {route}"
+    ) as cases:
         for format, dataset, sealed in stored(route, LARGE):
             ours = chunks(format, sealed)
             for other in (plain_bytes(200_000, seed=1), LARGE):
@@ -163,17 +165,17 @@ def test_spliced_chunks(route, tally, tmp_path):
                     [*ours[:-1], theirs[-1]],
                     [*ours[:6], *theirs[6:]],
                 ]
-                refuse_however_it_is_read(cases, route, dataset, map(b"".join, spliced), tmp_path)
+                refuse_in_several_ways(cases, route, dataset, map(b"".join, spliced), tmp_path)
 
 
-@pytest.mark.parametrize("named", ["as it was", "otherwise"])
-def test_object_replaced_between_two_requests(route, named, tally, tmp_path):
-    attack = f"the object is replaced after the first request, its ETag {named}"
+@pytest.mark.parametrize("version", ["unchanged", "changed"])
+def test_object_replaced_between_two_requests(route, version, tally, tmp_path):
+    attack = f"the object is replaced after the first request, its ETag {version}"
     with tally(attack, f"every format, {route}") as cases:
         for format, dataset, _ in stored(route, LARGE):
             for other in (seal(plain_bytes(200_000, seed=2), format), seal(LARGE, format), seal(PLAIN, format)):
                 for way in WAYS.values():
-                    with serve(route, other, after=1, etag=None if named == "as it was" else '"another"'):
+                    with serve(route, other, after=1, etag=None if version == "unchanged" else '"another"'):
                         cases.refused(
                             lambda way=way, dataset=dataset: way.read(dataset, tmp_path), IntegrityError, StorageError
                         )

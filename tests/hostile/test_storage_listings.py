@@ -1,4 +1,4 @@
-"""The storage lies about what there is: members left out and added, names that lead elsewhere, lists without end."""
+"""The storage lies in listings: omitted and added members, names that lead elsewhere, endless listings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = {"a folder": {}, "a folder with a manifest": {"manifest": True}, "a fold
 ENTRY = r"<(Contents|Blob)>(?:(?!</\1>).)*north\.csv(?:(?!</\1>).)*</\1>"
 _names = itertools.count()
 
-pytestmark = [pytest.mark.usefixtures("no_pauses"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.usefixtures("no_backoff"), pytest.mark.timeout(120)]
 
 
 @pytest.fixture(params=[*list(KINDS)[:2], pytest.param("a folder without binding", marks=pytest.mark.slow)])
@@ -26,7 +26,7 @@ def kind(request):
 
 @pytest.fixture
 def listed(folders, kind):
-    """A folder of each kind, filled, and not looked at yet."""
+    """A folder of each kind, with objects; nothing of it is cached yet."""
     folder = f"listings/{next(_names)}/"
     options = KINDS[kind]
     fs, path = folders.dataset(folder, **options).filesystem()
@@ -37,7 +37,7 @@ def listed(folders, kind):
 
 
 def looks(dataset, tmp_path):
-    """Ways to list a folder, each with what it tells as bytes."""
+    """Return ways to list a folder; each returns what it finds as bytes."""
     fs, path = dataset.filesystem()
 
     def get() -> bytes:
@@ -59,32 +59,32 @@ def edited(folders, *edits):
     return folders.proxy.rule("listings.Edit", edits=edits)
 
 
-LEFT_OUT = {"one": [(ENTRY, "")], "all": [(r"<(Contents|Blob)>.*</\1>", "")]}
+OMITTED = {"one": [(ENTRY, "")], "all": [(r"<(Contents|Blob)>.*</\1>", "")]}
 
 
 @pytest.mark.parametrize("kind", ["a folder with a manifest"], indirect=True)
-def test_listing_leaves_members_out(folders, listed, tally, tmp_path):
-    with tally("listings leave members out", f"a folder with a manifest, {folders}") as cases:
-        for edits in LEFT_OUT.values():
+def test_listing_omits_members(folders, listed, tally, tmp_path):
+    with tally("listings omit members", f"a folder with a manifest, {folders}") as cases:
+        for edits in OMITTED.values():
             with edited(folders, *edits):
                 for look in looks(listed, tmp_path).values():
                     cases.refused(look, IntegrityError)
 
 
 @pytest.mark.parametrize("kind", ["a folder with a manifest"], indirect=True)
-def test_listing_has_members_that_are_not_there(folders, listed, tally, tmp_path):
-    with tally("listings have members that nobody put there", f"a folder with a manifest, {folders}") as cases:
+def test_listing_contains_missing_members(folders, listed, tally, tmp_path):
+    with tally("listings contain members that do not exist", f"a folder with a manifest, {folders}") as cases:
         for name in ("west.csv", "nörth.csv", "north.csv ", "sub/north.csv", "NORTH.CSV", "north.csv/north.csv"):
             with edited(
                 folders, (r"(<(Contents|Blob)>(?:(?!</\2>).)*)north\.csv((?:(?!</\2>).)*</\2>)", rf"\g<0>\1{name}\3")
             ):
                 for way, look in looks(listed, tmp_path).items():
-                    # What is copied is what is found: the name is as good as a missing one where it is no place's.
+                    # get copies what find returns: where a name is not possible on disk, the error is that of a missing object.
                     kinds = (IntegrityError, StorageError) if way == "get" else (IntegrityError,)
                     cases.refused(look, *kinds)
 
 
-def test_listing_has_names_that_lead_elsewhere(folders, kind, listed, tally, tmp_path):
+def test_listing_contains_names_that_lead_elsewhere(folders, kind, listed, tally, tmp_path):
     names = [
         "../north.csv",
         "..",
@@ -109,34 +109,34 @@ def test_listing_has_names_that_lead_elsewhere(folders, kind, listed, tally, tmp
         "*",
         "",
     ]
-    with tally("listings have names that lead elsewhere, or look strange", f"{kind}, {folders}") as cases:
+    with tally("listings contain names that lead elsewhere, or are unusual", f"{kind}, {folders}") as cases:
         for name in names:
             with edited(folders, (r"north\.csv", name)):
                 for way, look in looks(listed, tmp_path).items():
-                    told = _told(look)
-                    assert told is None or way != "get" or told, name
-                    cases.count("as listed, nothing outside touched" if told is not None else "an error of ours")
+                    listing = _listing(look)
+                    assert listing is None or way != "get" or listing, name
+                    cases.count("as listed, nothing written outside" if listing is not None else "one of our errors")
         inside = {os.path.join(parent, name) for parent, _, found in os.walk(tmp_path) for name in found}
         assert all(name.startswith(str(tmp_path / "inside")) for name in inside)
 
 
-def _told(look) -> bytes | None:
-    """Return what a listing tells; None if it is refused with an error of ours."""
+def _listing(look) -> bytes | None:
+    """Return a listing, or None if it is refused with one of our errors."""
     try:
         return look()
     except ConnectorError:
         return None
 
 
-def test_listing_has_names_of_other_folders(folders, kind, listed, tally, tmp_path):
-    with tally("listings have names of other folders and buckets", f"{kind}, {folders}") as cases:
+def test_listing_contains_names_from_other_folders(folders, kind, listed, tally, tmp_path):
+    with tally("listings contain names of other folders and buckets", f"{kind}, {folders}") as cases:
         for prefix in (r"\1other/", r"\1", r"\1another-bucket/", r"\1listings/", r"\1listings"):
             with edited(folders, (r"(<Key>|<Name>)listings/\d+/", prefix)):
                 for look in looks(listed, tmp_path).values():
                     cases.refused(look)
 
 
-def test_listing_is_nonsense(folders, kind, listed, tally, tmp_path):
+def test_listing_is_invalid(folders, kind, listed, tally, tmp_path):
     everything = r"\A.*\Z"
     edits = [
         (everything, ""),
@@ -165,22 +165,22 @@ def test_listing_is_nonsense(folders, kind, listed, tally, tmp_path):
         (r"<IsTruncated>false</IsTruncated>", "<IsTruncated>true</IsTruncated>"),
         (r"<IsTruncated>false</IsTruncated>", "<IsTruncated>perhaps</IsTruncated>"),
     ]
-    with tally("listings are nonsense, or have sizes and times that are", f"{kind}, {folders}") as cases:
+    with tally("listings are invalid, or contain invalid sizes and times", f"{kind}, {folders}") as cases:
         for edit in edits:
             with edited(folders, edit):
                 for name, look in looks(listed, tmp_path).items():
-                    told = _told(look)
-                    if "manifest" in kind and told is not None:
-                        assert told == (b"\n".join(map(str.encode, NAMES))), name
-                    cases.count("as listed" if told is not None else "an error of ours")
+                    listing = _listing(look)
+                    if "manifest" in kind and listing is not None:
+                        assert listing == (b"\n".join(map(str.encode, NAMES))), name
+                    cases.count("as listed" if listing is not None else "one of our errors")
 
 
-@pytest.mark.parametrize("page", ["same", "fresh", "nothing"])
+@pytest.mark.parametrize("page", ["same", "fresh", "empty"])
 @pytest.mark.parametrize("token", ["same", "fresh"])
-def test_listing_without_end(folders, kind, listed, token, page, tally, tmp_path, monkeypatch):
+def test_endless_listing(folders, kind, listed, token, page, tally, tmp_path, monkeypatch):
     monkeypatch.setattr(connectors.storage.listing, "MAX_PAGES", 40)
     monkeypatch.setattr(connectors.storage.listing, "MAX_EMPTY_PAGES", 20)
-    attack = f"a listing without end: {page} pages, {token} tokens"
+    attack = f"an endless listing: {page} pages, {token} tokens"
     with tally(attack, f"{kind}, {folders}") as cases:
         for name, look in looks(listed, tmp_path).items():
             if name != "get":
@@ -189,7 +189,7 @@ def test_listing_without_end(folders, kind, listed, token, page, tally, tmp_path
                     assert len(folders.proxy.log()) < 100
 
 
-def test_absurdly_long_listing(folders, kind, listed, tally, tmp_path):
+def test_overlong_listing(folders, kind, listed, tally, tmp_path):
     more = "".join(rf"\g<1>{number:05}.csv\3" for number in range(2_000))
     edit = (r"(<(Contents|Blob)>(?:(?!</\2>).)*)north\.csv((?:(?!</\2>).)*</\2>)", rf"\g<0>{more}")
     with tally("2,000 members are added to a listing", f"{kind}, {folders}") as cases:
@@ -200,10 +200,10 @@ def test_absurdly_long_listing(folders, kind, listed, tally, tmp_path):
                 if "manifest" in kind:
                     cases.refused(look, IntegrityError)
                 else:
-                    # Without a layout known beforehand, each of them would have to be opened to tell its size.
-                    told = _told(look)
-                    assert told is None or told.count(b"\n") == 2_000 + len(NAMES) - 1
-                    cases.count("as listed" if told is not None else "an error of ours")
+                    # Unless the layout is known in advance, each of them would have to be opened to get its size.
+                    listing = _listing(look)
+                    assert listing is None or listing.count(b"\n") == 2_000 + len(NAMES) - 1
+                    cases.count("as listed" if listing is not None else "one of our errors")
     assert {
         name: cases.read(look, b"\n".join(map(str.encode, NAMES))) for name, look in looks(listed, tmp_path).items()
     } == dict.fromkeys(("find", "ls", "get"), RIGHT)

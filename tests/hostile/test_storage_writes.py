@@ -1,4 +1,4 @@
-"""The storage lies to writers: what it refused is never called written, and what stood there then stands."""
+"""The storage lies to writers: a refused write never counts as written, and the old object stays."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ ERROR = "<?xml version='1.0' encoding='UTF-8'?>\n<Error><Code>{}</Code><Message>
 PAGE = "<html><body>it works</body></html>"
 _names = itertools.count()
 
-pytestmark = [pytest.mark.usefixtures("no_pauses"), pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.usefixtures("no_backoff"), pytest.mark.timeout(200)]
 
 
-def standing(route) -> str:
-    """The name of an object that stands there, sealed."""
+def stored(route) -> str:
+    """Store a sealed object, and return its name."""
     name = f"writes/{next(_names)}"
     route.dataset(name, "PUT").write_bytes(OLD)
     return name
 
 
-def now(route, name: str) -> bytes | None:
-    """What stands there, past everything that is tested."""
+def content(route, name: str) -> bytes | None:
+    """Return the plain bytes that are stored, read without the code under test."""
     sealed = route.get(name)
     return None if sealed is None else connectors.open_reader(io.BytesIO(sealed), KEY).read()
 
 
 def refused(cases, route, name: str, data: bytes, lies, *, old: bytes | None = OLD) -> None:
-    """Write under lies which say that it failed, before anything was stored: it must fail, and the old object stand."""
+    """Write while the storage reports a failure and stores nothing: the write must fail, and the old object stay."""
     dataset = route.dataset(name, "PUT")
     for lie in lies:
-        with route.proxy.rule("lies.Answer", unheard=True, **lie):
+        with route.proxy.rule("lies.Respond", without_upstream=True, **lie):
             cases.refused(lambda: dataset.write_bytes(data))
-        assert now(route, name) == old, lie
+        assert content(route, name) == old, lie
 
 
 def puts(status: int, code: str | None = "InternalError", **more):
@@ -49,7 +49,7 @@ def puts(status: int, code: str | None = "InternalError", **more):
 
 
 def test_refused_write(route, tally):
-    name = standing(route)
+    name = stored(route)
     lies = [
         puts(301),
         puts(302),
@@ -76,107 +76,119 @@ def test_refused_write(route, tally):
         refused(cases, route, name, NEW, lies)
 
 
-def test_error_under_a_status_of_success(route, tally):
-    name = standing(route)
+def test_error_with_a_success_status(route, tally):
+    name = stored(route)
     lies = [puts(200), puts(200, "SlowDown"), puts(200, "AccessDenied")]
-    with tally("a write is refused, under the status of a success", f"{route}") as cases:
+    with tally("a write is refused with a success status", f"{route}") as cases:
         refused(cases, route, name, NEW, lies)
 
 
 def test_redirected_write(route, tally):
-    name = standing(route)
+    name = stored(route)
     with hostile_server(lambda _: Answer(201, {"ETag": '"1"'})) as (elsewhere, seen):
         with tally("a write is redirected to another host", f"{route}") as cases:
             lies = [puts(status, headers={"Location": f"{elsewhere}/x"}) for status in (301, 302, 303, 307, 308)]
             refused(cases, route, name, NEW, lies)
-        assert not seen, "somebody else was sent what is written"
+        assert not seen, "another server was sent the data"
 
 
-def test_failure_that_is_told_when_all_is_stored(route, tally):
-    with tally("a write is stored, and said to have failed", f"{route}") as cases:
-        name = standing(route)
+def test_stored_write_reported_as_failed(route, tally):
+    with tally("a write is stored, and reported as failed", f"{route}") as cases:
+        name = stored(route)
         dataset = route.dataset(name, "PUT")
         for status in (400, 403, 404, 409, 500, 503):
-            with route.proxy.rule("lies.Answer", method="PUT", status=status, body=ERROR.format("InternalError")):
+            with route.proxy.rule("lies.Respond", method="PUT", status=status, body=ERROR.format("InternalError")):
                 cases.refused(lambda: dataset.write_bytes(NEW))
-            assert now(route, name) in (OLD, NEW), "half an object"
+            assert content(route, name) in (OLD, NEW), "a partial object"
 
 
-def test_success_that_is_none(route, tally):
+def test_write_not_stored_but_reported_as_success(route, tally):
     lies = [
         {"method": "PUT", "status": status, "body": body, "headers": headers}
         for status in (200, 201, 204)
         for body in ("", PAGE)
         for headers in ({"ETag": '"1"'}, {}, {"ETag": "", "x-ms-request-server-encrypted": "perhaps"})
     ]
-    with tally("nothing is stored, and a success is told", f"{route}") as cases:
-        name = standing(route)
+    with tally("nothing is stored, and success is reported", f"{route}") as cases:
+        name = stored(route)
         dataset = route.dataset(name, "PUT")
         for lie in lies:
-            with route.proxy.rule("lies.Answer", unheard=True, **lie):
+            with route.proxy.rule("lies.Respond", without_upstream=True, **lie):
                 try:
                     dataset.write_bytes(NEW)
                 except ConnectorError as error:
                     cases.count(type(error).__name__)
                 else:
-                    cases.count("believed; a read shows the old object")
-            assert now(route, name) == OLD
+                    cases.count("not detected; a read returns the old object")
+            assert content(route, name) == OLD
 
 
-def test_exclusive_write_where_the_storage_hides_what_is_there(folders, tally):
-    name = standing(folders)
+def test_exclusive_write_when_the_object_is_hidden(folders, tally):
+    name = stored(folders)
     dataset = folders.dataset(name, "PUT")
     with tally("an object is hidden from a writer that must not replace it", f"{folders}") as cases:
-        with folders.proxy.rule("lies.Answer", method="HEAD", status=404, headers={"x-ms-error-code": "BlobNotFound"}):
+        with folders.proxy.rule("lies.Respond", method="HEAD", status=404, headers={"x-ms-error-code": "BlobNotFound"}):
 
             def create() -> None:
                 with dataset.open("xb") as file:
                     file.write(NEW)
 
             cases.refused(create, StorageError)
-    assert now(folders, name) == OLD
+    assert content(folders, name) == OLD
 
 
 LARGE_WRITES = {
     "S3": [
         (
-            "the upload cannot begin",
+            "the upload cannot start",
             {"method": "POST", "path": "uploads", "status": 500, "body": ERROR.format("InternalError")},
         ),
-        ("the upload begins with nothing", {"method": "POST", "path": "uploads", "body": ""}),
-        ("the upload begins with a page", {"method": "POST", "path": "uploads", "body": PAGE}),
-        ("the upload has no name", {"method": "POST", "path": "uploads", "body": "<InitiateMultipartUploadResult/>"}),
+        ("the upload starts with an empty response", {"method": "POST", "path": "uploads", "body": ""}),
+        ("the upload starts with an HTML page", {"method": "POST", "path": "uploads", "body": PAGE}),
+        ("the upload has no ID", {"method": "POST", "path": "uploads", "body": "<InitiateMultipartUploadResult/>"}),
         (
             "a part is refused",
             {"method": "PUT", "path": "partNumber=2", "status": 403, "body": ERROR.format("AccessDenied")},
         ),
         ("a part has no ETag", {"method": "PUT", "path": "partNumber=2", "headers": {"ETag": None}}),
         ("a part has an empty ETag", {"method": "PUT", "path": "partNumber=2", "headers": {"ETag": ""}}),
-        ("a part is not there", {"method": "PUT", "path": "partNumber=2", "unheard": True, "headers": {"ETag": '"0"'}}),
         (
-            "the end is an error under 200",
-            {"method": "POST", "path": "uploadId", "unheard": True, "body": ERROR.format("InternalError")},
+            "a part is not stored",
+            {"method": "PUT", "path": "partNumber=2", "without_upstream": True, "headers": {"ETag": '"0"'}},
         ),
         (
-            "the end is a slow error under 200",
-            {"method": "POST", "path": "uploadId", "unheard": True, "body": "\n  " + ERROR.format("SlowDown")},
+            "the completion is an error with status 200",
+            {"method": "POST", "path": "uploadId", "without_upstream": True, "body": ERROR.format("InternalError")},
         ),
         (
-            "the end is an unknown error under 200",
-            {"method": "POST", "path": "uploadId", "unheard": True, "body": ERROR.format("Whatever")},
-        ),
-        ("the end is nothing", {"method": "POST", "path": "uploadId", "unheard": True, "body": ""}),
-        ("the end is a page", {"method": "POST", "path": "uploadId", "unheard": True, "body": PAGE}),
-        (
-            "the end is refused",
-            {"method": "POST", "path": "uploadId", "unheard": True, "status": 400, "body": ERROR.format("InvalidPart")},
+            "the completion is a delayed error with status 200",
+            {"method": "POST", "path": "uploadId", "without_upstream": True, "body": "\n  " + ERROR.format("SlowDown")},
         ),
         (
-            "the end is redirected",
+            "the completion is an unknown error with status 200",
+            {"method": "POST", "path": "uploadId", "without_upstream": True, "body": ERROR.format("Whatever")},
+        ),
+        ("the completion is empty", {"method": "POST", "path": "uploadId", "without_upstream": True, "body": ""}),
+        (
+            "the completion is an HTML page",
+            {"method": "POST", "path": "uploadId", "without_upstream": True, "body": PAGE},
+        ),
+        (
+            "the completion is refused",
             {
                 "method": "POST",
                 "path": "uploadId",
-                "unheard": True,
+                "without_upstream": True,
+                "status": 400,
+                "body": ERROR.format("InvalidPart"),
+            },
+        ),
+        (
+            "the completion is redirected",
+            {
+                "method": "POST",
+                "path": "uploadId",
+                "without_upstream": True,
                 "status": 307,
                 "headers": {"Location": "http://127.0.0.1:9/"},
             },
@@ -185,35 +197,38 @@ LARGE_WRITES = {
     "Azure": [
         ("a block is refused", {"method": "PUT", "path": "comp=block(&|$)", "after": 1, "status": 403, "body": ""}),
         (
-            "a block is half a success",
+            "a block has the wrong success status",
             {"method": "PUT", "path": "comp=block(&|$)", "after": 1, "status": 200, "body": ""},
         ),
         (
-            "a block is not there",
-            {"method": "PUT", "path": "comp=block(&|$)", "times": 1, "unheard": True, "status": 201},
+            "a block is not stored",
+            {"method": "PUT", "path": "comp=block(&|$)", "times": 1, "without_upstream": True, "status": 201},
         ),
         (
-            "the end is refused",
+            "the completion is refused",
             {
                 "method": "PUT",
                 "path": "comp=blocklist",
-                "unheard": True,
+                "without_upstream": True,
                 "status": 400,
                 "body": ERROR.format("InvalidBlockList"),
             },
         ),
-        ("the end is a failure", {"method": "PUT", "path": "comp=blocklist", "unheard": True, "status": 500}),
-        ("the end is half a success", {"method": "PUT", "path": "comp=blocklist", "unheard": True, "status": 200}),
+        ("the completion fails", {"method": "PUT", "path": "comp=blocklist", "without_upstream": True, "status": 500}),
         (
-            "the end is a page",
-            {"method": "PUT", "path": "comp=blocklist", "unheard": True, "status": 200, "body": PAGE},
+            "the completion has the wrong success status",
+            {"method": "PUT", "path": "comp=blocklist", "without_upstream": True, "status": 200},
         ),
         (
-            "the end is redirected",
+            "the completion is an HTML page",
+            {"method": "PUT", "path": "comp=blocklist", "without_upstream": True, "status": 200, "body": PAGE},
+        ),
+        (
+            "the completion is redirected",
             {
                 "method": "PUT",
                 "path": "comp=blocklist",
-                "unheard": True,
+                "without_upstream": True,
                 "status": 307,
                 "headers": {"Location": "http://127.0.0.1:9/"},
             },
@@ -222,29 +237,29 @@ LARGE_WRITES = {
 }
 
 
-def test_large_write(folders, tally):
-    name = standing(folders)
+def test_multipart_upload_fails(folders, tally):
+    name = stored(folders)
     dataset = folders.dataset(name, "PUT")
-    with tally("a large object's upload goes wrong at one of its steps", f"{folders}") as cases:
+    with tally("a multipart upload fails at one of its steps", f"{folders}") as cases:
         for what, lie in LARGE_WRITES[folders.name]:
-            with folders.proxy.rule("lies.Answer", **lie):
+            with folders.proxy.rule("lies.Respond", **lie):
                 cases.refused(lambda: dataset.write_bytes(LARGE), StorageError)
-            assert now(folders, name) == OLD, what
+            assert content(folders, name) == OLD, what
 
 
 def test_part_with_another_etag(folders, tally):
     if folders.name != "S3":
         pytest.skip("Azure's blocks have no ETags")
-    name = standing(folders)
+    name = stored(folders)
     dataset = folders.dataset(name, "PUT")
-    with tally("a part is said to have another ETag", f"{folders}", outcome="refused, or written whole") as cases:
+    with tally("a part is reported with another ETag", f"{folders}", outcome="refused, or written whole") as cases:
         for etag in ('"00000000000000000000000000000000"', "*", '"' + "e" * 5_000 + '"', "<Code/>", "\xff"):
-            with folders.proxy.rule("lies.Answer", method="PUT", path="partNumber=1", headers={"ETag": etag}):
+            with folders.proxy.rule("lies.Respond", method="PUT", path="partNumber=1", headers={"ETag": etag}):
                 try:
                     dataset.write_bytes(LARGE)
                 except StorageError as error:
                     cases.count(type(error).__name__)
-                    assert now(folders, name) in (OLD, LARGE)
+                    assert content(folders, name) in (OLD, LARGE)
                 else:
                     cases.count("written")
-                    assert now(folders, name) == LARGE
+                    assert content(folders, name) == LARGE

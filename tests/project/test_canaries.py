@@ -60,6 +60,6 @@ def test_nothing_is_found_where_nothing_is():
     assert not MARKS.found_in("The quick brown fox jumps over the lazy dog. " * 100)
 
 
-def test_failure_tells_what_was_found_and_where():
-    with pytest.raises(AssertionError, match=r"the logs hold the key, in hexadecimal: b'before a0a1"):
+def test_failure_names_the_mark_and_its_place():
+    with pytest.raises(AssertionError, match=r"the logs contain the key, in hexadecimal: b'before a0a1"):
         MARKS.check("the logs", ["clean", f"before {KEY.hex()}"])

@@ -27,17 +27,17 @@ __all__ = ["AREAS", "PAGE", "RIGHT", "ROOT", "Row", "Tally", "exists", "read_row
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "attacks.md"
 WRITE = "CONNECTORS_WRITE_ATTACKS"
-"""The environment variable under which tallies write the page; otherwise they hold it to what they found."""
+"""The environment variable that lets tallies write the page; without it, they compare the page with their counts."""
 RIGHT = "the right bytes"
-"""The outcome of a read that gave what was sealed, all of it."""
+"""The outcome of a read that returned all of the plain bytes."""
 MARK = "<!-- tables: made by make attacks -->"
 
 AREAS = {
     "formats": "Sealed bytes are changed",
     "storage": "The storage lies",
     "network": "The network breaks",
-    "process": "The process dies, the machine runs out of resources, others write too",
-    "parsers": "Parsers get strange bytes",
+    "process": "The process dies, resources run out, writers compete",
+    "parsers": "Parsers get arbitrary bytes",
     "secrets": "Secrets could leak",
 }
 """The titles of the page's sections, by the word after ``test_`` in the names of the test files."""
@@ -54,41 +54,38 @@ class Row(NamedTuple):
 
     @property
     def area(self) -> str:
-        """The section it stands in."""
+        """The section of the page that it belongs to."""
         return re.sub(r".*/test_([a-z]+).*", r"\1", self.test)
 
     def line(self) -> str:
-        """Return it as a line of a Markdown table."""
+        """Return the row as a line of a Markdown table."""
         return f"| {self.attack} | {self.against} | {self.cases} | {self.outcome} | `{self.test}` |"
 
 
 @dataclass
 class Tally:
-    """Counts the cases of one attack by what came of them."""
+    """Counts the cases of one attack by outcome."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
 
     def count(self, outcome: str, cases: int = 1) -> None:
-        """Count cases that the test has checked by itself; `outcome` is a few words, the same in every run."""
+        """Count cases that the test itself has checked; `outcome` is a few words, the same in every run."""
         self.outcomes[outcome] += cases
 
     def read(self, read: Callable[[], bytes], plain: bytes) -> str:
-        """Try a read, and return what came of it.
-
-        The right bytes, all of them, or an error of ours: whatever else happens fails the test.
-        """
+        """Try a read, and return its outcome: `RIGHT`, or the name of one of our errors; anything else fails the test."""
         try:
             data = read()
         except ConnectorError as error:
             outcome = type(error).__name__
         else:
-            assert data == plain, "bytes that nobody sealed were given out"
+            assert data == plain, "bytes that were never sealed were released"
             outcome = RIGHT
         self.count(outcome)
         return outcome
 
     def refused(self, attempt: Callable[[], object], *kinds: type[ConnectorError]) -> ConnectorError:
-        """Try what must be refused with an error of one of `kinds`, or of any kind of ours; return the error."""
+        """Check that an attempt fails with an error of one of `kinds`, or with any of our errors; return the error."""
         with pytest.raises(kinds or (ConnectorError,)) as caught:
             attempt()
         self.count(type(caught.value).__name__)
@@ -97,14 +94,14 @@ class Tally:
 
 @contextmanager
 def tally(attack: str, against: str, test: str, *, outcome: str | None = None) -> Iterator[Tally]:
-    """Count the cases of an attack, and hold the page to them.
+    """Count the cases of an attack, and compare the page with the count.
 
     Args:
-        attack: what is done, in a few words.
+        attack: a short description of the attack.
         against: a format, a storage, a parser.
         test: the test's file and name, joined by two colons.
-        outcome: what came of it, for the page, where the kinds of outcome depend on the moment; if not given, they are
-            listed.
+        outcome: the outcome as the page shows it, for attacks whose outcomes depend on timing; by default, the outcomes
+            are listed.
     """
     counted = Tally()
     yield counted
@@ -115,11 +112,11 @@ def tally(attack: str, against: str, test: str, *, outcome: str | None = None) -
     if os.environ.get(WRITE):
         _write(row)
     else:
-        assert row in read_rows(), f"docs/attacks.md does not say so; run make attacks: {row.line()}"
+        assert row in read_rows(), f"docs/attacks.md lacks this row; run make attacks: {row.line()}"
 
 
 def read_rows() -> list[Row]:
-    """Return the lines of the page's tables."""
+    """Return the rows of the page's tables."""
     found = (
         re.fullmatch(r"\| (.+?) \| (.+?) \| ([\d,]+) \| (.+?) \| `(.+?)` \|", line)
         for line in PAGE.read_text().splitlines()
@@ -128,7 +125,7 @@ def read_rows() -> list[Row]:
 
 
 def _write(row: Row) -> None:
-    """Write a row into the page, in place of the row of the same attack; other tests may write at the same time."""
+    """Write a row into the page, replacing the row of the same attack; other tests may write at the same time."""
     with PAGE.open("r+") as page:
         fcntl.flock(page, fcntl.LOCK_EX)
         rows = {(one.attack, one.against): one for one in [*read_rows(), row] if exists(one.test)}
@@ -144,7 +141,7 @@ def _write(row: Row) -> None:
 
 
 def exists(test: str) -> bool:
-    """Tell whether there is a test of that name: a file, and what is after it joined by two colons."""
+    """Tell whether a test exists, given its file and name, joined by two colons."""
     path, *names = test.split("::")
     file = ROOT / path
     return file.is_file() and all(re.search(rf"\b{name}\b", file.read_text()) for name in names)

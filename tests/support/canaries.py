@@ -1,8 +1,8 @@
-"""Marked secrets, and a search for them in whatever is produced: in every spelling that would give them away.
+"""A search for marked secrets in any output, in every spelling that would reveal them.
 
-A mark is a secret's value, or the part of it that is secret. It is found as it is, in hexadecimal, in hex dumps, in base64 (also where
-it stands in the middle of what was encoded), percent-encoded, as JSON and as Python write it, and as numbers; and so is
-any part of it that has twelve characters.
+A mark is the value of a secret, or the secret part of it. It is found as it is, in hexadecimal, in hex dumps, in base64
+(also in the middle of the encoded text), percent-encoded, as JSON and Python write it, and as numbers; and so is any
+part of it of twelve characters.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["PART", "Canaries", "spellings"]
 
 PART = 12
-"""Characters of a mark that give it away. Of spellings that take several for a byte, as many as eight bytes take."""
+"""How many characters of a mark reveal it. For spellings with several characters a byte, those of eight bytes."""
 
 Mark = str | bytes
 
 
 def spellings(mark: Mark) -> Iterator[tuple[str, bytes, int]]:
-    """Yield every spelling of a mark: its name, its bytes, and how many of them in a row give it away."""
+    """Yield every spelling of a mark: its name, its bytes, and how many consecutive ones reveal it."""
     raw = mark.encode() if isinstance(mark, str) else mark
     text = mark if isinstance(mark, str) else mark.decode("latin-1")
-    many = isinstance(mark, bytes)  # several characters for each byte, then
+    many = isinstance(mark, bytes)  # which then take several characters each
     yield "as it is", raw, PART
     yield "in hexadecimal", raw.hex().encode(), PART
     yield "in hexadecimal", raw.hex().upper().encode(), PART
@@ -51,16 +51,16 @@ def spellings(mark: Mark) -> Iterator[tuple[str, bytes, int]]:
 
 
 def _base64(raw: bytes, shift: int) -> bytes:
-    """Return what base64 makes of `raw` after `shift` other bytes: the characters that it alone decides."""
+    """Return the base64 of `raw` after `shift` other bytes: only the characters that do not depend on those."""
     encoded = base64.b64encode(bytes(shift) + raw)
     return encoded[(0, 2, 3)[shift] :][: (len(raw) * 8 - (0, 4, 2)[shift]) // 6]
 
 
 class Canaries:
-    """Finds marks.
+    """Finds marks in texts.
 
     Args:
-        marks: the marks by what they are called: "key".
+        marks: the marks, by names such as "key".
     """
 
     def __init__(self, marks: Mapping[str, Mark]) -> None:
@@ -68,7 +68,7 @@ class Canaries:
         self._windows: list[tuple[bytes, str]] = []
         self._clean: set[int] = set()
         for name, mark in marks.items():
-            assert len(mark) >= PART, f"the mark {name} is too short to be told from chance"
+            assert len(mark) >= PART, f"the mark {name} is too short; it may occur by chance"
             for spelling, written, width in spellings(mark):
                 for start in range(max(1, len(written) - width + 1)):
                     window = written[start : start + width]
@@ -76,7 +76,7 @@ class Canaries:
                     self._shorts.add(window[:PART])
 
     def found_in(self, text: str | bytes) -> set[str]:
-        """Return which marks stand in a text, and how they are spelt there."""
+        """Return which marks a text contains, and in which spelling."""
         data = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else bytes(text)
         key = hash(data)
         if key in self._clean:
@@ -88,16 +88,16 @@ class Canaries:
         return found
 
     def check(self, what: str, texts: Iterable[str | bytes]) -> None:
-        """Fail if a mark stands in one of the texts.
+        """Fail if one of the texts contains a mark.
 
         Args:
-            what: what the texts are, for the failure.
-            texts: the texts; only the neighbourhood of a mark is shown, so that a failure can be read.
+            what: a description of the texts, for the failure.
+            texts: the texts; the failure shows only the part around the mark, so that it is readable.
         """
         for text in texts:
             found = self.found_in(text)
             if found:
-                raise AssertionError(f"{what} hold the {'; the '.join(sorted(found))}: {self._where(text)}")
+                raise AssertionError(f"{what} contain the {'; the '.join(sorted(found))}: {self._where(text)}")
 
     def _where(self, text: str | bytes) -> str:
         data = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else bytes(text)

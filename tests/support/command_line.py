@@ -53,6 +53,6 @@ def connectors(*arguments: str | Path, cwd: Path, stdin: bytes = b"", **more: st
         env=environment(**more),
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=600,  # only for what hangs: a loaded machine may take minutes
     )
     return Done(done.returncode, done.stdout, done.stderr.decode())

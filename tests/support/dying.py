@@ -1,7 +1,7 @@
-"""Processes that die while they write, hundreds of them: forked from one that has everything loaded already.
+"""Processes that are ended while they write, forked from a parent that has imported everything.
 
-Run as a program this is that one. It reads a job per line, forks a process that does it, ends it with a signal at a given
-moment, and says how that went. It starts no thread, so that what it forks is as good as new.
+Run as a program, this module is the parent. For each line of its input, it forks a process that does a job, sends it a
+signal at a given moment, and prints how it ended. The parent starts no thread, so that the forked processes are safe.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from connectors.cli import command
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["REFUSED", "Death", "Mortals", "content", "mortals"]
+__all__ = ["AT_EXIT", "REFUSED", "Exit", "Parent", "content", "start_parent"]
 
 REFUSED = 7
-"""The exit code of a job that ended with an error of ours."""
-PATIENCE = 60.0
-"""Seconds after which a process that does not end is taken to hang."""
+"""The exit code of a job that ended with one of our errors."""
+TIMEOUT = 60.0
+"""Seconds after which a process counts as hanging."""
 WRITING, CLOSING, DONE = b"w", b"c", b"d"
-"""What a job says when it begins to write, when all is written and is about to be published, and when it is done."""
+"""What a job reports when it starts to write, when it has written all and starts to publish, and when it is done."""
 
 
 def content(size: int, seed: int) -> bytes:
@@ -45,12 +45,12 @@ def content(size: int, seed: int) -> bytes:
 
 
 @dataclass(frozen=True)
-class Death:
+class Exit:
     """How a process ended.
 
     Attributes:
         status: its exit code, or -N if signal N ended it.
-        done: whether it had said that all was done.
+        done: whether it reported that it was done.
         times: seconds from the start of its writing to the start of its closing, and from there to its end.
     """
 
@@ -60,8 +60,8 @@ class Death:
 
 
 @dataclass
-class Mortals:
-    """The processes' parent, as tests see it.
+class Parent:
+    """The parent of the processes, as tests use it.
 
     Attributes:
         process: the program.
@@ -70,43 +70,43 @@ class Mortals:
     process: subprocess.Popen[str]
     _measured: dict[str, tuple[float, float]] = field(default_factory=dict)
 
-    def do(self, job: str, **arguments: Any) -> Death:
-        """Let a process do a job to its end."""
+    def do(self, job: str, **arguments: Any) -> Exit:
+        """Let a process complete a job."""
         return self._order(job, arguments, None, "", 0.0)
 
-    def end(self, job: str, number: signal.Signals, chance: random.Random, **arguments: Any) -> Death:
-        """Let a process begin with a job, and send it a signal at a moment that `chance` picks.
+    def end(self, job: str, number: signal.Signals, chance: random.Random, **arguments: Any) -> Exit:
+        """Let a process start a job, and send it a signal at a random moment from `chance`.
 
-        Half of the moments lie in the writing, half in the closing; both may be over by then. How long they take is
+        Half of the moments are while it writes, half while it closes; it may be done earlier. The durations are
         measured once for each job.
         """
         if job not in self._measured:
-            told = self.do(job, **arguments)
-            assert told.done, f"{job} failed by itself with exit code {told.status}"
-            self._measured[job] = told.times
+            ended = self.do(job, **arguments)
+            assert ended.done, f"{job} failed by itself with exit code {ended.status}"
+            self._measured[job] = ended.times
         phase = chance.choice([0, 1])
         moment = chance.uniform(0, 1.1 * self._measured[job][phase])
         return self._order(job, arguments, number, (WRITING, CLOSING)[phase].decode(), moment)
 
-    def _order(self, job: str, arguments: Any, number: int | None, phase: str, moment: float) -> Death:
+    def _order(self, job: str, arguments: Any, number: int | None, phase: str, moment: float) -> Exit:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps([job, arguments, number, phase, moment]) + "\n")
         self.process.stdin.flush()
         status, done, times = json.loads(self.process.stdout.readline())
         assert status is not None, f"{job} did not end"
-        return Death(status, done, tuple(times))
+        return Exit(status, done, tuple(times))
 
 
 @contextmanager
-def mortals(**environment: str) -> Iterator[Mortals]:
+def start_parent(**environment: str) -> Iterator[Parent]:
     """Run the program for the duration of the block."""
     command = [sys.executable, __file__]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
     )
     try:
-        yield Mortals(process)
+        yield Parent(process)
     finally:
         process.communicate()
 
@@ -118,69 +118,69 @@ def _dataset(arguments: dict[str, Any]) -> Any:
     return connectors.Dataset(arguments["location"], arguments["document"])
 
 
-def _write(arguments: dict[str, Any], say: Callable[[bytes], None]) -> None:
+def _write(arguments: dict[str, Any], report: Callable[[bytes], None]) -> None:
     """Write to an open dataset in pieces, and close it."""
     data = memoryview(content(arguments["size"], arguments["seed"]))
     dataset = _dataset(arguments)
-    say(WRITING)
+    report(WRITING)
     with dataset.open(arguments.get("mode", "wb")) as file:
         for start in range(0, len(data), 700_000):
             file.write(data[start : start + 700_000])
-        say(CLOSING)
+        report(CLOSING)
 
 
-def _encrypt(arguments: dict[str, Any], say: Callable[[bytes], None]) -> None:
-    """Seal a file; its first half is called writing, which nobody can tell from the other."""
-    say(WRITING)
-    say(CLOSING)
+def _encrypt(arguments: dict[str, Any], report: Callable[[bytes], None]) -> None:
+    """Encrypt a file; writing and closing cannot be told apart."""
+    report(WRITING)
+    report(CLOSING)
     connectors.encrypt(arguments["source"], arguments["target"], arguments["key"])
 
 
-def _upload(arguments: dict[str, Any], say: Callable[[bytes], None]) -> None:
+def _upload(arguments: dict[str, Any], report: Callable[[bytes], None]) -> None:
     dataset = _dataset(arguments)
-    say(WRITING)
-    say(CLOSING)
+    report(WRITING)
+    report(CLOSING)
     dataset.upload(arguments["source"])
 
 
-def _folder(arguments: dict[str, Any], say: Callable[[bytes], None]) -> None:
-    """Write every object of a folder anew, in a transaction."""
+def _folder(arguments: dict[str, Any], report: Callable[[bytes], None]) -> None:
+    """Rewrite every object of a folder in a transaction."""
     fs, path = _dataset(arguments).filesystem()
-    say(WRITING)
+    report(WRITING)
     with fs.transaction:
         for number, name in enumerate(arguments["names"]):
             fs.pipe_file(f"{path}/{name}", content(arguments["size"], arguments["seed"] + number))
-        say(CLOSING)
+        report(CLOSING)
 
 
-def _one_by_one(arguments: dict[str, Any], say: Callable[[bytes], None]) -> None:
-    """Write every object of a folder anew, one after the other."""
+def _one_by_one(arguments: dict[str, Any], report: Callable[[bytes], None]) -> None:
+    """Rewrite every object of a folder, one after the other."""
     fs, path = _dataset(arguments).filesystem()
-    say(WRITING)
-    say(CLOSING)
+    report(WRITING)
+    report(CLOSING)
     for number, name in enumerate(arguments["names"]):
         fs.pipe_file(f"{path}/{name}", content(arguments["size"], arguments["seed"] + number))
 
 
-def _command(arguments: dict[str, Any], say: Callable[[bytes], None]) -> None:
-    """Run the command line; it is over when it has been left."""
-    say(WRITING)
-    say(CLOSING)
+def _command(arguments: dict[str, Any], report: Callable[[bytes], None]) -> None:
+    """Run the command line."""
+    report(WRITING)
+    report(CLOSING)
     code = command.run(arguments["words"])
     if code:
         sys.exit(code)
 
 
 KEPT: list[Any] = []
-"""What is still open when the interpreter ends."""
+"""What is still open when the interpreter exits."""
 
 
-def _leave(arguments: dict[str, Any], say: Callable[[bytes], None]) -> None:
-    """Come to the end of the program in the middle of something."""
+def _leave(arguments: dict[str, Any], report: Callable[[bytes], None]) -> None:
+    """Exit the program while something is in progress."""
     dataset, data = _dataset(arguments), content(arguments["size"], arguments["seed"])
-    say(WRITING)
-    LEAVING[arguments["what"]](dataset, data, arguments)
-    say(CLOSING)
+    report(WRITING)
+    AT_EXIT[arguments["what"]](dataset, data, arguments)
+    report(CLOSING)
 
 
 def _keep_reader(dataset: connectors.Dataset, data: bytes, _: dict[str, Any]) -> None:
@@ -215,44 +215,44 @@ def _seal_at_exit(_: connectors.Dataset, __: bytes, arguments: dict[str, Any]) -
     atexit.register(lambda: connectors.encrypt(arguments["source"], arguments["target"], arguments["key"]))
 
 
-def _read_on_and_on(dataset: connectors.Dataset, data: bytes, _: dict[str, Any]) -> None:
+def _read_repeatedly(dataset: connectors.Dataset, data: bytes, _: dict[str, Any]) -> None:
     def read() -> None:
         while dataset.read_bytes() == data:
-            begun.set()
+            started.set()
 
-    begun = threading.Event()
+    started = threading.Event()
     threading.Thread(target=read, daemon=True).start()
-    begun.wait()
+    started.wait()
 
 
-def _write_on_and_on(dataset: connectors.Dataset, data: bytes, _: dict[str, Any]) -> None:
+def _write_repeatedly(dataset: connectors.Dataset, data: bytes, _: dict[str, Any]) -> None:
     def write() -> None:
         with dataset.open("wb") as file:
             while True:
                 file.write(data)
-                begun.set()
+                started.set()
 
-    begun = threading.Event()
+    started = threading.Event()
     threading.Thread(target=write, daemon=True).start()
-    begun.wait()
+    started.wait()
 
 
 def _write_in_a_thread(dataset: connectors.Dataset, data: bytes, _: dict[str, Any]) -> None:
     threading.Thread(target=lambda: dataset.write_bytes(data)).start()
 
 
-LEAVING: dict[str, Callable[[connectors.Dataset, bytes, dict[str, Any]], None]] = {
+AT_EXIT: dict[str, Callable[[connectors.Dataset, bytes, dict[str, Any]], None]] = {
     "a reader is open": _keep_reader,
     "a writer is open": _keep_writer,
     "atexit closes a writer": _close_at_exit,
     "atexit writes": _write_at_exit,
     "atexit reads": _read_at_exit,
     "atexit seals a file": _seal_at_exit,
-    "a daemon thread reads": _read_on_and_on,
-    "a daemon thread writes": _write_on_and_on,
+    "a daemon thread reads": _read_repeatedly,
+    "a daemon thread writes": _write_repeatedly,
     "another thread writes": _write_in_a_thread,
 }
-"""What a program is in the middle of at its end."""
+"""What is in progress when a program exits."""
 
 
 JOBS = {
@@ -267,31 +267,31 @@ JOBS = {
 
 
 def _serve() -> None:
-    gc.freeze()  # so that those who end in good order do not look through all that was loaded
+    gc.freeze()  # so that the collection at exit does not visit everything that was loaded
     for line in sys.stdin:
         job, arguments, number, phase, moment = json.loads(line)
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(reading)
-            _live(job, arguments, writing)
+            _run_job(job, arguments, writing)
         os.close(writing)
-        sys.stdout.write(json.dumps(_attend(child, reading, number, phase.encode(), moment)) + "\n")
+        sys.stdout.write(json.dumps(_wait(child, reading, number, phase.encode(), moment)) + "\n")
         sys.stdout.flush()
         os.close(reading)
 
 
-def _live(job: str, arguments: dict[str, Any], writing: int) -> None:
-    """Do a job in the process that was forked for it, and end as every program does."""
+def _run_job(job: str, arguments: dict[str, Any], writing: int) -> None:
+    """Do a job in the forked process, and exit as every program does."""
     nothing = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):  # with its parent's streams it has nothing to do
+    for stream in (0, 1, 2):  # it must not use its parent's streams
         os.dup2(nothing, stream)
     if "stderr" in arguments:
         os.dup2(os.open(arguments["stderr"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)
     try:
         for name, value in arguments.get("environment", {}).items():
             os.environ[name] = value
-        if arguments.get("named"):  # as on a system whose files have names from the start
+        if arguments.get("named"):  # as on a system without unnamed files
             del os.O_TMPFILE
         JOBS[job](arguments, lambda word: os.write(writing, word))
     except KeyboardInterrupt:
@@ -302,31 +302,31 @@ def _live(job: str, arguments: dict[str, Any], writing: int) -> None:
     sys.exit(0)
 
 
-def _attend(child: int, reading: int, number: int | None, phase: bytes, moment: float) -> tuple[Any, bool, list[float]]:
-    heard: dict[bytes, float] = {}
-    deadline = time.monotonic() + PATIENCE
+def _wait(child: int, reading: int, number: int | None, phase: bytes, moment: float) -> tuple[Any, bool, list[float]]:
+    received: dict[bytes, float] = {}
+    deadline = time.monotonic() + TIMEOUT
     ended = False
     while not ended and time.monotonic() < deadline:
         if select.select([reading], [], [], 0.5)[0]:
             for word in (words := os.read(reading, 16)):
-                heard[bytes([word])] = time.monotonic()
+                received[bytes([word])] = time.monotonic()
             ended = not words
-        if number is not None and (phase in heard or ended):
+        if number is not None and (phase in received or ended):
             if not ended:
                 time.sleep(moment)
-            os.kill(child, number)  # it has not been waited for, so it is still its number
+            os.kill(child, number)  # it has not been waited for, so its PID is still valid
             number = None
     now = time.monotonic()
     if not ended:
         os.kill(child, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    closing = heard.get(CLOSING, now)
-    times = [closing - heard.get(WRITING, closing), heard.get(DONE, now) - closing]
-    return (status if ended else None), DONE in heard, times
+    closing = received.get(CLOSING, now)
+    times = [closing - received.get(WRITING, closing), received.get(DONE, now) - closing]
+    return (status if ended else None), DONE in received, times
 
 
 def _load() -> None:
-    """Import what the jobs will need."""
+    """Import what the jobs need."""
     connectors.backends()
     for plugin in ("connectors_s3.filesystem", "connectors_azure.filesystem", "connectors_https.filesystem"):
         __import__(plugin)

@@ -1,6 +1,6 @@
-"""A full machine: writes of every kind into a folder in which there is no room, or not enough.
+"""A full disk: writes of every kind into a folder that has too little space, or none.
 
-Run as a program, in a folder on a disk that is full (``python full.py FOLDER``), it prints what came of each. A test that
+Run as a program on a folder of a full disk (``python full.py FOLDER``), it prints the outcome of each write. A test that
 limits the size of files calls the same writes itself.
 """
 
@@ -24,12 +24,12 @@ from connectors.cli import command
 __all__ = ["KEY", "OLD", "SIZE", "attempt", "commands", "prepare", "run", "spools", "targets"]
 
 KEY = "f1" * 32
-OLD = b"what stood there"
+OLD = b"the old object"
 SIZE = 6 << 20
 
 
 def prepare(store: Path) -> None:
-    """Make what is written from, on a disk with room: a plain file, a sealed one, and an app config."""
+    """Create the sources of the writes, on a disk with space: a plain file, sealed ones, and a key."""
     data = random.Random(1).randbytes(SIZE)
     (store / "plain").write_bytes(data)
     connectors.encrypt(store / "plain", store / "sealed", KEY)
@@ -37,8 +37,8 @@ def prepare(store: Path) -> None:
     (store / "key").write_text(KEY)
 
 
-def lay(store: Path, folder: Path) -> Path:
-    """Make an app config with a large input, a small one, and an output in the folder."""
+def write_app_config(store: Path, folder: Path) -> Path:
+    """Write an app config with a large input, a small one, and an output in the folder."""
     inputs = (("input", "large", store / "sealed"), ("small", "note", store / "note"))
     for port, name, location in (*inputs, ("output", "result", folder / "copy")):
         place = store / "app" / port / name / "dataset"
@@ -59,7 +59,7 @@ def _open(dataset: connectors.Dataset, data: bytes, mode: str = "wb") -> None:
 
 
 def targets(store: Path, folder: Path) -> dict[str, Callable[[], object]]:
-    """Return writes of `SIZE` bytes to ``copy`` in the folder, and what they are called; or one to ``new``."""
+    """Return, by name, writes of `SIZE` bytes to ``copy`` in the folder; one of them to ``new``."""
     copy, data = folder / "copy", (store / "plain").read_bytes()
     view = connectors.EncryptedFileSystem(fs=MemoryFileSystem(), key=KEY)
     view.pipe_file("/full/there", data)
@@ -83,11 +83,11 @@ def spools(store: Path) -> dict[str, Callable[[], object]]:
     view = connectors.EncryptedFileSystem(fs=MemoryFileSystem(), key=KEY)
     view.pipe_file("/full/spooled", OLD)
     signed = {"query_string": "WC1BbXotU2lnbmF0dXJlPTAw", "encryption": {"key": KEY}}
-    presigned = connectors.Dataset("http://127.0.0.1:9/bucket/never-asked", signed)
+    presigned = connectors.Dataset("http://127.0.0.1:9/bucket/never-requested", signed)
     return {
-        "a put to any filesystem": lambda: view.pipe_file("/full/spooled", data),
+        "writing to any filesystem": lambda: view.pipe_file("/full/spooled", data),
         "a presigned PUT": lambda: presigned.write_bytes(data * 4),
-        "a sealed stream that is read": lambda: _read(store / "sealed"),
+        "reading a sealed stream": lambda: _read(store / "sealed"),
     }
 
 
@@ -97,7 +97,7 @@ def _read(path: Path) -> None:
 
 
 class _Stream(io.FileIO):
-    """A file that cannot seek, as a pipe cannot."""
+    """A file that cannot seek, like a pipe."""
 
     def seekable(self) -> bool:
         return False
@@ -105,7 +105,7 @@ class _Stream(io.FileIO):
 
 def commands(store: Path, folder: Path) -> dict[str, tuple[list[str], Path]]:
     """Return command lines that write ``copy`` in the folder, and the ``$TMPDIR`` of each."""
-    key, app = str(store / "key"), str(lay(store, folder))
+    key, app = str(store / "key"), str(write_app_config(store, folder))
     copy = str(folder / "copy")
     loud = ["--input-port", "small", "--", sys.executable, "-c", "print('x' * 7000000)"]
     run_it = ["run", "--app-config", app]
@@ -118,29 +118,29 @@ def commands(store: Path, folder: Path) -> dict[str, tuple[list[str], Path]]:
         ),
         "connectors cp, from a dataset": (["cp", "--app-config", app, "dataset://input/large", copy], store),
         "connectors run, no room for its inputs": ([*run_it, "--", "cat"], folder),
-        "connectors run, no room for what is printed": ([*run_it, *loud], folder),
+        "connectors run, no room for its output": ([*run_it, *loud], folder),
         "connectors run, no room for its result": ([*run_it, *loud], store),
     }
 
 
 def run(words: list[str], temporary: Path) -> dict[str, object]:
-    """Run a command line here; return its exit code, and what it said on standard error."""
-    said = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
+    """Run a command line in this process; return its exit code and its standard error."""
+    stderr = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
     tempfile.tempdir = str(temporary)
-    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())):
+    with contextlib.redirect_stderr(stderr), contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())):
         code = command.run(words)
     tempfile.tempdir = None
-    return {"code": code, "said": said.buffer.getvalue().decode()}  # type: ignore[attr-defined]
+    return {"code": code, "message": stderr.buffer.getvalue().decode()}  # type: ignore[attr-defined]
 
 
 def attempt(write: Callable[[], object]) -> dict[str, object]:
-    """Return what came of a write."""
+    """Return the outcome of a write."""
     try:
         write()
     except OSError as error:
         ours = isinstance(error, connectors.errors.ConnectorError)
-        return {"kind": type(error).__name__, "ours": ours, "number": error.errno, "said": str(error)}
-    return {"kind": "written", "said": ""}
+        return {"kind": type(error).__name__, "ours": ours, "number": error.errno, "message": str(error)}
+    return {"kind": "written", "message": ""}
 
 
 def main(folder: Path) -> None:
@@ -151,8 +151,8 @@ def main(folder: Path) -> None:
         (folder / "copy").write_bytes(OLD)
         found: dict[str, dict[str, object]] = {}
 
-        def note(name: str, came: dict[str, object]) -> None:
-            found[name] = {**came, "names": os.listdir(folder), "stands": (folder / "copy").read_bytes() == OLD}
+        def note(name: str, result: dict[str, object]) -> None:
+            found[name] = {**result, "names": os.listdir(folder), "unchanged": (folder / "copy").read_bytes() == OLD}
 
         for name, write in targets(store, folder).items():
             note(name, attempt(write))

@@ -1,6 +1,6 @@
-"""Ways into every storage whose secrets are marked, on real servers; and a server that repeats what it is told.
+"""Ways to access every storage with marked secrets, on real servers; and a server that echoes what it receives.
 
-The servers of two plugins' own tests are started as those tests start them.
+The servers of two plugins are started with the fixtures of the plugins' own tests.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["NAMES", "Way", "echo", "open_way"]
 Document = dict[str, Any]
 
 _NOWHERE = "http://127.0.0.1:9"
-"""An address that nobody listens at."""
+"""An address without a server."""
 NAMES = (
     "local files",
     "presigned URLs, S3",
@@ -51,19 +51,20 @@ NAMES = (
 
 @dataclass(frozen=True)
 class Way:
-    """One way into one storage.
+    """One way to access one storage.
 
     Attributes:
         name: one of `NAMES`.
-        location: where an object lies, or is to lie.
+        location: the location of an object, which may not exist yet.
         reads: the credentials document to read it with, without its encryption.
-        writes: that to write it with.
-        marks: what must not be seen, by what it is called.
-        elsewhere: gives location and document for the same at another HTTP server, for what can lie there.
-        wrong: location and document with a secret that the server does not take; its mark is among `marks`.
-        expired: the document with a signature whose time is over, where there can be one.
-        folder: a location for a folder, where there can be one.
+        writes: the credentials document to write it with.
+        marks: the values that must not be visible, by name.
+        elsewhere: returns location and document for the same object on another HTTP server, if that is possible.
+        wrong: location and document with a secret that the server refuses; its mark is among `marks`.
+        expired: the document with an expired signature, if there can be one.
+        folder: the location of a folder, if there can be one.
         presigns: whether URLs can be signed.
+        unreachable: location and document for an address without a server.
     """
 
     name: str
@@ -81,7 +82,7 @@ class Way:
 
 @contextmanager
 def open_way(name: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Way]:
-    """Make the way called `name`, on the session's servers."""
+    """Create the way called `name`, on the session's servers."""
     place = f"object-{secrets.token_hex(4)}"
     key = secrets.token_bytes(32)
     with ExitStack() as running:
@@ -152,7 +153,7 @@ def _sas_url(name: str, request: pytest.FixtureRequest, folder: Path, place: str
         good.partition("?")[0],
         document,
         document,
-        {"signature": _signature(good), "ended signature": _signature(old), "wrong signature": other},
+        {"signature": _signature(good), "expired signature": _signature(old), "wrong signature": other},
         elsewhere=lambda url: (f"{url}/clinic/marked/{place}", document),
         wrong=(good.partition("?")[0], {"query_string": _query_of(wrong)}),
         expired={"query_string": _query_of(old)},
@@ -198,7 +199,12 @@ def _azure(name: str, request: pytest.FixtureRequest, folder: Path, place: str, 
     make, right, wrong = documents[name.partition(", ")[2]]
     document = make(server.endpoint, **right)
     location = f"az://marked/{place}"
-    marks = {"account key": server.key, "wrong key": other, "signature": signatures[0], "ended": signatures[1]}
+    marks = {
+        "account key": server.key,
+        "wrong key": other,
+        "signature": signatures[0],
+        "expired signature": signatures[1],
+    }
     return Way(
         name,
         location,
@@ -214,7 +220,7 @@ def _azure(name: str, request: pytest.FixtureRequest, folder: Path, place: str, 
 
 
 def _of_plugin(name: str) -> Any:
-    """Return the module with the fixtures of a plugin's own tests."""
+    """Return the module with the fixtures of a plugin's tests."""
     path = ROOT / "plugins" / name / "tests" / "conftest.py"
     spec = importlib.util.spec_from_file_location(f"fixtures_of_{name}", path)
     assert spec is not None
@@ -231,11 +237,11 @@ def _gcs(name: str, request: pytest.FixtureRequest, folder: Path, place: str, ru
     tokens = [f"ya29.{secrets.token_urlsafe(40)}" for _ in range(2)]
     given = iter(tokens)
 
-    def answer(request: Request) -> Answer:
+    def respond(request: Request) -> Answer:
         body = {"access_token": next(given, tokens[0]), "expires_in": 3600, "token_type": "Bearer"}
         return Answer(200, {"Content-Type": "application/json"}, json.dumps(body).encode())
 
-    server, _ = running.enter_context(hostile_server(answer))
+    server, _ = running.enter_context(hostile_server(respond))
     repeating, _ = running.enter_context(echo())
     account = {
         "type": "service_account",
@@ -315,7 +321,7 @@ _MAKERS: dict[str, Callable[[str, pytest.FixtureRequest, Path, str, ExitStack], 
 
 @contextmanager
 def gcs_emulator(factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run the emulator that the plugin's tests use; give its URL."""
+    """Run the emulator that the plugin's tests use; yield its URL."""
     plugin = _of_plugin("gcs")
     with contextmanager(plugin.emulator.__wrapped__)(factory) as emulator:
         assert emulator.ask("POST", "/storage/v1/b", json.dumps({"name": "marked"}).encode())[0] == 200
@@ -324,21 +330,21 @@ def gcs_emulator(factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @contextmanager
 def echo(status: int = 403, **headers: str) -> Iterator[tuple[str, list[Request]]]:
-    """Run an HTTP server that refuses everything, and says in its refusal all that it was sent, in every place.
+    """Run an HTTP server that refuses everything, and echoes the request in every part of its response.
 
-    With further headers, those of a redirect, the status is for the first request alone, and 403 for all others:
-    botocore asks a server that redirects for its region, and would ask for ever.
+    With more headers (those of a redirect), only the first request gets the status, and all others get 403:
+    botocore asks a server that redirects for its region, and would never stop asking.
     """
 
     def repeat(request: Request) -> Answer:
-        told = f"{request.method} {request.target} {request.headers} {request.body[:4000]!r}"
-        short = "".join(letter for letter in told if letter.isalnum())
+        sent = f"{request.method} {request.target} {request.headers} {request.body[:4000]!r}"
+        short = "".join(letter for letter in sent if letter.isalnum())
         body = (
             f"<Error><Code>AccessDenied</Code><Message>{short}</Message><Token-0>{short}</Token-0></Error>"
             if "json" not in request.headers.get("accept", "")
-            else json.dumps({"error": {"message": told, "errors": [{"reason": "forbidden", "message": told}]}})
+            else json.dumps({"error": {"message": sent, "errors": [{"reason": "forbidden", "message": sent}]}})
         )
-        repeated = {"x-ms-error-code": "AuthorizationFailure", "x-told": short[:2000], "WWW-Authenticate": short[:500]}
+        repeated = {"x-ms-error-code": "AuthorizationFailure", "x-sent": short[:2000], "WWW-Authenticate": short[:500]}
         code, more = (403, {}) if headers and request.number else (status, headers)
         return Answer(code, {"Content-Type": "application/xml", **repeated, **more}, body.encode())
 

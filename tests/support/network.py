@@ -1,4 +1,4 @@
-"""Ways to sealed objects on real servers through a proxy that breaks the network, and waits that tests can bear."""
+"""Access to sealed objects on real servers through a proxy that breaks the network; and short timeouts for tests."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ __all__ = [
     "STORAGES",
     "Storage",
     "dataset_at",
-    "deaf_server",
     "digest",
-    "eager_server",
+    "endless_continue_server",
     "impatient",
     "now",
     "plain_file",
+    "silent_server",
     "storage_at",
     "tried",
 ]
@@ -57,17 +57,17 @@ ENDPOINTS = {
     "Azure": ("az://clinic/name", {"account_name": "clinic", "account_key": "c2VjcmV0"}, "endpoint_url"),
     "Google Cloud Storage": ("gs://clinic/name", {"token": "ya29.token"}, "endpoint_url"),
 }
-"""Datasets of every kind that speaks HTTP: a location, credentials, and where in them the server's URL stands."""
+"""Datasets of every HTTP backend: a location, credentials, and the member of them that holds the server's URL."""
 
 
 @dataclass(frozen=True)
 class Storage:
-    """A way to objects of one server.
+    """Access to the objects of one server.
 
     Attributes:
-        name: what docs/attacks.md calls it.
-        proxy: what stands before it.
-        locate: returns location and credentials of an object, for reading it, or for writing it.
+        name: its name in docs/attacks.md.
+        proxy: the proxy in front of it.
+        locate: returns the location and credentials of an object, for reading or for writing.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Storage:
     locate: Callable[[str, bool], tuple[str, dict[str, Any]]]
 
     def dataset(self, name: str, *, write: bool = False, **encryption: Any) -> connectors.Dataset:
-        """Return the dataset of a name."""
+        """Return the dataset of a named object."""
         location, credentials = self.locate(name, write)
         return connectors.Dataset(location, {**credentials, "encryption": {"key": KEY, **encryption}})
 
@@ -86,7 +86,7 @@ class Storage:
 
 
 def storage_at(name: str, request: pytest.FixtureRequest) -> Storage:
-    """Return one of `STORAGES`, over the fixtures of its server and its proxy."""
+    """Return one of `STORAGES`, from the fixtures of its server and its proxy."""
     server = name.split(maxsplit=1)[0].lower()
     proxy = request.getfixturevalue(f"{server}_proxy")
     behind = request.getfixturevalue(server)
@@ -132,12 +132,12 @@ def _signed(url: str) -> tuple[str, dict[str, Any]]:
 
 
 def impatient(monkeypatch: pytest.MonkeyPatch, *, silence: float = 10.0, longest_wait: float = 60.0) -> None:
-    """Let all waits be short: the same number of them, and the same reasons.
+    """Shorten all timeouts and backoffs, but do not change how often a request is retried.
 
     Args:
-        monkeypatch: undoes it.
-        silence: seconds without a byte until a connection counts as broken.
-        longest_wait: seconds in which progress has to be made.
+        monkeypatch: restores the values.
+        silence: the stall timeout: seconds without a byte until a connection counts as broken.
+        longest_wait: seconds in which there must be progress.
     """
     monkeypatch.setattr(RetryPolicy, "first_pause", 0.001)
     monkeypatch.setattr(RetryPolicy, "longest_pause", 0.01)
@@ -176,7 +176,7 @@ def digest(path: Path) -> str:
 
 
 def tried(attempt: Callable[[], object]) -> bool:
-    """Try something; return whether it was done. It may fail with an error of ours, and with no other."""
+    """Return whether an attempt succeeds. It may fail only with one of our errors."""
     try:
         attempt()
     except ConnectorError:
@@ -185,39 +185,39 @@ def tried(attempt: Callable[[], object]) -> bool:
 
 
 def dataset_at(kind: str, url: str) -> connectors.Dataset:
-    """Return a dataset of one of `ENDPOINTS`, at a server that is none of theirs."""
+    """Return a dataset of one of `ENDPOINTS`, on another server."""
     location, credentials, member = ENDPOINTS[kind]
     credentials = {**credentials, "allow_http": True, "encryption": None, **({member: url} if member else {})}
     return connectors.Dataset(location.format(url), credentials)
 
 
 def now() -> datetime:
-    """Return this moment."""
+    """Return the current time."""
     return datetime.now(UTC)
 
 
 @contextmanager
-def deaf_server() -> Iterator[str]:
-    """Take connections on loopback, and neither read nor say anything; give the URL."""
-    taken = []
+def silent_server() -> Iterator[str]:
+    """Accept connections on loopback, but read nothing and send nothing; yield the URL."""
+    accepted = []
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 12)
-        thread = threading.Thread(target=lambda: _take(listener, taken))
+        thread = threading.Thread(target=lambda: _accept(listener, accepted))
         thread.start()
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
-            for connection in taken:
+            for connection in accepted:
                 connection.close()
 
 
 @contextmanager
-def eager_server() -> Iterator[str]:
-    """Tell clients on loopback to continue, again and again, and nothing else; give the URL."""
+def endless_continue_server() -> Iterator[str]:
+    """Send endless 100 Continue responses to clients on loopback, and nothing else; yield the URL."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
-        thread = threading.Thread(target=lambda: _encourage(listener))
+        thread = threading.Thread(target=lambda: _send_continue(listener))
         thread.start()
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -226,11 +226,11 @@ def eager_server() -> Iterator[str]:
             thread.join()
 
 
-def _encourage(listener: socket.socket) -> None:
+def _send_continue(listener: socket.socket) -> None:
     while True:
         try:
             connection, _ = listener.accept()
-        except OSError:  # the end
+        except OSError:  # the listener is closed
             return
         with connection, suppress(OSError):
             connection.settimeout(10)
@@ -239,13 +239,13 @@ def _encourage(listener: socket.socket) -> None:
                 connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
 
 
-def _take(listener: socket.socket, taken: list[socket.socket]) -> None:
+def _accept(listener: socket.socket, accepted: list[socket.socket]) -> None:
     with suppress(OSError):
         while True:
-            taken.append(listener.accept()[0])
+            accepted.append(listener.accept()[0])
 
 
 def signature(query_string: str) -> str:
-    """Return the signature in the query of a signed URL, as it stands there."""
+    """Return the signature in the query of a signed URL, as it is encoded there."""
     query = base64.b64decode(query_string).decode()
     return next(part for part in query.split("&") if part.startswith(("X-Amz-Signature=", "sig=")))

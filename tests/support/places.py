@@ -1,4 +1,4 @@
-"""Places of objects on each kind of storage, for tests that end, starve or race their writers."""
+"""Places of objects on each kind of storage, for tests that kill, starve or race writers."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ __all__ = ["KEY", "KINDS", "SOME", "Place", "azure_place", "local_place", "place
 KEY = "5e" * 32
 KINDS = ("local file", "S3", "presigned PUT", "Azure")
 SOME = ("local file", "S3", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("presigned PUT", "Azure")))
-"""The same, of which the other remote ones are left to the slow tests."""
+"""The same, but the other remote storages run only with the slow tests."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where one object is.
+    """The place of one object.
 
     Attributes:
         location: its URL, to write it.
         document: the credentials that write it.
         reads: URL and credentials that read it.
-        left: what unfinished writes have left there; asked again it says the same.
-        tidy: removes that.
+        left: returns what unfinished writes have left there; it changes nothing.
+        tidy: removes what they have left.
     """
 
     location: str
@@ -44,15 +44,15 @@ class Place:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on this machine, where nothing happens any more when a process is dead."""
+        """Whether it is on this machine, where nothing happens after a process is dead."""
         return self.location.startswith("file://")
 
     def writer(self) -> connectors.Dataset:
-        """Return the dataset, to be written."""
+        """Return the dataset, for writing."""
         return connectors.Dataset(self.location, self.document)
 
     def reader(self) -> connectors.Dataset:
-        """Return the dataset, to be read."""
+        """Return the dataset, for reading."""
         return connectors.Dataset(*self.reads)
 
 
@@ -61,7 +61,7 @@ def _nothing() -> list[str]:
 
 
 def place_on(kind: str, fixture: Callable[[str], Any], name: str) -> Place:
-    """Return a place on the storage called `kind`, whose server `fixture` gives by the fixture's name."""
+    """Return a place on the storage called `kind`; `fixture` returns the server, given the name of its fixture."""
     if kind == "local file":
         return local_place(fixture("tmp_path") / name)
     if kind == "S3":
@@ -110,7 +110,7 @@ def s3_place(server: S3Server, name: str) -> Place:
 
 
 def presigned_place(server: S3Server, name: str) -> Place:
-    """Return the same, behind presigned URLs."""
+    """Return a place in the S3 bucket that is accessed with presigned URLs."""
 
     def behind(method: Any) -> tuple[str, dict[str, Any]]:
         location, _, query = server.presign(method, "clinic", name).partition("?")
@@ -126,7 +126,7 @@ def azure_place(server: AzureServer, name: str) -> Place:
 
     def left() -> list[str]:
         if not blob.exists():
-            return []  # what has blocks and no list of them is not told of
+            return []  # a blob with blocks but without a block list is not reported
         _, uncommitted = blob.get_block_list("all")
         return [block.id for block in uncommitted]
 
@@ -138,13 +138,13 @@ def azure_place(server: AzureServer, name: str) -> Place:
         "encryption": {"key": KEY},
     }
     location = f"az://dying/{name}"
-    # There is no request that drops blocks: the next commit does.
+    # No request deletes uncommitted blocks: the next commit does.
     return Place(location, document, (location, document), left, lambda: None)
 
 
 @functools.cache
 def _container(server: AzureServer) -> Any:
-    from azure.storage.blob import BlobServiceClient  # noqa: PLC0415 - not every test asks for Azure
+    from azure.storage.blob import BlobServiceClient  # noqa: PLC0415 - not every test uses Azure
 
     account = {"account_name": server.account, "account_key": server.key}
     container = BlobServiceClient(server.endpoint, account).get_container_client("dying")

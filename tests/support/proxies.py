@@ -1,7 +1,7 @@
-"""A proxy between a client and a real server, which lies and breaks as a test tells it to: mitmproxy.
+"""A proxy between a client and a real server that lies or breaks connections on a test's orders: mitmproxy.
 
-It runs in an environment of its own, which ``make test`` installs into .servers/mitmproxy, since it needs another
-version of `cryptography` than this package does. What it can do is in the modules of tests/support/proxy.
+It runs in a virtual environment of its own, which ``make test`` installs into .servers/mitmproxy, because it needs
+another version of `cryptography` than this package. Its rules are in the modules of tests/support/proxy.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Proxy:
     """A running proxy.
 
     Attributes:
-        endpoint: its URL, to be used in the place of the server's, without a trailing slash.
+        endpoint: its URL, which replaces the server's, without a trailing slash.
     """
 
     endpoint: str
 
     @contextmanager
     def rule(self, name: str, **arguments: Any) -> Iterator[None]:
-        """Let the proxy follow a rule, ``faults.CutEvery`` for one, during the block; its log starts anew."""
+        """Apply a rule, such as ``faults.CutEvery``, during the block; the log is cleared."""
         self._order({"rule": name, "arguments": arguments})
         try:
             yield
@@ -45,14 +45,14 @@ class Proxy:
             self._order({"rule": None})
 
     def log(self) -> list[dict[str, Any]]:
-        """Return the requests since a rule last began or ended: method, target, headers, status, length."""
+        """Return the requests since a rule was last set or removed: method, target, headers, status, length."""
         log: list[dict[str, Any]] = self._order({})
         return log
 
     def _order(self, order: dict[str, Any]) -> Any:
         request = urllib.request.Request(self.endpoint + CONTROL, json.dumps(order).encode(), method="PUT")
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.load(response)
 
 
 @contextmanager
@@ -60,11 +60,11 @@ def proxy(folder: Path, upstream: str) -> Iterator[Proxy]:
     """Run a proxy in front of a server.
 
     Args:
-        folder: where it keeps what it needs.
-        upstream: the server's scheme, host and port; a path of it is left to the client.
+        folder: for its configuration and log.
+        upstream: the server's scheme, host and port; the client sends the path.
     """
     if not MITMDUMP.exists():
-        raise ServerUnavailable(f"there is no {MITMDUMP}; make test installs it")
+        raise ServerUnavailable(f"{MITMDUMP} is not installed; make test installs it")
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     options = {

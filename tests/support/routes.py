@@ -1,4 +1,4 @@
-"""Ways from a client to sealed objects through a proxy that lies: each to the same objects, past the code under test."""
+"""Routes to sealed objects through a lying proxy, with access to the same objects without the code under test."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BUCKET = "clinic"
 
 
 def seal(plain: bytes, format: str, context: str = "") -> bytes:
-    """Return `plain` as it is stored."""
+    """Return the sealed bytes of `plain`."""
     sealed = io.BytesIO()
     connectors.encrypt(io.BytesIO(plain), sealed, KEY, context=context.encode(), **FORMATS[format])
     return sealed.getvalue()
@@ -37,15 +37,15 @@ def seal(plain: bytes, format: str, context: str = "") -> bytes:
 
 @dataclass(frozen=True)
 class Route:
-    """A way to objects.
+    """One way to access objects.
 
     Attributes:
-        name: how pages call it.
-        proxy: what lies on it.
+        name: its name in docs/attacks.md.
+        proxy: the lying proxy on the route.
         locate: location and credentials document of a named object, for reading ("GET") or writing ("PUT").
-        put: stores an object, not through the proxy.
-        get: returns what is stored, None if nothing is; not through the proxy.
-        remove: removes an object, if there is one; not through the proxy.
+        put: stores an object, without the proxy.
+        get: returns the stored bytes, or None; without the proxy.
+        remove: removes an object if it exists, without the proxy.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Route:
     remove: Callable[[str], object]
 
     def dataset(self, name: str, method: str = "GET", **encryption: Any) -> connectors.Dataset:
-        """Return a dataset that nobody has used yet."""
+        """Return a new dataset."""
         location, document = self.locate(name, method)
         return connectors.Dataset(location, {**document, "encryption": {"key": KEY, **encryption}})
 
@@ -71,7 +71,7 @@ def _signed(dataset: connectors.Dataset, method: str) -> tuple[str, dict[str, An
 
 
 def s3_routes(server: S3Server, proxy: Proxy) -> list[Route]:
-    """Return the ways to a bucket of S3: with keys, and by presigned URLs."""
+    """Return the routes to a bucket of S3: with access keys, and with presigned URLs."""
     client = server.client()
 
     def put(name: str, data: bytes) -> None:
@@ -102,8 +102,8 @@ def s3_routes(server: S3Server, proxy: Proxy) -> list[Route]:
 
 
 def azure_routes(server: AzureServer, proxy: Proxy) -> list[Route]:
-    """Return the ways to a container of Azure's: with the shared key, and by SAS URLs."""
-    from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError  # noqa: PLC0415 - take a while
+    """Return the routes to a container of Azure: with the shared key, and with SAS URLs."""
+    from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError  # noqa: PLC0415 - slow to import
     from azure.storage.blob import BlobServiceClient  # noqa: PLC0415
 
     account = {"account_name": server.account, "account_key": server.key}

@@ -1,4 +1,4 @@
-"""A process that runs out of things: of descriptors, really; of threads, as Python tells of it."""
+"""A process that runs out of file descriptors (really), or of threads (as Python reports it)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["few_descriptors", "few_threads"]
 
 @contextmanager
 def few_descriptors(count: int) -> Iterator[None]:
-    """Let this process open `count` files more than it has open."""
+    """Let this process open only `count` more files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(int(name) for name in os.listdir("/proc/self/fd"))
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest + count + 8, hard))
@@ -38,24 +38,24 @@ def few_descriptors(count: int) -> Iterator[None]:
 
 @contextmanager
 def few_threads(allows: Callable[[int], bool]) -> Iterator[list[int]]:
-    """Let this process start only those threads that `allows` says, given how many were asked for before.
+    """Let this process start only the threads that `allows` permits, given how many were requested before.
 
-    The others fail as they do at a limit of the system's (RLIMIT_NPROC, which binds no administrator): in the call that
-    asks the system for one. The list that is given has an entry for each that was asked for.
+    The others fail as at a limit of the system (RLIMIT_NPROC, which does not apply to root): in the call that requests
+    a thread from the system. The list that is yielded has an entry for each requested thread.
     """
     name = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"
     real = getattr(threading, name)
-    asked: list[int] = []
+    requested: list[int] = []
 
     def start(*arguments: object, **options: object) -> object:
-        asked.append(len(asked))
-        if not allows(asked[-1]):
+        requested.append(len(requested))
+        if not allows(requested[-1]):
             message = "can't start new thread"
             raise RuntimeError(message)
         return real(*arguments, **options)
 
     setattr(threading, name, start)
     try:
-        yield asked
+        yield requested
     finally:
         setattr(threading, name, real)

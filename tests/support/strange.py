@@ -1,4 +1,4 @@
-"""Strange input for parsers: hypothesis strategies, and settings under which the same is tried in every run."""
+"""Arbitrary input for parsers: hypothesis strategies, and settings that try the same examples in every run."""
 
 from __future__ import annotations
 
@@ -74,18 +74,18 @@ def examples(count: int) -> settings:
 
 
 def texts() -> st.SearchStrategy[str]:
-    """Text: some of any characters, half ones too, and more often of words that parsers have to do with."""
+    """Text: any characters, lone surrogates included, and often words that are special to parsers."""
     letters = st.text(st.characters(min_codepoint=0, max_codepoint=0x10FFFF, categories=None), max_size=12)
     return st.lists(st.one_of(st.sampled_from(WORDS), letters), max_size=5).map("".join)
 
 
 def names() -> st.SearchStrategy[str]:
-    """What files and members may be called, or may not."""
+    """Valid and invalid names of files and members."""
     return st.one_of(st.sampled_from(("input", "Klinik Süd", ".hidden", "a b", " a", "x" * 255, "x" * 256)), texts())
 
 
 def json_values(*more: Any) -> st.SearchStrategy[Any]:
-    """Whatever JSON can hold, `more` among it."""
+    """Any JSON value, often with values of `more`."""
     simple = [st.none(), st.booleans(), st.integers(), st.just(1 << 70), st.floats(allow_nan=True), texts()]
     if more:
         simple.append(st.sampled_from(more))
@@ -97,11 +97,11 @@ def json_values(*more: Any) -> st.SearchStrategy[Any]:
 
 
 def edited(documents: list[dict[str, Any]], members: list[str]) -> st.SearchStrategy[dict[str, Any]]:
-    """Documents, some members of which were replaced, dropped or added.
+    """Documents in which some members are replaced, dropped or added.
 
     Args:
-        documents: good ones.
-        members: names that members may have.
+        documents: valid ones.
+        members: valid names of members.
     """
     values = [value for document in documents for value in document.values() if not isinstance(value, dict | list)]
     edit = st.tuples(st.one_of(st.sampled_from(members), names()), st.one_of(json_values(*values), st.just(...)))

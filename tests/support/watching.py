@@ -1,6 +1,6 @@
-"""All that a process lets others see: what it logs and warns of, its errors with their variables, its objects.
+"""Everything that a process exposes: its logs and warnings, its errors with their variables, its objects.
 
-What is ours is told from what is a library's by the files that code is in, and by the modules that classes are of.
+This project's code is distinguished from libraries by its files, and its classes by their modules.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from servers import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["everything_logged", "files_below", "frames_of", "reachable", "serialised", "shown", "told"]
+__all__ = ["everything_logged", "files_below", "frames_of", "printed", "reachable", "serialised", "texts_of"]
 
-MOST = 15_000
-"""Objects that are looked at, from one on."""
+MAX_OBJECTS = 15_000
+"""The maximum number of objects that are visited from the given ones."""
 _OURS = tuple(
-    f"{folder}/"  # of this project, or of the wheels that are tested
+    f"{folder}/"  # in this repository, or in the wheels under test
     for name in ("connectors", *(f"connectors_{name}" for name in ("azure", "gcs", "https", "s3", "sftp")))
     for folder in importlib.import_module(name).__path__
 )
 _LEAVES = (
     *(str, bytes, int, float, bool, type(None), type, types.ModuleType, types.FrameType, types.CodeType),
-    # A function's variables are where secrets are kept: neither a debugger nor a traceback shows them.
+    # Functions may keep secrets in their variables: neither a debugger nor a traceback shows those.
     *(types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.CellType, types.GeneratorType),
     *(logging.Logger, logging.Handler, weakref.ref),
 )
 
 
 class _Everything(logging.Handler):
-    """Keeps each record as all that any other handler could make of it."""
+    """Keeps everything of each record that any other handler could output."""
 
     def __init__(self) -> None:
         super().__init__(level=1)
@@ -62,10 +62,10 @@ class _Everything(logging.Handler):
 
 @contextmanager
 def everything_logged(*, packets: bool = False) -> Iterator[list[str]]:
-    """Turn all logs on, of every library, and collect them: warnings, and what is printed, too.
+    """Enable all logs of every library, and collect them, together with warnings and printed text.
 
     Args:
-        packets: also the dumps of each packet that asyncssh logs, sealed bytes and all, which are many.
+        packets: include the dumps of every packet that asyncssh logs, which are many.
     """
     handler, printed = _Everything(), io.StringIO()
     root = logging.getLogger()
@@ -95,7 +95,7 @@ def everything_logged(*, packets: bool = False) -> Iterator[list[str]]:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, and all that travel with it, whether or not they are shown."""
+    """Yield an error and all errors that it refers to, whether or not they are shown."""
     waiting, seen = [error], set()
     while waiting:
         one = waiting.pop()
@@ -106,18 +106,18 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             waiting += getattr(one, "exceptions", ())
 
 
-def told(error: BaseException) -> Iterator[str]:
-    """Yield what an error and all that travel with it say, in every form."""
+def texts_of(error: BaseException) -> Iterator[str]:
+    """Yield the texts of an error and of all errors that it refers to, in every form."""
     for one in _chain(error):
         yield from (str(one), repr(one), repr(one.args), repr(vars(one)), *getattr(one, "__notes__", ()))
         yield from traceback.format_exception(one)
 
 
 def frames_of(error: BaseException) -> Iterator[tuple[str, str]]:
-    """Yield each frame that an error came through: where it is, and its variables as they print.
+    """Yield each traceback frame of an error: its place, and the repr of its variables.
 
-    That is what crash reporters send away: what `traceback.TracebackException(…, capture_locals=True)` shows; and of
-    our own objects among the variables, their attributes. The frames of tests are left out.
+    This is what crash reporters send: what `traceback.TracebackException(…, capture_locals=True)` shows, and the
+    attributes of our own objects among the variables. Frames of tests are omitted.
     """
     for one in _chain(error):
         shown = traceback.TracebackException.from_exception(one, capture_locals=True, lookup_lines=False)
@@ -136,16 +136,16 @@ def _is_ours(value: object) -> bool:
 
 
 def _attributes(value: object) -> str:
-    """Return an object's attributes as a debugger shows them: each by its repr."""
+    """Return an object's attributes as a debugger shows them: the repr of each."""
     names = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
     slots = {name: getattr(value, name) for name in names if isinstance(name, str) and hasattr(value, name)}
     return f"{getattr(value, '__dict__', {})!r} {slots!r}"
 
 
 def reachable(*roots: object) -> list[object]:
-    """Return the objects that can be got at from others, the nearest first, `MOST` of them at most."""
+    """Return the objects that are reachable from others, the nearest first, at most `MAX_OBJECTS` of them."""
     waiting, seen, found = deque(roots), set(), []
-    while waiting and len(found) < MOST:
+    while waiting and len(found) < MAX_OBJECTS:
         one = waiting.popleft()
         if id(one) in seen or isinstance(one, _LEAVES):
             continue
@@ -156,22 +156,22 @@ def reachable(*roots: object) -> list[object]:
     return found
 
 
-def shown(*roots: object) -> Iterator[str]:
-    """Yield how objects print that can be got at from others: ours with their attributes.
+def printed(*roots: object) -> Iterator[str]:
+    """Yield how the objects that are reachable from others print; our own objects with their attributes.
 
-    Of collections only the members are looked at: a library may keep a secret in a dictionary, and nobody prints that.
+    Of collections, only the members are visited: a library may keep a secret in a dictionary that nobody prints.
     """
     for one in reachable(*roots):
         if isinstance(one, (dict, list, tuple, set, frozenset, deque, BaseException)):
             continue
-        with suppress(Exception):  # half-made and half-closed objects of libraries
+        with suppress(Exception):  # library objects that are half initialised or half closed
             yield f"{one!r} {one!s} {one:}"
         if _is_ours(one):
             yield f"{one!r} {one!s} {_attributes(one)}"
 
 
 def serialised(*values: object) -> Iterator[str | bytes]:
-    """Yield what objects become where they are pickled, copied or written as JSON, or what is said instead."""
+    """Yield the results of pickling, copying and JSON-encoding objects, or the texts of the errors."""
     ways = [
         *(
             lambda one, protocol=protocol: pickle.dumps(one, protocol)
@@ -194,8 +194,8 @@ def serialised(*values: object) -> Iterator[str | bytes]:
         for way in ways:
             try:
                 yield way(one)
-            except Exception as error:  # noqa: BLE001 - what it says is what is wanted
-                yield from told(error)
+            except Exception as error:  # noqa: BLE001 - its text is searched too
+                yield from texts_of(error)
                 yield from (text for where, text in frames_of(error) if where.startswith("connectors"))
 
 
@@ -204,6 +204,6 @@ def _members(value: Any) -> Any:
 
 
 def files_below(*folders: Path) -> dict[str, bytes]:
-    """Return the files in folders, by their paths; names count as bytes of theirs."""
+    """Return the content of the files in folders, by path; it starts with the file's name, which is searched too."""
     paths = [path for folder in folders for path in sorted(folder.rglob("*"))]
     return {str(path): path.name.encode() + (path.read_bytes() if path.is_file() else b"") for path in paths}

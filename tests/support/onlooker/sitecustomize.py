@@ -1,7 +1,7 @@
-"""Keeps what a Python process lets others see, in the folder that $ONLOOKER names: for tests, which put it on the path.
+"""Records what a Python process exposes, in the folder $ONLOOKER. Tests put this module on the process's path.
 
-``logs`` is all that was logged, with all logs turned on; ``started`` has a line for each process that was started, with
-its arguments and environment; ``removed-N`` is what a file held that was removed, and ``names`` what it was called.
+``logs`` has everything that was logged, at every level; ``started`` has a line for each started process, with its
+arguments and environment; ``removed-N`` is the content of a removed file, and ``names`` has the names of these files.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _keep(path: str, folder: int) -> None:
     if folder >= 0:
         path = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), path)
     if os.path.dirname(os.path.abspath(path)) == os.getcwd() and path.endswith(".part"):
-        return  # what is asked for is staged beside its place
+        return  # a requested output is staged next to its target
     if os.path.isfile(path) and not os.path.islink(path):
         _note("names", path)
         with open(path, "rb") as removed, open(f"{_FOLDER}/removed-{os.getpid()}-{next(_numbers)}", "wb") as kept:

@@ -6,16 +6,16 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from meddling import cut_connection
 from mitmproxy import ctx, http
 from mitmproxy.net.http.http1 import assemble
+from responding import cut_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 def _cut(flow: http.HTTPFlow, after: int, *, reset: bool) -> None:
-    """Pass on `after` bytes of the answer's body, and end the connection; the log tells what was passed on."""
+    """Forward `after` bytes of the response's body, and end the connection; the log has the number of forwarded bytes."""
     entry = flow.metadata["entry"]
     entry["passed"] = 0
 
@@ -31,19 +31,19 @@ def _cut(flow: http.HTTPFlow, after: int, *, reset: bool) -> None:
 
 
 class CutEvery:
-    """Every answer's connection ends after `after` bytes of its body."""
+    """The connection ends after `after` bytes of every response's body."""
 
     def __init__(self, after: int, *, reset: bool = False) -> None:
         self.after = after
         self.reset = reset
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """Cut it, if it is as long as that."""
+        """Cut the connection, if the body is that long."""
         _cut(flow, self.after, reset=self.reset)
 
 
 class CutConnections:
-    """Every connection ends after `after` bytes of answers' bodies, however many these are."""
+    """Every connection ends after `after` bytes of response bodies in total."""
 
     def __init__(self, after: int, *, reset: bool = False) -> None:
         self.after = after
@@ -51,31 +51,31 @@ class CutConnections:
         self.promised: Counter[str] = Counter()
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """Cut it, if that is reached with this answer."""
+        """Cut the connection, if this response reaches the limit."""
         connection = flow.client_conn.id
         _cut(flow, self.after - self.promised[connection], reset=self.reset)
         self.promised[connection] += int(flow.response.headers.get("Content-Length", 0))
 
 
 def _raw(response: http.Response) -> bytes:
-    """Return an answer as it goes over the wire: its head, and its body of the length that it tells."""
+    """Return a response as it is sent: its headers, and its body with the declared length."""
     return bytes(assemble.assemble_response_head(response) + (response.raw_content or b""))
 
 
 def _writer(flow: http.HTTPFlow) -> Any:
-    """Return what writes to the client's connection, past mitmproxy, which is to be held up meanwhile."""
+    """Return the writer of the client's connection, to bypass mitmproxy, which must be paused meanwhile."""
     handlers = ctx.master.addons.get("proxyserver").connections.values()
     (handler,) = (one for one in handlers if one.client is flow.client_conn)
     return handler.transports[flow.client_conn].writer
 
 
 class _Some:
-    """Meddles with so many requests of some methods, and passes the others on.
+    """Selects some requests of some methods; the others are forwarded.
 
     Args:
-        methods: which ones; those of an upload's end and beginning are often others.
-        times: how many; None is all of them.
-        target: what must stand in the path and query, too.
+        methods: which methods; an upload often starts and ends with other ones.
+        times: how many requests; None selects all.
+        target: a text that the path and query must contain.
     """
 
     def __init__(self, methods: Iterable[str] = ("GET",), times: int | None = None, target: str = "") -> None:
@@ -85,15 +85,15 @@ class _Some:
         self.met = 0
 
     def is_due(self, flow: http.HTTPFlow) -> bool:
-        """Tell whether a request is one of them; to be asked once for each."""
+        """Tell whether a request is selected; call it once for each request."""
         if flow.request.method not in self.methods or self.target not in flow.request.path:
             return False
         self.met += 1
         return self.times is None or self.met <= self.times
 
 
-class CutAnswers(_Some):
-    """Answers end after `after` bytes, counted from the first one of their heads; negative ones from their ends."""
+class CutResponses(_Some):
+    """Responses end after `after` bytes, headers included; a negative number counts from the end."""
 
     def __init__(self, after: int, *, reset: bool = False, **some: Any) -> None:
         super().__init__(**some)
@@ -101,17 +101,17 @@ class CutAnswers(_Some):
         self.reset = reset
 
     def response(self, flow: http.HTTPFlow) -> None:
-        """Say a part of it."""
+        """Send a part of the response."""
         if self.is_due(flow):
             raw = _raw(flow.response)
-            flow.metadata["entry"]["answer"] = len(raw)
+            flow.metadata["entry"]["response_length"] = len(raw)
             flow.intercept()
             _writer(flow).write(raw[: self.after])
             cut_connection(flow, reset=self.reset)
 
 
 class CutRequests(_Some):
-    """Connections end after `after` bytes of a request's body have been passed on; before any of it with 0."""
+    """Connections end after `after` bytes of a request's body were forwarded; with 0, before the request."""
 
     def __init__(self, after: int, *, reset: bool = False, **some: Any) -> None:
         super().__init__(**some)
@@ -119,7 +119,7 @@ class CutRequests(_Some):
         self.reset = reset
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Cut it, if it is as long as that."""
+        """Cut the connection, if the body is that long."""
         if not self.is_due(flow):
             return
         if not self.after:
@@ -139,8 +139,8 @@ class CutRequests(_Some):
         flow.request.stream = stream
 
 
-class Storm(_Some):
-    """Requests are answered with a status, and the storage does not hear of them."""
+class Overload(_Some):
+    """Requests get a response with a status, and do not reach the storage."""
 
     def __init__(self, status: int, *, headers: dict[str, str] | None = None, body: str = "", **some: Any) -> None:
         super().__init__(**some)
@@ -149,31 +149,31 @@ class Storm(_Some):
         self.body = body
 
     def request(self, flow: http.HTTPFlow) -> None:
-        """Answer it."""
+        """Respond to the request."""
         if self.is_due(flow):
             flow.response = http.Response.make(self.status, self.body, self.headers)
 
 
 class Expired(_Some):
-    """Requests in whose headers a text stands are answered as S3 answers to a token that has expired."""
+    """Requests whose headers contain a text get S3's response to an expired token."""
 
     def __init__(self, text: str = "", **some: Any) -> None:
         super().__init__(**some)
         self.text = text
 
     def request(self, flow: http.HTTPFlow) -> None:
-        """Answer it."""
+        """Respond to the request."""
         if self.text in str(dict(flow.request.headers)) and self.is_due(flow):
             flow.response = http.Response.make(400, "<Error><Code>ExpiredToken</Code></Error>")
 
 
 class Drip(_Some):
-    """After `after` bytes, of which some are its head, an answer goes on byte by byte, and takes longer than anybody has.
+    """After `after` bytes, headers included, a response continues byte by byte, or stalls.
 
     Args:
-        after: so many come at once; negative ones are counted from its end.
-        every: seconds between two bytes; None is never.
-        some: which requests.
+        after: the number of bytes that are sent at once; a negative number counts from the end.
+        every: seconds between two bytes; None stalls.
+        some: which requests, as in `_Some`.
     """
 
     def __init__(self, after: int, every: float | None = None, **some: Any) -> None:
@@ -183,7 +183,7 @@ class Drip(_Some):
         self.tasks: set[asyncio.Task[None]] = set()
 
     def response(self, flow: http.HTTPFlow) -> None:
-        """Begin to answer."""
+        """Start the response."""
         if self.is_due(flow):
             raw = _raw(flow.response)
             flow.intercept()

@@ -1,4 +1,4 @@
-"""Rules by which the storage lies about one object: about its bytes, and in what it says of them."""
+"""Rules that make the storage lie about one object: about its bytes and its metadata."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 import brotli
-from meddling import put_body, say
+from responding import put_body, send
 
 if TYPE_CHECKING:
     from mitmproxy import http
 
 
 class Flip:
-    """One byte of every answer's body is changed.
+    """One byte of every response's body is changed.
 
     Args:
-        offset: which byte of the body; counted from its end if negative.
-        mask: the bits of it that are flipped.
+        offset: which byte of the body; a negative number counts from the end.
+        mask: the bits to flip.
     """
 
     def __init__(self, offset: int, mask: int) -> None:
@@ -27,7 +27,7 @@ class Flip:
         self.mask = mask
 
     def response(self, flow: http.HTTPFlow) -> None:
-        """Change it, if the body is as long as that."""
+        """Change the byte, if the body is long enough."""
         body = bytearray(flow.response.raw_content or b"")
         if body and -len(body) <= self.offset < len(body):
             body[self.offset] ^= self.mask
@@ -35,13 +35,13 @@ class Flip:
 
 
 class _Chosen:
-    """Meddles with some requests only.
+    """Selects some requests; the others are forwarded.
 
     Args:
-        method: of which method.
-        path: a regular expression that is found in their targets.
-        after: so many of them are passed on first.
-        times: so many are meddled with; None is all.
+        method: their method.
+        path: a regular expression to search in their targets.
+        after: how many of them are forwarded first.
+        times: how many are selected; None selects all.
     """
 
     def __init__(self, *, method: str = "GET", path: str = "", after: int = 0, times: int | None = None) -> None:
@@ -52,7 +52,7 @@ class _Chosen:
         self.met = 0
 
     def is_due(self, flow: http.HTTPFlow) -> bool:
-        """Tell whether a request is one of them; to be asked once for each."""
+        """Tell whether a request is selected; call it once for each request."""
         if flow.request.method != self.method or not self.path.search(flow.request.path):
             return False
         self.met += 1
@@ -60,12 +60,12 @@ class _Chosen:
 
 
 class Serve(_Chosen):
-    """Other bytes are served in an object's place, range by range, by a storage that otherwise behaves well.
+    """Other bytes are served instead of an object, range by range, by an otherwise correct storage.
 
     Args:
         body: the bytes, as text in Latin-1.
-        etag: what they are called; if not given, what the real object is called.
-        chosen: which requests.
+        etag: their ETag; by default, that of the real object.
+        chosen: which requests, as in `_Chosen`.
     """
 
     def __init__(self, body: str, etag: str | None = None, **chosen: Any) -> None:
@@ -75,13 +75,13 @@ class Serve(_Chosen):
         self.real = ""
 
     def response(self, flow: http.HTTPFlow) -> None:
-        """Answer as if they were the object."""
+        """Respond as if the bytes were the object."""
         self.real = self.real or flow.response.headers.get("ETag", "")
         etag = self.etag or self.real or '"etag"'
-        asked = flow.request.headers.get("x-ms-range") or flow.request.headers.get("Range") or ""
+        requested = flow.request.headers.get("x-ms-range") or flow.request.headers.get("Range") or ""
         if not self.is_due(flow):
             return
-        span = re.fullmatch(r"bytes=(\d+)-(\d+)", asked)
+        span = re.fullmatch(r"bytes=(\d+)-(\d+)", requested)
         headers = flow.response.headers
         headers["ETag"] = etag
         for name in ("Content-MD5", "x-ms-blob-content-md5", "x-ms-error-code", "Content-Range"):
@@ -99,25 +99,25 @@ class Serve(_Chosen):
         put_body(flow.response, self.body[start:stop])
 
 
-class Answer(_Chosen):
-    """Something is said in the place of the real answer, byte for byte, and the connection ends.
+class Respond(_Chosen):
+    """Other bytes are sent instead of the real response, and the connection ends.
 
     Args:
-        status: its status; if not given, the real one's.
-        headers: what they are, by name; null takes one out; the others are the real ones.
-        body: its body, as text in Latin-1; if not given, the real one's.
-        keep: from where to where of that is kept.
-        repeat: how often that is sent.
-        append: what comes after it, as text in Latin-1.
-        encode: a content encoding, gzip, deflate or br, in which it is sent.
-        fits: Content-Length is that of what is sent; else it is left as it was.
-        chunked: sent in chunks, with or without a Content-Length, as `headers` has it.
-        raw_headers: lines of the head that are no headers as they should be, as text in Latin-1.
-        for_ever: what follows again and again, as text in Latin-1.
-        unended: there is no end of the head, and so no body.
-        unheard: the real storage is not asked at all.
-        again: the real answer follows, on the same connection, as if to the next request.
-        chosen: which requests.
+        status: the status; by default, the real one.
+        headers: headers to set, by name; null removes one; the others are the real ones.
+        body: the body, as text in Latin-1; by default, the real one.
+        keep: the start and stop of the part of the body that is kept.
+        repeat: how often that part is sent.
+        append: bytes that follow it, as text in Latin-1.
+        encode: the content encoding of the body: gzip, deflate or br.
+        fits: whether Content-Length is set to the length of the body that is sent; otherwise it is unchanged.
+        chunked: whether the body is sent in chunks; with a Content-Length only if `headers` has one.
+        raw_headers: more header lines, possibly malformed, as text in Latin-1.
+        endless: bytes that are sent again and again after that, as text in Latin-1.
+        unended: whether the headers do not end, so that there is no body.
+        without_upstream: whether the request does not reach the real storage.
+        again: whether the real response follows on the same connection, as if to the next request.
+        chosen: which requests, as in `_Chosen`.
     """
 
     def __init__(
@@ -133,9 +133,9 @@ class Answer(_Chosen):
         fits: bool = True,
         chunked: bool = False,
         raw_headers: str = "",
-        for_ever: str = "",
+        endless: str = "",
         unended: bool = False,
-        unheard: bool = False,
+        without_upstream: bool = False,
         again: bool = False,
         **chosen: Any,
     ) -> None:
@@ -150,47 +150,47 @@ class Answer(_Chosen):
         self.fits = fits
         self.chunked = chunked
         self.raw_headers = raw_headers
-        self.for_ever = for_ever
+        self.endless = endless
         self.unended = unended
-        self.unheard = unheard
+        self.without_upstream = without_upstream
         self.again = again
 
     async def request(self, flow: http.HTTPFlow) -> None:
-        """Say it at once, if the storage is not to be asked."""
-        if self.unheard and self.is_due(flow):
-            await self._say(flow, 200, [], b"")
+        """Send it at once, if the storage must not get the request."""
+        if self.without_upstream and self.is_due(flow):
+            await self._send(flow, 200, [], b"")
 
     async def response(self, flow: http.HTTPFlow) -> None:
-        """Say it instead of what the storage said."""
-        if not self.unheard and self.is_due(flow):
+        """Send it instead of the storage's response."""
+        if not self.without_upstream and self.is_due(flow):
             real = flow.response
             fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in real.headers.fields]
-            await self._say(flow, real.status_code, fields, real.raw_content or b"")
+            await self._send(flow, real.status_code, fields, real.raw_content or b"")
 
-    async def _say(self, flow: http.HTTPFlow, status: int, fields: list[tuple[str, str]], real: bytes) -> None:
+    async def _send(self, flow: http.HTTPFlow, status: int, fields: list[tuple[str, str]], real: bytes) -> None:
         body = real if self.body is None else self.body.encode("latin-1")
         body = _encoded(self.encode, body[self.keep] * self.repeat + self.append.encode("latin-1"))
-        said = {name.lower(): value for name, value in self.headers.items()}
+        changed = {name.lower(): value for name, value in self.headers.items()}
         if self.encode:
-            said.setdefault("content-encoding", self.encode)
+            changed.setdefault("content-encoding", self.encode)
         if self.chunked:
-            said.setdefault("transfer-encoding", "chunked")
-            said.setdefault("content-length", None)
+            changed.setdefault("transfer-encoding", "chunked")
+            changed.setdefault("content-length", None)
         elif self.fits:
-            said.setdefault("content-length", str(len(body)))
+            changed.setdefault("content-length", str(len(body)))
         head = f"HTTP/1.1 {self.status or status} Statement\r\n"
-        kept = [(name, value) for name, value in fields if name.lower() not in {*said, "transfer-encoding"}]
-        for name, value in [*kept, *said.items()]:
+        kept = [(name, value) for name, value in fields if name.lower() not in {*changed, "transfer-encoding"}]
+        for name, value in [*kept, *changed.items()]:
             head += "" if value is None else f"{name}: {value}\r\n"
-        for_ever = self.for_ever.encode("latin-1")
+        endless = self.endless.encode("latin-1")
         if self.chunked:
-            body = _chunk(body) + (b"" if for_ever else b"0\r\n\r\n")
-            for_ever = for_ever and _chunk(for_ever)
+            body = _chunk(body) + (b"" if endless else b"0\r\n\r\n")
+            endless = endless and _chunk(endless)
         head += self.raw_headers + ("" if self.again else "Connection: close\r\n")
         whole = head.encode("latin-1")
         if not self.unended:
             whole += b"\r\n" + (b"" if flow.request.method == "HEAD" else body)
-        await say(flow, whole, for_ever=for_ever, last=not self.again)
+        await send(flow, whole, endless=endless, last=not self.again)
 
 
 def _chunk(data: bytes) -> bytes:

@@ -1,11 +1,11 @@
-"""Rules by which the storage lies about what there is."""
+"""Rules that make the storage lie in listings."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from meddling import put_body
+from responding import put_body
 
 if TYPE_CHECKING:
     from mitmproxy import http
@@ -15,22 +15,22 @@ _MARKER = "<NextMarker>{}</NextMarker>"
 
 
 def is_listing(flow: http.HTTPFlow) -> bool:
-    """Tell whether a request is for a listing of objects, of S3's or of Azure's."""
+    """Tell whether a request lists objects of S3 or Azure."""
     return flow.request.method == "GET" and bool(re.search(r"[?&](list-type=2|comp=list)\b", flow.request.path))
 
 
 class Edit:
-    """What listings say is edited.
+    """The text of listings is edited.
 
     Args:
-        edits: regular expressions, each with what takes the place of what it finds.
+        edits: regular expressions, each with the replacement of its matches.
     """
 
     def __init__(self, edits: list[tuple[str, str]]) -> None:
         self.edits = edits
 
     def response(self, flow: http.HTTPFlow) -> None:
-        """Edit it."""
+        """Edit the listing."""
         if is_listing(flow) and flow.response.status_code == 200:
             text = flow.response.raw_content.decode()
             for found, instead in self.edits:
@@ -39,12 +39,12 @@ class Edit:
 
 
 class Endless:
-    """A listing has always one more page.
+    """A listing that always has another page.
 
     Args:
-        token: what leads to the next page: "same" for ever, or "fresh" each time.
-        page: what is on it: the "same" objects as on the first, "fresh" ones, or "nothing".
-        most: after so many pages the proxy gives up, and says that it is the last; nobody should come so far.
+        token: the token of the next page: always the "same", or a "fresh" one each time.
+        page: its content: the "same" objects as on the first page, "fresh" ones, or "empty".
+        most: the page at which the proxy gives up and ends the listing; no client should get there.
     """
 
     def __init__(self, token: str, page: str, most: int = 100_000) -> None:
@@ -55,14 +55,14 @@ class Endless:
         self.first = ""
 
     def request(self, flow: http.HTTPFlow) -> None:
-        """Answer all but the first request by what was answered to that."""
+        """Respond to all requests but the first with the response to the first."""
         if self.first and is_listing(flow):
-            from mitmproxy import http as made  # noqa: PLC0415 - which the module itself needs for its types alone
+            from mitmproxy import http as made  # noqa: PLC0415 - the module itself needs it only for types
 
             flow.response = made.Response.make(200, b"", {"Content-Type": "application/xml"})
 
     def response(self, flow: http.HTTPFlow) -> None:
-        """Say that there is more."""
+        """Announce another page."""
         if not is_listing(flow):
             return
         self.first = self.first or flow.response.raw_content.decode()
@@ -70,7 +70,7 @@ class Endless:
         text, entry = self.first, r"<(Contents|Blob|BlobPrefix|CommonPrefixes)>.*</\1>"
         if self.page == "fresh":
             text = re.sub(r"(<Key>|<Name>|<Prefix>)([^<]+)(</Key>|</Name>)", rf"\g<1>\g<2>{self.count:07}\3", text)
-        elif self.page == "nothing":
+        elif self.page == "empty":
             text = re.sub(entry, "", text, flags=re.DOTALL)
         token = "again" if self.token == "same" else f"page-{self.count}"
         if self.count < self.most:

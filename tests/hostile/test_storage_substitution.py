@@ -1,4 +1,4 @@
-"""The storage gives one object for another, or an older one: contexts, pins and manifests are what stops it."""
+"""The storage substitutes another object or an older version: contexts, pins and manifests detect it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def serve(route, body: bytes):
 
 
 @pytest.mark.parametrize("format", ["cobblestone-256", "tink-gcm-hkdf"])
-def test_object_of_another_context(format, route, tally):
-    name = f"exchanges/{next(_names)}"
+def test_object_with_another_context(format, route, tally):
+    name = f"substitution/{next(_names)}"
     route.put(name, seal(ONE, format, "input/conditions"))
     dataset = route.dataset(name, context="input/conditions", **FORMATS[format])
-    with tally("an object of the same key and another context is served", f"{format}, {route}") as cases:
+    with tally("an object with the same key and another context is served", f"{format}, {route}") as cases:
         for context in ("", "input/conditions/", "input/medications", "output/conditions"):
             with serve(route, seal(OTHER, format, context)):
                 cases.refused(dataset.read_bytes, IntegrityError)
@@ -34,13 +34,13 @@ def test_object_of_another_context(format, route, tally):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_pinned_object_is_exchanged_or_rolled_back(format, route, tally, tmp_path):
-    name = f"exchanges/{next(_names)}"
+def test_pinned_object_is_replaced_or_rolled_back(format, route, tally, tmp_path):
+    name = f"substitution/{next(_names)}"
     older = [seal(ONE, format), seal(OTHER, format), seal(ONE[:-1], format)]
     route.put(name, seal(ONE, format))
     pin = route.dataset(name, **FORMATS[format]).fingerprint()
     dataset = route.dataset(name, pin=pin, **FORMATS[format])
-    with tally("a pinned object is exchanged, or rolled back to an older sealing", f"{format}, {route}") as cases:
+    with tally("a pinned object is replaced, or rolled back to an older version", f"{format}, {route}") as cases:
         for sealed in older:
             with serve(route, sealed):
                 cases.refused(dataset.read_bytes, PinMismatch)
@@ -52,7 +52,7 @@ def test_pinned_object_is_exchanged_or_rolled_back(format, route, tally, tmp_pat
 
 
 def fill(route, folder: str, **encryption) -> None:
-    """Write a folder, as its owner does: not through a rule."""
+    """Write a folder, as its owner does: without a rule of the proxy."""
     fs, path = route.dataset(folder, **encryption).filesystem()
     with fs.transaction:
         for name in NAMES:
@@ -60,7 +60,7 @@ def fill(route, folder: str, **encryption) -> None:
 
 
 def looks(dataset, tmp_path):
-    """Ways to look at a folder, each with what it tells as bytes."""
+    """Return ways to look at a folder; each returns what it finds as bytes."""
 
     def everything() -> bytes:
         fs, path = dataset.filesystem()
@@ -99,18 +99,18 @@ def restore(route, folder: str, objects: dict[str, bytes]) -> None:
 
 
 def adversary(route, folder: str, older: dict[str, bytes], now: dict[str, bytes]):
-    """What an adversary does in the storage itself."""
+    """Return the changes that an adversary makes in the storage itself."""
     north, south = f"{folder}north.csv", f"{folder}south.csv"
     return {
-        "exchanges two objects": lambda: restore(
+        "swaps two objects": lambda: restore(
             route, folder, {"north.csv": now["south.csv"], "south.csv": now["north.csv"]}
         ),
-        "gives one object twice": lambda: route.put(north, now["south.csv"]),
-        "gives an object of a subfolder": lambda: route.put(south, now["east/one.csv"]),
+        "serves one object twice": lambda: route.put(north, now["south.csv"]),
+        "serves an object of a subfolder": lambda: route.put(south, now["east/one.csv"]),
         "rolls one object back": lambda: route.put(north, older["north.csv"]),
         "rolls all objects back": lambda: restore(route, folder, {name: older[name] for name in NAMES}),
         "rolls the manifest back": lambda: route.put(f"{folder}{MANIFEST_NAME}", older[MANIFEST_NAME]),
-        "gives an object as the manifest": lambda: route.put(f"{folder}{MANIFEST_NAME}", now["north.csv"]),
+        "serves an object as the manifest": lambda: route.put(f"{folder}{MANIFEST_NAME}", now["north.csv"]),
         "removes an object": lambda: route.remove(north),
         "removes a subfolder": lambda: [route.remove(f"{folder}{name}") for name in NAMES[2:]],
         "removes the manifest": lambda: route.remove(f"{folder}{MANIFEST_NAME}"),
@@ -119,15 +119,15 @@ def adversary(route, folder: str, older: dict[str, bytes], now: dict[str, bytes]
     }
 
 
-def test_exchanges_in_a_folder(folders, tally, tmp_path):
-    folder = f"exchanges/{next(_names)}/"
+def test_objects_of_a_folder_are_swapped(folders, tally, tmp_path):
+    folder = f"substitution/{next(_names)}/"
     fill(folders, folder)
     now = {name: folders.get(f"{folder}{name}") for name in NAMES}
     looking = looks(folders.dataset(folder), tmp_path)
     plain = {name: look() for name, look in looking.items()}
     attacks = adversary(folders, folder, now, now)
-    with tally("objects of a folder are exchanged in the storage", f"bound names, {folders}") as cases:
-        for attack in ("exchanges two objects", "gives one object twice", "gives an object of a subfolder"):
+    with tally("objects of a folder are swapped in the storage", f"bound names, {folders}") as cases:
+        for attack in ("swaps two objects", "serves one object twice", "serves an object of a subfolder"):
             attacks[attack]()
             for name in ("read", "ranges", "get"):
                 cases.refused(looking[name], IntegrityError)
@@ -136,13 +136,15 @@ def test_exchanges_in_a_folder(folders, tally, tmp_path):
 
 
 def test_folder_with_a_manifest(folders, tally, tmp_path):
-    folder = f"exchanges/{next(_names)}/"
+    folder = f"substitution/{next(_names)}/"
     fill(folders, folder, manifest=True)
     older = snapshot(folders, folder)
     fill(folders, folder, manifest=True)
     now = snapshot(folders, folder)
     plain = {name: look() for name, look in looks(folders.dataset(folder, manifest=True), tmp_path).items()}
-    with tally("the storage exchanges, removes, adds, rolls back", f"a folder with a manifest, {folders}") as cases:
+    with tally(
+        "the storage swaps, removes, adds and rolls back objects", f"a folder with a manifest, {folders}"
+    ) as cases:
         for attack, attempt in adversary(folders, folder, older, now).items():
             attempt()
             looking = looks(folders.dataset(folder, manifest=True), tmp_path)
@@ -154,8 +156,8 @@ def test_folder_with_a_manifest(folders, tally, tmp_path):
     assert {name: look() for name, look in looks(folders.dataset(folder, manifest=True), tmp_path).items()} == plain
 
 
-def test_whole_folder_is_rolled_back_under_a_pin(folders, tally, tmp_path):
-    folder = f"exchanges/{next(_names)}/"
+def test_pinned_folder_is_rolled_back(folders, tally, tmp_path):
+    folder = f"substitution/{next(_names)}/"
     fill(folders, folder, manifest=True)
     older = snapshot(folders, folder)
     fill(folders, folder, manifest=True)
@@ -164,6 +166,6 @@ def test_whole_folder_is_rolled_back_under_a_pin(folders, tally, tmp_path):
         look()
     restore(folders, folder, older)
     looking = looks(folders.dataset(folder, manifest=True, pin=pin), tmp_path)
-    with tally("all of a folder is rolled back, its manifest too", f"a pinned manifest, {folders}") as cases:
+    with tally("a whole folder is rolled back, its manifest included", f"a pinned manifest, {folders}") as cases:
         for look in looking.values():
             cases.refused(look, PinMismatch)

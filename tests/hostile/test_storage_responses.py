@@ -1,4 +1,4 @@
-"""What the storage says of what it sends is wrong: ranges, lengths, versions, encodings, statuses, headers."""
+"""The storage sends wrong metadata: ranges, lengths, versions, encodings, statuses, headers."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ PAGE = "<html><head><title>502 Bad Gateway</title></head><body>it works</body></
 ERROR = "<?xml version='1.0'?><Error><Code>InternalError</Code><Message>no</Message></Error>"
 _names = itertools.count()
 
-pytestmark = [pytest.mark.usefixtures("no_pauses"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.usefixtures("no_backoff"), pytest.mark.timeout(120)]
 
 
 @pytest.fixture
 def dataset(route):
-    name = f"answers/{next(_names)}"
+    name = f"responses/{next(_names)}"
     route.put(name, SEALED)
     return route.dataset(name)
 
 
-def lied_to(cases, route, dataset, tmp_path, lies, ways=("read", "ranges", "download")):
-    """Tell each lie from the first answer on, and from the second on, to a reader of each kind in turn."""
+def try_lies(cases, route, dataset, tmp_path, lies, ways=("read", "ranges", "download")):
+    """Apply each lie from the first response on, and from the second on, to each kind of reader in turn."""
     turns = itertools.cycle(WAYS[way] for way in ways)
     for lie in lies:
         for after in (0, 1):
             way = next(turns)
-            with route.proxy.rule("lies.Answer", after=after, **lie):
+            with route.proxy.rule("lies.Respond", after=after, **lie):
                 cases.read(lambda way=way: way.read(dataset, tmp_path), way.expected(LARGE))
     assert dataset.read_bytes() == LARGE
 
@@ -55,8 +55,8 @@ def test_ranges_are_ignored(route, dataset, tally, tmp_path):
         {"status": 206, "body": TEXT},
         {"status": 206, "body": TEXT, **headers(Content_Range=f"bytes 0-{SIZE - 1}/{SIZE}")},
     ]
-    with tally("ranges are ignored, and everything is sent", f"{route}") as cases:
-        lied_to(cases, route, dataset, tmp_path, lies)
+    with tally("ranges are ignored, and the whole object is sent", f"{route}") as cases:
+        try_lies(cases, route, dataset, tmp_path, lies)
 
 
 def test_content_range_is_wrong(route, dataset, tally, tmp_path):
@@ -83,8 +83,8 @@ def test_content_range_is_wrong(route, dataset, tally, tmp_path):
         f"bytes ٠-٩/{SIZE}".encode().decode("latin-1"),
         f"bytes 0x0-0xffff/{SIZE}",
     ]
-    with tally("Content-Range is missing, nonsense, or tells of other bytes", f"{route}") as cases:
-        lied_to(cases, route, dataset, tmp_path, [headers(Content_Range=one) for one in ranges])
+    with tally("Content-Range is missing, invalid, or for other bytes", f"{route}") as cases:
+        try_lies(cases, route, dataset, tmp_path, [headers(Content_Range=one) for one in ranges])
 
 
 def test_content_length_is_wrong(route, dataset, tally, tmp_path):
@@ -106,8 +106,8 @@ def test_content_length_is_wrong(route, dataset, tally, tmp_path):
     lies = [headers(Content_Length=one) for one in lengths]
     lies += [{"chunked": True}, {"chunked": True, **headers(Content_Length="65536")}]
     lies += [{"raw_headers": f"Content-Length: {size}\r\n"} for size in (1, 65_536, SIZE)]
-    with tally("Content-Length is missing, nonsense, given twice, or another", f"{route}") as cases:
-        lied_to(cases, route, dataset, tmp_path, lies)
+    with tally("Content-Length is missing, invalid, duplicated, or wrong", f"{route}") as cases:
+        try_lies(cases, route, dataset, tmp_path, lies)
 
 
 def test_versions_are_wrong(route, dataset, tally, tmp_path):
@@ -129,31 +129,31 @@ def test_versions_are_wrong(route, dataset, tally, tmp_path):
         headers(ETag=None, Last_Modified=one) for one in (None, "yesterday", "Thu, 01 Jan 1970 00:00:00 GMT", "9" * 99)
     ]
     lies += [{"raw_headers": 'ETag: "second"\r\n'}]
-    with tally("ETag and Last-Modified are missing, strange, or change", f"{route}") as cases:
-        lied_to(cases, route, dataset, tmp_path, lies)
+    with tally("ETag and Last-Modified are missing, invalid, or changing", f"{route}") as cases:
+        try_lies(cases, route, dataset, tmp_path, lies)
 
 
-def test_versions_differ_from_answer_to_answer(route, dataset, tally, tmp_path):
-    with tally("each answer has another ETag, or another total size", f"{route}") as cases:
+def test_versions_differ_between_responses(route, dataset, tally, tmp_path):
+    with tally("responses differ in their ETag or total size", f"{route}") as cases:
         for lie in (headers(ETag='"one"'), headers(Content_Range=f"bytes 0-65535/{SIZE + 1}")):
             for way in WAYS.values():
-                with route.proxy.rule("lies.Answer", times=1, **lie):
+                with route.proxy.rule("lies.Respond", times=1, **lie):
                     outcome = cases.read(lambda way=way: way.read(dataset, tmp_path), way.expected(LARGE))
                     assert outcome != RIGHT
 
 
-def test_answers_are_compressed(route, dataset, tally, tmp_path):
+def test_responses_are_compressed(route, dataset, tally, tmp_path):
     lies = [{"encode": encoding} for encoding in ("gzip", "deflate", "br")]
     lies += [{"encode": encoding, "chunked": True} for encoding in ("gzip", "deflate", "br")]
     lies += [
         headers(Content_Encoding=name) for name in ("gzip", "deflate", "br", "zstd", "compress", "nonsense", "identity")
     ]
     lies += [headers(Transfer_Encoding=name) for name in ("gzip", "gzip, chunked", "identity", "nonsense")]
-    with tally("answers are compressed, or said to be", f"{route}") as cases:
-        lied_to(cases, route, dataset, tmp_path, lies)
+    with tally("responses are compressed, or declared to be", f"{route}") as cases:
+        try_lies(cases, route, dataset, tmp_path, lies)
 
 
-def test_other_answers(route, dataset, tally, tmp_path):
+def test_unexpected_responses(route, dataset, tally, tmp_path):
     multipart = {"status": 206, **headers(Content_Type="multipart/byteranges; boundary=x", Content_Range=None)}
     parts = "".join(
         f"--x\r\nContent-Range: bytes {start}-{start + 9}/{SIZE}\r\n\r\n{TEXT[start : start + 10]}\r\n"
@@ -184,11 +184,11 @@ def test_other_answers(route, dataset, tally, tmp_path):
         {"status": 100, "body": TEXT[:65_536]},
         {"status": 101, "body": ""},
     ]
-    with tally("another status, an error page, nothing, several parts", f"{route}") as cases:
-        lied_to(cases, route, dataset, tmp_path, lies)
+    with tally("an unexpected status, an error page, an empty body, a multipart body", f"{route}") as cases:
+        try_lies(cases, route, dataset, tmp_path, lies)
 
 
-def test_headers_are_strange(route, dataset, tally, tmp_path):
+def test_headers_are_malformed(route, dataset, tally, tmp_path):
     lines = [
         f"X-Long: {'a' * 8_000}\r\n",
         f"X-Longer: {'a' * 200_000}\r\n",
@@ -211,14 +211,14 @@ def test_headers_are_strange(route, dataset, tally, tmp_path):
         "WWW-Authenticate: Basic realm=x\r\nx-ms-request-id: " + "r" * 5000 + "\r\n",
         "Date: yesterday\r\nLast-Modified: nonsense\r\nx-ms-creation-time: nonsense\r\n",
     ]
-    with tally("headers are huge, many, malformed, or look like another answer", f"{route}") as cases:
-        lied_to(cases, route, dataset, tmp_path, [{"raw_headers": line} for line in lines])
+    with tally("headers are huge, numerous, malformed, or look like another response", f"{route}") as cases:
+        try_lies(cases, route, dataset, tmp_path, [{"raw_headers": line} for line in lines])
 
 
 def test_redirects_are_not_followed(route, dataset, tally, tmp_path):
     with hostile_server(lambda _: Answer(206, {"ETag": '"1"'}, SEALED)) as (elsewhere, seen):
         targets = [
-            f"{elsewhere}/clinic/answers",
+            f"{elsewhere}/clinic/responses",
             elsewhere.replace("http://", "//"),
             "file:///etc/passwd",
             f"{route.proxy.endpoint}/clinic/another",
@@ -234,13 +234,13 @@ def test_redirects_are_not_followed(route, dataset, tally, tmp_path):
         ]
         region = headers(Location=targets[0], Content_Range=None, x_amz_bucket_region=elsewhere.removeprefix("http://"))
         lies += [{"status": status, "body": ERROR, **region} for status in (301, 307, 400)]
-        with tally("redirects: to another host, a file, the same again, nowhere", f"{route}") as cases:
-            lied_to(cases, route, dataset, tmp_path, lies)
-            assert not seen, "somebody else was sent a request"
+        with tally("redirects to another host, a file, the same host, nowhere", f"{route}") as cases:
+            try_lies(cases, route, dataset, tmp_path, lies)
+            assert not seen, "another server was sent a request"
 
 
-def test_head_says_otherwise_than_get(folders, tally, tmp_path):
-    name = f"answers/{next(_names)}"
+def test_head_and_get_disagree(folders, tally, tmp_path):
+    name = f"responses/{next(_names)}"
     folders.put(name, SEALED)
     dataset = folders.dataset(name)
     lies = [
@@ -254,10 +254,10 @@ def test_head_says_otherwise_than_get(folders, tally, tmp_path):
         {"status": 200, "raw_headers": "x-ms-meta-hdi_isfolder: true\r\nContent-Encoding: gzip\r\n"},
     ]
     fs, path = dataset.filesystem()
-    with tally("HEAD says otherwise than GET", f"{folders}") as cases:
+    with tally("HEAD and GET disagree", f"{folders}") as cases:
         for lie in lies:
             for way in WAYS.values():
-                with folders.proxy.rule("lies.Answer", method="HEAD", **lie):
+                with folders.proxy.rule("lies.Respond", method="HEAD", **lie):
                     cases.read(lambda way=way: way.read(dataset, tmp_path), way.expected(LARGE))
                     cases.read(lambda: str(fs.info(path)["type"] in ("file", "directory")).encode(), b"True")
                     cases.read(lambda: str(fs.exists(path) in (True, False)).encode(), b"True")

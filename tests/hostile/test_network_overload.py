@@ -1,4 +1,4 @@
-"""Storages that are overloaded, or that nobody reaches: asked again, never for long, whatever pause they ask for."""
+"""Storages that are overloaded or unreachable: requests are retried, for a bounded time whatever Retry-After says."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from connectors.errors import AccessDenied, StorageUnavailable
 
 PLAIN = b"37.2\n38.9\n" * 20
 YEAR = 365 * 24 * 3600
-PAUSES = {
+RETRY_AFTER = {
     "none": {},
     "seconds": {"Retry-After": "1"},
     "a date": {"Retry-After": formatdate(2_000_000_000, usegmt=True)},
-    "a date that has been": {"Retry-After": formatdate(1_000_000_000, usegmt=True)},
+    "a date in the past": {"Retry-After": formatdate(1_000_000_000, usegmt=True)},
     "a year": {"Retry-After": str(YEAR), "x-ms-retry-after-ms": str(YEAR * 1000), "retry-after-ms": str(YEAR * 1000)},
     "a billion years": {"Retry-After": "9" * 18},
-    "less than nothing": {"Retry-After": "-86400"},
-    "nonsense": {"Retry-After": "soon; \x7f"},
+    "negative": {"Retry-After": "-86400"},
+    "invalid": {"Retry-After": "soon; \x7f"},
 }
 
 
@@ -36,18 +36,18 @@ on_every_storage = pytest.mark.parametrize("storage", network.STORAGES, indirect
 @on_every_storage
 @pytest.mark.parametrize("status", [429, 500, 503])
 @pytest.mark.timeout(120)
-def test_storm_is_weathered_if_it_ends_and_told_if_not(storage, status, tally):
-    dataset = storage.write("storm", PLAIN)
-    kinds = [{}] if status == 500 else PAUSES.values()
-    what = f"{status} again and again" + (f", with {len(kinds)} kinds of Retry-After" if len(kinds) > 1 else "")
-    with tally(f"{what}; the storm ends", storage.name) as cases:
+def test_overload_is_retried_and_reported_if_it_lasts(storage, status, tally):
+    dataset = storage.write("overload", PLAIN)
+    kinds = [{}] if status == 500 else RETRY_AFTER.values()
+    what = f"repeated {status} responses" + (f", with {len(kinds)} kinds of Retry-After" if len(kinds) > 1 else "")
+    with tally(f"{what}; then success", storage.name) as cases:
         for headers in kinds:
             for times in (1, 3):
-                with storage.proxy.rule("faults.Storm", status=status, headers=headers, times=times):
+                with storage.proxy.rule("faults.Overload", status=status, headers=headers, times=times):
                     assert cases.read(dataset.read_bytes, PLAIN) == "the right bytes"
-    with tally(f"{what}; for ever", storage.name) as cases:
+    with tally(f"{what}; without end", storage.name) as cases:
         for headers in kinds:
-            with storage.proxy.rule("faults.Storm", status=status, headers=headers):
+            with storage.proxy.rule("faults.Overload", status=status, headers=headers):
                 cases.refused(dataset.read_bytes, StorageUnavailable)
                 assert len(storage.proxy.log()) <= 6
 
@@ -55,26 +55,26 @@ def test_storm_is_weathered_if_it_ends_and_told_if_not(storage, status, tally):
 @on_every_storage
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.timeout(120)
-def test_writes_weather_a_storm_too(storage, status, tally):
-    read, write = storage.write("storm-written", PLAIN), storage.dataset("storm-written", write=True)
-    with tally(f"{status} to the first writes", storage.name) as cases:
+def test_writes_are_retried_during_overload(storage, status, tally):
+    read, write = storage.write("overload-written", PLAIN), storage.dataset("overload-written", write=True)
+    with tally(f"{status} in response to the first writes", storage.name) as cases:
         for times in (1, 2, 3):
-            with storage.proxy.rule("faults.Storm", status=status, methods=["PUT"], times=times):
+            with storage.proxy.rule("faults.Overload", status=status, methods=["PUT"], times=times):
                 write.write_bytes(PLAIN * times)
             assert cases.read(read.read_bytes, PLAIN * times) == "the right bytes"
-    with tally(f"{status} to all writes", storage.name) as cases:
-        with storage.proxy.rule("faults.Storm", status=status, methods=["PUT"]):
+    with tally(f"{status} in response to all writes", storage.name) as cases:
+        with storage.proxy.rule("faults.Overload", status=status, methods=["PUT"]):
             cases.refused(lambda: write.write_bytes(b""), StorageUnavailable)
         assert read.read_bytes() == PLAIN * 3
 
 
 @pytest.mark.parametrize("storage", ["S3", "S3 over presigned URLs"], indirect=True)
 @pytest.mark.parametrize("code", ["RequestTimeTooSkewed", "RequestInTheFuture"])
-def test_wrong_clock_is_told(storage, code, tally):
+def test_wrong_clock_is_reported(storage, code, tally):
     dataset = storage.write("skewed", PLAIN)
-    with tally(f"the clock is said to be wrong, {code}", storage.name) as cases:
+    with tally(f"the storage reports a wrong clock, {code}", storage.name) as cases:
         body = f"<Error><Code>{code}</Code><ServerTime>{format_datetime(network.now())}</ServerTime></Error>"
-        with storage.proxy.rule("faults.Storm", status=403, body=body):
+        with storage.proxy.rule("faults.Overload", status=403, body=body):
             error = cases.refused(dataset.read_bytes, AccessDenied)
         assert code in str(error)
         assert "clock" in str(error)
@@ -82,13 +82,13 @@ def test_wrong_clock_is_told(storage, code, tally):
 
 @pytest.mark.parametrize("kind", network.ENDPOINTS)
 @pytest.mark.timeout(60)
-def test_nobody_is_reached(kind, monkeypatch, tally):
+def test_unreachable_server_is_an_error(kind, monkeypatch, tally):
     network.impatient(monkeypatch)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     for what, url in {
         "the connection is refused": f"http://127.0.0.1:{port}",
-        "the host's name does not resolve": "http://storage.invalid",
+        "the host name does not resolve": "http://storage.invalid",
     }.items():
         dataset = network.dataset_at(kind, url)
         with tally(what, kind) as cases:

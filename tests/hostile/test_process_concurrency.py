@@ -1,4 +1,4 @@
-"""Others write the same object at the same time: it is one of theirs, whole; and who reads it meanwhile gets no mixture."""
+"""Several writers of one object: one of their versions is there, whole, and concurrent readers get no mixture."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ def sizes_for(kind: str) -> list[tuple[int, int]]:
 def place_of(kind: str, fixture, name: str) -> Place:
     if kind != "memory":
         return place_on(kind, fixture, name)
-    at = f"memory://rivals/{name}", {"encryption": {"key": KEY}}
+    at = f"memory://concurrent/{name}", {"encryption": {"key": KEY}}
     return Place(*at, at, list, lambda: None)
 
 
 def at_once(works: Sequence[Callable[[], object]]) -> list[object]:
-    """Do all of it at the same time, and return what came of each: its value, or our error."""
-    came: list[object] = [None] * len(works)
+    """Run the functions concurrently, and return the result of each: its value, or our error."""
+    results: list[object] = [None] * len(works)
     ready = threading.Barrier(len(works))
 
     def do(number: int) -> None:
         ready.wait()
         try:
-            came[number] = works[number]()
-        except BaseException as error:  # noqa: BLE001 - looked at below
-            came[number] = error
+            results[number] = works[number]()
+        except BaseException as error:  # noqa: BLE001 - checked below
+            results[number] = error
 
     threads = [threading.Thread(target=do, args=(number,)) for number in range(len(works))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for one in came:
+    for one in results:
         assert not isinstance(one, BaseException) or isinstance(one, ConnectorError), repr(one)
-    return came
+    return results
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "memory"])
 def test_two_threads_write_one_object(kind, request, tally):
-    place = place_of(kind, request.getfixturevalue, "rivals-threads")
-    with tally("two threads write one object", kind, outcome="the object of one of them, whole") as cases:
+    place = place_of(kind, request.getfixturevalue, "concurrent-threads")
+    with tally("two threads write one object", kind, outcome="the object of one writer, whole") as cases:
         for turn, sizes in enumerate(sizes_for(kind)):
             data = [content(size, turn * 10 + number) for number, size in enumerate(sizes)]
-            came = at_once([lambda one=one: place.writer().write_bytes(one) for one in data])
-            written = [one for one, outcome in zip(data, came, strict=True) if outcome is None]
+            results = at_once([lambda one=one: place.writer().write_bytes(one) for one in data])
+            written = [one for one, outcome in zip(data, results, strict=True) if outcome is None]
             assert written, "neither was written"
             assert place.reader().read_bytes() in data
             cases.count(f"{len(written)} written")
@@ -67,49 +67,49 @@ def test_two_threads_write_one_object(kind, request, tally):
 
 @pytest.fixture(scope="module")
 def parents():
-    with dying.mortals() as one, dying.mortals() as other:
+    with dying.start_parent() as one, dying.start_parent() as other:
         yield one, other
 
 
 @pytest.mark.parametrize("kind", SOME)
 def test_two_processes_write_one_object(parents, kind, request, tally):
-    place = place_of(kind, request.getfixturevalue, "rivals-processes")
+    place = place_of(kind, request.getfixturevalue, "concurrent-processes")
     arguments = {"location": place.location, "document": place.document}
-    with tally("two processes write one object", kind, outcome="the object of one of them, whole") as cases:
+    with tally("two processes write one object", kind, outcome="the object of one writer, whole") as cases:
         for turn, sizes in enumerate(sizes_for(kind)):
             works = [
                 lambda parent=parent, size=size, seed=turn: parent.do("write", **arguments, size=size, seed=seed)
                 for parent, size in zip(parents, sizes, strict=True)
             ]
-            came = at_once(works)
-            assert {told.status for told in came} <= {0, REFUSED}
-            assert any(told.done for told in came)
+            results = at_once(works)
+            assert {ended.status for ended in results} <= {0, REFUSED}
+            assert any(ended.done for ended in results)
             assert place.reader().read_bytes() in [content(size, turn) for size in sizes]
             cases.count("whole")
     place.tidy()
 
 
 @pytest.mark.parametrize("kind", ["local file", "S3", "Azure", "memory"])
-def test_two_create_one_object(kind, request, tally):
-    """With "xb" exactly one wins, where the storage itself decides; memory does not, SeaweedFS not in time."""
+def test_two_threads_create_one_object(kind, request, tally):
+    """With "xb", exactly one succeeds where the storage decides; memory does not, and SeaweedFS decides too late."""
     decides = kind not in ("memory", "S3")
-    outcome = "one wins, the other is told ObjectExists" if decides else "the object of one of them, whole"
+    outcome = "one succeeds, the other gets ObjectExists" if decides else "the object of one writer, whole"
     with tally("two threads create one object, with xb", kind, outcome=outcome) as cases:
         for turn in range(6):
-            place = place_of(kind, request.getfixturevalue, f"rivals-create-{turn}")
+            place = place_of(kind, request.getfixturevalue, f"concurrent-create-{turn}")
             data = [content(size, turn) for size in sizes_for(kind)[turn % 2]]
 
             def create(one: bytes, place=place) -> None:
                 with place.writer().open("xb") as file:
                     file.write(one)
 
-            came = at_once([lambda one=one: create(one) for one in data])
-            winners = [one for one, outcome in zip(data, came, strict=True) if outcome is None]
+            results = at_once([lambda one=one: create(one) for one in data])
+            winners = [one for one, outcome in zip(data, results, strict=True) if outcome is None]
             if decides:
-                assert len(winners) == 1, came
-                assert [type(one) for one in came if one is not None] == [ObjectExists]
+                assert len(winners) == 1, results
+                assert [type(one) for one in results if one is not None] == [ObjectExists]
             assert place.reader().read_bytes() in winners
-            cases.count("one won" if len(winners) == 1 else "both wrote")
+            cases.count("one succeeded" if len(winners) == 1 else "both wrote")
             place.tidy()
 
 
@@ -122,8 +122,8 @@ def test_two_create_one_object(kind, request, tally):
         pytest.param("gcm", "S3", marks=pytest.mark.slow),
     ],
 )
-def test_read_while_it_is_replaced(kind, format, request, tally):
-    place = place_of(kind, request.getfixturevalue, f"rivals-read-{format}")
+def test_object_is_read_while_it_is_replaced(kind, format, request, tally):
+    place = place_of(kind, request.getfixturevalue, f"concurrent-read-{format}")
     size = 5_000_000 if kind in {"local file", "memory"} else 2_500_000
     versions = [content(size + number, number) for number in range(4)]
     change = {"encryption": {"key": KEY, "format": format}}
@@ -146,7 +146,7 @@ def test_read_while_it_is_replaced(kind, format, request, tally):
     with tally(
         "an object is read while another thread replaces it",
         f"{format}, {kind}",
-        outcome="one of them, whole, or an error of ours",
+        outcome="one version, whole, or one of our errors",
     ) as cases:
         thread.start()
         try:

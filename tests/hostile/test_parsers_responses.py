@@ -1,6 +1,6 @@
-"""Answers of servers that make no sense: what the plugins, and the clouds' libraries below them, make of the bytes.
+"""Arbitrary responses of servers: how the plugins, and the cloud libraries below them, parse the bytes.
 
-The bytes come over a socket, so that everything which parses an answer parses these.
+The bytes arrive over a socket, so that all the code that parses a response parses these.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from hypothesis import strategies as st
 
 from connectors import errors
 from fuzz.checks import ACCEPTED
-from fuzz.targets import answers, clouds
+from fuzz.targets import clouds, responses
 
 pytestmark = [
     pytest.mark.timeout(240),
-    # What dateutil, far below S3, says of a time that it cannot read.
+    # dateutil, far below S3, warns of a time that it cannot parse.
     pytest.mark.filterwarnings("ignore::dateutil.parser.UnknownTimezoneWarning"),
-    # Connections whose answers Azure's client could not read are left to the garbage collector.
+    # Azure's client leaves connections with unreadable responses to the garbage collector.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 
 @pytest.fixture(autouse=True)
-def no_connection_is_left_behind():
-    """Have those that a client has dropped collected here, and not in the next test."""
+def collect_dropped_connections():
+    """Collect the connections that a client has dropped here, and not in the next test."""
     yield
     gc.collect()
 
@@ -119,8 +119,8 @@ def headers() -> st.SearchStrategy[list[str]]:
     return st.lists(one, max_size=5)
 
 
-def answer(bodies: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    """HTTP answers: mostly with the length that they have."""
+def one_response(bodies: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    """An HTTP response, usually with the right Content-Length."""
 
     def write(status: str, fields: list[str], body: bytes, length: bool) -> bytes:
         lines = [f"HTTP/1.1 {status}", *([f"Content-Length: {len(body)}"] if length else []), *fields, "", ""]
@@ -132,11 +132,11 @@ def answer(bodies: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
 
 
 def scripts(bodies: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    return st.lists(answer(bodies), min_size=1, max_size=3).map(answers.NEXT.join)
+    return st.lists(one_response(bodies), min_size=1, max_size=3).map(responses.NEXT.join)
 
 
 def xml(template: str, **fields: tuple[str, ...]) -> st.SearchStrategy[bytes]:
-    """Documents of a template, elements of which hold good values or strange ones, or are missing."""
+    """Documents from a template, whose elements hold good or invalid values, or are missing."""
 
     def fill(values: dict[str, str], without: set[str]) -> bytes:
         text = template
@@ -211,30 +211,30 @@ HTTPS_BODIES = st.one_of(
 @pytest.mark.parametrize(
     ("plugin", "against", "bodies"),
     [
-        ("https", "answers to presigned URLs", HTTPS_BODIES),
-        ("gcs", "answers of Google Cloud Storage", GCS_BODIES),
-        ("s3", "answers of S3", S3_BODIES),
-        ("azure", "answers of Azure", AZURE_BODIES),
-        ("identity", "answers of a machine's token server", TOKEN_BODIES),
+        ("https", "responses to presigned URLs", HTTPS_BODIES),
+        ("gcs", "responses of Google Cloud Storage", GCS_BODIES),
+        ("s3", "responses of S3", S3_BODIES),
+        ("azure", "responses of Azure", AZURE_BODIES),
+        ("identity", "responses of a machine's token server", TOKEN_BODIES),
     ],
     ids=["https", "gcs", "s3", "azure", "identity"],
 )
-def test_strange_answers(plugin, against, bodies, tally):
-    target = answers if plugin in ("https", "gcs") else clouds
-    asked = range(len(target.QUESTIONS))
-    if target is answers:
-        numbers = [number for number in asked if target.QUESTIONS[number].__name__.startswith(f"_{plugin}_")]
+def test_arbitrary_responses(plugin, against, bodies, tally):
+    target = responses if plugin in ("https", "gcs") else clouds
+    indices = range(len(target.REQUESTS))
+    if target is responses:
+        numbers = [number for number in indices if target.REQUESTS[number].__name__.startswith(f"_{plugin}_")]
     else:
-        numbers = [number for number in asked if target.QUESTIONS[number][0][0] == plugin]
+        numbers = [number for number in indices if target.REQUESTS[number][0][0] == plugin]
     good = [data for name, data in target.seeds().items() if name.startswith(plugin)]
     cut = st.builds(lambda data, at: data[: at % len(data)] or b"\0", st.sampled_from(good), st.integers(1, 900))
-    asked_and_told = st.builds(
+    requests_and_responses = st.builds(
         lambda number, script: bytes([number]) + script, st.sampled_from(numbers), scripts(bodies)
     )
-    with tally("strange answers", against, outcome="an answer that holds, or one of our errors") as cases:
+    with tally("arbitrary responses", against, outcome="a valid result, or one of our errors") as cases:
 
         @strange.examples(150)
-        @given(st.one_of(asked_and_told, asked_and_told, cut))
+        @given(st.one_of(requests_and_responses, requests_and_responses, cut))
         def hold(data):
             outcome = target.check(data)
             assert outcome == ACCEPTED or issubclass(getattr(errors, outcome), errors.ConnectorError)
@@ -243,8 +243,8 @@ def test_strange_answers(plugin, against, bodies, tally):
         hold()
 
 
-def test_strange_sftp_packets(tally):
-    numbers = [number for number, (store, _) in enumerate(clouds.QUESTIONS) if store[0] == "sftp"]
+def test_arbitrary_sftp_packets(tally):
+    numbers = [number for number, (store, _) in enumerate(clouds.REQUESTS) if store[0] == "sftp"]
     good = clouds._packets()
     text = st.one_of(st.sampled_from((b"one", b"..", b".", b"a/b", b"", b"\xff", b"a\0b")), st.binary(max_size=6)).map(
         lambda data: struct.pack(">I", len(data)) + data
@@ -263,18 +263,20 @@ def test_strange_sftp_packets(tally):
             lambda count, entries: b"\x68" + struct.pack(">I", count) + b"".join(entries), st.integers(0, 4), many
         ),
         many.map(lambda entries: b"\x68" + struct.pack(">I", len(entries)) + b"".join(entries)),
-        st.builds(lambda code, said: b"\x65" + struct.pack(">I", code) + said + said, st.integers(0, 40), text),
+        st.builds(
+            lambda code, message: b"\x65" + struct.pack(">I", code) + message + message, st.integers(0, 40), text
+        ),
         text.map(lambda data: b"\x67" + data),
         st.binary(max_size=12),
     )
     with tally(
-        "strange packets", "answers of SFTP servers", outcome="an answer that holds, or one of our errors"
+        "arbitrary packets", "responses of SFTP servers", outcome="a valid result, or one of our errors"
     ) as cases:
 
         @strange.examples(150)
         @given(st.sampled_from(numbers), st.lists(packet, min_size=1, max_size=6))
         def hold(number, packets):
-            outcome = clouds.check(bytes([number]) + answers.NEXT.join(packets))
+            outcome = clouds.check(bytes([number]) + responses.NEXT.join(packets))
             assert outcome == ACCEPTED or issubclass(getattr(errors, outcome), errors.ConnectorError)
             cases.count("held")
 

@@ -1,4 +1,4 @@
-"""What rules need besides mitmproxy's hooks: to end a connection in the middle of a body, and to answer by themselves."""
+"""Helpers of the rules: end a connection in the middle of a body, and send a response without mitmproxy."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from mitmproxy import http
 
-__all__ = ["cut_connection", "cut_response", "put_body", "say"]
+__all__ = ["cut_connection", "cut_response", "put_body", "send"]
 
 
 def cut_connection(flow: http.HTTPFlow, *, reset: bool = False) -> None:
-    """End the connection to the client once what was given to it so far is sent; a reset drops what is not."""
+    """End the connection to the client after all buffered bytes were sent; a reset drops them."""
     for handler in ctx.master.addons.get("proxyserver").connections.values():
         writer = handler.client is flow.client_conn and handler.transports[flow.client_conn].writer
         if writer:
@@ -30,35 +30,35 @@ def cut_connection(flow: http.HTTPFlow, *, reset: bool = False) -> None:
 
 
 def cut_response(flow: http.HTTPFlow, after: int, *, reset: bool = False) -> None:
-    """Pass on `after` bytes of the answer's body, and end the connection; call it from `responseheaders`."""
+    """Forward `after` bytes of the response's body, and end the connection; call it from `responseheaders`."""
     flow.response.stream = _cutting(after, lambda: cut_connection(flow, reset=reset))
 
 
 def put_body(response: http.Response, body: bytes) -> None:
-    """Put another body into an answer, and say how long it is."""
+    """Set the body of a response, and its Content-Length."""
     response.headers.pop("Transfer-Encoding", None)
     response.headers["Content-Length"] = str(len(body))
     response.raw_content = body
 
 
-async def say(flow: http.HTTPFlow, answer: bytes, *, for_ever: bytes = b"", last: bool = True) -> None:
-    """Answer with these very bytes, and end the connection: mitmproxy's own answers are well-formed.
+async def send(flow: http.HTTPFlow, response: bytes, *, endless: bytes = b"", last: bool = True) -> None:
+    """Send exactly these bytes, and end the connection: mitmproxy itself sends only well-formed responses.
 
     Args:
-        flow: what is answered.
-        answer: status line, headers, body.
-        for_ever: bytes that follow again and again, until the client has enough.
-        last: whether the connection ends; if not, what mitmproxy would have answered follows.
+        flow: the request.
+        response: status line, headers, body.
+        endless: bytes that are sent again and again, until the client closes the connection.
+        last: whether the connection ends; if not, mitmproxy's response follows.
     """
     (handler,) = (
         one for one in ctx.master.addons.get("proxyserver").connections.values() if one.client is flow.client_conn
     )
     writer = handler.transports[flow.client_conn].writer
-    with contextlib.suppress(OSError):  # the client has hung up
-        writer.write(answer)
+    with contextlib.suppress(OSError):  # the client closed the connection
+        writer.write(response)
         await writer.drain()
-        while for_ever and not writer.is_closing():
-            writer.write(for_ever)
+        while endless and not writer.is_closing():
+            writer.write(endless)
             await writer.drain()
     if last:
         flow.kill()

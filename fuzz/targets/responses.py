@@ -1,6 +1,6 @@
-"""What servers behind presigned URLs, and Google Cloud Storage, answer: whole HTTP answers, as they come over the wire.
+"""HTTP responses to presigned URLs, and those of Google Cloud Storage, as they arrive over the wire.
 
-The first byte chooses what is asked; the rest is the answers, one after the other, with `NEXT` between them.
+The first byte chooses the request; the rest is the responses, separated by `NEXT`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from connectors_https.client import Limits
 from connectors_https.filesystem import PresignedFileSystem
 from connectors_https.location import Place
 from fuzz.checks import MARK, attempt, hold
-from fuzz.wire import answering
+from fuzz.wire import responding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["NEXT", "QUESTIONS", "WORDS", "check", "seeds"]
+__all__ = ["NEXT", "REQUESTS", "WORDS", "check", "seeds"]
 
 NEXT = b"\n~next~\n"
 WORDS = (
@@ -49,9 +49,9 @@ WORDS = (
     *(b'"timeCreated": ', b'"done": true', b'"rewriteToken": ', b'"access_token": ', b'"expires_in": ', b'"reason": '),
     *(NEXT, b"\r\n", b"null", b"true", b"[]", b"{}", b"-1", b"\\ud800", b"99999999999999999999"),
 )
-"""What the fuzzer puts in, besides bytes."""
+"""Words that the fuzzer inserts, besides bytes."""
 START, STOP = 3, 40
-"""The range that is asked for."""
+"""The requested range."""
 
 _LIMITS = Limits(connect_timeout=5, read_timeout=5, attempts=2, backoff=0, longest_pause=0)
 _PLACE = Place.of("http://127.0.0.1:9/ward/one")
@@ -65,14 +65,14 @@ def _https_range() -> None:
     source = _https().open_source(_PLACE.location)
     try:
         data = bytes(source.read_range(START, STOP))
-        hold(len(data) == max(0, min(STOP, source.size) - START), "a range of another size than was asked for")
+        hold(len(data) == max(0, min(STOP, source.size) - START), "a range of another size than was requested")
     finally:
         source.close()
 
 
 def _https_info() -> None:
     info = _https().info(_PLACE.location)
-    hold(type(info["size"]) is int and info["size"] >= 0, "no size")
+    hold(type(info["size"]) is int and info["size"] >= 0, "invalid size")
 
 
 def _https_modified() -> None:
@@ -93,7 +93,7 @@ def _gcs() -> Gcs:
 def _gcs_range() -> None:
     source = _gcs().open_source("clinic/ward/one")
     data = source.read_range(START, STOP)
-    hold(len(data) == max(0, min(STOP, source.size) - START), "a range of another size than was asked for")
+    hold(len(data) == max(0, min(STOP, source.size) - START), "a range of another size than was requested")
 
 
 def _gcs_info() -> None:
@@ -113,8 +113,8 @@ def _gcs_find() -> None:
 
 def _gcs_times() -> None:
     fs = _gcs()
-    hold(fs.modified("clinic/ward/one").year, "no time")
-    hold(fs.created("clinic/ward/one").year, "no time")
+    hold(fs.modified("clinic/ward/one").year, "invalid time")
+    hold(fs.created("clinic/ward/one").year, "invalid time")
 
 
 def _gcs_copy() -> None:
@@ -144,12 +144,12 @@ def _gcs_token() -> None:
     client = Client(_account())
     hold(isinstance(client._identity, _Google), "no account")
     token = client._identity.headers()["Authorization"].removeprefix("Bearer ")
-    hold(token and token.isascii() and token.isprintable(), "no header holds such a token")
+    hold(token and token.isascii() and token.isprintable(), "the token is not valid in a header")
 
 
 @functools.cache
 def _account() -> GcsCredentials:
-    from fuzz.targets.credentials import private_key  # noqa: PLC0415 - making it takes a while
+    from fuzz.targets.credentials import private_key  # noqa: PLC0415 - slow to generate
 
     account = {
         "type": "service_account",
@@ -164,12 +164,12 @@ def _account() -> GcsCredentials:
 
 def _check_entry(entry: dict[str, Any], below: str) -> None:
     hold(entry["type"] in ("file", "directory"), "neither file nor folder")
-    hold(type(entry["size"]) is int and entry["size"] >= 0, "no size")
-    hold(isinstance(entry["name"], str) and f"{entry['name']}/".startswith(f"{below}/"), "it lies elsewhere")
+    hold(type(entry["size"]) is int and entry["size"] >= 0, "invalid size")
+    hold(isinstance(entry["name"], str) and f"{entry['name']}/".startswith(f"{below}/"), "the name is elsewhere")
     entry["name"].encode()
 
 
-QUESTIONS: tuple[Callable[[], None], ...] = (
+REQUESTS: tuple[Callable[[], None], ...] = (
     _https_range,
     _https_info,
     _https_modified,
@@ -188,22 +188,22 @@ QUESTIONS: tuple[Callable[[], None], ...] = (
 
 
 def check(data: bytes) -> str:
-    """Ask a server that answers so."""
-    question = QUESTIONS[(data[0] if data else 0) % len(QUESTIONS)]
-    # An error quotes a redirect's host, so only what the client sends is secret where the server says the same.
+    """Send a request to a server that responds so."""
+    request = REQUESTS[(data[0] if data else 0) % len(REQUESTS)]
+    # An error quotes the host of a redirect, so the mark counts as secret only if the server does not send it.
     hidden = MARK.encode() not in data
-    with answering(*data[1:].split(NEXT)):
-        return attempt(question, hidden=hidden)
+    with responding(*data[1:].split(NEXT)):
+        return attempt(request, hidden=hidden)
 
 
-def answer(status: str, body: bytes = b"", *headers: str) -> bytes:
-    """Return an HTTP answer."""
+def response(status: str, body: bytes = b"", *headers: str) -> bytes:
+    """Return an HTTP response."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
     return "\r\n".join(lines).encode() + body
 
 
 def seeds() -> dict[str, bytes]:
-    """Return the inputs to begin with."""
+    """Return the initial inputs."""
     item = (
         b'{"name": "ward/one", "size": "64", "generation": "17", "md5Hash": "a=", '
         b'"timeCreated": "2026-01-02T03:04:05.678Z", "updated": "2026-01-02T03:04:05.678Z"}'
@@ -212,72 +212,80 @@ def seeds() -> dict[str, bytes]:
     reason = b'{"error": {"errors": [{"reason": "rateLimitExceeded"}], "code": 403}}'
     page = b'{"items": [' + item + b'], "prefixes": ["ward/north/"], "nextPageToken": "2"}'
     last = b'{"items": [{"name": "ward/", "size": "0"}]}'
-    part = answer("206 Partial Content", bytes(37), "Content-Range: bytes 3-39/64", 'ETag: "a"')
-    object_part = answer("206 Partial Content", bytes(37), "Content-Range: bytes 3-39/64", "x-goog-generation: 17")
-    first = answer(
+    part = response("206 Partial Content", bytes(37), "Content-Range: bytes 3-39/64", 'ETag: "a"')
+    object_part = response("206 Partial Content", bytes(37), "Content-Range: bytes 3-39/64", "x-goog-generation: 17")
+    first = response(
         "206 Partial Content", b"a", "Content-Range: bytes 0-0/64", "Last-Modified: Mon, 05 Jan 2026 03:04:05 GMT"
     )
-    opened = answer("200 OK", b"", "Location: http://127.0.0.1:9/upload/storage/v1/b/clinic/o?upload_id=1")
+    opened = response("200 OK", b"", "Location: http://127.0.0.1:9/upload/storage/v1/b/clinic/o?upload_id=1")
     found = {
         _https_range: [
             part,
-            answer("200 OK", bytes(64), "Last-Modified: Mon, 05 Jan 2026 03:04:05 GMT"),
-            answer("416 Range Not Satisfiable", b"", "Content-Range: bytes */2"),
-            answer("416 X", b"<ActualObjectSize>0</ActualObjectSize>"),
-            answer("403 Forbidden", error % b"ExpiredToken"),
-            answer("503 Slow Down", error % b"SlowDown", "Retry-After: 3") + NEXT + part,
-            answer("503 Slow Down", b"", "Retry-After: Mon, 05 Jan 2026 03:04:05 GMT"),
-            answer("307 Temporary Redirect", b"", "Location: https://elsewhere.example/x"),
-            answer("404 Not Found", error % b"NoSuchBucket", "x-ms-error-code: ContainerNotFound"),
+            response("200 OK", bytes(64), "Last-Modified: Mon, 05 Jan 2026 03:04:05 GMT"),
+            response("416 Range Not Satisfiable", b"", "Content-Range: bytes */2"),
+            response("416 X", b"<ActualObjectSize>0</ActualObjectSize>"),
+            response("403 Forbidden", error % b"ExpiredToken"),
+            response("503 Slow Down", error % b"SlowDown", "Retry-After: 3") + NEXT + part,
+            response("503 Slow Down", b"", "Retry-After: Mon, 05 Jan 2026 03:04:05 GMT"),
+            response("307 Temporary Redirect", b"", "Location: https://elsewhere.example/x"),
+            response("404 Not Found", error % b"NoSuchBucket", "x-ms-error-code: ContainerNotFound"),
         ],
         _https_info: [
             first,
-            answer("206 Partial Content", b"", "Content-Range: bytes 0--1/0") + NEXT + answer("200 OK"),
+            response("206 Partial Content", b"", "Content-Range: bytes 0--1/0") + NEXT + response("200 OK"),
         ],
         _https_modified: [first],
         _https_put: [
-            answer("200 OK", b"", 'ETag: "a"'),
-            answer("412 X", error % b"PreconditionFailed"),
-            answer("409 X", error % b"ConditionalRequestConflict"),
+            response("200 OK", b"", 'ETag: "a"'),
+            response("412 X", error % b"PreconditionFailed"),
+            response("409 X", error % b"ConditionalRequestConflict"),
         ],
         _gcs_range: [
             object_part,
-            answer("200 OK", bytes(64), "x-goog-generation: 17"),
-            answer("416 X"),
-            answer("403 X", reason),
-            answer(
+            response("200 OK", bytes(64), "x-goog-generation: 17"),
+            response("416 X"),
+            response("403 X", reason),
+            response(
                 "206 X", bytes(37), "Content-Range: bytes 3-39/64", "x-goog-generation: 17", "Content-Encoding: gzip"
             ),
         ],
-        _gcs_info: [answer("200 OK", item), answer("404 X") + NEXT + answer("200 OK", last), answer("401 X", reason)],
-        _gcs_listing: [answer("200 OK", page) + NEXT + answer("200 OK", last), answer("200 OK", b"{}")],
-        _gcs_find: [answer("200 OK", page) + NEXT + answer("200 OK", last)],
-        _gcs_times: [answer("200 OK", item)],
+        _gcs_info: [
+            response("200 OK", item),
+            response("404 X") + NEXT + response("200 OK", last),
+            response("401 X", reason),
+        ],
+        _gcs_listing: [response("200 OK", page) + NEXT + response("200 OK", last), response("200 OK", b"{}")],
+        _gcs_find: [response("200 OK", page) + NEXT + response("200 OK", last)],
+        _gcs_times: [response("200 OK", item)],
         _gcs_copy: [
-            answer("200 OK", b'{"done": false, "rewriteToken": "t"}') + NEXT + answer("200 OK", b'{"done": true}')
+            response("200 OK", b'{"done": false, "rewriteToken": "t"}') + NEXT + response("200 OK", b'{"done": true}')
         ],
         _gcs_session: [
             opened
             + NEXT
-            + answer("308 Resume Incomplete", b"", "Range: bytes=0-3")
+            + response("308 Resume Incomplete", b"", "Range: bytes=0-3")
             + NEXT
-            + answer("200 OK", item)
+            + response("200 OK", item)
             + NEXT
-            + answer("499 X"),
-            opened + NEXT + answer("308 X", b"", "Range: bytes=0-1") + NEXT + answer("503 X"),
+            + response("499 X"),
+            opened + NEXT + response("308 X", b"", "Range: bytes=0-1") + NEXT + response("503 X"),
         ],
-        _gcs_put: [answer("200 OK", item), answer("412 X", reason)],
+        _gcs_put: [response("200 OK", item), response("412 X", reason)],
         _gcs_remove: [
-            answer("200 OK", page.replace(b'"2"', b"null")) + NEXT + answer("204 No Content") + NEXT + answer("404 X")
+            response("200 OK", page.replace(b'"2"', b"null"))
+            + NEXT
+            + response("204 No Content")
+            + NEXT
+            + response("404 X")
         ],
         _gcs_token: [
-            answer("200 OK", b'{"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}'),
-            answer("400 X", b'{"error": "invalid_grant", "error_description": "d"}'),
-            answer("200 OK", b'{"access_token": "t", "expires_in": "60"}'),
+            response("200 OK", b'{"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}'),
+            response("400 X", b'{"error": "invalid_grant", "error_description": "d"}'),
+            response("200 OK", b'{"access_token": "t", "expires_in": "60"}'),
         ],
     }
     return {
-        f"{question.__name__[1:]}-{number}": bytes([QUESTIONS.index(question)]) + data
-        for question, listed in found.items()
+        f"{request.__name__[1:]}-{number}": bytes([REQUESTS.index(request)]) + data
+        for request, listed in found.items()
         for number, data in enumerate(listed)
     }
