@@ -27,7 +27,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) --constraint constrain
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-workflow test test-slow test-pythons attacks fuzz lint format bench docs dist test-wheels test-lowest
+.PHONY: help demo demo-workflow test coverage test-slow test-pythons attacks fuzz lint format bench docs dist test-wheels test-lowest
 .PHONY: sbom audit constraints clean
 
 help:  ## Show this.
@@ -41,7 +41,10 @@ demo-workflow: $(STAMPS)/demo  ## The same among three parties, who all sign bef
 	@$(BIN)/connectors demo --workflow
 
 test: $(STAMPS)/test $(STAMPS)/servers  ## Run all tests against real servers on this machine.
-	@echo "· testing with coverage of branches; slow tests are left to make test-slow"
+	@echo "· testing; slow tests are left to make test-slow, coverage to make coverage"
+	@$(BIN)/pytest $(PARALLEL) -m "not slow" $(PYTEST_ARGS)
+
+coverage: $(STAMPS)/test $(STAMPS)/servers  ## Run all tests and show which branches they do not reach.
 	@$(BIN)/pytest $(PARALLEL) -m "not slow" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 attacks: $(STAMPS)/test $(STAMPS)/servers  ## Run all attacks and faults, and write their outcomes to docs/attacks.md.
