@@ -3,7 +3,8 @@
 This is the one place that stages, syncs, links and renames. What is staged lies beside its destination. A staged file
 has no name on Linux, so a writer that is killed leaves nothing. A link replaces nothing, so a file that is about to
 replace another gets a hidden name first: a writer killed between these two steps leaves a hidden file, which is whole.
-Elsewhere, and for folders, the name is hidden from the start: ``.NAME.<32 hexadecimal digits>.part``.
+Elsewhere, and for folders, the name is hidden from the start: ``.NAME.<32 hexadecimal digits>.part``. On filesystems
+without links, such as FAT, a new file is empty for the moment before it is whole.
 
 Errors of the operating system pass through as they are.
 """
@@ -32,6 +33,9 @@ _PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
 _SHARED, _SHARED_FOLDER = 0o666, 0o777
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM})
 """What filesystems answer that cannot sync a folder; other errors mean that a sync has failed."""
+
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
+"""What filesystems answer that have no links, such as FAT."""
 
 
 class StagedFile:
@@ -71,7 +75,16 @@ class StagedFile:
             FileExistsError: something has that name.
         """
         self._finish(mode)
-        self._link(self._path)
+        try:
+            self._link(self._path)
+        except OSError as error:
+            if self._hidden is None or error.errno not in _NO_LINKS:
+                raise
+            # The name is taken first, by an empty file, which is then replaced.
+            with _create(self._path, _PRIVATE):
+                pass
+            os.replace(self._hidden, self._path)
+            self._hidden = None
         self.drop()
         _sync_new_name(self._folder)
 

@@ -14,29 +14,49 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from connectors.credentials.parsing import parse_document, printable_name
 from connectors.errors import ConfigError, InvalidCredentials
 from connectors.formats import DEFAULT_SEGMENT_SIZE, Format, FormatName, Plain, check_pin, select
 from connectors.formats.tink import MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE
+from connectors.models import Model, without_values
 from connectors.secrets import Hidden, SecretKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
-__all__ = ["Credentials", "Encryption", "parse_document", "printable_name", "validate"]
+    from pydantic import ModelWrapValidatorHandler
+
+__all__ = ["Credentials", "Encryption", "SecretModel", "parse_document", "printable_name", "validate"]
 
 C = TypeVar("C", bound="Credentials")
 
 _MODEL = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, ser_json_inf_nan="strings")
 
 
-class _Model(BaseModel):
+class SecretModel(Model):
+    """A document that holds secrets, or a part of one: it does not pickle, and its errors hold no value.
+
+    That is also true where it is a member of another model.
+    """
+
     model_config = _MODEL
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _hide_values(cls, members: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        hidden = Hidden(members)
+        del members
+        return without_values(lambda: handler(hidden.reveal()), cls.shown_name)
+
+    @classmethod
+    def shown_name(cls, name: str) -> str:
+        """Return a member's name, or "…" if it may be a secret."""
+        return printable_name(name)
 
     def __reduce__(self) -> NoReturn:
         message = (
@@ -46,7 +66,7 @@ class _Model(BaseModel):
         raise TypeError(message)
 
 
-class Encryption(_Model):
+class Encryption(SecretModel):
     """How a dataset is encrypted."""
 
     key: SecretKey = Field(description="The AES-256 key: 64 hexadecimal digits, in either case.")
@@ -94,10 +114,13 @@ class Encryption(_Model):
 
     @field_validator("context")
     @classmethod
-    def _refuse_half_characters(cls, value: str | None) -> str | None:
+    def _check_context(cls, value: str | None) -> str | None:
         # Half of a surrogate pair has no UTF-8 form.
         if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
             message = "it contains half of a surrogate pair"
+            raise ValueError(message)
+        if value is not None and "\0" in value:  # in folders, a zero byte ends the context: an object's name follows
+            message = "it contains a zero character, which no context may contain"
             raise ValueError(message)
         return value
 
@@ -112,7 +135,7 @@ class Encryption(_Model):
         return select(self.format, self.key, context=context, segment_size=self.segment_size, pin=self.pin)
 
 
-class Credentials(_Model):
+class Credentials(SecretModel):
     """The base of every backend's credentials: subclass it with fields of your own.
 
     A subclass declares `type` as a `Literal` of its backend's name, with that name as the default. Use `SecretText` for

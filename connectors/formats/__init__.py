@@ -54,18 +54,21 @@ def select(
     Args:
         name: one of `NAMES`.
         key: a `SecretKey`, 32 bytes, or 64 hexadecimal digits.
-        context: bytes that bind objects to a place or purpose; not with gcm.
+        context: bytes that bind objects to a place or purpose, without a zero byte; not with gcm.
         segment_size: bytes in a sealed segment; tink-gcm-hkdf only.
         pin: the `Decryptor.pin` of the only version to accept; None accepts any.
 
     Raises:
         InvalidKey: the key has another length or form.
-        ConfigError: the name is unknown, or the format does not have the option.
+        ConfigError: the name is unknown, the format does not have the option, or the context has a zero byte.
     """
     key = Hidden(key)  # from here on, a traceback that prints locals prints a mask
     key = SecretKey(key)
     if type(context) is not bytes:  # text would fail only after an object has been started
         message = f"a context is bytes, not {type(context).__name__}; encode text as UTF-8"
+        raise ConfigError(message)
+    if 0 in context:  # a folder's member is bound to the context, a zero byte and its name: see `with_name`
+        message = "a context must not contain a zero byte, which separates it from the names of a folder's objects"
         raise ConfigError(message)
     codec: Format
     match name:

@@ -24,7 +24,7 @@ Fetch = Callable[[Iterable[tuple[int, int]]], Iterator[bytes | memoryview]]
 
 
 def with_name(context: bytes, name: str) -> bytes:
-    r"""Return `context` with a name bound to it. No name holds a zero byte, so no two pairs give the same bytes.
+    r"""Return `context` with a name bound to it. Neither holds a zero byte, so no two pairs give the same bytes.
 
     >>> with_name(b"trial 7", "ward/one.csv")
     b'trial 7\x00ward/one.csv'

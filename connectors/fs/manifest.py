@@ -21,10 +21,11 @@ from contextlib import contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from connectors._fsspec import DEFAULT_CALLBACK
 from connectors.errors import ConnectorError, IntegrityError, ObjectNotFound
+from connectors.models import Model
 from connectors.streams import SealedWriter, buffered
 from connectors.streams.executor import submit
 
@@ -45,7 +46,7 @@ _AT_ONCE = 8
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
-class Member(BaseModel):
+class Member(Model):
     """A manifest's entry for one object.
 
     Attributes:
@@ -59,7 +60,7 @@ class Member(BaseModel):
     pin: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-class _Document(BaseModel):
+class _Document(Model):
     model_config = _STRICT
 
     schema_: Literal["enclave-connectors folder manifest 1"] = Field(

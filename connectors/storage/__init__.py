@@ -2,6 +2,7 @@
 
 The contract:
     `Backend`: what a plugin registers. `Credentials`: the base of the model of its credentials documents.
+    `SecretModel`: the base of a part of such a document.
     `sas_expiry`: when a shared access signature expires.
 
 The filesystem, which is fsspec's:
@@ -39,7 +40,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from connectors._fsspec import AbstractFileSystem, LocalFileSystem, MemoryFileSystem
     from connectors.credentials.expiry import sas_expiry
-    from connectors.credentials.model import Credentials
+    from connectors.credentials.model import Credentials, SecretModel
     from connectors.storage.adapters import is_of_library, map_errors
     from connectors.storage.backend import Backend
     from connectors.storage.capabilities import OpensSinks, OpensSources
@@ -73,6 +74,7 @@ __all__ = [
     "RangeBuffer",
     "RenewableSink",
     "RetryPolicy",
+    "SecretModel",
     "Sink",
     "Source",
     "StallTimeoutConnection",
@@ -105,6 +107,7 @@ _HOMES = {
     "PartsInFlight": "storage.upload",
     "RangeBuffer": "storage.retry",
     "RetryPolicy": "storage.retry",
+    "SecretModel": "credentials.model",
     "Sink": "streams.sinks",
     "Source": "streams.sources",
     "StallTimeoutConnection": "storage.http",

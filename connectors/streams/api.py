@@ -156,7 +156,7 @@ def open_writer(
 
 def encrypt(
     src: StrPath | BinaryFile,
-    dst: StrPath | BinaryFile,
+    dst: StrPath | BinaryFile | Sink,
     key: SecretKey | bytes | str,
     *,
     format: FormatName = "cobblestone-256",  # noqa: A002
@@ -187,7 +187,7 @@ def encrypt(
 
 def decrypt(
     src: StrPath | BinaryFile,
-    dst: StrPath | BinaryFile,
+    dst: StrPath | BinaryFile | Sink,
     key: SecretKey | bytes | str,
     *,
     format: FormatName = "auto",  # noqa: A002

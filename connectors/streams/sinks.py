@@ -128,11 +128,16 @@ class PathSink:
             raise self._exists()
 
     def _mode(self) -> int:
-        """Return the permissions of the file that is replaced, so that a private file stays private."""
+        """Return the permissions of a new file, less those that the replaced one lacks: a private file stays private.
+
+        Permissions that somebody else has widened, or those of a link or of the file it points to, widen nothing.
+        """
+        mode = shared_mode()
         try:
-            return stat.S_IMODE(os.stat(self._path).st_mode) & 0o777
+            replaced = os.lstat(self._path)
         except FileNotFoundError:
-            return shared_mode()
+            return mode
+        return mode if stat.S_ISLNK(replaced.st_mode) else mode & replaced.st_mode
 
     def discard(self) -> None:
         """Remove the staged file."""

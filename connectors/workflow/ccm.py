@@ -18,10 +18,11 @@ import json
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from connectors.app.layout import DEFAULT_ROOT, RUNTIME_CONFIG, application_files, dataset_files
 from connectors.errors import InvalidDocument
+from connectors.models import Model
 from connectors.names import is_name
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ Uuid = Annotated[str, StringConstraints(pattern=_UUID)]
 """A UUID in lower case, as it is hashed."""
 
 
-class _Part(BaseModel):
+class _Part(Model):
     model_config = _MODEL
 
 
@@ -114,7 +115,7 @@ class DatasetConnection(_Part):
     """Where a dataset is, and where its credentials are."""
 
     location: str
-    credentials: dict[str, Any] = {}
+    credentials: dict[str, Any] = Field(default_factory=dict)
 
 
 class ApplicationConnection(_Part):
@@ -133,7 +134,7 @@ class Connection(_Part):
 class Extra(_Part):
     """The part that the digest does not cover."""
 
-    connections: dict[str, dict[str, Connection]] = {}
+    connections: dict[str, dict[str, Connection]] = Field(default_factory=dict)
 
 
 class RuntimeAppConfig(_Part):

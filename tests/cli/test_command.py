@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import json
 import os
 import pty
 import re
@@ -254,7 +255,7 @@ def test_round_trip_in_every_spelling(home, spelling):
     assert connectors("decrypt", "--key-file", "key.hex", to, "new", back, "copy", cwd=home).code == 0
     assert (home / "copy").read_bytes() == PLAIN
     assert len((home / "new").read_bytes()) > len(PLAIN)
-    assert connectors("encrypt", "-K", "key.hex", "plain", "new", cwd=home).code == 0
+    assert connectors("encrypt", "-K", "key.hex", "plain", "new", "--force", cwd=home).code == 0
     assert connectors("decrypt", "-K", "key.hex", "new", "again", cwd=home) == command_line.Done(0, b"", "")
     assert (home / "again").read_bytes() == PLAIN
 
@@ -314,6 +315,94 @@ def test_file_may_be_sealed_in_place_and_through_a_link(home):
     assert stat.S_IMODE((home / "plain").stat().st_mode) == 0o600
     assert connectors("decrypt", "-K", "key.hex", "plain", "plain", cwd=home).code == 0
     assert (home / "plain").read_bytes() == PLAIN
+
+
+WRITERS = {
+    "encrypt": ["encrypt", "-K", "key.hex", "plain"],
+    "decrypt": ["decrypt", "-K", "key.hex", "sealed"],
+    "cp": ["cp", "--app-config", "app", "dataset://input/conditions"],
+}
+
+
+@pytest.fixture
+def stored(home):
+    (home / "app/input/conditions/dataset").mkdir(parents=True)
+    (home / "app/input/conditions/dataset/location.txt").write_text(f"file://{home}/sealed")
+    (home / "app/input/conditions/dataset/credentials.bin").write_text(json.dumps({"encryption": {"key": KEY}}))
+    return home
+
+
+@pytest.mark.parametrize("there", ["a file", "an empty file", "a link", "a hard link to the source"])
+@pytest.mark.parametrize("verb", WRITERS)
+def test_existing_file_is_replaced_only_with_force(stored, verb, there):
+    two = stored / "two.csv"
+    (stored / "real").write_bytes(b"" if there == "an empty file" else b"another's")
+    if there == "a link":
+        two.symlink_to("real")
+    else:
+        os.link(stored / (WRITERS[verb][3] if "source" in there and verb != "cp" else "real"), two)
+    before = two.read_bytes()
+    message = connectors(*WRITERS[verb], "two.csv", cwd=stored).error()
+    assert message == "'two.csv' already exists and was not changed; --force replaces it"
+    assert two.read_bytes() == before
+    assert connectors(*WRITERS[verb], "two.csv", "--force", cwd=stored).code == 0
+    assert two.read_bytes() != before
+    assert two.is_symlink() == (there == "a link")
+    assert not [name for name in os.listdir(stored) if name.endswith(".part")]
+
+
+def test_failed_decryption_leaves_nothing_where_nothing_was(stored):
+    (stored / "sealed").write_bytes((stored / "sealed").read_bytes()[:-1])
+    connectors("decrypt", "-K", "key.hex", "sealed", "new", cwd=stored).error(3)
+    assert not [name for name in os.listdir(stored) if "new" in name]
+
+
+def test_redirected_standard_output_is_no_existing_file(stored):
+    with (stored / "out").open("wb") as out:
+        words = [*COMMAND, "decrypt", "-K", "key.hex", "sealed", "/dev/stdout"]
+        assert subprocess.run(words, cwd=stored, env=environment(), stdout=out, check=False).returncode == 0
+    assert (stored / "out").read_bytes() == PLAIN
+
+
+@pytest.mark.parametrize("source", ["-", "/dev/stdin"])
+@pytest.mark.parametrize("words", [["encrypt", "-K", "key.hex"], ["cp", "--app-config", "app"]], ids=["encrypt", "cp"])
+def test_empty_standard_input_is_refused_unless_it_is_allowed(stored, words, source):
+    target = "new" if words[0] == "encrypt" else "dataset://input/conditions"
+    before = (stored / "sealed").read_bytes()
+    told = connectors(*words, source, target, cwd=stored, stdin=b"").error()
+    assert told.startswith("standard input is empty, so nothing was written: ")
+    assert told.endswith("--allow-empty accepts empty input")
+    assert not (stored / "new").exists()
+    assert (stored / "sealed").read_bytes() == before
+    assert connectors(*words, source, target, "--allow-empty", cwd=stored, stdin=b"").code == 0
+    with sdk.open_reader(stored / ("new" if target == "new" else "sealed"), KEY) as file:
+        assert file.read() == b""
+
+
+def test_failed_decrypt_in_a_pipe_seals_no_empty_object(stored):
+    command = f"{shlex.join(COMMAND)} decrypt -K key.hex key.hex - | {shlex.join(COMMAND)} encrypt -K key.hex - new"
+    done = subprocess.run(["sh", "-c", command], cwd=stored, env=environment(), capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"standard input is empty" in done.stderr
+    assert not (stored / "new").exists()
+
+
+def test_empty_named_pipe_is_refused_and_empty_file_is_not(home):
+    os.mkfifo(home / "pipe")
+    words = [*COMMAND, "encrypt", "-K", "key.hex", "pipe", "new"]
+    with subprocess.Popen(words, cwd=home, env=environment(), stderr=subprocess.PIPE) as reader:
+        (home / "pipe").write_bytes(b"")
+        assert b"pipe is empty, so nothing was written" in reader.stderr.read()
+    assert (reader.returncode, (home / "new").exists()) == (2, False)
+    (home / "empty").touch()
+    assert connectors("encrypt", "-K", "key.hex", "empty", "new", cwd=home).code == 0
+
+
+def test_force_replaces_no_device_or_pipe_by_a_key(home):
+    os.mkfifo(home / "pipe")
+    for words in (["keygen", "pipe"], ["keygen", "pipe", "--force"]):
+        assert "is a device or a pipe" in connectors(*words, cwd=home).error()
+    assert stat.S_ISFIFO((home / "pipe").stat().st_mode)
 
 
 # Mistakes.
@@ -386,7 +475,7 @@ def test_damaged_object_ends_with_3_and_no_file(home, damage, rule):
     assert rule in connectors("decrypt", "-K", "key.hex", "sealed", "copy", cwd=home).error(3)
     assert names(home) == before
     (home / "copy").write_bytes(b"stands")
-    connectors("decrypt", "-K", "key.hex", "sealed", "copy", cwd=home).error(3)
+    connectors("decrypt", "-K", "key.hex", "sealed", "copy", "--force", cwd=home).error(3)
     assert (home / "copy").read_bytes() == b"stands"
 
 
@@ -518,7 +607,7 @@ def test_full_disk_is_one_line_and_leaves_nothing(home):
     (home / "copy").write_bytes(b"stands")
     before = names(home)
     done = subprocess.run(
-        [*COMMAND, "decrypt", "-K", "key.hex", "sealed", "copy"],
+        [*COMMAND, "decrypt", "-K", "key.hex", "sealed", "copy", "--force"],
         cwd=home,
         env=environment(),
         capture_output=True,
@@ -563,7 +652,10 @@ def test_signal_ends_it_and_leaves_nothing_behind(home, number, code, line):
     before = names(home)
     with (
         subprocess.Popen(
-            [*COMMAND, "encrypt", "-K", "key.hex", "pipe", "copy"], cwd=home, env=environment(), stderr=subprocess.PIPE
+            [*COMMAND, "encrypt", "-K", "key.hex", "pipe", "copy", "--force"],
+            cwd=home,
+            env=environment(),
+            stderr=subprocess.PIPE,
         ) as process,
         open(home / "pipe", "wb") as pipe,
     ):
@@ -609,7 +701,7 @@ def test_terminal_shows_progress_and_pipes_do_not(home):
     assert code == 0
     assert b"encrypting" in shown
     assert b"100%" in shown or f"{len(PLAIN) / 1024:.1f}/{len(PLAIN) / 1024:.1f}".encode() in shown
-    assert connectors("encrypt", "-K", "key.hex", "plain", "new", cwd=home).err == ""
+    assert connectors("encrypt", "-K", "key.hex", "plain", "other", cwd=home).err == ""
 
 
 def test_terminal_is_told_about_a_new_key_and_spared_sealed_bytes(home):

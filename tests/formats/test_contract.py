@@ -65,6 +65,12 @@ class TestSelect:
             connectors.open_writer(tmp_path / "sealed", KEY, format=name, context=context)
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.parametrize("context", [b"\0", b"trial 7\0ward/one.csv", b"x\0"])
+    @pytest.mark.parametrize("name", NAMES)
+    def test_a_context_with_a_zero_byte_is_refused(self, name: str, context: bytes) -> None:
+        with pytest.raises(ConfigError, match="must not contain a zero byte"):
+            select(name, KEY, context=context)
+
     def test_gcm_refuses_a_context(self) -> None:
         with pytest.raises(ConfigError, match="gcm cannot bind a context"):
             select("gcm", KEY, context=b"x")

@@ -18,6 +18,7 @@ from connectors.credentials.model import parse_document
 from connectors.errors import ConfigError, IntegrityError, InvalidLocation, NotAnObject, ObjectNotFound, WrongKey
 from connectors.formats import Cobblestone256, select
 from connectors.formats.contract import with_name
+from connectors.streams import as_source, buffered
 
 KEY = "4d" * 32
 NAMES = ["one.csv", "ward/north/three 50%?#ü.csv", "ward/two.csv"]
@@ -108,9 +109,23 @@ def test_members_open_outside_the_sdk_with_the_documented_context(tmp_path):
     document = {"encryption": {"key": KEY, "context": "trial 7"}}
     fs, path = connectors.Dataset(f"file://{tmp_path}/", document).filesystem()
     fs.pipe_file(f"{path}/ward/one.csv", b"37.2")
-    with connectors.open_reader(tmp_path / "ward" / "one.csv", KEY, context=b"trial 7\0ward/one.csv") as file:
+    codec = Cobblestone256(connectors.SecretKey(KEY), b"trial 7\0ward/one.csv")
+    with buffered(as_source(tmp_path / "ward" / "one.csv"), codec) as file:
         assert file.read() == b"37.2"
     assert with_name(b"a", "b") == b"a\0b"
+
+
+def test_no_single_object_has_the_context_of_a_member(tmp_path):
+    context = "trial 7\0ward/one.csv"
+    for use in (
+        lambda: connectors.encrypt(io.BytesIO(b"x"), tmp_path / "x", KEY, context=context.encode()),
+        lambda: connectors.open_reader(tmp_path / "x", KEY, context=context.encode()),
+        lambda: connectors.EncryptedFileSystem(fs=fsspec.filesystem("memory"), key=KEY, context=context.encode()),
+        lambda: connectors.Dataset("memory://x", {"encryption": {"key": KEY, "context": context}}).write_bytes(b"x"),
+    ):
+        with pytest.raises(ConfigError, match="a zero (byte|character)"):
+            use()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("path", ["../outside", "ward/../../outside", "ward/./one.csv"])

@@ -24,7 +24,9 @@ from connectors.errors import (
     ObjectNotFound,
     PinMismatch,
 )
+from connectors.formats import select
 from connectors.fs.manifest import MANIFEST_NAME, Member, parse_manifest
+from connectors.streams import as_source, buffered
 
 KEY = "4d" * 32
 NAMES = ["north.csv", "south.csv", "east/one.csv", "east/two 50%?#ü.csv"]
@@ -61,7 +63,8 @@ def everything(dataset: connectors.Dataset) -> dict[str, bytes]:
 def manifest_of(dataset: connectors.Dataset) -> dict[str, Member]:
     """What the stored manifest says, opened as any other object of the folder would be."""
     store = dataset.location.removeprefix("file://")
-    with connectors.open_reader(f"{store}{MANIFEST_NAME}", KEY, context=b"\0" + MANIFEST_NAME.encode()) as file:
+    source = as_source(f"{store}{MANIFEST_NAME}")
+    with buffered(source, select("cobblestone-256", KEY).bound(MANIFEST_NAME)) as file:
         return parse_manifest(file.read())
 
 

@@ -161,6 +161,17 @@ class TestFiles:
                 write_new(str(path.with_name("y")), b"new")
         assert contents(path.parent) == {"x": b"old"}
 
+    def test_filesystem_without_links_gets_new_files(self, path, monkeypatch):
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(atomic_files, "_open_unnamed", lambda _: None)
+        monkeypatch.setattr(os, "link", refuse)
+        assert write_new(str(path), b"one")
+        assert not write_new(str(path), b"other")
+        assert contents(path.parent) == {"x": b"one"}
+        assert mode(path) == 0o600
+
     @pytest.mark.parametrize("work", ["write_new", "replace"])
     def test_writer_killed_at_any_step_leaves_the_old_or_the_new_file(self, tmp_path, named, work):
         folders = killed_at_every_step(tmp_path, work, named=named)

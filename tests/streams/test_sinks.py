@@ -104,12 +104,29 @@ class TestPath:
             os.umask(before)
         assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
 
-    @pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
-    def test_a_replaced_file_keeps_its_mode(self, path: Path, mode: int) -> None:
+    @pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+    @pytest.mark.parametrize("mode", [0o400, 0o600, 0o640, 0o644, 0o664, 0o666, 0o777, 0o4755])
+    def test_a_replaced_file_has_no_wider_mode_than_before_or_than_a_new_one(
+        self, path: Path, mode: int, mask: int
+    ) -> None:
         path.touch()
         path.chmod(mode)
-        write(PathSink(path))
-        assert stat.S_IMODE(path.stat().st_mode) == mode
+        before = os.umask(mask)
+        try:
+            write(PathSink(path))
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE(path.stat().st_mode) == mode & 0o666 & ~mask
+
+    @pytest.mark.parametrize("target", ["/etc/passwd", "nowhere"])
+    def test_a_replaced_link_gives_no_mode(self, path: Path, target: str) -> None:
+        path.symlink_to(target)
+        before = os.umask(0o077)
+        try:
+            write(PathSink(path))
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE(path.lstat().st_mode) == 0o600
 
     def test_a_relative_path_means_the_folder_of_the_moment_it_was_given(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

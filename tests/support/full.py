@@ -110,13 +110,13 @@ def commands(store: Path, folder: Path) -> dict[str, tuple[list[str], Path]]:
     loud = ["--input-port", "small", "--", sys.executable, "-c", "print('x' * 7000000)"]
     run_it = ["run", "--app-config", app]
     return {
-        "connectors encrypt": (["encrypt", "-K", key, str(store / "plain"), copy], store),
-        "connectors decrypt": (["decrypt", "-K", key, str(store / "sealed"), copy], store),
+        "connectors encrypt": (["encrypt", "-K", key, str(store / "plain"), copy, "--force"], store),
+        "connectors decrypt": (["decrypt", "-K", key, str(store / "sealed"), copy, "--force"], store),
         "connectors cp, to a dataset": (
             ["cp", "--app-config", app, str(store / "plain"), "dataset://output/result"],
             store,
         ),
-        "connectors cp, from a dataset": (["cp", "--app-config", app, "dataset://input/large", copy], store),
+        "connectors cp, from a dataset": (["cp", "--app-config", app, "dataset://input/large", copy, "--force"], store),
         "connectors run, no room for its inputs": ([*run_it, "--", "cat"], folder),
         "connectors run, no room for its output": ([*run_it, *loud], folder),
         "connectors run, no room for its result": ([*run_it, *loud], store),

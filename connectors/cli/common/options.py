@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AppConfigFolder", "AsJson", "Force", "example"]
+__all__ = ["AllowEmpty", "AppConfigFolder", "AsJson", "Force", "example"]
 
 AppConfigFolder = Annotated[
     str | None,
@@ -15,6 +15,7 @@ AppConfigFolder = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Accept empty standard input, or an empty pipe.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 
 

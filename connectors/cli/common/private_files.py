@@ -11,7 +11,7 @@ from connectors.cli.common import console
 from connectors.errors import ConfigError, InvalidKey, NotAnObject, ObjectExists, ObjectNotFound
 from connectors.secrets import KEY_SIZE, SecretKey
 
-__all__ = ["read_key", "read_private", "write_private"]
+__all__ = ["exists_error", "read_key", "read_private", "write_private"]
 
 LIMIT = 1 << 20
 """The size limit of a private file in bytes, far above what any needs."""
@@ -110,9 +110,13 @@ def write_private(path: str, data: bytes, *, force: bool = False) -> None:
     Raises:
         ObjectExists: the file exists, and `force` is not set.
         NotAnObject: the path is a folder.
+        ConfigError: the path is a device, a pipe or a socket.
         ObjectNotFound: the parent folder does not exist.
     """
     folder, name = os.path.split(os.path.abspath(path))
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        message = f"{path!r} is a device or a pipe, which a private file would replace; name a file"
+        raise ConfigError(message)
     if os.path.isdir(path) or not os.path.basename(path):
         message = f"{path!r} is a folder; name a file"
         raise NotAnObject(message)
@@ -120,12 +124,13 @@ def write_private(path: str, data: bytes, *, force: bool = False) -> None:
         message = f"there is no folder {folder!r} to write {name!r} into"
         raise ObjectNotFound(message)
     if not force and os.path.lexists(path):
-        raise _exists(path)
+        raise exists_error(path)
     if force:
         replace(path, data)
     elif not write_new(path, data):
-        raise _exists(path)
+        raise exists_error(path)
 
 
-def _exists(path: str) -> ObjectExists:
+def exists_error(path: str) -> ObjectExists:
+    """Return the error for a file that would be replaced."""
     return ObjectExists(f"{path!r} already exists and was not changed; --force replaces it")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -10,8 +9,8 @@ import typer
 from connectors.cli.common import console
 from connectors.cli.common.encryption import Context, KeyFile, SegmentSize, encryption_options
 from connectors.cli.common.exit_codes import UsageMistake
-from connectors.cli.common.files import readable, writable
-from connectors.cli.common.options import example
+from connectors.cli.common.files import readable, same_file, writable
+from connectors.cli.common.options import AllowEmpty, Force, example
 from connectors.cli.common.private_files import read_key
 from connectors.streams import decrypt as decrypt_stream
 from connectors.streams import encrypt as encrypt_stream
@@ -44,16 +43,20 @@ def encrypt(
     ] = "cobblestone-256",
     context: Context = None,
     segment_size: SegmentSize = None,
+    force: Force = False,
+    allow_empty: AllowEmpty = False,
 ) -> None:
     """Encrypt a file.
 
-    The sealed file appears only when it is complete. -in and -out may be the same file.
+    The sealed file appears only when it is complete. -in and -out may be the same file; any other existing file is
+    replaced only with --force. Empty standard input is refused without --allow-empty: the command before the pipe may
+    have failed. If it fails later, this cannot be detected; check its exit code (set -o pipefail).
     """
     source, target = _ends(paths, source, target, key_file)
     name, bound_to, size = encryption_options(format_, context, segment_size)
     key = read_key(key_file)
 
-    with readable(source) as plain, writable(target) as sealed:
+    with readable(source, allow_empty=allow_empty) as plain, writable(target, force=force, source=source) as sealed:
         if isinstance(sealed, console.Stdout) and sealed.isatty():
             message = "sealed bytes are not written to a terminal; redirect them to a file or a pipe"
             raise UsageMistake(message)
@@ -78,17 +81,23 @@ def decrypt(
             "--pin", metavar="HEX", help="Accept only the version with this pin; see `connectors fingerprint`."
         ),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Decrypt a sealed file.
 
     The plain file appears only when the whole sealed file is verified; if that fails, the exit code is 3. With -out -
-    each part is written as soon as it is verified: check the exit code before you use the output.
+    each part is written as soon as it is verified: check the exit code before you use the output. -in and -out may be
+    the same file; any other existing file is replaced only with --force.
     """
     source, target = _ends(paths, source, target, key_file)
     name, bound_to, size = encryption_options(format_, context, segment_size)
     key = read_key(key_file)
 
-    with readable(source) as sealed, writable(target) as plain, console.progress("decrypting") as callback:
+    with (
+        readable(source) as sealed,
+        writable(target, force=force, source=source) as plain,
+        console.progress("decrypting") as callback,
+    ):
         decrypt_stream(sealed, plain, key, format=name, context=bound_to, segment_size=size, pin=pin, callback=callback)
 
 
@@ -112,15 +121,8 @@ def _ends(paths: list[str] | None, source: str | None, target: str | None, key_f
             message = "name the file to write: -out FILE, or - for standard output"
         elif source == key_file == "-":
             message = "the key and the data cannot both come from standard input"
-        elif _same_file(target, key_file):
+        elif same_file(target, key_file):
             message = "-out is the key file, which would be overwritten; name another file"
         else:
             return source, target
     raise UsageMistake(message)
-
-
-def _same_file(one: str, other: str) -> bool:
-    try:
-        return os.path.samefile(one, other)
-    except (OSError, ValueError):
-        return False

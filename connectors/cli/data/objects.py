@@ -11,7 +11,7 @@ from connectors.app.protocol import DatasetFileSystem
 from connectors.cli.common import console
 from connectors.cli.common.exit_codes import CHECK_FAILED, TAMPERED, UsageMistake, printable
 from connectors.cli.common.files import readable, writable
-from connectors.cli.common.options import AppConfigFolder, AsJson, example
+from connectors.cli.common.options import AllowEmpty, AppConfigFolder, AsJson, Force, example
 from connectors.errors import ConfigError, ConnectorError, IntegrityError
 from connectors.formats import Plain
 from connectors.secrets import redact_url
@@ -122,10 +122,13 @@ def cp(
     target: Annotated[str, typer.Argument(metavar="DST", help="A dataset's URL, a local file, or - for stdout.")],
     *,
     app_config: AppConfigFolder = None,
+    force: Force = False,
+    allow_empty: AllowEmpty = False,
 ) -> None:
     """Copy to, from or between datasets. Local files are plain; datasets are encrypted and decrypted as needed.
 
-    The copy appears only when it is complete and verified.
+    The copy appears only when it is complete and verified. A dataset is replaced; an existing local file only with
+    --force. Empty standard input is refused without --allow-empty: the command before the pipe may have failed.
     """
     if not any(place.startswith(_PREFIX) for place in (source, target)):
         if any(place.startswith("dataset:") for place in (source, target)):
@@ -138,18 +141,22 @@ def cp(
         raise UsageMistake(message)
 
     files = _filesystem(app_config)
-    with _reader(files, source) as reader, _writer(files, target) as writer, console.progress("copying") as callback:
+    with (
+        _reader(files, source, allow_empty=allow_empty) as reader,
+        _writer(files, target, force=force) as writer,
+        console.progress("copying") as callback,
+    ):
         copy_stream(reader, writer, callback)
 
 
 @contextlib.contextmanager
-def _reader(files: DatasetFileSystem, place: str) -> Iterator[BinaryFile]:
+def _reader(files: DatasetFileSystem, place: str, *, allow_empty: bool) -> Iterator[BinaryFile]:
     """Yield a file of a place's plain bytes."""
     if place.startswith(_PREFIX):
         with files.open(_path(place), "rb") as file:
             yield file
         return
-    with readable(place) as opened:
+    with readable(place, allow_empty=allow_empty) as opened:
         if not isinstance(opened, str):
             yield opened
             return
@@ -159,12 +166,12 @@ def _reader(files: DatasetFileSystem, place: str) -> Iterator[BinaryFile]:
 
 
 @contextlib.contextmanager
-def _writer(files: DatasetFileSystem, place: str) -> Iterator[BinaryFile]:
+def _writer(files: DatasetFileSystem, place: str, *, force: bool) -> Iterator[BinaryFile]:
     """Yield a file for plain bytes, which appears at the place if the block succeeds."""
     if place.startswith(_PREFIX):
         with files.open(_path(place), "wb") as file:
             yield file
         return
 
-    with writable(place) as opened, SealedWriter(as_sink(opened), Plain()) as file:
+    with writable(place, force=force) as opened, SealedWriter(as_sink(opened), Plain()) as file:
         yield file

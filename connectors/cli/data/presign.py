@@ -13,6 +13,7 @@ import typer
 from connectors.cli.common import console
 from connectors.cli.common.encryption import Context, OptionalKeyFile, context_bytes
 from connectors.cli.common.exit_codes import UsageMistake
+from connectors.cli.common.files import same_file
 from connectors.cli.common.options import AsJson, Force, example
 from connectors.cli.common.private_files import read_key, read_private, write_private
 from connectors.cli.data.inspection import moment, parse_incomplete
@@ -89,6 +90,10 @@ def presign(
             "--context is part of a credentials document, which needs the key: -K FILE",
         ),
         (url_only and (as_json or key_file is not None), "--url cannot be combined with --json or -K"),
+        (
+            out is not None and any(same_file(out, one) for one in (key_file, credentials) if one is not None),
+            "--out is the key file or the credentials file, which would be overwritten; name another file",
+        ),
         (force and out is None, "--force needs --out FILE, the file to replace"),
         (credentials == key_file == "-", "the credentials and the key cannot both come from standard input"),
     )

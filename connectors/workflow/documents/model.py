@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, ConfigDict, StringConstraints, ValidationError
 
 from connectors.errors import InvalidDocument
+from connectors.models import Model
 from connectors.names import is_name
 from connectors.workflow.documents.canonical import canonical_bytes, digest_of, parse_canonical
 
@@ -100,7 +101,7 @@ Text = Annotated[str, StringConstraints(max_length=1 << 20)]
 Labels = dict[Line, Annotated[str, StringConstraints(max_length=1000)]]
 
 
-class Part(BaseModel):
+class Part(Model):
     """A part of a document."""
 
     model_config = _MODEL

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from connectors.secrets import SecretText  # noqa: TC001 - pydantic reads the annotations
-from connectors.storage import HIDES_NOTHING, Credentials, endpoint_problem, sends_in_the_clear
+from connectors.storage import HIDES_NOTHING, Credentials, SecretModel, endpoint_problem, sends_in_the_clear
 
 __all__ = ["DEFAULT_TOKEN_URI", "GcsCredentials", "ServiceAccount", "load_key"]
 
@@ -32,14 +32,12 @@ _PROJECT = re.compile(r"[a-z0-9][a-z0-9.:-]{0,99}")
 _SHOWABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
 
-class ServiceAccount(BaseModel):
+class ServiceAccount(SecretModel):
     """A service account's key: the content of the JSON file downloaded from Google.
 
     Google's documentation, "Create and delete service account keys", lists the members. Members that are not needed
     are accepted and ignored, so that the file can be used unchanged.
     """
-
-    model_config = Credentials.model_config
 
     type: Literal["service_account"] = Field(description="The kind of the file; no other kind is accepted.")
     client_email: str = Field(description="The account's name.")

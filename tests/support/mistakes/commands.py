@@ -107,6 +107,15 @@ MISTAKES: list[Mistake] = [
         "encrypt -K key.hex plain key.hex",
         "-out is the key file, which would be overwritten; name another file (see connectors encrypt --help)",
     ),
+    command(
+        "encrypt -K key.hex plain two.csv",
+        "'two.csv' already exists and was not changed; --force replaces it",
+        ("two.csv", b"37.2"),
+    ),
+    command(
+        "presign s3://clinic/x --ambient -K key.hex --out key.hex --force",
+        "--out is the key file or the credentials file, which would be overwritten; name another file (see connectors presign --help)",
+    ),
     command("encrypt -K key.hex plain nowhere/sealed", "there is no folder /home/anna/nowhere to write sealed into"),
     command(
         "encrypt -K key.hex plain s3://clinic/x",

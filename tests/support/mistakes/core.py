@@ -258,6 +258,12 @@ MISTAKES: list[Mistake] = [
     member(
         FILE,
         PLACE,
+        {"encryption": {"key": KEY, "context": "ward 3\0one.csv"}},
+        "credentials.encryption.context: it contains a zero character, which no context may contain",
+    ),
+    member(
+        FILE,
+        PLACE,
         {"encryption": {"key": KEY, "context": ["ward 3"]}},
         "credentials.encryption.context: text in quotation marks is expected",
     ),
