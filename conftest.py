@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import attacks
 import pytest
 import servers
+from leaks import pytest_runtest_teardown
 
 # For the fuzzing targets; last, so that where wheels are installed it is those that are tested.
 sys.path.append(str(attacks.ROOT))
@@ -21,6 +22,8 @@ sys.path.append(str(attacks.ROOT))
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+
+__all__ = ["pytest_runtest_teardown"]
 
 SHARED_DATA = "CONNECTORS_SHARED_DATA"
 """The environment variable that names the folder of public data that is not part of the repository."""
