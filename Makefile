@@ -53,7 +53,7 @@ attacks: $(STAMPS)/test $(STAMPS)/servers  ## Run all attacks and faults, and wr
 test-slow: $(STAMPS)/test $(STAMPS)/servers  ## Run the tests that take minutes or gigabytes.
 	@$(BIN)/pytest -m slow $(PYTEST_ARGS)
 
-test-pythons: $(STAMPS)/uv  ## Run the tests that need no server on every Python from 3.11 up that is installed.
+test-pythons: $(STAMPS)/uv $(STAMPS)/servers  ## Run most tests on every Python from 3.11 up that is installed.
 	@UV=$(BIN)/uv .ci/test-pythons "$(PYTHONS)" $(PARALLEL) $(PYTEST_ARGS)
 
 fuzz: $(STAMPS)/test  ## Fuzz every parser, FUZZ_SECONDS=600 for each target; see fuzz/.

@@ -6,6 +6,7 @@ import functools
 import os
 import signal
 import sys
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import attacks
 import pytest
 import servers
+from leaks import pytest_runtest_teardown
 
 # For the fuzzing targets; last, so that where wheels are installed it is those that are tested.
 sys.path.append(str(attacks.ROOT))
@@ -21,8 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+__all__ = ["pytest_runtest_teardown"]
+
 SHARED_DATA = "CONNECTORS_SHARED_DATA"
-"""The environment variable that names the folder of public datasets and test vectors."""
+"""The environment variable that names the folder of public data that is not part of the repository."""
+
+OUTSIDE = "synthea/conditions.csv"
+"""The file in that folder that tests read."""
 
 
 def pytest_configure() -> None:
@@ -30,6 +37,17 @@ def pytest_configure() -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what did not run: a line for each reason, with the number of tests that it kept from running."""
+    reasons = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"{count} not run: {reason}", yellow=True)
+
+
+def _reason(report: pytest.TestReport) -> str:
+    return str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr).removeprefix("Skipped: ")
 
 
 @pytest.fixture(scope="session")
@@ -42,23 +60,28 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.S3Server]:
 
 @pytest.fixture(scope="session")
 def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.AzureServer]:
-    """A real Azure Blob emulator, one for the whole session; skipped where it is not installed."""
+    """A real Azure Blob emulator, one for the whole session; skipped only where npm is missing, which installs it."""
     with ExitStack() as running:
         try:
             server = running.enter_context(servers.azurite(tmp_path_factory.mktemp("azurite")))
-        except servers.ServerUnavailable as reason:
+        except servers.NpmMissing as reason:
             pytest.skip(str(reason))
         yield server
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of public datasets and test vectors; skipped where there is none."""
-    default = Path(__file__).resolve().parent.parent / "shared" / "data"
-    folder = Path(os.environ.get(SHARED_DATA, default))
-    if not folder.is_dir():
-        pytest.skip(f"there is no folder {folder}; name one in {SHARED_DATA}")
-    return folder
+    """The folder of public data that is not part of the repository; skipped where none is named or beside it."""
+    named = os.environ.get(SHARED_DATA)
+    folder = Path(named) if named else Path(__file__).resolve().parent.parent / "shared" / "data"
+    table = folder / OUTSIDE
+    if table.is_file():
+        return folder
+    if named:
+        pytest.fail(f"{SHARED_DATA} is set, but there is no file {table}")
+    pytest.skip(
+        f"Synthea's table of conditions is not in this repository: name a folder with {OUTSIDE} in {SHARED_DATA}"
+    )
 
 
 @pytest.fixture

@@ -9,13 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
 from command_line import connectors
+from patience import until
 from patients import ANSWER, get, put, table
 from workspaces import Workspace
 
@@ -111,7 +110,6 @@ class Story:
         return self.folder / name
 
 
-@pytest.mark.timeout(180)
 def test_patient_data_becomes_a_sealed_result_when_all_three_approve(s3, shared_data, tmp_path):
     story = Story(tmp_path, s3)
     trusted = story.meet()
@@ -173,8 +171,7 @@ def nobody_gets_further_without_all(story: Story) -> str:
 
     first = story.ask("--expires-in", 1)
     expires = clinic.json("workflow", "status", first)["expires"]
-    while clinic.json("workflow", "status", first)["state"] == "pending":
-        time.sleep(0.1)
+    until(lambda: clinic.json("workflow", "status", first)["state"] != "pending", "the request expires")
     message = clinic.mistake("workflow", "approve", first, *PASSPHRASE, "--yes")
     assert f"expired on {expires} before 'Clinic A', 'Lab B', 'Registry C' approved it" in message
 

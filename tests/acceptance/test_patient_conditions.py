@@ -17,6 +17,7 @@ from urllib.parse import quote
 import pandas as pd
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from patience import PATIENCE
 from patients import ANSWER, get, put, table
 
 import connectors
@@ -26,7 +27,7 @@ DESCRIBE = Path(__file__).parents[2] / "examples" / "patient-conditions" / "desc
 
 def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     program = os.path.join(os.path.dirname(sys.executable), "connectors")
-    return subprocess.run([program, *arguments], cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run([program, *arguments], cwd=cwd, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def succeed(*arguments: str, cwd: Path) -> str:

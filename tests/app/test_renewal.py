@@ -11,6 +11,7 @@ import urllib.request
 import uuid
 
 import pytest
+from patience import PATIENCE, scaled
 
 import connectors
 from connectors.errors import CredentialsExpired, IntegrityError, ObjectChanged
@@ -55,7 +56,7 @@ class Clinic:
         """Wait until the store itself no longer takes a URL."""
         while True:
             try:
-                urllib.request.urlopen(url, timeout=10).close()
+                urllib.request.urlopen(url, timeout=PATIENCE).close()
             except urllib.error.HTTPError:
                 return
             time.sleep(0.2)
@@ -74,7 +75,7 @@ def clinic(s3, tmp_path):
 
 
 def test_the_read_goes_on_with_renewed_credentials(clinic):
-    ending = clinic.sign(expires=2)
+    ending = clinic.sign(expires=round(scaled(2)))
     with clinic.open() as file:
         came = file.read(3 * CHUNK)
         clinic.wait(ending)
@@ -83,7 +84,7 @@ def test_the_read_goes_on_with_renewed_credentials(clinic):
 
 
 def test_many_readers_of_one_dataset_go_on(clinic):
-    ending = clinic.sign(expires=2)
+    ending = clinic.sign(expires=round(scaled(2)))
     dataset = connectors.load(clinic._root)["input"]["conditions"]
     files = [dataset.open() for _ in range(6)]
     starts = [file.read(100) for file in files]
@@ -105,7 +106,7 @@ def test_many_readers_of_one_dataset_go_on(clinic):
 
 
 def test_opened_dataset_opens_again_with_renewed_credentials(clinic):
-    ending = clinic.sign(expires=2)
+    ending = clinic.sign(expires=round(scaled(2)))
     dataset = connectors.load(clinic._root)["input"]["conditions"]
     assert dataset.read_bytes() == DATA
     clinic.wait(ending)
@@ -115,7 +116,7 @@ def test_opened_dataset_opens_again_with_renewed_credentials(clinic):
 
 
 def test_without_renewed_ones_it_is_an_error_that_says_so(clinic):
-    ending = clinic.sign(expires=2)
+    ending = clinic.sign(expires=round(scaled(2)))
     with clinic.open() as file:
         file.read(CHUNK)
         clinic.wait(ending)
@@ -128,7 +129,7 @@ def test_without_renewed_ones_it_is_an_error_that_says_so(clinic):
 
 
 def test_an_object_that_was_exchanged_meanwhile_gives_no_byte(clinic):
-    ending = clinic.sign(expires=2)
+    ending = clinic.sign(expires=round(scaled(2)))
     with clinic.open() as file:
         file.read(CHUNK)
         clinic.wait(ending)
@@ -139,7 +140,7 @@ def test_an_object_that_was_exchanged_meanwhile_gives_no_byte(clinic):
 
 
 def test_another_place_is_another_dataset(clinic):
-    ending = clinic.sign(expires=2)
+    ending = clinic.sign(expires=round(scaled(2)))
     with clinic.open() as file:
         file.read(CHUNK)
         clinic.wait(ending)

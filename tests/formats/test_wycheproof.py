@@ -1,4 +1,7 @@
-"""The 35 vectors of C2SP's Wycheproof for Cobblestone-256, through the public API and by random access."""
+"""Wycheproof's vectors for Cobblestone-256, through the public API and by random access.
+
+Of its 35, the two messages of 4 MiB are left out: a vector of that size is in `test_chunked_encryption`.
+"""
 
 from __future__ import annotations
 
@@ -19,23 +22,19 @@ import connectors
 from connectors.errors import IntegrityError, InvalidKey, TruncatedObject, WrongKey
 from connectors.formats.cobblestone import LAYOUT
 
-FILE = "wycheproof_c2sp_chunked_encryption_aes_256_gcm_test.json"
+FILE = Path(__file__).parent / "wycheproof.json"
 
-
-@pytest.fixture(scope="module")
-def vectors(shared_data: Path) -> dict[int, dict[str, Any]]:
-    document = json.loads((shared_data / "vectors" / FILE).read_text())
-    vectors = {vector["tcId"]: vector for group in document["testGroups"] for vector in group["tests"]}
-    assert len(vectors) == document["numberOfTests"] == 35
-    return vectors
-
-
-ALL = range(1, 36)
-VALID = range(1, 11)
+VALID = [1, 2, 3, 4, 5, 6, 9, 10]
+ALL = [*VALID, *range(11, 36)]
 VALID_FINAL_CHUNK = [13, 15, 33, 34]
 """Invalid, but their end is in order: only a chunk before it shows what was done to them."""
 REFUSED = [number for number in range(11, 36) if number not in VALID_FINAL_CHUNK]
 """Invalid at their header or end: they must not even open."""
+
+
+@pytest.fixture(scope="module")
+def vectors() -> dict[int, dict[str, Any]]:
+    return {vector["tcId"]: vector for vector in json.loads(FILE.read_text())["vectors"]}
 
 
 @pytest.fixture
@@ -50,9 +49,9 @@ def each(numbers: Iterable[int]) -> pytest.MarkDecorator:
 
 
 def test_the_lists_above_are_what_the_flags_say(vectors: dict[int, dict[str, Any]]) -> None:
-    assert [number for number, one in vectors.items() if one["result"] == "valid"] == list(VALID)
+    assert [number for number, one in vectors.items() if one["result"] == "valid"] == VALID
     assert [number for number, one in vectors.items() if "ValidFinalChunk" in one["flags"]] == VALID_FINAL_CHUNK
-    assert sorted(vectors) == list(ALL)
+    assert sorted(vectors) == ALL
 
 
 def opening(vector: dict[str, Any], **options: Any) -> partial[io.BufferedReader]:

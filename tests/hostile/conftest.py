@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import proxies
 import pytest
 import routes
 from botocore.retries.standard import ExponentialBackoff
-from servers import ServerUnavailable
 
 import connectors_azure.client
 import connectors_https.client
@@ -28,11 +27,7 @@ SLOW = pytest.param("Azure, SAS URL", marks=pytest.mark.slow)
 
 @contextmanager
 def _in_front_of(endpoint: str, factory: pytest.TempPathFactory) -> Iterator[proxies.Proxy]:
-    with ExitStack() as running:
-        try:
-            proxy = running.enter_context(proxies.proxy(factory.mktemp("proxy"), endpoint))
-        except ServerUnavailable as reason:
-            pytest.skip(str(reason))
+    with proxies.proxy(factory.mktemp("proxy"), endpoint) as proxy:
         yield proxy
 
 

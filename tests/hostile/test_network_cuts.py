@@ -29,7 +29,6 @@ def response_length(storage, dataset):
 
 
 @on_every_storage
-@pytest.mark.timeout(120)
 def test_response_cut_once_is_retried(storage, tally):
     dataset = storage.write("cut/once", PLAIN)
     length = response_length(storage, dataset)
@@ -43,7 +42,6 @@ def test_response_cut_once_is_retried(storage, tally):
 
 
 @on_every_storage
-@pytest.mark.timeout(120)
 def test_responses_all_cut_give_the_right_bytes_or_an_error(storage, tally):
     dataset = storage.write("cut/always", PLAIN)
     length = response_length(storage, dataset)
@@ -57,7 +55,6 @@ def test_responses_all_cut_give_the_right_bytes_or_an_error(storage, tally):
 
 
 @on_every_storage
-@pytest.mark.timeout(120)
 def test_interrupted_write_leaves_the_old_or_the_new_object(storage, tally):
     name = "cut/written"
     old, new = storage.write(name, PLAIN), storage.dataset(name, write=True)
@@ -78,7 +75,6 @@ def test_interrupted_write_leaves_the_old_or_the_new_object(storage, tally):
 
 
 @pytest.mark.parametrize("storage", ["S3"], indirect=True)
-@pytest.mark.timeout(120)
 def test_interrupted_multipart_upload_leaves_no_parts(storage, s3, tally):
     name, data = "cut/parts", bytes(20 * MIB)
     old, new = storage.write(name, PLAIN), storage.dataset(name, write=True)
@@ -93,7 +89,6 @@ def test_interrupted_multipart_upload_leaves_no_parts(storage, s3, tally):
 
 
 @on_every_storage
-@pytest.mark.timeout(120)
 def test_connections_closed_before_any_response(storage, tally):
     dataset = storage.write("cut/before", PLAIN)
     for reset, end in ENDS.items():

@@ -35,7 +35,6 @@ on_every_storage = pytest.mark.parametrize("storage", network.STORAGES, indirect
 
 @on_every_storage
 @pytest.mark.parametrize("status", [429, 500, 503])
-@pytest.mark.timeout(120)
 def test_overload_is_retried_and_reported_if_it_lasts(storage, status, tally):
     dataset = storage.write("overload", PLAIN)
     kinds = [{}] if status == 500 else RETRY_AFTER.values()
@@ -54,7 +53,6 @@ def test_overload_is_retried_and_reported_if_it_lasts(storage, status, tally):
 
 @on_every_storage
 @pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.timeout(120)
 def test_writes_are_retried_during_overload(storage, status, tally):
     read, write = storage.write("overload-written", PLAIN), storage.dataset("overload-written", write=True)
     with tally(f"{status} in response to the first writes", storage.name) as cases:
@@ -81,7 +79,6 @@ def test_wrong_clock_is_reported(storage, code, tally):
 
 
 @pytest.mark.parametrize("kind", network.ENDPOINTS)
-@pytest.mark.timeout(60)
 def test_unreachable_server_is_an_error(kind, monkeypatch, tally):
     network.impatient(monkeypatch)
     with socket.create_server(("127.0.0.1", 0)) as listener:

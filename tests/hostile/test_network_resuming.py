@@ -8,7 +8,6 @@ import pytest
 MIB = 1 << 20
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", network.STORAGES)
 def test_interrupted_download_resumes(name, request, tmp_path, tally, monkeypatch):
     network.impatient(monkeypatch)

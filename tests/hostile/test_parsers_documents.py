@@ -167,7 +167,6 @@ def things() -> st.SearchStrategy[tuple[str, str, str, object]]:
     return st.tuples(ports, st.one_of(st.sampled_from(("conditions", "a", "")), strange.names()), places, contents)
 
 
-@pytest.mark.timeout(120)
 def test_arbitrary_app_config_folders(tmp_path, tally):
     with tally(
         "arbitrary names, links, pipes, files",

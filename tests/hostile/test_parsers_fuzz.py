@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from connectors import errors
 from fuzz.checks import ACCEPTED, Broken, attempt, hold, is_hidden_value
@@ -32,7 +33,6 @@ OTHERS = {ACCEPTED, "a problem", "s3", "azure", "gcs", "plain"}
 OUTCOME = "a result that keeps the parser's promises, or one of our errors"
 
 pytestmark = [
-    pytest.mark.timeout(280),
     pytest.mark.filterwarnings("ignore::dateutil.parser.UnknownTimezoneWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -69,7 +69,7 @@ def test_short_round_of_fuzzing(target, tally):
             text=True,
             errors="replace",
             check=False,
-            timeout=270,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, done.stderr[-4000:]
         (runs,) = re.findall(r"^stat::number_of_executed_units: (\d+)$", done.stderr + done.stdout, re.MULTILINE)

@@ -153,7 +153,6 @@ def test_lone_surrogate_is_not_a_port_name(app):
         app["input"]["\ud800"]
 
 
-@pytest.mark.timeout(20)
 def test_pipe_in_an_app_config_does_not_block(app, tmp_path):
     os.mkfifo(tmp_path / "input" / "conditions" / "dataset" / "credentials.bin")
     with pytest.raises(ConfigError, match=r"credentials.bin is not a regular file"):

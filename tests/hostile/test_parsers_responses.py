@@ -19,7 +19,6 @@ from fuzz.checks import ACCEPTED
 from fuzz.targets import clouds, responses
 
 pytestmark = [
-    pytest.mark.timeout(240),
     # dateutil, far below S3, warns of a time that it cannot parse.
     pytest.mark.filterwarnings("ignore::dateutil.parser.UnknownTimezoneWarning"),
     # Azure's client leaves connections with unreadable responses to the garbage collector.

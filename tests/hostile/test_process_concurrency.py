@@ -113,7 +113,6 @@ def test_two_threads_create_one_object(kind, request, tally):
             place.tidy()
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("format", "kind"),
     [

@@ -87,7 +87,6 @@ def read_singly(location: str, document: dict) -> dict[str, bytes]:
     return found
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", ["local files", "S3", "Azure"])
 @pytest.mark.parametrize("job", JOBS)
 @pytest.mark.parametrize(

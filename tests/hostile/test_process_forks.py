@@ -146,7 +146,6 @@ CONNECTS_AT_EXIT = {
 READS = {"a reader is open", "atexit reads", "a daemon thread reads"}
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", SOME)
 def test_program_exits_during_reads_and_writes(parent, kind, request, tmp_path, tally):
     plain, old = content(SIZE, 9), b"the old object"

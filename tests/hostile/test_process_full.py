@@ -17,6 +17,7 @@ from pathlib import Path
 import full
 import pytest
 from command_line import COMMAND, environment
+from patience import PATIENCE
 
 import connectors
 from connectors.errors import MachineFailed
@@ -105,7 +106,7 @@ def on_a_full_disk(tmp_path_factory):
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -156,7 +157,7 @@ def test_standard_output_is_full(store, tmp_path, tally):
                     stdout=nowhere,
                     stderr=subprocess.PIPE,
                     check=False,
-                    timeout=60,
+                    timeout=PATIENCE,
                 )
             assert (done.returncode, done.stderr) == (1, b"connectors: error: No space left on device\n")
             cases.count("one line, exit code 1")

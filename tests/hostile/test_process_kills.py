@@ -78,7 +78,6 @@ def leaves_whole_files(place: Place) -> None:
             file.read()
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", SIZES)
 @pytest.mark.parametrize("counts", COUNTS, ids=["few", "many"])
 def test_writer_is_killed(parent, kind, counts, request, tally):
@@ -94,7 +93,6 @@ def test_writer_is_killed(parent, kind, counts, request, tally):
     assert place.left() == [] or kind.startswith("Azure")
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("job", ["encrypt", "upload"])
 @pytest.mark.parametrize(("count", "counts"), [(4, FEW), pytest.param(30, MANY, marks=pytest.mark.slow)])
 def test_encrypting_process_is_killed(parent, job, count, counts, tmp_path, tally):
@@ -119,7 +117,6 @@ def test_writer_is_killed_without_unnamed_files(parent, tmp_path, tally):
     assert set(place.left()) <= {name for name in place.left() if name.startswith(".sealed.")}
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_writer_is_sent_a_signal(parent, kind, number, request, tally):

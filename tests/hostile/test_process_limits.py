@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from command_line import COMMAND as COMMAND_LINE
 from dying import content
+from patience import PATIENCE
 from places import KEY, SOME, Place, place_on
 from starving import few_descriptors, few_threads
 
@@ -62,7 +63,6 @@ def loaded(monkeypatch):
     dataset.read_bytes()
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", [*SOME, "memory"])
 def test_reading_at_the_descriptor_limit(kind, request, tally):
     place = place_of(kind, request.getfixturevalue, "starved-reader")
@@ -80,7 +80,6 @@ def test_reading_at_the_descriptor_limit(kind, request, tally):
                 assert dataset.read_bytes() == plain  # once descriptors are available
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", [*SOME, "memory"])
 def test_writing_at_the_descriptor_limit(kind, request, tally):
     place = place_of(kind, request.getfixturevalue, "starved-writer")
@@ -116,7 +115,6 @@ def first_request(location: str, document: dict) -> str:
     return "read without a thread"
 
 
-@pytest.mark.timeout(120)
 def test_no_thread_for_the_first_s3_request(request, tally):
     place = place_on("S3", request.getfixturevalue, "starved-first")
     place.writer().write_bytes(OLD)
@@ -145,7 +143,6 @@ def output(folder: Path) -> bytes:
 COMMAND = [sys.executable, "-S", "-c", "print('x' * 100000)"]
 
 
-@pytest.mark.timeout(300)
 def test_running_a_command_at_the_descriptor_limit(tmp_path, tally):
     app = app_config(tmp_path)
     runner.run(app, COMMAND)
@@ -178,7 +175,6 @@ THREADS: dict[str, Callable[[int], bool]] = {
 }
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", [*SOME, "memory"])
 def test_reading_and_writing_at_the_thread_limit(kind, request, tmp_path, tally):
     place = place_of(kind, request.getfixturevalue, "starved-threads")
@@ -201,7 +197,6 @@ def test_reading_and_writing_at_the_thread_limit(kind, request, tmp_path, tally)
     place.tidy()
 
 
-@pytest.mark.timeout(300)
 def test_files_and_folders_at_the_thread_limit(tmp_path, tally):
     plain = content(SIZE, 6)
     (tmp_path / "plain").write_bytes(plain)
@@ -226,7 +221,6 @@ def test_files_and_folders_at_the_thread_limit(tmp_path, tally):
             cases.count("the right bytes")
 
 
-@pytest.mark.timeout(300)
 def test_running_a_command_at_the_thread_limit(tmp_path, tally):
     app = app_config(tmp_path)
     with tally(
@@ -248,7 +242,6 @@ def test_running_a_command_at_the_thread_limit(tmp_path, tally):
                 cases.count("a result")
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory that a program needs to start is known only for Linux")
 @pytest.mark.parametrize("verb", ["encrypt", "decrypt"])
 def test_memory_runs_out(verb, tmp_path, tally):
@@ -262,7 +255,7 @@ def test_memory_runs_out(verb, tmp_path, tally):
     with tally("memory runs out", f"local files, `connectors {verb}`", outcome=outcome) as cases:
         for limit in range(40, 160, 10):  # MiB, from too few to start to enough
             limited = ["sh", "-c", f'ulimit -v {limit << 10}; exec "$@"', "sh", *words]
-            done = subprocess.run(limited, cwd=tmp_path, capture_output=True, timeout=60, check=False)
+            done = subprocess.run(limited, cwd=tmp_path, capture_output=True, timeout=PATIENCE, check=False)
             if done.returncode == 0:
                 if verb == "encrypt":
                     assert connectors.open_reader(tmp_path / "out", KEY).read() == plain

@@ -51,7 +51,6 @@ def output(app: Path, name: str) -> bytes:
         return file.read()
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 @pytest.mark.parametrize(
     ("count", "again"), [(6, ""), pytest.param(40, ", repeatedly", marks=pytest.mark.slow)], ids=["few", "many"]

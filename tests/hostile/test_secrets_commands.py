@@ -17,6 +17,7 @@ import watching
 from canaries import Canaries
 from command_line import COMMAND, environment
 from marked import Way
+from patience import PATIENCE
 
 import connectors
 
@@ -82,7 +83,7 @@ class Workspace:
         )
         # Warnings are shown, and are not errors.
         command = [COMMAND[0], "-W", "always", *COMMAND[3:], *words]
-        done = subprocess.run(command, cwd=self.here, env=given, capture_output=True, check=False, timeout=100)
+        done = subprocess.run(command, cwd=self.here, env=given, capture_output=True, check=False, timeout=PATIENCE)
         assert done.returncode == code, (words, done.stderr)
         self.marks.check(f"the output of {words}", [done.stdout, done.stderr])
         self.marks.check(f"the logs, processes and removed files of {words}", watching.files_below(self.notes).values())
@@ -107,7 +108,6 @@ class Workspace:
         self.expected.add("app")
 
 
-@pytest.mark.timeout(200)
 @pytest.mark.parametrize("name", WAYS)
 def test_no_secret_is_visible(name, request, tmp_path, tally):
     with (

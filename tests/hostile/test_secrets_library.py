@@ -297,7 +297,6 @@ class Use:
         return [scenario for scenario, available in possible if available]
 
 
-@pytest.mark.timeout(120)
 def test_no_secret_is_visible(way, tmp_path, tally):
     marks = {**way.marks, "another key": secrets.token_bytes(32)}
     canaries, all_canaries = Canaries(marks), Canaries({**marks, "context": CONTEXT})

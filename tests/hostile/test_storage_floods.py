@@ -11,6 +11,7 @@ import sys
 
 import pytest
 from attacks import RIGHT
+from patience import PATIENCE
 from routes import KEY, seal
 from sealing import plain_bytes
 
@@ -66,7 +67,6 @@ print(json.dumps([memory("VmHWM") - before, results]))
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is measured with /proc of Linux"),
-    pytest.mark.timeout(200),
 ]
 
 
@@ -76,7 +76,9 @@ def flooded(cases, route, name: str, lies, work: str = "read", limit: int = LIMI
     case = [work, location, {**document, "encryption": {"key": KEY}}, f"{route.proxy.endpoint}/--control"]
     rules = [["lies.Respond", lie] for lie in lies]
     command = [sys.executable, "-c", PROGRAM, json.dumps(case)]
-    done = subprocess.run(command, input=json.dumps(rules), capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(
+        command, input=json.dumps(rules), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert done.returncode == 0, done.stderr[-2_000:]
     used, results = json.loads(done.stdout)
     assert used < limit, done.stderr[-3000:]

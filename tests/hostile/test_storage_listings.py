@@ -16,7 +16,7 @@ KINDS = {"a folder": {}, "a folder with a manifest": {"manifest": True}, "a fold
 ENTRY = r"<(Contents|Blob)>(?:(?!</\1>).)*north\.csv(?:(?!</\1>).)*</\1>"
 _names = itertools.count()
 
-pytestmark = [pytest.mark.usefixtures("no_backoff"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.usefixtures("no_backoff")
 
 
 @pytest.fixture(params=[*list(KINDS)[:2], pytest.param("a folder without binding", marks=pytest.mark.slow)])

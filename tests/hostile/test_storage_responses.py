@@ -19,7 +19,7 @@ PAGE = "<html><head><title>502 Bad Gateway</title></head><body>it works</body></
 ERROR = "<?xml version='1.0'?><Error><Code>InternalError</Code><Message>no</Message></Error>"
 _names = itertools.count()
 
-pytestmark = [pytest.mark.usefixtures("no_backoff"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.usefixtures("no_backoff")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ ERROR = "<?xml version='1.0' encoding='UTF-8'?>\n<Error><Code>{}</Code><Message>
 PAGE = "<html><body>it works</body></html>"
 _names = itertools.count()
 
-pytestmark = [pytest.mark.usefixtures("no_backoff"), pytest.mark.timeout(200)]
+pytestmark = pytest.mark.usefixtures("no_backoff")
 
 
 def stored(route) -> str:

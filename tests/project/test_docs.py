@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 import connectors
 
@@ -77,7 +78,7 @@ def run_console(block: str) -> None:
     """Run each command of a block in a shell, and hold what it prints against what the block shows."""
     for line, expected in re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
         command = line.replace("\\\n> ", "")  # as a shell shows that a line goes on
-        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=180, check=False)
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert done.returncode == 0, (command, done.stderr)
         pattern = ".*".join(map(re.escape, expected.strip().split("…")))
         assert re.fullmatch(pattern, done.stdout.strip(), re.DOTALL), (command, done.stdout)

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import servers
 from botocore.exceptions import ClientError
+from patience import PATIENCE, until
 
 
 def request(url: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=30) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=PATIENCE) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -104,10 +105,26 @@ def test_server_that_never_answers_is_ended(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", program]
     log = tmp_path / "log"
-    running = servers.running(command, log=log, ready=lambda: False, timeout=5)
-    with pytest.raises(servers.ServerUnavailable, match=r"not ready after 5 s(.|\n)*waiting"), running:
+
+    def never() -> bool:
+        until(lambda: "waiting" in log.read_text(), "the server prints that it waits")
+        return False
+
+    running = servers.running(command, log=log, ready=never, timeout=0.1)
+    with pytest.raises(servers.ServerUnavailable, match=r"not ready after 0.1 s(.|\n)*waiting"), running:
         pytest.fail("it is not ready")
     assert ended.exists()
+
+
+def test_only_a_machine_without_npm_may_do_without_azurite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "ROOT", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(servers.NpmMissing, match="^npm is not installed, so no Azurite$"):
+        servers.azurite_program()
+    (tmp_path / "npm").touch(mode=0o755)
+    with pytest.raises(servers.ServerUnavailable, match="`make test` installs it") as caught:
+        servers.azurite_program()
+    assert caught.type is servers.ServerUnavailable
 
 
 def test_free_ports_differ() -> None:

@@ -14,11 +14,11 @@ import sys
 import tempfile
 import textwrap
 import threading
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE, until
 
 import connectors
 from connectors import errors, runner
@@ -623,10 +623,8 @@ def alive(pid: int) -> bool:
 
 
 def gone(pid: int) -> bool:
-    deadline = time.monotonic() + 20
-    while alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return not alive(pid)
+    until(lambda: not alive(pid), f"process {pid} ends")
+    return True
 
 
 LEAVE_BEHIND = """
@@ -809,7 +807,7 @@ def test_a_signal_while_nobody_reads_our_output_still_ends_the_run(wired):
     assert process.stderr is not None
     assert process.stderr.read(5) == b"ready"
     process.terminate()
-    assert process.wait(timeout=30) == 143
+    assert process.wait(timeout=PATIENCE) == 143
     process.communicate()
     assert wired.untouched("result")
 
@@ -969,7 +967,7 @@ def killed_run(lab) -> Path:
         runner.run(app, command)
     """
     before = set(lab.private.iterdir())
-    done = subprocess.run(python(code), env={**os.environ, "TMPDIR": str(lab.private)}, check=False, timeout=60)
+    done = subprocess.run(python(code), env={**os.environ, "TMPDIR": str(lab.private)}, check=False, timeout=PATIENCE)
     assert done.returncode == -signal.SIGKILL
     (left,) = set(lab.private.iterdir()) - before
     return left

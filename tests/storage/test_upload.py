@@ -9,12 +9,12 @@ import signal
 import threading
 
 import pytest
+from patience import PATIENCE
 
 from connectors.errors import StorageUnavailable
 from connectors.storage.upload import AT_ONCE, HELD, PartsInFlight
 
 MIB = 1 << 20
-LONG = 30
 
 
 class Road:
@@ -34,7 +34,7 @@ class Road:
             self.most = max(self.most, len(self._on_it))
             self.most_bytes = max(self.most_bytes, self.bytes)
             self._changed.notify_all()
-        assert self.go.wait(LONG)
+        assert self.go.wait(PATIENCE)
         with self._changed:
             del self._on_it[number]
         return f"answer {number}"
@@ -46,7 +46,7 @@ class Road:
     def wait_for(self, count):
         """Wait until so many parts have been begun."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.sent) >= count, LONG)
+            assert self._changed.wait_for(lambda: len(self.sent) >= count, PATIENCE)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_answers_are_in_order_whatever_order_the_parts_arrive_in():
 
     def send(number, data):
         if number < 4:  # each of the first waits for the one after it
-            assert arrived[number + 1].wait(LONG)
+            assert arrived[number + 1].wait(PATIENCE)
         order.append(number)
         arrived[number].set()
         return number, data.getvalue()
@@ -94,7 +94,7 @@ def test_as_many_parts_as_allowed_travel_at_once_and_no_more(road):
     caller = in_thread(lambda: [parts.put(part()) for _ in range(20)])
     road.wait_for(AT_ONCE)
     road.go.set()
-    caller.join(LONG)
+    caller.join(PATIENCE)
     assert parts.finish() == [f"answer {number}" for number in range(1, 21)]
     assert road.most == AT_ONCE
 
@@ -140,7 +140,7 @@ def test_a_part_that_leaves_no_room_has_arrived_when_the_next_is_filled(road, si
     road.wait_for(1)
     assert not returned.is_set()
     road.go.set()
-    caller.join(LONG)
+    caller.join(PATIENCE)
     assert returned.is_set()
     assert parts.finish() == ["answer 1"]
 
@@ -195,7 +195,7 @@ def test_who_abandons_waits_for_what_travels_and_then_does_the_rest_once(road):
     caller = in_thread(parts.abandon, lambda: seen.append(road.bytes))
     assert seen == []
     road.go.set()
-    caller.join(LONG)
+    caller.join(PATIENCE)
     assert seen == [0]
     parts.abandon(lambda: seen.append("again"))
     assert seen == [0]
@@ -227,7 +227,7 @@ def test_a_thread_that_sends_does_not_wait_for_itself(road):
     parts = PartsInFlight(send, at_once=2)
     road.go.set()
     parts.put(part())
-    assert ended.wait(LONG)
+    assert ended.wait(PATIENCE)
     assert seen == ["went on", 0]
 
 
@@ -239,7 +239,7 @@ def test_a_thread_that_must_not_wait_leaves_the_waiting_to_another(road):
     parts.abandon(ended.set, elsewhere=True)
     assert not ended.is_set()
     road.go.set()
-    assert ended.wait(LONG)
+    assert ended.wait(PATIENCE)
 
 
 def test_an_interrupted_wait_goes_on_elsewhere(road):
@@ -263,7 +263,7 @@ def test_an_interrupted_wait_goes_on_elsewhere(road):
         signal.signal(signal.SIGUSR1, before)
     assert not ended.is_set()
     road.go.set()
-    assert ended.wait(LONG)
+    assert ended.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("had", [0, 1, 3])
@@ -283,7 +283,7 @@ def test_where_no_more_threads_are_to_be_had_it_goes_without(monkeypatch, had):
 
     def send(number, data):
         if gathered is not None and number <= had:
-            gathered.wait(LONG)  # each thread has one part, so that more of them are wanted
+            gathered.wait(PATIENCE)  # each thread has one part, so that more of them are wanted
         arrived.append(data.getvalue())
         return number
 
@@ -291,11 +291,11 @@ def test_where_no_more_threads_are_to_be_had_it_goes_without(monkeypatch, had):
     for number in range(had):
         parts.put(io.BytesIO(b"%d" % number))
     if gathered is not None:
-        opener = in_thread(gathered.wait, LONG)
+        opener = in_thread(gathered.wait, PATIENCE)
     for number in range(had, 8):
         parts.put(io.BytesIO(b"%d" % number))
     if gathered is not None:
-        opener.join(LONG)
+        opener.join(PATIENCE)
     assert parts.finish() == list(range(1, 9))
     assert set(arrived) == {b"%d" % number for number in range(8)}
 
@@ -322,7 +322,7 @@ def test_the_threads_of_parts_that_somebody_forgot_end():
     (started,) = set(threads()) - before
     del parts
     gc.collect()
-    started.join(LONG)
+    started.join(PATIENCE)
     assert not started.is_alive()
 
 

@@ -8,6 +8,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from patience import PATIENCE
 from sealing import CASES, COBBLESTONE, Recorded, plain_bytes
 
 from connectors.errors import IntegrityError
@@ -37,7 +38,7 @@ class Slow(Recorded):
         with self._lock:
             self.at_once += 1
             self.most = max(self.most, self.at_once)
-        self.go.wait(30)
+        self.go.wait(PATIENCE)
         try:
             return super().read_range(start, stop)
         finally:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 from sealing import AUTO, CASES, COBBLESTONE, GCM, TINK_TINY, Case, boundary_sizes, plain_bytes
 
 import connectors
@@ -427,7 +428,7 @@ class Busy(Staged):
 
     def write(self, data: memoryview) -> None:
         self.begun.set()
-        assert self.go.wait(30)
+        assert self.go.wait(PATIENCE)
         super().write(data)
 
 
@@ -438,7 +439,7 @@ class TestBehind:
         sink = Busy()
         with SealedWriter(sink, COBBLESTONE.codec()) as writer:
             writer.write(plain_bytes(3 << 20))
-            assert sink.begun.wait(30)
+            assert sink.begun.wait(PATIENCE)
             assert sink.calls == []
             ahead = threading.Thread(target=writer.write, args=(plain_bytes(9 << 20),))
             ahead.start()
@@ -453,7 +454,7 @@ class TestBehind:
         sink = Busy()
         writer = SealedWriter(sink, COBBLESTONE.codec())
         writer.write(bytes(3 << 20))
-        assert sink.begun.wait(30)
+        assert sink.begun.wait(PATIENCE)
         timer = threading.Timer(0.1, sink.go.set)
         timer.start()
         writer.discard()

@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from patience import PATIENCE
+
 __all__ = ["COMMAND", "KEY", "OTHER_KEY", "Done", "connectors", "environment"]
 
 COMMAND = [sys.executable, "-W", "error", "-m", "connectors"]
@@ -53,6 +55,6 @@ def connectors(*arguments: str | Path, cwd: Path, stdin: bytes = b"", **more: st
         env=environment(**more),
         capture_output=True,
         check=False,
-        timeout=600,  # only for what hangs: a loaded machine may take minutes
+        timeout=PATIENCE,
     )
     return Done(done.returncode, done.stdout, done.stderr.decode())

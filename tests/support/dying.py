@@ -22,6 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from patience import PATIENCE
+
 import connectors
 import connectors.runner
 from connectors.cli import command
@@ -33,7 +35,7 @@ __all__ = ["AT_EXIT", "REFUSED", "Exit", "Parent", "content", "start_parent"]
 
 REFUSED = 7
 """The exit code of a job that ended with one of our errors."""
-TIMEOUT = 60.0
+TIMEOUT = PATIENCE
 """Seconds after which a process counts as hanging."""
 WRITING, CLOSING, DONE = b"w", b"c", b"d"
 """What a job reports when it starts to write, when it has written all and starts to publish, and when it is done."""

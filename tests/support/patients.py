@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import urllib.request
 
+from patience import PATIENCE
+
 __all__ = ["ANSWER", "get", "put", "table"]
 
 ANSWER = {"count": "8376", "unique": "129", "top": "Viral sinusitis (disorder)", "freq": "1248"}
@@ -17,12 +19,12 @@ def table(printed: str) -> dict[str, str]:
 
 def put(url: str, data: bytes) -> None:
     """Store bytes by a presigned URL."""
-    with urllib.request.urlopen(urllib.request.Request(url, data, method="PUT"), timeout=60) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, data, method="PUT"), timeout=PATIENCE) as answer:
         assert answer.status == 200
 
 
 def get(url: str) -> bytes:
     """Return what lies behind a presigned URL."""
-    with urllib.request.urlopen(url, timeout=60) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
         data: bytes = answer.read()
         return data

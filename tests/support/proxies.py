@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from patience import PATIENCE
 from servers import ROOT, ServerUnavailable, answers, free_port, running
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Proxy:
 
     def _order(self, order: dict[str, Any]) -> Any:
         request = urllib.request.Request(self.endpoint + CONTROL, json.dumps(order).encode(), method="PUT")
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
             return json.load(response)
 
 

@@ -1,7 +1,8 @@
 """Real storage servers for tests: started on loopback and free ports, stopped by their own handles.
 
 Each server keeps everything under the folder it is given, reaches nothing outside this machine, and is ready for
-use when its context manager hands it out.
+use when its context manager hands it out. `make test` installs them all, so one that is missing or does not start is a
+failure; only without npm, which installs Azurite, tests are skipped (`NpmMissing`).
 """
 
 from __future__ import annotations
@@ -25,23 +26,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from patience import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = [
     "AzureServer",
+    "NpmMissing",
     "S3Server",
     "ServerUnavailable",
     "answers",
     "azurite",
+    "azurite_program",
     "free_port",
     "moto_server",
     "running",
     "seaweedfs",
 ]
 
-START_TIMEOUT = 60.0
-"""Seconds a server may take until it answers."""
 STOP_TIMEOUT = 10.0
 """Seconds a server may take to end when asked, before it is killed."""
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +52,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class ServerUnavailable(RuntimeError):
-    """A server cannot be run here; the message says what is missing and how to get it."""
+    """A server is not installed or did not start; the message says what is missing, or ends with its log."""
+
+
+class NpmMissing(ServerUnavailable):
+    """Azurite is not installed and cannot be: this machine has no npm. Tests that need it are skipped."""
 
 
 def free_port() -> int:
@@ -144,7 +151,7 @@ def running(
     log: Path,
     ready: Callable[[], bool],
     env: Mapping[str, str] | None = None,
-    timeout: float = START_TIMEOUT,
+    timeout: float = PATIENCE,
     grace: float = STOP_TIMEOUT,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server for the duration of the block, which starts when `ready` says so.
@@ -280,20 +287,35 @@ def answers(url: str) -> bool:
         return False
 
 
+def azurite_program() -> Path:
+    """Return the path of Azurite's program for blobs.
+
+    Raises:
+        NpmMissing: it is not installed, and there is no npm.
+        ServerUnavailable: it is not installed, although there is npm.
+    """
+    program = ROOT / ".servers" / "node_modules" / ".bin" / "azurite-blob"
+    if program.is_file():
+        return program
+    if shutil.which("npm") is None:
+        message = "npm is not installed, so no Azurite"
+        raise NpmMissing(message)
+    message = (
+        "Azurite is not installed; `make test` installs it, and so does: "
+        "npm install --prefix .servers --no-package-lock azurite@3.37"
+    )
+    raise ServerUnavailable(message)
+
+
 @contextmanager
 def azurite(folder: str | os.PathLike[str]) -> Iterator[AzureServer]:
     """Run Azurite, Microsoft's Azure Blob emulator, with its data under `folder`.
 
     Raises:
-        ServerUnavailable: it is not installed, or did not start.
+        NpmMissing: it is not installed, and there is no npm.
+        ServerUnavailable: it is not installed although there is npm, or did not start.
     """
-    program = ROOT / ".servers" / "node_modules" / ".bin" / "azurite-blob"
-    if not program.is_file() or shutil.which("node") is None:
-        message = (
-            "Azurite is not installed; with Node.js at hand, install it with: "
-            "npm install --prefix .servers --no-package-lock azurite@3.37"
-        )
-        raise ServerUnavailable(message)
+    program = azurite_program()
     home = Path(folder)
     home.mkdir(parents=True, exist_ok=True)
     account, key, port = "clinic", base64.b64encode(secrets.token_bytes(32)).decode(), free_port()

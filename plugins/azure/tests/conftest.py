@@ -12,6 +12,7 @@ import servers
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 from hostile import Answer, Request, hostile_server
+from patience import PATIENCE
 
 from connectors.credentials.model import validate
 from connectors_azure import AzureCredentials
@@ -126,7 +127,7 @@ class Proxy:
                 self._now -= 1
 
     def _forward(self, request: Request) -> Answer:
-        connection = http.client.HTTPConnection(self._server.hostname or "", self._server.port, timeout=60)
+        connection = http.client.HTTPConnection(self._server.hostname or "", self._server.port, timeout=PATIENCE)
         skipped = ("host", "connection", "content-length")
         headers = {name: value for name, value in request.headers.items() if name not in skipped}
         connection.request(request.method, request.target, request.body or None, headers)

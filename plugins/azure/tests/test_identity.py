@@ -28,6 +28,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from hostile import Answer, Request, hostile_server
+from patience import PATIENCE
 
 import connectors
 from connectors.credentials.model import validate
@@ -91,10 +92,11 @@ def trusted(certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def secure(certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.AzureServer]:
-    """Azurite behind TLS, where it accepts tokens; skipped if it is not installed."""
-    program = servers.ROOT / ".servers" / "node_modules" / ".bin" / "azurite-blob"
-    if not program.is_file():
-        pytest.skip("Azurite is not installed")
+    """Azurite behind TLS, where it accepts tokens; skipped only where npm is missing, which installs it."""
+    try:
+        program = servers.azurite_program()
+    except servers.NpmMissing as reason:
+        pytest.skip(str(reason))
     home: Path = tmp_path_factory.mktemp("azurite-tls")
     account, key, port = "clinic", base64.b64encode(secrets.token_bytes(32)).decode(), servers.free_port()
     command = [
@@ -319,7 +321,7 @@ def test_principal_signs_urls_with_a_user_delegation_key(
     context = ssl.create_default_context(cafile=certificate.path)
     body = b"other" if method == "PUT" else None
     request = urllib.request.Request(url, body, {"x-ms-blob-type": "BlockBlob"} if body else {}, method=method)
-    with urllib.request.urlopen(request, timeout=30, context=context) as response:
+    with urllib.request.urlopen(request, timeout=PATIENCE, context=context) as response:
         assert response.read() == (b"" if body else b"sealed")
     assert fs.cat_file(path) == (body or b"sealed")
 

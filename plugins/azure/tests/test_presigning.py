@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import servers
+from patience import PATIENCE
 
 import connectors
 from connectors.credentials.model import validate
@@ -25,7 +26,9 @@ KEY = "0f" * 32
 def request(url: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
     headers = {"x-ms-blob-type": "BlockBlob"} if method == "PUT" else {}
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, headers, method=method), timeout=30) as response:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, body, headers, method=method), timeout=PATIENCE
+        ) as response:
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:

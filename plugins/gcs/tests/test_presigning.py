@@ -13,6 +13,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
 from google.cloud.storage._signing import generate_signed_url_v4
 from google.oauth2.service_account import Credentials
+from patience import PATIENCE
 
 import connectors
 from connectors.credentials.model import validate
@@ -32,7 +33,7 @@ def account(key_file: dict[str, Any]) -> dict[str, Any]:
 
 def request(url: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=30) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=PATIENCE) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from patience import PATIENCE
 
 from connectors.secrets import SecretText
 from connectors_https.client import Limits
@@ -20,7 +21,7 @@ from connectors_https.location import Place
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-QUICK = Limits(connect_timeout=5.0, read_timeout=5.0, attempts=4, backoff=0.001, longest_pause=0.01)
+QUICK = Limits(connect_timeout=PATIENCE, read_timeout=PATIENCE, attempts=4, backoff=0.001, longest_pause=0.01)
 """Retries failures at once, without backoff."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from patience import PATIENCE
 
 from connectors.credentials.model import validate
 from connectors.errors import ConfigError, InvalidLocation, NotSupported
@@ -18,7 +19,7 @@ KEYS = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": "wJalrXUtnFEMI", "e
 
 def request(url: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=30) as response:
+        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=PATIENCE) as response:
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import servers
 from botocore.exceptions import ClientError, EndpointConnectionError
+from patience import PATIENCE
 
 import connectors
 from connectors.credentials.model import validate
@@ -405,7 +406,7 @@ def test_parts_sent_out_of_order_are_stored_in_order(
     sent[5].set()
 
     def upload_part(number: int, send: Callable[[], Any]) -> Any:
-        assert sent[number + 1].wait(30)  # the last part is sent first
+        assert sent[number + 1].wait(PATIENCE)  # the last part is sent first
         response = send()
         sent[number].set()
         return response
@@ -431,7 +432,7 @@ def test_at_most_four_parts_are_sent_at_once(
 
     def upload_part(number: int, send: Callable[[], Any]) -> Any:
         in_flight.add(number)
-        started.wait(30)
+        started.wait(PATIENCE)
         most.append(len(in_flight))
         response = send()
         in_flight.remove(number)
@@ -455,7 +456,7 @@ def test_no_part_is_sent_after_a_failure(
         if number == 2:
             failed.set()
             raise EndpointConnectionError(endpoint_url="https://signed.example/?X-Amz-Signature=5ec2e7")
-        assert failed.wait(30)
+        assert failed.wait(PATIENCE)
         return send()
 
     log = watching(fs, monkeypatch, upload_part)
@@ -482,7 +483,7 @@ def test_upload_is_aborted_only_after_its_parts_have_been_sent(
     started, aborted = threading.Barrier(4), threading.Event()
 
     def upload_part(_: int, send: Callable[[], Any]) -> Any:
-        started.wait(30)
+        started.wait(PATIENCE)
         aborted.wait(0.5)  # a part that the abort does not wait for arrives after it
         return send()
 
@@ -516,7 +517,7 @@ def expired(fs: S3, monkeypatch: pytest.MonkeyPatch, *methods: str, together: in
         if method in methods:
             if method == "upload_part":
                 arguments["Body"].read(1000)  # like a failed attempt
-                started.wait(30)
+                started.wait(PATIENCE)
             raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "t0ken"}}, method)
         return real(method, **arguments)
 
@@ -609,10 +610,10 @@ def test_discard_in_the_thread_of_the_requests_aborts_the_upload(fs: S3, path: s
     assert len(uploads(path)) == 1
     discarded = threading.Event()
     fs.loop.call_soon_threadsafe(lambda: (sink.discard(), discarded.set()))
-    assert discarded.wait(30)
+    assert discarded.wait(PATIENCE)
     for thread in threading.enumerate():
         if thread.name == "connectors-abandon":
-            thread.join(30)
+            thread.join(PATIENCE)
     assert uploads(path) == []
 
 
@@ -646,6 +647,6 @@ def test_interpreter_exit_does_not_hang_and_publishes_only_closed_files(
     document: dict[str, Any], path: str, stored: Stored, uploads: Uploads, what: str
 ) -> None:
     command = [sys.executable, "-c", PROGRAM, what, path, json.dumps(document)]
-    subprocess.run(command, capture_output=True, check=True, timeout=60)
+    subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE)
     assert (stored(path) is not None) == (what == "closed")
     assert uploads(path) == []

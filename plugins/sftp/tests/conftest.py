@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncssh
 import pytest
+from patience import PATIENCE
 
 from connectors.credentials.model import validate
 from connectors_sftp import SFTPCredentials
@@ -195,7 +196,7 @@ class SSHServer:
         self._do(asyncio.sleep(0.1))
         self._do(finish())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncssh
 import pytest
+from patience import PATIENCE
 
 from connectors.credentials.model import validate
 from connectors.errors import AccessDenied, StorageError, StorageUnavailable
@@ -238,6 +239,6 @@ print(fs.exists(path))
 def test_process_exits_without_open_connections_or_output(own: Server) -> None:
     command = [sys.executable, "-W", "error", "-X", "dev", "-c", PROGRAM]
     arguments = [str(own.port), str(own.root / "unfinished"), json.dumps(own.document())]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
     assert list(own.root.iterdir()) == []

@@ -123,7 +123,6 @@ def entry(name: str, kind: int) -> asyncssh.SFTPName:
     return asyncssh.SFTPName(name.encode(), attrs=asyncssh.SFTPAttrs(permissions=kind | 0o700, size=1))
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("what", ["names", "the same name", "folders in folders", "a tree"])
 def test_endless_listing_is_an_error(own: Server, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     async def scandir(_real: Any, _path: bytes) -> Any:

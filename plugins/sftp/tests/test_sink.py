@@ -15,6 +15,7 @@ from typing import Any
 
 import asyncssh
 import pytest
+from patience import PATIENCE
 
 from connectors.errors import (
     AccessDenied,
@@ -354,7 +355,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_killed_process_leaves_the_previous_file_and_a_staged_one(server: Server, path: str) -> None:
     Path(path).write_bytes(b"stood there")
     command = [sys.executable, "-c", PROGRAM, str(server.port), path, json.dumps(server.document())]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE)
     assert done.returncode == -signal.SIGKILL
     assert Path(path).read_bytes() == b"stood there"
     staged, kept = beside(path)

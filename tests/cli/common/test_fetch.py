@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from patience import PATIENCE
 
 from connectors.cli import main
 from connectors.cli.common import fetch
@@ -108,7 +109,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(b"half of it", headers={"Content-Length": "20"})
 
     def give_silence(self) -> None:
-        self.server.over.wait(60)
+        self.server.over.wait(PATIENCE)
 
     def give_drops(self) -> None:
         self.send_response(200)

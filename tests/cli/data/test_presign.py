@@ -17,6 +17,7 @@ import servers
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient
 from command_line import KEY, connectors
+from patience import PATIENCE
 
 import connectors as sdk
 
@@ -56,7 +57,7 @@ def facts(text: str) -> dict[str, str]:
 
 def status(url: str, method: str = "GET", body: bytes | None = None) -> int:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=30) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=PATIENCE) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         with error:

@@ -8,12 +8,12 @@ import pty
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from command_line import COMMAND, KEY, environment
+from patience import PATIENCE, until
 from workspaces import PATHS, Workspace
 
 from connectors.workflow.documents.kinds import DatasetDocument
@@ -277,9 +277,7 @@ def test_it_stops_where_the_time_is_over(filled):
     ask(*filled.values(), "--expires-in", "1")
     filled["clinic"].run("workflow", "show", NAME)
     expires = filled["clinic"].json("workflow", "status", NAME)["expires"]
-    end = time.monotonic() + 30
-    while filled["clinic"].json("workflow", "status", NAME)["state"] == "pending" and time.monotonic() < end:
-        time.sleep(0.2)
+    until(lambda: filled["clinic"].json("workflow", "status", NAME)["state"] != "pending", "the request expires")
     for workspace in filled.values():
         stops(workspace, f"expired on {expires} before 'Clinic A', 'Lab B', 'Registry C' approved it")
     message = filled["clinic"].mistake("workflow", "approve", NAME, "--yes")
@@ -758,14 +756,13 @@ def at_terminal(folder: Path, answers: list[str], *words: str) -> tuple[int, str
             if waiting and shown.rstrip(b" ").endswith((b":", b"[y/N]")) and not shown.endswith(b"\n"):
                 os.write(controller, f"{waiting.pop(0)}\n".encode())
                 shown += b"\n"
-        return process.wait(timeout=60), shown.decode().replace("\r\n", "\n")
+        return process.wait(timeout=PATIENCE), shown.decode().replace("\r\n", "\n")
     finally:
         process.kill()
         process.wait()
         os.close(controller)
 
 
-@pytest.mark.timeout(120)
 def test_new_passphrase_is_asked_for_twice_and_not_shown(tmp_path):
     words = ("identity", "new", "clinic", "--contact", "c")
     code, shown = at_terminal(tmp_path, ["correct horse", "correct house"], *words)
@@ -782,7 +779,6 @@ def test_new_passphrase_is_asked_for_twice_and_not_shown(tmp_path):
     assert "an empty passphrase protects nothing" in shown
 
 
-@pytest.mark.timeout(120)
 def test_what_is_signed_is_confirmed_and_anything_but_yes_signs_nothing(asked):
     clinic = asked["clinic"]
     code, shown = at_terminal(clinic.folder, ["n"], "workflow", "approve", NAME)
@@ -801,7 +797,6 @@ def test_what_is_signed_is_confirmed_and_anything_but_yes_signs_nothing(asked):
     )
 
 
-@pytest.mark.timeout(120)
 def test_who_asks_confirms_it_and_anything_but_yes_leaves_the_draft(filled):
     lab = filled["lab"]
     before = files(lab)

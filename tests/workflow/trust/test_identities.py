@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from parties import decided, person, requested
+from patience import until
 
 from connectors.errors import ConfigError, InvalidDocument, NotApproved, ObjectExists
 from connectors.workflow.documents.canonical import canonical_bytes
@@ -164,9 +164,7 @@ def agent(tmp_path, monkeypatch):
         path = os.path.join(short, "agent")
         process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
         monkeypatch.setenv("SSH_AUTH_SOCK", path)
-        end = time.monotonic() + 30
-        while not os.path.exists(path) and time.monotonic() < end:
-            time.sleep(0.01)
+        until(lambda: os.path.exists(path), "the agent listens")
 
         def add(kind: str, *options: str) -> bytes:
             key = tmp_path / kind
