@@ -1,21 +1,27 @@
 """The part of fsspec that this project stands on, in one place, with types: fsspec ships none.
 
-`fsspec_types.pyi` beside this file describes it to type checkers.
+`_fsspec.pyi` beside this file describes it to type checkers.
 """
 
 from fsspec import AbstractFileSystem, Callback
 from fsspec.asyn import AsyncFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.core import has_magic
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.mapping import FSMap
 from fsspec.transaction import Transaction
+from fsspec.utils import other_paths
 
 __all__ = [
     "DEFAULT_CALLBACK",
     "AbstractFileSystem",
     "AsyncFileSystem",
     "Callback",
+    "FSMap",
     "LocalFileSystem",
     "MemoryFileSystem",
     "Transaction",
+    "has_magic",
+    "other_paths",
 ]

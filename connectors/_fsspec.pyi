@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import IO, Any, ClassVar, Self
@@ -24,6 +24,9 @@ class Transaction:
     def __init__(self, fs: Any, **kwargs: Any) -> None: ...
     def complete(self, commit: bool = True) -> None: ...
 
+def has_magic(path: str) -> bool: ...
+def other_paths(paths: list[str], path2: str | list[str], exists: bool = False, flatten: bool = False) -> list[str]: ...
+
 class AbstractFileSystem:
     cachable: ClassVar[bool]
     async_impl: ClassVar[bool]
@@ -43,7 +46,36 @@ class AbstractFileSystem:
     def fsid(self) -> str: ...
     @property
     def transaction(self) -> AbstractContextManager[Any]: ...
+    def walk(
+        self, path: str, maxdepth: int | None = None, topdown: bool = True, on_error: Any = "omit", **kwargs: Any
+    ) -> Iterator[Any]: ...
     def glob(self, path: str, maxdepth: int | None = None, **kwargs: Any) -> Any: ...
+    def expand_path(
+        self, path: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any
+    ) -> list[str]: ...
+    def du(
+        self, path: str, total: bool = True, maxdepth: int | None = None, withdirs: bool = False, **kwargs: Any
+    ) -> Any: ...
+    def sizes(self, paths: list[str]) -> list[int | None]: ...
+    def copy(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        on_error: str | None = None,
+        **kwargs: Any,
+    ) -> None: ...
+    def pipe(self, path: Any, value: bytes | None = None, **kwargs: Any) -> None: ...
+    def put(
+        self,
+        lpath: Any,
+        rpath: Any,
+        recursive: bool = False,
+        callback: Callback = ...,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> None: ...
     def cat(self, path: str | list[str], recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any: ...
     def get(self, rpath: str, lpath: str, recursive: bool = False, **kwargs: Any) -> Any: ...
     def open(self, path: str, mode: str = "rb", **kwargs: Any) -> IO[Any]: ...
@@ -79,12 +111,33 @@ class AbstractFileSystem:
         self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any
     ) -> None: ...
     def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None: ...
+    def get_mapper(
+        self,
+        root: str = "",
+        check: bool = False,
+        create: bool = False,
+        missing_exceptions: tuple[type[Exception], ...] | None = None,
+    ) -> FSMap: ...
     def created(self, path: str) -> Any: ...
     def modified(self, path: str) -> Any: ...
     def checksum(self, path: str) -> Any: ...
     def invalidate_cache(self, path: str | None = None) -> None: ...
 
+class FSMap:
+    root: str
+    fs: AbstractFileSystem
+    def __init__(
+        self,
+        root: str,
+        fs: AbstractFileSystem,
+        check: bool = False,
+        create: bool = False,
+        missing_exceptions: tuple[type[Exception], ...] | None = None,
+    ) -> None: ...
+    def clear(self) -> None: ...
+
 class AsyncFileSystem(AbstractFileSystem):
+    mirror_sync_methods: ClassVar[bool]
     asynchronous: bool
 
 class LocalFileSystem(AbstractFileSystem):

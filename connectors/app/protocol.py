@@ -98,7 +98,11 @@ class DatasetFileSystem(PlainView):
         if self._is_port(path):
             return {"name": path, "type": "directory", "size": 0}
         fs, inner = self._locate(path)
-        return {**fs.info(inner, **kwargs), "name": path}
+        found = {**fs.info(inner, **kwargs), "name": path}
+        if found["type"] == "directory" and not self._dataset("/".join(path.split("/")[:2])).is_folder:
+            message = f"dataset://{path} is a single object, but a folder is stored at its location"
+            raise NotAnObject(message)
+        return found
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
         """List the ports, the datasets of a port, or a folder dataset.
@@ -130,6 +134,23 @@ class DatasetFileSystem(PlainView):
             return [{"name": path, "type": "file", "size": None}]
         found: list[dict[str, Any]] = fs.ls(inner, detail=True, **kwargs)
         return [{**entry, "name": path + entry["name"].removeprefix(inner)} for entry in found]
+
+    def find(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        withdirs: bool = False,  # noqa: FBT001, FBT002 - fsspec's signature
+        detail: bool = False,  # noqa: FBT001, FBT002
+        **kwargs: Any,
+    ) -> Any:
+        """List everything below a path; a folder dataset in as few requests as its storage needs."""
+        path = self._strip_protocol(path)
+        if path.count("/") < 1 or not self._dataset("/".join(path.split("/")[:2])).is_folder:
+            return super().find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail, **kwargs)
+        fs, inner = self._locate(path)
+        found = fs.find(inner, maxdepth=maxdepth, withdirs=withdirs, detail=True, **kwargs)
+        named = {path + name.removeprefix(inner): entry for name, entry in found.items()}
+        return {name: {**entry, "name": name} for name, entry in named.items()} if detail else list(named)
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copy an object: within the storage if possible, otherwise by decrypting and encrypting it."""

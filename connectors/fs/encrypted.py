@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
-from connectors._fsspec import DEFAULT_CALLBACK, AsyncFileSystem
+from connectors._fsspec import AsyncFileSystem, LocalFileSystem, has_magic
 from connectors.errors import (
     ConfigError,
     IntegrityError,
+    NotAnObject,
     NotSupported,
+    ObjectChanged,
     ObjectNotFound,
     TruncatedObject,
     naming,
 )
-from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, select
+from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, Plain, select
 from connectors.fs.coroutines import in_thread
-from connectors.fs.folder import Folder, check_names
+from connectors.fs.folder import Folder
 from connectors.fs.opening import OpeningView
+from connectors.fs.sizes import ProvenSizes
 from connectors.secrets import Hidden
-from connectors.storage.adapters import claimed_size, map_errors, open_source
+from connectors.storage.adapters import claimed_size, map_errors
+from connectors.storage.capabilities import Renames
 from connectors.storage.guard import Guarded
+from connectors.storage.trees import list_folder, list_tree, remove
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
-    from connectors._fsspec import AbstractFileSystem, Callback
+    from connectors._fsspec import AbstractFileSystem
     from connectors.formats import Format
     from connectors.secrets import SecretKey
 
@@ -37,7 +41,8 @@ __all__ = ["AsyncEncryptedFileSystem", "EncryptedFileSystem"]
 class EncryptedFileSystem(Guarded, OpeningView):
     """Shows the sealed objects of another fsspec filesystem as plain files: sizes, listings, ranges and bytes.
 
-    Sizes in `info` and `ls` are computed from what the storage reports; opening a file verifies its size. Over an
+    Every method is complete or raises an error: what the storage refuses is never taken for absent. A `size` is
+    verified or None: `info` opens the object, and listings know the sizes of a folder with a manifest. Over an
     asynchronous filesystem, an instance is an `AsyncEncryptedFileSystem`, with fsspec's coroutines.
 
     Args:
@@ -109,6 +114,7 @@ class EncryptedFileSystem(Guarded, OpeningView):
         self.fs = fs
         self.dataset = dataset
         self._codec = codec
+        self._proven_sizes = ProvenSizes()
         self._folder: Folder | None = None
         if root is not None:
             self._folder = Folder(self, fs._strip_protocol(root).rstrip("/"), codec, manifest=manifest)  # noqa: SLF001
@@ -154,36 +160,46 @@ class EncryptedFileSystem(Guarded, OpeningView):
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """Return the inner filesystem's info about `path`, with the plain `size` and the `sealed_size`.
 
+        The size is verified: this opens the object, unless the folder's manifest has its size, or this version of it
+        was opened before.
+
         Raises:
-            TruncatedObject, WrongKey: the size or header is impossible for this format and key.
+            IntegrityError: the object is not what its owner encrypted, or is missing although it is pinned or in the
+                folder's manifest.
         """
         with naming(self.dataset):
             inner = self._inner(path)
             try:
-                return self._plain(map_errors(path, lambda: self.fs.info(inner, **kwargs)))
-            except ObjectNotFound as error:
-                found = error if self._folder is None else self._folder.is_missing(path) or error
-            raise found
+                info = map_errors(path, lambda: self.fs.info(inner, **kwargs))
+            except (ObjectNotFound, NotAnObject) as error:
+                raised = self._missing(path, error)
+            else:
+                if info["type"] == "file":
+                    return self._proven(path, info)
+                if not self._is_pinned_object and not (self._folder is not None and self._folder.has_object(path)):
+                    return info
+                raised = self._missing(path, NotAnObject(path))
+            raise raised
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
-        """List a folder. The `size` is None if it is impossible for this format.
+        """List a folder. The `size` of an object is that in the folder's manifest, or None without a manifest.
 
         Raises:
-            IntegrityError: the storage lists a name that points outside the folder.
+            IntegrityError: the storage lists a name that points outside the folder, or the listing is not that of the
+                folder's manifest.
         """
         with naming(self.dataset):
             inner = self._inner(path)
             try:
-                entries = map_errors(path, lambda: self.fs.ls(inner, detail=True, **kwargs))
+                entries = list_folder(self.fs, inner, **kwargs)
             except ObjectNotFound:
                 if self._folder is None or self._folder.is_missing(path) is None:
                     raise
                 entries = []  # compared with the manifest below
-            check_names(inner, (entry["name"] for entry in entries))
             entries = entries if self._folder is None else self._folder.held(path, entries, 1, folders=True)
             if not detail:
                 return [entry["name"] for entry in entries]
-            return [self._plain(entry, strict=False) for entry in entries]
+            return [self._listed(entry) for entry in entries]
 
     def find(
         self,
@@ -193,59 +209,53 @@ class EncryptedFileSystem(Guarded, OpeningView):
         detail: bool = False,  # noqa: FBT001, FBT002
         **kwargs: Any,
     ) -> Any:
-        """List everything below a folder, in as few requests as the inner filesystem needs.
+        """List everything below a folder, in few requests. The sizes are those of `ls`.
 
         Raises:
-            IntegrityError: the storage lists a name that points outside the folder.
+            IntegrityError: as for `ls`.
         """
         with naming(self.dataset):
             inner = self._inner(path)
-            options = {"maxdepth": maxdepth, "withdirs": withdirs, "detail": True, **kwargs}
-            entries: dict[str, dict[str, Any]] = map_errors(path, lambda: self.fs.find(inner, **options))
-            check_names(inner, entries)
+            entries = list_tree(self.fs, inner, depth=maxdepth, folders=withdirs, **kwargs)
             held = list(entries.values())
             if self._folder is not None:
                 held = self._folder.held(path, held, maxdepth, folders=withdirs)
             if not detail:
                 return [entry["name"] for entry in held]
-            return {entry["name"]: self._plain(entry, strict=False) for entry in held}
+            return {entry["name"]: self._listed(entry) for entry in held}
 
-    def expand_path(self, path: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> list[str]:  # noqa: FBT001, FBT002
-        """Return the paths that match a path, a pattern or a list of them.
-
-        Raises:
-            ObjectNotFound: nothing matches.
-        """
-        expand: Any = super().expand_path  # type: ignore[misc]  # fsspec has no types
-        with naming(self.dataset):
-            return map_errors(str(path), lambda: expand(path, recursive=recursive, maxdepth=maxdepth, **kwargs))
-
-    def _plain(self, info: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:
-        if info["type"] != "file":
-            return info
-        listed = None if self._folder is None else self._folder.listed_size(info["name"])
-        sealed_size = claimed_size(info, strict=strict)
-        try:
-            size = None if sealed_size is None else self._plain_size(info["name"], sealed_size)
-        except TruncatedObject:
-            if strict:
-                raise
-            size = None
-        if listed is not None and listed != size:
+    def _listed(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Return an entry of a listing, in which a size is proven or None."""
+        if entry["type"] != "file":
+            return entry
+        sealed_size = claimed_size(entry, strict=False)
+        if isinstance(self._codec, Plain):
+            return {**entry, "size": sealed_size, "sealed_size": sealed_size}  # nothing could verify it
+        size = None if self._folder is None else self._folder.listed_size(entry["name"])
+        if size is not None and self._layout is not None and size != self._plain_size(sealed_size):
             message = (
-                f"{info['name']} has a different size in the storage than in the folder's manifest; do not trust it"
+                f"{entry['name']} has a different size in the storage than in the folder's manifest; do not trust it"
             )
             raise IntegrityError(message)
-        return {**info, "size": size, "sealed_size": sealed_size}
+        return {**entry, "size": size, "sealed_size": sealed_size}
 
-    def _plain_size(self, path: str, sealed_size: int) -> int:
-        if self._layout is not None:
-            return self._layout.plain_size(sealed_size)
-        source = open_source(self.fs, path)
+    def _plain_size(self, sealed_size: int | None) -> int | None:
+        if sealed_size is None or self._layout is None:
+            return None
         try:
-            return self._codec.decryptor(bytes(source.read_range(0, self._codec.head_size)), sealed_size).plain_size
-        finally:
-            source.close()
+            return self._layout.plain_size(sealed_size)
+        except TruncatedObject:
+            return None
+
+    def _proven(self, path: str, info: dict[str, Any]) -> dict[str, Any]:
+        """Return an object's info with its verified size; the storage alone could make readers stop early."""
+        listed = None if self._folder is None else self._folder.listed_size(info["name"])
+        if listed is not None:
+            return self._listed(info)
+        if isinstance(self._codec, Plain):
+            return {**info, "size": claimed_size(info), "sealed_size": claimed_size(info)}
+        size, sealed_size = self._proven_sizes.of(info, lambda: self._open_object(path))
+        return {**info, "size": size, "sealed_size": sealed_size}
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copy an object: within the storage, still sealed, unless its name is bound into it."""
@@ -258,14 +268,39 @@ class EncryptedFileSystem(Guarded, OpeningView):
             map_errors(path1, lambda: self.fs.cp_file(inner1, inner2, **kwargs))
 
     def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
-        """Move objects: within the storage, still sealed, unless their names are bound into them."""
+        """Move objects: within the storage, still sealed, unless their names are bound into them.
+
+        The originals are removed only after all copies are verified, or renamed at once where the storage renames.
+        """
         with naming(self.dataset):
             self._check_unpinned()
-            if self._folder is not None:
-                with self._folder.one_manifest():
-                    super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
+            if self._folder is None and isinstance(self.fs, (LocalFileSystem, Renames)) and not has_magic(path1):
+                inner1, inner2 = self._inner(path1), self._inner(path2)
+                self._rename(path1, inner1, inner2)
                 return
-            map_errors(path1, lambda: self.fs.mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs))
+            with self.one_manifest():
+                super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
+
+    def _rename(self, shown: str, old: str, new: str) -> None:
+        fs = self.fs
+        if isinstance(fs, Renames):
+            map_errors(shown, lambda: fs.rename_all(old, new))
+        else:
+            map_errors(shown, lambda: fs.mv(old, new, recursive=True))
+
+    def _check_copy(self, original: str, copy: str) -> None:
+        with naming(self.dataset):
+            one, other = self._open_object(original), self._open_object(copy)
+            try:
+                same = one.size == other.size
+                if same and self._folder is None and not isinstance(self._codec, Plain):
+                    same = one.pin == other.pin  # copied sealed: it is the same encryption
+            finally:
+                one.close()
+                other.close()
+            if not same:
+                message = f"the copy {copy} is not the same as {original}; nothing was removed"
+                raise ObjectChanged(message)
 
     def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
         """Create a folder, if the storage has folders."""
@@ -294,8 +329,24 @@ class EncryptedFileSystem(Guarded, OpeningView):
     def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # noqa: FBT001, FBT002
         """Remove objects, and with `recursive` also folders."""
         with naming(self.dataset):
-            inner = [self._inner(one) for one in ([path] if isinstance(path, str) else path)]
-            self._remove(inner, lambda: self.fs.rm(inner, recursive=recursive, maxdepth=maxdepth))
+            given = [self._inner(one) for one in ([path] if isinstance(path, str) else path)]
+            inner = [match for one in given for match in self._matches(one)]
+
+            def remove_each() -> None:
+                for one in inner:
+                    remove(self.fs, one, recursive=recursive, depth=maxdepth)
+
+            self._remove(inner, remove_each)
+
+    def _matches(self, path: str) -> list[str]:
+        """Return the paths that a path means: itself, or the matches of a pattern that is not the name of anything."""
+        if not has_magic(path) or self.exists(path):
+            return [path]
+        found: list[str] = self.glob(path)
+        if not found:
+            message = f"nothing is stored at {path}"
+            raise ObjectNotFound(message)
+        return found
 
     def _remove(self, paths: Sequence[str], remove: Callable[[], object]) -> None:
         self._check_unpinned()
@@ -304,86 +355,67 @@ class EncryptedFileSystem(Guarded, OpeningView):
         else:
             self._folder.remove(paths, remove)
 
-    @property
-    def pin(self) -> str:
-        """The fingerprint of this version of a folder with a manifest: 64 hexadecimal digits.
-
-        Raises:
-            NotSupported: it is not a folder with a manifest.
-            IntegrityError: the manifest is invalid.
-        """
-        with naming(self.dataset):
-            return self._bound_folder().needed_manifest().pin
-
-    def write_manifest(self, callback: Callback = DEFAULT_CALLBACK) -> int:
-        """Rewrite the folder's manifest from the objects in the storage; return their number.
-
-        Each object is opened and its end verified. A missing object or an old version cannot be detected.
-
-        Args:
-            callback: an `fsspec.Callback` that counts the objects.
-
-        Raises:
-            NotSupported: it is not a folder with a manifest, or is pinned.
-            IntegrityError: an object was not encrypted for its name.
-        """
-        with naming(self.dataset):
-            self._check_unpinned()
-            return self._bound_folder().write_manifest(callback)
-
-    def _bound_folder(self) -> Folder:
-        if self._folder is None:
-            message = "only a folder whose objects are bound to their names has a manifest"
-            raise NotSupported(message)
-        return self._folder
-
-    def one_manifest(self) -> AbstractContextManager[None]:
-        """Return a context that writes the manifest, if there is one, once at its end."""
-        return nullcontext() if self._folder is None else self._folder.one_manifest()
-
     def created(self, path: str) -> Any:
         """Return the creation time that the storage reports."""
-        return self.fs.created(self._inner(path))
+        with naming(self.dataset):
+            inner = self._inner(path)
+            return map_errors(path, lambda: self.fs.created(inner))
 
     def modified(self, path: str) -> Any:
         """Return the modification time that the storage reports."""
-        return self.fs.modified(self._inner(path))
+        with naming(self.dataset):
+            inner = self._inner(path)
+            return map_errors(path, lambda: self.fs.modified(inner))
 
     def invalidate_cache(self, path: str | None = None) -> None:
         """Drop cached listings and the cached manifest."""
         self.fs.invalidate_cache(path)
+        self._proven_sizes.clear()
         if self._folder is not None and self._folder.manifest is not None:
             self._folder.manifest.forget()
 
 
 class AsyncEncryptedFileSystem(EncryptedFileSystem, AsyncFileSystem):
-    """An `EncryptedFileSystem` over an asynchronous filesystem, with fsspec's coroutines."""
+    """An `EncryptedFileSystem` over an asynchronous filesystem, with fsspec's coroutines.
+
+    All of them are methods of `EncryptedFileSystem` in threads: fsspec's own omit what a storage refuses.
+    """
 
     async_impl = True
+    mirror_sync_methods = False  # fsspec would make the other methods from these, which need a running event loop
 
     _info = in_thread(EncryptedFileSystem.info)
+    _exists = in_thread(EncryptedFileSystem.exists)
+    _isdir = in_thread(EncryptedFileSystem.isdir)
+    _isfile = in_thread(EncryptedFileSystem.isfile)
+    _size = in_thread(EncryptedFileSystem.size)
+    _sizes = in_thread(EncryptedFileSystem.sizes)
     _ls = in_thread(EncryptedFileSystem.ls)
     _find = in_thread(EncryptedFileSystem.find)
-    _exists = in_thread(EncryptedFileSystem.exists)
+    _glob = in_thread(EncryptedFileSystem.glob)
+    _du = in_thread(EncryptedFileSystem.du)
+    _expand_path = in_thread(EncryptedFileSystem.expand_path)
     _cat_file = in_thread(EncryptedFileSystem.cat_file)
     _cat_ranges = in_thread(EncryptedFileSystem.cat_ranges)
+    _cat = in_thread(EncryptedFileSystem.cat)
     _pipe_file = in_thread(EncryptedFileSystem.pipe_file)
+    _pipe = in_thread(EncryptedFileSystem.pipe)
     _get_file = in_thread(EncryptedFileSystem.get_file)
+    _get = in_thread(EncryptedFileSystem.get)
     _put_file = in_thread(EncryptedFileSystem.put_file)
+    _put = in_thread(EncryptedFileSystem.put)
     _cp_file = in_thread(EncryptedFileSystem.cp_file)
+    _copy = in_thread(EncryptedFileSystem.copy)
+    _mv_file = in_thread(EncryptedFileSystem.mv)
     _mkdir = in_thread(EncryptedFileSystem.mkdir)
     _makedirs = in_thread(EncryptedFileSystem.makedirs)
     _rm_file = in_thread(EncryptedFileSystem.rm_file)
     _rm = in_thread(EncryptedFileSystem.rm)
     _created = in_thread(EncryptedFileSystem.created)
     _modified = in_thread(EncryptedFileSystem.modified)
+    _walked = in_thread(EncryptedFileSystem.walked)
 
-    async def _expand_path(self, path: Any, *args: Any, **kwargs: Any) -> list[str]:
-        try:
-            expanded: list[str] = await super()._expand_path(path, *args, **kwargs)  # type: ignore[misc]
-        except FileNotFoundError as error:
-            missing = error if isinstance(error, ObjectNotFound) else ObjectNotFound(f"nothing is stored at {path}")
-        else:
-            return expanded
-        with naming(self.dataset):
-            raise missing
+    async def _walk(self, path: str, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        """Yield the folders below a path as `walk` does; all of them are listed before the first is yielded."""
+        for found in await self._walked(path, *args, **kwargs):
+            yield found

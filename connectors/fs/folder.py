@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from connectors.errors import IntegrityError, NotSupported, ObjectNotFound, PinMismatch
-from connectors.fs.manifest import MANIFEST_NAME, FolderManifest, is_safe, survey
+from connectors.errors import IntegrityError, NotAnObject, NotSupported, ObjectNotFound, PinMismatch
+from connectors.fs.manifest import MANIFEST_NAME, FolderManifest, survey
 from connectors.storage.adapters import map_errors
+from connectors.storage.trees import is_safe, list_tree
 from connectors.streams import SealedObject
 
 if TYPE_CHECKING:
@@ -21,30 +22,9 @@ if TYPE_CHECKING:
     Committed = Callable[[int, str], object]
     Entry = dict[str, Any]
 
-__all__ = ["Folder", "check_names"]
+__all__ = ["Folder"]
 
 T = TypeVar("T")
-
-_MAX_DEPTH = 512
-"""Limit of nested folders: names have at most 1,024 bytes in S3 and Google Cloud Storage; Azure allows fewer."""
-
-
-def check_names(folder: str, names: Iterable[str]) -> None:
-    """Check that all names a storage lists in a folder are inside the folder.
-
-    Raises:
-        IntegrityError: a name points outside it.
-    """
-    # Some filesystems have a slash before each path.
-    root = f"{folder.strip('/')}/" if folder.strip("/") else ""
-    for name in names:
-        whole = f"{name.lstrip('/')}/"
-        inside = whole.removeprefix(root)
-        # Joining a path that begins with a slash to another one would discard the other one.
-        outside = not whole.startswith(root) or inside.startswith("/") or not is_safe(inside)
-        if outside or inside.count("/") > _MAX_DEPTH:
-            message = f"the storage lists an object in {folder} whose name points outside it; do not trust it"
-            raise IntegrityError(message)
 
 
 class _Store(Protocol):
@@ -129,7 +109,7 @@ class Folder:
         codec.pin = self.manifest.member(name).pin
         try:
             return opens(self._store.open_sealed(path), codec)
-        except ObjectNotFound:
+        except (ObjectNotFound, NotAnObject):
             problem = self.manifest.missing(name)
         except PinMismatch:
             message = (
@@ -158,6 +138,10 @@ class Folder:
             map_errors(shown, remove)
         finally:
             self.manifest.removed(names.difference(self.stored()))
+
+    def has_object(self, path: str) -> bool:
+        """Return whether a path is that of an object in the manifest."""
+        return self.manifest is not None and self.relative(path) in self.manifest.at(self.relative(path))
 
     def is_missing(self, path: str) -> IntegrityError | None:
         """Return an error if a path that the storage does not have is in the manifest."""
@@ -215,8 +199,7 @@ class Folder:
 
     def stored(self) -> list[str]:
         """Return the relative paths of the objects that the storage lists, without the manifest."""
-        found = map_errors(self.root, lambda: self._store.fs.find(self.root))
-        check_names(self.root, found)
+        found = list_tree(self._store.fs, self.root)
         return [name for name in map(self.relative, found) if not _is_internal(name)]
 
 

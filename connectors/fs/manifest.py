@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from connectors._fsspec import DEFAULT_CALLBACK
-from connectors.errors import ConnectorError, IntegrityError, ObjectNotFound
+from connectors.errors import ConnectorError, IntegrityError, NotAnObject, ObjectNotFound
 from connectors.models import Model
+from connectors.storage.trees import is_safe
 from connectors.streams import SealedWriter, buffered
 from connectors.streams.executor import submit
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from connectors.formats import Format
     from connectors.streams import SealedObject, Sink, Source
 
-__all__ = ["MANIFEST_NAME", "FolderManifest", "Member", "is_safe", "parse_manifest", "survey"]
+__all__ = ["MANIFEST_NAME", "FolderManifest", "Member", "parse_manifest", "survey"]
 
 MANIFEST_NAME = "_manifest.sealed"
 """The manifest's name in its folder. Tools that read whole folders skip names with a leading underscore."""
@@ -67,11 +68,6 @@ class _Document(Model):
         default="enclave-connectors folder manifest 1", alias="schema"
     )
     objects: dict[str, Member]
-
-
-def is_safe(relative: str) -> bool:
-    """Return whether a relative path stays inside its folder for every tool."""
-    return "\0" not in relative and not {".", ".."} & set(relative.split("/"))
 
 
 def parse_manifest(data: bytes) -> dict[str, Member]:
@@ -170,12 +166,16 @@ class FolderManifest:
             # Many sources send the first request on the first read, which may also raise ObjectNotFound.
             with buffered(self._open_source(), self._codec, name=self._dataset) as file:
                 members, pin = parse_manifest(file.read()), file.raw.pin
-        except ObjectNotFound:
-            self._is_new = self._is_empty()
+        except (ObjectNotFound, NotAnObject):
+            # The pin says that there is a manifest, whatever the storage lists.
+            self._is_new = self._codec.pin is None and self._is_empty()
         else:
             self._take(members)
             self._pin = pin
             return
+        if self._codec.pin is not None:
+            message = f"the folder is pinned but has no {MANIFEST_NAME}: it was removed; do not trust the storage"
+            raise IntegrityError(message)
         if not self._is_new:
             message = (
                 f"the folder has objects but no {MANIFEST_NAME}: it was removed, or never written; "

@@ -1,20 +1,23 @@
-"""Opening sealed objects as plain files, with credentials that are renewed when they expire."""
+"""Opening sealed objects as plain files, with credentials that are renewed when they expire; a folder's manifest."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from connectors._fsspec import LocalFileSystem
-from connectors.errors import CredentialsExpired, NotSupported, naming
+from connectors._fsspec import DEFAULT_CALLBACK, LocalFileSystem
+from connectors.errors import CredentialsExpired, NotAnObject, NotSupported, ObjectNotFound, naming
 from connectors.fs.plain import PlainView
 from connectors.storage.adapters import open_sink, open_source, renewed_source
 from connectors.streams import RenewableSink, SealedObject, SealedWriter, buffered
+from connectors.streams.object import missing_pinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from threading import Lock
 
-    from connectors._fsspec import AbstractFileSystem
+    from connectors._fsspec import AbstractFileSystem, Callback
+    from connectors.errors import ConnectorError, StorageError
     from connectors.formats import Format
     from connectors.fs.folder import Folder
     from connectors.streams import Sink, Source
@@ -56,7 +59,24 @@ class OpeningView(PlainView):
             return self._opened(inner, lambda source, codec: SealedObject(source, codec, name=self.dataset))
 
     def _opened(self, path: str, opens: Callable[[Source, Format], T]) -> T:
-        return opens(self.open_sealed(path), self._codec) if self._folder is None else self._folder.opened(path, opens)
+        if self._folder is not None:
+            return self._folder.opened(path, opens)
+        try:
+            # Many sources send the first request on the first read, which may also raise ObjectNotFound.
+            return opens(self.open_sealed(path), self._codec)
+        except (ObjectNotFound, NotAnObject) as error:
+            raised = self._missing(path, error)
+        raise raised
+
+    @property
+    def _is_pinned_object(self) -> bool:
+        return self._folder is None and self._codec.pin is not None
+
+    def _missing(self, path: str, error: StorageError) -> ConnectorError:
+        """Return the error for a path that the storage does not have: a pin or a manifest means that it exists."""
+        if self._is_pinned_object:
+            return missing_pinned()
+        return (None if self._folder is None else self._folder.is_missing(path)) or error
 
     def _check_unpinned(self) -> None:
         if self._codec.pin is not None:
@@ -99,3 +119,40 @@ class OpeningView(PlainView):
             if fresh is not None:
                 self.fs = fresh
             return self.fs
+
+    @property
+    def pin(self) -> str:
+        """The fingerprint of this version of a folder with a manifest: 64 hexadecimal digits.
+
+        Raises:
+            NotSupported: it is not a folder with a manifest.
+            IntegrityError: the manifest is invalid.
+        """
+        with naming(self.dataset):
+            return self._bound_folder().needed_manifest().pin
+
+    def write_manifest(self, callback: Callback = DEFAULT_CALLBACK) -> int:
+        """Rewrite the folder's manifest from the objects in the storage; return their number.
+
+        Each object is opened and its end verified. A missing object or an old version cannot be detected.
+
+        Args:
+            callback: an `fsspec.Callback` that counts the objects.
+
+        Raises:
+            NotSupported: it is not a folder with a manifest, or is pinned.
+            IntegrityError: an object was not encrypted for its name.
+        """
+        with naming(self.dataset):
+            self._check_unpinned()
+            return self._bound_folder().write_manifest(callback)
+
+    def _bound_folder(self) -> Folder:
+        if self._folder is None:
+            message = "only a folder whose objects are bound to their names has a manifest"
+            raise NotSupported(message)
+        return self._folder
+
+    def one_manifest(self) -> AbstractContextManager[None]:
+        """Return a context that writes the manifest, if there is one, once at its end."""
+        return nullcontext() if self._folder is None else self._folder.one_manifest()

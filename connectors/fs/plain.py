@@ -8,9 +8,10 @@ import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import IO, TYPE_CHECKING, Any
 
-from connectors._fsspec import DEFAULT_CALLBACK, AbstractFileSystem, Transaction
-from connectors.errors import NotSupported
+from connectors._fsspec import DEFAULT_CALLBACK, Transaction
+from connectors.errors import NotAnObject, NotSupported, ObjectNotFound
 from connectors.formats import Plain
+from connectors.fs.complete import CompleteView
 from connectors.streams import MAX_GAP, SealedText, SealedWriter, as_sink, copy_stream, read_ranges
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class PlainTransaction(Transaction):
             super().complete(commit)
 
 
-class PlainView(AbstractFileSystem):
+class PlainView(CompleteView):
     """The base of filesystems of plain files. A subclass defines `_open`, `_open_object`, `info` and `ls`."""
 
     cachable = False
@@ -158,12 +159,23 @@ class PlainView(AbstractFileSystem):
         """Copy a file to a local path, where it appears only after all of it has been verified."""
         target = outfile if outfile is not None else lpath
         if isinstance(target, (str, os.PathLike)):
-            if self.isdir(rpath):
-                os.makedirs(target, exist_ok=True)
-                return
             os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
-        with self._open(rpath, "rb", **kwargs) as reader, SealedWriter(as_sink(target), Plain()) as writer:
+        reader = self._open_unless_folder(rpath, **kwargs)
+        if reader is None:
+            os.makedirs(target, exist_ok=True)
+            return
+        with reader, SealedWriter(as_sink(target), Plain()) as writer:
             copy_stream(reader.raw, writer, callback)
+
+    def _open_unless_folder(self, path: str, **kwargs: Any) -> Any:
+        """Open an object for reading; return None for a folder."""
+        try:
+            return self._open(path, "rb", **kwargs)
+        except (NotAnObject, ObjectNotFound) as error:
+            raised = error
+        if self.isdir(path):
+            return None
+        raise raised
 
     def put_file(
         self,
@@ -188,10 +200,11 @@ class PlainView(AbstractFileSystem):
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copy a file by decrypting and encrypting it."""
-        if self.isdir(path1):
+        reader = self._open_unless_folder(path1, **kwargs)
+        if reader is None:
             self.makedirs(path2, exist_ok=True)
             return
-        with self._open(path1, "rb", **kwargs) as reader, self.open(path2, "wb") as writer:
+        with reader, self.open(path2, "wb") as writer:
             copy_stream(reader.raw, writer)
 
 

@@ -7,6 +7,8 @@ The contract:
 
 The filesystem, which is fsspec's:
     `ObjectFileSystem`: a base that derives a filesystem from an ``open_source`` and an ``open_sink``.
+    `FindsAll`: a filesystem that lists a whole folder in few requests, completely or with an error.
+    `Renames`: a filesystem that renames an object or a folder in one step.
     `Guarded`: keeps secrets out of the storage options, pickles and JSON of any other filesystem.
     `AbstractFileSystem`, `LocalFileSystem`, `MemoryFileSystem`: fsspec's own, with types.
 
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from connectors.credentials.model import Credentials, SecretModel
     from connectors.storage.adapters import is_of_library, map_errors
     from connectors.storage.backend import Backend
-    from connectors.storage.capabilities import OpensSinks, OpensSources
+    from connectors.storage.capabilities import FindsAll, OpensSinks, OpensSources, Renames
     from connectors.storage.endpoints import HIDES_NOTHING, endpoint_problem, is_loopback, sends_in_the_clear
     from connectors.storage.filesystem import ObjectFileSystem
     from connectors.storage.guard import Guarded
@@ -63,6 +65,7 @@ __all__ = [
     "Backend",
     "Credentials",
     "FillsBuffers",
+    "FindsAll",
     "Guarded",
     "ListingGuard",
     "LocalFileSystem",
@@ -72,6 +75,7 @@ __all__ = [
     "OpensSources",
     "PartsInFlight",
     "RangeBuffer",
+    "Renames",
     "RenewableSink",
     "RetryPolicy",
     "SecretModel",
@@ -91,6 +95,8 @@ _HOMES = {
     "sas_expiry": "credentials.expiry",
     "RenewableSink": "streams.sinks",
     "FillsBuffers": "streams.sources",
+    "FindsAll": "storage.capabilities",
+    "Renames": "storage.capabilities",
     "OpensSources": "storage.capabilities",
     "OpensSinks": "storage.capabilities",
     "AbstractFileSystem": "_fsspec",

@@ -23,6 +23,7 @@ from connectors.errors import (
     ObjectChanged,
     ObjectExists,
     ObjectNotFound,
+    StorageError,
     StorageUnavailable,
 )
 from connectors.storage.capabilities import OpensSinks, OpensSources
@@ -71,10 +72,17 @@ def map_errors(path: str, call: Callable[[], T]) -> T:
     except PermissionError:
         mapped = AccessDenied(f"the storage does not allow this at {path}")
     except OSError as error:
-        if error.errno not in OF_THIS_MACHINE:
-            raise
-        mapped = failure(error, path, "cannot be read or written")
+        mapped = _other_failure(error, path)
     raise mapped
+
+
+def _other_failure(error: OSError, path: str) -> ConnectorError:
+    """Return our error for an OSError that has no own type; its text may be the storage's, and is not shown."""
+    if error.errno in OF_THIS_MACHINE:
+        return failure(error, path, "cannot be read or written")
+    if error.errno is None or isinstance(error, (ConnectionError, TimeoutError)):
+        return StorageUnavailable(f"the storage failed at {path} ({type(error).__name__}); try again later")
+    return StorageError(f"{path} cannot be read or written: {os.strerror(error.errno)}")
 
 
 def claimed_size(info: Mapping[str, Any], *, strict: bool = True) -> int | None:

@@ -1,13 +1,13 @@
-"""What a filesystem can offer beyond fsspec: its own sources and sinks. Both are optional."""
+"""What a filesystem can offer beyond fsspec: its own sources and sinks, and whole listings. All are optional."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from connectors.streams import Sink, Source
 
-__all__ = ["OpensSinks", "OpensSources"]
+__all__ = ["FindsAll", "OpensSinks", "OpensSources", "Renames"]
 
 
 @runtime_checkable
@@ -33,4 +33,35 @@ class OpensSinks(Protocol):
         Raises:
             ObjectExists: `exclusive`, and the object exists. A sink may raise this on commit instead.
             NotAnObject, AccessDenied: no object can be written there.
+        """
+
+
+@runtime_checkable
+class FindsAll(Protocol):
+    """A filesystem that lists and removes whole folders itself, in fewer requests than one per folder.
+
+    Its `rm` with ``recursive=True`` likewise removes everything below a folder, or raises an error.
+    """
+
+    def find_all(self, path: str, *, folders: bool) -> dict[str, dict[str, Any]]:
+        """Return everything below a folder, or the object itself, by name; nothing if neither exists.
+
+        Args:
+            path: the folder or object.
+            folders: whether to return folders too, and the folder itself.
+
+        Raises:
+            StorageError: any part of the listing was refused: a shorter list is never returned.
+        """
+
+
+@runtime_checkable
+class Renames(Protocol):
+    """A filesystem that renames an object or a folder in one step, so that no moment shows half of it."""
+
+    def rename_all(self, old: str, new: str) -> None:
+        """Rename an object or a folder with everything in it; an object replaces an existing one.
+
+        Raises:
+            ObjectNotFound: there is neither.
         """

@@ -13,6 +13,7 @@ from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, Plain, select
 from connectors.secrets import Hidden
 from connectors.streams.executor import submit
 from connectors.streams.object import SealedObject
+from connectors.streams.plain_file import PlainFile
 from connectors.streams.reader import SealedReader
 from connectors.streams.sinks import as_sink
 from connectors.streams.sources import BinaryFile, Source, StrPath, as_source, check_binary, open_local
@@ -39,20 +40,6 @@ _PIECE = 1 << 22
 """Bytes of a local file read at a time, while the previous piece is encrypted."""
 BUFFER_SIZE = 1 << 12
 """Bytes buffered for lines and small reads: one page, which rarely spans two chunks."""
-
-
-class PlainFile(io.BufferedReader):
-    """A buffered file of plain bytes.
-
-    It has a `size`, as the files of fsspec's own filesystems do; fsspec's `tail` needs it.
-    """
-
-    raw: SealedReader
-
-    @property
-    def size(self) -> int:
-        """The plain size in bytes, verified."""
-        return self.raw.size
 
 
 def buffered(source: Source, codec: Format, *, name: str | None = None) -> PlainFile:

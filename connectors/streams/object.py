@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from connectors.errors import PinMismatch, TruncatedObject, naming
+from connectors.errors import (
+    IntegrityError,
+    NotAnObject,
+    ObjectChanged,
+    ObjectNotFound,
+    PinMismatch,
+    TruncatedObject,
+    naming,
+)
 from connectors.streams.fetch import AT_ONCE, fetch_in_order
 from connectors.streams.sources import FileSource, fill_exactly, read_exactly
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from connectors.formats import Decryptor, Format
     from connectors.streams.sources import Source
 
-__all__ = ["MAX_RUN", "FetchedRun", "SealedObject"]
+__all__ = ["MAX_RUN", "FetchedRun", "SealedObject", "missing_pinned"]
+
+T = TypeVar("T")
 
 HEAD_SIZE = 1 << 16
 """Bytes in the first request: a small object arrives whole, a large one with its header and size."""
@@ -26,6 +36,12 @@ MAX_RUN = 1 << 22
 """Plain bytes in the longest run of chunks that is fetched and decrypted at once; more is split into several runs."""
 _KEPT = 4
 """Buffers kept for reuse: few, so that they stay in the CPU cache."""
+_REMOVED = "the object was removed while it was being read; open it again"
+
+
+def missing_pinned() -> IntegrityError:
+    """Return the error for a pinned object that the storage does not have: a pin means that it exists."""
+    return IntegrityError("the pinned object is not in the storage: it was removed; do not trust the storage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +68,13 @@ class SealedObject:
     Attributes:
         layout: the positions of plain bytes in it.
         size: the plain size in bytes, verified.
+        sealed_size: the sealed size in bytes, verified.
 
     Raises:
         WrongKey, TruncatedObject, IntegrityError: the object is not what its owner encrypted.
         PinMismatch: it is not the version that is pinned.
+        ObjectNotFound, NotAnObject: it is not there. After it was opened, that is `ObjectChanged`, or `IntegrityError`
+            if it is pinned.
     """
 
     def __init__(self, source: Source, codec: Format, *, name: str | None = None) -> None:
@@ -63,6 +82,7 @@ class SealedObject:
         self._name = name
         self._head = memoryview(b"")
         self._buffers = _Buffers()
+        self._pinned = codec.pin is not None
         try:
             with naming(name):
                 self._decryptor = self._start(codec)
@@ -71,18 +91,20 @@ class SealedObject:
             raise
         self.layout = self._decryptor.layout
         self.size = self._decryptor.plain_size
+        self.sealed_size = self._decryptor.sealed_size
 
     def _start(self, codec: Format) -> Decryptor:
         """Read the head, learn the size, prove the end."""
         head = self._source.read_range(0, HEAD_SIZE)
-        size = self._source.size
+        size = self._still_there(lambda: self._source.size)
         if len(head) < min(size, HEAD_SIZE):
             message = f"the storage returned {len(head)} bytes of an object whose reported size is {size}"
             raise TruncatedObject(message)
         self._head = memoryview(head)[:size]
         decryptor = codec.decryptor(bytes(self._head[: codec.head_size]), size)
         if decryptor.reads_all and len(head) < size <= HELD_SIZE:
-            self._head = memoryview(b"".join((head, read_exactly(self._source, len(head), size))))
+            rest = self._still_there(lambda: read_exactly(self._source, len(head), size))
+            self._head = memoryview(b"".join((head, rest)))
         decryptor.authenticate(self._ranges)
         if codec.pin is not None and decryptor.pin != codec.pin:
             message = (
@@ -149,7 +171,20 @@ class SealedObject:
     def _fetch(self, start: int, stop: int) -> memoryview:
         if stop <= len(self._head):
             return self._head[start:stop]
-        return fill_exactly(self._source, start, self._buffers.take(stop - start))
+        return self._still_there(lambda: fill_exactly(self._source, start, self._buffers.take(stop - start)))
+
+    def _still_there(self, read: Callable[[], T]) -> T:
+        """Return the result of a read after the first one, in which the object can no longer be missing.
+
+        Raises:
+            ObjectChanged: it was removed meanwhile. Some libraries take ObjectNotFound for an object of zeros.
+            IntegrityError: likewise, and it is pinned.
+        """
+        try:
+            return read()
+        except (ObjectNotFound, NotAnObject):
+            raised = missing_pinned() if self._pinned else ObjectChanged(_REMOVED)
+        raise raised
 
     def take(self, size: int) -> memoryview:
         """Return an uninitialized buffer of `size` bytes; return it with `give`."""

@@ -51,7 +51,7 @@ def test_coroutines_run_in_a_loop_of_ones_own(inner, root):
         await asyncio.gather(*(fs._pipe_file(f"{root}/{number}", data[number:]) for number in range(20)))
         found = await asyncio.gather(*(fs._cat_file(f"{root}/{number}") for number in range(20)))
         ranges = await fs._cat_ranges([f"{root}/3"] * 2, [0, -10], [10, None])
-        sizes = {entry["size"] for entry in await fs._ls(root)}
+        sizes = set(await fs._sizes([entry["name"] for entry in await fs._ls(root)]))
         names = await fs._find(root)
         await fs._rm_file(f"{root}/0")
         gone = not await fs._exists(f"{root}/0")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from azure.storage.blob import BlobPrefix
 
-from connectors.errors import AccessDenied, ObjectNotFound
+from connectors.errors import AccessDenied, NotSupported, ObjectNotFound
 from connectors.storage import AbstractFileSystem, ListingGuard
 from connectors_azure.location import SCHEMES, shown, split_path
 
@@ -153,13 +153,13 @@ class ListedFileSystem(AbstractFileSystem):
         maxdepth: int | None = None,
         withdirs: bool = False,  # noqa: FBT001, FBT002 - fsspec's signature
         detail: bool = False,  # noqa: FBT001, FBT002
-        **kwargs: Any,
+        **_: Any,
     ) -> Any:
         """List all objects below a folder in one listing, or a single object; finding none is not an error."""
         path = self._strip_protocol(path)
-        container, _ = self.split_path(path)
-        if not container:
-            return super().find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail, **kwargs)
+        if not self.split_path(path)[0]:
+            message = "name a container to list everything in it"
+            raise NotSupported(message)
         found = {entry["name"]: entry for _, entry in self._below(path, flat=maxdepth != 1)}
         if not found and self.isfile(path):
             found = {path: self.info(path)}
@@ -176,6 +176,11 @@ class ListedFileSystem(AbstractFileSystem):
             deepest = path.count("/") + maxdepth
             entries = {name: entry for name, entry in entries.items() if name.count("/") <= deepest}
         return {name: entries[name] for name in sorted(entries)} if detail else sorted(entries)
+
+    def find_all(self, path: str, *, folders: bool) -> dict[str, dict[str, Any]]:
+        """Return everything below a folder, or the object itself, by name: all of it, or an error."""
+        found: dict[str, dict[str, Any]] = self.find(path, withdirs=folders, detail=True)
+        return found
 
     def _below(self, path: str, *, flat: bool = True) -> list[tuple[str, dict[str, Any]]]:
         """Return the name and entry of each blob below a folder; without `flat`, the entries of its direct members.

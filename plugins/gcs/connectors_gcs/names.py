@@ -134,6 +134,11 @@ class Names(AbstractFileSystem):
         }
         return found if detail else list(found)
 
+    def find_all(self, path: str, *, folders: bool) -> dict[str, dict[str, Any]]:
+        """Return everything below a folder, or the object itself, by name: all of it, or an error."""
+        found: dict[str, dict[str, Any]] = self.find(path, withdirs=folders, detail=True)
+        return found
+
     def created(self, path: str) -> datetime:
         """Return when the object was created."""
         return self._time(path, "created")

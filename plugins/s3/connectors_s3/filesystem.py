@@ -163,6 +163,11 @@ class S3(Client):
             for entry in found:
                 yield entry
 
+    def find_all(self, path: str, *, folders: bool) -> dict[str, dict[str, Any]]:
+        """Return everything below a folder, or the object itself, by name: all of it, or an error."""
+        found: dict[str, dict[str, Any]] = self.find(path, withdirs=folders, detail=True)
+        return found
+
     def modified(self, path: str, **kwargs: Any) -> Any:
         """Return when an object was last written according to S3.
 

@@ -183,6 +183,11 @@ class SFTP(ObjectFileSystem):
         names = sorted(found)
         return {name: found[name] for name in names} if detail else names
 
+    def find_all(self, path: str, *, folders: bool) -> dict[str, dict[str, Any]]:
+        """Return everything below a folder, or the object itself, by name: all of it, or an error."""
+        found: dict[str, dict[str, Any]] = self.find(path, withdirs=folders, detail=True)
+        return found
+
     def _inside(self, folder: str) -> list[dict[str, Any]]:
         try:
             entries: list[dict[str, Any]] = self._do(folder, "list", lambda session: self._members(session, folder))
@@ -224,8 +229,16 @@ class SFTP(ObjectFileSystem):
         if not self.exists(old):
             super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
             return
-        into = path2.endswith("/") or self.isdir(path2)
-        new = self._strip_protocol(path2)
+        self.rename_all(path1, path2)
+
+    def rename_all(self, old: str, new: str) -> None:
+        """Rename a file or folder, into `new` if that is a folder; a file replaces an existing one.
+
+        Raises:
+            ObjectNotFound: there is neither.
+        """
+        into = new.endswith("/") or self.isdir(new)
+        old, new = self._strip_protocol(old), self._strip_protocol(new)
         if into:
             new = f"{new.rstrip('/')}/{old.rpartition('/')[2]}"
         self._do(new, "write", lambda session: self._rename(session, old, new), retry=False)

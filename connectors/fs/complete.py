@@ -1,0 +1,208 @@
+"""fsspec's methods that look at several paths, each of them complete or an error.
+
+fsspec's own omit a folder whose listing was refused, skip what they do not find, and then remove what they have not
+copied. Over an asynchronous filesystem, fsspec would make its own methods from coroutines, so all are defined here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from connectors._fsspec import DEFAULT_CALLBACK, AbstractFileSystem, FSMap, LocalFileSystem, has_magic, other_paths
+from connectors.errors import NotAnObject, ObjectChanged, ObjectNotFound
+from connectors.storage.trees import list_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from connectors._fsspec import Callback
+
+__all__ = ["CompleteView"]
+
+
+class _Mapping(FSMap):
+    """fsspec's mapping of names to bytes; `clear` raises an error where fsspec's ignores it."""
+
+    def clear(self) -> None:
+        """Remove everything."""
+        for name in self.fs.find(self.root):
+            self.fs.rm_file(name)
+
+
+class CompleteView(AbstractFileSystem):
+    """The base of filesystems whose listings, copies and moves are complete. A subclass defines `info` and `ls`."""
+
+    def walk(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        topdown: bool = True,  # noqa: FBT001, FBT002 - fsspec's signature
+        on_error: str | Callable[[OSError], object] = "raise",
+        **kwargs: Any,
+    ) -> Iterator[Any]:
+        """Yield each folder below a path with the names of its folders and objects.
+
+        Args:
+            path: the folder.
+            maxdepth: the number of levels.
+            topdown: yield a folder before those in it.
+            on_error: "raise" raises an error of a listing; "omit" omits folders that do not exist, and raises all other
+                errors; a function is called with the error of any listing, and the folder is omitted.
+            kwargs: those of `ls`; `detail` for entries in place of names.
+        """
+        given: Callable[[OSError], object] | str = on_error if callable(on_error) else "raise"
+        if on_error == "omit" and not self.exists(path):
+            return
+        yield from super().walk(path, maxdepth=maxdepth, topdown=topdown, on_error=given, **kwargs)
+
+    def walked(self, path: str, *args: Any, **kwargs: Any) -> list[Any]:
+        """Return what `walk` yields."""
+        return list(self.walk(path, *args, **kwargs))
+
+    def glob(self, path: str, maxdepth: int | None = None, **kwargs: Any) -> Any:
+        """Return the paths that match a pattern."""
+        kwargs.pop("prefix", None)  # a hint of fsspec's for object stores
+        return super().glob(path, maxdepth=maxdepth, **kwargs)
+
+    def expand_path(self, path: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> list[str]:  # noqa: FBT001, FBT002
+        """Return the paths that match a path, a pattern or a list of them.
+
+        Raises:
+            ObjectNotFound: nothing matches.
+        """
+        try:
+            return super().expand_path(path, recursive=recursive, maxdepth=maxdepth, **kwargs)
+        except FileNotFoundError as error:
+            missing = error if isinstance(error, ObjectNotFound) else ObjectNotFound(f"nothing is stored at {path}")
+        raise missing
+
+    def du(
+        self,
+        path: str,
+        total: bool = True,  # noqa: FBT001, FBT002 - fsspec's signature
+        maxdepth: int | None = None,
+        withdirs: bool = False,  # noqa: FBT001, FBT002
+        **kwargs: Any,
+    ) -> Any:
+        """Return the plain bytes of everything below a path, or with `total` false of each; each is verified."""
+        return super().du(path, total=total, maxdepth=maxdepth, withdirs=withdirs, **kwargs)
+
+    def copy(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,  # noqa: FBT001, FBT002 - fsspec's signature
+        maxdepth: int | None = None,
+        on_error: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Copy objects; with `recursive`, everything in a folder.
+
+        Args:
+            path1: a path, a pattern or a list of them.
+            path2: the destination: a path, a folder, or a list of as many paths.
+            recursive: also copy what is in a folder.
+            maxdepth: the number of levels.
+            on_error: "ignore" skips objects that do not exist; otherwise they are an error, also with `recursive`.
+            kwargs: those of `cp_file`.
+        """
+        for original, copy in self._copies(path1, path2, recursive=recursive, maxdepth=maxdepth):
+            try:
+                self._copy_one(original, copy, **kwargs)
+            except FileNotFoundError:
+                if on_error != "ignore":
+                    raise
+
+    def _copy_one(self, original: str, copy: str, **kwargs: Any) -> None:
+        """Copy an object; for a folder, make one."""
+        try:
+            self.cp_file(original, copy, **kwargs)
+        except (ObjectNotFound, NotAnObject) as error:
+            raised = error
+        else:
+            return
+        if not self.isdir(original):
+            raise raised
+        self.makedirs(copy, exist_ok=True)
+
+    def _copies(self, path1: Any, path2: Any, *, recursive: bool, maxdepth: int | None) -> list[tuple[str, str]]:
+        """Return what to copy, and where to, by fsspec's rules for `copy`."""
+        if isinstance(path1, list) and isinstance(path2, list):
+            return list(zip(path1, path2, strict=True))
+        originals = self.expand_path(path1, recursive=recursive, maxdepth=maxdepth)
+        single = isinstance(path1, str)
+        if single and (not recursive or maxdepth is not None):
+            originals = [one for one in originals if not (one.endswith("/") or self.isdir(one))]
+        if not originals:
+            return []
+        into = isinstance(path2, str) and (path2.endswith("/") or self.isdir(path2))
+        magic = single and has_magic(path1)
+        below = single and (len(originals) == 1 if magic else into and not path1.endswith("/"))
+        return list(zip(originals, other_paths(originals, path2, exists=below, flatten=not single), strict=True))
+
+    def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
+        """Move objects: copy all of them, verify all copies, and only then remove the originals.
+
+        If this raises before the first removal, all originals are untouched, and copies may be left. What appears in a
+        folder while it is moved stays there.
+
+        Raises:
+            ObjectChanged: a copy is not the same as its original.
+        """
+        copies = [
+            (original, copy)
+            for original, copy in self._copies(path1, path2, recursive=recursive, maxdepth=maxdepth)
+            if self._strip_protocol(original) != self._strip_protocol(copy)
+        ]
+        objects = [(original, copy) for original, copy in copies if not self.isdir(original)]
+        folders = {original for original, _ in copies}.difference(original for original, _ in objects)
+        for original, copy in copies:
+            self._copy_one(original, copy, **kwargs)
+        for original, copy in objects:
+            self._check_copy(original, copy)
+        for original, _ in objects:
+            self.rm_file(original)
+        for folder in sorted(folders, reverse=True):
+            with contextlib.suppress(OSError):  # not empty, or the storage has no folders
+                self.rmdir(folder)
+
+    def _check_copy(self, original: str, copy: str) -> None:
+        """Check that a copy is the same as its original, before that is removed.
+
+        Raises:
+            ObjectChanged: it is not.
+        """
+        if self.info(original)["size"] != self.info(copy)["size"]:
+            message = f"the copy {copy} is not the same as {original}; nothing was removed"
+            raise ObjectChanged(message)
+
+    def put(
+        self,
+        lpath: Any,
+        rpath: Any,
+        recursive: bool = False,  # noqa: FBT001, FBT002
+        callback: Callback = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Copy local files in; with `recursive`, everything in a folder.
+
+        Raises:
+            StorageError: a local folder cannot be listed; nothing was written.
+        """
+        if recursive and isinstance(lpath, (str, os.PathLike)) and not has_magic(os.fspath(lpath)):
+            # fsspec's own would omit a folder that it cannot list.
+            list_tree(LocalFileSystem(), os.path.abspath(lpath), depth=maxdepth)
+        super().put(lpath, rpath, recursive=recursive, callback=callback, maxdepth=maxdepth, **kwargs)
+
+    def get_mapper(
+        self,
+        root: str = "",
+        check: bool = False,  # noqa: FBT001, FBT002 - fsspec's signature
+        create: bool = False,  # noqa: FBT001, FBT002
+        missing_exceptions: tuple[type[Exception], ...] | None = None,
+    ) -> FSMap:
+        """Return a mapping from names below `root` to the bytes of the objects."""
+        return _Mapping(root, self, check, create, missing_exceptions)

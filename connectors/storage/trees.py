@@ -1,0 +1,176 @@
+"""Whole folders of any filesystem: listed completely, or with an error, and removed as they were listed.
+
+fsspec's own `walk`, `find` and `rm` take a folder that cannot be listed for an empty one. Here, whatever the storage
+refuses is an error: a shorter list would be missing rows to a reader, and lost objects to one who moves a folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from connectors._fsspec import LocalFileSystem, has_magic
+from connectors.errors import IntegrityError, ObjectChanged, ObjectNotFound, StorageUnavailable
+from connectors.storage.adapters import map_errors
+from connectors.storage.capabilities import FindsAll
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from connectors._fsspec import AbstractFileSystem
+
+    Entry = dict[str, Any]
+
+__all__ = ["check_names", "is_safe", "list_folder", "list_tree", "remove"]
+
+_MAX_DEPTH = 512
+"""Limit of nested folders: names have at most 1,024 bytes in S3 and Google Cloud Storage; Azure allows fewer."""
+
+
+def is_safe(relative: str) -> bool:
+    """Return whether a relative path stays inside its folder for every tool."""
+    return "\0" not in relative and not {".", ".."} & set(relative.split("/"))
+
+
+def check_names(folder: str, names: Iterable[str]) -> None:
+    """Check that all names a storage lists in a folder are inside the folder.
+
+    Raises:
+        IntegrityError: a name points outside it.
+    """
+    # Some filesystems have a slash before each path.
+    root = f"{folder.strip('/')}/" if folder.strip("/") else ""
+    for name in names:
+        whole = f"{name.lstrip('/')}/"
+        inside = whole.removeprefix(root)
+        # Joining a path that begins with a slash to another one would discard the other one.
+        outside = not whole.startswith(root) or inside.startswith("/") or not is_safe(inside)
+        if outside or inside.count("/") > _MAX_DEPTH:
+            message = f"the storage lists an object in {folder} whose name points outside it; do not trust it"
+            raise IntegrityError(message)
+
+
+def list_folder(fs: AbstractFileSystem, path: str, **options: Any) -> list[Entry]:
+    """Return the entries directly in a folder, or the object itself.
+
+    Args:
+        fs: the filesystem.
+        path: the folder.
+        options: those of the filesystem's `ls`.
+
+    Raises:
+        ObjectNotFound: nothing is stored at the path.
+        IntegrityError: the storage lists a name that points outside the folder.
+        StorageError: the storage refuses to list it.
+    """
+    entries: list[Entry] = map_errors(path, lambda: fs.ls(path, detail=True, **options))
+    check_names(path, (entry["name"] for entry in entries))
+    # Some filesystems end the name of a folder with a slash.
+    return [{**one, "name": one["name"].rstrip("/")} if one["type"] == "directory" else one for one in entries]
+
+
+def list_tree(
+    fs: AbstractFileSystem, path: str, *, depth: int | None = None, folders: bool = False, **options: Any
+) -> dict[str, Entry]:
+    """Return everything below a folder, or the object itself, by name: all of it, or an error.
+
+    Args:
+        fs: the filesystem.
+        path: the folder; finding nothing there is not an error.
+        depth: the number of levels to list; None for all.
+        folders: whether to return folders too, and the folder itself.
+        options: those of the filesystem's `ls`.
+
+    Raises:
+        IntegrityError: the storage lists a name that points outside the folder.
+        ObjectChanged: a folder was removed after it was listed.
+        StorageError: the storage refuses to list a folder.
+    """
+    if depth is None and isinstance(fs, FindsAll):
+        found: dict[str, Entry] = map_errors(path, lambda: fs.find_all(path, folders=folders))
+        check_names(path, found)
+        return found
+    try:
+        top = list_folder(fs, path, **options)
+    except ObjectNotFound:
+        top = None
+    if top is None:
+        if map_errors(path, lambda: fs.exists(path)):
+            message = f"the storage does not list {path}, and says that it exists; list it again"
+            raise ObjectChanged(message)
+        return {}
+    entries = [entry for entry in top if not _is_folder(entry, path)]
+    found, level = {entry["name"]: entry for entry in entries}, 1
+    while entries and level != depth:
+        if level > _MAX_DEPTH:
+            message = f"the folders in {path} are nested without end; do not trust the storage"
+            raise StorageUnavailable(message)
+        below = [entry["name"] for entry in entries if entry["type"] == "directory"]
+        entries, level = [entry for name in below for entry in _listed_again(fs, name, options)], level + 1
+        found |= {entry["name"]: entry for entry in entries}
+    if not folders:
+        found = {name: entry for name, entry in found.items() if entry["type"] != "directory"}
+    elif path.strip("/") and path not in found:
+        found[path] = {"name": path, "type": "directory", "size": 0}
+    return dict(sorted(found.items()))
+
+
+def _is_folder(entry: Entry, folder: str) -> bool:
+    """Return whether an entry of a listing is the listed folder itself."""
+    return bool(entry["type"] == "directory" and entry["name"].strip("/") == folder.strip("/"))
+
+
+def _listed_again(fs: AbstractFileSystem, folder: str, options: dict[str, Any]) -> list[Entry]:
+    """Return the entries of a folder that the storage has just listed, without the folder itself."""
+    try:
+        entries = list_folder(fs, folder, **options)
+    except ObjectNotFound:
+        missing = True
+    else:
+        missing = False
+    if missing:
+        message = f"{folder} was removed while the folder above it was being listed; list it again"
+        raise ObjectChanged(message)
+    return [entry for entry in entries if not _is_folder(entry, folder)]
+
+
+def remove(fs: AbstractFileSystem, path: str, *, recursive: bool, depth: int | None = None) -> None:
+    """Remove an object, or with `recursive` also a folder with everything in it; nothing, if it cannot be listed.
+
+    Args:
+        fs: the filesystem.
+        path: the object or folder, literally: it is not a pattern.
+        recursive: also remove a folder.
+        depth: the number of levels to remove; None for all.
+
+    Raises:
+        ObjectNotFound: nothing is stored at the path.
+        StorageError: something was not removed.
+    """
+    if not has_magic(path) and (not recursive or isinstance(fs, (FindsAll, LocalFileSystem))):
+        # These remove everything themselves, many objects per request, or raise an error.
+        map_errors(path, lambda: fs.rm(path, recursive=recursive, **({} if depth is None else {"maxdepth": depth})))
+        return
+    if not recursive:
+        map_errors(path, lambda: fs.rm_file(path))
+        return
+    entries = list_tree(fs, path, depth=depth, folders=True)
+    if not entries:
+        message = f"nothing is stored at {path}"
+        raise ObjectNotFound(message)
+    remove_listed(fs, entries)
+
+
+def remove_listed(fs: AbstractFileSystem, entries: dict[str, Entry]) -> None:
+    """Remove the listed objects, and then the listed folders that are empty.
+
+    Raises:
+        StorageError: an object was not removed.
+    """
+    folders = [name for name, entry in entries.items() if entry["type"] == "directory"]
+    for name in entries.keys() - set(folders):
+        map_errors(name, lambda name=name: fs.rm_file(name))  # type: ignore[misc]
+    for name in sorted(folders, reverse=True):
+        # Object stores have no folders, and one that has got a new object stays.
+        with contextlib.suppress(OSError):
+            map_errors(name, lambda name=name: fs.rmdir(name))  # type: ignore[misc]
