@@ -126,7 +126,7 @@ def _added(_: str, entries: list[Entry]) -> list[Entry]:
     return [*entries, *({**one, "name": one["name"].replace("2", "7")} for one in files)]
 
 
-NO_LIE = Lie("none")
+NO_LIE = Lie("no lie")
 LIES = [
     Lie("HEAD reports a smaller size", info=_resized(_half)),
     Lie("HEAD reports a larger size", info=_resized(_longer)),
