@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import fsspec
 import pytest
 
-import connectors
 from connectors.errors import IntegrityError
+from connectors.formats import select
+from connectors.streams import as_source, buffered
 from connectors.testing.tools import CHUNK, KEY, ODD_NAMES, Contract, dataset, lay_down, plain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import connectors
     from connectors.testing.store import Store
 
 __all__ = ["FolderContract"]
@@ -57,7 +59,8 @@ class FolderContract(Contract):
         fs, path = filled
         stored = store.get(f"{name}/ward/two.csv")
         assert stored is not None
-        with connectors.open_reader(io.BytesIO(stored), KEY, context=b"\0ward/two.csv") as file:
+        bound = select("auto", KEY).bound("ward/two.csv")
+        with buffered(as_source(io.BytesIO(stored)), bound) as file:
             assert file.read() == b"ward/two.csv"
         other = store.get(f"{name}/one.csv")
         assert other is not None

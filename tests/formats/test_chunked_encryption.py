@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 import connectors
-from connectors.errors import IntegrityError, InvalidKey, TruncatedObject, WrongKey
+from connectors.errors import ConfigError, IntegrityError, InvalidKey, TruncatedObject, WrongKey
 from connectors.formats.cobblestone import COMMITMENT_SIZE, LAYOUT, SALT_SIZE, Cobblestone256
 from connectors.secrets import SecretKey
 from connectors.streams.reader import SealedReader
@@ -142,5 +142,6 @@ def test_nothing_beyond_the_valid_prefix_is_returned(vector: dict[str, Any]) -> 
 @pytest.mark.parametrize("format", ["cobblestone-256", "auto"])
 def test_object_of_another_instance_is_refused(vector: dict[str, Any], format: str) -> None:
     key, context = bytes.fromhex(vector["key"]), vector["context"].encode()
-    with pytest.raises(IntegrityError if len(key) == 32 else InvalidKey):
+    refused = ConfigError if 0 in context else IntegrityError
+    with pytest.raises(refused if len(key) == 32 else InvalidKey):
         connectors.open_reader(io.BytesIO(vector["sealed"]), key, context=context, format=format)

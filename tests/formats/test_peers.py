@@ -20,7 +20,7 @@ import connectors
 from connectors.errors import IntegrityError, WrongKey
 from connectors.formats import gcm
 
-CONTEXTS = [b"", b"input/conditions\0"]
+CONTEXTS = [b"", b"input/conditions"]
 LARGE = 64 << 20
 
 

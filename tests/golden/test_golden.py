@@ -97,8 +97,7 @@ def test_pins_of_sealed_objects_stay(name, command, key_file):
 def test_folders_list_and_decrypt_to_the_same_files(name):
     known = FOLDERS[name]
     filesystem, root = connectors.Dataset(f"file://{DATA}/folders/{name}/", known["credentials"]).filesystem()
-    listed = filesystem.find(root, detail=True)
-    sizes = {path.removeprefix(f"{root}/"): info["size"] for path, info in listed.items()}
+    sizes = {path.removeprefix(f"{root}/"): filesystem.size(path) for path in filesystem.find(root)}
     assert sizes == known["files"]
     for relative, size in known["files"].items():
         assert filesystem.cat_file(f"{root}/{relative}") == plain(size)
