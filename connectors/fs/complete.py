@@ -1,7 +1,7 @@
 """fsspec's methods that look at several paths, each of them complete or an error.
 
 fsspec's own omit a folder whose listing was refused, skip what they do not find, and then remove what they have not
-copied. Over an asynchronous filesystem, fsspec would make its own methods from coroutines, so all are defined here.
+copied.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from connectors._fsspec import DEFAULT_CALLBACK, AbstractFileSystem, FSMap, LocalFileSystem, has_magic, other_paths
-from connectors.errors import NotAnObject, ObjectChanged, ObjectNotFound
+from connectors.errors import ConfigError, NotAnObject, ObjectChanged, ObjectNotFound
 from connectors.storage.trees import list_tree
 
 if TYPE_CHECKING:
@@ -78,17 +78,6 @@ class CompleteView(AbstractFileSystem):
             missing = error if isinstance(error, ObjectNotFound) else ObjectNotFound(f"nothing is stored at {path}")
         raise missing
 
-    def du(
-        self,
-        path: str,
-        total: bool = True,  # noqa: FBT001, FBT002 - fsspec's signature
-        maxdepth: int | None = None,
-        withdirs: bool = False,  # noqa: FBT001, FBT002
-        **kwargs: Any,
-    ) -> Any:
-        """Return the plain bytes of everything below a path, or with `total` false of each; each is verified."""
-        return super().du(path, total=total, maxdepth=maxdepth, withdirs=withdirs, **kwargs)
-
     def copy(
         self,
         path1: Any,
@@ -107,6 +96,9 @@ class CompleteView(AbstractFileSystem):
             maxdepth: the number of levels.
             on_error: "ignore" skips objects that do not exist; otherwise they are an error, also with `recursive`.
             kwargs: those of `cp_file`.
+
+        Raises:
+            ConfigError: two objects have the same destination, or one's is another's path. Nothing was copied.
         """
         for original, copy in self._copies(path1, path2, recursive=recursive, maxdepth=maxdepth):
             try:
@@ -128,7 +120,23 @@ class CompleteView(AbstractFileSystem):
         self.makedirs(copy, exist_ok=True)
 
     def _copies(self, path1: Any, path2: Any, *, recursive: bool, maxdepth: int | None) -> list[tuple[str, str]]:
-        """Return what to copy, and where to, by fsspec's rules for `copy`."""
+        """Return what to copy, and where to, by fsspec's rules for `copy`.
+
+        Raises:
+            ConfigError: a copy would replace another copy, or an original.
+        """
+        copies = self._matched(path1, path2, recursive=recursive, maxdepth=maxdepth)
+        originals = {self._strip_protocol(original) for original, _ in copies}
+        targets: set[str] = set()
+        for original, copy in copies:
+            target = self._strip_protocol(copy)
+            if target in targets or (target in originals and target != self._strip_protocol(original)):
+                message = f"{copy} would be replaced by another of these objects; copy or move them one by one"
+                raise ConfigError(message)
+            targets.add(target)
+        return copies
+
+    def _matched(self, path1: Any, path2: Any, *, recursive: bool, maxdepth: int | None) -> list[tuple[str, str]]:
         if isinstance(path1, list) and isinstance(path2, list):
             return list(zip(path1, path2, strict=True))
         originals = self.expand_path(path1, recursive=recursive, maxdepth=maxdepth)
@@ -149,6 +157,7 @@ class CompleteView(AbstractFileSystem):
         folder while it is moved stays there.
 
         Raises:
+            ConfigError: two objects have the same destination, or one's is another's path. Nothing was copied.
             ObjectChanged: a copy is not the same as its original.
         """
         copies = [

@@ -274,7 +274,8 @@ class EncryptedFileSystem(Guarded, OpeningView):
         """
         with naming(self.dataset):
             self._check_unpinned()
-            if self._folder is None and isinstance(self.fs, (LocalFileSystem, Renames)) and not has_magic(path1):
+            renames = self._folder is None and isinstance(self.fs, (LocalFileSystem, Renames))
+            if renames and isinstance(path1, str) and not has_magic(path1):
                 inner1, inner2 = self._inner(path1), self._inner(path2)
                 self._rename(path1, inner1, inner2)
                 return

@@ -91,7 +91,7 @@ class PlainView(CompleteView):
             return False
         return True
 
-    # Not inherited: over an asynchronous filesystem, fsspec's methods need its event loop, which may not be running.
+    # Not inherited: fsspec's own return False for every error.
     def isdir(self, path: str) -> bool:
         """Return whether `path` is a folder."""
         return self._kind(path) == "directory"

@@ -147,9 +147,10 @@ def remove(fs: AbstractFileSystem, path: str, *, recursive: bool, depth: int | N
         ObjectNotFound: nothing is stored at the path.
         StorageError: something was not removed.
     """
-    if not has_magic(path) and (not recursive or isinstance(fs, (FindsAll, LocalFileSystem))):
+    whole = depth is None and isinstance(fs, (FindsAll, LocalFileSystem))
+    if not has_magic(path) and (whole or not recursive):
         # These remove everything themselves, many objects per request, or raise an error.
-        map_errors(path, lambda: fs.rm(path, recursive=recursive, **({} if depth is None else {"maxdepth": depth})))
+        map_errors(path, lambda: fs.rm(path, recursive=recursive))
         return
     if not recursive:
         map_errors(path, lambda: fs.rm_file(path))
@@ -158,15 +159,6 @@ def remove(fs: AbstractFileSystem, path: str, *, recursive: bool, depth: int | N
     if not entries:
         message = f"nothing is stored at {path}"
         raise ObjectNotFound(message)
-    remove_listed(fs, entries)
-
-
-def remove_listed(fs: AbstractFileSystem, entries: dict[str, Entry]) -> None:
-    """Remove the listed objects, and then the listed folders that are empty.
-
-    Raises:
-        StorageError: an object was not removed.
-    """
     folders = [name for name, entry in entries.items() if entry["type"] == "directory"]
     for name in entries.keys() - set(folders):
         map_errors(name, lambda name=name: fs.rm_file(name))  # type: ignore[misc]

@@ -20,6 +20,7 @@ import connectors
 from connectors.app.protocol import DatasetFileSystem
 from connectors.errors import (
     AccessDenied,
+    ConfigError,
     ConnectorError,
     CredentialsExpired,
     IntegrityError,
@@ -34,7 +35,7 @@ NAMES = ["one.csv", "2025/two.csv", "2026/three.csv", "2026/north/four.csv"]
 """The second folder's listing is the one that is refused."""
 
 OURS = {
-    "cat_file", "cat_ranges", "copy", "cp_file", "created", "du", "exists", "expand_path", "find", "get_file",
+    "cat_file", "cat_ranges", "copy", "cp_file", "created", "exists", "expand_path", "find", "get_file",
     "get_mapper", "glob", "info", "isdir", "isfile", "ls", "makedirs", "mkdir", "modified", "mv", "open", "pipe_file",
     "put", "put_file", "rm", "rm_file", "rmdir", "walk",
 }  # fmt: skip
@@ -48,6 +49,7 @@ INHERITED = {
     "delete": "is `rm`",
     "disk_usage": "is `du`",
     "download": "is `get`",
+    "du": "adds up `info` of what `find` lists",
     "end_transaction": "commits by `open`'s files",
     "from_dict": "touches no storage",
     "from_json": "touches no storage",
@@ -243,6 +245,39 @@ def test_moved_folder_keeps_what_was_added_while_it_moved(refusing):
     assert fs.cat_file(f"{path}/2026/late.csv") == b"late"
     assert sorted(fs.find(f"{path}/archive")) == [f"{path}/archive/north/four.csv", f"{path}/archive/three.csv"]
     assert fs.find(f"{path}/2026") == [f"{path}/2026/late.csv"]
+
+
+@pytest.mark.parametrize(
+    ("originals", "target"),
+    [
+        (["2025/one.csv", "2026/one.csv"], "all/"),
+        (["2025/one.csv", "2026/one.csv"], ["all/one.csv", "all/one.csv"]),
+        (["2025/one.csv", "2026/one.csv"], ["2026/one.csv", "all/one.csv"]),
+    ],
+)
+@pytest.mark.parametrize("bound", [False, True])
+@pytest.mark.parametrize("verb", ["mv", "copy"])
+def test_no_copy_replaces_another_or_an_original(originals, target, bound, verb):
+    root = f"/meeting-{uuid.uuid4().hex}"
+    fs = EncryptedFileSystem(fs=MemoryFileSystem(), key=KEY, root=root if bound else None)
+    for name in originals:  # of one size, which alone would not tell them apart
+        fs.pipe_file(f"{root}/{name}", name.encode())
+    paths = [f"{root}/{name}" for name in originals]
+    to = f"{root}/{target}" if isinstance(target, str) else [f"{root}/{name}" for name in target]
+    with pytest.raises(ConfigError, match="would be replaced by another of these"):
+        getattr(fs, verb)(paths, to)
+    assert {fs.cat_file(path).decode() for path in paths} == set(originals)
+    assert len(fs.find(root)) == 2
+    fs.rm(root, recursive=True)
+
+
+def test_several_paths_are_moved_on_a_filesystem_that_renames(tmp_path):
+    fs = EncryptedFileSystem(fs=LocalFileSystem(auto_mkdir=True), key=KEY)
+    for name in NAMES[:2]:
+        fs.pipe_file(f"{tmp_path}/{name}", name.encode())
+    fs.mv([f"{tmp_path}/{name}" for name in NAMES[:2]], f"{tmp_path}/all/")
+    assert {fs.cat_file(f"{tmp_path}/all/{name}") for name in ("one.csv", "two.csv")} == {b"one.csv", b"2025/two.csv"}
+    assert not any(fs.exists(f"{tmp_path}/{name}") for name in NAMES[:2])
 
 
 @pytest.mark.parametrize("lie", ["lost", "another", "shorter"])
