@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
-from connectors._fsspec import AsyncFileSystem, LocalFileSystem, has_magic
+from connectors._fsspec import LocalFileSystem, has_magic
 from connectors.errors import (
     ConfigError,
     IntegrityError,
@@ -17,7 +17,7 @@ from connectors.errors import (
     naming,
 )
 from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, Plain, select
-from connectors.fs.coroutines import in_thread
+from connectors.fs.coroutines import ThreadedCoroutines
 from connectors.fs.folder import Folder
 from connectors.fs.opening import OpeningView
 from connectors.fs.sizes import ProvenSizes
@@ -29,7 +29,7 @@ from connectors.storage.trees import list_folder, list_tree, remove
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from connectors._fsspec import AbstractFileSystem
     from connectors.formats import Format
@@ -376,47 +376,5 @@ class EncryptedFileSystem(Guarded, OpeningView):
             self._folder.manifest.forget()
 
 
-class AsyncEncryptedFileSystem(EncryptedFileSystem, AsyncFileSystem):
-    """An `EncryptedFileSystem` over an asynchronous filesystem, with fsspec's coroutines.
-
-    All of them are methods of `EncryptedFileSystem` in threads: fsspec's own omit what a storage refuses.
-    """
-
-    async_impl = True
-    mirror_sync_methods = False  # fsspec would make the other methods from these, which need a running event loop
-
-    _info = in_thread(EncryptedFileSystem.info)
-    _exists = in_thread(EncryptedFileSystem.exists)
-    _isdir = in_thread(EncryptedFileSystem.isdir)
-    _isfile = in_thread(EncryptedFileSystem.isfile)
-    _size = in_thread(EncryptedFileSystem.size)
-    _sizes = in_thread(EncryptedFileSystem.sizes)
-    _ls = in_thread(EncryptedFileSystem.ls)
-    _find = in_thread(EncryptedFileSystem.find)
-    _glob = in_thread(EncryptedFileSystem.glob)
-    _du = in_thread(EncryptedFileSystem.du)
-    _expand_path = in_thread(EncryptedFileSystem.expand_path)
-    _cat_file = in_thread(EncryptedFileSystem.cat_file)
-    _cat_ranges = in_thread(EncryptedFileSystem.cat_ranges)
-    _cat = in_thread(EncryptedFileSystem.cat)
-    _pipe_file = in_thread(EncryptedFileSystem.pipe_file)
-    _pipe = in_thread(EncryptedFileSystem.pipe)
-    _get_file = in_thread(EncryptedFileSystem.get_file)
-    _get = in_thread(EncryptedFileSystem.get)
-    _put_file = in_thread(EncryptedFileSystem.put_file)
-    _put = in_thread(EncryptedFileSystem.put)
-    _cp_file = in_thread(EncryptedFileSystem.cp_file)
-    _copy = in_thread(EncryptedFileSystem.copy)
-    _mv_file = in_thread(EncryptedFileSystem.mv)
-    _mkdir = in_thread(EncryptedFileSystem.mkdir)
-    _makedirs = in_thread(EncryptedFileSystem.makedirs)
-    _rm_file = in_thread(EncryptedFileSystem.rm_file)
-    _rm = in_thread(EncryptedFileSystem.rm)
-    _created = in_thread(EncryptedFileSystem.created)
-    _modified = in_thread(EncryptedFileSystem.modified)
-    _walked = in_thread(EncryptedFileSystem.walked)
-
-    async def _walk(self, path: str, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        """Yield the folders below a path as `walk` does; all of them are listed before the first is yielded."""
-        for found in await self._walked(path, *args, **kwargs):
-            yield found
+class AsyncEncryptedFileSystem(EncryptedFileSystem, ThreadedCoroutines):
+    """An `EncryptedFileSystem` over an asynchronous filesystem, with fsspec's coroutines."""
