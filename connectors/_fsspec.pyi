@@ -1,5 +1,5 @@
+from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import IO, Any, ClassVar, Self
 
@@ -21,6 +21,7 @@ DEFAULT_CALLBACK: Callback
 
 class Transaction:
     fs: Any
+    files: deque[Any]
     def __init__(self, fs: Any, **kwargs: Any) -> None: ...
     def complete(self, commit: bool = True) -> None: ...
 
@@ -45,7 +46,7 @@ class AbstractFileSystem:
     @property
     def fsid(self) -> str: ...
     @property
-    def transaction(self) -> AbstractContextManager[Any]: ...
+    def transaction(self) -> Any: ...
     def walk(
         self, path: str, maxdepth: int | None = None, topdown: bool = True, on_error: Any = "omit", **kwargs: Any
     ) -> Iterator[Any]: ...

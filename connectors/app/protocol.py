@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any
 
 from connectors.app.config import AppConfig, load
+from connectors.app.staging import StagedVersions, StagingTransaction, staged_target
 from connectors.errors import ConnectorError, NotAnObject, ObjectNotFound
 from connectors.fs.plain import PlainView
 
@@ -31,11 +32,13 @@ class DatasetFileSystem(PlainView):
 
     protocol = "dataset"
     root_marker = ""
+    transaction_type = StagingTransaction
 
     def __init__(self, app_config: StrPath | None = None, **storage_options: Any) -> None:
         super().__init__(**storage_options)
         self._root = app_config
         self._datasets: dict[str, Dataset] = {}
+        self.staged = StagedVersions()
 
     @property
     def app(self) -> AppConfig:
@@ -75,8 +78,25 @@ class DatasetFileSystem(PlainView):
         return fs, f"{inner}/{inside}"
 
     def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
-        fs, inner = self._locate(path)
-        return fs._open(inner, mode, **kwargs)  # noqa: SLF001 - the inner filesystem has the same contract
+        path = self._strip_protocol(path)
+        target = staged_target(path) if mode == "wb" else ""
+        if not self._is_staged(path, target):
+            fs, inner = self._locate(path)
+            return fs._open(inner, mode, **kwargs)  # noqa: SLF001 - the inner filesystem has the same contract
+        self._unstage(path)
+        fs, inner = self._locate(target)
+        writer = fs._open(inner, mode, **{**kwargs, "autocommit": False})  # noqa: SLF001
+        self.staged.add(path, writer)
+        return writer
+
+    def _is_staged(self, path: str, target: str) -> bool:
+        """Return whether a path names no dataset, but the next version of the single object `target`."""
+        return bool(target) and self._has(target) and not self._has(path) and not self._dataset(target).is_folder
+
+    def _has(self, name: str) -> bool:
+        port, _, object_name = name.partition("/")
+        app = self.app
+        return port in app and object_name in app[port]
 
     def _open_object(self, path: str) -> SealedObject:
         fs, inner = self._locate(path)
@@ -97,6 +117,8 @@ class DatasetFileSystem(PlainView):
         path = self._strip_protocol(path)
         if self._is_port(path):
             return {"name": path, "type": "directory", "size": 0}
+        if path in self.staged:
+            return self.staged.info(path)
         fs, inner = self._locate(path)
         found = {**fs.info(inner, **kwargs), "name": path}
         if found["type"] == "directory" and not self._dataset("/".join(path.split("/")[:2])).is_folder:
@@ -160,16 +182,31 @@ class DatasetFileSystem(PlainView):
         else:
             super().cp_file(path1, path2)
 
+    def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
+        """Move objects, the originals last; see `CompleteView.mv`. Moving a staged version publishes it."""
+        path = self._strip_protocol(path1) if isinstance(path1, str) else ""
+        if path not in self.staged:
+            super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
+            return
+        writer = self.staged.take(path, self._strip_protocol(path2))
+        if writer not in self.transaction.files:  # a transaction commits its files at its end
+            writer.commit()
+
     def rm_file(self, path: str) -> None:
         """Remove an object."""
-        fs, inner = self._locate(path)
-        fs.rm_file(inner)
+        if not self._unstage(path):
+            fs, inner = self._locate(path)
+            fs.rm_file(inner)
 
     def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # noqa: FBT001, FBT002
         """Remove objects, and with `recursive` also folders."""
         for one in [path] if isinstance(path, str) else path:
-            fs, inner = self._locate(one)
-            fs.rm(inner, recursive=recursive, maxdepth=maxdepth)
+            if not self._unstage(one):
+                fs, inner = self._locate(one)
+                fs.rm(inner, recursive=recursive, maxdepth=maxdepth)
+
+    def _unstage(self, path: str) -> bool:
+        return self.staged.discard(self._strip_protocol(path), self.transaction)
 
     def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
         """Create a folder in a folder dataset, if its storage has folders."""

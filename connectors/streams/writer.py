@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import sys
@@ -36,8 +37,11 @@ class SealedWriter(io.BufferedIOBase):
     raise. If the block raises, the writer is dropped without closing, or the process dies, nothing appears and the
     previous object stays. Some libraries (`fsspec.open`, pandas) close their files while an exception propagates, just
     as after a success. So `close` checks: if an exception is being handled that was not being handled when the file
-    was opened, the object is discarded and the exception is raised again. To publish from inside an ``except`` block,
-    call `commit`.
+    was opened, or that was and now ends a ``with`` block, the object is discarded and the exception is raised again. To
+    publish from inside an ``except`` block, call `commit`.
+
+    Native code can close after an error of its own, of which Python knows nothing. So DuckDB's files belong into a
+    transaction: see docs/ecosystem.md.
 
     Args:
         sink: the destination of the sealed bytes.
@@ -70,6 +74,7 @@ class SealedWriter(io.BufferedIOBase):
         self._position = 0
         self._broken = False
         self._handled = sys.exception()
+        self._exits = _exits_for(self._handled)
         self._process = os.getpid()
         self._state = "open"
         with self._discarding():
@@ -237,7 +242,7 @@ class SealedWriter(io.BufferedIOBase):
         if self._state != "open":
             return
         passing = sys.exception()
-        if passing is not None and passing is not self._handled:
+        if passing is not None and (passing is not self._handled or _exits_for(passing) > self._exits):
             self._discard_for(passing)
             passing.add_note(
                 f"{self._dataset or 'The object'} was not written: its file was closed while this error was being "
@@ -289,6 +294,20 @@ class SealedWriter(io.BufferedIOBase):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._dataset or ''} {self._state} at {self._position}>"
+
+
+def _exits_for(error: BaseException | None) -> int:
+    """Return how many ``with`` blocks are being left because of this error.
+
+    A bare ``raise`` makes an error propagate that was already being handled. Nothing else tells the two apart.
+    """
+    count, frame = 0, None if error is None else inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name in ("__exit__", "__aexit__"):
+            given = [one if isinstance(one, tuple) else (one,) for one in frame.f_locals.values()]  # fsspec has *args
+            count += any(value is error for values in given for value in values)
+        frame = frame.f_back
+    return count
 
 
 class SealedText(io.TextIOWrapper):

@@ -118,20 +118,6 @@ def dataset_of(path):
     return ds.dataset(path, filesystem=fsspec.filesystem("dataset"), format="parquet")
 
 
-def test_duckdb_queries_and_copies(parquet):
-    import duckdb
-
-    with duckdb.connect() as connection:
-        connection.register_filesystem(fsspec.filesystem("dataset"))
-        query = "SELECT description, count(*) AS n FROM 'dataset://input/parts/*.parquet' GROUP BY 1 ORDER BY 1"
-        counts = parquet["description"].value_counts().sort_index()
-        assert connection.sql(query).fetchall() == list(counts.items())
-        connection.sql(
-            "COPY (SELECT ward FROM read_parquet('dataset://input/table')) TO 'dataset://output/table' (FORMAT parquet)"
-        )
-    assert pd.read_parquet("dataset://output/table")["ward"].tolist() == parquet["ward"].tolist()
-
-
 def test_zarr_and_xarray_read_and_write_a_folder(app):
     import xarray as xr
     import zarr

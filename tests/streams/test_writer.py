@@ -273,6 +273,28 @@ class TestClosedByOthers:
                 writer.write(b"report")
         assert published(sink) == b"report"
 
+    def test_a_bare_raise_ends_the_block_of_a_library_that_only_closes(self, sink: Staged) -> None:
+        with pytest.raises(Trouble):
+            try:
+                raise Trouble
+            except Trouble:
+                with contextlib.closing(SealedWriter(sink, COBBLESTONE.codec())) as writer:
+                    writer.write(b"half")
+                    raise
+        assert sink.stands
+
+    def test_a_report_that_is_written_while_another_block_is_left_is_published(self, sink: Staged) -> None:
+        class Reporting:
+            def __enter__(self) -> None: ...
+
+            def __exit__(self, kind: object, error: object, trace: object) -> None:
+                with contextlib.closing(SealedWriter(sink, COBBLESTONE.codec())) as writer:
+                    writer.write(f"failed: {error!r}".encode())
+
+        with pytest.raises(Trouble), Reporting():
+            raise Trouble
+        assert published(sink) == b"failed: Trouble()"
+
     def test_a_generator_that_is_dropped_half_way(self, sink: Staged) -> None:
         def rows() -> Iterator[int]:
             with SealedWriter(sink, COBBLESTONE.codec()) as writer:
