@@ -71,10 +71,14 @@ class AppConfig(Mapping[str, "Port"]):
         return Port(self, name)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and is_name(name) and any(_connections(self, name, _KINDS))
+        return (
+            isinstance(name, str)
+            and is_name(name)
+            and any(_is_connected(self, name, one) for one in _names(self, name))
+        )
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name in _folders(self, "") if name in self)
+        return (name for name in sorted(_names(self)) if name in self)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -124,29 +128,24 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-_KINDS = (DATASET, APPLICATION)
-
-
-def _folders(app: AppConfig, *parts: str) -> list[str]:
-    """Return the folders below a path that have valid names, sorted.
+def _names(app: AppConfig, *parts: str) -> Iterator[str]:
+    """Yield the valid names in a folder below the root, in no order; none if there is no such folder.
 
     Raises:
-        ConfigError: the path cannot be listed.
+        ConfigError: the folder cannot be listed.
     """
     path = app.path_inside(*parts)
     if path is None or not os.path.isdir(path):
-        return []
+        return
     with on_this_machine(path, lambda: os.scandir(path), "cannot be read") as entries:
-        names = [entry.name for entry in entries]
-    # Circular links are not folders.
-    return sorted(name for name in names if is_name(name) and os.path.isdir(os.path.join(path, name)))
+        for entry in entries:
+            if is_name(entry.name):
+                yield entry.name
 
 
-def _connections(app: AppConfig, port: str, kinds: tuple[str, ...]) -> Iterator[str]:
-    """Yield the objects of a port that have a connection of one of `kinds`."""
-    for name in _folders(app, port):
-        if any(app.path_inside(port, name, kind, LOCATION) for kind in kinds):
-            yield name
+def _is_connected(app: AppConfig, port: str, name: str, *kinds: str) -> bool:
+    """Return whether an object of a port has a connection of one of `kinds`, or of any. It lists no folder."""
+    return any(app.path_inside(port, name, kind, LOCATION) for kind in kinds or (DATASET, APPLICATION))
 
 
 def _listed(names: Mapping[str, object]) -> str:
@@ -167,10 +166,15 @@ class Port(Mapping[str, Dataset]):
         return _ConnectedDataset(self._app.root, self.name, name)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and is_name(name) and name in _connections(self._app, self.name, (DATASET,))
+        return isinstance(name, str) and is_name(name) and _is_connected(self._app, self.name, name, DATASET)
 
     def __iter__(self) -> Iterator[str]:
-        return _connections(self._app, self.name, (DATASET,))
+        return self._connected(DATASET)
+
+    def _connected(self, kind: str) -> Iterator[str]:
+        return (
+            name for name in sorted(_names(self._app, self.name)) if _is_connected(self._app, self.name, name, kind)
+        )
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -181,8 +185,7 @@ class Port(Mapping[str, Dataset]):
     @property
     def applications(self) -> dict[str, str]:
         """The domains of the applications connected to this port, by object name."""
-        names = _connections(self._app, self.name, (APPLICATION,))
-        return {name: _location(self._app, self.name, name, APPLICATION) for name in names}
+        return {name: _location(self._app, self.name, name, APPLICATION) for name in self._connected(APPLICATION)}
 
 
 def _location(app: AppConfig, port: str, name: str, kind: str) -> str:

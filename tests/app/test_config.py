@@ -274,3 +274,26 @@ def test_error_inside_pandas_leaves_the_old_object(root):
     with pytest.raises(RuntimeError, match="cannot be printed"):
         table.to_csv("dataset://output/result")
     assert result.read_bytes() == b"old"
+
+
+def test_work_for_a_port_grows_with_its_datasets_and_not_with_their_square(tmp_path):
+    def looked_at(count):
+        """How many paths are resolved when all datasets are gone through and listed."""
+        root = tmp_path / str(count)
+        for number in range(count):
+            connect(root, "input", f"scan{number}", f"memory://ward/{number}")
+        calls, real = 0, os.path.realpath
+
+        def realpath(path, **options):
+            nonlocal calls
+            calls += 1
+            return real(path, **options)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os.path, "realpath", realpath)
+            for port in connectors.load(root).values():
+                assert len([dataset for _, dataset in port.items()]) == count
+            assert len(fsspec.filesystem("dataset", app_config=str(root)).ls("input")) == count
+        return calls
+
+    assert looked_at(80) < 5 * looked_at(20)
