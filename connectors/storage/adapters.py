@@ -233,6 +233,8 @@ class SpoolSink:
         # Two writers can both pass: what decides is the storage, in `_put`.
         if self._exclusive and self._fs.exists(self._path):
             raise FileExistsError
+        if not self._exclusive:
+            check_replaceable(self._fs, self._path)
 
     def write(self, data: memoryview) -> None:
         """Append to the spool.
@@ -256,8 +258,6 @@ class SpoolSink:
                 self._fs.pipe_file(self._path, self._spool.read())
             return
         self._check()
-        if not self._exclusive:
-            check_replaceable(self._fs, self._path)
         modes = inspect.signature(self._fs.put_file).parameters
         options: dict[str, Any] = {"mode": "create"} if self._exclusive and "mode" in modes else {}
         self._fs.put_file(self._spool.name, self._path, **options)
@@ -288,15 +288,15 @@ def open_sink(fs: AbstractFileSystem, path: str, *, exclusive: bool) -> Sink:
         NotAnObject, AccessDenied: the path cannot be written.
         NotSupported: the storage declares that it cannot create exclusively, or replace the object that exists.
     """
-    if not exclusive:
-        check_replaceable(fs, path)
-    elif not creates_exclusively(fs):
+    if exclusive and not creates_exclusively(fs):
         message = (
             f"{path} cannot be created exclusively: in this storage, two writers could both succeed, and one "
             "would lose its data; give each writer a name of its own, and write with 'wb'"
         )
         raise NotSupported(message)
     if isinstance(fs, OpensSinks):
+        if not exclusive:
+            check_replaceable(fs, path)
         return fs.open_sink(path, exclusive=exclusive)
     if isinstance(fs, LocalFileSystem):
         if fs.auto_mkdir:
