@@ -18,17 +18,21 @@ PARALLEL := -n $(WORKERS) --dist worksteal
 PYTHONS ?= 3.11 3.12 3.13 3.14
 GROUPS := test fuzz lint bench ecosystem
 LOCKED := $(GROUPS) supply
+# Of a compiled list: versions only, without this project's own.
+BARE := --quiet --no-emit-index-url --no-annotate --no-header $(OURS:%=--no-emit-package %)
 FUZZ_TARGETS := formats credentials locations documents responses clouds
 FUZZ_SECONDS ?= 600
-# uv installs the exact versions of constraints.txt; lock files are not kept, because they name registry hosts.
-INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) --constraint constraints.txt
+# uv installs the exact versions of constraints.txt and checks their hashes, also of what builds packages; lock files are
+# not kept, because they name registry hosts.
+LOCK := --constraint constraints.txt --build-constraint constraints.txt
+INSTALL := $(BIN)/uv pip install --quiet --python $(VENV) $(LOCK)
 
 # Where bytecode may not be kept, each of the thousands of commands that the tests run compiles everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-workflow test coverage test-slow test-pythons attacks fuzz lint format bench docs dist test-wheels test-lowest
-.PHONY: sbom audit constraints clean
+.PHONY: sbom release audit constraints clean
 
 help:  ## Show this.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -80,21 +84,28 @@ docs: $(STAMPS)/test  ## Run every example in README.md, docs/ and the docstring
 	@$(BIN)/pytest -q tests/project/test_docs.py connectors $(foreach plugin,$(PLUGINS),plugins/$(plugin)/connectors_$(plugin))
 
 dist: $(STAMPS)/uv  ## Build the wheels of all distributions into dist/.
-	@rm -f dist/*.whl && $(BIN)/uv build --quiet --all-packages --wheel --out-dir dist && ls dist
+	@rm -f dist/*.whl && $(BIN)/uv build --quiet --all-packages --wheel --build-constraint constraints.txt --out-dir dist
+	@ls dist
 
 test-wheels: dist $(STAMPS)/servers  ## Run the tests on the wheels, as users install them.
 	$(call on_wheels,constraints.txt)
 
 test-lowest: dist $(STAMPS)/servers  ## Run the tests on the wheels, with the lowest versions that they allow.
-	@$(BIN)/uv pip compile $(PROJECTS) --extra demo --extra all --extra identity --extra ssh-agent --quiet \
-	  --resolution lowest-direct --python-version 3.11 --upgrade \
-	  --no-emit-index-url --no-annotate --no-header $(OURS:%=--no-emit-package %) --output-file dist/lowest.txt > /dev/null
+	@$(BIN)/uv pip compile $(PROJECTS) --extra demo --extra all --extra identity --extra ssh-agent \
+	  --resolution lowest-direct --python-version 3.11 --upgrade $(BARE) --output-file dist/lowest.txt > /dev/null
 	$(call on_wheels,dist/lowest.txt)
 
 sbom: dist $(STAMPS)/supply  ## List all that users of the wheels install, as CycloneDX, in dist/sbom.cdx.json.
 	$(shipped)
-	@$(BIN)/cyclonedx-py environment --output-format JSON --output-file dist/sbom.cdx.json $(SHIPPED)/bin/python
+	@$(BIN)/cyclonedx-py environment --output-reproducible --output-format JSON --output-file dist/sbom.cdx.json \
+	  $(SHIPPED)/bin/python
 	@ls dist/sbom.cdx.json
+
+release: $(if $(RELEASE_KEY),dist sbom)  ## Build what is published, and sign it with RELEASE_KEY; see docs/verifying.md.
+	@test -n "$(RELEASE_KEY)" || { echo "name the file of the private key: make release RELEASE_KEY=release.pem"; exit 1; }
+	@$(BIN)/uv pip compile $(PROJECTS) --extra all --extra identity --extra workflow --constraint constraints.txt --universal \
+	  --python-version 3.11 --generate-hashes $(BARE) --output-file dist/requirements.txt > /dev/null
+	@$(BIN)/python .ci/sign.py dist "$(RELEASE_KEY)"
 
 audit: dist $(STAMPS)/supply  ## Ask the database of known weaknesses about all that users of the wheels install.
 	$(shipped)
@@ -106,7 +117,7 @@ audit: dist $(STAMPS)/supply  ## Ask the database of known weaknesses about all 
 define on_wheels
 @echo "· installing the wheels into $(WHEELS), with the versions of $(1)"
 @$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(WHEELS)
-@$(BIN)/uv pip install --quiet --python $(WHEELS) --constraint $(1) \
+@$(BIN)/uv pip install --quiet --python $(WHEELS) --constraint $(1) --build-constraint constraints.txt \
   dist/*.whl --group test --group lint --group ecosystem flask flask-cors 'moto[s3]' pandas paramiko rfc8785 'securesystemslib[crypto]'
 @PYTHONSAFEPATH=1 $(WHEELS)/bin/pytest $(PARALLEL) -m "not slow" tests $(PLUGINS:%=plugins/%/tests) \
   --ignore=tests/project/test_benchmarks.py --ignore=tests/project/test_memory.py $(PYTEST_ARGS)
@@ -120,10 +131,9 @@ define shipped
 endef
 
 constraints: $(STAMPS)/uv  ## Compile constraints.txt anew.
-	@{ echo "# Exact versions, for make and CI. Made by: make constraints"; \
+	@{ echo "# Exact versions and their hashes, for make and CI. Made by: make constraints"; \
 	  $(BIN)/uv pip compile $(PROJECTS) --all-extras $(LOCKED:%=--group %) --universal \
-	    --python-version 3.11 --upgrade --quiet --no-emit-index-url --no-annotate --no-header \
-	    $(OURS:%=--no-emit-package %); \
+	    --python-version 3.11 --upgrade --generate-hashes $(BARE); \
 	} > constraints.tmp && mv constraints.tmp constraints.txt
 
 clean:  ## Remove what make has installed and built.
@@ -134,7 +144,8 @@ $(STAMPS)/uv: constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or later is needed; name one: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@sed -n '/^uv==/,/[^\\]$$/p' constraints.txt > $(VENV)/uv.txt  # pip takes no hashes from constraints
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.txt
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/demo: $(STAMPS)/uv $(PROJECTS)

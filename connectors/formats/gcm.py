@@ -148,7 +148,7 @@ class GcmDecryptor(Decryptor):
                 hashing.authenticate_additional_data(block)
                 macs.append(self._mac.encrypt(_mac_nonce(len(macs)), b"", block))
         hashing.finalize()
-        if not hmac.compare_digest(tag, _as_ciphertext(hashing.tag, self._hash_key(), self.plain_size)):
+        if not self._is_tag(tag, hashing.tag):
             message = (
                 "the object's tag does not verify: wrong key, "
                 "or the object was changed, truncated or swapped in storage"
@@ -156,9 +156,25 @@ class GcmDecryptor(Decryptor):
             raise IntegrityError(message)
         self._macs, self._tag = macs, tag
 
-    def _hash_key(self) -> bytes:
-        """Return H, the key of GHASH: the cipher of a block of zeros (SP 800-38D, 7.1, step 1)."""
-        return Cipher(algorithms.AES(self._key.reveal()), modes.ECB()).encryptor().update(bytes(_AES_BLOCK))  # noqa: S305
+    def _is_tag(self, tag: bytes, hashed: bytes) -> bool:
+        """Return whether `tag` is the object's, given `hashed`, the tag of its ciphertext as additional data.
+
+        A tag is GHASH(additional data || ciphertext || their two lengths) XOR E(counter 1), each of the first two
+        padded with zeros (SP 800-38D, 7.1). So the right tag differs from `hashed` by what the lengths contribute:
+        X * H, where X is the XOR of (8 size, 0), as the bytes were hashed, and (0, 8 size).
+
+        H, the key of GHASH, is a secret, and arithmetic on Python's integers takes a time that depends on them. So
+        the library multiplies: the GMAC of the blocks X, D is that of two blocks of zeros exactly if X * H^3 + D * H^2
+        is 0, that is, if D = X * H. (If H were 0, every tag would pass; of 2^128 keys, one has that H.)
+        """
+        if len(tag) != TAG_SIZE:
+            return False
+        lengths = (8 * self.plain_size).to_bytes(_AES_BLOCK // 2) * 2
+        difference = bytes(one ^ other for one, other in zip(tag, hashed, strict=True))
+        # One nonce for both, which never leave this method: an equal mask is what makes them comparable.
+        mac, nonce = AESGCM(self._key.reveal()), bytes(NONCE_SIZE)
+        expected = mac.encrypt(nonce, b"", bytes(2 * _AES_BLOCK))
+        return hmac.compare_digest(mac.encrypt(nonce, b"", lengths + difference), expected)
 
     def _decrypt_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
         if not self._macs:
@@ -193,25 +209,6 @@ def _identity(nonce: bytes, tag: bytes) -> bytes:
 
 def _mac_nonce(index: int) -> bytes:
     return index.to_bytes(NONCE_SIZE)
-
-
-def _as_ciphertext(tag: bytes, hash_key: bytes, size: int) -> bytes:
-    """Return the tag of `size` bytes as ciphertext, given `tag`, their tag as additional data.
-
-    A tag is GHASH(additional data || ciphertext || their two lengths) XOR E(counter 0), each of the first two padded
-    with zeros (SP 800-38D, 7.1). So the two tags differ only in the last block, which GHASH multiplies by H once.
-    """
-    lengths = (8 * size << 64) | 8 * size  # the XOR of (8 size, 0), as the bytes were hashed, and (0, 8 size)
-    return (int.from_bytes(tag) ^ _product(lengths, int.from_bytes(hash_key))).to_bytes(TAG_SIZE)
-
-
-def _product(x: int, y: int) -> int:
-    """Return the product of two elements of GCM's field of 2^128, written as integers (SP 800-38D, 6.3)."""
-    product = 0
-    for bit in range(127, -1, -1):
-        product ^= y * (x >> bit & 1)
-        y = (y >> 1) ^ (0xE1 << 120) * (y & 1)
-    return product
 
 
 def _update_into(update: Callable[[memoryview, memoryview], int], data: memoryview, out: memoryview) -> int:

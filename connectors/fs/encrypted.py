@@ -22,7 +22,7 @@ from connectors.fs.folder import Folder
 from connectors.fs.opening import OpeningView
 from connectors.fs.sizes import ProvenSizes
 from connectors.secrets import Hidden
-from connectors.storage.adapters import claimed_size, map_errors
+from connectors.storage.adapters import check_replaceable, claimed_size, map_errors
 from connectors.storage.capabilities import Renames
 from connectors.storage.guard import Guarded
 from connectors.storage.trees import list_folder, list_tree, remove
@@ -265,6 +265,7 @@ class EncryptedFileSystem(Guarded, OpeningView):
                 return
             self._check_unpinned()
             inner1, inner2 = self._inner(path1), self._inner(path2)
+            check_replaceable(self.fs, inner2)
             map_errors(path1, lambda: self.fs.cp_file(inner1, inner2, **kwargs))
 
     def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> None:  # noqa: FBT001, FBT002

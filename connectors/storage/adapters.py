@@ -7,6 +7,7 @@ because fsspec's own files publish incomplete objects when they are closed by an
 
 from __future__ import annotations
 
+import inspect
 import os
 import tempfile
 from threading import Lock
@@ -20,13 +21,14 @@ from connectors.errors import (
     ConnectorError,
     CredentialsExpired,
     NotAnObject,
+    NotSupported,
     ObjectChanged,
     ObjectExists,
     ObjectNotFound,
     StorageError,
     StorageUnavailable,
 )
-from connectors.storage.capabilities import OpensSinks, OpensSources
+from connectors.storage.capabilities import OpensSinks, OpensSources, creates_exclusively, replaces_atomically
 from connectors.streams import FileSource, PathSink
 from connectors.streams.os_errors import OF_THIS_MACHINE, failure, spooled
 from connectors.streams.sources import FillsBuffers, fill, open_local
@@ -41,6 +43,7 @@ __all__ = [
     "RangeSource",
     "RenewedSource",
     "SpoolSink",
+    "check_replaceable",
     "claimed_size",
     "is_of_library",
     "map_errors",
@@ -50,6 +53,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+_IN_MEMORY = Lock()
+"""Held while an object appears in memory."""
 
 
 def map_errors(path: str, call: Callable[[], T]) -> T:
@@ -224,9 +230,11 @@ class SpoolSink:
     def _check(self) -> None:
         if self._fs.isdir(self._path):
             raise IsADirectoryError
-        # Not atomic, two writers can both pass: only a backend's own sink can let the storage decide.
+        # Two writers can both pass: what decides is the storage, in `_put`.
         if self._exclusive and self._fs.exists(self._path):
             raise FileExistsError
+        if not self._exclusive:
+            check_replaceable(self._fs, self._path)
 
     def write(self, data: memoryview) -> None:
         """Append to the spool.
@@ -242,13 +250,17 @@ class SpoolSink:
         self._spool.close()
 
     def _put(self) -> None:
-        self._check()
         if isinstance(self._fs, MemoryFileSystem):
-            # Its put_file would show an incomplete object.
+            # Its put_file would show an incomplete object, and this process's writers share it.
             self._spool.seek(0)
-            self._fs.pipe_file(self._path, self._spool.read())
-        else:
-            self._fs.put_file(self._spool.name, self._path)
+            with _IN_MEMORY:
+                self._check()
+                self._fs.pipe_file(self._path, self._spool.read())
+            return
+        self._check()
+        modes = inspect.signature(self._fs.put_file).parameters
+        options: dict[str, Any] = {"mode": "create"} if self._exclusive and "mode" in modes else {}
+        self._fs.put_file(self._spool.name, self._path, **options)
 
     def discard(self) -> None:
         """Drop the spool."""
@@ -274,11 +286,40 @@ def open_sink(fs: AbstractFileSystem, path: str, *, exclusive: bool) -> Sink:
     Raises:
         ObjectExists: `exclusive`, and the object exists. Some storages report this only on commit.
         NotAnObject, AccessDenied: the path cannot be written.
+        NotSupported: the storage declares that it cannot create exclusively, or replace the object that exists.
     """
+    if exclusive and not creates_exclusively(fs):
+        message = (
+            f"{path} cannot be created exclusively: in this storage, two writers could both succeed, and one "
+            "would lose its data; give each writer a name of its own, and write with 'wb'"
+        )
+        raise NotSupported(message)
     if isinstance(fs, OpensSinks):
+        if not exclusive:
+            check_replaceable(fs, path)
         return fs.open_sink(path, exclusive=exclusive)
     if isinstance(fs, LocalFileSystem):
         if fs.auto_mkdir:
             map_errors(path, lambda: os.makedirs(os.path.dirname(path), exist_ok=True))
         return map_errors(path, lambda: PathSink(os.fspath(path), exclusive=exclusive))
     return SpoolSink(fs, path, exclusive=exclusive)
+
+
+def check_replaceable(fs: AbstractFileSystem, path: str) -> None:
+    """Refuse to replace an object in a storage that declares that it would do so in place.
+
+    Raises:
+        NotSupported: the object exists.
+        StorageError: the storage does not say whether it does.
+    """
+    if replaces_atomically(fs):
+        return
+    try:
+        map_errors(path, lambda: fs.info(path))  # not `exists`, which takes a refusal for absence
+    except ObjectNotFound:
+        return
+    message = (
+        f"{path} already exists, and this storage replaces objects in place: a failure half way would destroy it; "
+        "write to another name, or remove it first"
+    )
+    raise NotSupported(message)

@@ -1,4 +1,11 @@
-"""What a filesystem can offer beyond fsspec: its own sources and sinks, and whole listings. All are optional."""
+"""What a filesystem can offer beyond fsspec, all optional, and what it must declare that it cannot do.
+
+A filesystem offers its own sources and sinks, and whole listings, by methods. Two class variables declare what its
+storage cannot do; without them, a storage is taken to be able:
+
+    ``atomic_replace = False``: an object is replaced in place, so a failure half way destroys the old one.
+    ``exclusive_create = False``: of two writers that create one object, both can succeed.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from connectors.streams import Sink, Source
 
-__all__ = ["FindsAll", "OpensSinks", "OpensSources", "Renames"]
+__all__ = ["FindsAll", "OpensSinks", "OpensSources", "Renames", "creates_exclusively", "replaces_atomically"]
 
 
 @runtime_checkable
@@ -65,3 +72,13 @@ class Renames(Protocol):
         Raises:
             ObjectNotFound: there is neither.
         """
+
+
+def replaces_atomically(fs: object) -> bool:
+    """Return whether a filesystem replaces objects in one step: unless it declares that it does not."""
+    return bool(getattr(fs, "atomic_replace", True))
+
+
+def creates_exclusively(fs: object) -> bool:
+    """Return whether a filesystem lets one of two creators of an object win: unless it declares that it does not."""
+    return bool(getattr(fs, "exclusive_create", True))

@@ -18,7 +18,7 @@ from connectors.storage.backend import Backend
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["GROUP", "InstalledBackend", "backends", "for_scheme", "resolve", "scheme_of"]
+__all__ = ["GROUP", "InstalledBackend", "backends", "for_scheme", "resolve", "scheme_of", "taken_names"]
 
 GROUP = "connectors.backends"
 """The entry-point group that backends register under."""
@@ -121,6 +121,17 @@ def _declared() -> dict[str, str]:
     except importlib.metadata.PackageNotFoundError:
         return {}
     return {point.name: extra for point in points for extra in point.extras}
+
+
+def taken_names() -> set[str]:
+    """Return the names that no new backend may have: of this project's backends, schemes and extras, and of others."""
+    installed = {name for one in _installed() for name in (one.name, *one.schemes)}
+    aliases = {alias for one in _installed() if one.backend for alias in one.backend.aliases}
+    try:
+        extras = importlib.metadata.metadata("enclave-connectors").get_all("Provides-Extra") or []
+    except importlib.metadata.PackageNotFoundError:
+        extras = []
+    return {"dataset", *_declared(), *extras, *installed, *aliases}
 
 
 def _only(candidates: Iterable[InstalledBackend], claim: str) -> InstalledBackend | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from connectors.testing.access import AccessContract
 from connectors.testing.capabilities import CapabilityContract
+from connectors.testing.committing import CommitContract
 from connectors.testing.reading import ReadingContract
 from connectors.testing.writing import WritingContract
 
 __all__ = ["BackendContract"]
 
 
-class BackendContract(ReadingContract, WritingContract, AccessContract, CapabilityContract):
+class BackendContract(ReadingContract, WritingContract, CommitContract, AccessContract, CapabilityContract):
     """The contract of every backend for single objects. A subclass provides the fixture `store`.
 
     Attributes:

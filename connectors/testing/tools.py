@@ -17,12 +17,14 @@ from pydantic import BaseModel
 import connectors
 from connectors.app.layout import write_dataset
 from connectors.secrets import SecretKey, SecretText
+from connectors.storage.capabilities import creates_exclusively, replaces_atomically
 from connectors.storage.registry import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from connectors._fsspec import AbstractFileSystem
     from connectors.credentials import Credentials
     from connectors.storage.backend import Backend
     from connectors.testing.store import Connection, Store
@@ -36,6 +38,9 @@ __all__ = [
     "SIZES",
     "Contract",
     "Heard",
+    "can_create",
+    "can_replace",
+    "connect",
     "dataset",
     "everything_about",
     "in_child",
@@ -122,16 +127,32 @@ def dataset(connection: Connection, *, key: str | None = KEY, **encryption: Any)
     return connectors.Dataset(connection.location, {**connection.document, "encryption": sealing})
 
 
+def can_replace(connection: Connection) -> bool:
+    """Return whether a storage replaces objects in one step, as its filesystem declares."""
+    return replaces_atomically(connect(connection)[0])
+
+
+def can_create(connection: Connection) -> bool:
+    """Return whether a storage creates objects exclusively, as its filesystem declares."""
+    return creates_exclusively(connect(connection)[0])
+
+
+def connect(connection: Connection) -> tuple[AbstractFileSystem, str]:
+    """Return the backend's own filesystem, of sealed bytes, and the path of the object."""
+    backend, credentials = resolved(connection)
+    return backend.connect(connection.location, credentials)
+
+
 def resolved(connection: Connection) -> tuple[Backend, Credentials]:
     """Return a connection's backend and its credentials, for a plain dataset."""
     return resolve(connection.location, {**connection.document, "encryption": None})
 
 
 def lay_down(
-    root: Path, connection: Connection, port: str = "input", name: str = "object", key: str = KEY
+    root: Path, connection: Connection, port: str = "input", name: str = "object", key: str | None = KEY
 ) -> connectors.Dataset:
-    """Create a dataset in an app config, and load it from there."""
-    document = json.dumps({**connection.document, "encryption": {"key": key}}).encode()
+    """Create a dataset in an app config, encrypted with `key`, or plain without one, and load it from there."""
+    document = json.dumps({**connection.document, "encryption": {"key": key} if key else None}).encode()
     write_dataset(str(root), port, name, connection.location, document, replace=True)
     return connectors.load(root)[port][name]
 

@@ -19,6 +19,7 @@ from tink.proto import aes_gcm_hkdf_streaming_pb2, common_pb2, tink_pb2
 import connectors
 from connectors.errors import IntegrityError, WrongKey
 from connectors.formats import gcm
+from connectors.secrets import SecretKey
 
 CONTEXTS = [b"", b"input/conditions"]
 LARGE = 64 << 20
@@ -176,11 +177,14 @@ def test_two_sealings_of_one_message_share_nothing(case: Case) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 4096, 262_144, 262_145, 1_000_003])
-def test_a_tag_computed_without_decrypting_is_the_librarys(size: int) -> None:
+def test_a_tag_verified_without_decrypting_is_the_librarys(size: int) -> None:
     aead, nonce, plain = AESGCM(KEY), os.urandom(12), os.urandom(size)
     sealed = aead.encrypt(nonce, plain, None)
     hashing = Cipher(algorithms.AES(KEY), modes.GCM(nonce)).encryptor()
     hashing.authenticate_additional_data(sealed[:-16])
     hashing.finalize()
-    hash_key = Cipher(algorithms.AES(KEY), modes.ECB()).encryptor().update(bytes(16))
-    assert gcm._as_ciphertext(hashing.tag, hash_key, size) == sealed[-16:]
+    tag, decryptor = sealed[-16:], gcm.GcmDecryptor(SecretKey(KEY), nonce, 12 + len(sealed))
+    assert decryptor._is_tag(tag, hashing.tag)
+    others = [(int.from_bytes(tag) ^ 1 << bit).to_bytes(16) for bit in range(128)]
+    others += [bytes(16), tag[:15], tag + b"\0", os.urandom(16), *([hashing.tag] if size else [])]
+    assert not any(decryptor._is_tag(other, hashing.tag) for other in others)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,14 +21,21 @@ ORIGIN = json.loads(distribution("enclave-connectors").read_text("direct_url.jso
 """Where this distribution was installed from: https://packaging.python.org/specifications/direct-url/"""
 
 
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory):
-    """The wheels of all distributions, by name."""
-    folder = tmp_path_factory.mktemp("wheels")
-    for place in [ROOT, *(ROOT / "plugins" / name for name in PLUGINS)]:
+def build(root: Path, folder: Path) -> dict[str, Path]:
+    """Build the wheels of all distributions; return them by name."""
+    for place in [root, *(root / "plugins" / name for name in PLUGINS)]:
         command = [UV, "build", "--quiet", "--offline", "--wheel", "--no-build-isolation", "--out-dir", folder, place]
         subprocess.run([*command, "--python", sys.executable], check=True, capture_output=True)
     return {path.name.split("-")[0]: path for path in folder.glob("*.whl")}
+
+
+def digests(wheels: dict[str, Path]) -> dict[str, str]:
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in wheels.items()}
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory):
+    return build(ROOT, tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.mark.skipif("dir_info" in ORIGIN, reason="what is installed is this folder; `make test-wheels` installs wheels")
@@ -40,6 +50,26 @@ def test_installed_wheels_are_what_is_tested():
 
 def test_every_distribution_is_built(wheels):
     assert sorted(wheels) == ["enclave_connectors", *(f"enclave_connectors_{name}" for name in PLUGINS)]
+
+
+def test_wheels_built_from_a_copy_are_the_same_bytes(wheels, tmp_path):
+    """Elsewhere, by a user with another umask, from files of another day: anyone can compare."""
+    copy, before = tmp_path / "another-place", os.umask(0o077)
+    try:
+        copy.mkdir()
+        for name in ("connectors", "plugins", "pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"), symlinks=True)
+            else:
+                shutil.copyfile(ROOT / name, copy / name)
+        for path in copy.rglob("*"):
+            os.utime(path, (1_700_000_000, 1_700_000_000), follow_symlinks=False)
+            if path.is_file() and not path.is_symlink():
+                path.chmod(0o600)
+        others = build(copy, tmp_path / "wheels")
+    finally:
+        os.umask(before)
+    assert digests(others) == digests(wheels)
 
 
 def test_wheels_hold_their_package_its_types_and_nothing_else(wheels):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+from typing import ClassVar
 
 import pytest
+from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from connectors.errors import CredentialsExpired
+from connectors import EncryptedFileSystem
+from connectors.errors import AccessDenied, CredentialsExpired, NotSupported, ObjectExists
+from connectors.formats import Plain
 from connectors.storage.adapters import RangeSource, SpoolSink, open_sink, open_source, renewed_source
 from connectors.storage.capabilities import OpensSinks, OpensSources
 from connectors.streams import FileSource, FillsBuffers, PathSink, RenewableSink
@@ -103,3 +107,94 @@ def test_a_local_sink_has_no_credentials_to_renew(tmp_path):
     sink = PathSink(tmp_path / "object")
     assert not isinstance(sink, RenewableSink)
     sink.discard()
+
+
+class Modest(MemoryFileSystem):
+    """A storage that declares what it cannot do."""
+
+    cachable = False
+    atomic_replace = False
+    exclusive_create = False
+    store: ClassVar[dict] = {}
+    pseudo_dirs: ClassVar[list] = [""]
+
+
+class ModestSink(Modest):
+    def open_sink(self, path, *, exclusive=False):
+        return SpoolSink(Modest(), path, exclusive=exclusive)
+
+
+@pytest.fixture(params=[Modest, ModestSink])
+def modest(request):
+    fs = request.param()
+    fs.pipe_file("/old", b"what stood there")
+    yield fs
+    fs.store.clear()
+
+
+def test_what_would_be_replaced_in_place_is_not(modest):
+    view = EncryptedFileSystem(fs=modest, codec=Plain())
+    view.pipe_file("/other", b"other")  # it is new
+    for replace in (
+        lambda: view.open("/old", "wb"),
+        lambda: view.pipe_file("/old", b"other"),
+        lambda: view.cp_file("/other", "/old"),
+        lambda: view.copy("/other", "/old"),
+        lambda: view.mv("/other", "/old"),
+    ):
+        with pytest.raises(NotSupported, match="/old already exists, and this storage replaces objects in place"):
+            replace()
+    assert (modest.cat_file("/old"), modest.cat_file("/other")) == (b"what stood there", b"other")
+    view.rm_file("/old")  # an explicit removal is consent
+    view.pipe_file("/old", b"other")
+    assert modest.cat_file("/old") == b"other"
+
+
+def test_what_two_could_create_is_not_created_exclusively(modest):
+    view = EncryptedFileSystem(fs=modest, codec=Plain())
+    for create in (lambda: view.open("/new", "xb"), lambda: view.pipe_file("/new", b"37.2", mode="create")):
+        with pytest.raises(NotSupported, match="/new cannot be created exclusively"):
+            create()
+    assert not modest.exists("/new")
+
+
+def test_an_object_that_appears_before_the_upload_is_not_replaced_in_place():
+    fs = Modest()
+    sink = open_sink(fs, "/late", exclusive=False)
+    fs.pipe_file("/late", b"first")
+    with pytest.raises(NotSupported, match="/late already exists"):
+        sink.commit()
+    sink.discard()
+    assert fs.cat_file("/late") == b"first"
+    fs.store.clear()
+
+
+def test_a_storage_that_does_not_say_what_is_there_is_not_written_to(modest, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError
+
+    monkeypatch.setattr(modest, "info", refuse)
+    with pytest.raises(AccessDenied):
+        EncryptedFileSystem(fs=modest, codec=Plain()).cp_file("/old", "/new")
+
+
+class Spooled(AbstractFileSystem):
+    """A storage whose `put_file` decides what is created."""
+
+    cachable = False
+
+    def info(self, path, **_):
+        raise FileNotFoundError(path)
+
+    def put_file(self, lpath, rpath, callback=None, mode="overwrite", **_):
+        if mode == "create":
+            raise FileExistsError(rpath)
+
+
+def test_exclusive_creation_is_left_to_a_storage_that_can_decide_it():
+    sink = open_sink(Spooled(), "/late", exclusive=True)
+    with pytest.raises(ObjectExists):
+        sink.commit()
+    sink.discard()
+    sink = open_sink(Spooled(), "/late", exclusive=False)
+    sink.commit()

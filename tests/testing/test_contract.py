@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from connectors.errors import ObjectExists
 from connectors.testing import BackendContract, Connection, FolderContract, Store, overrides_contract
+from connectors.testing.tools import MIB, dataset, plain
 
 
 class FileStore(Store):
@@ -62,6 +68,15 @@ class MemoryStore(Store):
             MemoryFileSystem().rm(f"{self.root}/{name}", recursive=True)
 
 
+@pytest.fixture
+def often():
+    """Threads take turns as often as they can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
 class TestMemory(BackendContract, FolderContract):
     @pytest.fixture
     def store(self):
@@ -71,6 +86,37 @@ class TestMemory(BackendContract, FolderContract):
     @overrides_contract("memory is one process's own; a forked child has a copy, a spawned one has nothing")
     def test_other_processes_read_the_same(self, store, name, tmp_path, context):
         super().test_other_processes_read_the_same(store, name, tmp_path, context)
+
+    @overrides_contract("memory ends with its process; its other threads see every moment of a commit")
+    def test_process_killed_during_a_commit_leaves_a_whole_object(self, store, name):
+        old, new = b"what stood there", plain(20 * MIB)
+        store.put(name, old)
+        with ThreadPoolExecutor(1) as pool:
+            written = pool.submit(dataset(store.connection(name), key=None).write_bytes, new)
+            while not written.done():
+                assert store.get(name) in (old, new)
+        assert written.exception() is None
+        assert store.get(name) == new
+
+    @overrides_contract("memory is one process's own; its threads compete")
+    def test_of_two_processes_that_create_an_object_one_wins(self, store, name, often):
+        def create(which: int, file: Any) -> int | None:
+            together.wait()
+            try:
+                file.close()
+            except ObjectExists:
+                return None
+            return which
+
+        together = Barrier(2)
+        with ThreadPoolExecutor(2) as pool:
+            for number in range(300):
+                given = dataset(store.connection(f"{name}/{number}"), key=None)
+                files = [given.open("xb"), given.open("xb")]
+                for which, file in enumerate(files):
+                    file.write(bytes([which]))
+                (winner,) = [one for one in pool.map(create, range(2), files) if one is not None]
+                assert store.get(f"{name}/{number}") == bytes([winner])
 
 
 def test_a_test_that_hides_one_of_the_contract_s_is_an_error():

@@ -14,6 +14,7 @@ from connectors.atomic_files import write_folder
 from connectors.cli.common import console
 from connectors.cli.common.options import example
 from connectors.errors import ConfigError, ObjectExists
+from connectors.storage import registry
 
 __all__ = ["register"]
 
@@ -21,7 +22,11 @@ _NAME = re.compile(r"[a-z][a-z0-9]{0,30}")
 _FILES = {
     "pyproject.toml": "pyproject.toml",
     "README.md": "README.md",
+    "LICENSE": "LICENSE",  # a link to this project's own, which the wheel holds as a file
+    "gitignore": ".gitignore",
+    "workflows/tests.yml": ".github/workflows/tests.yml",
     "package/__init__.py": "connectors_{name}/__init__.py",
+    "package/py.typed": "connectors_{name}/py.typed",
     "tests/test_contract.py": "tests/test_contract.py",
 }
 
@@ -42,12 +47,18 @@ def new_backend(
     if not _NAME.fullmatch(name):
         message = f"a backend's name consists of lower-case letters and digits and starts with a letter, not {name!r}"
         raise ConfigError(message)
+    if name in registry.taken_names():
+        message = (
+            f"{name!r} is a name of enclave-connectors itself, or of a backend that is installed here, which would "
+            "conflict with yours; choose another name"
+        )
+        raise ConfigError(message)
     folder = f"enclave-connectors-{name}"
     if os.path.lexists(folder):
         message = f"{folder} already exists and was not changed"
         raise ObjectExists(message)
     write_folder(folder, _skeleton(name), private=False)
-    console.note(f"Wrote {folder}. Try it: cd {folder}; pip install -e . --group test; pytest")
+    console.note(f"Wrote {folder}. Try it: cd {folder}; pip install -e '.[test]'; python -m pytest")
 
 
 def _skeleton(name: str) -> dict[str, bytes]:
