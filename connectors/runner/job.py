@@ -13,7 +13,7 @@ from connectors.errors import ConfigError, ConnectorError, CredentialsExpired, n
 from connectors.runner.command import Capture, check_command, execute
 from connectors.runner.folder import PrivateFolder, keeping
 from connectors.runner.result import result_pieces, result_size
-from connectors.runner.stops import Stops
+from connectors.stops import Stops
 from connectors.streams import copy_stream
 from connectors.streams.sources import as_path, open_local
 

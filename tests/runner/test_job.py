@@ -26,7 +26,6 @@ from connectors._fsspec import Callback
 from connectors.runner import command as command_module
 from connectors.runner import folder as folder_module
 from connectors.runner import job
-from connectors.runner.stops import Stops
 
 KEY, OUT_KEY = "5E" * 32, "0A" * 32
 BEFORE = b"what stood there before"
@@ -891,22 +890,6 @@ def test_the_handlers_are_put_back(wired):
     with pytest.raises(runner.CommandNotStarted):
         runner.run(wired.app, ["no-such-program"])
     assert [signal.getsignal(number) for number in numbers] == before
-
-
-def test_a_signal_that_comes_when_all_is_done_is_not_lost():
-    with pytest.raises(runner.Stopped) as caught, Stops():
-        signal.raise_signal(signal.SIGHUP)
-    assert caught.value.signal is signal.SIGHUP
-    assert caught.value.code == 129
-
-
-def test_a_signal_inside_a_destructor_is_noticed_at_the_end_of_the_block():
-    stops = Stops()
-    with pytest.raises(runner.Stopped), stops, stops.interrupting():
-        with suppress(runner.Stopped):  # as Python does with what a destructor raises
-            signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGINT)  # and only the first one is raised
-    assert stops.received == signal.SIGTERM
 
 
 # The private folder.

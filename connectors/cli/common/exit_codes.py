@@ -13,6 +13,7 @@ from typing import Final
 import typer
 
 from connectors.errors import ConnectorError, IntegrityError, InvalidDocument, MachineFailed, NotApproved
+from connectors.stops import Stopped
 
 __all__ = [
     "CHECK_FAILED",
@@ -112,6 +113,8 @@ def describe(error: BaseException) -> tuple[int, str | None]:
     match error:
         case typer.Exit():
             answer: tuple[int, str | None] = error.exit_code, None
+        case Stopped(code=int(code)):
+            answer = code, "interrupted" if code == INTERRUPTED else None
         case SystemExit():
             answer = (error.code if isinstance(error.code, int) else 0 if error.code is None else FAILED), None
         case OutputClosed():
