@@ -12,6 +12,7 @@ from connectors._fsspec import DEFAULT_CALLBACK
 from connectors.errors import ConfigError, ConnectorError, CredentialsExpired, naming
 from connectors.runner.command import Capture, check_command, execute
 from connectors.runner.folder import PrivateFolder, keeping
+from connectors.runner.local_names import check_names, folds_names
 from connectors.runner.result import result_pieces, result_size
 from connectors.stops import Stops
 from connectors.streams import copy_stream
@@ -228,21 +229,34 @@ def _identity(path: str) -> tuple[int, ...] | None:
 
 def _download(inputs: Mapping[str, Dataset], folder: str, progress: Progress) -> list[str]:
     """Write each input to a file that only its user can read, and return their paths."""
-    paths = []
+    members = {name: _members(dataset) for name, dataset in inputs.items()}
+    check_names(
+        [
+            os.path.join(name, inside) if inside else name
+            for name, below in members.items()
+            for inside in below.values()
+        ],
+        folds=folds_names(folder),
+    )
     for name, dataset in inputs.items():
-        path = os.path.join(folder, name)
-        fs, inner = dataset.filesystem()
-        # Not staged and renamed: no other process sees any of them until all have verified.
+        fs, _ = dataset.filesystem()
         if dataset.is_folder:
-            os.mkdir(path, 0o700)
-            for member in fs.find(inner):
-                target = os.path.join(path, member.removeprefix(inner).lstrip("/"))
+            os.mkdir(os.path.join(folder, name), 0o700)
+        # Not staged and renamed: no other process sees any of them until all have verified.
+        for member, inside in members[name].items():
+            target = os.path.join(folder, name, inside) if inside else os.path.join(folder, name)
+            with keeping():
                 os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
-                _download_one(fs, member, target, progress(f"reading {dataset.name}"))
-        else:
-            _download_one(fs, inner, path, progress(f"reading {dataset.name}"))
-        paths.append(path)
-    return paths
+            _download_one(fs, member, target, progress(f"reading {dataset.name}"))
+    return [os.path.join(folder, name) for name in inputs]
+
+
+def _members(dataset: Dataset) -> dict[str, str]:
+    """Return the path of each object of a dataset, with its name in the folder, which is empty if it is no folder."""
+    fs, path = dataset.filesystem()
+    if not dataset.is_folder:
+        return {path: ""}
+    return {member: member.removeprefix(path).lstrip("/") for member in fs.find(path)}
 
 
 def _download_one(fs: EncryptedFileSystem, path: str, local: str, progress: AbstractContextManager[Callback]) -> None:

@@ -26,6 +26,7 @@ from connectors._fsspec import Callback
 from connectors.runner import command as command_module
 from connectors.runner import folder as folder_module
 from connectors.runner import job
+from connectors.runner.local_names import check_names, folds_names
 
 KEY, OUT_KEY = "5E" * 32, "0A" * 32
 BEFORE = b"what stood there before"
@@ -841,6 +842,7 @@ def test_a_signal_while_an_output_is_written_leaves_what_stood_there(wired):
         wired,
         """
         from connectors.runner import job
+from connectors.runner.local_names import check_names, folds_names
         import time
         real = job.result_pieces
         def slow(*args):
@@ -1204,3 +1206,37 @@ def test_a_tampered_member_stops_the_command_before_it_runs(foldered):
     with pytest.raises(errors.WrongKey, match="input/wards"):
         runner.run(foldered.app, python("open('/tmp/never', 'x')"))
     assert members(foldered) == {}
+
+
+def test_an_object_beside_a_folder_of_its_name_is_an_error_that_names_both(lab, monkeypatch):
+    lab.connect("input", "wards", location="memory://run-names/wards/")
+    lab.target("result")
+    fs, path = lab.app["input"]["wards"].filesystem()
+    fs.pipe_file(f"{path}/a/b", b"2")
+    monkeypatch.setattr(type(fs), "find", lambda *_: [f"{path}/a", f"{path}/a/b"])  # as S3 lists them
+    fails_early(lab, errors.ConfigError, "'wards/a' and 'wards/a/b' cannot both be files of one folder")
+    assert lab.untouched("result")
+
+
+ALIKE = [("x/Ward", "x/ward"), ("é", "e\u0301"), ("STRASSE", "straße"), ("A/x/y", "a/x"), ("Å", "\u212b")]
+
+
+@pytest.mark.parametrize(("one", "other"), ALIKE)
+def test_names_that_a_filesystem_equates_are_an_error_there_alone(one, other):
+    with pytest.raises(errors.ConfigError, match="cannot both be files of one folder") as caught:
+        check_names(["other", one, other], folds=True)
+    assert repr(one) in str(caught.value)
+    assert repr(other) in str(caught.value)
+    check_names(["other", one, other], folds=False)
+
+
+def test_names_that_differ_enough_are_good():
+    check_names(["a", "ab", "a.b/c", "b/a", "b/c/a"], folds=True)
+
+
+def test_a_filesystem_that_folds_is_asked_and_leaves_no_trace(tmp_path, monkeypatch):
+    assert not folds_names(str(tmp_path))
+    real = os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda path: real(path.lower()))
+    assert folds_names(str(tmp_path))
+    assert os.listdir(tmp_path) == []
