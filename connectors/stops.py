@@ -71,6 +71,9 @@ class Stops:
                 # None: a handler that was not installed from Python, which Python could not restore.
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._previous[number] = signal.signal(number, self._handle)
+            # While SIGCHLD is ignored, children leave no exit status.
+            if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+                self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         return self
 
     def __exit__(

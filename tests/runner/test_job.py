@@ -393,6 +393,35 @@ def test_what_is_no_file_is_not_published(table, make):
     assert table.untouched("table")
 
 
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        ("os.symlink(key, out + '/table.csv')", "has a link in it, 'table.csv', which is not followed"),
+        ("os.link(key, out + '/table.csv')", "is also a file elsewhere, by a hard link"),
+        ("os.rename(out, out + '-'); os.symlink(os.path.dirname(key), out)", "has a link in it, 'outputs'"),
+        ("s = socket.socket(socket.AF_UNIX); os.chdir(out); s.bind('table.csv')", "is not a regular file"),
+    ],
+)
+def test_a_link_is_not_followed_out_of_the_outputs(table, tmp_path, make, problem):
+    (tmp_path / "table.csv").write_text("another owner's key")
+    code = f"import os, socket; key, out = {str(tmp_path / 'table.csv')!r}, os.environ['CONNECTORS_OUTPUTS']; {make}"
+    with pytest.raises(errors.ConfigError, match=problem):
+        runner.run(table.app, python(code), outputs={"table": "table.csv"})
+    assert table.untouched("table")
+
+
+def test_a_link_in_an_absolute_path_is_followed_only_if_the_command_did_not_make_it(table, tmp_path):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "given").symlink_to(tmp_path / "made")
+    path = tmp_path / "given" / "table.csv"
+    runner.run(table.app, python("import sys; open(sys.argv[1], 'w').write('x,y')", str(path)), outputs={"table": path})
+    assert table.plain("table") == b"x,y"
+    code = "import os, sys; os.remove(sys.argv[1]); os.symlink('/etc/hostname', sys.argv[1])"
+    with pytest.raises(errors.ConfigError, match="which is not followed"):
+        runner.run(table.app, python(code, str(path)), outputs={"table": path})
+    assert table.plain("table") == b"x,y"
+
+
 # Mistakes, all found before the command runs.
 
 
@@ -842,7 +871,6 @@ def test_a_signal_while_an_output_is_written_leaves_what_stood_there(wired):
         wired,
         """
         from connectors.runner import job
-from connectors.runner.local_names import check_names, folds_names
         import time
         real = job.result_pieces
         def slow(*args):
@@ -1199,6 +1227,41 @@ def test_a_folder_that_is_none_is_not_published(foldered, code, problem):
             outputs={"parts": "out"},
         )
     assert members(foldered) == {}
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        ("os.symlink(key, out + '/a/link')", "a/link is a link, which is not followed"),
+        ("os.symlink(os.path.dirname(key), out + '/folder')", "folder is a link, which is not followed"),
+        ("os.link(key, out + '/a/link')", "is also a file elsewhere, by a hard link"),
+        ("os.mkfifo(out + '/pipe')", "pipe is not a regular file"),
+        ("os.rename(out, out + '-'); os.symlink(os.path.dirname(key), out)", "has a link in it, which is not followed"),
+    ],
+)
+def test_a_link_in_a_folder_of_outputs_is_an_error(foldered, tmp_path, make, problem):
+    (tmp_path / "key").write_text("another owner's key")
+    code = f"""
+        import os
+        key, out = {str(tmp_path / "key")!r}, os.environ["CONNECTORS_OUTPUTS"] + "/out"
+        os.makedirs(out + "/a")
+        {make}
+    """
+    with pytest.raises(errors.ConfigError, match=problem):
+        runner.run(foldered.app, python(code), outputs={"parts": "out"})
+    assert members(foldered) == {}
+
+
+def test_two_names_of_one_file_in_a_folder_are_both_published(foldered):
+    code = """
+        import os
+        os.chdir(os.environ["CONNECTORS_OUTPUTS"])
+        os.mkdir("out")
+        open("out/2026.csv", "w").write("37.2")
+        os.link("out/2026.csv", "out/latest.csv")
+    """
+    runner.run(foldered.app, python(code), outputs={"parts": "out"})
+    assert members(foldered) == {"2026.csv": b"37.2", "latest.csv": b"37.2"}
 
 
 def test_a_tampered_member_stops_the_command_before_it_runs(foldered):
