@@ -115,6 +115,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` and return its exit code. Only its own lines reach the terminal."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     _open_missing_streams()
+    console.prepare()
     try:
         # A signal unwinds the stack, so that staged files are removed.
         with _silent_libraries(), Stops() as stops, stops.interrupting():
