@@ -22,6 +22,7 @@ from connectors.errors import (
     InvalidCredentials,
     InvalidLocation,
     NotAnObject,
+    ObjectChanged,
     ObjectNotFound,
     UnknownDataset,
     WrongKey,
@@ -369,3 +370,33 @@ def test_error_inside_pandas_leaves_the_old_object(root):
     with pytest.raises(RuntimeError, match="cannot be printed"):
         table.to_csv("dataset://output/result")
     assert result.read_bytes() == b"old"
+
+
+def test_open_files_travel_with_their_position_and_without_a_secret(root):
+    dataset = connectors.load()["input"]["conditions"]
+    dataset.write_bytes(b"temperature 37.2")
+    for file in (dataset.open(), fsspec.filesystem("dataset").open("input/conditions")):
+        with file:
+            file.seek(12)
+            data = pickle.dumps(file)
+        assert KEY.encode() not in data
+        assert bytes.fromhex(KEY) not in data
+        with pickle.loads(data) as other:
+            assert other.read() == b"37.2"
+
+
+def test_an_open_file_that_was_replaced_meanwhile_does_not_arrive(root):
+    dataset = connectors.load()["input"]["conditions"]
+    dataset.write_bytes(b"temperature 37.2")
+    with dataset.open() as file:
+        data = pickle.dumps(file)
+    dataset.write_bytes(b"temperature 38.9")
+    with pytest.raises(ObjectChanged, match="was replaced after it was opened in the other process"):
+        pickle.loads(data)
+
+
+def test_an_open_file_that_would_need_its_key_does_not_pickle(tmp_path):
+    dataset = connectors.Dataset(f"file://{tmp_path}/x", {"encryption": {"key": KEY}})
+    dataset.write_bytes(b"37.2")
+    with dataset.open() as file, pytest.raises(TypeError, match="holds a key and does not pickle"):
+        pickle.dumps(file)
