@@ -100,7 +100,7 @@ def test_a_stop_that_a_library_keeps_is_raised_again(monkeypatch):
     with pytest.raises(Stopped) as caught, Stops() as stops, stops.interrupting():
         try:
             stop()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - as executors do
             kept.set_exception(error)
         time.sleep(PATIENCE)
     assert isinstance(kept.exception(), Stopped)
