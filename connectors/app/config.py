@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from connectors.app.dataset import Dataset
 from connectors.app.layout import APPLICATION, CREDENTIALS, DATASET, DEFAULT_ROOT, LOCATION, ROOT_VARIABLE
@@ -29,6 +31,10 @@ __all__ = ["AppConfig", "Port", "load"]
 
 LOCATION_LIMIT = 1 << 16
 CREDENTIALS_LIMIT = 1 << 20
+_TRIES, _PAUSE = 20, 0.01
+"""How often documents that are being replaced are read again, and the seconds before each time."""
+_LINKS = 40
+"""As many links as Linux follows."""
 
 
 def load(root: StrPath | None = None) -> AppConfig:
@@ -96,36 +102,118 @@ class AppConfig(Mapping[str, "Port"]):
         inside = path == root or path.startswith(root.rstrip(os.sep) + os.sep)
         return path if inside and os.path.exists(path) else None
 
-    def read(self, limit: int, *parts: str) -> bytes:
-        """Return the contents of a file below the root.
+    def read(self, limits: Mapping[str, int], *folder: str) -> list[bytes]:
+        """Return the contents of files in one folder below the root, all of the same moment.
+
+        If the folder is replaced meanwhile, they are read again.
+
+        Args:
+            limits: the most bytes of each file, by its name.
+            folder: the folder's path.
 
         Raises:
-            ConfigError: it is missing, unreadable, outside the root, or larger than `limit` bytes.
+            ConfigError: a file is missing, unreadable, outside the root or too large, or keeps changing.
         """
-        shown = "/".join(parts)
-        path = self.path_inside(*parts)
-        if path is None:
-            message = f"the app config has no readable {shown}"
-            raise ConfigError(message)
-        try:
-            with open(path, "rb", opener=_open_at_once) as file:
-                data = file.read(limit + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
-        except OSError as error:
-            message = f"the app config's {shown} cannot be read: {error.strerror}"
-            raise ConfigError(message) from None
+        for _ in range(_TRIES):
+            try:
+                data = self._read_once(limits, folder)
+            except _Missing:
+                data = None  # perhaps it was read between the two renames that replace the folder
+            if data is not None:
+                return data
+            time.sleep(_PAUSE)
+        data = self._read_once(limits, folder)
         if data is None:
-            message = f"the app config's {shown} is not a regular file"
-            raise ConfigError(message)
-        if len(data) > limit:
-            del data  # a traceback that prints locals would print it
-            message = f"the app config's {shown} is larger than {limit} bytes"
+            message = (
+                f"the app config's {'/'.join(folder)} changes while it is read; replace the folder as a whole: "
+                "write the new one beside it, and rename it"
+            )
             raise ConfigError(message)
         return data
 
+    def _read_once(self, limits: Mapping[str, int], folder: tuple[str, ...]) -> list[bytes] | None:
+        """Return the contents, or None if a file was changed or replaced meanwhile."""
+        shown = [f"{'/'.join(folder)}/{name}" for name in limits]
+        paths = _resolve_together([os.path.join(self.root, *folder, name) for name in limits])
+        with ExitStack() as opened:
+            files: list[BinaryIO] = []
+            before: list[object] = []
+            for path, name in zip(paths, shown, strict=True):
+                files.append(opened.enter_context(self._open(path, name)))
+                before.append(_version(os.fstat(files[-1].fileno())))
+            data = [
+                _read_file(file, limit, name) for file, limit, name in zip(files, limits.values(), shown, strict=True)
+            ]
+            # The files are still open, so no new one can have the same number.
+            after = [_version_at(path) for path in paths]
+        return data if after == before else None
 
-def _open_at_once(path: str, flags: int) -> int:
-    """Open a file without blocking, even if it is a pipe without a writer."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    def _open(self, path: str, shown: str) -> BinaryIO:
+        if self.path_inside(path) is None:
+            if os.path.exists(path):
+                message = f"the app config's {shown} leads out of the app config folder; put the file itself there"
+                raise ConfigError(message)
+            message = f"the app config has no readable {shown}"
+            raise _Missing(message)
+        try:
+            # A pipe without a writer must not block.
+            return open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
+        except OSError as error:
+            kind = _Missing if isinstance(error, FileNotFoundError) else ConfigError
+            message = f"the app config's {shown} cannot be read: {error.strerror}"
+        raise kind(message)
+
+
+class _Missing(ConfigError):
+    """A file is not there at the moment."""
+
+
+def _resolve_together(paths: list[str]) -> list[str]:
+    """Return paths without links. A folder that several of them have in common is looked up once.
+
+    A Kubernetes volume is updated by changing one link, ``..data``, to which all others lead.
+    """
+    for _ in range(_LINKS):
+        folders = {folder: os.path.realpath(folder) for folder in map(os.path.dirname, paths)}
+        resolved = [os.path.join(folders[os.path.dirname(path)], os.path.basename(path)) for path in paths]
+        paths = [os.path.join(os.path.dirname(path), _link(path)) for path in resolved]
+        if paths == resolved:
+            break
+    return resolved
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except (OSError, ValueError):  # it is not a link
+        return os.path.basename(path)
+
+
+def _version(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _version_at(path: str) -> tuple[int, ...] | None:
+    try:
+        return _version(os.stat(path))
+    except OSError:
+        return None
+
+
+def _read_file(file: BinaryIO, limit: int, shown: str) -> bytes:
+    try:
+        data = file.read(limit + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+    except OSError as error:
+        message = f"the app config's {shown} cannot be read: {error.strerror}"
+        raise ConfigError(message) from None
+    if data is None:
+        message = f"the app config's {shown} is not a regular file"
+        raise ConfigError(message)
+    if len(data) > limit:
+        del data  # a traceback that prints locals would print it
+        message = f"the app config's {shown} is larger than {limit} bytes"
+        raise ConfigError(message)
+    return data
 
 
 def _names(app: AppConfig, *parts: str) -> Iterator[str]:
@@ -185,11 +273,14 @@ class Port(Mapping[str, Dataset]):
     @property
     def applications(self) -> dict[str, str]:
         """The domains of the applications connected to this port, by object name."""
-        return {name: _location(self._app, self.name, name, APPLICATION) for name in self._connected(APPLICATION)}
+        limits = {LOCATION: LOCATION_LIMIT}
+        return {
+            name: _location(*self._app.read(limits, self.name, name, APPLICATION))
+            for name in self._connected(APPLICATION)
+        }
 
 
-def _location(app: AppConfig, port: str, name: str, kind: str) -> str:
-    data = app.read(LOCATION_LIMIT, port, name, kind, LOCATION)
+def _location(data: bytes) -> str:
     try:
         location = data.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
@@ -209,9 +300,9 @@ class _ConnectedDataset(Dataset):
 
     def _read_documents(self) -> tuple[str, Hidden]:
         root, port, name = self._reference
-        app = AppConfig(root)
-        location = _location(app, port, name, DATASET)
-        document = Hidden(app.read(CREDENTIALS_LIMIT, port, name, DATASET, CREDENTIALS))
+        limits = {LOCATION: LOCATION_LIMIT, CREDENTIALS: CREDENTIALS_LIMIT}
+        address, document = map(Hidden, AppConfig(root).read(limits, port, name, DATASET))
+        location = _location(address.reveal())
         if not document.reveal().strip():
             message = f"{CREDENTIALS} is empty"
             raise InvalidCredentials(message)

@@ -6,9 +6,7 @@ import contextlib
 import itertools
 import logging
 import os
-import signal
 import sys
-import threading
 import warnings
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -16,10 +14,10 @@ import typer
 
 from connectors.cli.common import console, exit_codes
 from connectors.cli.common.lazy import LazyGroup
+from connectors.stops import Stops
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import FrameType
 
 __all__ = ["DEBUG_VARIABLE", "application", "run"]
 
@@ -117,8 +115,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` and return its exit code. Only its own lines reach the terminal."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     _open_missing_streams()
+    console.prepare()
     try:
-        with _silent_libraries(), _ended_by_signals():
+        # A signal unwinds the stack, so that staged files are removed.
+        with _silent_libraries(), Stops() as stops, stops.interrupting():
             code = _invoke(words)
             console.flush()
     except BaseException as error:  # noqa: BLE001 - every error ends as one line and an exit code
@@ -177,25 +177,3 @@ def _silent_libraries() -> Iterator[None]:
             yield
     finally:
         logging.getLogger().removeHandler(silent)
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Unwind the stack on a signal that ends the process, so that staged files are removed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def leave(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number in numbers:
-        if before[number] == signal.SIG_DFL:
-            signal.signal(number, leave)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, before[number])

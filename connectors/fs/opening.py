@@ -41,11 +41,14 @@ class OpeningView(PlainView):
     _folder: Folder | None
     _renewed: Callable[[], AbstractFileSystem | None] | None
     _renewing: Lock
+    _reference: tuple[Callable[..., object], tuple[object, ...]] | None
 
     def _open(self, path: str, mode: str = "rb", *, autocommit: bool = True, **_: Any) -> Any:
         with naming(self.dataset):
             if mode == "rb":
-                return self._opened(path, lambda source, codec: buffered(source, codec, name=self.dataset))
+                file = self._opened(path, lambda source, codec: buffered(source, codec, name=self.dataset))
+                file.place = None if self._reference is None else (self, path)
+                return file
             folder = self._folder
             codec = self._codec if folder is None else folder.codec_for(path)
             self._check_unpinned()

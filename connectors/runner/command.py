@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from queue import SimpleQueue
 
-    from connectors.runner.stops import Stops
+    from connectors.stops import Stops
     from connectors.streams.sources import BinaryFile
 
 __all__ = ["Capture", "CommandNotStarted", "check_command", "execute"]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from connectors._fsspec import DEFAULT_CALLBACK
 from connectors.errors import ConfigError, ConnectorError, CredentialsExpired, naming
 from connectors.runner.command import Capture, check_command, execute
 from connectors.runner.folder import PrivateFolder, keeping
+from connectors.runner.local_names import check_names, folds_names
+from connectors.runner.outputs import files_below, open_output
 from connectors.runner.result import result_pieces, result_size
-from connectors.runner.stops import Stops
+from connectors.stops import Stops
 from connectors.streams import copy_stream
-from connectors.streams.sources import as_path, open_local
+from connectors.streams.sources import as_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -128,7 +129,7 @@ def run(
         with stops.interrupting():
             plan.rehearse()
         with PrivateFolder() as folder, ExitStack() as captured:
-            inputs, results = folder.make("inputs"), folder.make("outputs")
+            inputs, results = folder.make("inputs"), os.path.realpath(folder.make("outputs"))
             with stops.interrupting():
                 paths = _download(plan.inputs, inputs, progress)
             with keeping():
@@ -172,7 +173,10 @@ class _Plan:
         if os.path.lexists(path) and not os.path.isdir(path):
             message = f"the dataset is a folder, and {path} is not"
             raise ConfigError(message)
-        return tuple((one, _identity(os.path.join(path, one))) for one in _files_below(path)) or None
+        if not os.path.isdir(path):
+            return None
+        below = files_below(path)
+        return tuple((one, _identity(os.path.join(path, one), names)) for one, names in below.items()) or None
 
 
 def _plan(app: AppConfig, input_port: str, output_port: str, files: Mapping[str, StrPath]) -> _Plan:
@@ -193,14 +197,8 @@ def _file_path(path: StrPath) -> str:
     if "\0" in text or not os.path.basename(text) or not (inside or os.path.isabs(text)):
         message = f"{text!r} must be the path of a file: absolute, or relative to the folder for outputs and inside it"
         raise ConfigError(message)
-    return text
-
-
-def _files_below(folder: str) -> list[str]:
-    """Return the paths of all files in a folder, relative to it."""
-    return sorted(
-        os.path.relpath(os.path.join(parent, name), folder) for parent, _, names in os.walk(folder) for name in names
-    )
+    # Links that are there before the command starts are the caller's; those of the command are not followed.
+    return os.path.realpath(text) if os.path.isabs(text) else os.path.normpath(text)
 
 
 def _open_result(dataset: Dataset) -> SealedWriter:
@@ -214,35 +212,46 @@ def _open_result(dataset: Dataset) -> SealedWriter:
     return writer
 
 
-def _identity(path: str) -> tuple[int, ...] | None:
+def _identity(path: str, names: int = 1) -> tuple[int, ...] | None:
     """Return a value that changes when a file is written; None if it does not exist."""
-    try:
-        found = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
+    file = open_output(path, names)
+    if file is None:
         return None
-    if not stat.S_ISREG(found.st_mode):
-        message = f"{path} is not a regular file, so it cannot be published"
-        raise ConfigError(message)
+    with file:
+        found = os.fstat(file.fileno())
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _download(inputs: Mapping[str, Dataset], folder: str, progress: Progress) -> list[str]:
     """Write each input to a file that only its user can read, and return their paths."""
-    paths = []
+    members = {name: _members(dataset) for name, dataset in inputs.items()}
+    check_names(
+        [
+            os.path.join(name, inside) if inside else name
+            for name, below in members.items()
+            for inside in below.values()
+        ],
+        folds=folds_names(folder),
+    )
     for name, dataset in inputs.items():
-        path = os.path.join(folder, name)
-        fs, inner = dataset.filesystem()
-        # Not staged and renamed: no other process sees any of them until all have verified.
+        fs, _ = dataset.filesystem()
         if dataset.is_folder:
-            os.mkdir(path, 0o700)
-            for member in fs.find(inner):
-                target = os.path.join(path, member.removeprefix(inner).lstrip("/"))
+            os.mkdir(os.path.join(folder, name), 0o700)
+        # Not staged and renamed: no other process sees any of them until all have verified.
+        for member, inside in members[name].items():
+            target = os.path.join(folder, name, inside) if inside else os.path.join(folder, name)
+            with keeping():
                 os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
-                _download_one(fs, member, target, progress(f"reading {dataset.name}"))
-        else:
-            _download_one(fs, inner, path, progress(f"reading {dataset.name}"))
-        paths.append(path)
-    return paths
+            _download_one(fs, member, target, progress(f"reading {dataset.name}"))
+    return [os.path.join(folder, name) for name in inputs]
+
+
+def _members(dataset: Dataset) -> dict[str, str]:
+    """Return the path of each object of a dataset, with its name in the folder, which is empty if it is no folder."""
+    fs, path = dataset.filesystem()
+    if not dataset.is_folder:
+        return {path: ""}
+    return {member: member.removeprefix(path).lstrip("/") for member in fs.find(path)}
 
 
 def _download_one(fs: EncryptedFileSystem, path: str, local: str, progress: AbstractContextManager[Callback]) -> None:
@@ -281,7 +290,7 @@ class _Publication:
         if dataset.is_folder:
             _upload_folder(dataset, path, callback)
         else:
-            dataset.upload(path, callback)
+            _copy(path, 1, dataset.open("wb"), callback)
 
     def _write_result(self, dataset: Dataset, callback: Callback) -> None:
         stdout, stderr = (capture.file for capture in self.captures)
@@ -294,14 +303,23 @@ class _Publication:
 
 def _upload_folder(dataset: Dataset, folder: str, callback: Callback) -> None:
     """Write every file of a folder to a folder dataset; they appear when all of them are encrypted."""
-    names = _files_below(folder)
-    callback.set_size(sum(os.path.getsize(os.path.join(folder, name)) for name in names))
+    below = files_below(folder)
+    callback.set_size(sum(os.path.getsize(os.path.join(folder, name)) for name in below))
     fs, path = dataset.filesystem()
     with fs.transaction:
-        for name in names:
-            with open_local(os.path.join(folder, name)) as source, fs.open(f"{path}/{name}", "wb") as writer:
-                copy_stream(source, writer)
+        for name, names in below.items():
+            _copy(os.path.join(folder, name), names, fs.open(f"{path}/{name}", "wb"), None)
             callback.relative_update(os.path.getsize(os.path.join(folder, name)))
+
+
+def _copy(path: str, names: int, target: IO[bytes], callback: Callback | None) -> None:
+    with target as writer:
+        source = open_output(path, names)
+        if source is None:
+            message = f"{path} was removed while the outputs were published"
+            raise ConnectorError(message)
+        with source:
+            copy_stream(source, writer, callback)
 
 
 def _publish(publication: _Publication, progress: Progress) -> RunResult:

@@ -15,7 +15,9 @@ import io
 import os
 import sys
 from threading import RLock, get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from connectors.errors import NotSupported, ObjectChanged
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -28,6 +30,8 @@ __all__ = ["PlainFile"]
 class PlainFile(io.BufferedReader):
     """A buffered file of plain bytes.
 
+    It pickles, if its filesystem does, as the path, the position and the fingerprint of this version of the object.
+
     It has a `size`, as the files of fsspec's own filesystems do; fsspec's `tail` needs it.
     """
 
@@ -35,6 +39,8 @@ class PlainFile(io.BufferedReader):
 
     def __init__(self, raw: SealedReader, buffer_size: int) -> None:
         super().__init__(raw, buffer_size)
+        self.place: tuple[Any, str] | None = None
+        """The filesystem and the path that open it again in another process; None if that would need a secret."""
         self._turn = RLock()
         self._process = os.getpid()
         self._sought: dict[int, int] = {}  # by thread: where it has moved, until it reads
@@ -44,6 +50,15 @@ class PlainFile(io.BufferedReader):
     def size(self) -> int:
         """The plain size in bytes, verified."""
         return self.raw.size
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        if self.place is None:
+            message = (
+                "this open file holds a key and does not pickle; open it in the other process, or through "
+                "dataset://, whose files do"
+            )
+            raise TypeError(message)
+        return _open_again, (*self.place, _version(self), self.tell())
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move to a plain offset; beyond the end is allowed and reads nothing."""
@@ -92,3 +107,22 @@ def _is_native() -> bool:
     except ValueError:
         return True
     return False
+
+
+def _version(file: PlainFile) -> str | int:
+    """Return what tells this version of an object from others: its fingerprint, or the size of an unencrypted one."""
+    try:
+        return file.raw.pin
+    except NotSupported:
+        return file.size
+
+
+def _open_again(fs: Any, path: str, version: str | int, position: int) -> PlainFile:
+    """Open a file in the process that it was sent to."""
+    file: PlainFile = fs.open(path, "rb")
+    if _version(file) != version:
+        file.close()
+        message = f"{path} was replaced after it was opened in the other process; open it again"
+        raise ObjectChanged(message)
+    file.seek(position)
+    return file

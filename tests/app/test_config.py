@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -14,11 +15,14 @@ import pandas as pd
 import pytest
 
 import connectors
+from connectors.app import config as config_module
+from connectors.app.layout import write_dataset
 from connectors.errors import (
     ConfigError,
     InvalidCredentials,
     InvalidLocation,
     NotAnObject,
+    ObjectChanged,
     ObjectNotFound,
     UnknownDataset,
     WrongKey,
@@ -110,10 +114,102 @@ def test_credentials_linked_out_of_the_root_are_not_read(root, tmp_path):
     document = root / "input" / "conditions" / "dataset" / "credentials.bin"
     document.unlink()
     document.symlink_to(secret)
-    with pytest.raises(
-        ConfigError, match=r"^input/conditions: the app config has no readable input/conditions/dataset"
-    ):
+    with pytest.raises(ConfigError, match=r"^input/conditions: .*credentials\.bin leads out of the app config folder"):
         connectors.load()["input"]["conditions"].read_bytes()
+
+
+def volume(mount, version):
+    """Make a dataset's folder as Kubernetes does: files are links into ``..data``, a link to the current version."""
+    folder = mount / f"..{version}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "location.txt").write_text(f"memory://ward/{version}")
+    (folder / "credentials.bin").write_text(json.dumps({"encryption": {"key": f"{version:02x}" * 32}}))
+    for name in ("location.txt", "credentials.bin"):
+        if not (mount / name).is_symlink():
+            (mount / name).symlink_to(f"..data/{name}")
+    switch(mount, version)
+
+
+def switch(mount, version):
+    (mount / "..new").symlink_to(f"..{version}")
+    os.replace(mount / "..new", mount / "..data")
+
+
+def pair(root):
+    """Read a dataset's documents, and return the versions that they are of."""
+    dataset = connectors.load(root)["input"]["ward"]
+    key = dataset.credentials.encryption.key.reveal().hex()
+    return int(dataset.location.rpartition("/")[2]), int(key[:2], 16)
+
+
+def swap_in_between(monkeypatch, swap):
+    """Call `swap` after each file that is opened, so also between location and credentials."""
+    real = config_module.AppConfig._open
+
+    def opened(app, path, shown):
+        file = real(app, path, shown)
+        swap()
+        return file
+
+    monkeypatch.setattr(config_module.AppConfig, "_open", opened)
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["a volume for a dataset", "a volume for the app config"])
+def test_location_and_credentials_in_a_volume_are_of_one_version(tmp_path, monkeypatch, whole):
+    mount = tmp_path / "rw" / "input" / "ward" / "dataset"
+    if whole:
+        mount = tmp_path / "rw"
+        for version in (1, 2):
+            folder = connect(mount / f"..{version}" / "input", "ward", ".", f"memory://ward/{version}")
+            (folder / "credentials.bin").write_text(json.dumps({"encryption": {"key": f"{version:02x}" * 32}}))
+        (mount / "input").symlink_to("..data/input")
+        switch(mount, 1)
+    else:
+        volume(mount, 2)
+        volume(mount, 1)
+    versions = itertools.cycle([2, 1])
+    swap_in_between(monkeypatch, lambda: switch(mount, next(versions)))
+    found = {pair(tmp_path / "rw") for _ in range(10)}
+    assert found <= {(1, 1), (2, 2)}
+
+
+def test_location_and_credentials_of_a_folder_that_is_replaced_are_of_one_version(tmp_path, monkeypatch):
+    root = str(tmp_path / "rw")
+
+    def write(version):
+        document = json.dumps({"encryption": {"key": f"{version:02x}" * 32}}).encode()
+        write_dataset(root, "input", "ward", f"memory://ward/{version}", document, replace=True)
+
+    write(1)
+    left = iter([2, 3, 4])
+    swap_in_between(monkeypatch, lambda: write(version) if (version := next(left, 0)) else None)
+    assert pair(root) == (4, 4)
+    assert next(left, None) is None
+
+
+def test_documents_that_never_stand_still_are_an_error(tmp_path, monkeypatch):
+    folder = connect(tmp_path / "rw", "input", "ward", "memory://ward/1")
+    monkeypatch.setattr(config_module, "_PAUSE", 0)
+    counter = itertools.count()
+    swap_in_between(monkeypatch, lambda: (folder / "location.txt").write_text(f"memory://ward/{next(counter)}" * 2))
+    with pytest.raises(ConfigError, match="^input/ward: the app config's input/ward/dataset changes while it is read"):
+        pair(tmp_path / "rw")
+
+
+def test_a_folder_that_is_away_for_a_moment_is_waited_for(root, monkeypatch):
+    folder = root / "input" / "conditions" / "dataset"
+    dataset = connectors.load()["input"]["conditions"]
+    folder.rename(root / "away")
+    pauses: list[float] = []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            (root / "away").rename(folder)
+
+    monkeypatch.setattr(config_module.time, "sleep", pause)
+    assert dataset.location.endswith("/conditions.sealed")
+    assert len(pauses) == 3
 
 
 @pytest.mark.parametrize(
@@ -297,3 +393,33 @@ def test_work_for_a_port_grows_with_its_datasets_and_not_with_their_square(tmp_p
         return calls
 
     assert looked_at(80) < 5 * looked_at(20)
+
+
+def test_open_files_travel_with_their_position_and_without_a_secret(root):
+    dataset = connectors.load()["input"]["conditions"]
+    dataset.write_bytes(b"temperature 37.2")
+    for file in (dataset.open(), fsspec.filesystem("dataset").open("input/conditions")):
+        with file:
+            file.seek(12)
+            data = pickle.dumps(file)
+        assert KEY.encode() not in data
+        assert bytes.fromhex(KEY) not in data
+        with pickle.loads(data) as other:
+            assert other.read() == b"37.2"
+
+
+def test_an_open_file_that_was_replaced_meanwhile_does_not_arrive(root):
+    dataset = connectors.load()["input"]["conditions"]
+    dataset.write_bytes(b"temperature 37.2")
+    with dataset.open() as file:
+        data = pickle.dumps(file)
+    dataset.write_bytes(b"temperature 38.9")
+    with pytest.raises(ObjectChanged, match="was replaced after it was opened in the other process"):
+        pickle.loads(data)
+
+
+def test_an_open_file_that_would_need_its_key_does_not_pickle(tmp_path):
+    dataset = connectors.Dataset(f"file://{tmp_path}/x", {"encryption": {"key": KEY}})
+    dataset.write_bytes(b"37.2")
+    with dataset.open() as file, pytest.raises(TypeError, match="holds a key and does not pickle"):
+        pickle.dumps(file)

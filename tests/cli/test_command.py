@@ -755,3 +755,32 @@ def test_closed_standard_streams_disturb_nothing(tmp_path, closed):
     assert len((tmp_path / "key.hex").read_bytes()) == 64
     with sdk.open_reader(tmp_path / "sealed", (tmp_path / "key.hex").read_text()) as file:
         assert file.read() == b"37.2"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_terminal_of_any_encoding_shows_every_text(tmp_path, encoding):
+    for name in ("Größe", "体温"):
+        folder = tmp_path / "input" / name / "dataset"
+        folder.mkdir(parents=True)
+        (folder / "location.txt").write_text("memory://ward/x")
+        (folder / "credentials.bin").write_text(json.dumps({"encryption": {"key": KEY}}))
+    given = environment(PYTHONIOENCODING=encoding, PYTHONUTF8="1", CONNECTORS_APP_CONFIG=str(tmp_path))
+    for words, code in (
+        (["ls"], 0),
+        (["ls", "--json"], 0),
+        (["presign", "--help"], 0),
+        (["run", "--help"], 0),
+        (["workflow", "--help"], 0),
+        (["dataset", "check", "dataset://input/体温"], 0),
+        (["cat", "dataset://input/Größe"], 2),
+    ):
+        done = subprocess.run([*COMMAND, *words], cwd=tmp_path, env=given, capture_output=True, check=False)
+        # Typer writes help as UTF-8 to a terminal that claims to have only ASCII.
+        text = (done.stdout + done.stderr).decode(encoding, "replace" if "--help" in words else "strict")
+        assert done.returncode == code, text
+        assert "defect" not in text
+        if words == ["ls", "--json"]:
+            assert "体温" in json.dumps(json.loads(done.stdout.decode(encoding)), ensure_ascii=False)
+        elif words == ["ls"]:
+            assert ("体温" if encoding == "utf-8" else "\\u4f53\\u6e29") in text
+            assert ("Gr\\xf6\\xdfe" if encoding == "ascii" else "Größe") in text

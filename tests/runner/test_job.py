@@ -26,7 +26,7 @@ from connectors._fsspec import Callback
 from connectors.runner import command as command_module
 from connectors.runner import folder as folder_module
 from connectors.runner import job
-from connectors.runner.stops import Stops
+from connectors.runner.local_names import check_names, folds_names
 
 KEY, OUT_KEY = "5E" * 32, "0A" * 32
 BEFORE = b"what stood there before"
@@ -391,6 +391,35 @@ def test_what_is_no_file_is_not_published(table, make):
     with pytest.raises(errors.ConfigError, match=r"output/table: .*table\.csv is not a regular file"):
         runner.run(table.app, python(code), outputs={"table": "table.csv"})
     assert table.untouched("table")
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        ("os.symlink(key, out + '/table.csv')", "has a link in it, 'table.csv', which is not followed"),
+        ("os.link(key, out + '/table.csv')", "is also a file elsewhere, by a hard link"),
+        ("os.rename(out, out + '-'); os.symlink(os.path.dirname(key), out)", "has a link in it, 'outputs'"),
+        ("s = socket.socket(socket.AF_UNIX); os.chdir(out); s.bind('table.csv')", "is not a regular file"),
+    ],
+)
+def test_a_link_is_not_followed_out_of_the_outputs(table, tmp_path, make, problem):
+    (tmp_path / "table.csv").write_text("another owner's key")
+    code = f"import os, socket; key, out = {str(tmp_path / 'table.csv')!r}, os.environ['CONNECTORS_OUTPUTS']; {make}"
+    with pytest.raises(errors.ConfigError, match=problem):
+        runner.run(table.app, python(code), outputs={"table": "table.csv"})
+    assert table.untouched("table")
+
+
+def test_a_link_in_an_absolute_path_is_followed_only_if_the_command_did_not_make_it(table, tmp_path):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "given").symlink_to(tmp_path / "made")
+    path = tmp_path / "given" / "table.csv"
+    runner.run(table.app, python("import sys; open(sys.argv[1], 'w').write('x,y')", str(path)), outputs={"table": path})
+    assert table.plain("table") == b"x,y"
+    code = "import os, sys; os.remove(sys.argv[1]); os.symlink('/etc/hostname', sys.argv[1])"
+    with pytest.raises(errors.ConfigError, match="which is not followed"):
+        runner.run(table.app, python(code, str(path)), outputs={"table": path})
+    assert table.plain("table") == b"x,y"
 
 
 # Mistakes, all found before the command runs.
@@ -893,22 +922,6 @@ def test_the_handlers_are_put_back(wired):
     assert [signal.getsignal(number) for number in numbers] == before
 
 
-def test_a_signal_that_comes_when_all_is_done_is_not_lost():
-    with pytest.raises(runner.Stopped) as caught, Stops():
-        signal.raise_signal(signal.SIGHUP)
-    assert caught.value.signal is signal.SIGHUP
-    assert caught.value.code == 129
-
-
-def test_a_signal_inside_a_destructor_is_noticed_at_the_end_of_the_block():
-    stops = Stops()
-    with pytest.raises(runner.Stopped), stops, stops.interrupting():
-        with suppress(runner.Stopped):  # as Python does with what a destructor raises
-            signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGINT)  # and only the first one is raised
-    assert stops.received == signal.SIGTERM
-
-
 # The private folder.
 
 
@@ -1216,8 +1229,77 @@ def test_a_folder_that_is_none_is_not_published(foldered, code, problem):
     assert members(foldered) == {}
 
 
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        ("os.symlink(key, out + '/a/link')", "a/link is a link, which is not followed"),
+        ("os.symlink(os.path.dirname(key), out + '/folder')", "folder is a link, which is not followed"),
+        ("os.link(key, out + '/a/link')", "is also a file elsewhere, by a hard link"),
+        ("os.mkfifo(out + '/pipe')", "pipe is not a regular file"),
+        ("os.rename(out, out + '-'); os.symlink(os.path.dirname(key), out)", "has a link in it, which is not followed"),
+    ],
+)
+def test_a_link_in_a_folder_of_outputs_is_an_error(foldered, tmp_path, make, problem):
+    (tmp_path / "key").write_text("another owner's key")
+    code = f"""
+        import os
+        key, out = {str(tmp_path / "key")!r}, os.environ["CONNECTORS_OUTPUTS"] + "/out"
+        os.makedirs(out + "/a")
+        {make}
+    """
+    with pytest.raises(errors.ConfigError, match=problem):
+        runner.run(foldered.app, python(code), outputs={"parts": "out"})
+    assert members(foldered) == {}
+
+
+def test_two_names_of_one_file_in_a_folder_are_both_published(foldered):
+    code = """
+        import os
+        os.chdir(os.environ["CONNECTORS_OUTPUTS"])
+        os.mkdir("out")
+        open("out/2026.csv", "w").write("37.2")
+        os.link("out/2026.csv", "out/latest.csv")
+    """
+    runner.run(foldered.app, python(code), outputs={"parts": "out"})
+    assert members(foldered) == {"2026.csv": b"37.2", "latest.csv": b"37.2"}
+
+
 def test_a_tampered_member_stops_the_command_before_it_runs(foldered):
     (foldered.store / "wards" / "two.csv").write_bytes((foldered.store / "wards" / "north" / "one.csv").read_bytes())
     with pytest.raises(errors.WrongKey, match="input/wards"):
         runner.run(foldered.app, python("open('/tmp/never', 'x')"))
     assert members(foldered) == {}
+
+
+def test_an_object_beside_a_folder_of_its_name_is_an_error_that_names_both(lab, monkeypatch):
+    lab.connect("input", "wards", location="memory://run-names/wards/")
+    lab.target("result")
+    fs, path = lab.app["input"]["wards"].filesystem()
+    fs.pipe_file(f"{path}/a/b", b"2")
+    monkeypatch.setattr(type(fs), "find", lambda *_: [f"{path}/a", f"{path}/a/b"])  # as S3 lists them
+    fails_early(lab, errors.ConfigError, "'wards/a' and 'wards/a/b' cannot both be files of one folder")
+    assert lab.untouched("result")
+
+
+ALIKE = [("x/Ward", "x/ward"), ("é", "e\u0301"), ("STRASSE", "straße"), ("A/x/y", "a/x"), ("Å", "\u212b")]
+
+
+@pytest.mark.parametrize(("one", "other"), ALIKE)
+def test_names_that_a_filesystem_equates_are_an_error_there_alone(one, other):
+    with pytest.raises(errors.ConfigError, match="cannot both be files of one folder") as caught:
+        check_names(["other", one, other], folds=True)
+    assert repr(one) in str(caught.value)
+    assert repr(other) in str(caught.value)
+    check_names(["other", one, other], folds=False)
+
+
+def test_names_that_differ_enough_are_good():
+    check_names(["a", "ab", "a.b/c", "b/a", "b/c/a"], folds=True)
+
+
+def test_a_filesystem_that_folds_is_asked_and_leaves_no_trace(tmp_path, monkeypatch):
+    assert not folds_names(str(tmp_path))
+    real = os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda path: real(path.lower()))
+    assert folds_names(str(tmp_path))
+    assert os.listdir(tmp_path) == []

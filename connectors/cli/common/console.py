@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import json
@@ -25,6 +26,7 @@ __all__ = [
     "give_up_output",
     "note",
     "output_is_closed",
+    "prepare",
     "print_json",
     "print_line",
     "progress",
@@ -32,6 +34,27 @@ __all__ = [
     "table",
     "write_error",
 ]
+
+
+_PUNCTUATION = {"…": "...", "—": "-", "→": "->"}
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    """Return what a terminal without some letters shows in their place, as the handler of an encoding's errors."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = error.object[error.start : error.end]
+    return "".join(_PUNCTUATION.get(letter, ascii(letter)[1:-1]) for letter in letters), error.end
+
+
+codecs.register_error("connectors-spelled", _spelled)
+
+
+def prepare() -> None:
+    """Make the standard streams write every text, whatever their encoding: missing letters as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="connectors-spelled")
 
 
 def print_line(text: str, *, end: str = "\n") -> None:
@@ -47,7 +70,12 @@ def print_line(text: str, *, end: str = "\n") -> None:
 
 def print_json(value: object) -> None:
     """Write a result to standard output as JSON."""
-    print_line(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)  # JSON has escapes of its own
+    print_line(text)
 
 
 def flush() -> None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import traceback
 from typing import Final
 
 import typer
 
 from connectors.errors import ConnectorError, IntegrityError, InvalidDocument, MachineFailed, NotApproved
+from connectors.stops import Stopped
 
 __all__ = [
     "CHECK_FAILED",
@@ -112,12 +114,12 @@ def describe(error: BaseException) -> tuple[int, str | None]:
     match error:
         case typer.Exit():
             answer: tuple[int, str | None] = error.exit_code, None
+        case KeyboardInterrupt() | typer.Abort() | Stopped(signal=signal.SIGINT):
+            answer = INTERRUPTED, "interrupted"
         case SystemExit():
             answer = (error.code if isinstance(error.code, int) else 0 if error.code is None else FAILED), None
         case OutputClosed():
             answer = PIPE_CLOSED, None
-        case KeyboardInterrupt() | typer.Abort():
-            answer = INTERRUPTED, "interrupted"
         case IntegrityError():
             answer = TAMPERED, str(error)
         case ConnectorError():

@@ -1,10 +1,18 @@
-"""Signals that stop a run, handled according to what the run is doing when they arrive."""
+"""Signals that stop a program: raised as an exception where that is safe, queued elsewhere, and never lost.
+
+Python drops what a signal handler raises inside a destructor, a weakref callback or a callback from C, and a library
+may catch it. So, until the block is left, a thread looks whether the exception still exists, and sends the signal again
+if it does not. While it exists, it is on its way out of the block, and the cleanup on that way is not interrupted.
+"""
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
-from contextlib import contextmanager
+import time
+import weakref
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,10 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["Stopped", "Stops"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_LOOK = 0.5
+"""Seconds between two looks at an exception that was raised."""
+_KEPT = 10.0
+"""Seconds after which an exception that exists, but that no cleanup is handling, counts as caught and kept."""
 
 
 class Stopped(SystemExit):
-    """A signal stopped the run: nothing more is published, and the private folder has been removed.
+    """A signal stopped the program. `connectors.runner.run` raises it when its private folder has been removed.
 
     If it is not caught, the process exits with 128 plus the signal's number, as shells have it.
 
@@ -47,6 +59,10 @@ class Stops:
         # SimpleQueue is reentrant: a signal handler may interrupt its own thread inside `put`.
         self.events: SimpleQueue[object] = SimpleQueue()
         self._raising = False
+        self._raised: weakref.ref[Stopped] | None = None
+        self._raised_at = 0.0
+        self._sending = threading.Lock()
+        self._left = threading.Event()
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -63,6 +79,9 @@ class Stops:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._raising = False
+        with self._sending:  # nothing is sent after the handlers have been restored
+            self._left.set()
         for number, previous in self._previous.items():
             signal.signal(number, previous)
         if not isinstance(error, Stopped):
@@ -72,11 +91,38 @@ class Stops:
     def _handle(self, number: int, _: FrameType | None) -> None:
         if self.received is None:
             self.received = number
-        if self._raising:
-            # Only once: the cleanup that follows must not be interrupted.
-            self._raising = False
-            raise Stopped(number)
-        self.events.put(signal.Signals(number))
+        if not self._raising:
+            self.events.put(signal.Signals(number))
+        elif not self._is_on_its_way():
+            raise self._stop()  # no variable of this frame may refer to it: the exception refers to the frame
+
+    def _stop(self) -> Stopped:
+        first, stopped = self._raised is None, Stopped(self.received or 0)
+        self._raised, self._raised_at = weakref.ref(stopped), time.monotonic()
+        if first:
+            with suppress(RuntimeError):  # a limit on threads: then the end of the block is the only second look
+                threading.Thread(target=self._insist, name="connectors-stop", daemon=True).start()
+        return stopped
+
+    def _is_on_its_way(self) -> bool:
+        """Return whether the exception that was raised last is leaving the block."""
+        stopped = None if self._raised is None else self._raised()
+        if stopped is None:
+            return False
+        handled, seen = sys.exc_info()[1], set[int]()
+        while handled is not None and id(handled) not in seen:
+            if handled is stopped:
+                return True
+            seen.add(id(handled))
+            handled = handled.__context__
+        return time.monotonic() - self._raised_at < _KEPT
+
+    def _insist(self) -> None:
+        """Send the signal to the main thread again and again; its handler ignores it while the exception exists."""
+        while not self._left.wait(_LOOK):
+            with self._sending:
+                if self._raising and not self._left.is_set():
+                    signal.pthread_kill(threading.main_thread().ident or 0, self.received or 0)
 
     def check(self) -> None:
         """Raise `Stopped` if a signal has arrived."""
@@ -92,5 +138,5 @@ class Stops:
             yield
         finally:
             self._raising = False
-        # A signal may arrive inside a destructor, where Python drops the exception.
+        # The exception may have been dropped a moment ago.
         self.check()
