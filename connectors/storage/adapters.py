@@ -177,8 +177,11 @@ class RenewedSource:
             return read(source)
         except CredentialsExpired as error:
             expired = error
-        if not self._is_renewed(source):
-            raise expired
+        try:
+            if not self._is_renewed(source):
+                raise expired
+        finally:
+            del expired  # a circle, which would keep the caller's buffer until it is collected
         return read(self._source)
 
     def _is_renewed(self, expired: Source) -> bool:

@@ -12,6 +12,7 @@ import io
 import operator
 import os
 import time
+import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from connectors.streams.fetch import came_from_memory
@@ -129,10 +130,15 @@ class SealedReader(io.RawIOBase):
         self._check_open()
         # `bytes` that nothing else refers to yet are filled in place: copying takes as long as decrypting.
         whole = io.BytesIO(bytes(max(0, self._size - self._position)))
-        with whole.getbuffer() as view:
-            done = 0
-            while done < len(view):
-                done += self.readinto(view[done:])
+        try:
+            with whole.getbuffer() as view:
+                done = 0
+                while done < len(view):
+                    done += self.readinto(view[done:])
+        except BaseException as error:
+            # From Python 3.12 on, a BytesIO may not be collected before the views that the frames below still have.
+            traceback.clear_frames(error.__traceback__)
+            raise
         return whole.getvalue()
 
     def _open(self, out: memoryview, *, reads_on: bool) -> int:
