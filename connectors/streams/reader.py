@@ -8,6 +8,7 @@ several at a time into the reader's own buffer.
 
 from __future__ import annotations
 
+import gc
 import io
 import operator
 import os
@@ -136,9 +137,10 @@ class SealedReader(io.RawIOBase):
                 while done < len(view):
                     done += self.readinto(view[done:])
         except BaseException as error:
-            # From Python 3.12 on, a BytesIO may not be collected before the views that the frames below still have.
             traceback.clear_frames(error.__traceback__)
             raise
+        finally:
+            _free_views(whole)
         return whole.getvalue()
 
     def _open(self, out: memoryview, *, reads_on: bool) -> int:
@@ -229,3 +231,14 @@ class SealedReader(io.RawIOBase):
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"at {self._position} of {self._size}"
         return f"<{type(self).__name__} {self._dataset or ''} {state}>"
+
+
+def _free_views(whole: io.BytesIO) -> None:
+    """Collect the views that errors on the way, and the circles around them, have kept.
+
+    From Python 3.12 on, a BytesIO that is collected together with views of it prints an error.
+    """
+    try:
+        whole.truncate(whole.getbuffer().nbytes)  # refused while there are views
+    except BufferError:
+        gc.collect()
