@@ -26,6 +26,7 @@ from connectors.errors import (
     ConnectorError,
     CredentialsExpired,
     NotAnObject,
+    NotSupported,
     ObjectChanged,
     ObjectExists,
     ObjectNotFound,
@@ -201,6 +202,12 @@ def _without_code(error: BaseException, where: str) -> ConnectorError:
         if isinstance(error, builtin):
             return kind(message.format(where=where))
     name = type(error).__name__
+    if isinstance(error, NotImplementedError):  # raised by event loops: gevent's patches leave asyncio without a part
+        message = (
+            f"S3's client cannot run in this process, for {where}: its event loop lacks what the client needs; "
+            "do not patch the standard library with gevent, or read from a signed https URL"
+        )
+        return NotSupported(message)
     if isinstance(error, _INVALID) and not isinstance(error, (BotoCoreError, HttpError, OSError)):
         return StorageUnavailable(f"S3 sent an invalid response for {where} ({name}); try again later")
     return StorageUnavailable(f"S3 cannot be reached for {where} ({name}); try again later")

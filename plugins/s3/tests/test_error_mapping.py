@@ -17,6 +17,7 @@ from connectors.errors import (
     ConnectorError,
     CredentialsExpired,
     NotAnObject,
+    NotSupported,
     ObjectChanged,
     ObjectExists,
     ObjectNotFound,
@@ -116,3 +117,10 @@ def test_our_own_errors_and_bugs_pass_unchanged() -> None:
         attempt("clinic/key", "read", changed)
     with pytest.raises(KeyError, match="a bug"):
         attempt("clinic/key", "read", bug)
+
+
+def test_an_event_loop_that_lacks_a_part_is_not_the_servers_fault() -> None:
+    error = storage_error(NotImplementedError(), "clinic/x", "read")
+    assert isinstance(error, NotSupported)
+    assert "gevent" in str(error)
+    assert "s3://clinic/x" in str(error)
