@@ -16,9 +16,9 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from connectors.atomic_files import write_folder
 from connectors.errors import ConfigError, InvalidDocument, NotAnObject, ObjectExists, ObjectNotFound
 from connectors.names import is_name
+from connectors.system.atomic_files import write_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ import typer
 
 from connectors.cli.common import console, exit_codes
 from connectors.cli.common.lazy import LazyGroup
-from connectors.stops import Stops
+from connectors.system.stops import Stops
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,7 +14,7 @@ from __future__ import annotations
 from connectors.runner.command import CommandNotStarted
 from connectors.runner.job import INPUTS_VARIABLE, OUTPUTS_VARIABLE, NotPublished, RunResult, run
 from connectors.runner.result import RESULT_LIMIT, Result, read_result
-from connectors.stops import Stopped
+from connectors.system.stops import Stopped
 
 __all__ = [
     "INPUTS_VARIABLE",

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from queue import SimpleQueue
 
-    from connectors.stops import Stops
     from connectors.streams.sources import BinaryFile
+    from connectors.system.stops import Stops
 
 __all__ = ["Capture", "CommandNotStarted", "check_command", "execute"]
 

@@ -14,9 +14,9 @@ from connectors.runner.folder import PrivateFolder, keeping
 from connectors.runner.local_names import check_names, folds_names
 from connectors.runner.outputs import files_below, open_output
 from connectors.runner.result import result_pieces, result_size
-from connectors.stops import Stops
 from connectors.streams import copy_stream
 from connectors.streams.sources import as_path
+from connectors.system.stops import Stops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

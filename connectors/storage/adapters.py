@@ -15,7 +15,6 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from connectors._fsspec import LocalFileSystem, MemoryFileSystem
-from connectors.atomic_files import write_all
 from connectors.errors import (
     AccessDenied,
     ConnectorError,
@@ -32,6 +31,7 @@ from connectors.storage.capabilities import OpensSinks, OpensSources, creates_ex
 from connectors.streams import FileSource, PathSink
 from connectors.streams.os_errors import OF_THIS_MACHINE, failure, spooled
 from connectors.streams.sources import FillsBuffers, fill, open_local
+from connectors.system.atomic_files import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -182,7 +182,8 @@ def test_layout_loads_nothing_of_storage():
         "connectors",
         "connectors.app",
         "connectors.app.layout",
-        "connectors.atomic_files",
+        "connectors.system",
+        "connectors.system.atomic_files",
         "connectors.errors",
         "connectors.names",
     }

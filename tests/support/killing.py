@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from connectors import atomic_files
 from connectors.app import layout
+from connectors.system import atomic_files
 
 __all__ = ["NEW_FILES", "OLD_FILES", "contents", "killed_at_every_step"]
 

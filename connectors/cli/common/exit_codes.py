@@ -14,7 +14,7 @@ from typing import Final
 import typer
 
 from connectors.errors import ConnectorError, IntegrityError, InvalidDocument, MachineFailed, NotApproved
-from connectors.stops import Stopped
+from connectors.system.stops import Stopped
 
 __all__ = [
     "CHECK_FAILED",

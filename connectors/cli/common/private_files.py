@@ -6,10 +6,10 @@ import codecs
 import os
 import re
 
-from connectors.atomic_files import replace, write_new
 from connectors.cli.common import console
 from connectors.errors import ConfigError, InvalidKey, NotAnObject, ObjectExists, ObjectNotFound
 from connectors.secrets import KEY_SIZE, SecretKey
+from connectors.system.atomic_files import replace, write_new
 
 __all__ = ["exists_error", "read_key", "read_private", "write_private"]
 

@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from connectors.atomic_files import write_folder
 from connectors.cli.common import console
 from connectors.cli.common.options import example
 from connectors.errors import ConfigError, ObjectExists
 from connectors.storage import registry
+from connectors.system.atomic_files import write_folder
 
 __all__ = ["register"]
 

@@ -16,8 +16,8 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from connectors.atomic_files import locked, read_regular, replace, write_new
 from connectors.errors import InvalidDocument
+from connectors.system.atomic_files import locked, read_regular, replace, write_new
 from connectors.workflow.documents.canonical import MAX_SIZE
 from connectors.workflow.store.contract import DocumentStore
 

@@ -27,8 +27,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key, load_ssh_public_key
 
-from connectors.atomic_files import locked, read_regular, replace, write_folder, write_new
 from connectors.errors import ConfigError, InvalidDocument, ObjectExists
+from connectors.system.atomic_files import locked, read_regular, replace, write_folder, write_new
 from connectors.workflow.documents.canonical import MAX_SIZE
 from connectors.workflow.documents.commitment import OpenedCredentials, matches
 from connectors.workflow.documents.kinds import Party, PublicKey

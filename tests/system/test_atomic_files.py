@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from killing import NEW_FILES, OLD_FILES, contents, killed_at_every_step
 
-from connectors import atomic_files
-from connectors.atomic_files import StagedFile, locked, read_regular, replace, write_folder, write_new
 from connectors.errors import InvalidDocument
+from connectors.system import atomic_files
+from connectors.system.atomic_files import StagedFile, locked, read_regular, replace, write_folder, write_new
 
 FILES = {"a": b"1", "b/c/d": b"2", "b/e": b"3"}
 

@@ -16,8 +16,8 @@ from contextlib import suppress
 import pytest
 from patience import PATIENCE, until
 
-from connectors import stops as module
-from connectors.stops import Stopped, Stops
+from connectors.system import stops as module
+from connectors.system.stops import Stopped, Stops
 
 
 def stop(*_: object) -> None:
