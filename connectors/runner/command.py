@@ -21,7 +21,7 @@ import tempfile
 import termios
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from enum import Enum, auto
 from typing import IO, TYPE_CHECKING
 
@@ -226,15 +226,15 @@ def execute(
     return _Running(captures, stops, grace).finish(command, environment)
 
 
-def _pipe() -> tuple[IO[bytes], IO[bytes]]:
+def _pipe(opened: ExitStack) -> tuple[IO[bytes], IO[bytes]]:
     """Return the ends of a pipe; they never take the place of a standard stream that the caller has closed."""
-    ends = os.pipe()
-    try:
-        reading, writing = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3) for end in ends)
-    finally:
-        for end in ends:
-            os.close(end)
-    return open(reading, "rb"), open(writing, "wb", buffering=0)
+    with ExitStack() as low:
+        ends = [
+            low.enter_context(open(end, mode, buffering=0)) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True)
+        ]
+        reading = opened.enter_context(open(fcntl.fcntl(ends[0], fcntl.F_DUPFD_CLOEXEC, 3), "rb"))
+        writing = opened.enter_context(open(fcntl.fcntl(ends[1], fcntl.F_DUPFD_CLOEXEC, 3), "wb", buffering=0))
+    return reading, writing
 
 
 def _supervisor(requests: IO[bytes], reports: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -262,14 +262,17 @@ class _Running:
         self._grace = grace
         self._enough = threading.Event()
         self._returncode: int | None = None
-        requests, self._requests = _pipe()
-        self._reports, reports = _pipe()
-        with requests, reports:
+        with ExitStack() as theirs:
             try:
-                self._process = _supervisor(requests, reports)
+                # Each stack closes the ends that it has, also if there is no descriptor left for the next.
+                with ExitStack() as made:
+                    requests, self._requests = _pipe(made)
+                    self._reports, reports = _pipe(made)
+                    self._process = _supervisor(requests, reports)
+                    theirs.push(requests)
+                    theirs.push(reports)
+                    made.pop_all()
             except OSError as error:
-                self._requests.close()
-                self._reports.close()
                 message = f"the command was not started, because {sys.executable} cannot be run: {reason_of(error)}"
                 failure = numbered(MachineFailed(message), error, sys.executable)
             else:
@@ -284,7 +287,8 @@ class _Running:
             self._signal(signal.SIGKILL)
             self._requests.close()
             self._enough.set()
-            if (problem := _LEFT_OVER.get(self._process.wait())) is not None:
+            if ended := self._process.wait():
+                problem = _LEFT_OVER.get(ended, "their supervisor has failed")
                 _log.warning("processes that the command started may still run: %s", problem)
         self._stops.check()
         for capture in self._captures:
@@ -311,7 +315,7 @@ class _Running:
         for pipe in opened:
             pipe.close()
         if not started:
-            message = "the command was not started: its supervisor was killed"
+            message = "the command was not started: its supervisor failed"
             raise MachineFailed(message)
         if int(started) == errno.ENOENT:
             # `check_command` found the program, so it is a script whose interpreter is missing.

@@ -972,7 +972,8 @@ def stop(n, _):
     sys.exit(0)
 signal.signal({int(number)}, stop)
 print("ready", child.pid, flush=True)
-time.sleep(600)
+while True:  # Python handles a signal that arrives just before the sleep only after it
+    time.sleep(0.1)
 """
     process = script(wired, RUN, code, "20")
     assert process.stdout is not None
