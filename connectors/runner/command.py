@@ -1,11 +1,13 @@
-"""One command: started in its own session, its output captured, its child processes killed when it ends.
+"""One command: started by a supervisor, its output captured, every process that it leaves killed when it ends.
 
-The session makes the command and its children one process group. So a terminal's Ctrl-C reaches only this process,
-which forwards it once to the whole group, and children that outlive the command can be killed with it.
+The command has its own session, so a terminal's Ctrl-C reaches only this process, which forwards it once to the
+command's whole process group. The supervisor (`supervisor.py`) is a process between both. On Linux, it adopts processes
+that leave the group, and it ends all of them also if this process is killed.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -19,11 +21,12 @@ import tempfile
 import termios
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from enum import Enum, auto
 from typing import IO, TYPE_CHECKING
 
 from connectors.errors import ConfigError, ConnectorError, MachineFailed
+from connectors.runner import supervisor
 from connectors.streams.os_errors import numbered, reason_of
 
 if TYPE_CHECKING:
@@ -39,6 +42,11 @@ _CHUNK = 1 << 16
 _TICK = 100
 """Milliseconds between two checks of a pipe with no data."""
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
+
+_LEFT_OVER = {
+    supervisor.LEFT: "they belong to another user; end them",
+    supervisor.UNFINDABLE: "without /proc and prctl, those that left its process group cannot be found",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +79,9 @@ def check_command(command: Sequence[str]) -> None:
         raise ConfigError(message)
     if any("\0" in word for word in command):
         message = "a word of the command has a NUL character in it"
+        raise ConfigError(message)
+    if not sys.executable or getattr(sys, "frozen", False):
+        message = "running a command needs a Python interpreter, and sys.executable names none"
         raise ConfigError(message)
     program = command[0]
     if shutil.which(program) is None:
@@ -203,50 +214,82 @@ def execute(
         captures: capture its standard output and standard error.
         stops: signals that arrive are forwarded to the command.
         grace: seconds after such a signal, or after the command's exit while children still hold its outputs, before
-            its process group is killed.
+            all of its processes are killed.
 
     Raises:
         CommandNotStarted: the system cannot start it.
+        MachineFailed: the supervisor cannot be started, or the output cannot be kept.
         Stopped: a signal stopped the run; the command has ended.
-        ConnectorError: its output cannot be kept, or its exit code was lost.
+        ConnectorError: the command's exit code was lost.
     """
     stops.check()
-    try:
-        process = subprocess.Popen(  # noqa: S603 - running what the caller asks for is the point
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, start_new_session=True
-        )
-    except FileNotFoundError:
-        # `check_command` found the program, so it is a script whose interpreter is missing.
-        failure = _not_started(_NOT_FOUND, f"the command {command[0]!r} or its interpreter is missing")
-    except OSError as error:
-        failure = _not_started(_NOT_EXECUTABLE, f"the command {command[0]!r} cannot be run: {error.strerror}")
-    else:
-        return _Running(process, captures, stops, grace).finish()
-    raise failure
+    return _Running(captures, stops, grace).finish(command, environment)
+
+
+def _pipe(opened: ExitStack) -> tuple[IO[bytes], IO[bytes]]:
+    """Return the ends of a pipe; they never take the place of a standard stream that the caller has closed."""
+    with ExitStack() as low:
+        ends = [
+            low.enter_context(open(end, mode, buffering=0)) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True)
+        ]
+        reading = opened.enter_context(open(fcntl.fcntl(ends[0], fcntl.F_DUPFD_CLOEXEC, 3), "rb"))
+        writing = opened.enter_context(open(fcntl.fcntl(ends[1], fcntl.F_DUPFD_CLOEXEC, 3), "wb", buffering=0))
+    return reading, writing
+
+
+def _supervisor(requests: IO[bytes], reports: IO[bytes]) -> subprocess.Popen[bytes]:
+    # Isolated and without site packages or this package, it starts fast, and no variable of the user's changes it.
+    # Imported, unlike as a script, it is compiled only once.
+    start = "import sys; sys.path.append(sys.argv.pop(1)); import supervisor; sys.exit(supervisor.main())"
+    program = [sys.executable, "-I", "-S", "-c", start, os.path.dirname(supervisor.__file__), str(os.getpid())]
+    descriptors = requests.fileno(), reports.fileno()
+    return subprocess.Popen(  # noqa: S603 - it has no shell, and its words are ours
+        [*program, *map(str, descriptors)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        pass_fds=descriptors,
+        start_new_session=True,
+    )
 
 
 class _Running:
     """A running command."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], captures: tuple[Capture, Capture], stops: Stops, grace: float
-    ) -> None:
-        self._process = process
+    def __init__(self, captures: tuple[Capture, Capture], stops: Stops, grace: float) -> None:
         self._captures = captures
         self._stops = stops
         self._grace = grace
         self._enough = threading.Event()
         self._returncode: int | None = None
+        with ExitStack() as theirs:
+            try:
+                # Each stack closes the ends that it has, also if there is no descriptor left for the next.
+                with ExitStack() as made:
+                    requests, self._requests = _pipe(made)
+                    self._reports, reports = _pipe(made)
+                    self._process = _supervisor(requests, reports)
+                    theirs.push(requests)
+                    theirs.push(reports)
+                    made.pop_all()
+            except OSError as error:
+                message = f"the command was not started, because {sys.executable} cannot be run: {reason_of(error)}"
+                failure = numbered(MachineFailed(message), error, sys.executable)
+            else:
+                return
+        raise failure
 
-    def finish(self) -> int:
+    def finish(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
         try:
-            self._listen()
+            self._listen(*self._start(command, environment))
             self._attend()
         finally:
-            # Until it is reaped, its process ID and group ID cannot belong to another process.
             self._signal(signal.SIGKILL)
+            self._requests.close()
             self._enough.set()
-            self._process.wait()
+            if ended := self._process.wait():
+                problem = _LEFT_OVER.get(ended, "their supervisor has failed")
+                _log.warning("processes that the command started may still run: %s", problem)
         self._stops.check()
         for capture in self._captures:
             if isinstance(capture.error, OSError):
@@ -255,30 +298,48 @@ class _Running:
             if capture.error is not None:
                 raise capture.error
         if self._returncode is None:
-            message = "the command's exit code was lost: other code in this process waits for children it did not start"
+            message = "the command's exit code was lost, and processes of it may still run: its supervisor was killed"
             raise ConnectorError(message)
         return self._returncode
 
-    def _listen(self) -> None:
-        pipes = [pipe for pipe in (self._process.stdout, self._process.stderr) if pipe is not None]
-        for number, (capture, pipe) in enumerate(zip(self._captures, pipes, strict=True)):
-            try:
+    def _start(self, command: Sequence[str], environment: Mapping[str, str]) -> list[IO[bytes]]:
+        """Start the command; return its pipes and that of the supervisor's reports."""
+        opened = [pipe for pipe in (self._process.stdout, self._process.stderr, self._reports) if pipe is not None]
+        words = [os.fsencode(word) for word in command]
+        variables = {os.fsencode(name): os.fsencode(value) for name, value in environment.items()}
+        with suppress(BrokenPipeError):
+            _write(self._requests, supervisor.packed(words, variables))
+        started = self._reports.readline()
+        if started == b"0\n":
+            return opened
+        for pipe in opened:
+            pipe.close()
+        if not started:
+            message = "the command was not started: its supervisor failed"
+            raise MachineFailed(message)
+        if int(started) == errno.ENOENT:
+            # `check_command` found the program, so it is a script whose interpreter is missing.
+            raise _not_started(_NOT_FOUND, f"the command {command[0]!r} or its interpreter is missing")
+        reason = os.strerror(int(started))
+        raise _not_started(_NOT_EXECUTABLE, f"the command {command[0]!r} cannot be run: {reason}")
+
+    def _listen(self, *pipes: IO[bytes]) -> None:
+        unheard = list(pipes)
+        try:
+            for capture, pipe in zip(self._captures, pipes, strict=False):
                 capture.start(pipe, self._enough, self._stops.events)
-            except MachineFailed:
-                for unheard in pipes[number:]:
-                    unheard.close()
-                raise
-        _start(self._await_exit, self._stops.events, _Event.EXITED)
+                unheard.remove(pipe)
+            _start(self._await_exit, self._stops.events, _Event.EXITED)
+            unheard.remove(self._reports)
+        finally:
+            for pipe in unheard:
+                pipe.close()
 
     def _await_exit(self) -> None:
-        if not hasattr(os, "waitid"):  # macOS before Python 3.13
-            self._returncode = self._process.wait()
-            return
-        with suppress(ChildProcessError):
-            # Left unreaped, so that its process ID stays reserved. `Popen.wait` would take an unknown status for 0.
-            status = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-            if status is not None:
-                self._returncode = status.si_status if status.si_code == os.CLD_EXITED else -status.si_status
+        with self._reports:
+            line = self._reports.readline()
+        if line:
+            self._returncode = int(line)
 
     def _attend(self) -> None:
         """Wait for the command's exit and the end of its outputs, and forward signals."""
@@ -313,8 +374,6 @@ class _Running:
             return None
 
     def _signal(self, number: signal.Signals) -> None:
-        """Send a signal to the command's process group."""
-        if self._process.returncode is None:
-            # PermissionError: its processes have changed user, or, on macOS, are waiting to be reaped.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, number)
+        """Send a signal to the command's process group; SIGKILL ends all processes that come from the command."""
+        with suppress(BrokenPipeError):  # the supervisor has ended, and with it everything else
+            _write(self._requests, bytes([number]))

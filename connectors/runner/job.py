@@ -109,7 +109,7 @@ def run(
         stderr: the same for its standard error.
         progress: returns, for a description, a context manager that gives the callback for a dataset's bytes.
         grace: seconds after a signal before a command that does not exit is killed, and after the command's exit
-            before its remaining child processes are killed.
+            before the processes that hold its outputs are killed. All others that it left are killed at its exit.
 
     Returns:
         The command's exit code, even if it failed, and what was published.

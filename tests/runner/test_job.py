@@ -14,7 +14,7 @@ import sys
 import tempfile
 import textwrap
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ from connectors import errors, runner
 from connectors._fsspec import Callback
 from connectors.runner import command as command_module
 from connectors.runner import folder as folder_module
-from connectors.runner import job
+from connectors.runner import job, supervisor
 from connectors.runner.local_names import check_names, folds_names
 
 KEY, OUT_KEY = "5E" * 32, "0A" * 32
@@ -656,6 +656,14 @@ def gone(pid: int) -> bool:
     return True
 
 
+def ended(pid: int) -> bool:
+    """Return whether a process has ended by now, when the run has returned; elsewhere than on Linux, wait for it."""
+    return not os.path.exists(f"/proc/{pid}") if sys.platform == "linux" else gone(pid)
+
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt others")
+
+
 LEAVE_BEHIND = """
     import os, subprocess, sys
     sleep = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session={session})
@@ -667,14 +675,12 @@ LEAVE_BEHIND = """
 def test_children_left_running_are_killed_and_do_not_block_the_run(wired):
     runner.run(wired.app, python(LEAVE_BEHIND.format(session=False)), grace=0.2)
     assert wired.result().stderr == b"e" * 60000
-    assert gone(int(wired.result().stdout))
+    assert ended(int(wired.result().stdout))
 
 
-def test_a_daemon_that_keeps_the_pipe_open_does_not_keep_the_run(wired):
+def test_a_daemon_that_keeps_the_pipe_open_is_killed_and_does_not_keep_the_run(wired):
     runner.run(wired.app, python(LEAVE_BEHIND.format(session=True)), grace=0.2)
-    pid = int(wired.result().stdout)
-    assert alive(pid)  # it left the command's session, so it is nobody's
-    os.kill(pid, signal.SIGKILL)
+    assert ended(int(wired.result().stdout))
     assert wired.result().stderr == b"e" * 60000
 
 
@@ -685,9 +691,175 @@ def test_a_daemon_that_never_stops_writing_does_not_keep_the_run(wired):
         print(subprocess.Popen([sys.executable, "-c", chatter], start_new_session=True, stderr=2).pid, file=sys.stderr)
     """
     runner.run(wired.app, python(code), grace=0.2)
-    with suppress(ProcessLookupError):  # it may have met the end of the pipe by now, and said so behind its number
-        os.kill(int(wired.result().stderr.split()[0]), signal.SIGKILL)
+    assert ended(int(wired.result().stderr.split()[0]))
     assert set(wired.result().stdout) <= {ord(".")}
+
+
+LEAVE = """
+import os, signal, sys, time
+told, held = sys.argv[1:]
+def leave():
+    "Fork twice, as daemons do; return True in the grandchild, which holds the input and no pipe of ours."
+    if os.fork():
+        os.wait()
+        return False
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    open_still.append(open(held, "rb"))
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(nowhere, descriptor)
+    return True
+def tell():
+    with open(told + ".new", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename(told + ".new", told)
+open_still = []
+{daemon}
+while not os.path.exists(told):
+    time.sleep(0.01)
+{then}
+"""
+DAEMONS = {
+    "daemon": "if leave(): tell(); time.sleep(600)",
+    "daemon that ignores SIGTERM": "if leave(): signal.signal(15, signal.SIG_IGN); tell(); time.sleep(600)",
+    "daemon of a daemon": "if leave():\n    if leave(): tell()\n    time.sleep(600)",
+    "stopped daemon": "if leave(): tell(); os.kill(os.getpid(), signal.SIGSTOP)",
+}
+
+
+def leaving(wired: Lab, daemon: str, then: str) -> list[str]:
+    """Return a command that leaves a daemon behind, which tells its process ID, and then does something."""
+    return [sys.executable, "-c", LEAVE.format(daemon=daemon, then=then), str(wired.store / "told")]
+
+
+@LINUX
+@pytest.mark.parametrize("daemon", DAEMONS.values(), ids=DAEMONS)
+def test_no_process_that_the_command_leaves_outlives_the_run(wired, daemon):
+    assert runner.run(wired.app, leaving(wired, daemon, "sys.exit(3)")).returncode == 3
+    assert ended(int((wired.store / "told").read_text()))
+
+
+@LINUX
+def test_a_process_that_forks_and_leaves_again_and_again_is_caught(wired):
+    again = """
+if leave():
+    while True:
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+        tell()
+"""
+    assert runner.run(wired.app, leaving(wired, again, "")).returncode == 0
+    last = (wired.store / "told").read_text()
+    assert ended(int(last))
+    assert (wired.store / "told").read_text() == last
+
+
+@LINUX
+def test_a_run_that_is_killed_leaves_no_process_behind(wired):
+    daemon = DAEMONS["daemon"]
+    command = leaving(wired, daemon, "print(os.getpid(), flush=True); time.sleep(600)")
+    process = script(wired, RUN.replace('[sys.executable, "-c", sys.argv[2]]', "sys.argv[4:]"), "", "5", *command)
+    assert process.stdout is not None
+    pid = int(process.stdout.readline())
+    process.kill()
+    process.communicate()
+    assert gone(pid)
+    assert gone(int((wired.store / "told").read_text()))
+    folder_module._sweep(str(wired.private))
+
+
+@LINUX
+def test_the_caller_s_other_children_are_not_touched(wired):
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    with other:
+        runner.run(wired.app, leaving(wired, DAEMONS["daemon"], ""))
+        assert other.poll() is None
+        other.kill()
+
+
+def test_a_supervisor_that_is_killed_is_an_error_and_ends_the_command(wired):
+    code = """
+        import os, signal, time
+        os.write(1, b"%d" % os.getpid())
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
+    """
+    shown = io.BytesIO()
+    with pytest.raises(errors.ConnectorError, match=r"exit code was lost, and processes of it may still run"):
+        runner.run(wired.app, python(code), stdout=shown, grace=0.2)
+    assert gone(int(shown.getvalue()))
+    assert wired.untouched("result")
+
+
+def test_a_supervisor_that_does_not_start_is_an_error(wired, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(errors.MachineFailed, match="the command was not started"):
+        runner.run(wired.app, ["true"])
+    monkeypatch.setattr(sys, "executable", str(wired.store / "none"))
+    with pytest.raises(errors.MachineFailed, match=r"not started, because .*none cannot be run: No such file"):
+        runner.run(wired.app, ["true"])
+    monkeypatch.setattr(sys, "executable", "")
+    with pytest.raises(errors.ConfigError, match="needs a Python interpreter"):
+        runner.run(wired.app, ["true"])
+    assert wired.untouched("result")
+
+
+@contextmanager
+def supervised_as(monkeypatch, home: Path, change: str):
+    """Let the supervisor run under a Python that lacks something."""
+    (home / "changed").write_text(
+        f"#!{sys.executable} -IS\nimport sys; sys.path.append({os.path.dirname(supervisor.__file__)!r})\n"
+        f"import os, supervisor\n{change}\nsys.argv[:] = ['', *sys.argv[-3:]]\nsys.exit(supervisor.main())\n"
+    )
+    (home / "changed").chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", str(home / "changed"))
+        yield
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_where_processes_cannot_be_adopted_the_group_is_killed(wired, tmp_path, monkeypatch, caplog, platform):
+    change = f"sys.platform = {platform!r}; supervisor._prctl = lambda *_: False"
+    leave = [*python(LEAVE_BEHIND.format(session=False))]
+    leave[2] = leave[2].replace("sys.executable", repr(sys.executable))
+    with supervised_as(monkeypatch, tmp_path, change):
+        assert runner.run(wired.app, leave, grace=0.2).returncode == 0
+    assert gone(int(wired.result().stdout))
+    assert ("those that left its process group cannot be found" in caplog.text) == (platform == "linux")
+
+
+def test_without_waitid_the_exit_code_is_the_same(wired, tmp_path, monkeypatch):
+    code = [sys.executable, "-c", "raise SystemExit(4)"]
+    with supervised_as(monkeypatch, tmp_path, "sys.platform = 'darwin'; del os.waitid"):
+        assert runner.run(wired.app, code).returncode == 4
+    assert wired.result().returncode == 4
+
+
+def test_the_command_gets_its_environment_unchanged_in_the_c_locale(wired, monkeypatch):
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ODD", "a=b\n\udcff")
+    runner.run(wired.app, ["sh", "-c", "env -0"])
+    names = {entry.partition(b"=")[0] for entry in wired.result().stdout.split(b"\0")} - {b"_", b"PWD", b"SHLVL", b""}
+    expected = {os.fsencode(name) for name in os.environ} | {b"CONNECTORS_INPUTS", b"CONNECTORS_OUTPUTS"}
+    assert names == expected - {b"_", b"PWD", b"SHLVL"}
+    assert b"ODD=a=b\n\xff" in wired.result().stdout.split(b"\0")
+
+
+def test_the_standard_streams_of_the_caller_may_be_closed(wired):
+    code = """
+        import os
+        for descriptor in (0, 1):
+            os.close(descriptor)
+        done = runner.run(app, ["sh", "-c", "sleep 0.2; echo hello"])
+        os.write(2, b"%d" % done.returncode)
+    """
+    _, problem = script(wired, code).communicate()
+    assert problem == b"0"
+    assert wired.result().stdout == b"hello\n"
 
 
 def test_a_reader_who_leaves_does_not_stop_the_command_or_its_capture(wired, caplog):
@@ -755,20 +927,20 @@ def test_no_room_for_the_inputs_says_what_to_do(wired, monkeypatch):
         runner.run(wired.app, python("pass"))
 
 
-def test_an_exit_code_that_somebody_else_took_is_not_taken_for_success(wired, monkeypatch):
-    def reaped(*_):
-        raise ChildProcessError
-
-    monkeypatch.setattr(os, "waitid", reaped)
-    with pytest.raises(errors.ConnectorError, match="exit code was lost"):
-        runner.run(wired.app, python("raise SystemExit(1)"))
-    assert wired.untouched("result")
-
-
-def test_without_waitid_the_exit_code_is_the_same(wired, monkeypatch):
-    monkeypatch.delattr(os, "waitid")
-    assert runner.run(wired.app, python("raise SystemExit(4)")).returncode == 4
-    assert wired.result().returncode == 4
+def test_other_code_that_waits_for_all_children_does_not_take_the_exit_code(wired):
+    code = """
+        import os, threading
+        def take():
+            while True:
+                try:
+                    os.waitpid(-1, 0)
+                except ChildProcessError:
+                    pass
+        threading.Thread(target=take, daemon=True).start()
+        print(runner.run(app, ["sh", "-c", "exit 9"]).returncode)
+    """
+    out, problem = script(wired, code).communicate()
+    assert (out, problem) == (b"9\n", b"")
 
 
 def test_in_another_thread_it_runs_without_handling_signals(wired):
@@ -800,7 +972,8 @@ def stop(n, _):
     sys.exit(0)
 signal.signal({int(number)}, stop)
 print("ready", child.pid, flush=True)
-time.sleep(600)
+while True:  # Python handles a signal that arrives just before the sleep only after it
+    time.sleep(0.1)
 """
     process = script(wired, RUN, code, "20")
     assert process.stdout is not None
@@ -845,7 +1018,7 @@ def test_a_signal_while_an_input_is_read_ends_the_run_at_once(wired):
     process = script(
         wired,
         """
-        from contextlib import contextmanager, suppress
+        from contextlib import contextmanager
         from connectors._fsspec import Callback
         import time
         @contextmanager
@@ -870,7 +1043,7 @@ def test_a_signal_while_an_output_is_written_leaves_what_stood_there(wired):
     process = script(
         wired,
         """
-        from connectors.runner import job
+        from connectors.runner import job, supervisor
         import time
         real = job.result_pieces
         def slow(*args):
@@ -972,11 +1145,11 @@ def test_folders_without_permissions_are_removed_by_an_ordinary_user(monkeypatch
 def killed_run(lab) -> Path:
     """Kill a run while its command is at work; return the folder that it leaves."""
     code = f"""
-        import sys
+        import os
         import connectors
         from connectors import runner
         app = connectors.load({str(lab.root)!r})
-        command = [sys.executable, "-c", "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"]
+        command = ["sh", "-c", f"kill -KILL {{os.getpid()}}"]
         runner.run(app, command)
     """
     before = set(lab.private.iterdir())
