@@ -46,8 +46,9 @@ def print_line(text: str, *, end: str = "\n") -> None:
 
 
 def print_json(value: object) -> None:
-    """Write a result to standard output as JSON."""
-    print_line(json.dumps(value, indent=2, ensure_ascii=False))
+    """Write a result to standard output as JSON. Whatever a terminal would obey, or not show, is escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    print_line("".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text))
 
 
 def flush() -> None:
