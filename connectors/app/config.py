@@ -17,7 +17,7 @@ from connectors.errors import (
     InvalidLocation,
     UnknownDataset,
 )
-from connectors.names import is_name
+from connectors.names import is_name, twin_of
 from connectors.secrets import Hidden
 from connectors.streams.os_errors import on_this_machine
 
@@ -72,7 +72,7 @@ class AppConfig(Mapping[str, "Port"]):
 
     def __getitem__(self, name: str) -> Port:
         if name not in self:
-            message = f"the app config has no port {name!r}; it has {_listed(self)}"
+            message = f"the app config has no port {name!r}; it has {_listed(self)}{twin_of(name, self)}"
             raise UnknownDataset(message)
         return Port(self, name)
 
@@ -249,7 +249,7 @@ class Port(Mapping[str, Dataset]):
 
     def __getitem__(self, name: str) -> Dataset:
         if name not in self:
-            message = f"the port {self.name!r} has no dataset {name!r}; it has {_listed(self)}"
+            message = f"the port {self.name!r} has no dataset {name!r}; it has {_listed(self)}{twin_of(name, self)}"
             raise UnknownDataset(message)
         return _ConnectedDataset(self._app.root, self.name, name)
 

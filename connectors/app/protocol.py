@@ -9,6 +9,7 @@ from connectors.app.config import AppConfig, load
 from connectors.app.staging import StagedVersions, StagingTransaction, staged_target
 from connectors.errors import ConnectorError, NotAnObject, ObjectNotFound
 from connectors.fs.plain import PlainView
+from connectors.names import twin_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,8 +52,9 @@ class DatasetFileSystem(PlainView):
             port, _, object_name = name.partition("/")
             app = self.app
             if port not in app or object_name not in app[port]:
-                known = [f"dataset://{port}/{name}" for port in app for name in app[port]]
-                message = f"there is no dataset://{name}; there are {', '.join(known) or 'none'}"
+                known = [f"{port}/{name}" for port in app for name in app[port]]
+                listed = ", ".join(f"dataset://{one}" for one in known) or "none"
+                message = f"there is no dataset://{name}; there are {listed}{twin_of(name, known)}"
                 raise ObjectNotFound(message)
             self._datasets[name] = app[port][object_name]
         return self._datasets[name]

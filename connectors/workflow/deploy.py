@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from connectors.app.layout import RUNTIME_CONFIG, application_files, dataset_files, write_root
 from connectors.workflow.documents.canonical import canonical_bytes
 from connectors.workflow.documents.commitment import matches
-from connectors.workflow.documents.runtime import runtime_configs
+from connectors.workflow.documents.runtime import identifiers
 from connectors.workflow.trust.refusals import credentials_mismatch
 from connectors.workflow.trust.verification import verify
 
@@ -60,8 +60,7 @@ def deploy(
         ObjectNotFound: its parent folder does not exist.
     """
     config = verify(bundle, trusted, identifier, measurement, now=now)
-    peers = {name: one.identifier for name, one in runtime_configs(bundle.request).items()}
-    write_root(root, folder_files(config, release(config), peers))
+    write_root(root, folder_files(config, release(config), identifiers(bundle.request)))
     return config
 
 

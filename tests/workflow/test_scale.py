@@ -12,9 +12,9 @@ from large_workflows import approved_by_all, large, request_of
 from parties import MEASUREMENT, NOW, bundle_of, decided
 
 from connectors.workflow.documents.graph import Graph
-from connectors.workflow.documents.kinds import Connected, DatasetDocument, Workflow
+from connectors.workflow.documents.kinds import AppConfigDocument, Connected, DatasetDocument, Item, Workflow
 from connectors.workflow.documents.requests import Request, make_request
-from connectors.workflow.documents.runtime import runtime_configs
+from connectors.workflow.documents.runtime import identifiers, runtime_configs
 from connectors.workflow.review.difference import apply, compare
 from connectors.workflow.review.picture import draw
 from connectors.workflow.review.wording import in_words
@@ -137,6 +137,49 @@ def test_a_request_is_written_down_once_however_many_approve_it(written):
     found = status(again, set(request.approvers), NOW)
     assert found.state == "approved"
     assert sum(times for size, times in written.items() if isinstance(size, int) and size > whole / 2) == 1
+
+
+def test_the_files_of_an_app_config_are_written_once_however_many_applications_share_it(written):
+    _, documents, people = large(4, parties=1)
+    config = next(one for one in documents.values() if isinstance(one, AppConfigDocument))
+    config = AppConfigDocument.from_members(
+        {**config.members(), "items": {"model.bin": {"contents": "AAAA" * 100_000}}, "labels": {"a": "b"}}
+    )
+    found = []
+    for count in (1, 50):
+        objects = {f"app-{number}": Connected(app=config.digest) for number in range(count)}
+        request = make_request(
+            Workflow(name="shared", objects=objects),
+            {**documents, config.digest: config},
+            people[0].party,
+            created=NOW,
+        )
+        _ = request.digest, request.graph
+        written.clear()
+        known = identifiers(request)
+        found.append(written["size"])
+        assert known == {name: one.identifier for name, one in runtime_configs(request).items()}
+        assert len(set(known.values())) == count
+    assert found[1] < 1.1 * found[0]
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_identifiers_are_the_digests_of_the_runtime_configurations(count):
+    request, _ = request_of(count, parties=2)
+    known = identifiers(request)
+    assert known == {name: one.identifier for name, one in runtime_configs(request).items()}
+    assert len(known) == count
+
+
+def test_paths_are_checked_with_work_that_doubles_with_their_number():
+    _, documents, _ = large(1, parties=1)
+    config = next(one for one in documents.values() if isinstance(one, AppConfigDocument))
+    found = []
+    for count in (100, 200, 400):
+        items = {f"{number}/" + "/".join("x" * 30): Item(contents="") for number in range(count)}
+        members = {**{name: getattr(config, name) for name in AppConfigDocument.model_fields}, "items": items}
+        found.append(calls(lambda members=members: AppConfigDocument(**members)))
+    assert found[2] - found[1] < 2.1 * (found[1] - found[0])
 
 
 def test_copies_have_digests_of_their_own():

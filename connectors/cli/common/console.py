@@ -69,13 +69,18 @@ def print_line(text: str, *, end: str = "\n") -> None:
 
 
 def print_json(value: object) -> None:
-    """Write a result to standard output as JSON."""
+    """Write a result to standard output as JSON. Whatever a terminal would obey, or cannot show, is escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
+    print_line("".join(one if one == "
+" or _is_shown(one) else json.dumps(one)[1:-1] for one in text))
+
+
+def _is_shown(character: str) -> bool:
     try:
-        text.encode(sys.stdout.encoding or "utf-8")
+        character.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        text = json.dumps(value, indent=2)  # JSON has escapes of its own
-    print_line(text)
+        return False
+    return character.isprintable()
 
 
 def flush() -> None:

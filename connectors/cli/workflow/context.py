@@ -217,7 +217,7 @@ def confirm(question: str, *, yes: bool) -> None:
         message = "confirmation needs a terminal; --yes skips it"
         raise UsageMistake(message)
     console.flush()
-    if not typer.confirm(question, default=False, err=True):
+    if not typer.confirm(printable(question), default=False, err=True):
         message = "not confirmed; nothing was changed"
         raise ConfigError(message)
 

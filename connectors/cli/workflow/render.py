@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.cli.common.console import columns
 from connectors.cli.data.inspection import moment
+from connectors.workflow.documents import runtime
 from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocument, Decision, Placeholder
 from connectors.workflow.documents.model import moment_of
-from connectors.workflow.documents.runtime import runtime_configs
 from connectors.workflow.review.naming import Names, connected
 from connectors.workflow.store.lookup import name_of
 
@@ -165,7 +165,7 @@ def _statements(bundle: Bundle, found: Status) -> list[dict[str, str]]:
 
 def identifiers(request: Request) -> dict[str, str]:
     """Return the identifier of each application of a request, by its id."""
-    return {name: config.identifier for name, config in runtime_configs(request).items()}
+    return runtime.identifiers(request)
 
 
 def document_lines(document: Document) -> list[str]:

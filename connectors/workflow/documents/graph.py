@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from connectors.errors import InvalidDocument
 from connectors.workflow.documents.kinds import (
+    MAX_EDGES,
     AppConfigDocument,
     Application,
     Connected,
@@ -17,7 +19,7 @@ from connectors.workflow.documents.kinds import (
     Placeholder,
     Workflow,
 )
-from connectors.workflow.documents.model import Document
+from connectors.workflow.documents.model import SHOWN, Document, first_of, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,16 +77,21 @@ class Graph:
         self.workflow = workflow
         self.documents = documents
         problems: list[str] = []
+        ports = 0
         self.nodes: dict[str, Node] = {}
         for name, one in workflow.objects.items():
             try:
-                self.nodes[name] = self._resolve(name, one)
+                node = self.nodes[name] = self._resolve(name, one)
             except InvalidDocument as error:
                 problems.append(str(error))
+            else:
+                ports += len(node.ports) if isinstance(node, AppConfigDocument) else 0
+        if ports > MAX_EDGES:  # each is written down in its object's runtime configuration
+            problems.append(f"its applications have {ports:,} ports, and can have {MAX_EDGES:,} in all")
         if not problems:
-            problems += self._problems()
+            problems += islice(self._problems(), SHOWN + 1)
         if problems:
-            message = f"the workflow {workflow.name!r} is not consistent: {'; '.join(problems)}"
+            message = f"the workflow {workflow.name!r} is not consistent: {first_of(problems)}"
             raise InvalidDocument(message)
 
     def _resolve(self, name: str, one: Connected | Placeholder) -> Node:
@@ -148,7 +155,7 @@ class Graph:
         elif end.port is None:
             yield f"the edge {edge} does not name a port of {end.id!r}"
         elif isinstance(node, AppConfigDocument) and end.port not in node.ports:
-            yield f"the edge {edge}: {end.id!r} has no port {end.port!r}; it has {', '.join(node.ports)}"
+            yield f"the edge {edge}: {end.id!r} has no port {end.port!r}; it has {listed(node.ports)}"
 
     def is_app(self, name: str) -> bool:
         """Tell whether an object is an application or a place for one."""

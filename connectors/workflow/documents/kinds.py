@@ -12,6 +12,7 @@ They refer to one another only by digest (see `model`)::
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -42,6 +43,16 @@ __all__ = [
     "Workflow",
 ]
 
+# Far more than people can review, and so few that no document costs its readers more than its size suggests.
+MAX_KEYS = 32
+MAX_BUILDS = 256
+MAX_PORTS = 256
+MAX_ITEMS = 10_000
+MAX_DEPTH = 32
+MAX_PATH = 1024
+MAX_OBJECTS = 20_000
+MAX_EDGES = 100_000
+
 
 class PublicKey(Part):
     """A key that a party signs with.
@@ -70,7 +81,7 @@ class Party(Document):
     name: Line
     contact: Line
     group: Line | None = None
-    keys: Annotated[tuple[PublicKey, ...], Field(min_length=1)]
+    keys: Annotated[tuple[PublicKey, ...], Field(min_length=1, max_length=MAX_KEYS)]
 
 
 class DatasetDocument(Document):
@@ -123,7 +134,7 @@ class Application(Document):
     group: Line | None = None
     owner: Digest
     image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$", max_length=1000)]
-    builds: Annotated[tuple[Build, ...], Field(min_length=1)]
+    builds: Annotated[tuple[Build, ...], Field(min_length=1, max_length=MAX_BUILDS)]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -161,26 +172,30 @@ class AppConfigDocument(Document):
     group: Line | None = None
     owner: Digest
     build: BuildReference
-    ports: Annotated[tuple[Name, ...], Field(min_length=1)]
+    ports: Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_PORTS)]
     labels: Labels = Field(default_factory=dict)
-    items: dict[str, Item] = Field(default_factory=dict)
+    items: dict[Annotated[str, Field(max_length=MAX_PATH)], Item] = Field(default_factory=dict, max_length=MAX_ITEMS)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if list(self.ports) != sorted(set(self.ports)):
             message = "ports: they must be sorted, each once"
             raise ValueError(message)
-        for path in self.items:
-            parts = path.split("/")
-            if not all(map(is_name, parts)) or parts[0] in self.ports or path == RUNTIME_CONFIG:
+        ports, paths = {*self.ports}, [path.split("/") for path in self.items]
+        for parts in paths:
+            if len(parts) > MAX_DEPTH:
+                message = f"items: a path has at most {MAX_DEPTH} parts, and one has {len(parts)}"
+                raise ValueError(message)
+            if not all(map(is_name, parts)) or parts[0] in ports or parts == [RUNTIME_CONFIG]:
                 message = (
                     "items: a path must be relative to the app config folder and inside it, and neither "
                     f"{RUNTIME_CONFIG} nor in the folder of a port"
                 )
                 raise ValueError(message)
-            if any("/".join(parts[:depth]) in self.items for depth in range(1, len(parts))):
-                message = "items: one path is both a file and the folder of another file"
-                raise ValueError(message)
+        # In this order, the files in a folder directly follow a file of the folder's name.
+        if any(after[: len(before)] == before for before, after in pairwise(sorted(paths))):
+            message = "items: one path is both a file and the folder of another file"
+            raise ValueError(message)
         return self
 
 
@@ -248,8 +263,8 @@ class Workflow(Document):
     group: Line | None = None
     version: Annotated[int, Field(ge=1)] = 1
     parent: Digest | None = None
-    objects: dict[Name, Connected | Placeholder]
-    edges: tuple[Edge, ...] = ()
+    objects: Annotated[dict[Name, Connected | Placeholder], Field(max_length=MAX_OBJECTS)]
+    edges: Annotated[tuple[Edge, ...], Field(max_length=MAX_EDGES)] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

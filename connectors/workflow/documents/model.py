@@ -10,9 +10,10 @@ import binascii
 import re
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from connectors.errors import InvalidDocument
 from connectors.models import Model
@@ -20,9 +21,10 @@ from connectors.names import is_name
 from connectors.workflow.documents.canonical import canonical_bytes, digest_of, parse_canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = [
+    "SHOWN",
     "Base64",
     "Digest",
     "Document",
@@ -32,6 +34,8 @@ __all__ = [
     "Name",
     "Part",
     "Text",
+    "first_of",
+    "listed",
     "moment_of",
     "moment_text",
 ]
@@ -39,6 +43,9 @@ __all__ = [
 _MODEL = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, populate_by_name=True)
 D = TypeVar("D", bound="Document")
 _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"  # \d matches the digits of all scripts
+SHOWN = 10
+"""Problems, or known names, that one message lists."""
+_PART = 100
 _SHOWABLE = re.compile(r"[^\x00-\x1f\x7f]*")
 
 
@@ -98,7 +105,7 @@ Moment = Annotated[str, StringConstraints(pattern=_MOMENT), AfterValidator(_chec
 """A time in UTC, to the second: 2026-01-02T03:04:05Z."""
 Base64 = Annotated[str, AfterValidator(_check_base64)]
 Text = Annotated[str, StringConstraints(max_length=1 << 20)]
-Labels = dict[Line, Annotated[str, StringConstraints(max_length=1000)]]
+Labels = Annotated[dict[Line, Annotated[str, StringConstraints(max_length=1000)]], Field(max_length=1000)]
 
 
 class Part(Model):
@@ -199,7 +206,19 @@ def _without_cached(made: D) -> D:
 
 def problems_of(error: ValidationError) -> str:
     """Describe the rules that are broken, each with the member's name but not its value."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in detail['loc']) or 'it'}: {detail['msg'].removeprefix('Value error, ')}"
+    return first_of(
+        f"{'.'.join(str(one)[:_PART] for one in detail['loc']) or 'it'}: {detail['msg'].removeprefix('Value error, ')}"
         for detail in error.errors(include_url=False, include_context=False, include_input=False)
     )
+
+
+def listed(names: Iterable[str]) -> str:
+    """Join names for a message; of many, the first alone."""
+    found = list(islice(names, SHOWN + 1))
+    return ", ".join([*found[:SHOWN], "…"] if len(found) > SHOWN else found)
+
+
+def first_of(problems: Iterable[str]) -> str:
+    """Join problems for a message; of many, the first alone: a stranger's document can have any number."""
+    found = list(islice(problems, SHOWN + 1))
+    return "; ".join(found[:SHOWN]) + ("; and more" if len(found) > SHOWN else "")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
 from connectors.errors import InvalidDocument
 from connectors.formats import FormatName  # noqa: TC001 - pydantic reads the annotations
+from connectors.workflow.documents.canonical import canonical_bytes
 from connectors.workflow.documents.kinds import AppConfigDocument, Build, DatasetDocument, Item
-from connectors.workflow.documents.model import Digest, Document, Labels, Line, Name, Part
+from connectors.workflow.documents.model import Digest, Document, Labels, Line, Name, Part, listed
 
 if TYPE_CHECKING:
     from typing import Self
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from connectors.workflow.documents.graph import Graph
     from connectors.workflow.documents.requests import Request
 
-__all__ = ["Peer", "RuntimeConfig", "RuntimeDataset", "runtime_config", "runtime_configs"]
+__all__ = ["Peer", "RuntimeConfig", "RuntimeDataset", "identifiers", "runtime_config", "runtime_configs"]
 
 
 class RuntimeDataset(Part):
@@ -97,15 +99,9 @@ def runtime_config(request: Request, name: str) -> RuntimeConfig:
     graph = request.graph
     app = graph.nodes.get(name)
     if not isinstance(app, AppConfigDocument):
-        known = ", ".join(repr(one) for one in graph.nodes if graph.is_app(one)) or "none"
+        known = listed(repr(one) for one in graph.nodes if graph.is_app(one)) or "none"
         message = f"the workflow has no application {name!r}; it has {known}"
         raise InvalidDocument(message)
-    ports: dict[str, dict[str, Connection]] = {port: {} for port in app.ports}
-    for port, there, reads in graph.connected(name):
-        connection = _connection(graph, there, reads=reads)
-        if connection is not None:
-            ports[port][there] = connection
-    builds = graph.application(app).builds
     return RuntimeConfig(
         request=request.digest,
         object=name,
@@ -113,9 +109,22 @@ def runtime_config(request: Request, name: str) -> RuntimeConfig:
         name=app.name,
         labels=app.labels,
         items=app.items,
-        build=next(build for build in builds if build.measurement == app.build.measurement),
-        ports=ports,
+        build=_build(graph, app),
+        ports=_ports(graph, name, app),
     )
+
+
+def _build(graph: Graph, app: AppConfigDocument) -> Build:
+    return next(build for build in graph.application(app).builds if build.measurement == app.build.measurement)
+
+
+def _ports(graph: Graph, name: str, app: AppConfigDocument) -> dict[str, dict[str, Connection]]:
+    ports: dict[str, dict[str, Connection]] = {port: {} for port in app.ports}
+    for port, there, reads in graph.connected(name):
+        connection = _connection(graph, there, reads=reads)
+        if connection is not None:
+            ports[port][there] = connection
+    return ports
 
 
 def _connection(graph: Graph, name: str, *, reads: bool) -> Connection | None:
@@ -140,3 +149,31 @@ def runtime_configs(request: Request) -> dict[str, RuntimeConfig]:
     """Return the runtime configurations of all applications of a request's workflow, by id."""
     graph = request.graph
     return {name: runtime_config(request, name) for name in graph.nodes if graph.is_app(name)}
+
+
+def identifiers(request: Request) -> dict[str, str]:
+    """Return the identifier of each application of a request's workflow, by id.
+
+    Applications can share an app config of many MiB. Its members come first in the canonical form of all their runtime
+    configurations, so it is written down and hashed once.
+
+    Raises:
+        InvalidDocument: the workflow is not consistent.
+    """
+    graph, shared, found = request.graph, {}, {}
+    for name, app in graph.nodes.items():
+        if not isinstance(app, AppConfigDocument):
+            continue
+        if app.digest not in shared:
+            members = app.model_dump(mode="json", include={"name", "labels", "items"})
+            members |= {"app_config": app.digest, "build": _build(graph, app).model_dump(mode="json")}
+            shared[app.digest] = sha256(canonical_bytes(members)[:-1])
+        members = {"schema": RuntimeConfig.schema_name(), "request": request.digest, "object": name}
+        ports = {
+            port: {there: one.model_dump(mode="json", exclude_none=True) for there, one in connections.items()}
+            for port, connections in _ports(graph, name, app).items()
+        }
+        own = shared[app.digest].copy()
+        own.update(b"," + canonical_bytes({**members, "ports": ports})[1:])
+        found[name] = own.hexdigest()
+    return found

@@ -21,6 +21,7 @@ from connectors.errors import (
     UnknownIdentifier,
     UntrustedParty,
 )
+from connectors.workflow.documents.model import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -145,11 +146,11 @@ def said_twice(request: Request, one: Statement) -> InvalidStatement:
     return _invalid(message, request, one)
 
 
-def unknown_identifier(request: Request, identifier: str, configs: Mapping[str, RuntimeConfig]) -> UnknownIdentifier:
+def unknown_identifier(request: Request, identifier: str, known: Mapping[str, str]) -> UnknownIdentifier:
     """Return the error for an identifier that no application of the request has."""
-    known = {name: one.identifier for name, one in sorted(configs.items())}
-    listed = ", ".join(f"{name} {found}" for name, found in known.items()) or "none"
-    message = f"the approved request has no application with the identifier {identifier}; it has {listed}"
+    known = dict(sorted(known.items()))
+    shown = listed(f"{name} {found}" for name, found in known.items()) or "none"
+    message = f"the approved request has no application with the identifier {identifier}; it has {shown}"
     error = _about(UnknownIdentifier(message), request)
     error.identifier, error.known = identifier, known
     return error

@@ -15,7 +15,7 @@ from connectors.workflow.documents.canonical import canonical_bytes, digest_of, 
 from connectors.workflow.documents.kinds import Decision, Revocation, Statement, Submission
 from connectors.workflow.documents.model import moment_of
 from connectors.workflow.documents.requests import Request
-from connectors.workflow.documents.runtime import RuntimeConfig, runtime_configs
+from connectors.workflow.documents.runtime import RuntimeConfig, identifiers, runtime_config
 from connectors.workflow.trust import refusals
 from connectors.workflow.trust.signing import Envelope
 from connectors.workflow.trust.states import State, Status
@@ -209,10 +209,11 @@ def verify(
     found = status(bundle, trusted, now)
     if found.state != "approved":
         raise refusals.not_approved(bundle.request, found)
-    configs = runtime_configs(bundle.request)
-    config = next((one for one in configs.values() if one.identifier == identifier), None)
-    if config is None:
-        raise refusals.unknown_identifier(bundle.request, identifier, configs)
+    known = identifiers(bundle.request)
+    name = next((name for name, one in known.items() if one == identifier), None)
+    if name is None:
+        raise refusals.unknown_identifier(bundle.request, identifier, known)
+    config = runtime_config(bundle.request, name)
     if config.build.measurement != measurement:
         raise refusals.measurement_mismatch(bundle.request, config, measurement)
     return config
