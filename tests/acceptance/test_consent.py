@@ -88,7 +88,9 @@ class Story:
 
     def ask(self, *options: object) -> str:
         """Submit the draft; return the digest of the request, which all have now."""
-        digest = self.lab.json("workflow", "submit", NAME, *PASSPHRASE, "--yes", *options)["request"]
+        seen = self.lab.json("workflow", "show", NAME, "--draft")["workflow"]
+        words = ("workflow", "submit", NAME, "--workflow", seen, *PASSPHRASE, "--yes", *options)
+        digest = self.lab.json(*words)["request"]
         self.lab.run("workflow", "export", digest, "--out", "../request.json", "--force")
         for workspace in (self.clinic, self.registry):
             workspace.run("workflow", "import", "../request.json")
