@@ -160,6 +160,18 @@ class InvalidDocument(ConnectorError, ValueError):
     """
 
 
+class WeakKey(InvalidDocument):
+    """A party's public key with which others could sign, or which is of no supported kind.
+
+    Attributes:
+        key_id: the id of the key in signatures.
+        reason: what is wrong with it.
+    """
+
+    key_id: str | None = None
+    reason: str | None = None
+
+
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
