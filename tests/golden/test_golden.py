@@ -165,11 +165,14 @@ def test_the_bundle_verifies_at_its_time():
     bundle = Bundle.from_bytes((DATA / "workflow/exported/approved.bundle.json").read_bytes())
     created = datetime.strptime(bundle.request.created, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     for name, identifier in WORKFLOW["identifiers"].items():
+        build = json.loads((DATA / f"workflow/deployed/{name}/app-config.json").read_bytes())["build"]
         config = verify(
             bundle,
             set(WORKFLOW["parties"].values()),
             identifier,
             WORKFLOW["measurements"][name],
+            platform=build["platform"],
+            debug=build["debug"],
             now=created + timedelta(hours=1),
         )
         assert config.to_bytes() == (DATA / f"workflow/deployed/{name}/app-config.json").read_bytes()

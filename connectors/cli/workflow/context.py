@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Acting",
+    "AllowLocal",
     "Asked",
     "Labels",
     "Out",
@@ -85,6 +86,12 @@ Asked = Annotated[
     str, typer.Argument(metavar="REQUEST", help="The request: its workflow's name, or the first digits of its digest.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation, for scripts.")]
+AllowLocal = Annotated[
+    bool,
+    typer.Option(
+        "--allow-local", help="Accept file:// and memory:// locations, on the application's machine: for development."
+    ),
+]
 Out = Annotated[str | None, typer.Option("--out", metavar="FILE", help="The file to write; the default is stdout.")]
 Labels = Annotated[list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="A label; repeatable.")]
 

@@ -37,8 +37,8 @@ __all__ = [
 ]
 
 
-_PLAIN = re.compile(r"[0-9a-f]{64,}|[0-9TZ:-]{20}|[a-z]{1,12}")
-"""What is shown without quotes: digests, measurements, times and single words such as "input"."""
+_PLAIN = re.compile(r"[0-9a-f]{64,}|[0-9TZ:-]{20}")
+"""What is shown without quotes: digests, measurements and times."""
 
 
 def graph_lines(graph: Graph, names: Names | None = None) -> list[str]:
@@ -127,12 +127,20 @@ def request_lines(request: Request, statement: Statement | None = None) -> list[
     if statement is not None:
         said = statement.model_dump(exclude={"request"}, exclude_none=True)
         rows += [("you sign", f"{statement.kind}, {member} {_plain(value)}") for member, value in said.items()]
-    documents = [line for one in sorted(request.parsed.values(), key=_order) for line in _signed_lines(one, names)]
+    documents = [line for one in _documents(request) for line in _signed_lines(one, names)]
     return [title(graph), *columns(rows), "documents", *documents, *graph_lines(graph, names)]
 
 
-def _order(document: Document) -> tuple[str, str, str]:
-    return document.kind, name_of(document), document.digest
+def _documents(request: Request) -> list[Document]:
+    """Return the documents of a request: the workflow, what is in it in its order, and the parties."""
+    found: dict[str, Document] = {request.workflow: request.graph.workflow}
+    for node in request.graph.nodes.values():
+        if not isinstance(node, Placeholder):
+            found[node.digest] = node
+        if isinstance(node, AppConfigDocument):
+            program = request.graph.application(node)
+            found[program.digest] = program
+    return [*{**found, **request.parsed}.values()]
 
 
 def _signed_lines(document: Document, names: Names) -> list[str]:
@@ -153,15 +161,20 @@ def _sized(item: Item) -> str:
 
 
 def _flat(value: Any, indent: str, name: str = "") -> list[str]:
-    """Return the lines of a member and of those below it."""
+    """Return the lines of a member and of those below it; the keys of labels and objects are chosen by parties."""
     if isinstance(value, dict):
-        inner = [line for key, one in value.items() for line in _flat(one, f"{indent}  " if name else indent, key)]
-        return [f"{indent}{_quoted(name)}:", *inner] if name else inner
+        chosen = name in ("labels", "objects")
+        inner = [
+            line
+            for key, one in value.items()
+            for line in _flat(one, f"{indent}  " if name else indent, repr(key) if chosen else key)
+        ]
+        return [f"{indent}{name}:", *inner] if name else inner
     if isinstance(value, list):
         return [line for one in value for line in _flat(one, indent, name)]
     if isinstance(value, str) and "\n" in value:
-        return [f"{indent}{_quoted(name)}:", *(f"{indent}  {line!r}" for line in value.split("\n"))]
-    return [f"{indent}{_quoted(name)}  {_plain(value)}"]
+        return [f"{indent}{name}:", *(f"{indent}  {line!r}" for line in value.split("\n"))]
+    return [f"{indent}{name}  {_plain(value)}"]
 
 
 def _plain(value: Any) -> str:

@@ -12,6 +12,7 @@ from connectors.cli.common.options import AsJson, example
 from connectors.cli.workflow import render
 from connectors.cli.workflow.context import (
     Acting,
+    AllowLocal,
     Asked,
     PassphraseFile,
     StoreFolder,
@@ -62,6 +63,7 @@ def submit(
             help="Sign only the workflow with this digest, which `show --json` prints; needed with --yes --json.",
         ),
     ] = None,
+    allow_local: AllowLocal = False,
     yes: Yes = False,
     folder: StoreFolder = None,
     acting: Acting = None,
@@ -83,7 +85,8 @@ def submit(
         raise ConfigError(message)
 
     documents = {**store.closure(draft), requester.party.digest: requester.party}
-    request = make_request(draft.workflow, documents, requester.party, lifetime=timedelta(seconds=expires_in))
+    lifetime = timedelta(seconds=expires_in)
+    request = make_request(draft.workflow, documents, requester.party, lifetime=lifetime, allow_local=allow_local)
     when = moment_text(datetime.now(UTC))
     submission = Submission.make(request=request.digest, party=requester.party.digest, when=when)
     envelope = show_and_sign(

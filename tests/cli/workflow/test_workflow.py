@@ -160,7 +160,7 @@ def test_three_people_in_three_folders_come_to_the_same_identifier(approved):
     trusted = {
         Identities(str(workspace.folder / "identities")).choose(None).party.digest for workspace in approved.values()
     }
-    config = verify(bundle, trusted, identifier, MEASUREMENT)
+    config = verify(bundle, trusted, identifier, MEASUREMENT, platform="sgx", debug=False)
     assert config == runtime_configs(bundle.request)["describe"]
     assert len(trust_digest(trusted)) == 64
 
