@@ -714,6 +714,8 @@ def test_signing_takes_the_passphrase_from_a_file(tmp_path):
     workspace.run("workflow", "app-config", "d", "--application", "Describe", "--port", "input")
     workspace.run("workflow", "new", "w")
     workspace.run("workflow", "add", "w", "d", "d")
+    workspace.run("workflow", "add", "w", "e", "d")
+    workspace.run("workflow", "connect", "w", "d:input", "e:input")
     before = files(workspace)
     digest = workspace.json("workflow", "show", "w")["workflow"]
     asking = ("workflow", "submit", "w", "--workflow", digest, "--yes", "--json", "--passphrase-file")
