@@ -160,6 +160,18 @@ class InvalidDocument(ConnectorError, ValueError):
     """
 
 
+class WeakKey(InvalidDocument):
+    """A party's public key with which others could sign, or which is of no supported kind.
+
+    Attributes:
+        key_id: the id of the key in signatures.
+        reason: what is wrong with it.
+    """
+
+    key_id: str | None = None
+    reason: str | None = None
+
+
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -262,11 +274,13 @@ class MeasurementMismatch(NotApproved):
 
     Attributes:
         object: the id of the application in the workflow.
-        expected: the approved measurement, in hexadecimal digits.
-        found: what the platform has measured.
+        member: what differs from the approved build: "measurement", "platform" or "debug".
+        expected: what was approved: a measurement in hexadecimal digits, a platform's name, "true" or "false".
+        found: what the application's attestation says.
     """
 
     object: str | None = None
+    member: str | None = None
     expected: str | None = None
     found: str | None = None
 

@@ -70,7 +70,15 @@ class _Case:
         assert status(Bundle.from_bytes(self.bundle), self.trusted, NOW).state == "approved"
 
     def verify(self) -> None:
-        assert verify(Bundle.from_bytes(self.bundle), self.trusted, self.identifier, MEASUREMENT, now=NOW)
+        assert verify(
+            Bundle.from_bytes(self.bundle),
+            self.trusted,
+            self.identifier,
+            MEASUREMENT,
+            platform="simulated",
+            debug=False,
+            now=NOW,
+        )
 
     def config(self) -> None:
         assert len(runtime_configs(Bundle.from_bytes(self.bundle).request)) == self.applications

@@ -13,7 +13,9 @@ Everything else below the root is the application's own. What is written here on
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import unicodedata
 from typing import TYPE_CHECKING
 
 from connectors.errors import ConfigError, InvalidDocument, NotAnObject, ObjectExists, ObjectNotFound
@@ -21,7 +23,7 @@ from connectors.names import is_name
 from connectors.system.atomic_files import write_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "APPLICATION",
@@ -32,6 +34,7 @@ __all__ = [
     "ROOT_VARIABLE",
     "RUNTIME_CONFIG",
     "application_files",
+    "check_paths",
     "dataset_files",
     "write_dataset",
     "write_root",
@@ -51,6 +54,10 @@ LOCATION = "location.txt"
 """The file in either that says where the dataset or the application is."""
 CREDENTIALS = "credentials.bin"
 """The file in a dataset's folder that holds its credentials document."""
+_NAME_BYTES = 255
+"""The longest name that file systems hold."""
+_PATH_BYTES, _PATH_PARTS = 2048, 64
+"""The longest path below the root: half of what Linux can open, and far fewer folders than Python's stack is deep."""
 
 
 def dataset_files(port: str, name: str, location: str, credentials: bytes) -> dict[str, bytes]:
@@ -136,6 +143,48 @@ def _make_folder(folder: str, made: list[str]) -> None:
         raise NotAnObject(message)
 
 
+def check_paths(paths: Iterable[str], *, portable: bool = False) -> None:
+    """Refuse paths that cannot all be files below one root.
+
+    Args:
+        paths: the paths, relative to the root.
+        portable: refuse also what only some file systems can hold: long paths, and names that differ only in case or
+            in their Unicode normalisation.
+
+    Raises:
+        InvalidDocument: a path leads out of the folder or through a file, is too long, or differs from another only in
+            ways that file systems ignore.
+    """
+    listed = list(paths)
+    files, folders = set(listed), set()
+    for path in listed:
+        parts = path.split("/")
+        if {"", ".", ".."} & set(parts):
+            message = f"{path!r} leads out of the app config folder"
+            raise InvalidDocument(message)
+        above = ["/".join(parts[:depth]) for depth in range(1, len(parts))]
+        folders |= {*above}
+        if files & {*above}:
+            message = f"a file stands where {path!r} needs a folder"
+            raise InvalidDocument(message)
+        longest = max(parts, key=lambda part: len(part.encode()))
+        if len(longest.encode()) > _NAME_BYTES:
+            message = f"the name {longest[:20]!r}… has {len(longest.encode())} bytes; at most {_NAME_BYTES} fit"
+            raise InvalidDocument(message)
+        if portable and (len(path.encode()) > _PATH_BYTES or len(parts) > _PATH_PARTS):
+            message = (
+                f"the path {path[:40]!r}… has {len(path.encode())} bytes and {len(parts)} parts; at most "
+                f"{_PATH_BYTES} and {_PATH_PARTS} fit on every machine"
+            )
+            raise InvalidDocument(message)
+    alike: dict[str, str] = {}
+    for path in sorted(files | folders) if portable else ():
+        other = alike.setdefault(unicodedata.normalize("NFC", path).casefold(), path)
+        if other != path:
+            message = f"{other!r} and {path!r} are one name to some file systems; rename one"
+            raise InvalidDocument(message)
+
+
 def write_root(root: str, files: Mapping[str, bytes]) -> None:
     """Write a whole app config folder.
 
@@ -144,29 +193,30 @@ def write_root(root: str, files: Mapping[str, bytes]) -> None:
         files: the contents of its files, by their paths below the root.
 
     Raises:
-        InvalidDocument: a path leads out of the folder, or through a file.
+        InvalidDocument: as for `check_paths`.
         ObjectExists: the folder has something in it.
         ObjectNotFound: the folder above it is missing.
     """
-    for path in files:
-        parts = path.split("/")
-        if {"", ".", ".."} & set(parts):
-            message = f"{path!r} leads out of the app config folder"
-            raise InvalidDocument(message)
-        if any("/".join(parts[:depth]) in files for depth in range(1, len(parts))):
-            message = f"a file stands where {path!r} needs a folder"
-            raise InvalidDocument(message)
+    check_paths(files)
     target = os.path.abspath(root)
     parent = os.path.dirname(target)
     if not os.path.isdir(parent):
         message = f"there is no folder {parent} to make {os.path.basename(target)!r} in"
         raise ObjectNotFound(message)
+    too_long = False
     taken = os.path.lexists(target) and not (os.path.isdir(target) and not os.listdir(target))
     if not taken:
         try:
             write_folder(target, files)
         except FileExistsError:
             taken = True
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            too_long = True
+    if too_long:
+        message = f"a path below {target!r} is too long for its file system; name a folder with a shorter path"
+        raise InvalidDocument(message)
     if taken:
         message = f"{target} already exists and was not changed; name a new folder or an empty one"
         raise ObjectExists(message)

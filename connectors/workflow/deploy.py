@@ -1,9 +1,9 @@
 """Write the app config folder of an application from an approved request.
 
 The bundle is untrusted. It is verified against the identifier that is bound into the application's attestation, the
-platform's measurement and the trusted parties. Only then is the folder written, atomically: the runtime configuration
-in canonical form, each dataset's approved location, the credentials that its owner committed to, a domain for each
-peer, and the items of the app config.
+measurement, platform and debug state that the attestation gives, and the trusted parties. Only then is the folder
+written, atomically: the runtime configuration in canonical form, each dataset's approved location, the credentials that
+its owner committed to, a domain for each peer, and the items of the app config.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from connectors.app.layout import RUNTIME_CONFIG, application_files, dataset_files, write_root
 from connectors.workflow.documents.canonical import canonical_bytes
 from connectors.workflow.documents.commitment import matches
+from connectors.workflow.documents.deployable import check_location
 from connectors.workflow.documents.runtime import identifiers
 from connectors.workflow.trust.refusals import credentials_mismatch
 from connectors.workflow.trust.verification import verify
@@ -39,8 +40,11 @@ def deploy(
     trusted: Collection[str],
     identifier: str,
     measurement: str,
+    platform: str,
+    debug: bool,
     release: Release,
     now: datetime | None = None,
+    allow_local: bool = False,
 ) -> RuntimeConfig:
     """Write the app config folder of an approved application, and return its runtime configuration.
 
@@ -49,17 +53,25 @@ def deploy(
         root: the folder; it must be empty or not exist yet.
         trusted: the digests of the trusted parties.
         identifier: the digest that is bound into the application's attestation.
-        measurement: the platform's measurement of the application.
+        measurement: the measurement of the application in its attestation.
+        platform: the platform that made the attestation.
+        debug: whether the attestation says that it is a debug build.
         release: returns the credentials; it is called only after everything else is verified.
         now: the current time, as for `verify`.
+        allow_local: accept datasets on the machine that the application runs on, for development.
 
     Raises:
-        InvalidDocument, NotApproved: as `verify` says.
+        InvalidDocument, NotApproved: as `verify` says; or a dataset is at a local location, or the folder cannot have
+            these names.
         CredentialsMismatch: credentials are missing, or not the approved ones.
         ObjectExists: the folder is not empty.
         ObjectNotFound: its parent folder does not exist.
     """
-    config = verify(bundle, trusted, identifier, measurement, now=now)
+    config = verify(bundle, trusted, identifier, measurement, platform=platform, debug=debug, now=now)
+    for connections in config.ports.values():
+        for name, connection in connections.items():
+            if connection.dataset is not None:
+                check_location(name, connection.dataset.location, allow_local=allow_local)
     write_root(root, folder_files(config, release(config), identifiers(bundle.request)))
     return config
 

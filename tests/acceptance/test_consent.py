@@ -88,7 +88,9 @@ class Story:
 
     def ask(self, *options: object) -> str:
         """Submit the draft; return the digest of the request, which all have now."""
-        digest = self.lab.json("workflow", "submit", NAME, *PASSPHRASE, "--yes", *options)["request"]
+        seen = self.lab.json("workflow", "show", NAME, "--draft")["workflow"]
+        words = ("workflow", "submit", NAME, "--workflow", seen, *PASSPHRASE, "--yes", *options)
+        digest = self.lab.json(*words)["request"]
         self.lab.run("workflow", "export", digest, "--out", "../request.json", "--force")
         for workspace in (self.clinic, self.registry):
             workspace.run("workflow", "import", "../request.json")
@@ -127,7 +129,7 @@ def test_patient_data_becomes_a_sealed_result_when_all_three_approve(s3, shared_
         options += ["--credentials", str(kept)]
     bundle = story.bundle(approved, "approved.json")
     enclave_takes_nothing_else(enclave, bundle, story.bundle(declined, "declined.json"), options)
-    deployed = ("workflow", "deploy", bundle, "rw", *options, "--measurement", MEASUREMENT)
+    deployed = ("workflow", "deploy", bundle, "rw", *options, "--measurement", MEASUREMENT, "--platform", "sgx")
     assert enclave.json(*deployed)["ports"] == {"input": ["conditions"], "output": ["result"]}
 
     # The application runs, and its answer is the registry's alone.
@@ -146,7 +148,9 @@ def test_patient_data_becomes_a_sealed_result_when_all_three_approve(s3, shared_
     story.clinic.run("workflow", "revoke", approved, *reason, *PASSPHRASE, "--yes")
     story.exchange(approved)
     bundle = story.bundle(approved, "revoked.json")
-    message = enclave.mistake("workflow", "deploy", bundle, "again", *options, "--measurement", MEASUREMENT)
+    message = enclave.mistake(
+        "workflow", "deploy", bundle, "again", *options, "--measurement", MEASUREMENT, "--platform", "sgx"
+    )
     assert message == "the request was revoked by 'Clinic A': patients have withdrawn"
     assert not (enclave.folder / "again").exists()
 
@@ -207,6 +211,8 @@ def enclave_takes_nothing_else(enclave: Workspace, approved: Path, declined: Pat
         (approved, "ba" * 32, "has the measurement babababababa…, but abababababab… was approved for 'describe'"),
         (declined, MEASUREMENT, "the request was declined by 'Registry C': name the purpose"),
     ):
-        message = enclave.mistake("workflow", "deploy", bundle, "rw", *options, "--measurement", measurement)
+        message = enclave.mistake(
+            "workflow", "deploy", bundle, "rw", *options, "--measurement", measurement, "--platform", "sgx"
+        )
         assert all(part in message for part in expected), message
         assert not (enclave.folder / "rw").exists()

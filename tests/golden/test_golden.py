@@ -165,11 +165,14 @@ def test_the_bundle_verifies_at_its_time():
     bundle = Bundle.from_bytes((DATA / "workflow/exported/approved.bundle.json").read_bytes())
     created = datetime.strptime(bundle.request.created, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     for name, identifier in WORKFLOW["identifiers"].items():
+        build = json.loads((DATA / f"workflow/deployed/{name}/app-config.json").read_bytes())["build"]
         config = verify(
             bundle,
             set(WORKFLOW["parties"].values()),
             identifier,
             WORKFLOW["measurements"][name],
+            platform=build["platform"],
+            debug=build["debug"],
             now=created + timedelta(hours=1),
         )
         assert config.to_bytes() == (DATA / f"workflow/deployed/{name}/app-config.json").read_bytes()
@@ -317,4 +320,7 @@ def members(value, path: str = "") -> list[str]:
 def test_verbs_print_the_same_members_of_json(lab, command):
     for known in loaded("command/members.json"):
         words = [word.replace("PLACE", str(DATA / "workflow")) for word in known["words"]]
+        for what in {"WORKFLOW", "REQUEST"} & {*words}:  # digests of what this test makes
+            shown = json.loads(command("workflow", "show", "Another", "--json"))
+            words[words.index(what)] = shown[what.lower()]
         assert members(json.loads(command(*words, "--json"))) == known["members"], words

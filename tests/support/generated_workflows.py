@@ -36,7 +36,7 @@ from connectors.workflow.documents.kinds import (
     Workflow,
 )
 from connectors.workflow.documents.model import Document
-from connectors.workflow.documents.requests import Request, make_request
+from connectors.workflow.documents.requests import Request, freeze
 from connectors.workflow.documents.runtime import RuntimeConfig, runtime_configs
 from connectors.workflow.trust.verification import Bundle
 
@@ -279,7 +279,7 @@ def agreed(draw: Draw, people: tuple[Person, ...] | None = None) -> Agreed:
     given = people or draw(parties())
     graph = draw(graphs(given))
     requester = draw(some(*given))
-    request = make_request(graph.workflow, graph.documents, requester.party, created=NOW)
+    request = freeze(graph.workflow, graph.documents, requester.party, created=NOW)
     by_digest = {one.party.digest: one for one in given}
     decisions = [
         decided(request, by_digest[digest], reason=draw(optional(LINES)))

@@ -44,7 +44,9 @@ class Deployment:
         items = {"settings/limits.txt": Item(contents=base64.b64encode(b"ten").decode())}
         objects["describe"] = Connected(app=self.told.add(app.model_copy(update={"items": items})))
         self.workflow = Workflow(name="Here", objects=objects, edges=workflow.edges)
-        self.request = make_request(self.workflow, self.told.documents, self.told.lab.party, created=NOW)
+        self.request = make_request(
+            self.workflow, self.told.documents, self.told.lab.party, created=NOW, allow_local=True
+        )
         people = (self.told.clinic, self.told.lab, self.told.receiver)
         self.bundle = bundle_of(self.request, *(decided(self.request, who) for who in people))
         self.trusted = {who.party.digest for who in people}
@@ -56,6 +58,9 @@ class Deployment:
             "trusted": self.trusted,
             "identifier": self.identifier,
             "measurement": MEASUREMENT,
+            "platform": "simulated",
+            "debug": False,
+            "allow_local": True,
             "release": lambda _: self.opened,
             "root": str(self.root),
         }
@@ -140,7 +145,7 @@ class TestStops:
             lying = dataset.model_copy(update={"credentials_digest": opened.digest})
             objects = {**other.workflow.objects, "conditions": Connected(dataset=other.told.add(lying))}
             workflow = Workflow(name="Here", objects=objects, edges=other.workflow.edges)
-            request = make_request(workflow, other.told.documents, other.told.lab.party, created=NOW)
+            request = make_request(workflow, other.told.documents, other.told.lab.party, created=NOW, allow_local=True)
             people = (other.told.clinic, other.told.lab, other.told.receiver)
             self.stops(
                 other,
@@ -163,6 +168,7 @@ class TestCommand:
         """What the command is given, by somebody who trusts nobody but those that are named."""
         (tmp_path / "bundle.json").write_bytes(deployment.bundle.to_bytes())
         arguments = ["bundle.json", "rw", "--identifier", deployment.identifier, "--measurement", MEASUREMENT]
+        arguments += ["--platform", "simulated", "--allow-local"]
         for digest in deployment.trusted:
             arguments += ["--trust", digest]
         for number, opened in enumerate(deployment.opened.values()):
@@ -184,7 +190,7 @@ class TestCommand:
         home = {"CONNECTORS_IDENTITIES": str(tmp_path / "identities")}
         for change, message in (
             (given[:-2], "were not given"),
-            (["bundle.json", "rw", *given[2:6]], "not among the trusted parties"),
+            (["bundle.json", "rw", *given[2:9]], "not among the trusted parties"),
             (["bundle.json", "rw", "--identifier", "00" * 32, *given[4:]], "has no application"),
         ):
             told = command("workflow", "deploy", *change, cwd=tmp_path, **home)

@@ -92,7 +92,7 @@ class Case:
     def verify(self) -> None:
         bundle = Bundle.from_bytes(self.data)
         config = runtime_configs(bundle.request)["app-0003"]
-        verify(bundle, self.trusted, config.identifier, MEASUREMENT, now=NOW)
+        verify(bundle, self.trusted, config.identifier, MEASUREMENT, platform="simulated", debug=False, now=NOW)
 
     def runtime(self) -> None:
         assert len(runtime_configs(Bundle.from_bytes(self.data).request)) * 6 == len(self.workflow.objects)

@@ -71,8 +71,7 @@ def print_line(text: str, *, end: str = "\n") -> None:
 def print_json(value: object) -> None:
     """Write a result to standard output as JSON. Whatever a terminal would obey, or cannot show, is escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    print_line("".join(one if one == "
-" or _is_shown(one) else json.dumps(one)[1:-1] for one in text))
+    print_line("".join(one if one == "\n" or _is_shown(one) else json.dumps(one)[1:-1] for one in text))
 
 
 def _is_shown(character: str) -> bool:

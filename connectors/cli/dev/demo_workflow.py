@@ -140,7 +140,7 @@ def _run(stage: Stage, people: _People, trusted: dict[str, str]) -> None:
     clinic, lab, registry = people
     identifier = lab.quietly("workflow", "identifiers", NAME).split()[0]
     enclave = stage.workspace("enclave")
-    options = ["--identifier", identifier, "--measurement", MEASUREMENT]
+    options = ["--identifier", identifier, "--measurement", MEASUREMENT, "--platform", "simulated"]
     for workspace in (clinic, registry):
         options += ["--credentials", _hand_over_credentials(workspace)]
     for digest in trusted.values():

@@ -15,7 +15,14 @@ from connectors.cli.common.private_files import read_private, write_private
 from connectors.cli.workflow.render import request_lines
 from connectors.errors import ConfigError
 from connectors.workflow.documents.canonical import MAX_SIZE
-from connectors.workflow.documents.kinds import AppConfigDocument, Application, DatasetDocument, Party, Workflow
+from connectors.workflow.documents.kinds import (
+    AppConfigDocument,
+    Application,
+    DatasetDocument,
+    Party,
+    Submission,
+    Workflow,
+)
 from connectors.workflow.documents.requests import Request
 from connectors.workflow.store.folder import FolderStore
 from connectors.workflow.store.lookup import name_of
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Acting",
+    "AllowLocal",
     "Asked",
     "Labels",
     "Out",
@@ -78,6 +86,12 @@ Asked = Annotated[
     str, typer.Argument(metavar="REQUEST", help="The request: its workflow's name, or the first digits of its digest.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation, for scripts.")]
+AllowLocal = Annotated[
+    bool,
+    typer.Option(
+        "--allow-local", help="Accept file:// and memory:// locations, on the application's machine: for development."
+    ),
+]
 Out = Annotated[str | None, typer.Option("--out", metavar="FILE", help="The file to write; the default is stdout.")]
 Labels = Annotated[list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="A label; repeatable.")]
 
@@ -213,13 +227,17 @@ def confirm(question: str, *, yes: bool) -> None:
     """
     if yes:
         return
-    if not sys.stdin.isatty():
-        message = "confirmation needs a terminal; --yes skips it"
-        raise UsageMistake(message)
+    _require_terminal()
     console.flush()
     if not typer.confirm(printable(question), default=False, err=True):
         message = "not confirmed; nothing was changed"
         raise ConfigError(message)
+
+
+def _require_terminal() -> None:
+    if not sys.stdin.isatty():
+        message = "confirmation needs a terminal; --yes skips it"
+        raise UsageMistake(message)
 
 
 def show_and_sign(
@@ -231,8 +249,12 @@ def show_and_sign(
     *,
     yes: bool,
     as_json: bool,
+    named: bool,
 ) -> Envelope:
     """Show what will be signed, ask for confirmation, and sign.
+
+    Nobody signs unseen: the text is shown where the question is asked. Without a question it is a record on standard
+    output, or, where that is JSON, the caller must have named by its complete digest what they saw before.
 
     Args:
         statement: the statement to sign.
@@ -241,11 +263,28 @@ def show_and_sign(
         doing: the statement as a verb, for people: "approves".
         passphrase_file: a file with the passphrase; None asks for it.
         yes: do not ask for confirmation.
-        as_json: do not show the request.
+        as_json: standard output is JSON.
+        named: whether the caller named what is signed by its complete digest.
+
+    Raises:
+        UsageMistake: nothing would be shown and nothing was named; or a question needs a terminal.
+        ConfigError: the answer is not yes.
     """
     name = identity.party.name
-    if not as_json:
-        print_lines([f"{name} {doing}:", *request_lines(request)])
+    lines = [f"{name} {doing}:", *request_lines(request, statement)]
+    if not yes:
+        _require_terminal()
+        console.flush()
+        console.write_error("".join(f"{printable(line)}\n" for line in lines))
+    elif not as_json:
+        print_lines(lines)
+    elif not named:
+        option = "with --workflow DIGEST" if isinstance(statement, Submission) else "as REQUEST"
+        message = (
+            "--yes with --json shows nothing of what is signed: look at it with `connectors workflow show`, and give "
+            f"its complete digest {option}; nothing was signed"
+        )
+        raise UsageMistake(message)
     confirm(f"Sign this as {name}?", yes=yes)
     return sign(statement, identity.signer(_passphrase_source(passphrase_file)))
 

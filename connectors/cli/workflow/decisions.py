@@ -117,16 +117,17 @@ def _action(what: str, folder: str | None, acting: str | None) -> _Action:
         asked = ", ".join(repr(request.party(digest).name) for digest in request.approvers)
         message = f"{identity.party.name!r} owns nothing in the workflow, so need not decide; the approvers are {asked}"
         raise ConfigError(message)
-    return _Action(store, identity, request)
+    return _Action(store, identity, request, named=what == request.digest)
 
 
 @dataclass(frozen=True)
 class _Action:
-    """A request, and the identity that decides about it."""
+    """A request, the identity that decides about it, and whether the request was named by its complete digest."""
 
     store: DocumentStore
     identity: Identity
     request: Request
+    named: bool
 
     def expect(self, state: str, otherwise: str, *, with_strangers: bool = False) -> Status:
         """Return the request's status.
@@ -156,7 +157,14 @@ class _Action:
     def sign(self, statement: Statement, doing: str, passphrase_file: str | None, *, yes: bool, as_json: bool) -> None:
         """Show the request, ask for confirmation, sign, and store the signed statement."""
         envelope = show_and_sign(
-            statement, self.request, self.identity, doing, passphrase_file, yes=yes, as_json=as_json
+            statement,
+            self.request,
+            self.identity,
+            doing,
+            passphrase_file,
+            yes=yes,
+            as_json=as_json,
+            named=self.named,
         )
         self.store.say(self.request, envelope)
         if as_json:

@@ -10,7 +10,7 @@ import typer
 from connectors.cli.common import console
 from connectors.cli.common.options import AsJson, example
 from connectors.cli.common.private_files import read_private
-from connectors.cli.workflow.context import identities, read_document
+from connectors.cli.workflow.context import AllowLocal, identities, read_document
 from connectors.errors import ConnectorError
 from connectors.workflow.deploy import deploy as lay_down
 from connectors.workflow.documents.commitment import OpenedCredentials
@@ -28,7 +28,7 @@ __all__ = ["register"]
 def register(group: typer.Typer) -> None:
     """Add the verb."""
     commands = example(
-        "workflow deploy approved.json app-config --identifier 1f0c… --measurement ab12… \\\n"
+        "workflow deploy approved.json app-config --identifier 1f0c… --measurement ab12… --platform sgx \\\n"
         "    --credentials clinic.json --credentials registry.json"
     )
     group.command("deploy", epilog=commands)(deploy)
@@ -47,6 +47,11 @@ def deploy(
     measurement: Annotated[
         str, typer.Option("--measurement", metavar="HEX", help="The measurement that the platform reports.")
     ],
+    platform: Annotated[
+        str,
+        typer.Option("--platform", metavar="NAME", help="The platform that reports it, such as sgx."),
+    ],
+    debug: Annotated[bool, typer.Option("--debug", help="The platform reports a debug build.")] = False,
     credentials: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,11 +64,12 @@ def deploy(
             "--trust", metavar="DIGEST", help="A trusted party; repeatable. The default is all that you trust."
         ),
     ] = None,
+    allow_local: AllowLocal = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the app config folder of an approved application, for `connectors run`.
 
-    First, the signatures of all parties, the identifier and the measurement are verified, and each dataset's
+    First, the signatures of all parties, the identifier and the reported build are verified, and each dataset's
     credentials are compared with its owner's commitment. The folder appears complete, and only you can read it.
     """
     known = identities()
@@ -76,6 +82,9 @@ def deploy(
         trusted=known.trusted() if trust is None else set(trust),
         identifier=identifier.strip().lower(),
         measurement=measurement.strip().lower(),
+        platform=platform.strip().lower(),
+        debug=debug,
+        allow_local=allow_local,
         release=lambda approved: _release(approved, opened, known),
     )
     if as_json:

@@ -6,19 +6,22 @@ Reach is computed from the connections. Text written by other parties is quoted 
 
 from __future__ import annotations
 
+import base64
+import re
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from connectors.cli.common.console import columns
 from connectors.cli.data.inspection import moment
 from connectors.workflow.documents import runtime
-from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocument, Decision, Placeholder
+from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocument, Decision, Party, Placeholder
 from connectors.workflow.documents.model import moment_of
 from connectors.workflow.review.naming import Names, connected
 from connectors.workflow.store.lookup import name_of
 
 if TYPE_CHECKING:
     from connectors.workflow.documents.graph import Graph
-    from connectors.workflow.documents.kinds import End
+    from connectors.workflow.documents.kinds import End, Item, Statement
     from connectors.workflow.documents.model import Document
     from connectors.workflow.documents.requests import Request
     from connectors.workflow.trust.verification import Bundle, Status
@@ -32,6 +35,10 @@ __all__ = [
     "status_lines",
     "title",
 ]
+
+
+_PLAIN = re.compile(r"[0-9a-f]{64,}|[0-9TZ:-]{20}")
+"""What is shown without quotes: digests, measurements and times."""
 
 
 def graph_lines(graph: Graph, names: Names | None = None) -> list[str]:
@@ -99,20 +106,83 @@ def graph_json(graph: Graph) -> dict[str, Any]:
     }
 
 
-def request_lines(request: Request) -> list[str]:
-    """Return everything that a signature of the request covers."""
+def request_lines(request: Request, statement: Statement | None = None) -> list[str]:
+    """Return everything that a signature of the request covers, and of a statement on it if one is given.
+
+    The details come first, and what the documents amount to last: there, people at a terminal read.
+    """
     graph, requester = request.graph, request.party(request.requester)
     names = Names(graph, more=[requester])
-    approvers = [request.party(digest) for digest in request.approvers]
     rows = [
         ("request", request.digest),
         ("asked by", f"{names.party(requester)}, {requester.contact!r}"),
         ("created", request.created),
-        ("expires", moment(moment_of(request.expires))),
-        ("approvers", ", ".join(f"{one.name!r} ({one.digest[:12]}…)" for one in approvers)),
+        ("expires", f"{request.expires}, {moment(moment_of(request.expires))}"),
+        *(
+            ("approvers" if place == 0 else "", f"{names.party(request.party(digest))}, {digest}")
+            for place, digest in enumerate(request.approvers)
+        ),
     ]
     rows += [("version of", graph.workflow.parent)] if graph.workflow.parent else []
-    return [title(graph), *columns(rows), *graph_lines(graph, names)]
+    if statement is not None:
+        said = statement.model_dump(exclude={"request"}, exclude_none=True)
+        rows += [("you sign", f"{statement.kind}, {member} {_plain(value)}") for member, value in said.items()]
+    documents = [line for one in _documents(request) for line in _signed_lines(one, names)]
+    return [title(graph), *columns(rows), "documents", *documents, *graph_lines(graph, names)]
+
+
+def _documents(request: Request) -> list[Document]:
+    """Return the documents of a request: the workflow, what is in it in its order, and the parties."""
+    found: dict[str, Document] = {request.workflow: request.graph.workflow}
+    for node in request.graph.nodes.values():
+        if not isinstance(node, Placeholder):
+            found[node.digest] = node
+        if isinstance(node, AppConfigDocument):
+            program = request.graph.application(node)
+            found[program.digest] = program
+    return [*{**found, **request.parsed}.values()]
+
+
+def _signed_lines(document: Document, names: Names) -> list[str]:
+    """Return every member of a document, a line for each; of a file, its size and SHA-256."""
+    called = names.party(document) if isinstance(document, Party) else repr(name_of(document))
+    members = {one: value for one, value in document.members().items() if one not in ("schema", "name", "items")}
+    files = document.items if isinstance(document, AppConfigDocument) else {}
+    return [
+        f"  {document.kind} {called}, {document.digest}",
+        *_flat(members, "    "),
+        *(f"    file {path!r}, {_sized(item)}" for path, item in files.items()),
+    ]
+
+
+def _sized(item: Item) -> str:
+    data = base64.b64decode(item.contents)
+    return f"{len(data)} bytes, SHA-256 {sha256(data).hexdigest()}"
+
+
+def _flat(value: Any, indent: str, name: str = "") -> list[str]:
+    """Return the lines of a member and of those below it; the keys of labels and objects are chosen by parties."""
+    if isinstance(value, dict):
+        chosen = name in ("labels", "objects")
+        inner = [
+            line
+            for key, one in value.items()
+            for line in _flat(one, f"{indent}  " if name else indent, repr(key) if chosen else key)
+        ]
+        return [f"{indent}{name}:", *inner] if name else inner
+    if isinstance(value, list):
+        return [line for one in value for line in _flat(one, indent, name)]
+    if isinstance(value, str) and "\n" in value:
+        return [f"{indent}{name}:", *(f"{indent}  {line!r}" for line in value.split("\n"))]
+    return [f"{indent}{name}  {_plain(value)}"]
+
+
+def _plain(value: Any) -> str:
+    return str(value) if _PLAIN.fullmatch(str(value)) else repr(value)
+
+
+def _quoted(name: str) -> str:
+    return name if re.fullmatch("[A-Za-z_]+", name) else repr(name)
 
 
 def title(graph: Graph) -> str:

@@ -12,6 +12,7 @@ from connectors.cli.common.options import AsJson, example
 from connectors.cli.workflow import render
 from connectors.cli.workflow.context import (
     Acting,
+    AllowLocal,
     Asked,
     PassphraseFile,
     StoreFolder,
@@ -24,7 +25,7 @@ from connectors.cli.workflow.context import (
     show_and_sign,
     status_of,
 )
-from connectors.errors import InvalidDocument, NotApproved, NotSubmitted, UntrustedParty
+from connectors.errors import ConfigError, InvalidDocument, NotApproved, NotSubmitted, UntrustedParty
 from connectors.workflow.documents.kinds import Decision, Placeholder, Submission
 from connectors.workflow.documents.model import moment_text
 from connectors.workflow.documents.requests import Request, make_request
@@ -54,6 +55,15 @@ def submit(
         int,
         typer.Option("--expires-in", metavar="SECONDS", min=1, help="The time to approve it; the default is 30 days."),
     ] = 30 * 24 * 3600,
+    seen: Annotated[
+        str | None,
+        typer.Option(
+            "--workflow",
+            metavar="DIGEST",
+            help="Sign only the workflow with this digest, which `show --json` prints; needed with --yes --json.",
+        ),
+    ] = None,
+    allow_local: AllowLocal = False,
     yes: Yes = False,
     folder: StoreFolder = None,
     acting: Acting = None,
@@ -67,12 +77,28 @@ def submit(
     """
     store, requester = open_store(folder), identities().choose(acting)
     draft = open_draft(store, name)
+    if seen is not None and seen != draft.workflow.digest:
+        message = (
+            f"the draft {name!r} is not the workflow that --workflow names; look at it again with `connectors workflow "
+            "show`; nothing was signed"
+        )
+        raise ConfigError(message)
 
     documents = {**store.closure(draft), requester.party.digest: requester.party}
-    request = make_request(draft.workflow, documents, requester.party, lifetime=timedelta(seconds=expires_in))
+    lifetime = timedelta(seconds=expires_in)
+    request = make_request(draft.workflow, documents, requester.party, lifetime=lifetime, allow_local=allow_local)
     when = moment_text(datetime.now(UTC))
     submission = Submission.make(request=request.digest, party=requester.party.digest, when=when)
-    envelope = show_and_sign(submission, request, requester, "asks for", passphrase_file, yes=yes, as_json=as_json)
+    envelope = show_and_sign(
+        submission,
+        request,
+        requester,
+        "asks for",
+        passphrase_file,
+        yes=yes,
+        as_json=as_json,
+        named=seen is not None,
+    )
     store.submit(Bundle(request, envelope), name, draft)
     asked = ", ".join(request.party(digest).name for digest in request.approvers)
     too = " You are one of them, and have not approved yet." if requester.party.digest in request.approvers else ""

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from connectors.errors import InvalidDocument
 from connectors.workflow.documents.canonical import canonical_bytes, digest_of
+from connectors.workflow.documents.deployable import check_deployable
 from connectors.workflow.documents.graph import Graph, find
 from connectors.workflow.documents.kinds import AppConfigDocument, Application, DatasetDocument, Party, Workflow
 from connectors.workflow.documents.model import Digest, Document, Moment, moment_of, moment_text
@@ -21,7 +22,7 @@ from connectors.workflow.documents.model import Digest, Document, Moment, moment
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["KINDS", "Request", "make_request", "parse_documents"]
+__all__ = ["KINDS", "Request", "freeze", "make_request", "parse_documents"]
 
 KINDS: dict[str, type[Document]] = {
     f"enclave-connectors workflow {kind.kind} 1": kind
@@ -128,8 +129,9 @@ def make_request(
     *,
     created: datetime | None = None,
     lifetime: timedelta = timedelta(days=30),
+    allow_local: bool = False,
 ) -> Request:
-    """Freeze a workflow into a request.
+    """Freeze a workflow into a request for its parties to approve.
 
     Args:
         workflow: a workflow whose places are all filled.
@@ -137,6 +139,28 @@ def make_request(
         requester: the party that makes the request.
         created: the time of the request; by default, now.
         lifetime: how long the parties have to approve.
+        allow_local: accept datasets on the machine that the application runs on, for development.
+
+    Raises:
+        InvalidDocument: the workflow is not consistent, has a place that is not filled yet, connects nothing, or could
+            not be deployed (see `check_deployable`).
+    """
+    request = freeze(workflow, documents, requester, created=created, lifetime=lifetime)
+    check_deployable(request.graph, allow_local=allow_local)
+    return request
+
+
+def freeze(
+    workflow: Workflow,
+    documents: Mapping[str, Document],
+    requester: Party,
+    *,
+    created: datetime | None = None,
+    lifetime: timedelta = timedelta(days=30),
+) -> Request:
+    """Freeze any consistent workflow, as `make_request` does, without asking whether it could be deployed.
+
+    Requests of other versions may hold such workflows; they can still be read.
 
     Raises:
         InvalidDocument: the workflow is not consistent, or has a place that is not filled yet.

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from connectors.errors import InvalidDocument, ObjectChanged
 from connectors.workflow.documents.canonical import canonical_bytes, parse_canonical
 from connectors.workflow.documents.drafts import Draft
+from connectors.workflow.documents.kinds import Party
 from connectors.workflow.documents.requests import KINDS, parse_documents
 from connectors.workflow.store.records import DraftChange, is_draft_name
+from connectors.workflow.trust.public_keys import check_party
 from connectors.workflow.trust.verification import Bundle
 
 if TYPE_CHECKING:
@@ -81,10 +83,14 @@ def receive(store: DocumentStore, data: bytes) -> Passed:
 
     Raises:
         InvalidDocument: it is none of these, or something in it breaks a rule.
+        WeakKey: others could sign with a key of a party in it.
         BadSignature, InvalidStatement: a statement in a bundle is not by the party that it names.
         ObjectChanged: a draft in it and the one of that name here have diverged.
     """
     passed = _parse(data)
+    for document in passed.documents.values():
+        if isinstance(document, Party):
+            check_party(document)
     if passed.bundle is not None:
         passed.added = store.keep(passed.bundle)
         _drop_submitted(store, passed.bundle.request)

@@ -33,6 +33,7 @@ from connectors.workflow.documents.canonical import MAX_SIZE
 from connectors.workflow.documents.commitment import OpenedCredentials, matches
 from connectors.workflow.documents.kinds import Party, PublicKey
 from connectors.workflow.trust.private_keys import decrypted, encrypted
+from connectors.workflow.trust.public_keys import check_party
 from connectors.workflow.trust.signing import as_sslib
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ class Identities:
 
         Raises:
             ConfigError: the public key cannot be read or its type is not supported; or as for `new`.
+            WeakKey: others could sign with it, for example because it is a short RSA key.
             ObjectExists: an identity of that name exists.
         """
         from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # noqa: PLC0415 - see `signing`
@@ -219,6 +221,7 @@ class Identities:
             message = f"an identity's name can have letters, digits and . _ -, not {name!r}; --party-name takes any"
             raise ConfigError(message)
         party = Party.make(name=party_name or name, contact=contact, group=group, keys=(key,))
+        check_party(party)
         folder = os.path.join(self.folder, name)
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
         with locked(self.folder):
@@ -281,7 +284,12 @@ class Identities:
         return {**self._listed(), **own}
 
     def trust(self, party: Party) -> bool:
-        """Add a party to the list, and tell whether it is new there."""
+        """Add a party to the list, and tell whether it is new there.
+
+        Raises:
+            WeakKey: others could sign with one of its keys.
+        """
+        check_party(party)
         return self._change(lambda listed: {**listed, party.digest: party.name})
 
     def distrust(self, digest: str) -> bool:

@@ -156,12 +156,20 @@ def unknown_identifier(request: Request, identifier: str, known: Mapping[str, st
     return error
 
 
-def measurement_mismatch(request: Request, config: RuntimeConfig, found: str) -> MeasurementMismatch:
-    """Return the error for a running application whose measurement is not the approved one."""
-    expected = config.build.measurement
-    message = f"the running application has the measurement {found}, but {expected} was approved for {config.object!r}"
+def measurement_mismatch(request: Request, config: RuntimeConfig, member: str, found: str) -> MeasurementMismatch:
+    """Return the error for a running application that is not attested as the approved build is.
+
+    Args:
+        request: the request.
+        config: the application's runtime configuration.
+        member: what differs: "measurement", "platform" or "debug".
+        found: what the attestation says of it.
+    """
+    expected = str(getattr(config.build, member)).lower()
+    what = "debug state" if member == "debug" else member
+    message = f"the running application has the {what} {found}, but {expected} was approved for {config.object!r}"
     error = _about(MeasurementMismatch(message), request)
-    error.object, error.expected, error.found = config.object, expected, found
+    error.object, error.member, error.expected, error.found = config.object, member, expected, found
     return error
 
 

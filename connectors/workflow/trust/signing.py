@@ -17,6 +17,7 @@ from connectors.errors import InvalidDocument
 from connectors.workflow.documents.canonical import canonical_bytes, digest_of, parse_canonical
 from connectors.workflow.documents.kinds import PublicKey
 from connectors.workflow.documents.model import Base64, Digest, Document, Part, problems_of
+from connectors.workflow.trust.public_keys import check_key
 from connectors.workflow.trust.refusals import bad_signature
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class Envelope(Part):
 
         Raises:
             BadSignature: it is not.
+            WeakKey: the key that is said to have signed it is one with which others could sign.
         """
         from securesystemslib.dsse import Envelope as Dsse  # noqa: PLC0415 - see above
         from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError  # noqa: PLC0415
@@ -124,6 +126,7 @@ class Envelope(Part):
         known = [key for key in party.keys if key.keyid == signature.keyid]
         verified = False
         if known:
+            check_key(known[0], party.name)
             dsse = Dsse(base64.b64decode(self.payload), self.payload_type, {})
             given = Signature(signature.keyid, base64.b64decode(signature.sig).hex())
             try:

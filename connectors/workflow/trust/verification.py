@@ -189,6 +189,8 @@ def verify(
     identifier: str,
     measurement: str,
     *,
+    platform: str,
+    debug: bool,
     now: datetime | None = None,
 ) -> RuntimeConfig:
     """Return an application's runtime configuration if all parties approve it.
@@ -197,14 +199,16 @@ def verify(
         bundle: the request and the statements on it; untrusted.
         trusted: the digests of the trusted parties.
         identifier: the digest that is bound into the application's attestation.
-        measurement: the platform's measurement of the running application, in hexadecimal digits.
+        measurement: the measurement of the running application in its attestation, in hexadecimal digits.
+        platform: the platform that made the attestation: "sgx", "snp", "tdx", "nitro" or "simulated".
+        debug: whether the attestation says that the machine's operator can look inside.
         now: the current time; expiry is only as trustworthy as this clock.
 
     Raises:
         InvalidDocument: a document breaks a rule.
         NotApproved: as for `status`; or `Undecided`, `Declined`, `RequestExpired` or `Revoked`; or the request has no
-            application with this identifier (`UnknownIdentifier`), or another measurement was approved for it
-            (`MeasurementMismatch`). The message names the parties and the reason.
+            application with this identifier (`UnknownIdentifier`), or another measurement, platform or debug state was
+            approved for it (`MeasurementMismatch`). The message names the parties and the reason.
     """
     found = status(bundle, trusted, now)
     if found.state != "approved":
@@ -214,6 +218,8 @@ def verify(
     if name is None:
         raise refusals.unknown_identifier(bundle.request, identifier, known)
     config = runtime_config(bundle.request, name)
-    if config.build.measurement != measurement:
-        raise refusals.measurement_mismatch(bundle.request, config, measurement)
+    attested = {"measurement": measurement, "platform": platform, "debug": debug}
+    for member, found_there in attested.items():
+        if getattr(config.build, member) != found_there:
+            raise refusals.measurement_mismatch(bundle.request, config, member, str(found_there).lower())
     return config

@@ -160,7 +160,7 @@ def test_three_people_in_three_folders_come_to_the_same_identifier(approved):
     trusted = {
         Identities(str(workspace.folder / "identities")).choose(None).party.digest for workspace in approved.values()
     }
-    config = verify(bundle, trusted, identifier, MEASUREMENT)
+    config = verify(bundle, trusted, identifier, MEASUREMENT, platform="sgx", debug=False)
     assert config == runtime_configs(bundle.request)["describe"]
     assert len(trust_digest(trusted)) == 64
 
@@ -375,7 +375,8 @@ def test_request_in_the_name_of_somebody_who_has_not_asked_is_not_taken(asked):
 def test_request_without_submission_is_named_and_others_stay_usable(asked):
     clinic = asked["clinic"]
     clinic.run("workflow", "clone", NAME, "Again")
-    second = clinic.json("workflow", "submit", "Again", "--yes")["request"]
+    workflow = clinic.json("workflow", "show", "Again")["workflow"]
+    second = clinic.json("workflow", "submit", "Again", "--workflow", workflow, "--yes")["request"]
     (submission,) = (clinic.folder / "store" / "said" / second).iterdir()
     submission.rename(clinic.folder / "away.json")
     path = f"store/documents/{second[:2]}/{second[:12]}….json"
@@ -713,8 +714,11 @@ def test_signing_takes_the_passphrase_from_a_file(tmp_path):
     workspace.run("workflow", "app-config", "d", "--application", "Describe", "--port", "input")
     workspace.run("workflow", "new", "w")
     workspace.run("workflow", "add", "w", "d", "d")
+    workspace.run("workflow", "add", "w", "e", "d")
+    workspace.run("workflow", "connect", "w", "d:input", "e:input")
     before = files(workspace)
-    asking = ("workflow", "submit", "w", "--yes", "--json", "--passphrase-file")
+    digest = workspace.json("workflow", "show", "w")["workflow"]
+    asking = ("workflow", "submit", "w", "--workflow", digest, "--yes", "--json", "--passphrase-file")
     message = workspace.mistake(*asking, "wrong")
     assert message == "the passphrase of the private key is wrong, or the file is damaged"
     assert "the passphrase of me cannot be asked for without a terminal" in workspace.mistake(*asking[:-1])
@@ -723,7 +727,8 @@ def test_signing_takes_the_passphrase_from_a_file(tmp_path):
         json.loads(workspace.run(*asking, "passphrase"))["request"]
         == workspace.json("workflow", "status", "w")["request"]
     )
-    words = ("workflow", "approve", "w", "--yes", "--json", "--passphrase-file")
+    request = workspace.json("workflow", "status", "w")["request"]
+    words = ("workflow", "approve", request, "--yes", "--json", "--passphrase-file")
     message = workspace.mistake(*words, "wrong")
     assert message == "the passphrase of the private key is wrong, or the file is damaged"
     assert workspace.json("workflow", "status", "w")["state"] == "pending"
@@ -795,6 +800,50 @@ def test_what_is_signed_is_confirmed_and_anything_but_yes_signs_nothing(asked):
         done.err
         == "connectors: error: confirmation needs a terminal; --yes skips it (see connectors workflow --help)\n"
     )
+
+
+def test_json_is_no_way_to_sign_unseen(filled):
+    lab, clinic = filled["lab"], filled["clinic"]
+    workflow = lab.json("workflow", "show", NAME)["workflow"]
+    before = files(lab)
+    unseen = "--yes with --json shows nothing of what is signed"
+    assert unseen in lab.mistake("workflow", "submit", NAME, "--yes", "--json")
+    message = lab.mistake("workflow", "submit", NAME, "--yes", "--json", "--workflow", "00" * 32)
+    assert "is not the workflow that --workflow names" in message
+    assert "confirmation needs a terminal" in lab.mistake("workflow", "submit", NAME, "--json")
+    assert files(lab) == before
+    request = json.loads(lab.run("workflow", "submit", NAME, "--yes", "--json", "--workflow", workflow))["request"]
+    lab.run("workflow", "export", NAME, "--out", "../request.json")
+    clinic.run("workflow", "import", "../request.json")
+    before = files(clinic)
+    for words in (("approve",), ("decline", "--reason", "no")):
+        for name in (NAME, request[:63]):
+            assert unseen in clinic.mistake("workflow", words[0], name, *words[1:], "--yes", "--json")
+    assert files(clinic) == before
+    code, shown = at_terminal(clinic.folder, ["n"], "workflow", "approve", NAME, "--json")
+    assert code == 2
+    assert shown.index("https://clinic.example/conditions.sealed") < shown.index("Sign this as Clinic A? [y/N]")
+    assert files(clinic) == before
+    assert json.loads(clinic.run("workflow", "approve", request, "--yes", "--json"))["state"] == "pending"
+
+
+def test_the_question_is_asked_where_the_request_is_shown(asked):
+    controller, terminal = pty.openpty()
+    words = [*COMMAND, "workflow", "approve", NAME]
+    process = subprocess.Popen(
+        words,
+        cwd=asked["clinic"].folder,
+        env=environment(**PATHS),
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    os.close(terminal)
+    os.write(controller, b"n\n")
+    out, err = process.communicate(timeout=PATIENCE)
+    os.close(controller)
+    assert out.strip() == b""
+    assert err.index(b"what reaches whom") < err.index(b"Sign this as Clinic A? [y/N]")
 
 
 def test_who_asks_confirms_it_and_anything_but_yes_leaves_the_draft(filled):

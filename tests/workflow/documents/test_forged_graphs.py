@@ -32,7 +32,15 @@ NAMED = re.compile(r"[0-9a-f]{64}|'[^']+'|[a-z_]+(\.[^ :]+)*: |the bundle's [a-z
 def outcome(data: bytes, true: Agreed, config: RuntimeConfig) -> RuntimeConfig | InvalidDocument | NotApproved:
     """What verification makes of a bundle; any other error is none that it may raise."""
     try:
-        return verify(Bundle.from_bytes(data), true.people, config.identifier, config.build.measurement, now=NOW)
+        return verify(
+            Bundle.from_bytes(data),
+            true.people,
+            config.identifier,
+            config.build.measurement,
+            platform=config.build.platform,
+            debug=config.build.debug,
+            now=NOW,
+        )
     except (InvalidDocument, NotApproved) as error:
         return error
 

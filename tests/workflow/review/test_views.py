@@ -16,7 +16,7 @@ from connectors.cli.common.exit_codes import UsageMistake
 from connectors.cli.workflow import review
 from connectors.errors import ConfigError, InvalidDocument, NotApproved, ObjectExists
 from connectors.workflow.documents.kinds import Connected, DatasetDocument, Workflow
-from connectors.workflow.documents.requests import make_request
+from connectors.workflow.documents.requests import freeze, make_request
 from connectors.workflow.store.folder import FolderStore
 from connectors.workflow.store.transfer import receive
 
@@ -71,7 +71,7 @@ def test_diff_shows_as_much_as_anybody_reads(tmp_path, monkeypatch):
     request, people = request_of(8, parties=2)
     workflow, documents, _ = large(8, parties=2)
     apart = Workflow(name=workflow.name, objects=workflow.objects)
-    other = make_request(apart, documents, people[0].party, created=NOW)
+    other = freeze(apart, documents, people[0].party, created=NOW)
     for name, one in (("old", request), ("new", other)):
         (tmp_path / name).write_bytes(bundle_of(one).to_bytes())
     told = run("diff", tmp_path / "old", tmp_path / "new").splitlines()

@@ -21,7 +21,15 @@ from connectors.workflow.trust.verification import Bundle, status, verify
 def test_approved_by_all_it_gives_the_application_its_share():
     _, bundle, trusted = approved()
     (config,) = runtime_configs(bundle.request).values()
-    found = verify(Bundle.from_bytes(bundle.to_bytes()), trusted, config.identifier, MEASUREMENT, now=NOW)
+    found = verify(
+        Bundle.from_bytes(bundle.to_bytes()),
+        trusted,
+        config.identifier,
+        MEASUREMENT,
+        platform="simulated",
+        debug=False,
+        now=NOW,
+    )
     assert found == config
     assert found.ports["input"]["conditions"].dataset.reads
     assert found.ports["output"]["result"].dataset.writes
@@ -80,7 +88,7 @@ def test_whatever_is_amiss_stops_it_and_says_who(change, message):
     (config,) = runtime_configs(bundle.request).values()
     changed = bundle_of(bundle.request, *change(told, bundle))
     with pytest.raises(NotApproved, match=message):
-        verify(changed, trusted, config.identifier, MEASUREMENT, now=NOW)
+        verify(changed, trusted, config.identifier, MEASUREMENT, platform="simulated", debug=False, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +134,7 @@ def test_nobody_asks_in_the_name_of_another(change, error, message):
     (config,) = runtime_configs(bundle.request).values()
     forged = Bundle(bundle.request, change(told, bundle), bundle.decisions)
     for check in (
-        lambda: verify(forged, trusted, config.identifier, MEASUREMENT, now=NOW),
+        lambda: verify(forged, trusted, config.identifier, MEASUREMENT, platform="simulated", debug=False, now=NOW),
         lambda: status(forged, trusted, NOW),
     ):
         with pytest.raises(error, match=message):
@@ -169,12 +177,12 @@ def test_another_identifier_measurement_or_party_is_refused():
     _, bundle, trusted = approved()
     (config,) = runtime_configs(bundle.request).values()
     with pytest.raises(NotApproved, match="has no application with the identifier 0000"):
-        verify(bundle, trusted, "00" * 32, MEASUREMENT, now=NOW)
+        verify(bundle, trusted, "00" * 32, MEASUREMENT, platform="simulated", debug=False, now=NOW)
     with pytest.raises(NotApproved, match="has the measurement cdcd"):
-        verify(bundle, trusted, config.identifier, "cd" * 32, now=NOW)
+        verify(bundle, trusted, config.identifier, "cd" * 32, platform="simulated", debug=False, now=NOW)
     for one in trusted:
         with pytest.raises(NotApproved, match="is not among the trusted parties"):
-            verify(bundle, trusted - {one}, config.identifier, MEASUREMENT, now=NOW)
+            verify(bundle, trusted - {one}, config.identifier, MEASUREMENT, platform="simulated", debug=False, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +204,15 @@ def test_an_envelope_that_was_changed_is_named_with_its_member(change, message):
     keyid = members["decisions"][1]["signatures"][0]["keyid"]
     change(members["decisions"][1])
     with pytest.raises((InvalidDocument, NotApproved), match=message.format(keyid=keyid, name=told.lab.party.name)):
-        verify(Bundle.from_bytes(canonical_bytes(members)), trusted, config.identifier, MEASUREMENT, now=NOW)
+        verify(
+            Bundle.from_bytes(canonical_bytes(members)),
+            trusted,
+            config.identifier,
+            MEASUREMENT,
+            platform="simulated",
+            debug=False,
+            now=NOW,
+        )
 
 
 def test_who_is_asked_and_owns_nothing_is_named_and_who_is_not_asked():

@@ -25,11 +25,30 @@ PLACES = [path for path in places(MEMBERS) if path]
 
 def refused(members: Any) -> None:
     with pytest.raises((InvalidDocument, NotApproved)):
-        verify(Bundle.from_bytes(canonical_bytes(members)), TRUSTED, SHARE.identifier, MEASUREMENT, now=NOW)
+        verify(
+            Bundle.from_bytes(canonical_bytes(members)),
+            TRUSTED,
+            SHARE.identifier,
+            MEASUREMENT,
+            platform="simulated",
+            debug=False,
+            now=NOW,
+        )
 
 
 def test_as_it_is_it_is_accepted():
-    assert verify(Bundle.from_bytes(canonical_bytes(MEMBERS)), TRUSTED, SHARE.identifier, MEASUREMENT, now=NOW) == SHARE
+    assert (
+        verify(
+            Bundle.from_bytes(canonical_bytes(MEMBERS)),
+            TRUSTED,
+            SHARE.identifier,
+            MEASUREMENT,
+            platform="simulated",
+            debug=False,
+            now=NOW,
+        )
+        == SHARE
+    )
 
 
 # Places have digests in them, which are long: they go by their order.

@@ -34,7 +34,14 @@ CONDITIONS = CONFIG.ports["input"]["conditions"].dataset
 
 
 def verified(**changes):
-    options = {"trusted": TRUSTED, "identifier": CONFIG.identifier, "measurement": MEASUREMENT, "now": NOW}
+    options = {
+        "trusted": TRUSTED,
+        "identifier": CONFIG.identifier,
+        "measurement": MEASUREMENT,
+        "platform": "simulated",
+        "debug": False,
+        "now": NOW,
+    }
     given = {**options, **changes}
     bundle = given.pop("bundle", None) or bundle_of(REQUEST, *given.pop("decisions", BUNDLE.decisions))
     return verify(bundle, **given)
@@ -131,7 +138,17 @@ REFUSALS = {
     "measurement": (
         lambda: verified(measurement="cd" * 32),
         errors.MeasurementMismatch,
-        {"parties": {}, "object": "describe", "expected": MEASUREMENT, "found": "cd" * 32},
+        {"parties": {}, "object": "describe", "member": "measurement", "expected": MEASUREMENT, "found": "cd" * 32},
+    ),
+    "platform": (
+        lambda: verified(platform="sgx"),
+        errors.MeasurementMismatch,
+        {"parties": {}, "object": "describe", "member": "platform", "expected": "simulated", "found": "sgx"},
+    ),
+    "debug": (
+        lambda: verified(debug=True),
+        errors.MeasurementMismatch,
+        {"parties": {}, "object": "describe", "member": "debug", "expected": "false", "found": "true"},
     ),
     "credentials missing": (
         lambda: laid_down(None),
