@@ -257,12 +257,14 @@ def test_commitments_to_credentials_stay(path):
 
 @pytest.mark.parametrize("name", WORKFLOW["identifiers"])
 def test_deployed_folders_stay_byte_for_byte(name, lab, command):
+    build = json.loads((DATA / f"workflow/deployed/{name}/app-config.json").read_bytes())["build"]
     command(
         "workflow",
         "deploy",
         DATA / "workflow/exported/approved.bundle.json",
         lab / "deployed",
         *("--identifier", WORKFLOW["identifiers"][name], "--measurement", WORKFLOW["measurements"][name]),
+        *("--platform", build["platform"]),
         *(word for path in committed() for word in ("--credentials", path)),
     )
     assert below(lab / "deployed") == below(DATA / f"workflow/deployed/{name}")

@@ -13,7 +13,7 @@ from parties import MEASUREMENT, NOW, bundle_of, decided
 
 from connectors.workflow.documents.graph import Graph
 from connectors.workflow.documents.kinds import AppConfigDocument, Connected, DatasetDocument, Item, Workflow
-from connectors.workflow.documents.requests import Request, make_request
+from connectors.workflow.documents.requests import Request, freeze, make_request
 from connectors.workflow.documents.runtime import identifiers, runtime_configs
 from connectors.workflow.review.difference import apply, compare
 from connectors.workflow.review.picture import draw
@@ -148,7 +148,7 @@ def test_the_files_of_an_app_config_are_written_once_however_many_applications_s
     found = []
     for count in (1, 50):
         objects = {f"app-{number}": Connected(app=config.digest) for number in range(count)}
-        request = make_request(
+        request = freeze(
             Workflow(name="shared", objects=objects),
             {**documents, config.digest: config},
             people[0].party,
