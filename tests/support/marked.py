@@ -6,7 +6,6 @@ The servers of two plugins are started with the fixtures of the plugins' own tes
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import secrets
 from collections.abc import Callable, Iterator
@@ -18,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import asyncssh
+import gcs_server
+import ssh_server
 from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 from canaries import Mark
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hostile import Answer, Request, hostile_server
-from servers import ROOT, AzureServer, S3Server
+from servers import AzureServer, S3Server
 
 if TYPE_CHECKING:
     import pytest
@@ -219,17 +220,6 @@ def _azure(name: str, request: pytest.FixtureRequest, folder: Path, place: str, 
     )
 
 
-def _of_plugin(name: str) -> Any:
-    """Return the module with the fixtures of a plugin's tests."""
-    path = ROOT / "plugins" / name / "tests" / "conftest.py"
-    spec = importlib.util.spec_from_file_location(f"fixtures_of_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def _gcs(name: str, request: pytest.FixtureRequest, folder: Path, place: str, running: ExitStack) -> Way:
     url = request.getfixturevalue("gcs")
     key: RSAPrivateKey = generate_private_key(65537, 2048)
@@ -274,19 +264,18 @@ def _gcs(name: str, request: pytest.FixtureRequest, folder: Path, place: str, ru
 
 
 def _sftp(name: str, request: pytest.FixtureRequest, folder: Path, place: str, running: ExitStack) -> Way:
-    plugin = _of_plugin("sftp")
     root = folder / "server"
     root.mkdir()
-    plugin.PASSWORD, other = f"{secrets.token_urlsafe(20)} §\"'/+%", secrets.token_urlsafe(20)
-    server = running.enter_context(plugin.running(root))
+    password, other = f"{secrets.token_urlsafe(20)} §\"'/+%", secrets.token_urlsafe(20)
+    server = running.enter_context(ssh_server.running(root, password=password))
     passphrase = secrets.token_urlsafe(20)
     pem = server.user_key.export_private_key(passphrase=passphrase, rounds=1, ignore_few_rounds=True).decode()
     stranger = asyncssh.generate_private_key("ssh-ed25519")
     location = f"sftp://{server.endpoint}{root}/{place}"
-    base = {"username": plugin.USER, "host_key": server.host_key}
+    base = {"username": ssh_server.USER, "host_key": server.host_key}
     if "password" in name:
-        document, wrong = {**base, "password": plugin.PASSWORD}, {**base, "password": other}
-        marks: dict[str, Mark] = {"password": plugin.PASSWORD, "wrong password": other}
+        document, wrong = {**base, "password": password}, {**base, "password": other}
+        marks: dict[str, Mark] = {"password": password, "wrong password": other}
     else:
         document = {**base, "private_key": pem, "passphrase": passphrase}
         wrong = {**base, "private_key": stranger.export_private_key().decode()}
@@ -322,8 +311,7 @@ _MAKERS: dict[str, Callable[[str, pytest.FixtureRequest, Path, str, ExitStack], 
 @contextmanager
 def gcs_emulator(factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run the emulator that the plugin's tests use; yield its URL."""
-    plugin = _of_plugin("gcs")
-    with contextmanager(plugin.emulator.__wrapped__)(factory) as emulator:
+    with gcs_server.emulating(factory.mktemp("gcs") / "fake-gcs-server.log") as emulator:
         assert emulator.ask("POST", "/storage/v1/b", json.dumps({"name": "marked"}).encode())[0] == 200
         yield emulator.url
 

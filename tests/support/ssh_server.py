@@ -49,7 +49,7 @@ class _Gate(asyncssh.SSHServer):
         return True
 
     def validate_password(self, username: str, password: str) -> bool:
-        return (username, password) == (USER, PASSWORD)
+        return (username, password) == (USER, self._owner.password)
 
     def public_key_auth_supported(self) -> bool:
         return True
@@ -111,8 +111,15 @@ class SSHServer:
         hooks: what asyncssh's server does in the place of its methods, by name; each is given the method.
     """
 
-    def __init__(self, root: Path, kind: str = "asyncssh", host_keys: list[asyncssh.SSHKey] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        kind: str = "asyncssh",
+        host_keys: list[asyncssh.SSHKey] | None = None,
+        password: str = PASSWORD,
+    ) -> None:
         self.root = root
+        self.password = password
         self.kind = kind
         self.user_key = asyncssh.generate_private_key("ssh-ed25519")
         self.host_keys = host_keys or [asyncssh.generate_private_key("ssh-ed25519")]
@@ -149,10 +156,6 @@ class SSHServer:
     @property
     def host_key(self) -> str:
         return self.host_keys[0].export_public_key().decode().strip()
-
-    @property
-    def password(self) -> str:
-        return PASSWORD
 
     def document(self, **changes: Any) -> dict[str, Any]:
         document = {
