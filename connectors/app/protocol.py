@@ -82,14 +82,15 @@ class DatasetFileSystem(PlainView):
     def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
         path = self._strip_protocol(path)
         target = staged_target(path) if mode == "wb" else ""
-        if not self._is_staged(path, target):
-            fs, inner = self._locate(path)
-            return fs._open(inner, mode, **kwargs)  # noqa: SLF001 - the inner filesystem has the same contract
-        self._unstage(path)
-        fs, inner = self._locate(target)
-        writer = fs._open(inner, mode, **{**kwargs, "autocommit": False})  # noqa: SLF001
-        self.staged.add(path, writer)
-        return writer
+        staged = self._is_staged(path, target)
+        if staged:
+            self._unstage(path)
+            kwargs["autocommit"] = False
+        fs, inner = self._locate(target if staged else path)
+        file = fs._open(inner, mode, **kwargs)  # noqa: SLF001 - the inner filesystem has the same contract
+        if staged:
+            self.staged.add(path, file)
+        return file
 
     def _is_staged(self, path: str, target: str) -> bool:
         """Return whether a path names no dataset, but the next version of the single object `target`."""

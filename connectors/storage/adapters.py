@@ -181,7 +181,7 @@ class RenewedSource:
             if not self._is_renewed(source):
                 raise expired
         finally:
-            del expired  # a circle, which would keep the caller's buffer until it is collected
+            del expired  # else a reference cycle keeps the caller's buffer until it is collected
         return read(self._source)
 
     def _is_renewed(self, expired: Source) -> bool:

@@ -234,9 +234,9 @@ class SealedReader(io.RawIOBase):
 
 
 def _free_views(whole: io.BytesIO) -> None:
-    """Collect the views that errors on the way, and the circles around them, have kept.
+    """Free the views of a buffer that errors have kept in reference cycles.
 
-    From Python 3.12 on, a BytesIO that is collected together with views of it prints an error.
+    From Python 3.12 on, an error is printed if the garbage collector frees a BytesIO together with views of it.
     """
     try:
         whole.truncate(whole.getbuffer().nbytes)  # refused while there are views

@@ -1,8 +1,8 @@
 """Signals that stop a program: raised as an exception where that is safe, queued elsewhere, and never lost.
 
 Python drops what a signal handler raises inside a destructor, a weakref callback or a callback from C, and a library
-may catch it. So, until the block is left, a thread looks whether the exception still exists, and sends the signal again
-if it does not. While it exists, it is on its way out of the block, and the cleanup on that way is not interrupted.
+may catch it. So, until the block is left, a thread checks whether the exception still exists, and sends the signal
+again if it does not. While it exists, it is leaving the block, and the cleanup on that way is not interrupted.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Stopped", "Stops"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_LOOK = 0.5
-"""Seconds between two looks at an exception that was raised."""
+_INTERVAL = 0.5
+"""Seconds between two checks of an exception that was raised."""
 _KEPT = 10.0
 """Seconds after which an exception that exists, but that no cleanup is handling, counts as caught and kept."""
 
@@ -119,7 +119,7 @@ class Stops:
 
     def _insist(self) -> None:
         """Send the signal to the main thread again and again; its handler ignores it while the exception exists."""
-        while not self._left.wait(_LOOK):
+        while not self._left.wait(_INTERVAL):
             with self._sending:
                 if self._raising and not self._left.is_set():
                     signal.pthread_kill(threading.main_thread().ident or 0, self.received or 0)

@@ -80,7 +80,7 @@ def test_a_stop_that_is_dropped_is_raised_again(drop, monkeypatch):
 
 
 def test_a_stop_that_is_dropped_again_and_again_is_still_raised(monkeypatch):
-    monkeypatch.setattr(module, "_LOOK", 0.01)
+    monkeypatch.setattr(module, "_INTERVAL", 0.01)
     times: list[int] = []
     with pytest.raises(Stopped), Stops() as stops, stops.interrupting():
         for time_ in range(5):
@@ -108,7 +108,7 @@ def test_a_stop_that_a_library_keeps_is_raised_again(monkeypatch):
 
 
 def test_cleanup_is_not_interrupted(monkeypatch):
-    monkeypatch.setattr(module, "_LOOK", 0.001)
+    monkeypatch.setattr(module, "_INTERVAL", 0.001)
     monkeypatch.setattr(module, "_KEPT", 0.001)
     clean: list[str] = []
     with pytest.raises(Stopped), Stops() as stops, stops.interrupting():
@@ -128,7 +128,7 @@ def test_cleanup_is_not_interrupted(monkeypatch):
 
 
 def test_nothing_is_sent_when_the_block_has_been_left(monkeypatch):
-    monkeypatch.setattr(module, "_LOOK", 0.0)
+    monkeypatch.setattr(module, "_INTERVAL", 0.0)
     received: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
     try:
