@@ -1,4 +1,4 @@
-"""Names that people choose and that become folders: of ports and of objects."""
+"""Names and other text from strangers: what can name a folder, and how text is shown so that it deceives nobody."""
 
 from __future__ import annotations
 
@@ -9,9 +9,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["is_name", "twin_of"]
+__all__ = ["is_name", "is_safe_name", "printable", "quoted", "shows", "steering", "twin_of", "without_invisible"]
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\\]{1,255}")
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u206f]")
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Default_Ignorable_Code_Point (Unicode 17, DerivedCoreProperties.txt): most of them show nothing."""
+_JOINERS = "\u200c\u200d"
+_LIKE_QUOTES = {
+    "'": "'\u2018\u2019\u201b\u2032\u02b9\u02bc\u02c8\uff07\u00b4`",
+    '"': '"\u201c\u201d\u201e\u201f\u2033\u02ba\uff02',
+}
+"""What could be read as the end of a text in these quotes."""
+_NEAR = 16
+"""Letters on either side of a joiner that decide about it."""
 
 
 def is_name(name: str) -> bool:
@@ -21,6 +35,84 @@ def is_name(name: str) -> bool:
     [True, True, False, False, False, False]
     """
     return _NAME.fullmatch(name) is not None and not name.startswith(".") and name.strip() == name
+
+
+def is_safe_name(name: str) -> bool:
+    r"""Tell whether `name` can name a port, an object or a file, and shows what it is.
+
+    >>> [is_safe_name(name) for name in ("conditions", "a/b", "gpj\u202eexe.jpg")]
+    [True, False, False]
+    """
+    return is_name(name) and not steering(name)
+
+
+def steering(text: str) -> str:
+    r"""Return the first letter of `text` that a terminal or a page obeys, or "": controls, line breaks, directions.
+
+    >>> [steering(text) for text in ("Klinik Süd", "ends here\n", "\x9b2J", "invoice\u202egpj.exe")]
+    ['', '\n', '\x9b', '\u202e']
+    """
+    found = _STEERING.search(text)
+    return found[0] if found else ""
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with whatever a terminal would obey, or not show, written as Python writes it.
+
+    The joiners that Persian, Urdu and Indic words need stay, where such words have them.
+
+    >>> printable("\x1b[2J, a\u200bb")
+    '\\x1b[2J, a\\u200bb'
+    >>> printable("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645").isascii()
+    False
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(letter if shows(text, place) else ascii(letter)[1:-1] for place, letter in enumerate(text))
+
+
+def quoted(text: str) -> str:
+    r"""Return `text` in quotes, as `repr` does, with what `printable` escapes and what would alter the first quote.
+
+    >>> print(quoted("it's"), quoted("a\u200bb"), quoted("\u0301a"))
+    "it's" 'a\u200bb' '\u0301a'
+    """
+    if text.isascii():
+        return repr(text)
+    single, double = (any(one in text for one in ends) for ends in _LIKE_QUOTES.values())
+    mark = '"' if single and not double else "'"
+    body = printable(text.replace("\\", "\\\\").replace(mark, f"\\{mark}"))
+    if unicodedata.category(body[0]).startswith("M"):
+        body = ascii(body[0])[1:-1] + body[1:]
+    return f"{mark}{body}{mark}"
+
+
+def without_invisible(text: str) -> str:
+    r"""Return `text` without the code points that show nothing.
+
+    >>> without_invisible("ca\u200bses")
+    'cases'
+    """
+    return _INVISIBLE.sub("", text)
+
+
+def shows(text: str, place: int) -> bool:
+    """Tell whether the letter at `place` shows what it is; see `printable`."""
+    letter = text[place]
+    if letter in _JOINERS:
+        return _joins(text, place)
+    return letter.isprintable() and not _INVISIBLE.match(letter)
+
+
+def _joins(text: str, place: int) -> bool:
+    """Tell whether the joiner at `place` is needed there (RFC 5892, appendices A.1 and A.2; UAX #31, 2.3.1)."""
+    import idna  # noqa: PLC0415 - few texts have joiners
+
+    start = max(0, place - _NEAR)
+    try:
+        return idna.valid_contextj(text[start : place + _NEAR], place - start)
+    except ValueError:  # a letter beside it has no name
+        return False
 
 
 def twin_of(name: str, names: Iterable[str]) -> str:

@@ -23,7 +23,7 @@ from pydantic import ConfigDict, Field, StringConstraints, ValidationError, mode
 from connectors.app.layout import DEFAULT_ROOT, RUNTIME_CONFIG, application_files, dataset_files
 from connectors.errors import InvalidDocument
 from connectors.models import Model
-from connectors.names import is_name
+from connectors.names import is_safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,7 +166,7 @@ class RuntimeAppConfig(_Part):
         hashed = self.config.workflow.port_map if self.config.workflow else {}
         for port, objects in self.extra.connections.items():
             for name, connection in objects.items():
-                if not is_name(port) or not is_name(name):
+                if not is_safe_name(port) or not is_safe_name(name):
                     message = f"the port {port!r} or the object {name!r} cannot be a folder's name"
                     raise InvalidDocument(message)
                 approved = hashed.get(port, {}).get(name)
@@ -189,7 +189,7 @@ def _item_path(path: str, root: str, taken: set[str]) -> str:
     """Return an item's path below the folder. In CCM, items overwrite other files; here that is an error."""
     relative = path.removeprefix(root.rstrip("/") + "/")
     parts = relative.split("/")
-    if not all(map(is_name, parts)) or parts[0] in taken:
+    if not all(map(is_safe_name, parts)) or parts[0] in taken:
         message = f"the app config item {path!r} is not in {root}, or is in the place of a port or another file"
         raise InvalidDocument(message)
     return relative

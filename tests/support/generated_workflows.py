@@ -20,7 +20,7 @@ from large_workflows import in_order
 from parties import NOW, Person, bundle_of, decided, person, submitted
 
 from connectors.formats import NAMES as FORMATS
-from connectors.names import is_name
+from connectors.names import is_safe_name, steering
 from connectors.workflow.documents.graph import Graph
 from connectors.workflow.documents.kinds import (
     AppConfigDocument,
@@ -62,7 +62,22 @@ PEOPLE = ("Clinic A", "Klinik Süd", "病院 第三", "Больница №5", "
 DIGESTS = tuple(sha256(bytes([number])).hexdigest() for number in range(6))
 MEASUREMENTS = ("ab" * 32, "cd" * 48, "0f" * 64, "12" * 96, "34" * 192)
 LOCATIONS = ("s3://clinic/a.sealed", "https://registry.example/b", "gs://süd/Daten/c", "az://x/%C3%A9", "memory://d")
-ODD = ("é", "e\u0301", "\ufb33", "\U0001f600", "Ausgänge", "端口", "null", "0", "<x>", "it's", '"', "a b", "\u202ex")
+ODD = (
+    "é",
+    "e\u0301",
+    "\ufb33",
+    "\U0001f600",
+    "Ausgänge",
+    "端口",
+    "null",
+    "0",
+    "<x>",
+    "it's",
+    '"',
+    "a b",
+    "\u200bx",
+    "می\u200cخواهم",
+)
 PORTS = ("input", "output", "peer")
 PATHS = ("settings.json", "models/größe.bin", "models/v2/weights", "weights", "файл")
 
@@ -77,9 +92,10 @@ def some(*values: Any) -> st.SearchStrategy[Any]:
     return st.sampled_from(values)
 
 
-LETTERS = st.characters(min_codepoint=0x20, exclude_characters="\x7f", exclude_categories=("Cs",))
+STEERING = [letter for letter in map(chr, range(0x2100)) if steering(letter)]
+LETTERS = st.characters(exclude_characters=STEERING, exclude_categories=("Cs",))
 LINES = some(*ODD) | st.text(LETTERS, min_size=1, max_size=8).map(str.strip).filter(bool)
-NAMES = LINES.filter(is_name)
+NAMES = LINES.filter(is_safe_name)
 LABELS = st.dictionaries(LINES, st.text(LETTERS, max_size=8), max_size=2)
 ITEMS = st.dictionaries(
     some(*PATHS), st.binary(max_size=9).map(lambda data: Item(contents=base64.b64encode(data).decode())), max_size=2

@@ -11,7 +11,8 @@ import select
 import sys
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO
 
-from connectors.cli.common.exit_codes import OutputClosed, one_line, printable, scrub
+from connectors.cli.common.exit_codes import OutputClosed, one_line, scrub
+from connectors.names import printable, shows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -71,15 +72,21 @@ def print_line(text: str, *, end: str = "\n") -> None:
 def print_json(value: object) -> None:
     """Write a result to standard output as JSON. Whatever a terminal would obey, or cannot show, is escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    print_line("".join(one if one == "\n" or _is_shown(one) else json.dumps(one)[1:-1] for one in text))
+    print_line(
+        "".join(
+            one if one == "\n" or (shows(text, place) and _is_known(one)) else json.dumps(one)[1:-1]
+            for place, one in enumerate(text)
+        )
+    )
 
 
-def _is_shown(character: str) -> bool:
+def _is_known(letter: str) -> bool:
+    """Tell whether standard output's encoding has a letter."""
     try:
-        character.encode(sys.stdout.encoding or "utf-8")
+        letter.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         return False
-    return character.isprintable()
+    return True
 
 
 def flush() -> None:

@@ -14,6 +14,7 @@ from typing import Final
 import typer
 
 from connectors.errors import ConnectorError, IntegrityError, InvalidDocument, MachineFailed, NotApproved
+from connectors.names import printable
 from connectors.system.stops import Stopped
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
     "describe",
     "epilog",
     "one_line",
-    "printable",
     "scrub",
     "trace",
 ]
@@ -81,11 +81,6 @@ class UsageMistake(ConnectorError):
 def one_line(text: str) -> str:
     """Return `text` as one printable line: storages say what they like, and a terminal obeys it."""
     return printable(" ".join(text.split()))
-
-
-def printable(text: str) -> str:
-    """Return `text` with whatever a terminal would obey, or not show, written as Python writes it."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def scrub(text: str) -> str:

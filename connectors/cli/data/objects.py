@@ -9,11 +9,12 @@ import typer
 
 from connectors.app.protocol import DatasetFileSystem
 from connectors.cli.common import console
-from connectors.cli.common.exit_codes import CHECK_FAILED, TAMPERED, UsageMistake, printable
+from connectors.cli.common.exit_codes import CHECK_FAILED, TAMPERED, UsageMistake
 from connectors.cli.common.files import readable, writable
 from connectors.cli.common.options import AllowEmpty, AppConfigFolder, AsJson, Force, example
 from connectors.errors import ConfigError, ConnectorError, IntegrityError
 from connectors.formats import Plain
+from connectors.names import printable
 from connectors.secrets import redact_url
 from connectors.streams import SealedWriter, as_sink, copy_stream
 from connectors.streams.sources import open_local

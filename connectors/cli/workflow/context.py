@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from connectors.cli.common import console
-from connectors.cli.common.exit_codes import UsageMistake, printable
+from connectors.cli.common.exit_codes import UsageMistake
 from connectors.cli.common.private_files import read_private, write_private
 from connectors.cli.workflow.render import request_lines
 from connectors.errors import ConfigError
+from connectors.names import printable
 from connectors.workflow.documents.canonical import MAX_SIZE
 from connectors.workflow.documents.kinds import (
     AppConfigDocument,

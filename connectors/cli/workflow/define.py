@@ -211,11 +211,11 @@ def _chosen(program: Application, measurement: str | None) -> str:
 
 def _text(path: str) -> str:
     if "://" in path:
-        text = fetch_text(path, "long description")
+        text = _unix(fetch_text(path, "long description"))
         console.note("This text is now part of the document, and is not fetched again:", text.splitlines())
         return text
     try:
-        return read_private(path, "long description").decode()
+        return _unix(read_private(path, "long description").decode())
     except UnicodeDecodeError:
         message = f"the long description {path!r} is not UTF-8 text"
     raise ConfigError(message)
@@ -228,3 +228,8 @@ def _keep(store: DocumentStore, owner: Identity, document: Document, *, as_json:
         console.print_json({"digest": digest, **document.members()})
     else:
         console.print_line(digest)
+
+
+def _unix(text: str) -> str:
+    """Return a text from any system with the line ends that documents have."""
+    return text.replace("\r\n", "\n")

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.cli.common.console import columns
 from connectors.cli.data.inspection import moment
+from connectors.names import quoted
 from connectors.workflow.documents import runtime
 from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocument, Decision, Party, Placeholder
 from connectors.workflow.documents.model import moment_of
+from connectors.workflow.review.lookalikes import lookalikes
 from connectors.workflow.review.naming import Names, connected
 from connectors.workflow.store.lookup import name_of
 
@@ -46,6 +48,7 @@ def graph_lines(graph: Graph, names: Names | None = None) -> list[str]:
     names = names or Names(graph)
     ends = [(*_end(one.source), *_end(one.target)) for one in graph.workflow.edges]
     # One line for each, however many: a signer looks for their own.
+    alike = names.alike()
     reach = [line for one in graph.reach() for line in names.reach([one], graph, most=len(graph.nodes))]
     return [
         "objects",
@@ -54,6 +57,7 @@ def graph_lines(graph: Graph, names: Names | None = None) -> list[str]:
         *([f"  {connected(*both)}" for both in ends] or ["  none"]),
         "what reaches whom",
         *([f"  {line}" for line in reach] or ["  nothing reaches anybody"]),
+        *(["names that look alike", *(f"  {line}" for line in alike)] if alike else []),
     ]
 
 
@@ -64,13 +68,13 @@ def _end(end: End) -> tuple[str, str]:
 def _object_row(graph: Graph, names: Names, name: str) -> tuple[str, ...]:
     node, owners = graph.nodes[name], names.owners(name, graph)
     if isinstance(node, Placeholder):
-        purpose = f": {node.purpose!r}" if node.purpose else ""
-        return repr(name), "place", f"{node.what} that {owners[0]} will provide{purpose}", "", ""
+        purpose = f": {quoted(node.purpose)}" if node.purpose else ""
+        return quoted(name), "place", f"{node.what} that {owners[0]} will provide{purpose}", "", ""
     if isinstance(node, DatasetDocument):
         pinned = f", only the version with pin {node.pin}" if node.pin else ""
-        what = f"{node.direction}, {node.location!r}, {node.encryption or 'not encrypted'}{pinned}"
-        return repr(name), "dataset", repr(node.name), owners[0], what
-    return repr(name), "application", repr(node.name), owners[0], _measured(graph, node, owners)
+        what = f"{node.direction}, {quoted(node.location)}, {node.encryption or 'not encrypted'}{pinned}"
+        return quoted(name), "dataset", quoted(node.name), owners[0], what
+    return quoted(name), "application", quoted(node.name), owners[0], _measured(graph, node, owners)
 
 
 def _measured(graph: Graph, app: AppConfigDocument, owners: list[str]) -> str:
@@ -79,7 +83,7 @@ def _measured(graph: Graph, app: AppConfigDocument, owners: list[str]) -> str:
     warning = ", which gives no protection" if build.platform == "simulated" else ""
     warning += ", a debug build, whose memory the host can read" if build.debug else ""
     by = f" of {owners[1]}" if owners[1] != owners[0] else ""
-    return f"{program.name!r}{by}, {build.platform}{warning}, measured {build.measurement}"
+    return f"{quoted(program.name)}{by}, {build.platform}{warning}, measured {build.measurement}"
 
 
 def graph_json(graph: Graph) -> dict[str, Any]:
@@ -102,6 +106,7 @@ def graph_json(graph: Graph) -> dict[str, Any]:
         "workflow": graph.workflow.digest,
         "objects": objects,
         "edges": [edge.model_dump(mode="json", exclude_none=True) for edge in graph.workflow.edges],
+        "alike": lookalikes(Names(graph).used()),
         "reach": [{"source": one.source, "target": one.target, "through": one.through} for one in graph.reach()],
     }
 
@@ -115,7 +120,7 @@ def request_lines(request: Request, statement: Statement | None = None) -> list[
     names = Names(graph, more=[requester])
     rows = [
         ("request", request.digest),
-        ("asked by", f"{names.party(requester)}, {requester.contact!r}"),
+        ("asked by", f"{names.party(requester)}, {quoted(requester.contact)}"),
         ("created", request.created),
         ("expires", f"{request.expires}, {moment(moment_of(request.expires))}"),
         *(
@@ -145,13 +150,13 @@ def _documents(request: Request) -> list[Document]:
 
 def _signed_lines(document: Document, names: Names) -> list[str]:
     """Return every member of a document, a line for each; of a file, its size and SHA-256."""
-    called = names.party(document) if isinstance(document, Party) else repr(name_of(document))
+    called = names.party(document) if isinstance(document, Party) else quoted(name_of(document))
     members = {one: value for one, value in document.members().items() if one not in ("schema", "name", "items")}
     files = document.items if isinstance(document, AppConfigDocument) else {}
     return [
         f"  {document.kind} {called}, {document.digest}",
         *_flat(members, "    "),
-        *(f"    file {path!r}, {_sized(item)}" for path, item in files.items()),
+        *(f"    file {quoted(path)}, {_sized(item)}" for path, item in files.items()),
     ]
 
 
@@ -167,34 +172,40 @@ def _flat(value: Any, indent: str, name: str = "") -> list[str]:
         inner = [
             line
             for key, one in value.items()
-            for line in _flat(one, f"{indent}  " if name else indent, repr(key) if chosen else key)
+            for line in _flat(one, f"{indent}  " if name else indent, quoted(key) if chosen else key)
         ]
         return [f"{indent}{name}:", *inner] if name else inner
     if isinstance(value, list):
         return [line for one in value for line in _flat(one, indent, name)]
     if isinstance(value, str) and "\n" in value:
-        return [f"{indent}{name}:", *(f"{indent}  {line!r}" for line in value.split("\n"))]
+        return [f"{indent}{name}:", *(f"{indent}  {quoted(line)}" for line in value.split("\n"))]
     return [f"{indent}{name}  {_plain(value)}"]
 
 
 def _plain(value: Any) -> str:
-    return str(value) if _PLAIN.fullmatch(str(value)) else repr(value)
+    if isinstance(value, str) and not _PLAIN.fullmatch(value):
+        return quoted(value)
+    return str(value)
 
 
 def _quoted(name: str) -> str:
-    return name if re.fullmatch("[A-Za-z_]+", name) else repr(name)
+    return name if re.fullmatch("[A-Za-z_]+", name) else quoted(name)
 
 
 def title(graph: Graph) -> str:
     """Return a workflow's name and version."""
-    return f"{graph.workflow.name!r}, version {graph.workflow.version}"
+    return f"{quoted(graph.workflow.name)}, version {graph.workflow.version}"
 
 
 def status_lines(bundle: Bundle, found: Status) -> list[str]:
     """Return the decision of each party."""
     names = Names(bundle.request.graph)
     rows = [
-        (names.party(bundle.request.party(row["digest"])), row["says"], repr(row["reason"]) if "reason" in row else "")
+        (
+            names.party(bundle.request.party(row["digest"])),
+            row["says"],
+            quoted(row["reason"]) if "reason" in row else "",
+        )
         for row in _statements(bundle, found)
     ]
     return [f"approvals: {found.state}", *columns(rows)]

@@ -19,9 +19,20 @@ from pydantic import Field, StringConstraints, model_validator
 
 from connectors.app.layout import RUNTIME_CONFIG
 from connectors.formats import FormatName  # noqa: TC001 - pydantic reads the annotations
-from connectors.names import is_name
+from connectors.names import is_safe_name
 from connectors.workflow.documents.canonical import canonical_bytes, digest_of
-from connectors.workflow.documents.model import Base64, Digest, Document, Labels, Line, Moment, Name, Part, Text
+from connectors.workflow.documents.model import (
+    Base64,
+    Digest,
+    Document,
+    Labels,
+    Line,
+    Moment,
+    Name,
+    Part,
+    Text,
+    Word,
+)
 
 __all__ = [
     "STATEMENTS",
@@ -103,7 +114,7 @@ class DatasetDocument(Document):
     labels: Labels = Field(default_factory=dict)
     group: Line | None = None
     owner: Digest
-    location: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9+.-]*://[^\s?#]+$", max_length=4096)]
+    location: Annotated[Word, StringConstraints(pattern=r"^[a-z][a-z0-9+.-]*://[^\s?#]+$", max_length=4096)]
     direction: Literal["input", "output", "both"]
     credentials_digest: Digest
     encryption: FormatName | None = None
@@ -133,7 +144,7 @@ class Application(Document):
     description: Line | None = None
     group: Line | None = None
     owner: Digest
-    image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$", max_length=1000)]
+    image: Annotated[Word, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$", max_length=1000)]
     builds: Annotated[tuple[Build, ...], Field(min_length=1, max_length=MAX_BUILDS)]
 
     @model_validator(mode="after")
@@ -186,10 +197,10 @@ class AppConfigDocument(Document):
             if len(parts) > MAX_DEPTH:
                 message = f"items: a path has at most {MAX_DEPTH} parts, and one has {len(parts)}"
                 raise ValueError(message)
-            if not all(map(is_name, parts)) or parts[0] in ports or parts == [RUNTIME_CONFIG]:
+            if not all(map(is_safe_name, parts)) or parts[0] in ports or parts == [RUNTIME_CONFIG]:
                 message = (
-                    "items: a path must be relative to the app config folder and inside it, and neither "
-                    f"{RUNTIME_CONFIG} nor in the folder of a port"
+                    "items: a path must be relative to the app config folder and inside it, without control "
+                    f"characters, and neither {RUNTIME_CONFIG} nor in the folder of a port"
                 )
                 raise ValueError(message)
         # In this order, the files in a folder directly follow a file of the folder's name.

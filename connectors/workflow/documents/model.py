@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
@@ -17,7 +16,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, Valid
 
 from connectors.errors import InvalidDocument
 from connectors.models import Model
-from connectors.names import is_name
+from connectors.names import is_safe_name, printable, steering
 from connectors.workflow.documents.canonical import canonical_bytes, digest_of, parse_canonical
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ __all__ = [
     "Name",
     "Part",
     "Text",
+    "Word",
     "first_of",
     "listed",
     "moment_of",
@@ -46,20 +46,35 @@ _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"  # \d matc
 SHOWN = 10
 """Problems, or known names, that one message lists."""
 _PART = 100
-_SHOWABLE = re.compile(r"[^\x00-\x1f\x7f]*")
+_NO_CONTROLS = "without control characters, also those for the direction of text"
 
 
-def _check_line(text: str) -> str:
-    if not _SHOWABLE.fullmatch(text) or text.strip() != text:
-        message = "it must be one line of text without control characters or surrounding white space"
+def _check_text(text: str) -> str:
+    letter = steering(text.replace("\n", "").replace("\t", ""))
+    if letter:
+        message = f"it must be text {_NO_CONTROLS}; it has {_code(letter)}"
         raise ValueError(message)
     return text
 
 
+def _check_line(text: str) -> str:
+    letter = steering(text)
+    if letter or text.strip() != text:
+        found = f"; it has {_code(letter)}" if letter else ""
+        message = f"it must be one line of text {_NO_CONTROLS}, and without surrounding white space{found}"
+        raise ValueError(message)
+    return text
+
+
+def _code(letter: str) -> str:
+    return f"U+{ord(letter):04X}"
+
+
 def _check_name(name: str) -> str:
-    if not is_name(name):
+    if not is_safe_name(name):
         message = (
-            "it becomes a folder's name: no slashes, no control characters, no leading dot, at most 255 characters"
+            "it becomes a folder's name: at most 255 characters, no slashes, no leading dot, no surrounding white "
+            f"space, {_NO_CONTROLS}"
         )
         raise ValueError(message)
     return name
@@ -99,13 +114,18 @@ Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 in lower-case hexadecimal digits."""
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_check_line)]
 """One line of text."""
+Word = Annotated[str, AfterValidator(_check_line)]
+"""Text without white space around it, of any length: for members whose pattern allows none inside either."""
 Name = Annotated[str, AfterValidator(_check_name)]
 """A name that can name a folder."""
 Moment = Annotated[str, StringConstraints(pattern=_MOMENT), AfterValidator(_check_moment)]
 """A time in UTC, to the second: 2026-01-02T03:04:05Z."""
 Base64 = Annotated[str, AfterValidator(_check_base64)]
-Text = Annotated[str, StringConstraints(max_length=1 << 20)]
-Labels = Annotated[dict[Line, Annotated[str, StringConstraints(max_length=1000)]], Field(max_length=1000)]
+Text = Annotated[str, StringConstraints(max_length=1 << 20), AfterValidator(_check_text)]
+"""Text of any number of lines."""
+Labels = Annotated[
+    dict[Line, Annotated[str, StringConstraints(max_length=1000), AfterValidator(_check_text)]], Field(max_length=1000)
+]
 
 
 class Part(Model):
@@ -207,9 +227,13 @@ def _without_cached(made: D) -> D:
 def problems_of(error: ValidationError) -> str:
     """Describe the rules that are broken, each with the member's name but not its value."""
     return first_of(
-        f"{'.'.join(str(one)[:_PART] for one in detail['loc']) or 'it'}: {detail['msg'].removeprefix('Value error, ')}"
+        f"{_place(detail['loc'])}: {detail['msg'].removeprefix('Value error, ')}"
         for detail in error.errors(include_url=False, include_context=False, include_input=False)
     )
+
+
+def _place(where: tuple[int | str, ...]) -> str:
+    return printable(".".join(str(one)[:_PART] for one in where)) or "it"
 
 
 def listed(names: Iterable[str]) -> str:

@@ -1,15 +1,18 @@
 """Name parties and objects unambiguously in the texts that people decide by.
 
 Names come from untrusted parties. They are quoted and escaped as Python string literals, so that none can pass for
-part of a sentence or send control sequences to a terminal. If two parties share a name, their digests are added.
+part of a sentence or send control sequences to a terminal. If the names of two parties look alike, their digests are
+added.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from connectors.names import quoted
 from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocument, Party
 from connectors.workflow.review.difference import same_party
+from connectors.workflow.review.lookalikes import lookalikes, skeleton, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +31,7 @@ def listed(names: Sequence[str], most: int = SHOWN) -> str:
     >>> listed(["a", "b", "c"])
     "'a', 'b' and 'c'"
     """
-    shown = [repr(name) for name in names[:most]]
+    shown = [quoted(name) for name in names[:most]]
     if len(names) > most:
         shown.append(f"{len(names) - most:,} more")
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
@@ -48,10 +51,10 @@ def connected(source: str, out: str, target: str, into: str, *, longer: str = ""
     "'describe' reads 'conditions', on its port 'input'"
     """
     if not out:
-        return f"{target!r} {longer}reads {source!r}, on its port {into!r}"
+        return f"{quoted(target)} {longer}reads {quoted(source)}, on its port {quoted(into)}"
     if not into:
-        return f"{source!r} {longer}writes {target!r}, on its port {out!r}"
-    return f"{source!r} (port {out!r}) {longer}passes data to {target!r} (port {into!r})"
+        return f"{quoted(source)} {longer}writes {quoted(target)}, on its port {quoted(out)}"
+    return f"{quoted(source)} (port {quoted(out)}) {longer}passes data to {quoted(target)} (port {quoted(into)})"
 
 
 class Names:
@@ -63,16 +66,34 @@ class Names:
     """
 
     def __init__(self, *graphs: Graph, more: Iterable[Party] = ()) -> None:
+        self._graphs = graphs
         self._called: dict[str, list[Party]] = {}
         parties = {digest: graph.party(digest) for graph in graphs for digest in graph.owners()}
         for party in (*parties.values(), *more):
-            known = self._called.setdefault(party.name, [])
+            known = self._called.setdefault(skeleton(party.name), [])
             if not any(same_party(party, one) for one in known):
                 known.append(party)
 
     def party(self, party: Party) -> str:
-        """Return the name of a party, quoted, with its digest if others share the name."""
-        return f"{party.name!r} ({party.digest[:16]})" if len(self._called[party.name]) > 1 else repr(party.name)
+        """Return the name of a party, quoted, with its digest if others share the name or one that looks like it."""
+        name = quoted(party.name)
+        return f"{name} ({party.digest[:16]})" if len(self._called[skeleton(party.name)]) > 1 else name
+
+    def alike(self) -> list[str]:
+        """Return a sentence for each group of names that look alike."""
+        return [told_apart(group) for group in lookalikes(self.used())]
+
+    def used(self) -> set[str]:
+        """Return all names: of parties, objects, programs and ports."""
+        used = {party.name for parties in self._called.values() for party in parties}
+        for graph in self._graphs:
+            for name, node in graph.nodes.items():
+                used.add(name)
+                if isinstance(node, DatasetDocument):
+                    used.add(node.name)
+                elif isinstance(node, AppConfigDocument):
+                    used.update((node.name, graph.application(node).name, *node.ports))
+        return used
 
     def owners(self, name: str, graph: Graph) -> list[str]:
         """Return the names of an object's owner and of its application's owner."""
@@ -83,12 +104,12 @@ class Names:
         node, parties = graph.nodes[name], self.owners(name, graph)
         if isinstance(node, AppConfigDocument):
             program = graph.application(node)
-            by = f", which runs {program.name!r} of {parties[1]}" if parties[1] != parties[0] else ""
+            by = f", which runs {quoted(program.name)} of {parties[1]}" if parties[1] != parties[0] else ""
             measured = f", measured {node.build.measurement[:12]}…"
-            return f"{name!r} (the application {node.name!r} of {parties[0]}{by}{measured})"
+            return f"{quoted(name)} (the application {quoted(node.name)} of {parties[0]}{by}{measured})"
         if isinstance(node, DatasetDocument):
-            return f"{name!r} (the dataset {node.name!r} of {parties[0]})"
-        return f"{name!r} (a place for {'an' if node.wanted == 'app' else 'a'} {node.wanted} from {parties[0]})"
+            return f"{quoted(name)} (the dataset {quoted(node.name)} of {parties[0]})"
+        return f"{quoted(name)} (a place for {'an' if node.wanted == 'app' else 'a'} {node.wanted} from {parties[0]})"
 
     def reach(
         self, pairs: Sequence[Reach], graph: Graph, one: str = "reaches", many: str = "reach", most: int = SHOWN

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
+from connectors.names import printable
 from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocument
 from connectors.workflow.review.layout import arrange
 
@@ -271,6 +272,7 @@ def _mark(digest: str, status: Status) -> str:
 
 def _line(style: str, x: float, y: float, text: str, room: float, *, anchor: str = "start") -> str:
     """Return one line of text, cut to the given room; the whole text is then in its title."""
+    text = printable(text)
     shown = _cut(text, room, SIZES[style])
     title = f"<title>{_safe(text)}</title>" if shown != text else ""
     side = ' text-anchor="end"' if anchor == "end" else ""
@@ -309,8 +311,8 @@ def _letter(letter: str) -> float:
 
 
 def _safe(text: str) -> str:
-    """Return text escaped for XML, with invisible and direction-changing characters replaced."""
-    return escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text))
+    """Return text escaped for XML, with invisible characters and those that change its direction made visible."""
+    return escape(printable(text))
 
 
 def _n(number: float) -> str:

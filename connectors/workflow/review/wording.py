@@ -9,6 +9,7 @@ import base64
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from connectors.names import quoted
 from connectors.workflow.documents.canonical import canonical_bytes
 from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocument, Party
 from connectors.workflow.review.difference import keys_of
@@ -57,6 +58,7 @@ def in_words(difference: Difference, before: Graph, after: Graph) -> dict[str, l
     names = Names(before, after)
     words = _Words(before, after, names)
     parts: dict[str, list[str]] = {
+        "Names that look alike": sorted({*names.alike()} - {*Names(before).alike()}),
         "Now reaches": list(names.reach(difference.gained, after)),
         "No longer reaches": list(names.reach(difference.lost, before, "reached", "reached")),
         "Parties that joined or left": [
@@ -126,7 +128,7 @@ class _Words:
         if len(subjects) == 1:
             node = self._after.nodes[subjects[0]]
             name = getattr(node, "name", None)
-            return f"{subjects[0]!r}" + (f" ({name!r})" if name is not None else "")
+            return quoted(subjects[0]) + (f" ({quoted(name)})" if name is not None else "")
         return listed(subjects)
 
     def _whole(self, change: Change, name: str) -> str:
@@ -135,12 +137,12 @@ class _Words:
         now = self._names.object(name, self._after)
         node = self._after.nodes[name]
         if isinstance(node, DatasetDocument):
-            sealed = f"sealed as {node.encryption!r}" if node.encryption else "not sealed"
-            more = f", for {node.direction}, {sealed}, at {node.location!r}"
+            sealed = f"sealed as {quoted(node.encryption)}" if node.encryption else "not sealed"
+            more = f", for {node.direction}, {sealed}, at {quoted(node.location)}"
         elif isinstance(node, AppConfigDocument):
             more = f", with the measurement {node.build.measurement}"
         else:
-            more = f", for {node.purpose!r}" if node.purpose else ""
+            more = f", for {quoted(node.purpose)}" if node.purpose else ""
         return (
             f"{now} is new{more}"
             if change.before is None
@@ -157,12 +159,12 @@ class _Words:
                 for one in _listed_changes(change, _build):
                     yield f"{about}: {one}"
             case ("ports",):
-                for one in _listed_changes(change, lambda port: f"the port {port!r}"):
+                for one in _listed_changes(change, lambda port: f"the port {quoted(port)}"):
                     yield f"{about}: {one}"
             case ("items", place, *_):
-                yield f"{about}: {_was_is(f'file {place!r}', _contents(change.before), _contents(change.after))}"
+                yield f"{about}: {_was_is(f'file {quoted(place)}', _contents(change.before), _contents(change.after))}"
             case ("labels", label):
-                yield f"{about}: {_was_is(f'label {label!r}', _text(change.before), _text(change.after))}"
+                yield f"{about}: {_was_is(f'label {quoted(label)}', _text(change.before), _text(change.after))}"
             case ("encryption",):
                 yield f"{about}: {_encryption_change(change)}"
             case _:
@@ -207,9 +209,9 @@ def _build(build: dict[str, Any]) -> str:
 
 def _encryption_change(change: Change) -> str:
     if change.after is None:
-        return f"it is no longer sealed; it was sealed as {change.before!r}"
-    return f"it is sealed as {change.after!r}; " + (
-        "it was not sealed" if change.before is None else f"it was sealed as {change.before!r}"
+        return f"it is no longer sealed; it was sealed as {quoted(change.before)}"
+    return f"it is sealed as {quoted(change.after)}; " + (
+        "it was not sealed" if change.before is None else f"it was sealed as {quoted(change.before)}"
     )
 
 
@@ -225,7 +227,7 @@ def _text(value: Any) -> str | None:
     if value is None or isinstance(value, int):
         return None if value is None else str(value)
     text = value if isinstance(value, str) else canonical_bytes(value).decode()
-    return repr(text) if len(text) <= SHORT else _sized(text.encode(), f"{len(text):,} characters")
+    return quoted(text) if len(text) <= SHORT else _sized(text.encode(), f"{len(text):,} characters")
 
 
 def _contents(item: Any) -> str | None:
@@ -237,7 +239,7 @@ def _contents(item: Any) -> str | None:
         text = data.decode()
     except UnicodeDecodeError:
         text = ""
-    return repr(text) if len(data) <= SHORT and (text or not data) else _sized(data, f"{len(data):,} bytes")
+    return quoted(text) if len(data) <= SHORT and (text or not data) else _sized(data, f"{len(data):,} bytes")
 
 
 def _sized(data: bytes, size: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connectors.errors import ConfigError, InvalidDocument, NotApproved, ObjectChanged, ObjectExists
-from connectors.names import is_name
+from connectors.names import is_safe_name
 from connectors.workflow.documents.canonical import MAX_SIZE, digest_of, parse_canonical
 from connectors.workflow.documents.drafts import Draft
 from connectors.workflow.documents.kinds import STATEMENTS
@@ -129,7 +129,7 @@ class DraftChange:
 
 def is_draft_name(name: str) -> bool:
     """Tell whether a draft can have this name."""
-    return is_name(name) and len(os.fsencode(name)) <= _DRAFT_NAME_SIZE
+    return is_safe_name(name) and len(os.fsencode(name)) <= _DRAFT_NAME_SIZE
 
 
 def check_draft_name(name: str) -> None:

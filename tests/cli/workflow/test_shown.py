@@ -42,7 +42,7 @@ def full_request() -> Request:
     data = DatasetDocument(
         name="data name",
         description="data description",
-        long_description="first long line\nsecond long line\u202e",
+        long_description="first long line\nsecond long line\u200b",
         labels={"data key": "data label", "other key": "two\nlines"},
         group="data group",
         owner=clinic.digest,

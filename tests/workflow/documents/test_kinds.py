@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from parties import person, story
+from parties import NOW, person, story
 
 from connectors.errors import InvalidDocument
+from connectors.names import printable
 from connectors.workflow.documents.kinds import (
     AppConfigDocument,
     Application,
@@ -14,6 +17,7 @@ from connectors.workflow.documents.kinds import (
     Party,
     Workflow,
 )
+from connectors.workflow.documents.requests import make_request
 
 
 def test_another_kind_and_other_members_are_refused():
@@ -123,3 +127,42 @@ def test_who_declines_says_why():
 def test_a_time_is_written_in_one_way(when):
     with pytest.raises(ValueError, match="when"):
         Decision(request="00" * 32, party="00" * 32, verdict="approve", when=when)
+
+
+HIDDEN = ["\x00", "\x1b[2J", "\x85", "\x9b31m", "\u200e", "\u061c", "\u2028", "\u202egpj.", "\u2066", "\u206a"]
+
+
+@pytest.mark.parametrize("letter", HIDDEN, ids=ascii)
+@pytest.mark.parametrize(
+    ("kind", "member", "value"),
+    [
+        (Party, "name", "Clinic{}A"),
+        (Party, "contact", "c{}@clinic.example"),
+        (DatasetDocument, "description", "a{}b"),
+        (DatasetDocument, "long_description", "first\n\tand{}second"),
+        (DatasetDocument, "labels", {"a{}b": "c"}),
+        (DatasetDocument, "labels", {"a": "c{}d"}),
+        (DatasetDocument, "location", "s3://clinic/a{}b"),
+        (Application, "image", f"registry.example/a{{}}b@sha256:{'ab' * 32}"),
+        (AppConfigDocument, "ports", ["a{}b"]),
+        (AppConfigDocument, "items", {"folder/a{}b": {"contents": ""}}),
+        (Workflow, "objects", {"a{}b": {"dataset": "ab" * 32}}),
+        (Decision, "reason", "because{}"),
+    ],
+)
+def test_no_document_holds_what_steers_a_terminal_or_a_page(kind, member, value, letter):
+    told, workflow = story()
+    request = make_request(workflow, told.documents, told.lab.party, created=NOW)
+    decision = {"request": request.digest, "party": told.lab.party.digest, "when": request.created}
+    members = (
+        {"schema": Decision.schema_name(), "verdict": "approve", **decision} if kind is Decision else members_of(kind)
+    )
+    members |= {"edges": []} if kind is Workflow else {}
+
+    def made(letter: str) -> None:
+        kind.from_members({**members, member: json.loads(json.dumps(value).replace("{}", json.dumps(letter)[1:-1]))})
+
+    made("")
+    with pytest.raises(InvalidDocument, match=member) as caught:
+        made(letter)
+    assert printable(str(caught.value)) == str(caught.value)

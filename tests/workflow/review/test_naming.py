@@ -7,8 +7,8 @@ import re
 import pytest
 from parties import NOW, bundle_of, decided, edge, person, story
 
-from connectors.cli.common.exit_codes import printable
 from connectors.cli.workflow.render import graph_lines, request_lines, status_lines
+from connectors.names import printable
 from connectors.workflow.documents.graph import Graph
 from connectors.workflow.documents.kinds import (
     AppConfigDocument,
@@ -26,14 +26,15 @@ from connectors.workflow.trust.verification import status
 HOSTILE = [
     "records' of 'Clinic A') reaches nobody",
     "records' (the dataset \"x\" of 'Clinic A'",
-    "\u202erecords\u2066",
-    "records\u2028  'result' reaches nobody",
+    "\u200bbeds\ufe0f",
+    "records’ (the dataset ‘x’ of “Clinic A”",
+    "\u0301beds",
     "records  dataset  'Clinic A'",
     "records, 'Registry C' (000000000000…)",
     "\\",
     "'",
     '"',
-    "records\x85\x9b2J",
+    "beds\ue000\u2062\U000e0041",
 ]
 QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 
@@ -78,7 +79,7 @@ def test_no_name_passes_for_a_sentence_where_people_sign(name):
         assert all("\n" not in line for line in request_lines(request))
 
 
-@pytest.mark.parametrize("name", [one for one in HOSTILE if "\\" not in one and "\x85" not in one])
+@pytest.mark.parametrize("name", [one for one in HOSTILE if "\\" not in one])
 def test_nor_does_an_id(name):
     hostile, plain = (request_lines(one) for one in (asked("x", ids=name), asked("x")))
     assert sorted(skeleton(hostile)) == sorted(skeleton(plain))  # objects stand in the order of their ids

@@ -38,7 +38,7 @@ def moved() -> Bundle:
     told, workflow = story()
     result = told.documents[workflow.objects["result"].dataset]
     members = {name: getattr(result, name) for name in DatasetDocument.model_fields}
-    other = DatasetDocument(**{**members, "location": "s3://elsewhere/x", "name": "Out\u202eput"})
+    other = DatasetDocument(**{**members, "location": "s3://elsewhere/x", "name": "Out\u200bput"})
     told.add(other)
     objects = {**workflow.objects, "result": Connected(dataset=other.digest)}
     version = Workflow(name=workflow.name, version=2, parent=workflow.digest, objects=objects, edges=workflow.edges)
@@ -58,7 +58,7 @@ def test_diff_says_what_is_different(files):
     lines = told.splitlines()
     assert lines[:2] == [
         "Data locations and protection",
-        "  'result' ('Out\\u202eput'): location was 'https://registry.example/output.sealed', is 's3://elsewhere/x'",
+        "  'result' ('Out\\u200bput'): location was 'https://registry.example/output.sealed', is 's3://elsewhere/x'",
     ]
     assert lines[2:4] == ["", "Descriptions"]
     assert "  the workflow: version was 1, is 2" in lines
