@@ -135,6 +135,9 @@ constraints: $(STAMPS)/uv  ## Compile constraints.txt anew.
 	  $(BIN)/uv pip compile $(PROJECTS) --all-extras $(LOCKED:%=--group %) --universal \
 	    --python-version 3.11 --upgrade --generate-hashes $(BARE); \
 	} > constraints.tmp && mv constraints.tmp constraints.txt
+	@{ echo "# The test proxy's exact versions and their hashes. Made by: make constraints"; \
+	  echo "mitmproxy==11.0.2" | $(BIN)/uv pip compile - --universal --python-version 3.11 --upgrade --generate-hashes $(BARE); \
+	} > constraints.tmp && mv constraints.tmp constraints-proxy.txt
 
 clean:  ## Remove what make has installed and built.
 	@rm -rf $(VENV) $(PYTHONS:%=.venv-%) $(WHEELS) $(SHIPPED) .servers .fuzz dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
@@ -158,11 +161,11 @@ $(STAMPS)/test: $(STAMPS)/uv $(PROJECTS)
 	@$(INSTALL) -e ".[demo,ssh-agent]" $(EDITABLE) $(GROUPS:%=--group %)
 	@touch $@
 
-# mitmproxy needs an older cryptography than this package: it has an environment of its own.
-$(STAMPS)/servers: $(STAMPS)/uv
+# mitmproxy needs an older cryptography than this package: it has an environment, and constraints, of its own.
+$(STAMPS)/servers: $(STAMPS)/uv constraints-proxy.txt
 	@echo "· installing mitmproxy into .servers"
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .servers/mitmproxy
-	@$(BIN)/uv pip install --quiet --python .servers/mitmproxy mitmproxy==11.0.2
+	@$(BIN)/uv pip install --quiet --python .servers/mitmproxy --require-hashes -r constraints-proxy.txt
 	@if command -v npm > /dev/null; then \
 	  echo "· installing Azurite into .servers"; \
 	  npm install --loglevel=error --no-fund --no-audit --no-package-lock --prefix .servers azurite@3.37.0; \
