@@ -1,55 +1,20 @@
-"""The app config folder, and the dataset:// protocol over it."""
+"""The app config folder: its ports, objects and documents, and what leads out of it."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import multiprocessing
 import os
-import pickle
-import subprocess
-import sys
 
 import fsspec
-import pandas as pd
 import pytest
+from app_configs import KEY, connect
 
 import connectors
 from connectors.app import config as config_module
 from connectors.app.layout import write_dataset
-from connectors.errors import (
-    ConfigError,
-    InvalidCredentials,
-    InvalidLocation,
-    NotAnObject,
-    ObjectChanged,
-    ObjectNotFound,
-    UnknownDataset,
-    WrongKey,
-)
+from connectors.errors import ConfigError, InvalidCredentials, InvalidLocation, UnknownDataset, WrongKey
 from connectors.names import is_name
-
-KEY = "3f" * 32
-
-
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    """An app config with input/conditions and output/result, which is also the environment's."""
-    root = tmp_path / "rw"
-    connect(root, "input", "conditions", f"file://{tmp_path}/conditions.sealed")
-    connect(root, "output", "result", f"file://{tmp_path}/result.sealed")
-    monkeypatch.setenv("CONNECTORS_APP_CONFIG", str(root))
-    return root
-
-
-def connect(root, port, name, location, document=None):
-    folder = root / port / name / "dataset"
-    folder.mkdir(parents=True)
-    (folder / "location.txt").write_text(location + "\n")
-    document = {"encryption": {"key": KEY}} if document is None else document
-    text = document if isinstance(document, str) else json.dumps(document)
-    (folder / "credentials.bin").write_text(text)
-    return folder
 
 
 def test_ports_and_objects_are_mappings(root):
@@ -277,101 +242,6 @@ def test_refresh_takes_renewed_credentials(root):
         dataset.read_bytes()
 
 
-def test_datasets_pickle_by_name(root):
-    dataset = connectors.load()["input"]["conditions"]
-    dataset.write_bytes(b"37.2")
-    fs, path = dataset.filesystem()
-    for thing in (dataset, fs):
-        assert KEY.encode() not in pickle.dumps(thing)
-        assert bytes.fromhex(KEY) not in pickle.dumps(thing)
-    assert pickle.loads(pickle.dumps(dataset)).read_bytes() == b"37.2"
-    assert pickle.loads(pickle.dumps(fs)).cat_file(path) == b"37.2"
-
-
-def read(dataset):
-    return dataset.read_bytes()
-
-
-@pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
-def test_datasets_travel_to_other_processes(root, method):
-    dataset = connectors.load()["input"]["conditions"]
-    dataset.write_bytes(b"37.2")
-    with multiprocessing.get_context(method).Pool(1) as pool:
-        assert pool.apply(read, (dataset,)) == b"37.2"
-
-
-def test_protocol_reads_and_writes_for_pandas(root):
-    table = pd.DataFrame({"DESCRIPTION": ["sinusitis", "bronchitis"], "CODE": [1, 2]})
-    table.to_csv("dataset://input/conditions", index=False)
-    pd.testing.assert_frame_equal(pd.read_csv("dataset://input/conditions"), table)
-    assert b"sinusitis" not in (root.parent / "conditions.sealed").read_bytes()
-
-
-def test_protocol_lists_ports_and_objects(root):
-    connectors.load()["input"]["conditions"].write_bytes(b"x" * 100)
-    fs = fsspec.filesystem("dataset")
-    assert fs.ls("", detail=False) == ["input", "output"]
-    assert fs.ls("dataset://input") == [{"name": "input/conditions", "type": "file", "size": None}]
-    assert fs.size("dataset://input/conditions") == 100
-    assert fs.glob("*/cond*") == ["input/conditions"]
-    assert fs.exists("input/conditions")
-    assert not fs.exists("input/nothing")
-    assert fs.isdir("input")
-
-
-def test_protocol_names_what_there_is(root):
-    fs = fsspec.filesystem("dataset")
-    known = "there are dataset://input/conditions, dataset://output/result"
-    with pytest.raises(ObjectNotFound, match=f"there is no dataset://input/cond; {known}"):
-        fs.open("input/cond")
-    with pytest.raises(NotAnObject, match="dataset://input is a folder"):
-        fs.open("input")
-
-
-def test_protocol_takes_another_root_as_an_option(root, tmp_path):
-    connect(tmp_path / "other", "input", "visits", f"file://{tmp_path}/visits")
-    connectors.load(tmp_path / "other")["input"]["visits"].write_bytes(b"7")
-    with fsspec.open("dataset://input/visits", app_config=str(tmp_path / "other")) as file:
-        assert file.read() == b"7"
-
-
-def test_pickled_protocol_has_no_secrets_and_reads_the_local_app_config(root):
-    connectors.load()["input"]["conditions"].write_bytes(b"37.2")
-    fs = fsspec.filesystem("dataset")
-    fs.cat_file("input/conditions")
-    data = pickle.dumps(fs)
-    assert KEY.encode() not in data
-    assert KEY not in fs.to_json()
-    code = "import pickle, sys; print(pickle.loads(sys.stdin.buffer.read()).cat_file('input/conditions'))"
-    done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True)
-    assert done.stdout == b"b'37.2'\n"
-
-
-@pytest.mark.parametrize("mode", ["wb", "wt"])
-def test_error_in_an_fsspec_block_leaves_the_old_object(root, mode):
-    result = connectors.load()["output"]["result"]
-    result.write_bytes(b"old")
-    with pytest.raises(ValueError, match="oops") as error, fsspec.open("dataset://output/result", mode) as file:
-        file.write(b"new" if "b" in mode else "new")
-        raise ValueError("oops")
-    assert "output/result was not written" in error.value.__notes__[0]
-    assert result.read_bytes() == b"old"
-
-
-class Unprintable:
-    def __str__(self):
-        raise RuntimeError("cannot be printed")
-
-
-def test_error_inside_pandas_leaves_the_old_object(root):
-    result = connectors.load()["output"]["result"]
-    result.write_bytes(b"old")
-    table = pd.DataFrame({"x": [1] * 200_000 + [Unprintable()]})
-    with pytest.raises(RuntimeError, match="cannot be printed"):
-        table.to_csv("dataset://output/result")
-    assert result.read_bytes() == b"old"
-
-
 def test_work_for_a_port_grows_with_its_datasets_and_not_with_their_square(tmp_path):
     def looked_at(count):
         """How many paths are resolved when all datasets are gone through and listed."""
@@ -393,33 +263,3 @@ def test_work_for_a_port_grows_with_its_datasets_and_not_with_their_square(tmp_p
         return calls
 
     assert looked_at(80) < 5 * looked_at(20)
-
-
-def test_open_files_travel_with_their_position_and_without_a_secret(root):
-    dataset = connectors.load()["input"]["conditions"]
-    dataset.write_bytes(b"temperature 37.2")
-    for file in (dataset.open(), fsspec.filesystem("dataset").open("input/conditions")):
-        with file:
-            file.seek(12)
-            data = pickle.dumps(file)
-        assert KEY.encode() not in data
-        assert bytes.fromhex(KEY) not in data
-        with pickle.loads(data) as other:
-            assert other.read() == b"37.2"
-
-
-def test_an_open_file_that_was_replaced_meanwhile_does_not_arrive(root):
-    dataset = connectors.load()["input"]["conditions"]
-    dataset.write_bytes(b"temperature 37.2")
-    with dataset.open() as file:
-        data = pickle.dumps(file)
-    dataset.write_bytes(b"temperature 38.9")
-    with pytest.raises(ObjectChanged, match="was replaced after it was opened in the other process"):
-        pickle.loads(data)
-
-
-def test_an_open_file_that_would_need_its_key_does_not_pickle(tmp_path):
-    dataset = connectors.Dataset(f"file://{tmp_path}/x", {"encryption": {"key": KEY}})
-    dataset.write_bytes(b"37.2")
-    with dataset.open() as file, pytest.raises(TypeError, match="holds a key and does not pickle"):
-        pickle.dumps(file)

@@ -1,8 +1,9 @@
-"""Every path and link in CONTRIBUTING.md and docs/decisions exists, and the decisions are numbered and listed."""
+"""What CONTRIBUTING.md and docs/decisions say: paths and links exist, decisions are numbered, modules are short."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,10 @@ def test_decisions_have_the_three_parts(page):
     text = page.read_text()
     assert text.startswith(f"# {int(page.name[:4])}. ")
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no clone of the git repository")
+def test_no_module_has_more_than_400_lines():
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    lines = {name: len((ROOT / name).read_text().splitlines()) for name in listed.splitlines()}
+    assert {name: count for name, count in lines.items() if count > 400} == {}

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from patience import PATIENCE
 
-__all__ = ["COMMAND", "KEY", "OTHER_KEY", "Done", "connectors", "environment"]
+__all__ = ["COMMAND", "KEY", "OTHER_KEY", "PLAIN", "Done", "connectors", "environment", "flipped", "names"]
 
 COMMAND = [sys.executable, "-W", "error", "-m", "connectors"]
 KEY = "5EC2E7" + "0123456789ABCDEF" * 3 + "5EC2E70000"
 OTHER_KEY = "AA" * 32
+PLAIN = b"".join(b"%d,Viral sinusitis (disorder)\n" % row for row in range(3000))
 
 
 @dataclass(frozen=True)
@@ -58,3 +59,13 @@ def connectors(*arguments: str | Path, cwd: Path, stdin: bytes = b"", **more: st
         timeout=PATIENCE,
     )
     return Done(done.returncode, done.stdout, done.stderr.decode())
+
+
+def names(folder: Path) -> set[str]:
+    """Return the names of what is in a folder."""
+    return {path.name for path in folder.iterdir()}
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    """Return bytes of which one has another bit."""
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]

@@ -11,6 +11,7 @@ from typing import Any
 
 import connectors
 from connectors.formats import Format, Layout, select
+from connectors.streams import SealedReader
 
 KEY = bytes(range(32))
 OTHER_KEY = bytes(range(1, 33))
@@ -48,6 +49,11 @@ class Case:
 
     def __str__(self) -> str:
         return self.name
+
+
+def reading(case: Case, source: Any) -> SealedReader:
+    """Return the raw reader over a source."""
+    return SealedReader(source, case.codec())
 
 
 def tink(segment_size: int, **options: Any) -> Case:

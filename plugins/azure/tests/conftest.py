@@ -157,3 +157,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries follow at once."""
     monkeypatch.setattr("connectors_azure.client.FIRST_BACKOFF", 0.001)
     monkeypatch.setattr("connectors.storage.retry.RetryPolicy.first_pause", 0.001)
+
+
+@pytest.fixture
+def proxied(
+    proxy: Proxy, open_fs: Callable[..., AzureFileSystem], document: dict[str, Any], quick: None
+) -> AzureFileSystem:
+    """A filesystem with small blocks that sends its requests through the proxy."""
+    return open_fs(document)

@@ -12,12 +12,9 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -28,6 +25,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from hostile import Answer, Request, hostile_server
+from login_server import CLIENT, SECRET, TENANT, Certificate, Login, over_tls, serving, token
 from patience import PATIENCE
 
 import connectors
@@ -35,27 +33,7 @@ from connectors.credentials.model import validate
 from connectors.errors import AccessDenied, ConfigError, CredentialsExpired, StorageUnavailable
 from connectors_azure import AzureBackend, AzureCredentials
 
-TENANT, CLIENT, SECRET = "6b1f9d2e-tenant", "11fa2b7c-client", "s3cr3t~of.the-principal"
 KEY = "0f" * 32
-
-
-def token() -> str:
-    """Return a token as Microsoft Entra issues it; Azurite checks everything but the signature."""
-    now = int(time.time())
-    claims: dict[str, Any] = {
-        "aud": "https://storage.azure.com",
-        "iss": f"https://sts.windows.net/{TENANT}/",
-        "nbf": now - 60,
-    }
-    claims |= {"iat": now - 60, "exp": now + 3600, "oid": "principal", "tid": TENANT}
-    parts = ({"alg": "HS256", "typ": "JWT"}, claims, "signature")
-    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
-
-
-@dataclass
-class Certificate:
-    path: str
-    key: str
 
 
 @pytest.fixture(scope="session")
@@ -125,86 +103,10 @@ def secure(certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -
         yield server
 
 
-@dataclass
-class Login:
-    """A login server that issues tokens for one secret.
-
-    Attributes:
-        url: its URL.
-        problem: the error code that it returns instead of a token.
-        requests: the forms that were sent to it.
-    """
-
-    url: str = ""
-    problem: str | None = None
-    requests: list[dict[str, list[str]]] = field(default_factory=list)
-
-    def discover(self, path: str) -> dict[str, Any]:
-        tenant = path.split("/")[1]
-        return {
-            "issuer": f"{self.url}/{tenant}/v2.0",
-            "authorization_endpoint": f"{self.url}/{tenant}/authorize",
-            "token_endpoint": f"{self.url}/{tenant}/token",
-        }
-
-    def issue(self, form: dict[str, list[str]]) -> tuple[int, dict[str, Any]]:
-        self.requests.append(form)
-        problem = self.problem or (None if form["client_secret"] == [SECRET] else "AADSTS7000215")
-        if problem:
-            description = f"{problem}: the secret {form['client_secret'][0]} is invalid. Trace ID: 1"
-            return 401, {"error": "invalid_client", "error_description": description}
-        return 200, {"token_type": "Bearer", "expires_in": 3600, "access_token": token()}
-
-
 @pytest.fixture
 def login(certificate: Certificate) -> Iterator[Login]:
     with serving(certificate) as login:
         yield login
-
-
-@contextmanager
-def serving(certificate: Certificate) -> Iterator[Login]:
-    login = Login()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._respond(200, login.discover(urlsplit(self.path).path))
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            self._respond(*login.issue(parse_qs(body.decode())))
-
-        def _respond(self, status: int, members: dict[str, Any]) -> None:
-            body = json.dumps(members).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with over_tls(certificate, Handler) as login.url:
-        yield login
-
-
-@contextmanager
-def over_tls(certificate: Certificate, handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Serve HTTPS on loopback; yield the URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.path, certificate.key)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"https://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture

@@ -1,19 +1,15 @@
+"""Writing objects: whole or not at all, of any size; requests that fail, and what cannot be written."""
+
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import wait
-from io import BytesIO
 from typing import Any
 
 import pytest
 from azure.storage.blob import BlobServiceClient
 from hostile import Answer
-from patience import PATIENCE
 
 from connectors.errors import (
     AccessDenied,
@@ -26,35 +22,18 @@ from connectors.errors import (
     StorageUnavailable,
 )
 from connectors.streams import SealedWriter, buffered
-from connectors.testing.tools import in_child
 from connectors_azure import AzureCredentials
 from connectors_azure.filesystem import AzureFileSystem
-from connectors_azure.sink import BLOCK_SIZE, GROWTH, MAX_BLOCK_SIZE, MAX_BLOCKS, AzureSink, size_of_block
+from connectors_azure.sink import MAX_BLOCK_SIZE, AzureSink
 
 MIB = 1 << 20
 Stored = Callable[[str], bytes | None]
 OpenFs = Callable[..., AzureFileSystem]
 
 
-@pytest.fixture
-def proxied(proxy: Any, open_fs: OpenFs, document: dict[str, Any], quick: None) -> AzureFileSystem:
-    """A filesystem with small blocks that sends its requests through the proxy."""
-    return open_fs(document)
-
-
 def arrived(sink: AzureSink) -> None:
     """Wait until all blocks that the sink is sending have arrived."""
     wait(sink._parts._travelling)
-
-
-def staging(monkeypatch: pytest.MonkeyPatch, stage: Callable[[int, Callable[[], str]], str]) -> None:
-    """Replace the method by which sinks send blocks with `stage`, which gets a block's number and the real method."""
-    real = AzureSink._stage
-
-    def instead(self: AzureSink, number: int, part: BytesIO) -> str:
-        return stage(number, lambda: real(self, number, part))
-
-    monkeypatch.setattr(AzureSink, "_stage", instead)
 
 
 @pytest.mark.parametrize("size", [0, 1, 4 * MIB - 1, 4 * MIB, 4 * MIB + 1, 8 * MIB, 13 * MIB])
@@ -321,12 +300,6 @@ def test_container_is_no_object(fs: AzureFileSystem) -> None:
         fs.open_sink("ward")
 
 
-def test_block_size_grows_so_that_all_blocks_hold_tens_of_tebibytes() -> None:
-    sizes = [size_of_block(BLOCK_SIZE, before) for before in range(MAX_BLOCKS)]
-    assert sizes[::GROWTH] == [BLOCK_SIZE << step for step in range(9)] + [MAX_BLOCK_SIZE] * 4
-    assert sum(sizes) == 72_352_000 * MIB
-
-
 def test_too_many_blocks_are_refused_before_they_are_sent(
     proxy: Any, proxied: AzureFileSystem, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,132 +317,3 @@ def test_too_many_blocks_are_refused_before_they_are_sent(
 def test_invalid_block_size_is_refused(open_fs: OpenFs, document: dict[str, Any], size: int) -> None:
     with pytest.raises(ConfigError, match="the size of a block is 1 to 4194304000 bytes"):
         open_fs(document, size)
-
-
-def test_blocks_are_in_order_even_if_sent_out_of_order(
-    fs: AzureFileSystem, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sent = [threading.Event() for _ in range(6)]
-    sent[5].set()
-    order = []
-
-    def stage(number: int, send: Callable[[], str]) -> str:
-        assert sent[number + 1].wait(PATIENCE)  # the last block is sent first
-        block = send()
-        order.append(number)
-        sent[number].set()
-        return block
-
-    staging(monkeypatch, stage)
-    data = os.urandom(14 * MIB)
-    sink = fs.open_sink(path, exclusive=True)
-    sink.write(memoryview(data))
-    sink.commit()
-    assert order == [4, 3, 2, 1]
-    assert stored(path) == data
-
-
-def test_at_most_four_blocks_are_sent_in_parallel(
-    proxy: Any, proxied: AzureFileSystem, path: str, stored: Stored
-) -> None:
-    gathered = threading.Barrier(4)
-
-    def instead(name: str, response: Answer) -> Answer:
-        if name == "PUT block":
-            gathered.wait(PATIENCE)
-        return response
-
-    proxy.instead = instead
-    data = os.urandom(32 * MIB)
-    sink = proxied.open_sink(path)
-    sink.write(memoryview(data))
-    sink.commit()
-    assert proxy.most == 4
-    assert stored(path) == data
-
-
-def test_no_block_is_sent_after_one_has_failed(
-    fs: AzureFileSystem, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failed, begun = threading.Event(), []
-
-    def stage(number: int, send: Callable[[], str]) -> str:
-        begun.append(number)
-        if number == 2:
-            failed.set()
-            raise StorageUnavailable("the second")
-        assert failed.wait(PATIENCE)
-        return send()
-
-    staging(monkeypatch, stage)
-    fs.pipe_file(path, b"previous")
-    sink = fs.open_sink(path)
-    with pytest.raises(StorageUnavailable, match="^the second$"):
-        sink.write(memoryview(bytes(60 * MIB)))
-    assert set(begun) <= {1, 2, 3, 4, 5}
-    assert stored(path) == b"previous"
-
-
-def test_no_block_is_in_flight_after_discard(fs: AzureFileSystem, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, completed = threading.Barrier(3), []
-
-    def stage(number: int, send: Callable[[], str]) -> str:
-        begun.wait(PATIENCE)
-        block = send()
-        completed.append(number)
-        return block
-
-    staging(monkeypatch, stage)
-    sink = fs.open_sink(path)
-    sink.write(memoryview(bytes(9 * MIB)))
-    begun.wait(PATIENCE)
-    sink.discard()
-    assert sorted(completed) == [1, 2]
-
-
-def use(sink: AzureSink) -> str:
-    sink.discard()
-    try:
-        sink.write(memoryview(b"x"))
-    except ConnectorError as error:
-        return str(error)
-    return "written"
-
-
-@pytest.mark.parametrize("size", [10, 9 * MIB])
-def test_forked_child_cannot_use_the_sink_of_its_parent(
-    fs: AzureFileSystem, path: str, stored: Stored, size: int
-) -> None:
-    data = os.urandom(size)
-    sink = fs.open_sink(path)
-    sink.write(memoryview(data))
-    assert "by the parent process; open it again in this one" in in_child("fork", use, sink)
-    sink.commit()
-    assert stored(path) == data
-
-
-PROGRAM = """
-import atexit, json, os, sys
-from connectors.credentials.model import validate
-from connectors.streams import SealedWriter
-from connectors_azure import AzureCredentials
-from connectors_azure.account import account_of
-from connectors_azure.filesystem import AzureFileSystem
-from connectors_azure.location import split_location
-ending, path, document = sys.argv[1:]
-credentials = validate(AzureCredentials, json.loads(document))
-fs = AzureFileSystem(account_of(credentials, split_location("az://ward/")), credentials, 4 << 20)
-writer = SealedWriter(fs.open_sink(path), credentials.codec())
-if ending == "closed":
-    atexit.register(writer.close)
-writer.write(bytes(23 << 20))
-"""
-
-
-@pytest.mark.parametrize("ending", ["left open", "closed"])
-def test_interpreter_exit_does_not_hang_and_publishes_only_closed_files(
-    service: BlobServiceClient, document: dict[str, Any], path: str, stored: Stored, ending: str
-) -> None:
-    command = [sys.executable, "-c", PROGRAM, ending, path, json.dumps(document)]
-    subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE)
-    assert (stored(path) is not None) == (ending == "closed")

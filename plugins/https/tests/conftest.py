@@ -17,6 +17,7 @@ from connectors.secrets import SecretText
 from connectors_https.client import Limits
 from connectors_https.filesystem import PresignedFileSystem
 from connectors_https.location import Place
+from connectors_https.source import PresignedSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,6 +101,11 @@ class Origin:
     ) -> PresignedFileSystem:
         """Return a filesystem of the object at `path`."""
         return PresignedFileSystem(Place.of(self.base + path), None if query is None else SecretText(query), limits)
+
+    def source(self, query: str | None = None) -> PresignedSource:
+        """Return a source of the object at the usual path."""
+        fs = self.fs(query)
+        return fs.open_source(fs.path)
 
     def serve(self, data: bytes, **headers: str) -> None:
         """Respond correctly: with ranges, an ETag and If-Match."""

@@ -1,4 +1,4 @@
-"""The verbs on datasets: check, new, ls, cat, cp; and what is installed."""
+"""The verbs `dataset check` and `dataset new`."""
 
 from __future__ import annotations
 
@@ -6,76 +6,15 @@ import json
 import os
 import re
 import stat
-import subprocess
-import sys
-import types
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from command_line import COMMAND, KEY, OTHER_KEY, connectors, environment
+from command_line import KEY, OTHER_KEY, connectors
+from dataset_commands import PLAIN, document, mistake, query
 
 import connectors as sdk
-from connectors.cli import main
 from connectors.cli.data import inspection
-from connectors.storage.registry import InstalledBackend
-
-PLAIN = b"START,PATIENT,DESCRIPTION\n" + b"2020-01-02,patient-1,Hypertension\n" * 2000
-
-
-def document(path: Path, **members: object) -> Path:
-    path.write_text(json.dumps(members))
-    return path
-
-
-def query(seconds: int) -> str:
-    import base64  # noqa: PLC0415
-
-    signed = datetime.now(UTC) - timedelta(seconds=10)
-    text = f"X-Amz-Date={signed:%Y%m%dT%H%M%SZ}&X-Amz-Expires={seconds + 10}&X-Amz-Signature=5ec2e7"
-    return base64.b64encode(text.encode()).decode()
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A folder with an app config of three datasets: one whole, one not there yet, one with broken credentials."""
-    (tmp_path / "store").mkdir()
-    (tmp_path / "key.hex").write_text(KEY)
-    document(tmp_path / "file.json", type="file", encryption={"key": KEY})
-    for port, name in (("input", "conditions"), ("output", "result"), ("input", "broken")):
-        folder = tmp_path / "app" / port / name / "dataset"
-        folder.mkdir(parents=True)
-        (folder / "location.txt").write_text(f"file://{tmp_path}/store/{name}\n")
-        (folder / "credentials.bin").write_bytes((tmp_path / "file.json").read_bytes())
-    document(tmp_path / "app/input/broken/dataset/credentials.bin", encryption={"key": "5EC2E7"}, tpye="file")
-    sdk.load(tmp_path / "app")["input"]["conditions"].write_bytes(PLAIN)
-    return tmp_path
-
-
-@pytest.fixture
-def run(home, capfdbinary, monkeypatch):
-    """Run the command in this process, in the folder, with the app config named by the environment."""
-    monkeypatch.chdir(home)
-    monkeypatch.setenv("CONNECTORS_APP_CONFIG", "app")
-    monkeypatch.delenv("CONNECTORS_DEBUG", raising=False)
-
-    def run(*words: object, code: int = 0) -> types.SimpleNamespace:
-        done = main([str(word) for word in words])
-        sys.stdout.flush()
-        shown = capfdbinary.readouterr()
-        err = shown.err.decode()
-        assert done == code, err
-        return types.SimpleNamespace(out=shown.out, text=shown.out.decode(errors="replace"), err=err)
-
-    return run
-
-
-def mistake(done: types.SimpleNamespace) -> str:
-    assert done.out == b""
-    assert done.err.startswith("connectors: error: ")
-    assert done.err.count("\n") == 1
-    return done.err.removeprefix("connectors: error: ").rstrip()
-
 
 # dataset check
 
@@ -325,144 +264,9 @@ def test_dataset_that_cannot_be_laid_down_leaves_the_old_one(home, run, monkeypa
     assert len(calls) == 3
 
 
-# ls, cat, cp
-
-
-def test_ls_lists_what_there_is(run):
-    everything = "dataset://input/broken\ndataset://input/conditions\ndataset://output/result\n"
-    assert run("ls").text == everything
-    assert run("ls", "dataset://").text == everything
-    assert run("ls", "dataset://output").text == "dataset://output/result\n"
-    assert run("ls", "dataset://output/result").text == "dataset://output/result\n"
-    assert json.loads(run("ls", "--json", "dataset://output").out) == [{"url": "dataset://output/result"}]
-    assert "has no port 'nope'" in mistake(run("ls", "dataset://nope/x", code=2))
-    assert "is not a dataset's URL, dataset://PORT/NAME" in mistake(run("ls", "store", code=2))
-
-
-def test_ls_with_sizes_shows_the_reachable_beside_the_others(run):
-    done = run("ls", "-l", code=2)
-    assert [line.split() for line in done.text.splitlines()] == [
-        ["?", "dataset://input/broken"],
-        [str(len(PLAIN)), "dataset://input/conditions"],
-        ["?", "dataset://output/result"],
-    ]
-    assert [line.split(": ")[2] for line in done.err.splitlines()] == ["input/broken", "output/result"]
-    done = run("ls", "-l", "--json", "dataset://input/conditions")
-    assert json.loads(done.out) == [{"url": "dataset://input/conditions", "size": len(PLAIN)}]
-
-
-def test_cat_gives_the_plain_bytes(run):
-    assert run("cat", "dataset://input/conditions").out == PLAIN
-
-
-def test_cat_and_cp_name_what_is_missing_or_a_folder(home, run):
-    assert "there is no dataset://input/nope" in mistake(run("cat", "dataset://input/nope", code=2))
-    assert "is a folder; name an object" in mistake(run("cat", "dataset://input", code=2))
-    assert "output/result: there is no file" in mistake(run("cat", "dataset://output/result", code=2))
-    assert "credentials.encryption.key" in mistake(run("cat", "dataset://input/broken", code=2))
-    assert "there is no file nothing" in mistake(run("cp", "nothing", "dataset://output/result", code=2))
-    assert "store is a folder" in mistake(run("cp", "store", "dataset://output/result", code=2))
-    assert "is a folder; name a file" in mistake(run("cp", "dataset://input/conditions", "store", code=2))
-    assert "there is no folder" in mistake(run("cp", "dataset://input/conditions", "no/x", code=2))
-    assert "is a folder; name an object" in mistake(run("cp", "key.hex", "dataset://output", code=2))
-    assert "use `cp` for two local files" in mistake(run("cp", "key.hex", "x", code=2))
-    assert "add s3://clinic/x as one" in mistake(run("cp", "s3://clinic/x", "y", code=2))
-    assert "is a URL" in mistake(run("cp", "dataset://input/conditions", "s3://clinic/x", code=2))
-    assert os.listdir(home / "store") == ["conditions"]
-
-
-def test_cp_goes_every_way(home, run):
-    assert run("cp", "dataset://input/conditions", "copy").out == b""
-    assert (home / "copy").read_bytes() == PLAIN
-    run("cp", "copy", "dataset://output/result")
-    assert sdk.load("app")["output"]["result"].read_bytes() == PLAIN
-    assert PLAIN not in (home / "store/result").read_bytes()
-    (home / "store/result").unlink()
-    run("cp", "dataset://input/conditions", "dataset://output/result")
-    assert run("cat", "dataset://output/result").out == PLAIN
-    run("cp", "dataset://input/conditions", "dataset://input/conditions")
-    assert run("cp", "dataset://input/conditions", "-").out == PLAIN
-    done = connectors("cp", "-", "dataset://output/result", "--app-config", "app", cwd=home, stdin=b"from a pipe")
-    assert done.code == 0
-    assert run("cat", "dataset://output/result").out == b"from a pipe"
-
-
-def test_damaged_dataset_copies_to_nothing(home, run):
-    sealed = bytearray((home / "store/conditions").read_bytes())
-    sealed[40000] ^= 1
-    (home / "store/conditions").write_bytes(sealed)
-    for target in ("copy", "dataset://output/result"):
-        assert "input/conditions: chunk 2 does not verify" in mistake(
-            run("cp", "dataset://input/conditions", target, code=3)
-        )
-    assert not (home / "copy").exists()
-    assert os.listdir(home / "store") == ["conditions"]
-    done = run("cat", "dataset://input/conditions", code=3)
-    assert PLAIN.startswith(done.out)
-    assert len(done.out) < len(PLAIN)
-
-
-def test_interrupted_upload_leaves_what_stood_there(home):
-    before = (home / "store/conditions").read_bytes()
-    words = ["cp", "-", "dataset://input/conditions", "--app-config", "app"]
-    with subprocess.Popen(
-        [*COMMAND, *words], cwd=home, env=environment(), stdin=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        process.stdin.write(b"x" * (1 << 20))
-        process.send_signal(2)
-        assert process.communicate()[1] == b"connectors: error: interrupted\n"
-    assert process.returncode == 130
-    assert (home / "store/conditions").read_bytes() == before
-    assert os.listdir(home / "store") == ["conditions"]
-
-
-# backends, schema
-
-
-def test_backends_are_listed_with_their_packages_and_problems(run, monkeypatch):
-    listed = json.loads(run("backends", "--json").out)
-    [file] = [one for one in listed if one["name"] == "file"]
-    assert (file["schemes"], file["distribution"], file["problem"]) == (["file"], "enclave-connectors", None)
-    broken = InstalledBackend("gcs", (), "enclave-connectors-gcs", "1.2", "ImportError: no google")
-    monkeypatch.setattr("connectors.storage.registry.backends", lambda: [broken])
-    head, row = run("backends").text.splitlines()
-    assert head.split() == ["BACKEND", "SCHEMES", "PACKAGE", "VERSION", "PROBLEM"]
-    assert row.split(maxsplit=4) == ["gcs", "-", "enclave-connectors-gcs", "1.2", "ImportError: no google"]
-    message = mistake(run("schema", "gcs", code=2))
-    assert message == "enclave-connectors-gcs is installed but cannot be used: ImportError: no google"
-
-
-def test_schema_is_json_of_one_backend_or_of_all(run):
-    everything = json.loads(run("schema").out)
-    assert everything["$schema"].endswith("2020-12/schema")
-    assert len(everything["anyOf"]) >= 2
-    one = json.loads(run("schema", "file").out)
-    assert one["required"] == ["encryption"]
-    assert one["additionalProperties"] is False
-    assert one["properties"]["type"]["const"] == "file"
-    assert "no backend 'floppy' is installed; installed: " in mistake(run("schema", "floppy", code=2))
-
-
 @pytest.mark.parametrize(
     ("left", "shown"),
     [(30.5, "in 30 s"), (600.5, "in 10 minutes"), (7201, "in 2 hours"), (3 * 86400 + 1, "in 3 days"), (-1, "is past")],
 )
 def test_moments_are_told_with_their_distance(left, shown):
     assert inspection.moment(datetime.now(UTC) + timedelta(seconds=left)).endswith(shown)
-
-
-def test_folders_are_listed_by_name_and_inside_when_asked_for(home, run):
-    (home / "wards").mkdir()
-    run("dataset", "new", "app", "input", "wards", "--location", f"file://{home}/wards/", "--credentials", "file.json")
-    assert "dataset://input/wards/\n" in run("ls").text
-    assert run("ls", "dataset://input/wards").text == ""
-    run("cp", "key.hex", "dataset://input/wards/north/one.hex")
-    assert run("ls", "dataset://input/wards").text == "dataset://input/wards/north/one.hex\n"
-    assert run("ls", "-l", "dataset://input/wards/north").text == "64  dataset://input/wards/north/one.hex\n"
-    assert run("cat", "dataset://input/wards/north/one.hex").out == (home / "key.hex").read_bytes()
-    checked = json.loads(run("dataset", "check", "dataset://input/wards", "--online", "--json").out)
-    assert (checked["good"], checked["plain_size"]) == (True, 64)
-    assert "has no dataset 'none'" in mistake(run("ls", "dataset://input/none", code=2))
-    sealed = home / "wards" / "north" / "one.hex"
-    sealed.write_bytes(sealed.read_bytes()[:-1])
-    assert not json.loads(run("dataset", "check", "dataset://input/wards", "--online", "--json", code=3).out)["good"]

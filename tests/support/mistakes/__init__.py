@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["ABSENT", "KEY", "OTHER_KEY", "Mistake", "command", "file", "location", "member", "text"]
+__all__ = ["ABSENT", "FILE", "KEY", "OTHER_KEY", "PLACE", "Mistake", "command", "file", "location", "member", "text"]
 
 KEY = "5EC2E70123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0000000000"
 OTHER_KEY = "AA" * 32
@@ -19,6 +19,9 @@ ABSENT = object()
 """The value of a member that was left out."""
 
 Document = dict[str, Any]
+FILE: Document = {"encryption": {"key": KEY}}
+PLACE = "file:///data/conditions"
+"""A document and a location that are right."""
 
 
 @dataclass(frozen=True)

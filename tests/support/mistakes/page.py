@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from servers import ROOT
 
-from mistakes import Mistake, azure, commands, core, gcs, https, s3, sftp
+from mistakes import Mistake, azure, commands, documents, gcs, https, keys, locations, members, s3, sftp
 
 __all__ = ["PAGE", "TABLES", "WRITE", "written"]
 
@@ -13,7 +13,12 @@ WRITE = "CONNECTORS_WRITE_MISTAKES"
 """The environment variable under which the test writes the page."""
 
 TABLES: dict[str, list[Mistake]] = {
-    "Keys, encryption and credentials documents": core.MISTAKES,
+    "Keys, encryption and credentials documents": [
+        *keys.MISTAKES,
+        *members.MISTAKES,
+        *locations.MISTAKES,
+        *documents.MISTAKES,
+    ],
     "Presigned and public URLs": https.MISTAKES,
     "S3": s3.MISTAKES,
     "Azure": azure.MISTAKES,
