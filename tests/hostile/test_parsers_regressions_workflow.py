@@ -74,6 +74,13 @@ def test_number_that_python_cannot_write_down_is_refused():
         parse_runtime_app_config(data % (b"1" * 5_000))
 
 
+@pytest.mark.parametrize("contents", ["é", "a", "a b=", "\ud7ff"])
+def test_contents_of_a_ccm_item_that_are_not_base64_are_one_of_our_errors(contents):
+    members = {"config": {"app_config": {"a": {"contents": contents}}, "labels": {}, "zone_ca": []}}
+    with pytest.raises(InvalidDocument, match="the contents of the app config item 'a' are not base64"):
+        parse_runtime_app_config(json.dumps(members).encode()).files(lambda *_: b"")
+
+
 @pytest.mark.parametrize("salt", ["5A" * 32, "5a " * 21 + "5", " " * 64, "5a" * 31, "5a" * 33, "٣" * 64, 5, None])
 def test_salt_has_one_form(salt):
     members = {"credentials": {}, "salt": salt, "schema": "enclave-connectors workflow credentials 1"}
