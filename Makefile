@@ -20,7 +20,7 @@ GROUPS := test fuzz lint bench ecosystem
 LOCKED := $(GROUPS) supply
 # Of a compiled list: versions only, without this project's own.
 BARE := --quiet --no-emit-index-url --no-annotate --no-header $(OURS:%=--no-emit-package %)
-FUZZ_TARGETS := formats credentials locations documents responses clouds
+FUZZ_TARGETS := formats credentials locations documents responses clouds workflow
 FUZZ_SECONDS ?= 600
 # uv installs the exact versions of constraints.txt and checks their hashes, also of what builds packages; lock files are
 # not kept, because they name registry hosts.

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Model", "without_values"]
 
 T = TypeVar("T")
+_MOST_ERRORS = 10_000
+"""Errors that are listed; a stranger's document can have millions, each with a copy of all names that lead to it."""
 
 
 class Model(BaseModel):
@@ -85,6 +87,9 @@ def without_values(work: Callable[[], T], shown_name: Callable[[str], str]) -> T
 
 
 def _bare_details(error: ValidationError, shown_name: Callable[[str], str]) -> list[InitErrorDetails]:
+    if error.error_count() > _MOST_ERRORS:
+        many = PydanticCustomError("too_many_errors", "more than {most} problems", {"most": _MOST_ERRORS})
+        return [{"type": many, "loc": (), "input": None}]
     return [
         {
             "type": PydanticCustomError(detail["type"], detail["msg"]),

@@ -16,6 +16,9 @@
         def overwrite_draft(self, store, name, data):
             ...
 
+        def overwrite_own_revision(self, store, name, data):
+            ...
+
 Needs pytest and the extra for workflows: ``pip install "enclave-connectors[testing,workflow]"``.
 """
 
@@ -84,6 +87,9 @@ ARCHIVE_CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "no document": lambda members: members["documents"].update({"00" * 32: {}}),
     "no digest": lambda members: members["documents"].update({"../x": next(iter(members["documents"].values()))}),
     "no draft": lambda members: members["drafts"].update(y={}),
+    "a draft of what is not there": lambda members: members["drafts"]["x"]["workflow"]["objects"].update(
+        y={"dataset": "00" * 32}
+    ),
     "a draft's name": lambda members: members["drafts"].update({"../x": members["drafts"]["x"]}),
 }
 
@@ -246,6 +252,39 @@ class DocumentStoreContract(DocumentsContract):
         assert receive(store, data).drafts_changed == []
         assert receive(elsewhere, export_draft(store, "x")).drafts_changed == ["x"]
         assert elsewhere.draft("x") == later
+
+    def test_a_received_draft_is_compared_with_the_last_revision_made_here(
+        self, store: DocumentStore, elsewhere: FolderStore
+    ) -> None:
+        told, workflow = story()
+        for one in (store, elsewhere):
+            one.put(told.documents.values())
+        first = Draft(workflow=workflow)
+        second = first.without_object("result")
+        third = second.without_edge(edge("conditions", "describe:input"))
+        mine = third.without_object("conditions")
+        theirs = mine.without_object("describe")
+
+        def passed(there: DocumentStore, here: DocumentStore) -> list[str]:
+            return receive(here, export_draft(there, "x")).drafts_changed
+
+        was = None
+        for revision, own in ((first, None), (second, first), (third, first)):
+            elsewhere.save_draft("x", revision, was)
+            assert passed(elsewhere, store) == ["x"]
+            assert (store.draft("x"), store.own_revision("x")) == (revision, own)
+            was = revision
+        store.save_draft("x", mine, third)
+        assert store.own_revision("x") is None
+        assert passed(elsewhere, store) == []
+        assert store.own_revision("x") is None
+        assert passed(store, elsewhere) == ["x"]
+        assert elsewhere.own_revision("x") == third
+        elsewhere.save_draft("x", theirs, mine)
+        assert passed(elsewhere, store) == ["x"]
+        for _ in range(2):
+            assert (store.draft("x"), store.own_revision("x")) == (theirs, mine)
+            assert passed(elsewhere, store) == []
 
     @pytest.mark.parametrize("what", ARCHIVE_CHANGES)
     def test_nothing_is_kept_of_an_archive_that_was_changed(

@@ -44,6 +44,14 @@ def draft(name: str = "x") -> Draft:
     return Draft(workflow=Workflow(name=name, objects={}))
 
 
+def revisions() -> tuple[Draft, ...]:
+    """Return four revisions of a draft, each made from the one before it."""
+    found = [draft()]
+    for place in "abc":
+        found.append(found[-1].with_place(place, person("Clinic A").party, "dataset"))
+    return tuple(found)
+
+
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "a flipped bit": lambda data: data[:100] + bytes([data[100] ^ 1]) + data[101:],
     "half of it": lambda data: data[: len(data) // 2],
@@ -77,7 +85,7 @@ def held(store: DocumentStore, request: Request | None = None) -> object:
     return (
         {digest: store.read_document(digest) for digest in store.list_documents()},
         dict(store.read_statements(request.digest)) if request else {},
-        {name: store.read_draft(name) for name in store.list_drafts()},
+        {name: (store.read_draft(name), store.read_own_revision(name)) for name in store.list_drafts()},
     )
 
 
@@ -128,6 +136,10 @@ class DocumentsContract(Contract):
 
     def overwrite_draft(self, store: Any, name: str, data: bytes) -> None:
         """Put a draft's bytes into the store unchecked."""
+        raise NotImplementedError
+
+    def overwrite_own_revision(self, store: Any, name: str, data: bytes) -> None:
+        """Put the bytes of a draft's own revision into the store unchecked."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -279,18 +291,65 @@ class DocumentsContract(Contract):
         assert added == [person("Clinic A").party.digest]
         assert store.drafts() == {"x": changed, "y": draft(), "z": changed}
 
+    def test_own_revision_of_a_draft_is_kept_until_the_next_change_is_made_here(self, store: DocumentStore) -> None:
+        first, second, third, fourth = revisions()
+        store.save_draft("x", first, None)
+        store.save_draft("y", first, None)
+        assert store.own_revision("x") is None
+        for was, now in ((first, second), (second, third)):
+            store.commit([], [DraftChange("x", was, now, own=first)])
+            assert self.opener(store)().own_revision("x") == first
+        assert store.drafts() == {"x": third, "y": first}
+        assert store.own_revision("y") is None
+        store.save_draft("x", fourth, third)
+        assert store.own_revision("x") is None
+
+    def test_own_revision_of_a_draft_is_gone_with_the_draft(self, store: DocumentStore) -> None:
+        first, second, *_ = revisions()
+        for _ in range(2):
+            store.save_draft("x", first, None)
+            assert store.own_revision("x") is None
+            store.commit([], [DraftChange("x", first, second, own=first)])
+            store.drop_draft("x", second)
+            assert store.own_revision("x") is None
+
+    def test_own_revision_is_not_written_without_its_draft(self, store: DocumentStore) -> None:
+        first, second, third, _ = revisions()
+        store.save_draft("x", second, None)
+        before = held(store)
+        for was in (None, first):
+            with pytest.raises((ObjectExists, ObjectChanged)):
+                store.commit([], [DraftChange("x", was, third, own=first)])
+        assert held(store) == before
+
+    @pytest.mark.parametrize("how", DAMAGE)
+    def test_a_damaged_own_revision_is_an_error_that_names_it(self, store: DocumentStore, how: str) -> None:
+        first, second, third, _ = revisions()
+        store.save_draft("Größe", first, None)
+        store.commit([], [DraftChange("Größe", first, second, own=first)])
+        self.overwrite_own_revision(store, "Größe", DAMAGE[how](first.to_bytes()))
+        with pytest.raises(InvalidDocument, match="Größe"):
+            store.own_revision("Größe")
+        assert store.draft("Größe") == second
+        store.save_draft("Größe", third, second)
+        assert store.own_revision("Größe") is None
+
     def test_drafts_have_the_names_that_files_can_have(self, store: DocumentStore) -> None:
+        first, second, *_ = revisions()
         for name in ODD_NAMES:
-            store.save_draft(name, draft(), None)
+            store.save_draft(name, first, None)
+            store.commit([], [DraftChange(name, first, second, own=first)])
         assert store.list_drafts() == sorted(ODD_NAMES)
         for name in ODD_NAMES:
-            assert store.find_draft(name) == draft()
-            store.drop_draft(name, draft())
+            assert (store.find_draft(name), store.own_revision(name)) == (second, first)
+            store.drop_draft(name, second)
         for name in ("", "..", ".git", "a/b", "a\nb", "x" * 101, "ü" * 51, " x"):
             with pytest.raises(ConfigError, match="a draft cannot be called"):
                 store.draft(name)
             with pytest.raises(ConfigError, match="a draft cannot be called"):
                 store.save_draft(name, draft(), None)
+            with pytest.raises(ConfigError, match="a draft cannot be called"):
+                store.own_revision(name)
         assert held(store) == ({}, {}, {})
 
     def test_an_unknown_draft_is_an_error_that_lists_the_others(self, store: DocumentStore) -> None:

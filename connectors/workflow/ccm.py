@@ -13,7 +13,6 @@ Source: the published test cases of https://github.com/fortanix/em-client-rust.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -24,6 +23,8 @@ from connectors.app.layout import DEFAULT_ROOT, RUNTIME_CONFIG, application_file
 from connectors.errors import InvalidDocument
 from connectors.models import Model
 from connectors.names import is_safe_name
+from connectors.workflow.documents.canonical import check_names
+from connectors.workflow.documents.model import problems_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,7 +199,7 @@ def _item_path(path: str, root: str, taken: set[str]) -> str:
 def _decoded(path: str, contents: str) -> bytes:
     try:
         return base64.b64decode(contents, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one; text that is not ASCII raises another
         message = f"the contents of the app config item {path!r} are not base64"
     raise InvalidDocument(message)
 
@@ -207,15 +208,20 @@ def parse_runtime_app_config(data: bytes) -> RuntimeAppConfig:
     """Parse a runtime configuration.
 
     Raises:
-        InvalidDocument: it breaks a rule; the message names the rule and the member.
+        InvalidDocument: it breaks a rule; the message names the rule and the member. Or `check_names` refuses it.
     """
-    problems: list[str] = []
     try:
-        return RuntimeAppConfig.model_validate_json(data)
+        parsed = json.loads(data)
+    except (ValueError, RecursionError):
+        parsed = None
+    check_names(parsed if isinstance(parsed, dict) else {}, len(data))
+    try:
+        if parsed is not None:
+            return RuntimeAppConfig.model_validate_json(data)
+        problems = "it is not JSON"
     except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False, include_input=False)
-        problems += [f"{'.'.join(map(str, detail['loc'])) or 'it'}: {detail['msg']}" for detail in details]
-    message = f"this is not a runtime configuration of CCM: {'; '.join(problems)}"
+        problems = problems_of(error)
+    message = f"this is not a runtime configuration of CCM: {problems}"
     raise InvalidDocument(message)
 
 

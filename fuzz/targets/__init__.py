@@ -6,5 +6,5 @@ error if the parser broke a promise.
 
 from __future__ import annotations
 
-NAMES = ("formats", "credentials", "locations", "documents", "responses", "clouds")
+NAMES = ("formats", "credentials", "locations", "documents", "responses", "clouds", "workflow")
 """The targets, each a module of this package."""

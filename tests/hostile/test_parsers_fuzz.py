@@ -27,6 +27,7 @@ RUNS = {
     "documents": 1_500,
     "responses": 800,
     "clouds": 400,
+    "workflow": 5_000,
 }
 """The number of inputs in the short round of each target, kept ones included; each takes a few seconds."""
 OTHERS = {ACCEPTED, "a problem", "s3", "azure", "gcs", "plain"}

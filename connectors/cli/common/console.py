@@ -155,6 +155,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def columns(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
     """Return aligned lines, one for each row."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths[-1:] = [0]  # the last cell of one row may be a stranger's text of a MiB
     return [
         indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]

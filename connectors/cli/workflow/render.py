@@ -22,6 +22,9 @@ from connectors.workflow.review.naming import Names, connected
 from connectors.workflow.store.lookup import name_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from connectors.workflow.documents.drafts import Draft
     from connectors.workflow.documents.graph import Graph
     from connectors.workflow.documents.kinds import End, Item, Statement
     from connectors.workflow.documents.model import Document
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "document_lines",
+    "draft_lines",
     "graph_json",
     "graph_lines",
     "request_lines",
@@ -132,20 +136,34 @@ def request_lines(request: Request, statement: Statement | None = None) -> list[
     if statement is not None:
         said = statement.model_dump(exclude={"request"}, exclude_none=True)
         rows += [("you sign", f"{statement.kind}, {member} {_plain(value)}") for member, value in said.items()]
-    documents = [line for one in _documents(request) for line in _signed_lines(one, names)]
-    return [title(graph), *columns(rows), "documents", *documents, *graph_lines(graph, names)]
+    documents = _document_lines(graph, request.parsed, names)
+    return [title(graph), *columns(rows), *documents, *graph_lines(graph, names)]
 
 
-def _documents(request: Request) -> list[Document]:
-    """Return the documents of a request: the workflow, what is in it in its order, and the parties."""
-    found: dict[str, Document] = {request.workflow: request.graph.workflow}
-    for node in request.graph.nodes.values():
+def draft_lines(draft: Draft, graph: Graph) -> list[str]:
+    """Return what a signature would cover if the draft were submitted, without the requester and the times."""
+    names = Names(graph)
+    rows = [("signed by", "nobody: whoever passes a draft on can change it")]
+    rows += [
+        ("approvers" if place == 0 else "", f"{names.party(graph.party(digest))}, {digest}")
+        for place, digest in enumerate(sorted(graph.owners()))
+    ]
+    rows += [("version of", graph.workflow.parent)] if graph.workflow.parent else []
+    documents = _document_lines(graph, {one: graph.documents[one] for one in sorted(graph.references())}, names)
+    head = f"{title(graph)}, a draft at revision {draft.revision}"
+    return [head, *columns(rows), *documents, *graph_lines(graph, names)]
+
+
+def _document_lines(graph: Graph, documents: Mapping[str, Document], names: Names) -> list[str]:
+    """Return the lines of all documents: the workflow, what is in it in its order, and the parties."""
+    found: dict[str, Document] = {graph.workflow.digest: graph.workflow}
+    for node in graph.nodes.values():
         if not isinstance(node, Placeholder):
             found[node.digest] = node
         if isinstance(node, AppConfigDocument):
-            program = request.graph.application(node)
+            program = graph.application(node)
             found[program.digest] = program
-    return [*{**found, **request.parsed}.values()]
+    return ["documents", *(line for one in {**found, **documents}.values() for line in _signed_lines(one, names))]
 
 
 def _signed_lines(document: Document, names: Names) -> list[str]:

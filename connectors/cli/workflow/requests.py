@@ -10,6 +10,7 @@ import typer
 from connectors.cli.common import console, exit_codes
 from connectors.cli.common.options import AsJson, example
 from connectors.cli.workflow import render
+from connectors.cli.workflow.changes import changes_of
 from connectors.cli.workflow.context import (
     Acting,
     AllowLocal,
@@ -201,19 +202,20 @@ def show(
 ) -> None:
     """Show a workflow: its objects and their owners, what reaches whom, and who has approved it.
 
-    For any other document, show its content.
+    For a draft that was changed elsewhere, show what was changed since the last revision that was made here. For any
+    other document, show its content.
     """
     store = open_store(folder)
     found = find_document(store, what, draft=draft)
 
     if isinstance(found, tuple):
         name, drafted = found
-        graph = store.graph(drafted.workflow)
+        graph, changes = store.graph(drafted.workflow), changes_of(store, name, drafted)
         if as_json:
-            console.print_json({"draft": name, "revision": drafted.revision, **render.graph_json(graph)})
+            changed = {} if changes is None else {"changed": changes.members()}
+            console.print_json({"draft": name, "revision": drafted.revision, **render.graph_json(graph), **changed})
         else:
-            head = f"{render.title(graph)}, a draft at revision {drafted.revision}"
-            print_lines([head, *render.graph_lines(graph)])
+            print_lines([*render.draft_lines(drafted, graph), *(() if changes is None else changes.lines())])
     elif isinstance(found, Request):
         _show_request(store, found, as_json=as_json)
     elif as_json:

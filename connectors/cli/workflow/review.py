@@ -11,6 +11,7 @@ from connectors.cli.common import console
 from connectors.cli.common.exit_codes import UsageMistake
 from connectors.cli.common.options import AsJson, Force, example
 from connectors.cli.common.private_files import write_private
+from connectors.cli.workflow.changes import SHOWN, shortened
 from connectors.cli.workflow.context import StoreFolder, has_store, open_store, read_document
 from connectors.errors import InvalidDocument
 from connectors.workflow.documents.requests import Request
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from connectors.workflow.documents.graph import Graph
 
 __all__ = ["register"]
-
-SHOWN = 100
-"""The most sentences under one title; the important titles come first."""
 
 _Request = Annotated[
     str,
@@ -72,12 +70,13 @@ def diff(
         same = "The workflow is the same" + ("" if old.request.digest == new.request.digest else "; the request is new")
         console.print_line(f"{same}.")
         return
-    for number, (title, sentences) in enumerate(in_words(found, was, now).items()):
+    words = in_words(found, was, now)
+    if not everything:
+        words = shortened(words, "--all shows them")
+    for number, (title, sentences) in enumerate(words.items()):
         console.print_line(f"{'' if number == 0 else chr(10)}{title}")
-        for sentence in sentences if everything else sentences[:SHOWN]:
+        for sentence in sentences:
             console.print_line(f"  {sentence}")
-        if len(sentences) > SHOWN and not everything:
-            console.print_line(f"  … and {len(sentences) - SHOWN:,} more; --all shows them")
 
 
 def picture(

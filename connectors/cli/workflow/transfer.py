@@ -8,6 +8,7 @@ import typer
 
 from connectors.cli.common import console
 from connectors.cli.common.options import AsJson, Force, example
+from connectors.cli.workflow.changes import changes_of
 from connectors.cli.workflow.context import (
     Out,
     StoreFolder,
@@ -71,14 +72,19 @@ def import_(
 ) -> None:
     """Import what others have exported, after verifying digests, rules and signatures.
 
-    Documents that are already here do not change, so a file can be imported twice.
+    Documents that are already here do not change, so a file can be imported twice. For a newer revision of a draft,
+    which nobody has signed, it prints what was changed since the last revision that was made here.
     """
     store = open_store(folder)
 
     report: list[dict[str, Any]] = []
+    words: list[list[str]] = []
     for file in files:
         passed = receive(store, read_document(file))
         added, bundle = set(passed.added), passed.bundle
+        changes = {name: changes_of(store, name, passed.drafts[name]) for name in passed.drafts_changed}
+        known = {name: one for name, one in changes.items() if one is not None}
+        words.append([line for name, one in known.items() for line in one.lines(f"connectors workflow show {name!r}")])
         report.append(
             {
                 "file": file,
@@ -90,7 +96,12 @@ def import_(
                 "said": 0 if bundle is None else len(bundle.statements),
                 "said_new": len(added - passed.documents.keys()),
                 "drafts": [
-                    {"name": name, "revision": draft.revision, "new": name in passed.drafts_changed}
+                    {
+                        "name": name,
+                        "revision": draft.revision,
+                        "new": name in passed.drafts_changed,
+                        **({"changed": known[name].members()} if name in known else {}),
+                    }
                     for name, draft in passed.drafts.items()
                 ],
             }
@@ -98,8 +109,8 @@ def import_(
     if as_json:
         console.print_json(report)
         return
-    for one in report:
+    for one, changed in zip(report, words, strict=True):
         lines = [f"{document['kind']} {document['name']!r}" for document in one["documents"] if document["new"]]
         lines += [f"draft {draft['name']!r}, revision {draft['revision']}" for draft in one["drafts"] if draft["new"]]
         lines += [f"{one['said_new']} signed"] if one["said_new"] else []
-        print_lines([f"{one['file']}: {', '.join(lines) or 'nothing new'}"])
+        print_lines([f"{one['file']}: {', '.join(lines) or 'nothing new'}", *(f"  {line}" for line in changed)])

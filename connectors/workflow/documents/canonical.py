@@ -19,10 +19,12 @@ from connectors.errors import InvalidDocument
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MAX_SIZE", "canonical_bytes", "digest_of", "parse_canonical"]
+__all__ = ["MAX_SIZE", "canonical_bytes", "check_names", "digest_of", "parse_canonical"]
 
 MAX_SIZE = 64 << 20
 """Maximum size of a document, in bytes."""
+_NAMES_BASE, _NAMES = 1 << 20, 32
+"""What the names above all values may have in characters: at least, and for each byte of the document."""
 
 
 def canonical_bytes(value: Mapping[str, Any]) -> bytes:
@@ -52,7 +54,7 @@ def parse_canonical(data: bytes) -> dict[str, Any]:
     """Parse the canonical form of a JSON object.
 
     Raises:
-        InvalidDocument: it is not a JSON object, or not in canonical form.
+        InvalidDocument: it is not a JSON object, or not in canonical form, or `check_names` refuses it.
     """
     if len(data) > MAX_SIZE:
         message = f"a document has at most {MAX_SIZE} bytes; this one has {len(data)}"
@@ -71,7 +73,35 @@ def parse_canonical(data: bytes) -> dict[str, Any]:
             "so its digest cannot name it"
         )
         raise InvalidDocument(message)
+    check_names(parsed, len(data))
     return parsed
+
+
+def check_names(members: object, size: int) -> None:
+    """Refuse JSON with long names above many values.
+
+    Validation describes each wrong value by all names that lead to it: of a document of 128 KiB, these can be 2 GiB.
+
+    Args:
+        members: the parsed JSON.
+        size: the size of its text, in bytes.
+
+    Raises:
+        InvalidDocument: the names above all values are out of proportion to the size.
+    """
+    left = _NAMES_BASE + _NAMES * size
+    waiting: list[tuple[Any, int]] = [(members, 0)]
+    while waiting:
+        inside, above = waiting.pop()
+        named = inside.items() if isinstance(inside, dict) else (("", one) for one in inside)
+        for name, one in named:
+            length = above + len(name) + 1
+            left -= length
+            if isinstance(one, (dict, list)):
+                waiting.append((one, length))
+        if left < 0:
+            message = "a document has too long names above too many values"
+            raise InvalidDocument(message)
 
 
 def _refuse(_: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["SALT_SIZE", "OpenedCredentials", "commit", "matches"]
 
 SALT_SIZE = 32
+_SALT = re.compile(rf"[0-9a-f]{{{2 * SALT_SIZE}}}")
 _LABEL = b"enclave-connectors credentials commitment 1\0"
 _SCHEMA = "enclave-connectors workflow credentials 1"
 
@@ -69,14 +71,13 @@ class OpenedCredentials:
         members = parse_canonical(data)
         salt, credentials = members.get("salt"), members.get("credentials")
         good = set(members) == {"schema", "salt", "credentials"} and members["schema"] == _SCHEMA
-        if not good or not isinstance(salt, str) or len(salt) != 2 * SALT_SIZE or not isinstance(credentials, dict):
+        if not good or not isinstance(salt, str) or not isinstance(credentials, dict):
             message = "these are not credentials with their salt, as `connectors workflow dataset` keeps them"
             raise InvalidDocument(message)
-        try:
-            return cls(credentials, bytes.fromhex(salt))
-        except ValueError:
-            message = "the salt of these credentials is not hexadecimal"
-        raise InvalidDocument(message)
+        if not _SALT.fullmatch(salt):  # `bytes.fromhex` would take capitals and white space, too
+            message = f"the salt of these credentials is not {2 * SALT_SIZE} hexadecimal digits in lower case"
+            raise InvalidDocument(message)
+        return cls(credentials, bytes.fromhex(salt))
 
     def __reduce__(self) -> NoReturn:
         message = "opened credentials are secret and cannot be pickled"

@@ -46,7 +46,7 @@ _PREFIX = re.compile(r"[0-9a-f]{8,64}")
 class DocumentStore(ABC):
     """A store of workflow documents, of signed statements on requests, and of drafts.
 
-    A store implements the six abstract methods, which handle only bytes. All other methods are built on them, and
+    A store implements the seven abstract methods, which handle only bytes. All other methods are built on them, and
     verify what is written and what is read. `connectors.testing.document_store` tests it.
     """
 
@@ -81,12 +81,22 @@ class DocumentStore(ABC):
         """
 
     @abstractmethod
+    def read_own_revision(self, name: str) -> bytes | None:
+        """Return the bytes of the revision in `DraftChange.own` of the last change of a draft, or None if it had none.
+
+        Raises:
+            InvalidDocument: something that cannot be a draft is in its place.
+        """
+
+    @abstractmethod
     def list_drafts(self) -> list[str]:
         """Return the names of all drafts, sorted."""
 
     @abstractmethod
     def commit(self, records: Sequence[Record], drafts: Sequence[DraftChange] = ()) -> list[str]:
         """Write records that are not there yet and change drafts; return the digests of the new records.
+
+        Each change replaces the draft's own revision, too; one without an own revision removes it.
 
         A store with transactions does this in one. A store without them takes a lock for the drafts, checks them all,
         writes the records in the given order, each atomically, and changes the drafts last. Both call `check` of each
@@ -104,6 +114,10 @@ class DocumentStore(ABC):
     def locate_draft(self, name: str) -> str:
         """Return the name of a draft, for errors."""
         return f"the draft {name!r}"
+
+    def locate_own_revision(self, name: str) -> str:
+        """Return the name of a draft's own revision, for errors."""
+        return f"the own revision of the draft {name!r}"
 
     # Documents
 
@@ -291,8 +305,22 @@ class DocumentStore(ABC):
             data = self.read_draft(name)
             return None if data is None else Draft.from_bytes(data)
 
+    def own_revision(self, name: str) -> Draft | None:
+        """Return the revision of a draft to which people compare a received one, or None if the draft is not newer.
+
+        It is the last revision that was made in this store or, if none was, the first that the store received.
+
+        Raises:
+            ConfigError: the name is not valid.
+            InvalidDocument: it is not a draft.
+        """
+        check_draft_name(name)
+        with locating(self.locate_own_revision(name)):
+            data = self.read_own_revision(name)
+            return None if data is None else Draft.from_bytes(data)
+
     def save_draft(self, name: str, draft: Draft, was: Draft | None) -> None:
-        """Write a revision of a draft.
+        """Write a revision of a draft that was made in this store.
 
         Args:
             name: the draft's name.

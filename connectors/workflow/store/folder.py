@@ -5,8 +5,9 @@
     documents/1f/1f0c….json      a document, in its canonical bytes
     said/<request>/9a41….json    a signed submission, decision or revocation, named by the digest of its envelope
     drafts/<name>.json           a workflow that can still be changed
+    own/<name>.json              the last revision of a draft that was made here, if the draft is a later one of others
 
-All files except drafts are written once and never changed, so two copies of the folder merge by taking all files.
+All files except the last two are written once and never changed, so two copies of the folder merge by taking all files.
 """
 
 from __future__ import annotations
@@ -65,6 +66,10 @@ class FolderStore(DocumentStore):
         """Return the contents of its file."""
         return read_regular(self.locate_draft(name), MAX_SIZE)
 
+    def read_own_revision(self, name: str) -> bytes | None:
+        """Return the contents of its file."""
+        return read_regular(self.locate_own_revision(name), MAX_SIZE)
+
     def list_drafts(self) -> list[str]:
         """Return the names of the files, without their suffix."""
         return [name.removesuffix(".json") for name in _listed(self._drafts) if name.endswith(".json")]
@@ -76,12 +81,21 @@ class FolderStore(DocumentStore):
                 change.check(self.read_draft(change.name), self.locate_draft(change.name))
             added = [record.digest for record in records if self._write(record)]
             for change in drafts:
-                path = self.locate_draft(change.name)
-                if change.now is None:
-                    os.unlink(path)
-                else:
-                    replace(path, change.now.to_bytes(), private=False)
+                self._change(change)
         return added
+
+    def _change(self, change: DraftChange) -> None:
+        """Change a draft. A writer that is killed leaves an own revision that may be too old, but never too new."""
+        path, own = self.locate_draft(change.name), self.locate_own_revision(change.name)
+        if change.own is not None:
+            replace(own, change.own.to_bytes(), private=False)
+        if change.now is None:
+            os.unlink(path)
+        else:
+            replace(path, change.now.to_bytes(), private=False)
+        if change.own is None:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                os.unlink(own)
 
     def _write(self, record: Record) -> bool:
         """Write a file unless it is there, and tell whether it is new."""
@@ -100,6 +114,10 @@ class FolderStore(DocumentStore):
     def locate_draft(self, name: str) -> str:
         """Return the path of its file."""
         return os.path.join(self._drafts, f"{name}.json")
+
+    def locate_own_revision(self, name: str) -> str:
+        """Return the path of its file."""
+        return os.path.join(self.folder, "own", f"{name}.json")
 
     @property
     def _drafts(self) -> str:

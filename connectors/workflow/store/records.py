@@ -86,6 +86,8 @@ class DraftChange:
         name: the draft's name.
         was: the revision that was read; None if there was no such draft.
         now: the revision to write; None to remove the draft.
+        own: the store's own revision, kept beside a received one (see `DocumentStore.own_revision`); None if `now` is
+            the store's own, or the first one that it received.
 
     Raises:
         ConfigError: the name is not valid.
@@ -95,11 +97,13 @@ class DraftChange:
     name: str
     was: Draft | None
     now: Draft | None
+    own: Draft | None = None
 
     def __post_init__(self) -> None:
         check_draft_name(self.name)
-        if self.now is not None:
-            _checked(self.now.to_bytes())
+        for one in (self.now, self.own):
+            if one is not None:
+                _checked(one.to_bytes())
 
     def check(self, found: bytes | None, place: str) -> None:
         """Check that the draft in the store has not changed since it was read.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from connectors.errors import InvalidDocument, ObjectChanged
 from connectors.workflow.documents.canonical import canonical_bytes, parse_canonical
 from connectors.workflow.documents.drafts import Draft
+from connectors.workflow.documents.graph import Graph
 from connectors.workflow.documents.kinds import Party
 from connectors.workflow.documents.requests import KINDS, parse_documents
 from connectors.workflow.store.records import DraftChange, is_draft_name
@@ -133,10 +134,13 @@ def _parse_archive(members: dict[str, Any]) -> Passed:
         if not is_draft_name(name):
             message = f"the archive holds a draft named {name!r}, which is not a valid name"
             raise InvalidDocument(message)
-    return Passed(
+    passed = Passed(
         parse_documents(documents or {}),
         drafts={name: Draft.from_members(one) for name, one in (drafts or {}).items()},
     )
+    for draft in passed.drafts.values():
+        Graph(draft.workflow, passed.documents)  # else it could be neither shown nor changed here
+    return passed
 
 
 def _holds_objects(value: object) -> bool:
@@ -150,8 +154,10 @@ def _change(store: DocumentStore, name: str, draft: Draft) -> DraftChange | None
         ObjectChanged: the two have diverged.
     """
     was = store.find_draft(name)
-    if was is None or draft.continues(was):
-        return DraftChange(name, was, draft)
+    if was is None:
+        return DraftChange(name, None, draft)
+    if draft.continues(was):
+        return DraftChange(name, was, draft, own=store.own_revision(name) or was)
     if was.digest == draft.digest or was.continues(draft):
         return None
     message = (

@@ -308,7 +308,10 @@ class Identities:
     def _listed(self) -> dict[str, str]:
         if not os.path.lexists(self._trusted_path):
             return {}
-        parties: dict[str, str] = _members(self._trusted_path, _TRUSTED, "parties")["parties"]
+        parties = _members(self._trusted_path, _TRUSTED, "parties")["parties"]
+        if not isinstance(parties, dict) or not all(isinstance(name, str) for name in parties.values()):
+            message = f"{self._trusted_path} does not have the names of parties by their digests"
+            raise ConfigError(message)
         return parties
 
     @property
@@ -342,7 +345,7 @@ def _members(path: str, schema: str, *expected: str) -> dict[str, Any]:
         raise ConfigError(message)
     try:
         members = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         members = None
     if not isinstance(members, dict) or set(members) != {"schema", *expected} or members["schema"] != schema:
         message = f"{path} does not have the expected contents ({schema!r})"

@@ -47,6 +47,9 @@ class TestFolderStore(DocumentStoreContract):
     def overwrite_draft(self, store, name, data):
         Path(store.locate_draft(name)).write_bytes(data)
 
+    def overwrite_own_revision(self, store, name, data):
+        Path(store.locate_own_revision(name)).write_bytes(data)
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> FolderStore:

@@ -19,6 +19,7 @@ class Tables:
 
     records: dict[tuple[str | None, str], bytes] = field(default_factory=dict)
     drafts: dict[str, bytes] = field(default_factory=dict)
+    own: dict[str, bytes] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -44,6 +45,9 @@ class MemoryStore(DocumentStore):
     def read_draft(self, name):
         return self.tables.drafts.get(name)
 
+    def read_own_revision(self, name):
+        return self.tables.own.get(name)
+
     def list_drafts(self):
         with self.tables.lock:
             return sorted(self.tables.drafts)
@@ -63,6 +67,9 @@ class MemoryStore(DocumentStore):
                     del self.tables.drafts[change.name]
                 else:
                     self.tables.drafts[change.name] = change.now.to_bytes()
+                self.tables.own.pop(change.name, None)
+                if change.own is not None:
+                    self.tables.own[change.name] = change.own.to_bytes()
         return added
 
 
@@ -79,3 +86,6 @@ class TestMemoryStore(DocumentStoreContract):
 
     def overwrite_draft(self, store, name, data):
         store.tables.drafts[name] = data
+
+    def overwrite_own_revision(self, store, name, data):
+        store.tables.own[name] = data
