@@ -159,12 +159,17 @@ class Folder:
         """
         if self.manifest is None:
             return list(entries)
-        by_name = {self.relative(entry["name"]): entry for entry in entries}
-        files = {name for name, entry in by_name.items() if entry["type"] == "file" and not _is_internal(name)}
-        others = by_name.keys() - files if folders else None
+        # An object and a folder can have the same name, and the storage may list either twice.
+        listed = {(self.relative(entry["name"]), entry["type"] == "file"): entry for entry in entries}
+        files = {name for name, is_file in listed if is_file and not _is_internal(name)}
+        others = {name for name, is_file in listed if not is_file} if folders else None
         self.manifest.check_listed(self.relative(path), files, others, depth)
         # Leave out empty folders, which the manifest does not cover.
-        return [entry for name, entry in by_name.items() if name in files or self.manifest.within(name)]
+        return [
+            entry
+            for (name, is_file), entry in listed.items()
+            if (name in files if is_file else self.manifest.within(name))
+        ]
 
     def listed_size(self, path: str) -> int | None:
         """Return the plain size of an object from the manifest; None if the folder has no manifest."""

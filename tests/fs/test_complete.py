@@ -35,7 +35,7 @@ NAMES = ["one.csv", "2025/two.csv", "2026/three.csv", "2026/north/four.csv"]
 """The second folder's listing is the one that is refused."""
 
 OURS = {
-    "cat_file", "cat_ranges", "copy", "cp_file", "created", "exists", "expand_path", "find", "get_file",
+    "cat_file", "cat_ranges", "copy", "cp_file", "created", "exists", "expand_path", "find", "get", "get_file",
     "get_mapper", "glob", "info", "isdir", "isfile", "ls", "makedirs", "mkdir", "modified", "mv", "open", "pipe_file",
     "put", "put_file", "rm", "rm_file", "rmdir", "walk",
 }  # fmt: skip
@@ -54,7 +54,6 @@ INHERITED = {
     "from_dict": "touches no storage",
     "from_json": "touches no storage",
     "fsid": "touches no storage",
-    "get": "expands paths by `expand_path`, copies by `get_file`",
     "head": "reads by `open`",
     "invalidate_cache": "touches no storage",
     "lexists": "is `exists`",

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import textwrap
 import threading
+import unicodedata
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from connectors._fsspec import Callback
 from connectors.runner import command as command_module
 from connectors.runner import folder as folder_module
 from connectors.runner import job, supervisor
-from connectors.runner.local_names import check_names, folds_names
+from connectors.system.local_names import check_names, folds_names
 
 KEY, OUT_KEY = "5E" * 32, "0A" * 32
 BEFORE = b"what stood there before"
@@ -1461,8 +1462,8 @@ ALIKE = [("x/Ward", "x/ward"), ("é", "e\u0301"), ("STRASSE", "straße"), ("A/x/
 def test_names_that_a_filesystem_equates_are_an_error_there_alone(one, other):
     with pytest.raises(errors.ConfigError, match="cannot both be files of one folder") as caught:
         check_names(["other", one, other], folds=True)
-    assert repr(one) in str(caught.value)
-    assert repr(other) in str(caught.value)
+    for name in (one, other):
+        assert (repr(name) if unicodedata.is_normalized("NFC", name) else ascii(name)) in str(caught.value)
     check_names(["other", one, other], folds=False)
 
 
