@@ -85,6 +85,8 @@ class CompleteView(AbstractFileSystem):
             return super().expand_path(path, recursive=recursive, maxdepth=maxdepth, **kwargs)
         except FileNotFoundError as error:
             missing = error if isinstance(error, ObjectNotFound) else ObjectNotFound(f"nothing is stored at {path}")
+        if isinstance(path, str) and not has_magic(path):
+            self.info(path)  # its error says more
         raise missing
 
     def copy(
