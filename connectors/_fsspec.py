@@ -8,6 +8,7 @@ from fsspec.asyn import AsyncFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.core import has_magic
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.local import make_path_posix as local_path
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.mapping import FSMap
 from fsspec.transaction import Transaction
@@ -23,5 +24,6 @@ __all__ = [
     "MemoryFileSystem",
     "Transaction",
     "has_magic",
+    "local_path",
     "other_paths",
 ]

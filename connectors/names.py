@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["is_name", "is_safe_name", "printable", "quoted", "shows", "steering", "twin_of", "without_invisible"]
+__all__ = [
+    "is_name",
+    "is_safe_name",
+    "other_forms",
+    "printable",
+    "quoted",
+    "shows",
+    "steering",
+    "twin_of",
+    "without_invisible",
+]
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\\]{1,255}")
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u206f]")
@@ -125,3 +135,17 @@ def twin_of(name: str, names: Iterable[str]) -> str:
     if twin is None:
         return ""
     return f"; {twin!a} is there, which looks the same as {name!a} but has another Unicode form (NFC or NFD)"
+
+
+def other_forms(names: Iterable[str]) -> set[str]:
+    r"""Return the names to show with escapes, so that names which are the same text in two Unicode forms differ.
+
+    They are those that are not in the form NFC and have such a twin.
+
+    >>> sorted(map(ascii, other_forms(["Gr\u00f6\u00dfe", "Gro\u0308\u00dfe", "Mu\u0308ll"])))
+    ["'Gro\\u0308\\xdfe'"]
+    """
+    by_text: dict[str, set[str]] = {}
+    for name in names:
+        by_text.setdefault(unicodedata.normalize("NFC", name), set()).add(name)
+    return {name for text, alike in by_text.items() if len(alike) > 1 for name in alike if name != text}

@@ -12,7 +12,7 @@ from connectors.fs.plain import PlainView
 from connectors.names import twin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from connectors.app.dataset import Dataset
     from connectors.fs.encrypted import EncryptedFileSystem
@@ -117,13 +117,20 @@ class DatasetFileSystem(PlainView):
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """Return the name, type and plain size of a dataset, or of a folder of them."""
+        return self._described(path, lambda fs, inner: fs.info(inner, **kwargs))
+
+    def _found(self, path: str, **kwargs: Any) -> dict[str, Any]:
+        """Return what `info` does; if there is nothing, do not look for names that look the same."""
+        return self._described(path, lambda fs, inner: fs._found(inner, **kwargs))  # noqa: SLF001
+
+    def _described(self, path: str, describe: Callable[[EncryptedFileSystem, str], dict[str, Any]]) -> dict[str, Any]:
         path = self._strip_protocol(path)
         if self._is_port(path):
             return {"name": path, "type": "directory", "size": 0}
         if path in self.staged:
             return self.staged.info(path)
         fs, inner = self._locate(path)
-        found = {**fs.info(inner, **kwargs), "name": path}
+        found = {**describe(fs, inner), "name": path}
         if found["type"] == "directory" and not self._dataset("/".join(path.split("/")[:2])).is_folder:
             message = f"dataset://{path} is a single object, but a folder is stored at its location"
             raise NotAnObject(message)

@@ -31,6 +31,7 @@ from connectors.errors import WrongKey
 from connectors.formats.chunked import ChunkDecryptor
 from connectors.formats.contract import Encryptor, Format, with_name
 from connectors.formats.layout import Layout
+from connectors.formats.provider import asks_openssl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,8 @@ SALT_SIZE = 24
 COMMITMENT_SIZE = 32
 HEADER_SIZE = SALT_SIZE + COMMITMENT_SIZE
 _LABEL = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0"
+
+_asks_openssl = asks_openssl("cobblestone-256", "HMAC with SHA-512")
 
 LAYOUT = Layout(header=HEADER_SIZE, chunk=16384, tag=16, short_end=True, max_plain=1 << 52)
 
@@ -63,6 +66,7 @@ class Cobblestone256(Format):
         self._key = key
         self._context = context
 
+    @_asks_openssl
     def encryptor(self) -> CobblestoneEncryptor:
         """Return an encryptor with a fresh random salt."""
         return CobblestoneEncryptor(Cobblestone256Encryptor(self._key.reveal(), self._context))
@@ -93,6 +97,7 @@ class Cobblestone256(Format):
         """Return the same format with `name` in the context."""
         return Cobblestone256(self._key, with_name(self._context, name))
 
+    @_asks_openssl
     def _derive(self, salt: bytes) -> tuple[AESGCM, bytes, bytes]:
         # The object's own key goes straight into the cipher, so that no frame that can raise holds it in a local.
         info = _LABEL + salt + self._context

@@ -207,7 +207,11 @@ class Format(ABC):
 
     @abstractmethod
     def encryptor(self) -> Encryptor:
-        """Return an encryptor for one new object, with fresh randomness."""
+        """Return an encryptor for one new object, with fresh randomness.
+
+        Raises:
+            NotSupported: OpenSSL refuses one of its algorithms.
+        """
 
     @abstractmethod
     def decryptor(self, head: bytes, sealed_size: int) -> Decryptor:
@@ -220,6 +224,7 @@ class Format(ABC):
         Raises:
             TruncatedObject: no object of this format has that size.
             WrongKey: the header was not written with this key and context.
+            NotSupported: OpenSSL refuses one of its algorithms.
         """
 
     @abstractmethod

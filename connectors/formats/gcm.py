@@ -29,9 +29,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from connectors.errors import ConfigError, IntegrityError
 from connectors.formats.contract import Decryptor, Encryptor, Format
 from connectors.formats.layout import Layout
+from connectors.formats.provider import asks_openssl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from cryptography.hazmat.primitives.ciphers import CipherContext
 
     from connectors.formats.contract import Fetch
     from connectors.secrets import SecretKey
@@ -69,10 +72,12 @@ class Gcm(Format):
             raise ConfigError(message)
         self._key = key
 
+    @asks_openssl("gcm")
     def encryptor(self) -> GcmEncryptor:
         """Return an encryptor with a fresh random nonce."""
         return GcmEncryptor(self._key, os.urandom(NONCE_SIZE))
 
+    @asks_openssl("gcm")
     def decryptor(self, head: bytes, sealed_size: int) -> GcmDecryptor:
         """Return a decryptor, which must authenticate the whole object before it decrypts any of it."""
         return GcmDecryptor(self._key, head[:NONCE_SIZE], sealed_size)
@@ -180,10 +185,7 @@ class GcmDecryptor(Decryptor):
         if not self._macs:
             message = "authenticate the object before decrypting any of it"
             raise ValueError(message)
-        # GCM is AES-CTR with a counter that starts at 2; counter 1 is used for the tag (NIST SP 800-38D, 7.1).
-        counter = 2 + first * (BLOCK_SIZE // _AES_BLOCK)
-        stream = modes.CTR(self._nonce + counter.to_bytes(4))
-        decryptor = Cipher(algorithms.AES(self._key.reveal()), stream).decryptor()
+        decryptor = self._stream(first)
         done = 0
         for index in range(first, first + count):
             block = sealed[done : done + BLOCK_SIZE]
@@ -201,6 +203,14 @@ class GcmDecryptor(Decryptor):
                 raise IntegrityError(message)
             done += _update_into(decryptor.update_into, block, out[done:])
         return done
+
+    @asks_openssl("gcm")
+    def _stream(self, first: int) -> CipherContext:
+        """Return the cipher at the start of block `first`."""
+        # GCM is AES-CTR with a counter that starts at 2; counter 1 is used for the tag (NIST SP 800-38D, 7.1).
+        counter = 2 + first * (BLOCK_SIZE // _AES_BLOCK)
+        stream = modes.CTR(self._nonce + counter.to_bytes(4))
+        return Cipher(algorithms.AES(self._key.reveal()), stream).decryptor()
 
 
 def _identity(nonce: bytes, tag: bytes) -> bytes:

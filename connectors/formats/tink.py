@@ -25,6 +25,7 @@ from connectors.errors import ConfigError, IntegrityError, WrongKey
 from connectors.formats.chunked import ChunkDecryptor
 from connectors.formats.contract import Encryptor, Format, with_name
 from connectors.formats.layout import Layout
+from connectors.formats.provider import asks_openssl
 
 if TYPE_CHECKING:
     from connectors.secrets import SecretKey
@@ -88,6 +89,7 @@ class TinkGcmHkdf(Format):
         """Return the same format with `name` in the context."""
         return TinkGcmHkdf(self._key, with_name(self._context, name), segment_size=self._segment_size)
 
+    @asks_openssl("tink-gcm-hkdf", "HMAC with SHA-256")
     def _derive(self, salt: bytes) -> AESGCM:
         return AESGCM(HKDF(SHA256(), 32, salt, self._context).derive(self._key.reveal()))
 

@@ -10,9 +10,18 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from connectors._fsspec import DEFAULT_CALLBACK, AbstractFileSystem, FSMap, LocalFileSystem, has_magic, other_paths
+from connectors._fsspec import (
+    DEFAULT_CALLBACK,
+    AbstractFileSystem,
+    FSMap,
+    LocalFileSystem,
+    has_magic,
+    local_path,
+    other_paths,
+)
 from connectors.errors import ConfigError, NotAnObject, ObjectChanged, ObjectNotFound
 from connectors.storage.trees import list_tree
+from connectors.system.local_names import check_targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,6 +85,8 @@ class CompleteView(AbstractFileSystem):
             return super().expand_path(path, recursive=recursive, maxdepth=maxdepth, **kwargs)
         except FileNotFoundError as error:
             missing = error if isinstance(error, ObjectNotFound) else ObjectNotFound(f"nothing is stored at {path}")
+        if isinstance(path, str) and not has_magic(path):
+            self.info(path)  # its error says more
         raise missing
 
     def copy(
@@ -125,7 +136,7 @@ class CompleteView(AbstractFileSystem):
         Raises:
             ConfigError: a copy would replace another copy, or an original.
         """
-        copies = self._matched(path1, path2, recursive=recursive, maxdepth=maxdepth)
+        copies = self._matched(path1, path2, self, recursive=recursive, maxdepth=maxdepth)
         originals = {self._strip_protocol(original) for original, _ in copies}
         targets: set[str] = set()
         for original, copy in copies:
@@ -136,7 +147,10 @@ class CompleteView(AbstractFileSystem):
             targets.add(target)
         return copies
 
-    def _matched(self, path1: Any, path2: Any, *, recursive: bool, maxdepth: int | None) -> list[tuple[str, str]]:
+    def _matched(
+        self, path1: Any, path2: Any, target: AbstractFileSystem, *, recursive: bool, maxdepth: int | None
+    ) -> list[tuple[str, str]]:
+        """Return the paths that a path means, each with its destination in another filesystem."""
         if isinstance(path1, list) and isinstance(path2, list):
             return list(zip(path1, path2, strict=True))
         originals = self.expand_path(path1, recursive=recursive, maxdepth=maxdepth)
@@ -145,7 +159,7 @@ class CompleteView(AbstractFileSystem):
             originals = [one for one in originals if not (one.endswith("/") or self.isdir(one))]
         if not originals:
             return []
-        into = isinstance(path2, str) and (path2.endswith("/") or self.isdir(path2))
+        into = isinstance(path2, str) and (path2.endswith("/") or target.isdir(path2))
         magic = single and has_magic(path1)
         below = single and (len(originals) == 1 if magic else into and not path1.endswith("/"))
         return list(zip(originals, other_paths(originals, path2, exists=below, flatten=not single), strict=True))
@@ -187,6 +201,56 @@ class CompleteView(AbstractFileSystem):
             message = f"the copy {copy} is not the same as {original}; nothing was removed"
             raise ObjectChanged(message)
 
+    def get(
+        self,
+        rpath: Any,
+        lpath: Any,
+        recursive: bool = False,  # noqa: FBT001, FBT002
+        callback: Callback = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Copy objects to local files; with `recursive`, everything in a folder.
+
+        Args:
+            rpath: a path, a pattern or a list of them.
+            lpath: the destination: a local path, a folder, or a list of as many paths.
+            recursive: also copy what is in a folder.
+            callback: an `fsspec.Callback` that counts the objects.
+            maxdepth: the number of levels.
+            kwargs: those of `get_file`.
+
+        Raises:
+            ConfigError: two objects cannot both be local files: ``a`` beside ``a/b``, or names that are one file to the
+                local filesystem. Nothing was written.
+        """
+        if isinstance(lpath, (str, os.PathLike)):
+            lpath = local_path(os.fspath(lpath))
+        copies = self._matched(rpath, lpath, LocalFileSystem(), recursive=recursive, maxdepth=maxdepth)
+        self._check_local(copies)
+        super().get([original for original, _ in copies], [copy for _, copy in copies], callback=callback, **kwargs)
+
+    def _check_local(self, copies: list[tuple[str, Any]]) -> None:
+        """Check that all copies can be local files, before the first is written."""
+        originals: dict[str, str] = {}
+        for original, copy in copies:
+            if isinstance(copy, (str, os.PathLike)):  # or an open file
+                other = originals.setdefault(os.path.abspath(copy), original)
+                if other != original:
+                    message = f"{other} and {original} would both be written to {copy}; copy them to two folders"
+                    raise ConfigError(message)
+        folders = {above for local in originals for above in _folders_above(local)}.intersection(originals)
+        both = self._objects_at([originals[local] for local in folders])
+        check_targets([local for local, one in originals.items() if local not in folders or one in both])
+
+    def _objects_at(self, folders: list[str]) -> set[str]:
+        """Return the paths of folders at which there is an object too."""
+        parents = {self._parent(one) for one in folders}.intersection(folders)
+        listed = {
+            entry["name"] for parent in parents for entry in self.ls(parent, detail=True) if entry["type"] == "file"
+        }
+        return {one for one in folders if (one in listed if self._parent(one) in parents else self.isfile(one))}
+
     def put(
         self,
         lpath: Any,
@@ -199,8 +263,18 @@ class CompleteView(AbstractFileSystem):
         """Copy local files in; with `recursive`, everything in a folder.
 
         Raises:
+            ConfigError: two files have the same destination; nothing was written.
             StorageError: a local folder cannot be listed; nothing was written.
         """
+        if isinstance(lpath, list):
+            if not isinstance(rpath, list):
+                lpath = LocalFileSystem().expand_path(lpath, recursive=recursive, maxdepth=maxdepth)
+                rpath = other_paths(lpath, self._strip_protocol(rpath), flatten=True)
+            sources: dict[str, Any] = {}
+            for source, target in zip(lpath, rpath, strict=True):
+                if sources.setdefault(self._strip_protocol(target), source) != source:
+                    message = f"{target} would be replaced by another of these files; copy them to two folders"
+                    raise ConfigError(message)
         if recursive and isinstance(lpath, (str, os.PathLike)) and not has_magic(os.fspath(lpath)):
             # fsspec's own would omit a folder that it cannot list.
             list_tree(LocalFileSystem(), os.path.abspath(lpath), depth=maxdepth)
@@ -215,3 +289,10 @@ class CompleteView(AbstractFileSystem):
     ) -> FSMap:
         """Return a mapping from names below `root` to the bytes of the objects."""
         return _Mapping(root, self, check, create, missing_exceptions)
+
+
+def _folders_above(path: str) -> Iterator[str]:
+    """Yield the folder of a path, the folder of that, and so on."""
+    while (above := os.path.dirname(path)) != path:
+        yield above
+        path = above

@@ -168,6 +168,15 @@ class EncryptedFileSystem(Guarded, OpeningView):
                 folder's manifest.
         """
         with naming(self.dataset):
+            try:
+                return self._found(path, **kwargs)
+            except ObjectNotFound as error:
+                missing = error
+            raise self._told_apart(path, missing)
+
+    def _found(self, path: str, **kwargs: Any) -> dict[str, Any]:
+        """Return what `info` does; if there is nothing, do not look for names that look the same."""
+        with naming(self.dataset):
             inner = self._inner(path)
             try:
                 info = map_errors(path, lambda: self.fs.info(inner, **kwargs))
@@ -190,12 +199,13 @@ class EncryptedFileSystem(Guarded, OpeningView):
         """
         with naming(self.dataset):
             inner = self._inner(path)
+            missing: ObjectNotFound | None = None
             try:
                 entries = list_folder(self.fs, inner, **kwargs)
-            except ObjectNotFound:
-                if self._folder is None or self._folder.is_missing(path) is None:
-                    raise
-                entries = []  # compared with the manifest below
+            except ObjectNotFound as error:
+                missing, entries = error, []  # compared with the manifest below
+            if missing is not None and (self._folder is None or self._folder.is_missing(path) is None):
+                raise self._told_apart(path, missing)
             entries = entries if self._folder is None else self._folder.held(path, entries, 1, folders=True)
             if not detail:
                 return [entry["name"] for entry in entries]

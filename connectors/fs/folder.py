@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from connectors.errors import IntegrityError, NotAnObject, NotSupported, ObjectNotFound, PinMismatch
 from connectors.fs.manifest import MANIFEST_NAME, FolderManifest, survey
+from connectors.fs.twins import stored_twin, with_twin
+from connectors.names import twin_of
 from connectors.storage.adapters import map_errors
 from connectors.storage.trees import is_safe, list_tree
 from connectors.streams import SealedObject
@@ -99,12 +101,17 @@ class Folder:
         """Return the result of `opens` for an object's sealed bytes and its format, pinned to the manifest's version.
 
         Raises:
+            ObjectNotFound: there is no such object; the message names one that looks the same.
             IntegrityError: the object is in the manifest but not in the storage, now or when `opens` reads.
             PinMismatch: the storage has another version of it.
         """
         codec = self.codec_for(path)
         if self.manifest is None:
-            return opens(self._store.open_sealed(path), codec)
+            try:
+                return opens(self._store.open_sealed(path), codec)
+            except ObjectNotFound as error:
+                missing = error
+            raise with_twin(missing, self.twin(path))
         name = self.relative(path)
         codec.pin = self.manifest.member(name).pin
         try:
@@ -148,6 +155,13 @@ class Folder:
         name = self.relative(path)
         return self.manifest.missing(name) if self.manifest is not None and self.manifest.at(name) else None
 
+    def twin(self, path: str) -> str:
+        """Return the end of a message about a missing path: which one looks the same, in another Unicode form."""
+        name = self.relative(path)
+        if self.manifest is None:
+            return stored_twin(self._store.fs, self.root, name)
+        return twin_of(name, self.manifest.paths(name.count("/") + 1))
+
     def held(self, path: str, entries: Iterable[Entry], depth: int | None, *, folders: bool) -> list[Entry]:
         """Check a listing of the storage against the manifest, and return its entries.
 
@@ -159,12 +173,17 @@ class Folder:
         """
         if self.manifest is None:
             return list(entries)
-        by_name = {self.relative(entry["name"]): entry for entry in entries}
-        files = {name for name, entry in by_name.items() if entry["type"] == "file" and not _is_internal(name)}
-        others = by_name.keys() - files if folders else None
+        # An object and a folder can have the same name, and the storage may list either twice.
+        listed = {(self.relative(entry["name"]), entry["type"] == "file"): entry for entry in entries}
+        files = {name for name, is_file in listed if is_file and not _is_internal(name)}
+        others = {name for name, is_file in listed if not is_file} if folders else None
         self.manifest.check_listed(self.relative(path), files, others, depth)
         # Leave out empty folders, which the manifest does not cover.
-        return [entry for name, entry in by_name.items() if name in files or self.manifest.within(name)]
+        return [
+            entry
+            for (name, is_file), entry in listed.items()
+            if (name in files if is_file else self.manifest.within(name))
+        ]
 
     def listed_size(self, path: str) -> int | None:
         """Return the plain size of an object from the manifest; None if the folder has no manifest."""

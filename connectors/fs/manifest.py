@@ -26,6 +26,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from connectors._fsspec import DEFAULT_CALLBACK
 from connectors.errors import ConnectorError, IntegrityError, NotAnObject, ObjectNotFound
 from connectors.models import Model
+from connectors.names import twin_of
 from connectors.storage.trees import is_safe
 from connectors.streams import SealedWriter, buffered
 from connectors.streams.executor import submit
@@ -201,7 +202,7 @@ class FolderManifest:
         if found is None:
             message = (
                 f"{name!r} is not in the folder's manifest; if the storage has it, it was added without updating the "
-                "manifest"
+                f"manifest{twin_of(name, self.members)}"
             )
             raise ObjectNotFound(message)
         return found
@@ -219,6 +220,11 @@ class FolderManifest:
                 return self._names
             start, stop = (bisect.bisect_left(self._names, folder + end) for end in ("/", "0"))  # 0 is what follows /
             return self._names[start:stop]
+
+    def paths(self, depth: int) -> set[str]:
+        """Return the paths of that many parts: of objects, and of the folders that they are in."""
+        parts = (name.split("/")[:depth] for name in self._read(to_write=True))
+        return {"/".join(one) for one in parts if len(one) == depth}
 
     def at(self, path: str) -> list[str]:
         """Return the paths of what should be at `path`: the object itself, or those in the folder and below it."""

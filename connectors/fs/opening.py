@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from connectors._fsspec import DEFAULT_CALLBACK, LocalFileSystem
 from connectors.errors import CredentialsExpired, NotAnObject, NotSupported, ObjectNotFound, naming
 from connectors.fs.plain import PlainView
+from connectors.fs.twins import stored_twin, with_twin
 from connectors.storage.adapters import open_sink, open_source, renewed_source
 from connectors.streams import RenewableSink, SealedObject, SealedWriter, buffered
 from connectors.streams.object import missing_pinned
@@ -69,7 +70,16 @@ class OpeningView(PlainView):
             return opens(self.open_sealed(path), self._codec)
         except (ObjectNotFound, NotAnObject) as error:
             raised = self._missing(path, error)
-        raise raised
+        raise self._told_apart(path, raised)
+
+    def _told_apart(self, path: str, error: ConnectorError) -> ConnectorError:
+        """Return the error for a missing path; the message names what looks the same in another Unicode form."""
+        if not isinstance(error, ObjectNotFound):
+            return error
+        inner = self._strip_protocol(path)
+        parent, _, name = inner.rpartition("/")
+        twin = stored_twin(self.fs, parent, name) if self._folder is None else self._folder.twin(path)
+        return with_twin(error, twin)
 
     @property
     def _is_pinned_object(self) -> bool:

@@ -83,10 +83,14 @@ class PlainView(CompleteView):
         text = io.TextIOWrapper if kind == "r" else SealedText
         return text(file, encoding=encoding, errors=errors, newline=newline)
 
+    def _found(self, path: str, **kwargs: Any) -> dict[str, Any]:
+        """Return what `info` does, perhaps with a shorter message if there is nothing."""
+        return self.info(path, **kwargs)
+
     def exists(self, path: str, **kwargs: Any) -> bool:
         """Return whether `path` exists; an error is raised, not reported as False."""
         try:
-            self.info(path, **kwargs)
+            self._found(path, **kwargs)
         except FileNotFoundError:
             return False
         return True
@@ -102,7 +106,7 @@ class PlainView(CompleteView):
 
     def _kind(self, path: str) -> str | None:
         try:
-            return str(self.info(path)["type"])
+            return str(self._found(path)["type"])
         except FileNotFoundError:
             return None
 

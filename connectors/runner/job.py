@@ -11,11 +11,11 @@ from connectors._fsspec import DEFAULT_CALLBACK
 from connectors.errors import ConfigError, ConnectorError, CredentialsExpired, naming
 from connectors.runner.command import Capture, check_command, execute
 from connectors.runner.folder import PrivateFolder, keeping
-from connectors.runner.local_names import check_names, folds_names
 from connectors.runner.outputs import files_below, open_output
 from connectors.runner.result import result_pieces, result_size
 from connectors.streams import copy_stream
 from connectors.streams.sources import as_path
+from connectors.system.local_names import check_names, folds_names
 from connectors.system.stops import Stops
 
 if TYPE_CHECKING:

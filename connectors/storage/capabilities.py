@@ -55,7 +55,8 @@ class FindsAll(Protocol):
 
         Args:
             path: the folder or object.
-            folders: whether to return folders too, and the folder itself.
+            folders: whether to return folders too, and the folder itself; where an object has the name of a folder,
+                the object is returned.
 
         Raises:
             StorageError: any part of the listing was refused: a shorter list is never returned.

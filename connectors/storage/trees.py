@@ -83,7 +83,7 @@ def list_tree(
 
     Raises:
         IntegrityError: the storage lists a name that points outside the folder.
-        ObjectChanged: a folder was removed after it was listed.
+        ObjectChanged: a folder was removed or replaced after it was listed.
         StorageError: the storage refuses to list a folder.
     """
     if depth is None and isinstance(fs, FindsAll):
@@ -100,19 +100,24 @@ def list_tree(
             raise ObjectChanged(message)
         return {}
     entries = [entry for entry in top if not _is_folder(entry, path)]
-    found, level = {entry["name"]: entry for entry in entries}, 1
+    found, level = _by_name(entries), 1
     while entries and level != depth:
         if level > _MAX_DEPTH:
             message = f"the folders in {path} are nested without end; do not trust the storage"
             raise StorageUnavailable(message)
         below = [entry["name"] for entry in entries if entry["type"] == "directory"]
         entries, level = [entry for name in below for entry in _listed_again(fs, name, options)], level + 1
-        found |= {entry["name"]: entry for entry in entries}
+        found |= _by_name(entries)
     if not folders:
         found = {name: entry for name, entry in found.items() if entry["type"] != "directory"}
     elif path.strip("/") and path not in found:
         found[path] = {"name": path, "type": "directory", "size": 0}
     return dict(sorted(found.items()))
+
+
+def _by_name(entries: Iterable[Entry]) -> dict[str, Entry]:
+    """Return entries by their names; of an object and a folder with one name, the object."""
+    return {entry["name"]: entry for entry in sorted(entries, key=lambda one: one["type"] != "directory")}
 
 
 def _is_folder(entry: Entry, folder: str) -> bool:
@@ -130,6 +135,12 @@ def _listed_again(fs: AbstractFileSystem, folder: str, options: dict[str, Any]) 
         missing = False
     if missing:
         message = f"{folder} was removed while the folder above it was being listed; list it again"
+        raise ObjectChanged(message)
+    if any(entry["type"] != "directory" and entry["name"].strip("/") == folder.strip("/") for entry in entries):
+        message = (
+            f"{folder} is listed as a folder and is an object: it was replaced while it was being listed, or the "
+            "storage has both and cannot list the folder; then rename the object"
+        )
         raise ObjectChanged(message)
     return [entry for entry in entries if not _is_folder(entry, folder)]
 

@@ -12,7 +12,7 @@ from connectors.app.protocol import DatasetFileSystem
 from connectors.fs.encrypted import AsyncEncryptedFileSystem, EncryptedFileSystem
 
 OURS = {
-    "cat_file", "cat_ranges", "copy", "cp_file", "created", "exists", "expand_path", "find", "get_file",
+    "cat_file", "cat_ranges", "copy", "cp_file", "created", "exists", "expand_path", "find", "get", "get_file",
     "get_mapper", "glob", "info", "isdir", "isfile", "ls", "makedirs", "mkdir", "modified", "mv", "open", "pipe_file",
     "put", "put_file", "rm", "rm_file", "rmdir", "walk",
 }  # fmt: skip
@@ -31,7 +31,6 @@ INHERITED = {
     "from_dict": "touches no storage",
     "from_json": "touches no storage",
     "fsid": "touches no storage",
-    "get": "expands paths by `expand_path`, copies by `get_file`",
     "head": "reads by `open`",
     "invalidate_cache": "touches no storage",
     "lexists": "is `exists`",

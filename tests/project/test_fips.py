@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import os
 import re
@@ -11,6 +12,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+import connectors
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "fips.md").read_text()
@@ -69,22 +72,31 @@ FORMATS = """
 import io, json, sys
 import connectors
 
-outcomes = {}
-for name in ("cobblestone-256", "tink-gcm-hkdf", "gcm"):
+def outcome(use):
     out = io.BytesIO()
     try:
-        connectors.encrypt(io.BytesIO(b"37.2" * 100_000), out, bytes(range(32)).hex(), format=name)
+        use(out)
     except BaseException as error:
-        outcomes[name] = [type(error).__module__.partition(".")[0], len(out.getvalue())]
-    else:
-        outcomes[name] = ["runs", len(out.getvalue())]
+        return [type(error).__name__, str(error), len(out.getvalue()), error.__context__ is None]
+    return ["runs", "", len(out.getvalue()), True]
+
+key, folder, outcomes = bytes(range(32)).hex(), sys.argv[1], {}
+for name in ("cobblestone-256", "tink-gcm-hkdf", "gcm", "auto"):
+    outcomes[name] = [
+        outcome(lambda out: connectors.encrypt(io.BytesIO(b"37.2" * 100_000), out, key, format=name)),
+        outcome(lambda out: connectors.decrypt(f"{folder}/{name}", out, key, format=name)),
+    ]
 print(json.dumps(outcomes))
 """
 
 
-def report(program: str, **environment: str):
+def report(program: str, *words: str, **environment: str):
     done = subprocess.run(
-        [sys.executable, "-c", program], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, *words],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -118,10 +130,45 @@ print(json.dumps([*hmac, backend.ed25519_supported(), backend.scrypt_supported()
     assert found == [True, True, True, False, False]
 
 
-def test_no_format_falls_back_to_another_implementation(configured):
-    found = report(FORMATS, OPENSSL_CONF=configured)
-    assert found == {name: ["cryptography", 0] for name in ("cobblestone-256", "tink-gcm-hkdf", "gcm")}
-    assert {outcome for outcome, _ in report(FORMATS).values()} == {"runs"}
+REFUSED = {
+    "cobblestone-256": ("CTR-DRBG", "HMAC with SHA-512"),
+    "tink-gcm-hkdf": ("HMAC with SHA-256", "HMAC with SHA-256"),
+    "gcm": ("id-aes256-GCM", "CTR-DRBG"),
+    "auto": ("CTR-DRBG", "HMAC with SHA-512"),
+}
+"""What OpenSSL refuses first to a format that writes, and to one that reads."""
+
+
+def test_no_format_falls_back_to_another_implementation(configured, tmp_path):
+    for name in REFUSED:
+        with open(tmp_path / name, "wb") as sealed:
+            connectors.encrypt(io.BytesIO(b"37.2" * 100_000), sealed, bytes(range(32)).hex(), format=name)
+    found = report(FORMATS, str(tmp_path), OPENSSL_CONF=configured)
+    for name, missing in REFUSED.items():
+        shown = "cobblestone-256" if name == "auto" else name
+        for (kind, message, written, bare), algorithm in zip(found[name], missing, strict=True):
+            assert (kind, written, bare) == ("NotSupported", 0, True)
+            assert message.startswith(f"the format {shown} cannot be used")
+            assert f"has no {algorithm}; if it is in FIPS mode (fips=yes)" in message
+    usual = report(FORMATS, str(tmp_path))
+    assert {outcome for both in usual.values() for outcome, *_ in both} == {"runs"}
+
+
+def test_a_command_names_what_is_refused_and_has_the_exit_code_of_its_kind(configured, tmp_path):
+    (tmp_path / "key").write_text(bytes(range(32)).hex())
+    (tmp_path / "key").chmod(0o600)
+    (tmp_path / "plain").write_bytes(b"37.2")
+    words = ["encrypt", "-K", str(tmp_path / "key"), str(tmp_path / "plain"), str(tmp_path / "sealed")]
+    done = subprocess.run(
+        [sys.executable, "-m", "connectors", *words],
+        env={**os.environ, "OPENSSL_CONF": configured},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "the format cobblestone-256 cannot be used" in done.stderr
+    assert not (tmp_path / "sealed").exists()
 
 
 def test_the_formats_use_no_other_primitives():
@@ -133,7 +180,8 @@ def test_the_formats_use_no_other_primitives():
                 used |= {f"{area}: {name.name}" for name in node.names}
     assert {one.removeprefix("formats: ") for one in used if one.startswith("formats: ")} == {
         *("AESGCM", "Cipher", "Cobblestone256Decryptor", "Cobblestone256Encryptor", "HKDF", "HKDFExpand"),
-        *("InvalidTag", "SHA256", "SHA512", "algorithms", "modes"),
+        *("InternalError", "InvalidTag", "SHA256", "SHA512", "UnsupportedAlgorithm", "algorithms", "modes"),
+        "CipherContext",
     }
     modes = set(re.findall(r"modes\.(\w+)", "".join(path.read_text() for path in (ROOT / "connectors").rglob("*.py"))))
     assert modes == {"GCM", "CTR", "CBC"}

@@ -23,11 +23,12 @@ import zarr
 from upath import UPath
 
 from connectors.cli import main
+from connectors.runner import read_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FOLDER", "OBJECT", "ROWS", "TRUTH", "fill", "parts", "whole"]
+__all__ = ["FOLDER", "OBJECT", "ROWS", "TRUTH", "CommandFailed", "RanAnyway", "fill", "parts", "whole"]
 
 ROWS = 20_000
 """Rows in each of the four parts: enough for an object to take several requests."""
@@ -149,8 +150,28 @@ def _ranges(path: str) -> Found:
     return _of_bytes({name: pieces[at] + pieces[at + len(names)] for at, name in enumerate(names)})
 
 
+class CommandFailed(Exception):
+    """A verb of the command line failed; the message is what it printed.
+
+    Attributes:
+        code: its exit code.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RanAnyway(Exception):
+    """A command ran, or its result was published, although not all of its inputs could be read."""
+
+
 def _command(*words: str) -> str:
-    """Return what the command prints; its error message is the error's."""
+    """Return what the command prints.
+
+    Raises:
+        CommandFailed: it failed.
+    """
     printed, told = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     with redirect_stdout(printed), redirect_stderr(told):
         code = main(list(words))
@@ -159,8 +180,31 @@ def _command(*words: str) -> str:
         stream.flush()
         texts.append(stream.buffer.getvalue().decode())  # type: ignore[attr-defined]
     if code:
-        raise RuntimeError(texts[1])
+        raise CommandFailed(code, texts[1])
     return texts[0]
+
+
+_COUNT = r"""
+echo started > "$0"
+find "$1" -type f \( -name "*.csv" -o -name table \) -exec cat {} + |
+awk -F , '$1 != "n" { rows++; sum += $1 } END { printf "%d %.0f\n", rows, sum }'
+"""
+"""A shell's program that counts and adds up the rows of the input ``$1``, and leaves the file ``$0``."""
+
+
+def _run(path: str, tmp: Path) -> Found:
+    """Let `connectors run` start a command on the input, and return what the published result says."""
+    started, fs = tmp / "started", fsspec.filesystem("dataset")
+    port = path.partition("/")[0]
+    try:
+        _command("run", "--input-port", port, "--", "sh", "-c", _COUNT, str(started))
+    except CommandFailed:
+        if started.exists() or fs.exists("output/result"):
+            message = "the command was started, or its result was published"
+            raise RanAnyway(message) from None
+        raise
+    rows, total = read_result(io.BytesIO(fs.cat_file("output/result"))).stdout.split()
+    return int(rows), int(total)
 
 
 def _listed(path: str) -> Found:
@@ -188,6 +232,7 @@ OBJECT: dict[str, Callable[[str, Path], Found]] = {
         _of_files([tmp / "one.csv"]),
     )[1],
     "connectors cat": lambda path, _: _of_bytes({path: _command("cat", f"dataset://{path}").encode()}),
+    "connectors run": _run,
 }
 """What reads one object, a CSV file with all rows: by its path."""
 FOLDER: dict[str, Callable[[str, Path], Found]] = {
@@ -207,6 +252,7 @@ FOLDER: dict[str, Callable[[str, Path], Found]] = {
     "fs.walk": lambda path, _: _walk(f"{path}/csv"),
     "fs.cat_ranges": lambda path, _: _ranges(f"{path}/csv"),
     "connectors ls": lambda path, _: _listed(f"{path}/csv"),
+    "connectors run": _run,
 }
 """What reads a folder, with the rows in four parts, as CSV, Parquet and zarr: by its path."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsspec import AbstractFileSystem
 
+from connectors.cli.common.exit_codes import CHECK_FAILED, TAMPERED
 from connectors.errors import AccessDenied, CredentialsExpired, NotAnObject, ObjectNotFound
 from connectors.storage import FindsAll
 from connectors.storage.adapters import open_sink, open_source
@@ -36,6 +37,7 @@ class Lie:
         listing: changes the entries of a listing.
         source: changes the source of an object.
         omits: the lie leaves out what only a manifest can tell.
+        code: the exit code of a command that fails because of it, if it is the same for every kind of dataset.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Lie:
     listing: Callable[[str, list[Entry]], list[Entry]] = _honest
     source: Callable[[str, Any], Any] = _honest
     omits: bool = False
+    code: int | None = None
 
 
 class _Sized:
@@ -130,12 +133,16 @@ NO_LIE = Lie("no lie")
 LIES = [
     Lie("HEAD reports a smaller size", info=_resized(_half)),
     Lie("HEAD reports a larger size", info=_resized(_longer)),
-    Lie("Content-Range reports a smaller size", source=lambda _, source: _Sized(source, _half)),
-    Lie("Content-Range reports a larger size", source=lambda _, source: _Sized(source, _longer)),
-    Lie("a listing is refused with 403", listing=_refused(PermissionError(13, "slow down"))),
-    Lie("a listing is refused with 501", listing=_refused(OSError("501 Not Implemented"))),
-    Lie("a listing is cut", listing=_refused(ConnectionResetError(104, "Connection reset by peer"))),
-    Lie("the credentials expire at a listing", listing=_refused(CredentialsExpired("the credentials have expired"))),
+    Lie("Content-Range reports a smaller size", source=lambda _, source: _Sized(source, _half), code=TAMPERED),
+    Lie("Content-Range reports a larger size", source=lambda _, source: _Sized(source, _longer), code=TAMPERED),
+    Lie("a listing is refused with 403", listing=_refused(PermissionError(13, "slow down")), code=CHECK_FAILED),
+    Lie("a listing is refused with 501", listing=_refused(OSError("501 Not Implemented")), code=CHECK_FAILED),
+    Lie("a listing is cut", listing=_refused(ConnectionResetError(104, "Connection reset by peer")), code=CHECK_FAILED),
+    Lie(
+        "the credentials expire at a listing",
+        listing=_refused(CredentialsExpired("the credentials have expired")),
+        code=CHECK_FAILED,
+    ),
     Lie("a listing is empty", listing=lambda *_: [], omits=True),
     Lie(
         "a listing omits a member",
@@ -150,6 +157,7 @@ LIES = [
     Lie(
         "403 to the second request",
         source=lambda _, source: _Gone(source, lambda: AccessDenied("refused (403)"), reads=1),
+        code=CHECK_FAILED,
     ),
     Lie("a folder in an object's place", info=_as_folder, source=_not_an_object, omits=True),
 ]

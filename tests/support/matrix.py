@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from attacks import RIGHT
-from consumers import FOLDER, OBJECT, TRUTH, fill, whole
+from consumers import FOLDER, OBJECT, TRUTH, CommandFailed, RanAnyway, fill, whole
 from lying import NO_LIE, Lie, lying
 
 import connectors
+from connectors.cli.common.exit_codes import CHECK_FAILED, TAMPERED
 from connectors.errors import ConnectorError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Matrix:
         self.lie = lie
 
     def app_config(self, kind: str) -> Path:
-        """Return an app config with one dataset of a kind, ``input/table``."""
+        """Return an app config with one dataset of a kind, ``input/table``, and an output on this machine."""
         shape, encryption = KINDS[kind]
         manifest = encryption.get("manifest", False)
         name = "sealed" if manifest else shape
@@ -98,10 +99,14 @@ class Matrix:
         if encryption.get("pin"):
             sealing["pin"] = self.pins[name]
         root = self.root / f"app-{next(_numbers)}"
-        folder = root / "input/table/dataset"
-        folder.mkdir(parents=True)
-        (folder / "location.txt").write_text(location)
-        (folder / "credentials.bin").write_text(json.dumps({**document, "encryption": sealing}))
+        for name, there, credentials in (
+            ("input/table", location, {**document, "encryption": sealing}),
+            ("output/result", f"file://{root}/result.sealed", {"encryption": {"key": KEY}}),
+        ):
+            folder = root / name / "dataset"
+            folder.mkdir(parents=True)
+            (folder / "location.txt").write_text(there)
+            (folder / "credentials.bin").write_text(json.dumps(credentials))
         return root
 
     def cells(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, str, Callable[[], Any]]]:
@@ -126,7 +131,8 @@ class Matrix:
                     found = consume()
             except Exception as error:  # noqa: BLE001 - each library has errors of its own; ours must be in them
                 outcome = "an error of ours" if _is_ours(error) else f"{type(error).__name__}"
-                if lie is NO_LIE or (outcome != "an error of ours" and not _is_told(kind, lie)):
+                foreign = outcome != "an error of ours" and not _is_told(kind, lie)
+                if lie is NO_LIE or foreign or not _ends_well(error, kind, lie):
                     wrong.append(f"{kind}, {name}: {type(error).__name__}: {error}"[:300])
             else:
                 if found != TRUTH:
@@ -135,6 +141,14 @@ class Matrix:
                         wrong.append(f"{kind}, {name}: {found} in place of {TRUTH}")
             tally.count(outcome if outcome in (RIGHT, FEWER, "an error of ours") else "an error of the library's")
         return wrong
+
+
+def _ends_well(error: Exception, kind: str, lie: Lie) -> bool:
+    """Return whether a command has the exit code of its error, and `connectors run` has not run its command."""
+    if isinstance(error, CommandFailed):
+        proven = "pinned" in kind or "manifest" in kind  # what is missing or added was there, or was not
+        return error.code == (lie.code or (TAMPERED if proven else CHECK_FAILED))
+    return not isinstance(error, RanAnyway)
 
 
 def _is_told(kind: str, lie: Lie) -> bool:

@@ -14,7 +14,7 @@ from connectors.cli.common.files import readable, writable
 from connectors.cli.common.options import AllowEmpty, AppConfigFolder, AsJson, Force, example
 from connectors.errors import ConfigError, ConnectorError, IntegrityError
 from connectors.formats import Plain
-from connectors.names import printable
+from connectors.names import other_forms, printable
 from connectors.secrets import redact_url
 from connectors.streams import SealedWriter, as_sink, copy_stream
 from connectors.streams.sources import open_local
@@ -64,7 +64,7 @@ def ls(
 ) -> None:
     """List the datasets of an app config, or the objects of a folder dataset.
 
-    The name of a folder dataset ends in a slash.
+    The name of a folder dataset ends in a slash. Of two names that look the same, one is shown with escapes.
     """
     files = _filesystem(app_config)
     start = _path(url or _PREFIX)
@@ -83,10 +83,12 @@ def ls(
         console.print_json([{"url": _PREFIX + name} | ({"size": sizes[name]} if long else {}) for name in names])
     else:
         width = max((len(str(size)) for size in sizes.values()), default=0)
+        alike = other_forms(names)
         for name in names:
             unknown = "" if name.endswith("/") else "?"
             size = "" if not long else f"{unknown if sizes[name] is None else sizes[name]!s:>{width}}  "
-            console.print_line(f"{size}{_PREFIX}{printable(name)}")
+            shown = name.encode("ascii", "backslashreplace").decode() if name in alike else name
+            console.print_line(f"{size}{_PREFIX}{printable(shown)}")
     if worst:
         raise typer.Exit(worst)
 
@@ -94,9 +96,12 @@ def ls(
 def _names(files: DatasetFileSystem, start: str) -> list[str]:
     """Return the names to list below a path: for a folder dataset its name, unless the path leads into it."""
     if "/" in start:
-        port, name, *_ = start.split("/")
+        port, name, *inside = start.split("/")
         _ = files.app[port][name]  # raises if it does not exist; an empty folder is no error
-        return list(files.find(start))
+        found = list(files.find(start))
+        if inside and not found:
+            files.info(start)  # raises if nothing is there
+        return found
     ports = [start] if start else files.ls("", detail=False)
     entries = [entry for port in ports for entry in files.ls(port, detail=True)]
     return [entry["name"] + ("/" if entry["type"] == "directory" else "") for entry in entries]

@@ -160,7 +160,11 @@ class ListedFileSystem(AbstractFileSystem):
         if not self.split_path(path)[0]:
             message = "name a container to list everything in it"
             raise NotSupported(message)
-        found = {entry["name"]: entry for _, entry in self._below(path, flat=maxdepth != 1)}
+        found: dict[str, dict[str, Any]] = {}
+        for member in self._below(path, flat=maxdepth != 1):
+            entry = member[1]
+            if entry["type"] == "file" or entry["name"] not in found:  # an object may have the name of a folder
+                found[entry["name"]] = entry
         if not found and self.isfile(path):
             found = {path: self.info(path)}
         entries = {name: entry for name, entry in found.items() if entry["type"] == "file"}
@@ -171,7 +175,7 @@ class ListedFileSystem(AbstractFileSystem):
                 while len(parent) > len(path):
                     folders.add(parent)
                     parent = self._parent(parent)
-            entries |= {name: _folder(name) for name in folders}
+            entries = {name: _folder(name) for name in folders} | entries
         if maxdepth is not None:
             deepest = path.count("/") + maxdepth
             entries = {name: entry for name, entry in entries.items() if name.count("/") <= deepest}

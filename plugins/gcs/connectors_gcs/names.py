@@ -119,7 +119,8 @@ class Names(AbstractFileSystem):
             entry = self._entry(item, path)
             name = entry["name"]
             while len(name) > len(path):
-                entries.setdefault(name, entry)
+                if entry["type"] == "file" or name not in entries:  # an object may have the name of a folder
+                    entries[name] = entry
                 name = self._parent(name).rstrip("/")
                 entry = _folder(name)
         if withdirs and entries:

@@ -6,7 +6,7 @@ import email.utils
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from connectors.errors import NotSupported, ObjectExists, ObjectNotFound, StorageError
+from connectors.errors import NotSupported, ObjectNotFound
 from connectors.secrets import SecretText, redact_url
 from connectors.storage import ObjectFileSystem
 from connectors_https.client import Client, Limits
@@ -72,6 +72,15 @@ class PresignedFileSystem(ObjectFileSystem):
         """When the signed query expires in UTC, or None if it does not say."""
         return self._client.signature.expires_at
 
+    @property
+    def exclusive_create(self) -> bool:
+        """Whether the server is known to respect the condition of a PUT.
+
+        Any server may ignore If-None-Match, and only its response, 201 or another status, may then show that an object
+        was replaced: too late.
+        """
+        return self._client.signature.flavour != "plain"
+
     def close(self) -> None:
         """Close the idle connections; the next request opens new ones."""
         self._client.close()
@@ -95,21 +104,18 @@ class PresignedFileSystem(ObjectFileSystem):
 
         Raises:
             ObjectNotFound: this is not the object's path.
-            ObjectExists: `exclusive`, and the object exists. A signed URL raises this on commit.
-            NotSupported, CredentialsExpired: the query cannot be used.
+            NotSupported: the query cannot be used; or `exclusive`, and the URL is not signed by a known storage.
+            CredentialsExpired: the query has expired.
         """
         self._check_path(path)
-        if exclusive and self._client.signature.flavour == "plain" and self._is_seen():
-            message = f"{self.path} already exists, and mode 'xb' does not replace it"
-            raise ObjectExists(message)
+        if exclusive and not self.exclusive_create:
+            message = (
+                f"mode 'xb' is not supported for {self.path}: the URL is not signed by S3, Azure or Google, so its "
+                "server may ignore If-None-Match and replace an object; give each writer a URL of its own, and write "
+                "with 'wb'"
+            )
+            raise NotSupported(message)
         return PresignedSink(self._client, exclusive=exclusive)
-
-    def _is_seen(self) -> bool:
-        """Return whether the object can be seen to exist: not every server supports If-None-Match."""
-        try:
-            return self.exists(self.path)
-        except StorageError:
-            return False
 
     def _check_path(self, path: str) -> None:
         if path != self.path:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+import connectors
 from connectors.errors import (
     AccessDenied,
     CredentialsExpired,
@@ -103,19 +104,46 @@ def test_exclusive_creation_says_if_the_object_may_be_its_own(origin, reply, fir
         put(origin, exclusive=True)
 
 
-def test_exclusive_creation_at_an_unsigned_url_looks_first(origin, reply):
-    origin.serve(b"something")
-    with pytest.raises(ObjectExists):
-        put(origin, query=None, exclusive=True)
-    assert [request.method for request in origin.requests] == ["GET"]
+@pytest.fixture
+def careless(origin, reply):
+    """A server that stores what it is sent, and ignores every condition, as nginx does."""
+    stored: dict[str, bytes] = {}
+
+    def answer(request):
+        path = request.line.split(" ")[1].partition("?")[0]
+        if request.method == "PUT":
+            created = path not in stored
+            stored[path] = request.body
+            return reply(201 if created else 204, headers={} if created else {"Content-Length": None})
+        return reply(200, stored[path], {"ETag": '"v1"'}) if path in stored else reply(404)
+
+    origin.answer = answer
+    origin.stored = stored
+    return origin
 
 
-@pytest.mark.parametrize("answer", [404, 403, 405])
-def test_exclusive_creation_continues_if_no_object_is_seen(origin, reply, answer):
-    origin.answer = lambda request: reply(answer if request.method == "GET" else 201)
-    put(origin, query=None, exclusive=True)
-    assert [request.method for request in origin.requests] == ["GET", "PUT"]
-    assert origin.requests[1].headers["if-none-match"] == "*"
+@pytest.mark.parametrize("query", [None, "token=abc", "Expires=1767323045&Signature=0&Key-Pair-Id=K"])
+def test_exclusive_creation_at_a_server_that_may_ignore_it_is_refused(careless, query):
+    with pytest.raises(NotSupported, match=r"'xb' is not supported .*may ignore If-None-Match.* with 'wb'"):
+        put(careless, query=query, exclusive=True)
+    assert careless.requests == []
+    put(careless, b"first", query=query and query.replace("1767323045", "4102444800"))
+    assert careless.stored == {"/clinic/conditions": b"first"}
+
+
+def test_a_dataset_at_a_server_that_may_ignore_it_is_refused_and_nothing_is_replaced(careless):
+    dataset = connectors.Dataset(
+        f"{careless.base}/clinic/conditions", {"encryption": {"key": "5a" * 32}}, name="output/conditions"
+    )
+    dataset.write_bytes(b"37.2")
+    before = dict(careless.stored)
+    fs, path = dataset.filesystem()
+    for create in (lambda: dataset.open("xb"), lambda: fs.pipe_file(path, b"38.9", mode="create")):
+        with pytest.raises(
+            NotSupported, match="output/conditions: .*cannot be created exclusively.*could both succeed"
+        ):
+            create()
+    assert careless.stored == before
 
 
 def test_azure_is_sent_the_kind_of_the_blob(origin, reply):

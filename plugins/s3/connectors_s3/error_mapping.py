@@ -192,6 +192,18 @@ def storage_error(error: BaseException, path: str, action: Action) -> ConnectorE
     return StorageError(f"S3 refused to {action} {where} ({code})")
 
 
+# Event loops raise NotImplementedError: gevent's patches leave asyncio without a part, and fsspec's loop would wait for
+# itself.
+_NO_LOOP = (
+    "S3's client cannot run in this process, for {where}: its event loop lacks what the client needs; "
+    "do not patch the standard library with gevent, or read from a signed https URL"
+)
+_LOOP = (
+    "{where} cannot be used from a coroutine that runs in fsspec's own event loop, which S3's client needs; "
+    "call it in a thread, as with asyncio.to_thread, or run the coroutine in another loop, as with asyncio.run"
+)
+
+
 def _without_code(error: BaseException, where: str) -> ConnectorError:
     """Return our error for one that has no error response: a built-in one, or one that a library raised by itself."""
     if isinstance(error, ProfileNotFound):
@@ -202,12 +214,8 @@ def _without_code(error: BaseException, where: str) -> ConnectorError:
         if isinstance(error, builtin):
             return kind(message.format(where=where))
     name = type(error).__name__
-    if isinstance(error, NotImplementedError):  # raised by event loops: gevent's patches leave asyncio without a part
-        message = (
-            f"S3's client cannot run in this process, for {where}: its event loop lacks what the client needs; "
-            "do not patch the standard library with gevent, or read from a signed https URL"
-        )
-        return NotSupported(message)
+    if isinstance(error, NotImplementedError):
+        return NotSupported(_LOOP.format(where=where) if "running loop" in str(error) else _NO_LOOP.format(where=where))
     if isinstance(error, _INVALID) and not isinstance(error, (BotoCoreError, HttpError, OSError)):
         return StorageUnavailable(f"S3 sent an invalid response for {where} ({name}); try again later")
     return StorageUnavailable(f"S3 cannot be reached for {where} ({name}); try again later")

@@ -165,8 +165,17 @@ class S3(Client):
 
     def find_all(self, path: str, *, folders: bool) -> dict[str, dict[str, Any]]:
         """Return everything below a folder, or the object itself, by name: all of it, or an error."""
-        found: dict[str, dict[str, Any]] = self.find(path, withdirs=folders, detail=True)
-        return found
+        found: dict[str, dict[str, Any]] = self.find(path, detail=True)
+        if not folders:
+            return found
+        # Not by s3fs, which returns a folder in place of an object of its name.
+        top = self._strip_protocol(path)
+        for name in list(found):
+            parent = name.rpartition("/")[0]
+            while len(parent) >= len(top) and parent not in found:
+                found[parent] = {"name": parent, "Key": parent, "type": "directory", "size": 0, "Size": 0}
+                parent = parent.rpartition("/")[0]
+        return dict(sorted(found.items()))
 
     def modified(self, path: str, **kwargs: Any) -> Any:
         """Return when an object was last written according to S3.
