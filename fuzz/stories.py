@@ -19,12 +19,15 @@ import json
 from hashlib import sha256
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from connectors.errors import InvalidDocument
 from connectors.workflow.documents.canonical import canonical_bytes, digest_of
 
-__all__ = ["CCM", "archive", "bundle", "drafted", "key", "opened", "public", "small", "whole"]
+__all__ = ["CCM", "archive", "bundle", "drafted", "key", "opened", "public", "public_keys", "small", "whole"]
 
 _SCHEMA = "enclave-connectors workflow {} 1"
 _NESTED = 400
@@ -40,6 +43,21 @@ def key(name: str) -> Ed25519PrivateKey:
 def public(name: str) -> dict[str, str]:
     """Return the public key of a name, as a party's document has it."""
     return {"keytype": "ed25519", "scheme": "ed25519", "public": key(name).public_key().public_bytes_raw().hex()}
+
+
+def public_keys() -> dict[str, bytes]:
+    """Return public keys: a type, a scheme and the key, on three lines; or one in OpenSSH or PEM format."""
+    curve = derive_private_key(0x5A, SECP256R1()).public_key()
+    modulus = RSAPublicNumbers(65537, (1 << 2047) | 1).public_key()
+    pem = curve.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return {
+        "ed25519": f"ed25519\ned25519\n{public('clinic')['public']}".encode(),
+        "ed25519-small": b"ed25519\ned25519\n01" + b"00" * 31,
+        "ecdsa": b"ecdsa\necdsa-sha2-nistp256\n" + pem,
+        "rsa": b"rsa\nrsassa-pss-sha256\n" + modulus.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+        "openssh": key("clinic").public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH),
+        "pem": pem,
+    }
 
 
 def opened(data: bytes) -> dict[str, Any]:

@@ -14,9 +14,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_private_key
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from connectors.cli.common.exit_codes import printable
 from connectors.cli.workflow import render
@@ -371,17 +369,6 @@ def seeds() -> dict[str, bytes]:
     forged = stories.whole()
     forged["statements"][1]["by"] = "lab"
     everything = {"documents": stories.whole()["documents"], "drafts": {}}
-    curve = derive_private_key(0x5A, SECP256R1()).public_key()
-    modulus = (1 << 2047) | 1
-    keys = {
-        "ed25519": f"ed25519\ned25519\n{stories.public('clinic')['public']}".encode(),
-        "ed25519-small": b"ed25519\ned25519\n01" + b"00" * 31,
-        "ecdsa": b"ecdsa\necdsa-sha2-nistp256\n" + curve.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-        "rsa": b"rsa\nrsassa-pss-sha256\n"
-        + RSAPublicNumbers(65537, modulus).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-        "openssh": stories.key("clinic").public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH),
-        "pem": curve.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-    }
     pem = stories.key("clinic").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     trusted = {"schema": "enclave-connectors workflow trusted parties 1", "parties": {"ab" * 32: "lab"}}
     signer = {"schema": "enclave-connectors workflow signer 1", "uri": "ssh-agent:"}
@@ -401,7 +388,7 @@ def seeds() -> dict[str, bytes]:
         "ccm": b"\5" + _json(stories.CCM),
         "ccm-long-name": b"\5"
         + _json({"config": {"labels": {}, "n" * 800: 1, "app_config": {"m" * 800: dict.fromkeys("abcdefgh", 0)}}}),
-        **{f"public-{name}": b"\6" + data for name, data in keys.items()},
+        **{f"public-{name}": b"\6" + data for name, data in stories.public_keys().items()},
         "identity-party": b"\7party\n" + _party(),
         "identity-key": b"\7key\n" + pem,
         "identity-trusted": b"\7trusted\n" + _json(trusted),

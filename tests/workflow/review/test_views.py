@@ -13,7 +13,7 @@ from parties import NOW, approved, bundle_of, decided, story
 from typer.testing import CliRunner
 
 from connectors.cli.common.exit_codes import UsageMistake
-from connectors.cli.workflow import review
+from connectors.cli.workflow import changes, review
 from connectors.errors import ConfigError, InvalidDocument, NotApproved, ObjectExists
 from connectors.workflow.documents.kinds import Connected, DatasetDocument, Workflow
 from connectors.workflow.documents.requests import freeze, make_request
@@ -76,7 +76,7 @@ def test_diff_shows_as_much_as_anybody_reads(tmp_path, monkeypatch):
         (tmp_path / name).write_bytes(bundle_of(one).to_bytes())
     told = run("diff", tmp_path / "old", tmp_path / "new").splitlines()
     assert told[0] == "No longer reaches"
-    monkeypatch.setattr(review, "SHOWN", 10)
+    monkeypatch.setattr(changes, "SHOWN", 10)
     few = run("diff", tmp_path / "old", tmp_path / "new").splitlines()
     assert run("diff", tmp_path / "old", tmp_path / "new", "--all").splitlines() == told
     assert few[:11] == told[:11]
