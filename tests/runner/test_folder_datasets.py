@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import unicodedata
 
 import pytest
 from lab import fails_early, python
 
 from connectors import errors, runner
-from connectors.runner.local_names import check_names, folds_names
+from connectors.system.local_names import check_names, folds_names
 
 
 @pytest.fixture
@@ -120,8 +121,8 @@ ALIKE = [("x/Ward", "x/ward"), ("é", "e\u0301"), ("STRASSE", "straße"), ("A/x/
 def test_names_that_a_filesystem_equates_are_an_error_there_alone(one, other):
     with pytest.raises(errors.ConfigError, match="cannot both be files of one folder") as caught:
         check_names(["other", one, other], folds=True)
-    assert repr(one) in str(caught.value)
-    assert repr(other) in str(caught.value)
+    for name in (one, other):
+        assert (repr(name) if unicodedata.is_normalized("NFC", name) else ascii(name)) in str(caught.value)
     check_names(["other", one, other], folds=False)
 
 
