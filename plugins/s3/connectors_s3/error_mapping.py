@@ -199,8 +199,9 @@ _NO_LOOP = (
     "do not patch the standard library with gevent, or read from a signed https URL"
 )
 _LOOP = (
-    "{where} cannot be used from a coroutine that runs in fsspec's own event loop, which S3's client needs; "
-    "call it in a thread, as with asyncio.to_thread, or run the coroutine in another loop, as with asyncio.run"
+    "{where} cannot be used from code that runs in fsspec's own event loop, which S3's client needs: call it in a "
+    "thread, as with asyncio.to_thread, or run the coroutine in another loop, as with asyncio.run; if gevent has "
+    "patched the standard library, every thread is in that loop: do not patch it, or read from a signed https URL"
 )
 
 

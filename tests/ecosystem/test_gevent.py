@@ -1,0 +1,55 @@
+"""A program under gevent: datasets are read from many greenlets, or an error of ours says why not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from patience import PATIENCE
+from places import place_on
+
+PROGRAM = """
+from gevent import monkey
+
+monkey.patch_all()
+import json, sys
+import connectors
+from gevent.pool import Pool
+
+location, document = json.loads(sys.argv[1])
+dataset = connectors.Dataset(location, document)
+
+def read(start):
+    try:
+        with dataset.open() as file:
+            file.seek(start)
+            return len(file.read())
+    except connectors.errors.NotSupported as error:
+        return str(error)
+
+print(json.dumps(Pool(8).map(read, range(0, 3200, 100))))
+"""
+DATA = bytes(range(256)) * 4000
+
+
+@pytest.mark.parametrize("kind", ["local file", "S3", "presigned PUT", "Azure"])
+def test_datasets_are_read_under_gevent_or_an_error_says_why_not(kind, request):
+    place = place_on(kind, request.getfixturevalue, "under-gevent")
+    place.writer().write_bytes(DATA)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(place.reads)],
+        env=os.environ.copy(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    if kind == "S3":
+        assert all("if gevent has patched the standard library" in one for one in found), found
+    else:
+        assert found == [len(DATA) - start for start in range(0, 3200, 100)]
