@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["CommitContract"]
 
 KILLS = 3
-ROUNDS = 10
-PAUSES = 50
-"""Pauses in a slowed commit, of a millisecond each."""
+ROUNDS = 40
+LOCKED = 1.0
+"""Seconds after which a process that does not end is taken to wait for a lock of the paused one."""
 
 
 class Writer:
@@ -34,6 +34,7 @@ class Writer:
 
     def __init__(self) -> None:
         processes = multiprocessing.get_context("spawn")
+        self._ended: list[str] = []
         self._pipe, there = processes.Pipe()
         self._process = processes.Process(target=_serve, args=(there,), daemon=True)
         self._process.start()
@@ -51,9 +52,28 @@ class Writer:
         self._pipe.send((given, mode, size, seed))
         assert self.outcome() == "written"
 
-    def commit(self) -> None:
-        """Start the commit."""
+    def commit(self, pause: float = 0.0) -> None:
+        """Start the commit.
+
+        Args:
+            pause: the part of its steps, by those of the commit before, after which it pauses; 0.0 is not at all.
+        """
+        self._pipe.send(pause)
+
+    def has_paused(self) -> bool:
+        """Wait until the commit pauses or ends, and return whether it pauses."""
+        answer = self.outcome()
+        if answer != "paused":
+            self._ended.append(answer)
+        return answer == "paused"
+
+    def resume(self) -> None:
+        """End the pause."""
         self._pipe.send(None)
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for the end of the commit, and return whether it has come."""
+        return self._pipe.poll(seconds)
 
     @property
     def has_ended(self) -> bool:
@@ -62,6 +82,8 @@ class Writer:
 
     def outcome(self) -> str:
         """Return what the process reports: of a commit, the name of its error, or "committed"."""
+        if self._ended:
+            return self._ended.pop()
         assert self._pipe.poll(120), "the other process did not answer within two minutes"
         answer: str = self._pipe.recv()
         return answer
@@ -73,15 +95,14 @@ class Writer:
 
 
 def _serve(pipe: Any) -> None:
-    slowly = _Slowed()
+    steps = 0
     while True:
         given, mode, size, seed = pipe.recv()
         try:
             file = given.open(mode)
             file.write(plain(size, seed))
             pipe.send("written")
-            pipe.recv()
-            slowly.call(file.close) if mode == "xb" else file.close()
+            steps = _paused(file.close, int(steps * pipe.recv()), pipe)
         except ConnectorError as error:
             pipe.send(type(error).__name__)
         except BaseException:  # noqa: BLE001 - the parent reports it
@@ -90,27 +111,28 @@ def _serve(pipe: Any) -> None:
             pipe.send("committed")
 
 
-class _Slowed:
-    """Pauses between the steps of a call, so that two processes are in the middle of it at once, on any machine."""
+def _paused(work: Callable[[], object], where: int, pipe: Any) -> int:
+    """Do `work`, pause after its step `where` until told to go on, and return the number of its steps.
 
-    def __init__(self) -> None:
-        self._every = 0  # the first call is only counted
+    A step is what Python tells a profiler: a call or a return. Steps of other threads are not counted.
+    """
+    steps = 0
 
-    def call(self, work: Callable[[], object]) -> None:
-        steps = 0
-
-        def pause(*_: object) -> None:
-            nonlocal steps
-            steps += 1
-            if self._every and steps % self._every == 0:
-                time.sleep(0.001)
-
-        sys.setprofile(pause)
-        try:
-            work()
-        finally:
+    def step(*_: object) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == where:
             sys.setprofile(None)
-            self._every = max(1, steps // PAUSES)
+            pipe.send("paused")
+            pipe.recv()
+            sys.setprofile(step)
+
+    sys.setprofile(step)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return steps
 
 
 class CommitContract(Contract):
@@ -150,16 +172,21 @@ class CommitContract(Contract):
     def test_of_two_processes_that_create_an_object_one_wins(self, store: Store, name: str, tmp_path: Path) -> None:
         if not can_create(store.connection(name, write=True)):
             return
+        # One of them stops in the middle of its commit, each time a little later, while the other commits.
         with Writer() as one, Writer() as other:
-            for number in range(ROUNDS):
+            for number in range(ROUNDS + 1):
                 place = f"{name}/{number}"
                 connection = store.connection(place, write=True)
                 given = lay_down(tmp_path, connection, port="output", name=f"object-{number}", key=None)
                 writers = [(one, MIB), (other, MIB + 1)]
                 for seed, (writer, size) in enumerate(writers):
                     writer.write(given, "xb", size, seed)
-                one.commit()
+                one.commit(pause=number / (ROUNDS + 1))  # the first counts the steps
+                paused = one.has_paused()
                 other.commit()
+                if paused:
+                    other.ends_within(LOCKED)
+                    one.resume()
                 outcomes = [writer.outcome() for writer, _ in writers]
                 assert sorted(outcomes) == ["ObjectExists", "committed"]
                 winner = outcomes.index("committed")

@@ -104,14 +104,15 @@ def graph_json(graph: Graph) -> dict[str, Any]:
                 "owner": {"digest": node.owner, "name": graph.party(node.owner).name},
                 **({"build": node.build.model_dump(mode="json")} if isinstance(node, AppConfigDocument) else {}),
             }
+    alike = lookalikes(Names(graph).used())
     return {
         "name": graph.workflow.name,
         "version": graph.workflow.version,
         "workflow": graph.workflow.digest,
         "objects": objects,
         "edges": [edge.model_dump(mode="json", exclude_none=True) for edge in graph.workflow.edges],
-        "alike": lookalikes(Names(graph).used()),
         "reach": [{"source": one.source, "target": one.target, "through": one.through} for one in graph.reach()],
+        **({"alike": alike} if alike else {}),
     }
 
 
