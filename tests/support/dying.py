@@ -104,9 +104,10 @@ class Parent:
 def start_parent(**environment: str) -> Iterator[Parent]:
     """Run the program for the duration of the block."""
     command = [sys.executable, __file__]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
-    )
+    here = os.path.dirname(__file__)  # with PYTHONSAFEPATH, a program does not find the modules beside it
+    paths = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
+    told = {**os.environ, "PYTHONPATH": paths, **environment}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=told)
     try:
         yield Parent(process)
     finally:

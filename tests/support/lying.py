@@ -125,8 +125,8 @@ def _longer(size: int) -> int:
 
 
 def _added(_: str, entries: list[Entry]) -> list[Entry]:
-    files = [one for one in entries if one["type"] == "file"]
-    return [*entries, *({**one, "name": one["name"].replace("2", "7")} for one in files)]
+    files = [(*one["name"].rpartition("/"), one) for one in entries if one["type"] == "file"]
+    return [*entries, *({**one, "name": f"{folder}/{name.replace('2', '7')}"} for folder, _, name, one in files)]
 
 
 NO_LIE = Lie("no lie")
