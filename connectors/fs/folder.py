@@ -12,6 +12,7 @@ from connectors.names import twin_of
 from connectors.storage.adapters import map_errors
 from connectors.storage.trees import is_safe, list_tree
 from connectors.streams import SealedObject
+from connectors.system.atomic_files import is_staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -90,10 +91,15 @@ class Folder:
         return self._codec.bound(self._member(path))
 
     def _member(self, path: str) -> str:
-        """Return a path relative to the folder; refuse the manifest's."""
+        """Return a path relative to the folder; refuse the manifest's, and names that listings hide."""
         name = self.relative(path)
         if self.manifest is not None and name == MANIFEST_NAME:
             message = f"{MANIFEST_NAME} is the folder's manifest, which is read and written automatically"
+            raise NotSupported(message)
+        if is_staged(name):
+            message = (
+                f"{name!r} cannot be an object: listings hide names that end so, because half-written files have them"
+            )
             raise NotSupported(message)
         return name
 
@@ -224,5 +230,4 @@ class Folder:
 
 def _is_internal(name: str) -> bool:
     """Return whether an object is the manifest or a staged file."""
-    last = name.rpartition("/")[2]
-    return name == MANIFEST_NAME or (last.startswith(".") and last.endswith(".part"))
+    return name == MANIFEST_NAME or is_staged(name)

@@ -15,6 +15,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -27,8 +28,19 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Iterator, Mapping
 
-__all__ = ["StagedFile", "locked", "read_regular", "replace", "shared_mode", "write_all", "write_folder", "write_new"]
+__all__ = [
+    "StagedFile",
+    "is_staged",
+    "locked",
+    "read_regular",
+    "replace",
+    "shared_mode",
+    "write_all",
+    "write_folder",
+    "write_new",
+]
 
+_STAGED = re.compile(r"\..*\.[0-9a-f]{32}\.part", re.DOTALL)
 _PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
 _SHARED, _SHARED_FOLDER = 0o666, 0o777
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM})
@@ -298,8 +310,17 @@ def _umask() -> int:
     return mask
 
 
+def is_staged(name: str) -> bool:
+    """Return whether a file of this name is a staged one, which listings skip.
+
+    >>> [is_staged(name) for name in (f".a.csv.{'0f' * 16}.part", "north/.cache.part", "a.csv")]
+    [True, False, False]
+    """
+    return _STAGED.fullmatch(name.rpartition("/")[2]) is not None
+
+
 def _hidden_name(path: str) -> str:
-    """Return a new name beside a path, which listings skip."""
+    """Return a new name beside a path; see `is_staged`."""
     folder, name = os.path.split(path)
     # Only the start of a long name: with its additions it must not exceed what a name may have.
     return os.path.join(folder, f".{name[:40]}.{secrets.token_hex(16)}.part")

@@ -15,7 +15,15 @@ from fsspec.implementations.memory import MemoryFileSystem
 import connectors
 from connectors.app.protocol import DatasetFileSystem
 from connectors.credentials.model import parse_document
-from connectors.errors import ConfigError, IntegrityError, InvalidLocation, NotAnObject, ObjectNotFound, WrongKey
+from connectors.errors import (
+    ConfigError,
+    IntegrityError,
+    InvalidLocation,
+    NotAnObject,
+    NotSupported,
+    ObjectNotFound,
+    WrongKey,
+)
 from connectors.formats import Cobblestone256, select
 from connectors.formats.contract import with_name
 from connectors.streams import as_source, buffered
@@ -247,3 +255,13 @@ def test_the_layout_is_a_word_of_the_document():
     document = parse_document(b'{"layout": "folders", "encryption": null}')
     with pytest.raises(ConfigError, match="credentials.layout"):
         connectors.Dataset("memory://a/", document)
+
+
+def test_the_names_of_half_written_files_are_refused(tmp_path):
+    fs, path = connectors.Dataset(f"file://{tmp_path}/", {"encryption": {"key": "5a" * 32}}).filesystem()
+    for folder in ("", "/north"):
+        name = f"{path}{folder}/.a.csv.{'0f' * 16}.part"
+        for touch in (lambda: fs.pipe_file(name, b""), lambda: fs.open(name, "wb"), lambda: fs.cat_file(name)):  # noqa: B023
+            with pytest.raises(NotSupported, match="half-written files"):
+                touch()
+    assert list(tmp_path.rglob("*")) == []

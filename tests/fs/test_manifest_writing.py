@@ -111,7 +111,15 @@ class TestWriting:
         assert len(everything(dataset)) == len(NAMES)
 
     def test_over_a_leftover_of_a_dead_writer_goes_on(self, dataset, store):
-        (store / ".north.csv.abc123.part").write_bytes(b"half")
+        (store / f".north.csv.{'0a' * 16}.part").write_bytes(b"half")
+        assert len(everything(dataset)) == len(NAMES)
+
+    def test_hidden_names_are_members_like_others(self, dataset):
+        fs, path = dataset.filesystem()
+        fs.pipe_file(f"{path}/.cache.part", b"37.2")
+        assert fs.cat_file(f"{path}/.cache.part") == b"37.2"
+        assert f"{path}/.cache.part" in fs.find(path)
+        fs.rm_file(f"{path}/.cache.part")
         assert len(everything(dataset)) == len(NAMES)
 
     def test_into_an_empty_folder_begins_one(self):
