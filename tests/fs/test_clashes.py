@@ -8,8 +8,10 @@ import unicodedata
 import uuid
 
 import fsspec
+import gcs_server
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from routes import azure_routes
 
 import connectors
 from connectors.errors import ConfigError, ObjectChanged
@@ -50,15 +52,33 @@ def both():
     return EncryptedFileSystem(fs=Both(), key=KEY, root="/wards")
 
 
+@pytest.fixture(params=["S3", "Azure", "GCS"])
+def storage(request, tmp_path):
+    """Location and credentials of an empty folder in each object store."""
+    name = uuid.uuid4().hex
+    if request.param == "S3":
+        server = request.getfixturevalue("s3")
+        keys = {"access_key_id": server.access_key, "secret_access_key": server.secret_key}
+        yield f"s3://clinic/{name}/", {**keys, "endpoint_url": server.endpoint}
+    elif request.param == "Azure":
+        server = request.getfixturevalue("azure")
+        azure_routes(server, None)  # makes the container
+        keys = {"account_name": server.account, "account_key": server.key}
+        yield f"az://clinic/{name}/", {**keys, "endpoint_url": server.endpoint}
+    else:
+        with gcs_server.emulating(tmp_path / "log") as emulator:
+            yield f"gs://{gcs_server.BUCKET}/{name}/", {"token": "ya29.any", "endpoint_url": emulator.url}
+
+
 @pytest.fixture(params=[False, True], ids=["no manifest", "manifest"])
-def wards(request, s3, tmp_path, monkeypatch):
-    """The folder dataset input/wards in S3, with and without a manifest."""
+def wards(request, storage, tmp_path, monkeypatch):
+    """The folder dataset input/wards, with and without a manifest."""
+    location, document = storage
     folder = tmp_path / "app/input/wards/dataset"
     folder.mkdir(parents=True)
-    (folder / "location.txt").write_text(f"s3://clinic/{uuid.uuid4().hex}/")
-    keys = {"access_key_id": s3.access_key, "secret_access_key": s3.secret_key, "endpoint_url": s3.endpoint}
+    (folder / "location.txt").write_text(location)
     encryption = {"key": KEY, **({"manifest": True} if request.param else {})}
-    (folder / "credentials.bin").write_text(json.dumps({"type": "s3", **keys, "encryption": encryption}))
+    (folder / "credentials.bin").write_text(json.dumps({**document, "encryption": encryption}))
     monkeypatch.setenv("CONNECTORS_APP_CONFIG", str(tmp_path / "app"))
     return connectors.load()["input"]["wards"]
 

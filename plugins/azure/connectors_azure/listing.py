@@ -141,11 +141,14 @@ class ListedFileSystem(AbstractFileSystem):
             _check_below(one.name, prefix)
             folder = isinstance(one, BlobPrefix)
             entry = _folder(f"{container}/{one.name[:-1]}") if folder else _entry(container, one)
+            if one.name == prefix:
+                continue
             # A folder may be listed twice: as a prefix of names, and as the blob that marks it.
-            if one.name != prefix and entry["name"] not in folders:
-                if entry["type"] == "directory":
-                    folders.add(entry["name"])
-                yield entry
+            if entry["type"] == "directory":
+                if entry["name"] in folders:
+                    continue
+                folders.add(entry["name"])
+            yield entry
 
     def find(
         self,

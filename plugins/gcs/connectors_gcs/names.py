@@ -91,18 +91,16 @@ class Names(AbstractFileSystem):
             ObjectNotFound: there is neither.
         """
         path = self._strip_protocol(path)
-        entries = {}
+        entries: dict[tuple[str, str], dict[str, Any]] = {}
         for item in self._items(path, delimiter="/"):
             entry = self._entry(item, path)
-            # If an object and a folder have the same name, the object is listed.
-            if entry["type"] == "file" or entry["name"] not in entries:
-                entries[entry["name"]] = entry
-        itself = entries.pop(path, None)
+            entries[entry["name"], entry["type"]] = entry  # an object may have the name of a folder
+        itself = entries.pop((path, "directory"), None)
         if not entries and itself is None:
             found = self.info(path)
             if found["type"] == "file":
-                entries[path] = found
-        return [entries[name] if detail else name for name in sorted(entries)]
+                entries[path, "file"] = found
+        return [entries[name, kind] if detail else name for name, kind in sorted(entries)]
 
     def find(
         self,

@@ -55,7 +55,7 @@ def folder(fs: Gcs, path: str) -> str:
 
 def test_object_with_a_folder_s_name_is_listed_with_the_folder_s_members(fs: Gcs, folder: str) -> None:
     fs.pipe_file(f"{folder}/ward", b"both")
-    assert [entry["type"] for entry in fs.ls(folder)] == ["file", "file", "file"]
+    assert [entry["type"] for entry in fs.ls(folder)] == ["file", "directory", "file", "file"]
     assert fs.find(f"{folder}/ward") == [f"{folder}/ward/north/three", f"{folder}/ward/two"]
     assert f"{folder}/ward" in fs.find(folder)
     assert fs.cat_file(f"{folder}/ward") == b"both"
