@@ -16,6 +16,7 @@ __all__ = [
     "printable",
     "quoted",
     "shows",
+    "spaced",
     "steering",
     "twin_of",
     "without_invisible",
@@ -30,10 +31,15 @@ _INVISIBLE = re.compile(
 """Default_Ignorable_Code_Point (Unicode 17, DerivedCoreProperties.txt): most of them show nothing."""
 _JOINERS = "\u200c\u200d"
 _LIKE_QUOTES = {
-    "'": "'\u2018\u2019\u201b\u2032\u02b9\u02bc\u02c8\uff07\u00b4`",
-    '"': '"\u201c\u201d\u201e\u201f\u2033\u02ba\uff02',
+    "'": (
+        "\u00b4\u02b9\u02bb\u02bc\u02bd\u02be\u02c8\u02ca\u02cb\u02f4\u0374\u0384\u055a\u055d"
+        "\u05f3\u07f4\u07f5\u1fbd\u1fbf\u1fef\u1ffd\u1ffe\u2018\u2019\u201b\u2032\u2035\ua78c\uff07"
+        "\uff40"
+    ),
+    '"': ("\u02ba\u02dd\u02ee\u02f6\u05f4\u1cd3\u201c\u201d\u201f\u2033\u2036\u3003\uff02"),
 }
-"""What could be read as the end of a text in these quotes."""
+"""What could be read as the end of a text in these quotes: what UTS #39 maps to them, but for letters."""
+_RUN = re.compile("(?<= ) ")
 _NEAR = 16
 """Letters on either side of a joiner that decide about it."""
 
@@ -82,19 +88,29 @@ def printable(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    r"""Return `text` in quotes, as `repr` does, with what `printable` escapes and what would alter the first quote.
+    r"""Return `text` in quotes, as `repr` does.
+
+    More is escaped: see `printable` and `spaced`, what looks like the quotes, and a mark that would alter the first.
 
     >>> print(quoted("it's"), quoted("a\u200bb"), quoted("\u0301a"))
     "it's" 'a\u200bb' '\u0301a'
     """
-    if text.isascii():
-        return repr(text)
-    single, double = (any(one in text for one in ends) for ends in _LIKE_QUOTES.values())
+    single, double = (any(one in text for one in (mark, *others)) for mark, others in _LIKE_QUOTES.items())
     mark = '"' if single and not double else "'"
     body = printable(text.replace("\\", "\\\\").replace(mark, f"\\{mark}"))
-    if unicodedata.category(body[0]).startswith("M"):
+    body = "".join(ascii(letter)[1:-1] if letter in _LIKE_QUOTES[mark] else letter for letter in body)
+    if body and unicodedata.category(body[0]).startswith("M"):
         body = ascii(body[0])[1:-1] + body[1:]
-    return f"{mark}{body}{mark}"
+    return f"{mark}{spaced(body)}{mark}"
+
+
+def spaced(text: str) -> str:
+    r"""Return `text` with spaces after a space escaped: they could push what follows into a line or column of its own.
+
+    >>> spaced("a  b")
+    'a \\x20b'
+    """
+    return _RUN.sub(r"\\x20", text)
 
 
 def without_invisible(text: str) -> str:

@@ -88,18 +88,17 @@ class Folder:
 
     def codec_for(self, path: str) -> Format:
         """Return the format bound to one object's name."""
-        return self._codec.bound(self._member(path))
+        name = self._member(path)
+        if is_staged(name):
+            message = f"{name!r} cannot be an object: half-written files have such names, which listings hide"
+            raise NotSupported(message)
+        return self._codec.bound(name)
 
     def _member(self, path: str) -> str:
-        """Return a path relative to the folder; refuse the manifest's, and names that listings hide."""
+        """Return a path relative to the folder; refuse the manifest's."""
         name = self.relative(path)
         if self.manifest is not None and name == MANIFEST_NAME:
             message = f"{MANIFEST_NAME} is the folder's manifest, which is read and written automatically"
-            raise NotSupported(message)
-        if is_staged(name):
-            message = (
-                f"{name!r} cannot be an object: listings hide names that end so, because half-written files have them"
-            )
             raise NotSupported(message)
         return name
 
@@ -178,7 +177,7 @@ class Folder:
             folders: whether the listing includes folders.
         """
         if self.manifest is None:
-            return list(entries)
+            return [entry for entry in entries if entry["type"] == "directory" or not is_staged(entry["name"])]
         # An object and a folder can have the same name, and the storage may list either twice.
         listed = {(self.relative(entry["name"]), entry["type"] == "file"): entry for entry in entries}
         files = {name for name, is_file in listed if is_file and not _is_internal(name)}

@@ -151,7 +151,7 @@ def test_patient_data_becomes_a_sealed_result_when_all_three_approve(s3, shared_
     message = enclave.mistake(
         "workflow", "deploy", bundle, "again", *options, "--measurement", MEASUREMENT, "--platform", "sgx"
     )
-    assert message == "the request was revoked by 'Clinic A': patients have withdrawn"
+    assert message == "the request was revoked by 'Clinic A': 'patients have withdrawn'"
     assert not (enclave.folder / "again").exists()
 
 
@@ -185,7 +185,7 @@ def nobody_gets_further_without_all(story: Story) -> str:
     story.exchange(second)
     for workspace in story.people:
         message = workspace.mistake("workflow", "identifiers", second)
-        assert message == "the request was declined by 'Registry C': name the purpose"
+        assert message == "the request was declined by 'Registry C': 'name the purpose'"
     return second
 
 
@@ -209,7 +209,7 @@ def enclave_takes_nothing_else(enclave: Workspace, approved: Path, declined: Pat
     for bundle, measurement, *expected in (
         (edited, MEASUREMENT, "documents: the document named", "has another digest"),
         (approved, "ba" * 32, "has the measurement babababababa…, but abababababab… was approved for 'describe'"),
-        (declined, MEASUREMENT, "the request was declined by 'Registry C': name the purpose"),
+        (declined, MEASUREMENT, "the request was declined by 'Registry C': 'name the purpose'"),
     ):
         message = enclave.mistake(
             "workflow", "deploy", bundle, "rw", *options, "--measurement", measurement, "--platform", "sgx"

@@ -265,3 +265,19 @@ def test_the_names_of_half_written_files_are_refused(tmp_path):
             with pytest.raises(NotSupported, match="half-written files"):
                 touch()
     assert list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.parametrize("manifest", [False, True])
+def test_what_a_killed_writer_leaves_is_no_member_and_can_be_removed(tmp_path, manifest):
+    document = {"encryption": {"key": "5a" * 32, "manifest": manifest}}
+    fs, path = connectors.Dataset(f"file://{tmp_path}/", document).filesystem()
+    fs.pipe_file(f"{path}/a.csv", b"37.2")
+    left = tmp_path / f".a.csv.{'0f' * 16}.part"
+    left.write_bytes(b"half")
+    assert fs.find(path) == [f"{path}/a.csv"]
+    assert [entry["name"] for entry in fs.ls(path)] == [f"{path}/a.csv"]
+    fs.get(path, str(tmp_path / "copy"), recursive=True)
+    assert [one.name for one in (tmp_path / "copy").rglob("*")] == ["a.csv"]
+    fs.rm_file(f"{path}/{left.name}")
+    assert not left.exists()
+    assert fs.cat_file(f"{path}/a.csv") == b"37.2"

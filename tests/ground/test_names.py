@@ -70,6 +70,14 @@ def test_quotes_hold_exactly_the_text(text):
     assert told.isascii() or not unicodedata.category(told[1]).startswith("M")
 
 
-def test_what_looks_like_the_end_of_a_quotation_stands_in_other_quotes():
+def test_what_looks_like_the_end_of_a_quotation_stands_in_other_quotes_or_is_escaped():
     assert quoted("L’Hôpital") == '"L’Hôpital"'
     assert quoted("„Süd“") == "'„Süd“'"
+    assert quoted("A’ and ‘B’ (both) ”") == r"'A\u2019 and \u2018B\u2019 (both) ”'"
+    assert quoted("Aꞌ and ꞌB") == '"Aꞌ and ꞌB"'
+
+
+def test_no_run_of_spaces_begins_a_line_or_column_of_its_own():
+    for text in ("data@clinic.example".ljust(70) + "digest  ab", "  a", "é  b"):
+        assert "  " not in quoted(text)
+        assert ast.literal_eval(quoted(text)) == text

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO
 
 from connectors.cli.common.exit_codes import OutputClosed, one_line, scrub
-from connectors.names import printable, shows
+from connectors.names import printable, shows, spaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -147,8 +147,11 @@ def give_up_output() -> None:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write aligned columns. Nothing is cut or wrapped, so that cells can be copied and searched."""
-    for line in columns([[printable(cell) for cell in row] for row in (head, *rows)], indent=""):
+    """Write aligned columns. Nothing is cut or wrapped, so that cells can be copied and searched.
+
+    Between columns are at least two spaces; within a cell, never.
+    """
+    for line in columns([[spaced(printable(cell)) for cell in row] for row in (head, *rows)], indent=""):
         print_line(line)
 
 

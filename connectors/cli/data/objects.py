@@ -87,7 +87,9 @@ def ls(
         for name in names:
             unknown = "" if name.endswith("/") else "?"
             size = "" if not long else f"{unknown if sizes[name] is None else sizes[name]!s:>{width}}  "
-            shown = name.encode("ascii", "backslashreplace").decode() if name in alike else name
+            shown = name.replace("\\", "\\\\")  # else it could be taken for an escape
+            if name in alike:
+                shown = shown.encode("ascii", "backslashreplace").decode()
             console.print_line(f"{size}{_PREFIX}{printable(shown)}")
     if worst:
         raise typer.Exit(worst)

@@ -25,6 +25,7 @@ from connectors.cli.workflow.context import (
     write_document,
 )
 from connectors.errors import ConfigError
+from connectors.names import quoted
 from connectors.workflow.documents.kinds import Party
 
 __all__ = ["register"]
@@ -151,10 +152,10 @@ def trust(
     for document in [_party(party, folder) for party in parties]:
         if not yes:
             print_lines(_party_lines(document))
-        confirm(f"Did {document.name} confirm this digest to you?", yes=yes)
+        confirm(f"Did {quoted(document.name)} confirm the digest {document.digest} to you?", yes=yes)
         is_new = known.trust(document)
         report.append(_party_json(document) | {"new": is_new})
-        console.note(f"{document.name!r} is {'now' if is_new else 'already'} trusted.")
+        console.note(f"{quoted(document.name)} is {'now' if is_new else 'already'} trusted.")
     if as_json:
         console.print_json(report)
 
@@ -182,8 +183,9 @@ def _party_json(party: Party) -> dict[str, Any]:
 
 
 def _party_lines(party: Party) -> list[str]:
-    rows = [("contact", party.contact), ("digest", party.digest)]
+    """Return what a party says of itself, in quotes, and below it the digest that people compare."""
+    rows = [("contact", quoted(party.contact))]
     if party.group is not None:
-        rows.insert(1, ("group", party.group))
+        rows.append(("group", quoted(party.group)))
     rows += [("key", f"{key.keytype}, {key.keyid}") for key in party.keys]
-    return [party.name, *console.columns(rows)]
+    return [quoted(party.name), *console.columns(rows), "", *console.columns([("digest", party.digest)])]

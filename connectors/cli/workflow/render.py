@@ -18,7 +18,7 @@ from connectors.workflow.documents import runtime
 from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocument, Decision, Party, Placeholder
 from connectors.workflow.documents.model import moment_of
 from connectors.workflow.review.lookalikes import lookalikes
-from connectors.workflow.review.naming import Names, connected
+from connectors.workflow.review.naming import Names, address, connected
 from connectors.workflow.store.lookup import name_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _object_row(graph: Graph, names: Names, name: str) -> tuple[str, ...]:
         return quoted(name), "place", f"{node.what} that {owners[0]} will provide{purpose}", "", ""
     if isinstance(node, DatasetDocument):
         pinned = f", only the version with pin {node.pin}" if node.pin else ""
-        what = f"{node.direction}, {quoted(node.location)}, {node.encryption or 'not encrypted'}{pinned}"
+        what = f"{node.direction}, {address(node.location)}, {node.encryption or 'not encrypted'}{pinned}"
         return quoted(name), "dataset", quoted(node.name), owners[0], what
     return quoted(name), "application", quoted(node.name), owners[0], _measured(graph, node, owners)
 
@@ -198,6 +198,8 @@ def _flat(value: Any, indent: str, name: str = "") -> list[str]:
         return [line for one in value for line in _flat(one, indent, name)]
     if isinstance(value, str) and "\n" in value:
         return [f"{indent}{name}:", *(f"{indent}  {quoted(line)}" for line in value.split("\n"))]
+    if name in ("location", "image"):
+        return [f"{indent}{name}  {address(value)}"]
     return [f"{indent}{name}  {_plain(value)}"]
 
 
@@ -208,7 +210,7 @@ def _plain(value: Any) -> str:
 
 
 def _quoted(name: str) -> str:
-    return name if re.fullmatch("[A-Za-z_]+", name) else quoted(name)
+    return name if re.fullmatch("[A-Za-z0-9_]+", name) else quoted(name)
 
 
 def title(graph: Graph) -> str:
@@ -270,7 +272,7 @@ def identifiers(request: Request) -> dict[str, str]:
 
 def document_lines(document: Document) -> list[str]:
     """Return a document's members, one per line."""
-    lines = [f"{name_of(document)}, {document.kind}", *columns([("digest", document.digest)])]
+    lines = [f"{quoted(name_of(document))}, {document.kind}", *columns([("digest", document.digest)])]
     for name, value in document.members().items():
         if name in ("schema", "name"):
             continue
@@ -279,15 +281,16 @@ def document_lines(document: Document) -> list[str]:
         elif isinstance(value, (dict, list)):
             lines += [f"  {name}", *_nested(value, "    ")]
         else:
-            lines.append(f"  {name}  {value}")
+            lines.append(f"  {name}  {_plain(value)}")
     return lines
 
 
 def _nested(value: dict[str, Any] | list[Any], indent: str) -> list[str]:
     lines = []
     for name, one in value.items() if isinstance(value, dict) else enumerate(value):
+        called = _quoted(str(name))
         if isinstance(one, (dict, list)):
-            lines += [f"{indent}{name}", *_nested(one, f"{indent}  ")]
+            lines += [f"{indent}{called}", *_nested(one, f"{indent}  ")]
         else:
-            lines.append(f"{indent}{one}" if isinstance(value, list) else f"{indent}{name}  {one}")
+            lines.append(f"{indent}{_plain(one)}" if isinstance(value, list) else f"{indent}{called}  {_plain(one)}")
     return lines

@@ -27,6 +27,7 @@ from connectors.cli.workflow.context import (
     status_of,
 )
 from connectors.errors import ConfigError, InvalidDocument, NotApproved, NotSubmitted, UntrustedParty
+from connectors.names import quoted
 from connectors.workflow.documents.kinds import Decision, Placeholder, Submission
 from connectors.workflow.documents.model import moment_text
 from connectors.workflow.documents.requests import Request, make_request
@@ -101,7 +102,7 @@ def submit(
         named=seen is not None,
     )
     store.submit(Bundle(request, envelope), name, draft)
-    asked = ", ".join(request.party(digest).name for digest in request.approvers)
+    asked = ", ".join(quoted(request.party(digest).name) for digest in request.approvers)
     too = " You are one of them, and have not approved yet." if requester.party.digest in request.approvers else ""
     console.note(f"Signed. The approvers are {asked}.{too} Send them the request: connectors workflow export {name!r}")
     if as_json:

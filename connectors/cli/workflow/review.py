@@ -14,6 +14,7 @@ from connectors.cli.common.private_files import write_private
 from connectors.cli.workflow.changes import SHOWN, shortened
 from connectors.cli.workflow.context import StoreFolder, has_store, open_store, read_document
 from connectors.errors import InvalidDocument
+from connectors.names import quoted
 from connectors.workflow.documents.requests import Request
 from connectors.workflow.review.difference import compare
 from connectors.workflow.review.naming import Names
@@ -129,7 +130,8 @@ def reach(what: _Request, *, folder: StoreFolder = None, as_json: AsJson = False
     names = Names(graph)
     owners = {name: ", ".join(dict.fromkeys(names.owners(name, graph))) for name in graph.nodes}
     rows = [
-        (one.source, owners[one.source], one.target, owners[one.target], ", ".join(one.through) or "-") for one in pairs
+        (one.source, owners[one.source], one.target, owners[one.target], ", ".join(map(quoted, one.through)) or "-")
+        for one in pairs
     ]
     console.table(("SOURCE", "OF", "REACHES", "OF", "THROUGH"), rows)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,10 +18,17 @@ from connectors.cli.workflow.context import (
     read_document,
     write_document,
 )
+from connectors.names import quoted
 from connectors.workflow.documents.requests import Request
 from connectors.workflow.store import transfer
 from connectors.workflow.store.lookup import name_of
 from connectors.workflow.store.transfer import receive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from connectors.cli.workflow.changes import Changes
+    from connectors.workflow.store.transfer import Passed
 
 __all__ = ["register"]
 
@@ -78,39 +85,56 @@ def import_(
     store = open_store(folder)
 
     report: list[dict[str, Any]] = []
-    words: list[list[str]] = []
-    for file in files:
-        passed = receive(store, read_document(file))
-        added, bundle = set(passed.added), passed.bundle
-        changes = {name: changes_of(store, name, passed.drafts[name]) for name in passed.drafts_changed}
-        known = {name: one for name, one in changes.items() if one is not None}
-        words.append([line for name, one in known.items() for line in one.lines(f"connectors workflow show {name!r}")])
-        report.append(
+    try:
+        for file in files:
+            passed = receive(store, read_document(file))
+            found = {name: changes_of(store, name, passed.drafts[name]) for name in passed.drafts_changed}
+            changes = {name: one for name, one in found.items() if one is not None}
+            report.append(_members(file, passed, changes))
+            if not as_json:
+                print_lines(_lines(report[-1], passed, changes))
+    finally:  # of the files before a bad one, what was kept is told, too
+        if as_json and report:
+            console.print_json(report)
+
+
+def _members(file: str, passed: Passed, changes: Mapping[str, Changes]) -> dict[str, Any]:
+    """Return what was kept of a file, as JSON members."""
+    added, bundle = set(passed.added), passed.bundle
+    return {
+        "file": file,
+        "request": None if bundle is None else bundle.request.digest,
+        "documents": [
+            {"digest": digest, "kind": document.kind, "name": name_of(document), "new": digest in added}
+            for digest, document in passed.documents.items()
+        ],
+        "said": 0 if bundle is None else len(bundle.statements),
+        "said_new": len(added - passed.documents.keys()),
+        "drafts": [
             {
-                "file": file,
-                "request": None if bundle is None else bundle.request.digest,
-                "documents": [
-                    {"digest": digest, "kind": document.kind, "name": name_of(document), "new": digest in added}
-                    for digest, document in passed.documents.items()
-                ],
-                "said": 0 if bundle is None else len(bundle.statements),
-                "said_new": len(added - passed.documents.keys()),
-                "drafts": [
-                    {
-                        "name": name,
-                        "revision": draft.revision,
-                        "new": name in passed.drafts_changed,
-                        **({"changed": known[name].members()} if name in known else {}),
-                    }
-                    for name, draft in passed.drafts.items()
-                ],
+                "name": name,
+                "revision": draft.revision,
+                "new": name in passed.drafts_changed,
+                **({"changed": changes[name].members()} if name in changes else {}),
             }
-        )
-    if as_json:
-        console.print_json(report)
-        return
-    for one, changed in zip(report, words, strict=True):
-        lines = [f"{document['kind']} {document['name']!r}" for document in one["documents"] if document["new"]]
-        lines += [f"draft {draft['name']!r}, revision {draft['revision']}" for draft in one["drafts"] if draft["new"]]
-        lines += [f"{one['said_new']} signed"] if one["said_new"] else []
-        print_lines([f"{one['file']}: {', '.join(lines) or 'nothing new'}", *(f"  {line}" for line in changed)])
+            for name, draft in passed.drafts.items()
+        ],
+        **({"dropped": passed.drafts_dropped} if passed.drafts_dropped else {}),
+    }
+
+
+def _lines(told: Mapping[str, Any], passed: Passed, changes: Mapping[str, Changes]) -> Iterator[str]:
+    """Yield what was kept of a file, in words."""
+    lines = [f"{document['kind']} {quoted(document['name'])}" for document in told["documents"] if document["new"]]
+    lines += [
+        f"draft {quoted(draft['name'])}, revision {draft['revision']}" for draft in told["drafts"] if draft["new"]
+    ]
+    lines += [f"{told['said_new']} signed"] if told["said_new"] else []
+    yield f"{told['file']}: {', '.join(lines) or 'nothing new'}"
+    if passed.bundle is not None:
+        request = passed.bundle.request
+        who = quoted(request.party(request.requester).name)
+        for name in passed.drafts_dropped:
+            yield f"  the draft {quoted(name)} was removed: {who} has submitted it, as the request {request.digest}"
+    for name, one in changes.items():
+        yield from (f"  {line}" for line in one.lines(f"connectors workflow show {name!r}"))

@@ -12,10 +12,11 @@ They refer to one another only by digest (see `model`)::
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from connectors.app.layout import RUNTIME_CONFIG
 from connectors.formats import FormatName  # noqa: TC001 - pydantic reads the annotations
@@ -65,6 +66,16 @@ MAX_OBJECTS = 20_000
 MAX_EDGES = 100_000
 
 
+_PUBLIC = re.compile(r"[!-~]+|-----BEGIN ([A-Z ]+)-----\n([0-9A-Za-z+/=]{1,64}\n)+-----END \1-----\n?")
+
+
+def _check_public(public: str) -> str:
+    if not _PUBLIC.fullmatch(public):  # PEM allows any text around it
+        message = "it must be one word, or PEM without any other text"
+        raise ValueError(message)
+    return public
+
+
 class PublicKey(Part):
     """A key that a party signs with.
 
@@ -76,7 +87,7 @@ class PublicKey(Part):
 
     keytype: Literal["ed25519", "ecdsa", "rsa"]
     scheme: Line
-    public: Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
+    public: Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterValidator(_check_public)]
 
     @property
     def keyid(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
@@ -16,7 +17,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, Valid
 
 from connectors.errors import InvalidDocument
 from connectors.models import Model
-from connectors.names import is_safe_name, printable, steering
+from connectors.names import is_safe_name, quoted, steering
 from connectors.workflow.documents.canonical import canonical_bytes, digest_of, parse_canonical
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"  # \d matc
 SHOWN = 10
 """Problems, or known names, that one message lists."""
 _PART = 100
+_MEMBER = re.compile(r"[A-Za-z0-9_\[\]-]+")
 _NO_CONTROLS = "without control characters, also those for the direction of text"
 
 
@@ -233,7 +235,12 @@ def problems_of(error: ValidationError) -> str:
 
 
 def _place(where: tuple[int | str, ...]) -> str:
-    return printable(".".join(str(one)[:_PART] for one in where)) or "it"
+    return ".".join(_called(str(one)[:_PART]) for one in where) or "it"
+
+
+def _called(name: str) -> str:
+    """Return a member's name, in quotes unless it looks like one: a stranger can choose it."""
+    return name if _MEMBER.fullmatch(name) else quoted(name)
 
 
 def listed(names: Iterable[str]) -> str:

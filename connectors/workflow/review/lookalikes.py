@@ -21,13 +21,13 @@ __all__ = ["lookalikes", "skeleton", "told_apart"]
 
 
 def skeleton(text: str) -> str:
-    r"""Return what `text` looks like; not for display.
+    r"""Return what `text` looks like, with single spaces; not for display.
 
     >>> skeleton("p\u0430ypal")
     'paypal'
     """
     seen = without_invisible(unicodedata.normalize("NFD", text))
-    return unicodedata.normalize("NFD", seen.translate(_prototypes()))
+    return " ".join(unicodedata.normalize("NFD", seen.translate(_prototypes())).split())
 
 
 def lookalikes(names: Iterable[str]) -> list[list[str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connectors.names import quoted
+from connectors.names import quoted, spaced
 from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocument, Party
 from connectors.workflow.review.difference import same_party
 from connectors.workflow.review.lookalikes import lookalikes, skeleton, told_apart
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from connectors.workflow.documents.graph import Graph, Reach
 
-__all__ = ["SHOWN", "Names", "connected", "listed"]
+__all__ = ["SHOWN", "Names", "address", "connected", "listed"]
 
 SHOWN = 6
 """Names that one sentence lists; of more, it gives their number."""
@@ -57,6 +57,11 @@ def connected(source: str, out: str, target: str, into: str, *, longer: str = ""
     return f"{quoted(source)} (port {quoted(out)}) {longer}passes data to {quoted(target)} (port {quoted(into)})"
 
 
+def address(text: str) -> str:
+    """Return a URL or an image in quotes, with escapes for what is not ASCII: a host can look like another."""
+    return quoted(text) if text.isascii() else spaced(ascii(text))
+
+
 class Names:
     """Gives the parties and objects of workflows names that are unique among them.
 
@@ -84,15 +89,15 @@ class Names:
         return [told_apart(group) for group in lookalikes(self.used())]
 
     def used(self) -> set[str]:
-        """Return all names: of parties, objects, programs and ports."""
+        """Return all names: of parties, objects, programs, ports, files and labels."""
         used = {party.name for parties in self._called.values() for party in parties}
         for graph in self._graphs:
             for name, node in graph.nodes.items():
                 used.add(name)
                 if isinstance(node, DatasetDocument):
-                    used.add(node.name)
+                    used.update((node.name, *node.labels))
                 elif isinstance(node, AppConfigDocument):
-                    used.update((node.name, graph.application(node).name, *node.ports))
+                    used.update((node.name, graph.application(node).name, *node.ports, *node.items, *node.labels))
         return used
 
     def owners(self, name: str, graph: Graph) -> list[str]:

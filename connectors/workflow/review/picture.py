@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
-from connectors.names import printable
+from connectors.names import printable, quoted
 from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocument
 from connectors.workflow.review.layout import arrange
+from connectors.workflow.review.naming import address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -144,23 +145,31 @@ def draw(graph: Graph, status: Status | None = None) -> str:
 def _box(graph: Graph, name: str) -> _Box:
     node = graph.nodes[name]
     parties = [(graph.party(digest).name, digest) for digest in graph.owners_of(name)]
-    owner = parties[0][0]
+    owner = _named(*parties[0])
     if isinstance(node, DatasetDocument):
         sealed = f"sealed as {node.encryption}" if node.encryption else "not sealed"
-        title = f"{name}: the dataset {node.name}, of {owner}, at {node.location}, {sealed}"
+        title = f"{quoted(name)}: the dataset {quoted(node.name)}, of {owner}, at {address(node.location)}, {sealed}"
         use = node.direction
         return _Box("dataset", use, _wrapped(node.name), parties, use, placeholder=False, title=title)
     if isinstance(node, AppConfigDocument):
         program = graph.application(node)
+        title = (
+            f"{quoted(name)}: the application {quoted(node.name)}, of {owner}; runs {quoted(program.name)}, of "
+            f"{_named(*parties[1])}; measured as {node.build.measurement}"
+        )
         runs = f"runs {program.name}, of {parties[1][0]}"
-        title = f"{name}: the application {node.name}, of {owner}; {runs}; measured as {node.build.measurement}"
         owners = parties[:1] if parties[0][1] == parties[1][1] else [parties[0], (runs, parties[1][1])]
         return _Box("app", "app", _wrapped(node.name), owners, "", placeholder=False, title=title)
     wanted = {"app": "an application", "dataset": "a dataset"}[node.wanted]
-    title = f"{name}: a place for {wanted} from {owner}" + (f", for {node.purpose}" if node.purpose else "")
-    owners = [(f"waiting for {owner}", parties[0][1])]
-    purpose = _wrapped(node.purpose or f"({wanted})")
-    return _Box(node.wanted, "wanted", purpose, owners, "", placeholder=True, title=title)
+    purpose = f", for {quoted(node.purpose)}" if node.purpose else ""
+    title = f"{quoted(name)}: a place for {wanted} from {owner}{purpose}"
+    owners = [(f"waiting for {parties[0][0]}", parties[0][1])]
+    shown = _wrapped(node.purpose or f"({wanted})")
+    return _Box(node.wanted, "wanted", shown, owners, "", placeholder=True, title=title)
+
+
+def _named(party: str, digest: str) -> str:
+    return f"{quoted(party)} ({digest[:16]})"
 
 
 def _subtitle(graph: Graph, status: Status | None) -> str:
@@ -246,7 +255,7 @@ def _drawn(name: str, box: _Box, corner: tuple[float, float], status: Status | N
         yield _line("id", WIDTH - 16, below, box.use, 60, anchor="end")
     for text, digest in box.owners:
         below += LINE
-        yield _line("owner", TEXT_LEFT, below, text, ROOM - (24 if status else 0))
+        yield _line("owner", TEXT_LEFT, below, text, ROOM - (24 if status else 0), end=f" {digest[:8]}")
         if status is not None:
             mark = _mark(digest, status)
             yield f'<text class="{mark}" x="{WIDTH - 28}" y="{below}">{_MARKS[mark]}<title>{mark}</title></text>'
@@ -270,13 +279,13 @@ def _mark(digest: str, status: Status) -> str:
     return "approved" if digest in status.approved else "missing"
 
 
-def _line(style: str, x: float, y: float, text: str, room: float, *, anchor: str = "start") -> str:
-    """Return one line of text, cut to the given room; the whole text is then in its title."""
+def _line(style: str, x: float, y: float, text: str, room: float, *, anchor: str = "start", end: str = "") -> str:
+    """Return one line of text, cut to the given room but for its end; the whole text is then in its title."""
     text = printable(text)
-    shown = _cut(text, room, SIZES[style])
+    shown = _cut(text, room - _length(end, SIZES[style]), SIZES[style])
     title = f"<title>{_safe(text)}</title>" if shown != text else ""
     side = ' text-anchor="end"' if anchor == "end" else ""
-    return f'<text class="{style}" x="{_n(x)}" y="{_n(y)}"{side}>{_safe(shown)}{title}</text>'
+    return f'<text class="{style}" x="{_n(x)}" y="{_n(y)}"{side}>{_safe(shown + end)}{title}</text>'
 
 
 def _wrapped(name: str) -> list[str]:

@@ -13,7 +13,7 @@ from connectors.names import quoted
 from connectors.workflow.documents.canonical import canonical_bytes
 from connectors.workflow.documents.kinds import AppConfigDocument, DatasetDocument, Party
 from connectors.workflow.review.difference import keys_of
-from connectors.workflow.review.naming import Names, connected, listed
+from connectors.workflow.review.naming import Names, address, connected, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -138,7 +138,7 @@ class _Words:
         node = self._after.nodes[name]
         if isinstance(node, DatasetDocument):
             sealed = f"sealed as {quoted(node.encryption)}" if node.encryption else "not sealed"
-            more = f", for {node.direction}, {sealed}, at {quoted(node.location)}"
+            more = f", for {node.direction}, {sealed}, at {address(node.location)}"
         elif isinstance(node, AppConfigDocument):
             more = f", with the measurement {node.build.measurement}"
         else:
@@ -169,7 +169,8 @@ class _Words:
                 yield f"{about}: {_encryption_change(change)}"
             case _:
                 what = " ".join(_WORDS.get(part, part) for part in path)
-                yield f"{about}: {_was_is(what, _text(change.before), _text(change.after))}"
+                show = address if what in ("location", "image") else _text
+                yield f"{about}: {_was_is(what, show(change.before), show(change.after))}"
 
     def _owner(self, role: str, was: Party, now: Party) -> str:
         title = "owner" if role == "owner" else "party it is reserved for"

@@ -41,6 +41,7 @@ class Passed:
         drafts: its drafts by name.
         added: the digests of the documents and envelopes that are new here.
         drafts_changed: the names of the drafts that are new here, or newer than the revision that was here.
+        drafts_dropped: the names of the drafts that were removed, because the request is their workflow.
     """
 
     documents: dict[str, Document] = field(default_factory=dict)
@@ -48,6 +49,7 @@ class Passed:
     drafts: dict[str, Draft] = field(default_factory=dict)
     added: list[str] = field(default_factory=list)
     drafts_changed: list[str] = field(default_factory=list)
+    drafts_dropped: list[str] = field(default_factory=list)
 
 
 def export_request(store: DocumentStore, request: Request) -> bytes:
@@ -94,7 +96,7 @@ def receive(store: DocumentStore, data: bytes) -> Passed:
             check_party(document)
     if passed.bundle is not None:
         passed.added = store.keep(passed.bundle)
-        _drop_submitted(store, passed.bundle.request)
+        passed.drafts_dropped = _drop_submitted(store, passed.bundle.request)
         return passed
     found = (_change(store, name, draft) for name, draft in passed.drafts.items())
     changes = [change for change in found if change is not None]
@@ -103,11 +105,12 @@ def receive(store: DocumentStore, data: bytes) -> Passed:
     return passed
 
 
-def _drop_submitted(store: DocumentStore, request: Request) -> None:
-    """Remove a draft that somebody else has submitted."""
-    for name, draft in store.drafts().items():
-        if draft.workflow.digest == request.workflow:
-            store.drop_draft(name, draft)
+def _drop_submitted(store: DocumentStore, request: Request) -> list[str]:
+    """Remove the drafts that somebody else has submitted, and return their names."""
+    dropped = {name: draft for name, draft in store.drafts().items() if draft.workflow.digest == request.workflow}
+    for name, draft in dropped.items():
+        store.drop_draft(name, draft)
+    return [*dropped]
 
 
 def _parse(data: bytes) -> Passed:

@@ -21,6 +21,7 @@ from connectors.errors import (
     UnknownIdentifier,
     UntrustedParty,
 )
+from connectors.names import quoted
 from connectors.workflow.documents.model import listed
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ def describe(request: Request, found: Status) -> str:
             who = _names(request, found.missing | found.late)
             return f"the request expired on {request.expires} before {who} approved it; submit a new request"
         case _:
-            reasons = (f"{_names(request, [digest])}: {reason}" for digest, reason in sorted(found.against.items()))
+            reasons = (
+                f"{_names(request, [digest])}: {quoted(reason)}" for digest, reason in sorted(found.against.items())
+            )
             return f"the request was {found.state} by {'; '.join(reasons)}"
 
 
@@ -203,7 +206,7 @@ def credentials_mismatch(
 
 
 def _names(request: Request, digests: Iterable[str]) -> str:
-    return ", ".join(sorted(repr(request.party(digest).name) for digest in digests))
+    return ", ".join(sorted(quoted(request.party(digest).name) for digest in digests))
 
 
 def _about(error: E, request: Request, parties: Iterable[str] = ()) -> E:

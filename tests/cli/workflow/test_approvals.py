@@ -30,16 +30,16 @@ def test_it_stops_where_somebody_declines(asked):
     assert text.startswith("Registry C declines (the purpose is not ours):")
     exchange(*asked.values())
     for workspace in asked.values():
-        stops(workspace, "the request was declined by 'Registry C': the purpose is not ours")
+        stops(workspace, "the request was declined by 'Registry C': 'the purpose is not ours'")
     message = asked["lab"].mistake("workflow", "approve", NAME, "--yes")
-    assert message == "the request was declined by 'Registry C': the purpose is not ours; nothing was signed"
+    assert message == "the request was declined by 'Registry C': 'the purpose is not ours'; nothing was signed"
     assert asked["clinic"].json("workflow", "tasks") == []
 
 
 def test_an_approver_can_decline_until_all_others_have_decided(asked):
     asked["clinic"].run("workflow", "approve", NAME, "--yes")
     asked["clinic"].run("workflow", "decline", NAME, "--reason", "too soon", "--yes")
-    stops(asked["clinic"], "declined by 'Clinic A': too soon")
+    stops(asked["clinic"], "declined by 'Clinic A': 'too soon'")
 
 
 def test_it_stops_where_the_time_is_over(filled):
@@ -61,10 +61,10 @@ def test_it_stops_where_an_approval_is_taken_back(approved):
         .startswith("the request is approved by 'Clinic A', 'Lab B', 'Registry C'; nothing was signed")
     )
     approved["clinic"].run("workflow", "revoke", NAME, "--reason", "patients have withdrawn", "--yes")
-    stops(approved["clinic"], "the request was revoked by 'Clinic A': patients have withdrawn")
+    stops(approved["clinic"], "the request was revoked by 'Clinic A': 'patients have withdrawn'")
     exchange(*approved.values())
     for workspace in approved.values():
-        stops(workspace, "the request was revoked by 'Clinic A': patients have withdrawn")
+        stops(workspace, "the request was revoked by 'Clinic A': 'patients have withdrawn'")
     assert "revoked" in approved["lab"].mistake("workflow", "revoke", NAME, "--reason", "x", "--yes")
 
 
@@ -210,7 +210,7 @@ def test_people_who_are_not_trusted_are_not_signed_with(asked):
     clinic.run("identity", "distrust", digest)
     clinic.run("workflow", "decline", NAME, "--reason", "I do not know the registry", "--yes")
     clinic.run("identity", "trust", digest, "--yes")
-    stops(clinic, "declined by 'Clinic A': I do not know the registry")
+    stops(clinic, "declined by 'Clinic A': 'I do not know the registry'")
     assert clinic.mistake("identity", "distrust", "00" * 32).startswith("you do not trust a party with this digest")
 
 

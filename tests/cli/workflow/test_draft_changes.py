@@ -6,7 +6,7 @@ import json
 from typing import NamedTuple
 
 import pytest
-from parties import NOW, edge, person, story
+from parties import NOW, bundle_of, edge, person, story
 from workspaces import Workspace
 
 from connectors.cli.workflow.render import draft_lines, request_lines
@@ -204,3 +204,31 @@ def test_draft_that_is_not_consistent_is_not_imported(two):
     assert "is missing" in message
     assert first.read_bytes() == before
     assert edge("describe:output", "result") in store_of(two.lab).draft(NAME).workflow.edges
+
+
+def test_import_says_that_a_draft_was_removed_and_who_has_submitted_it(two):
+    told, workflow = story()
+    store = store_of(two.lab)
+    store.put(told.documents.values())
+    store.save_draft("the same", Draft(workflow=workflow), None)
+    eve = person("Dr. Eve")
+    request = make_request(workflow, told.documents, eve.party, created=NOW)
+    (two.lab.folder / "eve.json").write_bytes(bundle_of(request).to_bytes())
+    lines = two.lab.run("workflow", "import", "eve.json").splitlines()
+    assert lines[1:] == [
+        f"  the draft 'the same' was removed: 'Dr. Eve' has submitted it, as the request {request.digest}"
+    ]
+    assert "the same" not in store.drafts()
+    store.save_draft("the same", Draft(workflow=workflow), None)
+    (found,) = two.lab.json("workflow", "import", "eve.json")
+    assert found["dropped"] == ["the same"]
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_import_tells_what_was_kept_before_a_bad_file(two, options):
+    two.registry.run("workflow", "add", NAME, "result", "Conditions processing output")
+    two.registry.run("workflow", "export", NAME, "--out", "../draft.json", "--force")
+    (two.lab.folder / "bad.json").write_text("{}")
+    done = two.lab.call("workflow", "import", "../draft.json", "bad.json", *options)
+    assert done.code == 2
+    assert SINCE in done.out or json.loads(done.out)[0]["drafts"][0]["changed"]["since"] == 1

@@ -48,3 +48,13 @@ def test_as_names_one_of_several_identities(asked):
         "workflow", "approve", NAME, "--as", "other", "--yes"
     )
     clinic.run("workflow", "approve", NAME, "--as", "clinic", "--yes")
+
+
+def test_the_digest_to_compare_stands_alone_and_last(people):
+    clinic = people["clinic"]
+    contact = "data@clinic.example".ljust(70) + "  digest   " + "ab" * 32
+    clinic.run("identity", "new", "eve", "--party-name", "Clinic A", "--contact", contact, "--unencrypted")
+    lines = clinic.run("identity", "show", "eve").splitlines()
+    assert lines[0] == "'Clinic A'"
+    assert lines[1].startswith("  contact  'data@clinic.example \\x20\\x20")
+    assert (lines[-2], lines[-1].split()) == ("", ["digest", clinic.json("identity", "show", "eve")["digest"]])

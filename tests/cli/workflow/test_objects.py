@@ -40,7 +40,7 @@ def test_dataset_tells_what_it_is_and_takes_what_a_person_wrote_of_it(people):
         *("--label", "Location=East US", "--label", "k=v=w", "--group", "north"),
     )
     text = clinic.run("workflow", "show", "Conditions")
-    for part in ("of patients", "    # Conditions", "    k  v=w", f"pin  {'12' * 32}", "~~old~~ \\u200bnew"):
+    for part in ("of patients", "    # Conditions", "    k  'v=w'", f"pin  {'12' * 32}", "~~old~~ \\u200bnew"):
         assert part in text
     shown = clinic.json("workflow", "show", "Conditions")
     assert (shown["labels"], shown["group"]) == ({"Location": "East US", "k": "v=w"}, "north")

@@ -121,7 +121,9 @@ def test_what_is_withheld_of_decisions_is_missed_and_of_revocations_is_not(true,
     before = forger.to_bytes()
     forger.members["revocations"].append(forger.revokes(who))
     for config in true.configs.values():
-        assert f"the request was revoked by {who.party.name!r}: moved" in str(outcome(forger.to_bytes(), true, config))
+        assert f"the request was revoked by {who.party.name!r}: 'moved'" in str(
+            outcome(forger.to_bytes(), true, config)
+        )
         # Whoever passes a bundle on can leave out what came later; that is for those to know who release credentials.
         assert outcome(before, true, config) == config
         withheld = {**forger.members, "decisions": [], "revocations": []}

@@ -87,3 +87,17 @@ def test_parties_whose_names_look_alike_are_shown_with_their_digests():
     for party in (told.clinic.party, impostor):
         assert names.party(party) == f"{party.name!r} ({party.digest[:16]})"
     assert any("'Clini\\u0441 A'" in line for line in request_lines(request))
+
+
+def test_a_host_that_looks_like_another_is_written_with_escapes():
+    told, workflow = story()
+    result = told.documents[workflow.objects["result"].dataset]
+    location = result.location.replace("a", "\u0430")
+    assert location != result.location
+    theirs = told.add(result.model_copy(update={"location": location}))
+    objects = {**workflow.objects, "result": workflow.objects["result"].model_copy(update={"dataset": theirs})}
+    before = Graph(workflow, told.documents)
+    after = Graph(workflow.model_copy(update={"objects": objects}), told.documents)
+    assert any(ascii(location) in line for line in graph_lines(after))
+    (sentence,) = in_words(compare(before, after), before, after)["Data locations and protection"]
+    assert sentence.endswith(f"location was '{result.location}', is {location!a}")

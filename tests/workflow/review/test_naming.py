@@ -8,7 +8,7 @@ import pytest
 from parties import NOW, bundle_of, decided, edge, person, story
 
 from connectors.cli.workflow.render import graph_lines, request_lines, status_lines
-from connectors.names import printable
+from connectors.names import printable, quoted
 from connectors.workflow.documents.graph import Graph
 from connectors.workflow.documents.kinds import (
     AppConfigDocument,
@@ -91,7 +91,7 @@ def test_nor_does_what_somebody_says_or_wants():
     reason = "no'\n  'Registry C'  approved"
     bundle = bundle_of(request, decided(request, told.clinic, "decline", reason=reason))
     lines = status_lines(bundle, status(bundle, request.documents, NOW))
-    assert [line for line in lines if "declined  " in line] == [f"  'Clinic A'    declined         {reason!r}"]
+    assert [line for line in lines if "declined  " in line] == [f"  'Clinic A'    declined         {quoted(reason)}"]
     purpose = "x', for 'Clinic A'"
     place = Placeholder(reserved_for=told.clinic.party.digest, wanted="dataset", purpose=purpose)
     (line,) = [

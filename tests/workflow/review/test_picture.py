@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from large_workflows import in_order, large
-from parties import NOW, approved, bundle_of, decided, edge, story
+from parties import NOW, approved, bundle_of, decided, edge, person, story
 
 from connectors.names import printable
 from connectors.workflow.documents.graph import Graph
@@ -188,13 +188,27 @@ def test_a_story_is_drawn():
     svg = draw(Graph(workflow, told.documents))
     root = parsed(svg)
     assert texts(root, "name") == ["Conditions Data", "Describe conditions", "Conditions processing", "output"]
-    assert texts(root, "owner") == ["Clinic A", "Lab B", "Registry C"]
+    people = (told.clinic, told.lab, told.receiver)
+    assert texts(root, "owner") == [f"{one.party.name} {one.party.digest[:8]}" for one in people]
     assert texts(root, "port") == ["input", "output"]
     assert "version 1, 2 datasets, 1 application" in texts(root, "id")
     left = dict(zip(("conditions", "describe", "result"), (one[0] for one in rectangles(root)), strict=True))
     assert left["conditions"] < left["describe"] < left["result"]
     assert "prefers-color-scheme:dark" in svg
     assert svg == draw(Graph(workflow, dict(reversed(told.documents.items()))))
+
+
+def test_another_owner_of_the_same_name_makes_another_picture():
+    told, workflow = story()
+    result = told.documents[workflow.objects["result"].dataset]
+    eve = Party(name="Registry C", contact=told.receiver.party.contact, keys=person("Dr. Eve").party.keys)
+    told.add(eve)
+    theirs = told.add(result.model_copy(update={"owner": eve.digest}))
+    objects = {**workflow.objects, "result": Connected(dataset=theirs)}
+    other = Graph(workflow.model_copy(update={"objects": objects}), told.documents)
+    before, after = (texts(parsed(draw(graph)), "owner") for graph in (Graph(workflow, told.documents), other))
+    assert before[:2] == after[:2]
+    assert after[2] == f"Registry C {eve.digest[:8]}" != before[2]
 
 
 def test_places_are_dashed():

@@ -98,7 +98,7 @@ def test_reach_is_a_table(files):
     assert lines == [
         ["SOURCE", "OF", "REACHES", "OF", "THROUGH"],
         ["conditions", "'Clinic", "A'", "describe", "'Lab", "B'", "-"],
-        ["conditions", "'Clinic", "A'", "result", "'Registry", "C'", "describe"],
+        ["conditions", "'Clinic", "A'", "result", "'Registry", "C'", "'describe'"],
     ]
     (first, second) = json.loads(run("reach", files / "old", "--json"))
     assert first["through"] == []

@@ -63,7 +63,7 @@ def test_states():
         (lambda told, bundle: [*bundle.decisions, bundle.decisions[0]], "the bundle has two decisions by 'Clinic A'"),
         (
             lambda told, bundle: [*bundle.decisions[:2], decided(bundle.request, told.receiver, "decline", reason="too much")],
-            "the request was declined by 'Registry C': too much",
+            "the request was declined by 'Registry C': 'too much'",
         ),
         (
             lambda told, bundle: [*bundle.decisions[:2], decided(bundle.request, told.receiver, signer=told.lab.signer)],

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from parties import NOW, bundle_of, decided, person, requested
+from pydantic import ValidationError
 from securesystemslib.dsse import Envelope as Dsse
 from securesystemslib.signer import CryptoSigner
 
@@ -99,7 +100,7 @@ WEAK = {
     "RSA as EC": ("ecdsa", "ecdsa-sha2-nistp256", rsa_key(), "not a key of the type ecdsa"),
     "another curve": ("ecdsa", "ecdsa-sha2-nistp384", P256, "curve secp256r1"),
     "a Bitcoin curve": ("ecdsa", "ecdsa-sha2-nistp256", pem(ec.generate_private_key(ec.SECP256K1()).public_key()), "secp256k1"),
-    "no PEM": ("ecdsa", "ecdsa-sha2-nistp256", "\0é", "PEM"),
+    "no PEM": ("ecdsa", "ecdsa-sha2-nistp256", "aGVsbG8=", "PEM"),
     "an empty PEM": ("rsa", "rsassa-pss-sha256", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "PEM"),
     "a certificate": ("rsa", "rsassa-pss-sha256", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "PEM"),
 }  # fmt: skip
@@ -206,3 +207,15 @@ def test_a_valid_signature_by_a_weak_key_does_not_count(key, sign):
     envelope = said(eve, request.digest, sign)
     with pytest.raises(WeakKey, match="'Eve' is refused"):
         status(bundle_of(request, envelope), {eve.digest, *request.approvers}, NOW)
+
+
+@pytest.mark.parametrize(
+    "around", ["\x1b[2J\u202e\n{}", "Trusted by Clinic A\n\n{}", "{}\nand more", "{}{}", " {}"], ids=ascii
+)
+def test_a_key_has_no_text_around_it(around):
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    public = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    members = {"keytype": "ecdsa", "scheme": "ecdsa-sha2-nistp256"}
+    check_key(PublicKey(**members, public=public), "x")
+    with pytest.raises(ValidationError, match="PEM without any other text"):
+        PublicKey(**members, public=around.replace("{}", public))
