@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Graph", "Reach", "find"]
 
 D = TypeVar("D", bound=Document)
+MAX_REACH = 1_000_000
+"""Names in the text of what reaches whom: 1,000 datasets that each reach 200 others through a few applications."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +219,11 @@ class Graph:
         return self._connected[name]
 
     def reach(self) -> list[Reach]:
-        """Return what reaches whom by the connections alone: any output of an application may hold any input."""
+        """Return what reaches whom by the connections alone: any output of an application may hold any input.
+
+        Raises:
+            InvalidDocument: that is more than people can read, and far more than the size of the workflow suggests.
+        """
         onward: dict[str, set[str]] = {name: set() for name in self.nodes}
         back: dict[str, set[str]] = {name: set() for name in self.nodes}
         for edge in self.workflow.edges:
@@ -229,7 +235,7 @@ class Graph:
         bits = {name: 1 << place for place, name in enumerate(apps)}
         ways: dict[int, tuple[str, ...]] = {}
         behind: dict[str, int] = {}
-        found = []
+        found, named = [], 0
         for source in self.nodes:
             if source in bits:
                 continue
@@ -242,6 +248,10 @@ class Graph:
                 if way not in ways:
                     ways[way] = _names(way, apps)
                 found.append(Reach(source, target, ways[way]))
+                named += 2 + len(ways[way])
+            if named > MAX_REACH:
+                message = f"what reaches whom in the workflow takes more than {MAX_REACH:,} names to tell; split it up"
+                raise InvalidDocument(message)
         return found
 
 

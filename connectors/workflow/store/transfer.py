@@ -142,7 +142,7 @@ def _parse_archive(members: dict[str, Any]) -> Passed:
         drafts={name: Draft.from_members(one) for name, one in (drafts or {}).items()},
     )
     for draft in passed.drafts.values():
-        Graph(draft.workflow, passed.documents)  # else it could be neither shown nor changed here
+        _ = Graph(draft.workflow, passed.documents).reach()  # else it could be neither shown nor changed here
     return passed
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import generated_workflows
 import networkx as nx
 import pytest
@@ -189,3 +191,22 @@ def test_reach_is_what_another_library_finds(graph):
                 through = tuple(sorted(name for name in between if graph.is_app(name) and name != target))
                 expected.add(Reach(source, target, through))
     assert set(graph.reach()) == expected
+
+
+def chained(count: int) -> Graph:
+    """Datasets that all feed the first of as many applications, each of which feeds the next: 340 bytes for each."""
+    owner = person("Clinic A").party
+    place = {"reserved_for": owner.digest}
+    names = [f"{number:04}" for number in range(count)]
+    objects = {f"d{name}": Placeholder(**place, wanted="dataset") for name in names}
+    objects |= {f"a{name}": Placeholder(**place, wanted="app") for name in names}
+    edges = [edge(f"d{name}", f"a{names[0]}:in") for name in names]
+    edges += [edge(f"a{one}:out", f"a{other}:in") for one, other in itertools.pairwise(names)]
+    return Graph(Workflow(name="chain", objects=objects, edges=in_order(*edges)), {owner.digest: owner})
+
+
+def test_more_reach_than_people_can_read_is_refused():
+    assert len(chained(50).reach()) == 2500
+    for count in (200, 2000):
+        with pytest.raises(InvalidDocument, match="takes more than 1,000,000 names to tell"):
+            chained(count).reach()
