@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import unicodedata
 import uuid
@@ -13,7 +12,6 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from routes import azure_routes
 
-import connectors
 from connectors.errors import ConfigError, ObjectChanged
 from connectors.fs.encrypted import EncryptedFileSystem
 
@@ -68,19 +66,6 @@ def storage(request, tmp_path):
     else:
         with gcs_server.emulating(tmp_path / "log") as emulator:
             yield f"gs://{gcs_server.BUCKET}/{name}/", {"token": "ya29.any", "endpoint_url": emulator.url}
-
-
-@pytest.fixture(params=[False, True], ids=["no manifest", "manifest"])
-def wards(request, storage, tmp_path, monkeypatch):
-    """The folder dataset input/wards, with and without a manifest."""
-    location, document = storage
-    folder = tmp_path / "app/input/wards/dataset"
-    folder.mkdir(parents=True)
-    (folder / "location.txt").write_text(location)
-    encryption = {"key": KEY, **({"manifest": True} if request.param else {})}
-    (folder / "credentials.bin").write_text(json.dumps({**document, "encryption": encryption}))
-    monkeypatch.setenv("CONNECTORS_APP_CONFIG", str(tmp_path / "app"))
-    return connectors.load()["input"]["wards"]
 
 
 def test_an_object_beside_a_folder_of_its_name_is_not_copied_by_halves(wards, tmp_path):

@@ -12,7 +12,6 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
-import connectors
 from connectors.cli import main
 from connectors.errors import ObjectNotFound
 
@@ -37,19 +36,6 @@ def storage(request, tmp_path):
         server = request.getfixturevalue("s3")
         keys = {"access_key_id": server.access_key, "secret_access_key": server.secret_key}
         yield f"s3://clinic/{name}/", {"type": "s3", **keys, "endpoint_url": server.endpoint}
-
-
-@pytest.fixture(params=[False, True], ids=["no manifest", "manifest"])
-def wards(request, storage, tmp_path, monkeypatch):
-    """The folder dataset input/wards of the app config, with and without a manifest."""
-    location, document = storage
-    folder = tmp_path / "app/input/wards/dataset"
-    folder.mkdir(parents=True)
-    (folder / "location.txt").write_text(location)
-    encryption = {"key": KEY, **({"manifest": True} if request.param else {})}
-    (folder / "credentials.bin").write_text(json.dumps({**document, "encryption": encryption}))
-    monkeypatch.setenv("CONNECTORS_APP_CONFIG", str(tmp_path / "app"))
-    return connectors.load()["input"]["wards"]
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from connectors.workflow.trust.refusals import not_submitted
 from connectors.workflow.trust.verification import Bundle, status, verified
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from connectors.workflow.documents.kinds import Workflow
     from connectors.workflow.trust.signing import Envelope
@@ -301,9 +301,7 @@ class DocumentStore(ABC):
             InvalidDocument: it is not a draft.
         """
         check_draft_name(name)
-        with locating(self.locate_draft(name)):
-            data = self.read_draft(name)
-            return None if data is None else Draft.from_bytes(data)
+        return _draft(self.read_draft, name, self.locate_draft(name))
 
     def own_revision(self, name: str) -> Draft | None:
         """Return the revision of a draft to which people compare a received one, or None if the draft is not newer.
@@ -315,9 +313,7 @@ class DocumentStore(ABC):
             InvalidDocument: it is not a draft.
         """
         check_draft_name(name)
-        with locating(self.locate_own_revision(name)):
-            data = self.read_own_revision(name)
-            return None if data is None else Draft.from_bytes(data)
+        return _draft(self.read_own_revision, name, self.locate_own_revision(name))
 
     def save_draft(self, name: str, draft: Draft, was: Draft | None) -> None:
         """Write a revision of a draft that was made in this store.
@@ -350,3 +346,9 @@ def _records(bundle: Bundle) -> list[Record]:
         *(Record.of_statement(request, one) for one in bundle.statements),
         *(Record.of_document(one) for one in (*request.parsed.values(), request)),
     ]
+
+
+def _draft(read: Callable[[str], bytes | None], name: str, place: str) -> Draft | None:
+    with locating(place):
+        data = read(name)
+        return None if data is None else Draft.from_bytes(data)

@@ -11,24 +11,14 @@ from typing import Any
 
 import pytest
 from azure.storage.blob import BlobServiceClient
+from forked import use
 from patience import PATIENCE
 
-from connectors.errors import ConnectorError
 from connectors.testing.tools import in_child
 from connectors_azure.filesystem import AzureFileSystem
-from connectors_azure.sink import AzureSink
 
 MIB = 1 << 20
 Stored = Callable[[str], bytes | None]
-
-
-def use(sink: AzureSink) -> str:
-    sink.discard()
-    try:
-        sink.write(memoryview(b"x"))
-    except ConnectorError as error:
-        return str(error)
-    return "written"
 
 
 @pytest.mark.parametrize("size", [10, 9 * MIB])

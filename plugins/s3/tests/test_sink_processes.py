@@ -10,25 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from forked import use
 from patience import PATIENCE
 
-from connectors.errors import ConnectorError
 from connectors.testing.tools import in_child
 from connectors_s3.filesystem import S3
-from connectors_s3.sink import S3Sink
 
 MIB = 1 << 20
 Stored = Callable[[str], bytes | None]
 Uploads = Callable[[str], list[Any]]
-
-
-def use(sink: S3Sink) -> str:
-    sink.discard()
-    try:
-        sink.write(memoryview(b"x"))
-    except ConnectorError as error:
-        return str(error)
-    return "written"
 
 
 @pytest.mark.parametrize("size", [10, 12 * MIB])

@@ -15,11 +15,11 @@ from typing import Any
 
 import asyncssh
 import pytest
+from forked import use
 from patience import PATIENCE
 
 from connectors.errors import (
     AccessDenied,
-    ConnectorError,
     NotAnObject,
     NotSupported,
     ObjectExists,
@@ -319,15 +319,6 @@ def test_sink_can_be_dropped_in_the_loop_s_thread(fs: SFTP, path: str) -> None:
     while beside(path):
         fs.exists(path)
     assert beside(path) == []
-
-
-def use(sink: SFTPSink) -> str:
-    sink.discard()
-    try:
-        sink.write(memoryview(b"x"))
-    except ConnectorError as error:
-        return str(error)
-    return "written"
 
 
 def test_forked_child_leaves_the_parent_s_sink_alone(fs: SFTP, path: str) -> None:
