@@ -250,7 +250,7 @@ class Graph:
                 found.append(Reach(source, target, ways[way]))
                 named += 2 + len(ways[way])
             if named > MAX_REACH:
-                message = f"what reaches whom in the workflow takes more than {MAX_REACH:,} names to tell; split it up"
+                message = f"the text of what reaches whom would have more than {MAX_REACH:,} names; split the workflow"
                 raise InvalidDocument(message)
         return found
 

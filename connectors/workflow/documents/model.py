@@ -48,7 +48,7 @@ SHOWN = 10
 """Problems, or known names, that one message lists."""
 _PART = 100
 _MEMBER = re.compile(r"[A-Za-z0-9_\[\]-]+")
-_NO_CONTROLS = "without control characters, also those for the direction of text"
+_NO_CONTROLS = "without control characters, including those that change the direction of text"
 
 
 def _check_text(text: str) -> str:
