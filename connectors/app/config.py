@@ -19,7 +19,7 @@ from connectors.errors import (
 )
 from connectors.names import is_name, twin_of
 from connectors.secrets import Hidden
-from connectors.streams.os_errors import on_this_machine
+from connectors.system.os_errors import on_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -27,7 +27,7 @@ from typing import IO, TYPE_CHECKING
 
 from connectors.errors import ConfigError, ConnectorError, MachineFailed
 from connectors.runner import supervisor
-from connectors.streams.os_errors import numbered, reason_of
+from connectors.system.os_errors import numbered, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

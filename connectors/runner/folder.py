@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 from connectors.errors import ConnectorError, MachineFailed
-from connectors.streams.os_errors import OF_THIS_MACHINE, numbered, reason_of
+from connectors.system.os_errors import OF_THIS_MACHINE, numbered, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import IO
 
 from connectors.errors import ConfigError
-from connectors.streams.os_errors import on_this_machine
+from connectors.system.os_errors import on_this_machine
 
 __all__ = ["files_below", "open_output"]
 

@@ -53,9 +53,9 @@ if TYPE_CHECKING:
     from connectors.storage.listing import ListingGuard
     from connectors.storage.retry import MIN_PROGRESS, RangeBuffer, RetryPolicy
     from connectors.storage.upload import PartsInFlight
-    from connectors.streams.os_errors import spooled
     from connectors.streams.sinks import RenewableSink, Sink
     from connectors.streams.sources import FillsBuffers, Source
+    from connectors.system.os_errors import spooled
 
 __all__ = [
     "HIDES_NOTHING",
@@ -121,7 +121,7 @@ _HOMES = {
     "is_loopback": "storage.endpoints",
     "is_of_library": "storage.adapters",
     "sends_in_the_clear": "storage.endpoints",
-    "spooled": "streams.os_errors",
+    "spooled": "system.os_errors",
     "map_errors": "storage.adapters",
 }
 

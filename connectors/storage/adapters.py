@@ -29,9 +29,9 @@ from connectors.errors import (
 )
 from connectors.storage.capabilities import OpensSinks, OpensSources, creates_exclusively, replaces_atomically
 from connectors.streams import FileSource, PathSink
-from connectors.streams.os_errors import OF_THIS_MACHINE, failure, spooled
 from connectors.streams.sources import FillsBuffers, fill, open_local
 from connectors.system.atomic_files import write_all
+from connectors.system.os_errors import OF_THIS_MACHINE, failure, spooled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,9 +8,9 @@ import stat
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from connectors.errors import AccessDenied, ConfigError, NotAnObject, NotSupported, ObjectExists, ObjectNotFound
-from connectors.streams.os_errors import on_this_machine
 from connectors.streams.sources import BinaryFile, as_path, check_binary
 from connectors.system.atomic_files import StagedFile, shared_mode
+from connectors.system.os_errors import on_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

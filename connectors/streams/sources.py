@@ -10,8 +10,8 @@ from typing import IO, TYPE_CHECKING, Protocol, runtime_checkable
 
 from connectors.errors import AccessDenied, ConfigError, NotAnObject, ObjectNotFound, TruncatedObject
 from connectors.secrets import redact_url
-from connectors.streams.os_errors import failure, spooled
 from connectors.system.atomic_files import write_all
+from connectors.system.os_errors import failure, spooled
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs

@@ -6,7 +6,8 @@ replace another gets a hidden name first: a writer killed between these two step
 Elsewhere, and for folders, the name is hidden from the start: ``.NAME.<32 hexadecimal digits>.part``. On filesystems
 without links, such as FAT, a new file is empty for the moment before it is whole.
 
-Errors of the operating system pass through as they are.
+If the machine has no room, that is `MachineFailed`, which names the file; the system names none where a write fails.
+Other errors of the operating system pass through as they are.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from connectors.errors import InvalidDocument
+from connectors.system.os_errors import OF_THIS_MACHINE, failure
 
 if TYPE_CHECKING:
     import io
@@ -146,8 +148,11 @@ def write_new(path: str, data: bytes, *, private: bool = True) -> bool:
         path: the file; missing folders above it are made.
         data: its contents.
         private: only its owner can read it; else the umask decides.
+
+    Raises:
+        MachineFailed: the disk is full, or another limit of the machine is reached.
     """
-    with _staged(path, data, private=private) as staged:
+    with _room(path), _staged(path, data, private=private) as staged:
         try:
             staged.create(None if private else shared_mode())
         except FileExistsError:
@@ -157,8 +162,22 @@ def write_new(path: str, data: bytes, *, private: bool = True) -> bool:
 
 def replace(path: str, data: bytes, *, private: bool = True) -> None:
     """Write a file, in place of a file or link that has its name, whatever its permissions; else as `write_new`."""
-    with _staged(path, data, private=private) as staged:
+    with _room(path), _staged(path, data, private=private) as staged:
         staged.replace(None if private else shared_mode())
+
+
+@contextlib.contextmanager
+def _room(path: str) -> Iterator[None]:
+    """Convert errors about this machine."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in OF_THIS_MACHINE:
+            raise
+        told = failure(error, path)
+    else:
+        return
+    raise told
 
 
 @contextlib.contextmanager
@@ -188,10 +207,12 @@ def write_folder(path: str, files: Mapping[str, bytes], *, replace: bool = False
 
     Raises:
         FileExistsError: something has its name and is not to be replaced.
+        MachineFailed: as for `write_new`.
     """
     staged = _hidden_name(path)
     try:
-        _fill(staged, files, private=private)
+        with _room(path):
+            _fill(staged, files, private=private)
         if replace and os.path.lexists(path):
             _swap(staged, path)
         else:

@@ -184,6 +184,7 @@ def test_layout_loads_nothing_of_storage():
         "connectors.app.layout",
         "connectors.system",
         "connectors.system.atomic_files",
+        "connectors.system.os_errors",
         "connectors.errors",
         "connectors.names",
     }
