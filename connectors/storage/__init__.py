@@ -21,6 +21,14 @@ Writing an object whole:
     `PartsInFlight`: the parts of a multipart upload, several at once.
     `spooled`: temporary files, whose errors say that this machine's disk is full.
 
+A store with an HTTP API, in its dialect (docs/backends.md shows one):
+    `ObjectStore`: one object by one URL. `MultipartStore`: written in parts. `BucketStore`: with listings.
+    `Listed`, `Page`: what a listing returns. `Meaning`: what error codes mean. `Action`: what a request does.
+    `BucketFileSystem`: the fsspec filesystem of a `BucketStore`.
+    `RangedSource`, `RangedStream`, `Version`: reads, all from one version. `MultipartSink`, `PartSizes`: writes.
+    `Signer`: says how a request is authorised. `Unsigned`, `QuerySigner`, `with_query`.
+    `HttpClient`, `Limits`: sends requests. `Request`, `Response`, `Reply`, `Headers`, `FileBody`, `Origin`, `Failure`.
+
 Requests:
     `RetryPolicy`: backoff with jitter. `MIN_PROGRESS`: the bytes that count as progress.
     `StallTimeoutConnection`: an HTTP connection with a stall timeout. `MAX_RESPONSE_HEADS`: for other HTTP clients.
@@ -45,13 +53,23 @@ if TYPE_CHECKING:
     from connectors.credentials.model import Credentials, SecretModel
     from connectors.storage.adapters import is_of_library, map_errors
     from connectors.storage.backend import Backend
+    from connectors.storage.bucket_filesystem import BucketFileSystem
+    from connectors.storage.bucket_store import BucketStore, Listed, Page, split_path
     from connectors.storage.capabilities import FindsAll, OpensSinks, OpensSources, Renames
     from connectors.storage.endpoints import HIDES_NOTHING, endpoint_problem, is_loopback, sends_in_the_clear
     from connectors.storage.filesystem import ObjectFileSystem
     from connectors.storage.guard import Guarded
-    from connectors.storage.http import MAX_RESPONSE_HEADS, StallTimeoutConnection
+    from connectors.storage.http.client import HttpClient
+    from connectors.storage.http.connection import MAX_RESPONSE_HEADS, StallTimeoutConnection
+    from connectors.storage.http.failures import Failure
+    from connectors.storage.http.messages import FileBody, Headers, Reply, Request, Response
+    from connectors.storage.http.network import Limits, Origin
     from connectors.storage.listing import ListingGuard
+    from connectors.storage.multipart import MultipartSink, MultipartStore, PartSizes
+    from connectors.storage.ranged import RangedSource, RangedStream, Version
     from connectors.storage.retry import MIN_PROGRESS, RangeBuffer, RetryPolicy
+    from connectors.storage.signing import QuerySigner, Signer, Unsigned, with_query
+    from connectors.storage.store import Action, Meaning, ObjectStore
     from connectors.storage.upload import PartsInFlight
     from connectors.streams.sinks import RenewableSink, Sink
     from connectors.streams.sources import FillsBuffers, Source
@@ -62,67 +80,121 @@ __all__ = [
     "MAX_RESPONSE_HEADS",
     "MIN_PROGRESS",
     "AbstractFileSystem",
+    "Action",
     "Backend",
+    "BucketFileSystem",
+    "BucketStore",
     "Credentials",
+    "Failure",
+    "FileBody",
     "FillsBuffers",
     "FindsAll",
     "Guarded",
+    "Headers",
+    "HttpClient",
+    "Limits",
+    "Listed",
     "ListingGuard",
     "LocalFileSystem",
+    "Meaning",
     "MemoryFileSystem",
+    "MultipartSink",
+    "MultipartStore",
     "ObjectFileSystem",
+    "ObjectStore",
     "OpensSinks",
     "OpensSources",
+    "Origin",
+    "Page",
+    "PartSizes",
     "PartsInFlight",
+    "QuerySigner",
     "RangeBuffer",
+    "RangedSource",
+    "RangedStream",
     "Renames",
     "RenewableSink",
+    "Reply",
+    "Request",
+    "Response",
     "RetryPolicy",
     "SecretModel",
+    "Signer",
     "Sink",
     "Source",
     "StallTimeoutConnection",
+    "Unsigned",
+    "Version",
     "endpoint_problem",
     "is_loopback",
     "is_of_library",
     "map_errors",
     "sas_expiry",
     "sends_in_the_clear",
+    "split_path",
     "spooled",
+    "with_query",
 ]
 
 _HOMES = {
-    "sas_expiry": "credentials.expiry",
-    "RenewableSink": "streams.sinks",
+    "AbstractFileSystem": "_fsspec",
+    "Action": "storage.store",
+    "Backend": "storage.backend",
+    "BucketFileSystem": "storage.bucket_filesystem",
+    "BucketStore": "storage.bucket_store",
+    "Credentials": "credentials.model",
+    "Failure": "storage.http.failures",
+    "FileBody": "storage.http.messages",
     "FillsBuffers": "streams.sources",
     "FindsAll": "storage.capabilities",
-    "Renames": "storage.capabilities",
-    "OpensSources": "storage.capabilities",
-    "OpensSinks": "storage.capabilities",
-    "AbstractFileSystem": "_fsspec",
-    "Backend": "storage.backend",
-    "Credentials": "credentials.model",
     "Guarded": "storage.guard",
     "HIDES_NOTHING": "storage.endpoints",
+    "Headers": "storage.http.messages",
+    "HttpClient": "storage.http.client",
+    "Limits": "storage.http.network",
+    "Listed": "storage.bucket_store",
     "ListingGuard": "storage.listing",
     "LocalFileSystem": "_fsspec",
-    "MAX_RESPONSE_HEADS": "storage.http",
+    "MAX_RESPONSE_HEADS": "storage.http.connection",
     "MIN_PROGRESS": "storage.retry",
+    "Meaning": "storage.store",
     "MemoryFileSystem": "_fsspec",
+    "MultipartSink": "storage.multipart",
+    "MultipartStore": "storage.multipart",
     "ObjectFileSystem": "storage.filesystem",
+    "ObjectStore": "storage.store",
+    "OpensSinks": "storage.capabilities",
+    "OpensSources": "storage.capabilities",
+    "Origin": "storage.http.network",
+    "Page": "storage.bucket_store",
+    "PartSizes": "storage.multipart",
     "PartsInFlight": "storage.upload",
+    "QuerySigner": "storage.signing",
     "RangeBuffer": "storage.retry",
+    "RangedSource": "storage.ranged",
+    "RangedStream": "storage.ranged",
+    "Renames": "storage.capabilities",
+    "RenewableSink": "streams.sinks",
+    "Reply": "storage.http.messages",
+    "Request": "storage.http.messages",
+    "Response": "storage.http.messages",
     "RetryPolicy": "storage.retry",
     "SecretModel": "credentials.model",
+    "Signer": "storage.signing",
     "Sink": "streams.sinks",
     "Source": "streams.sources",
-    "StallTimeoutConnection": "storage.http",
+    "StallTimeoutConnection": "storage.http.connection",
+    "Unsigned": "storage.signing",
+    "Version": "storage.ranged",
     "endpoint_problem": "storage.endpoints",
     "is_loopback": "storage.endpoints",
     "is_of_library": "storage.adapters",
-    "sends_in_the_clear": "storage.endpoints",
-    "spooled": "system.os_errors",
     "map_errors": "storage.adapters",
+    "sas_expiry": "credentials.expiry",
+    "sends_in_the_clear": "storage.endpoints",
+    "split_path": "storage.bucket_store",
+    "spooled": "system.os_errors",
+    "with_query": "storage.signing",
 }
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that they report unknown names

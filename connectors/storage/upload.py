@@ -10,7 +10,6 @@ from connectors.errors import StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from io import BytesIO
 
 __all__ = ["AT_ONCE", "HELD", "PartsInFlight"]
 
@@ -36,7 +35,7 @@ class PartsInFlight(Generic[T]):
         held: the bytes in memory, including the part being filled.
     """
 
-    def __init__(self, send: Callable[[int, BytesIO], T], *, at_once: int = AT_ONCE, held: int = HELD) -> None:
+    def __init__(self, send: Callable[[int, memoryview], T], *, at_once: int = AT_ONCE, held: int = HELD) -> None:
         self._send = send
         self._at_once = at_once
         self._held = held
@@ -45,7 +44,7 @@ class PartsInFlight(Generic[T]):
         self._pool = ThreadPoolExecutor(at_once, "connectors-parts", _enlist, (self._threads,))
         # The thread that pops a waiting part sends it. The pool's own futures are not used: a signal may arrive when
         # the pool has started a part but not yet returned its future.
-        self._waiting: dict[int, BytesIO] = {}
+        self._waiting: dict[int, memoryview] = {}
         self._travelling: dict[Future[T], tuple[int, int]] = {}
         self._answers: dict[int, T] = {}
         self._failure: BaseException | None = None
@@ -55,7 +54,7 @@ class PartsInFlight(Generic[T]):
         """Return the number of parts so far."""
         return self._count
 
-    def put(self, part: BytesIO, following: int = 0) -> None:
+    def put(self, part: memoryview, following: int = 0) -> None:
         """Send the next part; the caller must not use it any more.
 
         Waits until it can be sent, and until there is memory for the part after it.
@@ -71,14 +70,13 @@ class PartsInFlight(Generic[T]):
         self._settle(timeout=0)
         while len(self._travelling) >= self._at_once:
             self._settle()
-        with part.getbuffer() as view:
-            size = view.nbytes
+        size = part.nbytes
         self._count += 1
         self._start(part, size)
         while self._travelling and sum(size for _, size in self._travelling.values()) + following > self._held:
             self._settle()
 
-    def _start(self, part: BytesIO, size: int) -> None:
+    def _start(self, part: memoryview, size: int) -> None:
         number, answer = self._count, Future[T]()
         self._travelling[answer] = number, size
         self._waiting[number] = part

@@ -11,7 +11,7 @@ import pytest
 
 from connectors.errors import StorageUnavailable
 from connectors.storage import retry
-from connectors.storage.http import StallTimeoutFile
+from connectors.storage.http.connection import StallTimeoutFile
 from connectors.storage.retry import MIN_PROGRESS, RangeBuffer, RetryPolicy
 
 BROKEN = StorageUnavailable("the answer broke off")

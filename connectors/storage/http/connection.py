@@ -11,8 +11,9 @@ from connectors.storage.retry import MIN_PROGRESS
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterable
 
-__all__ = ["MAX_RESPONSE_HEADS", "StallTimeoutConnection", "StallTimeoutFile"]
+__all__ = ["MAX_RESPONSE_HEADS", "Connection", "StallTimeoutConnection", "StallTimeoutFile", "TlsConnection"]
 
 MAX_RESPONSE_HEADS = 100
 """Limit of status lines per response: a server could send ``100 Continue`` forever."""
@@ -119,8 +120,8 @@ class StallTimeoutConnection(http.client.HTTPConnection):
 
     def send(self, data: Any) -> None:
         """Send bytes in blocks, because a socket's timeout applies to each call as a whole."""
-        if isinstance(data, bytes) and len(data) > MIN_PROGRESS:
-            view = memoryview(data)
+        if isinstance(data, bytes | memoryview) and len(data) > MIN_PROGRESS:
+            view = memoryview(data).cast("B")
             for start in range(0, len(data), MIN_PROGRESS):
                 super().send(view[start : start + MIN_PROGRESS])
         else:
@@ -134,3 +135,76 @@ class StallTimeoutConnection(http.client.HTTPConnection):
         # urllib3 sends requests with the connect timeout, which is too short for a block on a slow line.
         if self.sock is not None:
             self.sock.settimeout(self.stall_timeout)
+
+
+class Connection(StallTimeoutConnection):
+    """A connection that sends a request's head together with the first bytes of its body.
+
+    If the sender dies between the two, some servers take the body for empty and replace the object with nothing.
+
+    Attributes:
+        idle_since: when its last response ended, by `time.monotonic`.
+    """
+
+    # At a higher debug level, http.client prints every request, and other code may set the level of the base class.
+    debuglevel = 0
+    idle_since = 0.0
+
+    def transmit(
+        self, method: str, target: str, headers: Iterable[tuple[str, str]], body: Iterable[bytes | memoryview] | None
+    ) -> http.client.HTTPResponse:
+        """Send a request and return the response, its body unread.
+
+        Args:
+            method: such as GET.
+            target: what the request line holds, as it is sent.
+            headers: all headers, with Host and Content-Length.
+            body: its blocks, or None.
+
+        Raises:
+            OSError, http.client.HTTPException: the connection failed, or the response is not HTTP. Their texts may
+                hold the target.
+        """
+        self.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+        for name, value in headers:
+            self.putheader(name, value)
+        self._head, self._holding = b"", body is not None
+        self.endheaders()
+        self._holding = False
+        try:
+            for block in body or ():
+                self.send(block)
+            if self._head:  # the body was empty
+                self.send(b"")
+        except (BrokenPipeError, ConnectionResetError):
+            return self._early_response()
+        return self.getresponse()
+
+    def _early_response(self) -> http.client.HTTPResponse:
+        """Return the response of a server that closed the connection without reading the whole body."""
+        try:
+            return self.getresponse()
+        except OSError:
+            pass
+        message = "the connection broke while the request was sent"
+        raise ConnectionResetError(message)
+
+    _holding = False
+    _head = b""
+
+    def send(self, data: Any) -> None:
+        """Send bytes; the head of a request with a body is held back until the body starts."""
+        if self._holding:
+            self._holding, self._head = False, bytes(data)
+            return
+        head, self._head = self._head, b""
+        if head:
+            super().send(head + bytes(data[:MIN_PROGRESS]))
+            data = data[MIN_PROGRESS:]
+            if not data:
+                return
+        super().send(data)
+
+
+class TlsConnection(Connection, http.client.HTTPSConnection):
+    """The same connection over TLS."""

@@ -1,0 +1,176 @@
+"""Sends requests to servers, and keeps the connections for the next ones."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import os
+import select
+import time
+from collections import deque
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from connectors.errors import ConfigError
+from connectors.storage.http.failures import Failure, broken
+from connectors.storage.http.messages import Request, Response
+from connectors.storage.http.network import Limits, issuer_of, open_connection, proxy_for, tls_context
+
+if TYPE_CHECKING:
+    import ssl
+
+    from connectors.storage.http.connection import Connection
+    from connectors.storage.http.network import Origin, Proxy
+
+__all__ = ["BROKEN", "HttpClient"]
+
+BROKEN = (OSError, http.client.HTTPException)
+"""The errors of a failed connection; timeouts and TLS errors are among them as OSError."""
+_CONNECTIONS = 64
+"""Connections kept for the next requests to one server; further threads open new ones."""
+_MAX_IDLE = 30.0
+"""Seconds after which an idle connection is not used again: servers close idle ones, some of them unannounced."""
+_LOG = logging.getLogger(__name__)
+
+
+class HttpClient:
+    """Sends requests. Safe in threads, and in a forked child, which opens its own connections.
+
+    It follows no redirect, sends to no server but the request's, and writes no target and no header into a log.
+
+    Args:
+        agent: the User-Agent header.
+        limits: timeouts, or None for the defaults.
+    """
+
+    limits = Limits()
+    """The timeouts of clients that are given none."""
+
+    def __init__(self, agent: str, limits: Limits | None = None) -> None:
+        self.limits = limits or self.limits
+        self._agent = agent
+        # Idle connections by process, then by server. Their operations are atomic: no lock that a fork could leave
+        # held.
+        self._idle: dict[int, dict[Origin, deque[Connection]]] = {}
+        self._context: ssl.SSLContext | None = None
+
+    def send(self, request: Request) -> Response | Failure:
+        """Send one request; return the response, whatever its status, with its body unread; or the failure.
+
+        End the response with its `close`.
+        """
+        try:
+            proxy = proxy_for(request.origin)
+        except ConfigError as error:
+            return Failure(error)
+        connection: Connection | None = None
+        reason: BaseException
+        try:
+            connection = self._connected(request.origin, proxy)
+            raw = connection.transmit(request.method, request.target.reveal(), self._headers(request), request.blocks())
+            _check_head(raw)
+        except BROKEN as error:
+            reason = error
+            if connection is not None:
+                connection.close()
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            raise
+        else:
+            _LOG.debug("%s %s: %d", request.method, request.origin.authority, raw.status)
+            return Response(raw, connection, partial(self._keep, request.origin))
+        return self.broken(reason, request.origin, connected=connection is not None)
+
+    def broken(self, error: BaseException, origin: Origin, *, connected: bool = True) -> Failure:
+        """Return the failure that a broken connection to a server means; it holds nothing of the request."""
+        proxy = proxy_for(origin)
+        issuer = partial(issuer_of, origin, proxy, timeout=self.limits.connect_timeout)
+        return broken(error, origin, proxy, self.limits, connected=connected, issuer=issuer)
+
+    def _headers(self, request: Request) -> list[tuple[str, str]]:
+        given = request.headers
+        names = {name.lower() for name in given}
+        headers = [("Host", request.origin.authority), ("User-Agent", self._agent), *given.items()]
+        if "accept-encoding" not in names:
+            headers.append(("Accept-Encoding", "identity"))
+        if request.body is not None or request.method in ("PUT", "POST"):
+            headers.append(("Content-Length", str(request.size)))
+        return headers
+
+    def _connected(self, origin: Origin, proxy: Proxy | None) -> Connection:
+        idle = self._idle_at(origin)
+        while idle:
+            try:
+                connection = idle.pop()
+            except IndexError:  # another thread took it
+                break
+            if time.monotonic() - connection.idle_since < _MAX_IDLE and _is_quiet(connection):
+                return connection
+            connection.close()
+        context = self._context
+        if context is None and origin.scheme == "https":
+            context = self._context = tls_context()
+        limits = self.limits
+        return open_connection(
+            origin, proxy, context, connect_timeout=limits.connect_timeout, stall_timeout=limits.stall_timeout
+        )
+
+    def _idle_at(self, origin: Origin) -> deque[Connection]:
+        pid = os.getpid()
+        mine = self._idle.get(pid)
+        if mine is None:
+            self._close_inherited(pid)
+            mine = self._idle.setdefault(pid, {})
+        return mine.get(origin) or mine.setdefault(origin, deque())
+
+    def _close_inherited(self, pid: int) -> None:
+        """Close a forked child's copies of its parent's idle sockets, which it must not use."""
+        for other in [one for one in self._idle if one != pid]:
+            for connections in (self._idle.pop(other, None) or {}).values():
+                for connection in connections:
+                    connection.close()
+
+    def _keep(self, origin: Origin, connection: Connection) -> None:
+        idle = self._idle_at(origin)
+        if len(idle) >= _CONNECTIONS:
+            connection.close()
+            return
+        connection.idle_since = time.monotonic()
+        idle.append(connection)
+
+    def close(self) -> None:
+        """Close the idle connections; the next request opens new ones."""
+        for connections in (self._idle.pop(os.getpid(), None) or {}).values():
+            while connections:
+                connections.pop().close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._agent}>"
+
+
+def _is_quiet(connection: Connection) -> bool:
+    """Return whether an idle connection is still open: nothing may arrive on it, not even its end."""
+    sock = connection.sock
+    if sock is None:
+        return False
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return not poll.poll(0)
+
+
+def _check_head(raw: http.client.HTTPResponse) -> None:
+    """Check that the length of a response's body is certain: else a proxy could see another end than this client.
+
+    Raises:
+        HTTPException: it is not.
+    """
+    lengths = {one.strip() for one in raw.headers.get_all("Content-Length", ())}
+    coded = raw.headers.get("Transfer-Encoding")
+    if len(lengths) > 1 or (lengths and coded) or not all(one.isascii() and one.isdigit() for one in lengths):
+        message = "the response has no certain length"
+        raise http.client.HTTPException(message)
+    if raw.status < HTTPStatus.OK:
+        message = "the response has an informational status"
+        raise http.client.HTTPException(message)

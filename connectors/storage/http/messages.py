@@ -1,0 +1,174 @@
+"""Requests and responses of the HTTP engine."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Protocol, overload
+
+if TYPE_CHECKING:
+    import http.client
+    from collections.abc import Callable, Iterator, Mapping
+
+    from connectors.secrets import SecretText
+    from connectors.storage.http.connection import Connection
+    from connectors.storage.http.network import Origin
+
+__all__ = ["Body", "FileBody", "Headers", "Reply", "Request", "Response"]
+
+_BLOCK = 1 << 17
+"""Bytes of a file that are read and sent at once."""
+
+
+class Headers(Protocol):
+    """The headers of a response, by name in any case."""
+
+    @overload
+    def get(self, name: str, /) -> str | None: ...
+    @overload
+    def get(self, name: str, default: str, /) -> str: ...
+    def get(self, name: str, default: str | None = None, /) -> str | None:
+        """Return the first header of a name, or the default."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileBody:
+    """A request's body in a file, which is read from its start for each attempt.
+
+    Attributes:
+        file: the open file.
+        size: its bytes.
+    """
+
+    file: IO[bytes]
+    size: int
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the bytes."""
+        self.file.seek(0, os.SEEK_SET)
+        while block := self.file.read(_BLOCK):
+            yield block
+
+
+Body = bytes | memoryview | FileBody
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request. Its target may be secret, and so may its headers: neither is shown.
+
+    Attributes:
+        method: such as GET.
+        origin: the server.
+        target: the path and the query, encoded as they are sent.
+        headers: the headers, without Host, User-Agent, Accept-Encoding (which is identity unless given) and
+            Content-Length, which the client adds.
+        body: the body, or None.
+    """
+
+    method: str
+    origin: Origin
+    target: SecretText = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: Body | None = field(default=None, repr=False)
+
+    def blocks(self) -> Iterator[bytes | memoryview] | None:
+        """Yield the blocks of the body; None if there is none."""
+        if self.body is None:
+            return None
+        return self.body.blocks() if isinstance(self.body, FileBody) else iter((self.body,))
+
+    @property
+    def size(self) -> int:
+        """The bytes of the body."""
+        if isinstance(self.body, FileBody):
+            return self.body.size
+        return 0 if self.body is None else memoryview(self.body).nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response that was read as a whole.
+
+    Attributes:
+        status: the HTTP status.
+        headers: by name, in any case.
+        body: the body.
+        retries: how many requests were sent before it without a response.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes = field(repr=False)
+    retries: int = 0
+
+
+class Response:
+    """A response whose body is read by the caller, who ends it with `close`.
+
+    Args:
+        raw: the response of `http.client`.
+        connection: the connection that it came by.
+        keep: takes the connection for the next request.
+
+    Attributes:
+        status: the HTTP status.
+        headers: by name, in any case.
+    """
+
+    def __init__(
+        self, raw: http.client.HTTPResponse, connection: Connection, keep: Callable[[Connection], None]
+    ) -> None:
+        self._raw = raw
+        self._connection = connection
+        self._keep = keep
+        self._process = os.getpid()
+        self.status = raw.status
+        self.headers = raw.headers
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process received it; a forked child must not read its parent's responses."""
+        return self._process == os.getpid()
+
+    @property
+    def length(self) -> int | None:
+        """The bytes of the body that are still to come, or None if the server did not say."""
+        return self._raw.length
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Read the next bytes into a buffer, and return how many: fewer than its size only at the end.
+
+        Raises:
+            OSError, http.client.HTTPException: the connection failed.
+        """
+        return self._raw.readinto(buffer)
+
+    def read(self, limit: int) -> bytes:
+        """Return the next bytes, at most `limit`. Raises as `readinto` does."""
+        buffer = memoryview(bytearray(limit))
+        received = 0
+        while received < limit and (size := self._raw.readinto(buffer[received:])):
+            received += size
+        return bytes(buffer[:received])
+
+    def cancel(self) -> None:
+        """Wake a thread that waits in `readinto`: it gets no more bytes. Safe in any thread."""
+        sock = self._connection.sock
+        if sock is not None:
+            try:
+                # Not SSLSocket's own method, which would let the other thread read without TLS.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            except OSError:
+                return  # it is already closed
+
+    def close(self) -> None:
+        """End the response: keep its connection if all of it was read, else close the connection."""
+        whole = self._raw.isclosed() or self._raw.length == 0
+        usable = whole and not self._raw.will_close and self.owned
+        self._raw.close()
+        if usable and self._connection.sock is not None:
+            self._keep(self._connection)
+        else:
+            self._connection.close()  # in a forked child only this process's copy of the socket
