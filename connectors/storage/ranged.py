@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections import deque
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -77,6 +78,7 @@ class RangedSource:
         # that a fork could leave held.
         self._versions: dict[str, Version] = {}
         self._kept: deque[_Body] = deque()
+        weakref.finalize(self, _drop, self._kept)
 
     @property
     def size(self) -> int:
@@ -94,7 +96,8 @@ class RangedSource:
             stream = self.open_stream(0, 1)
             try:
                 version = stream.begin()
-                stream.fill(memoryview(bytearray(1)))  # so that the connection can be used again
+                if not stream.has_whole:
+                    stream.fill(memoryview(bytearray(1)))  # so that the connection can be used again
             finally:
                 stream.close()
         return version
@@ -158,7 +161,7 @@ class RangedSource:
         try:
             body = self._body(response, position, stop)
         finally:
-            if not isinstance(body, _Body):
+            if not isinstance(body, _Body) or body.response is not response:
                 response.close()
         return body
 
@@ -232,25 +235,27 @@ class RangedSource:
 
     def keep(self, body: _Body) -> None:
         """Keep a response with the whole object for the next range."""
-        self._drop_kept()
+        _drop(self._kept)
         self._kept.append(body)
         if self._closed:
-            self._drop_kept()
-
-    def _drop_kept(self) -> None:
-        while self._kept:
-            try:
-                self._kept.pop().response.close()
-            except IndexError:  # another thread took it
-                return
+            _drop(self._kept)
 
     def close(self) -> None:
         """End the source; nothing can be read any more."""
         self._closed = True
-        self._drop_kept()
+        _drop(self._kept)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.store.shown(self.path)}>"
+
+
+def _drop(kept: deque[_Body]) -> None:
+    """End the kept responses."""
+    while kept:
+        try:
+            kept.pop().response.close()
+        except IndexError:  # another thread took it
+            return
 
 
 class RangedStream:
@@ -272,6 +277,12 @@ class RangedStream:
         self._body: _Body | None = None
         self._policy = source.store.retry_policy()
         self._cancelled = Event()
+        self._ended: Failure | None = None
+
+    @property
+    def has_whole(self) -> bool:
+        """Whether the open response is the whole object, because the server ignores ranges."""
+        return self._body is not None and self._body.whole
 
     def begin(self) -> Version:
         """Wait for the response, unless there is one or there is no byte in the range; return the object's version.
@@ -284,6 +295,9 @@ class RangedStream:
             if version is not None and (self._body is not None or self.position >= min(self._stop, version.size)):
                 return version
             self._check_cancelled()
+            if self._ended is not None:
+                ended, self._ended = self._ended, None
+                self._wait(ended)
             body = self._source.ask(self.position, self._stop)
             if isinstance(body, Failure):
                 self._wait(body)
@@ -301,12 +315,11 @@ class RangedStream:
             wanted = min(self._stop, size) - self.position
             if wanted <= 0 or not len(buffer):
                 return 0
-            received, failure = self._receive(buffer[: min(wanted, _PIECE)])
+            received = self._receive(buffer[: min(wanted, _PIECE)])
             self.position += received
             self._policy.received(received)
             if received:
                 return received
-            self._wait(failure or self._incomplete())
 
     def fill(self, buffer: memoryview) -> int:
         """Read until `buffer` is full or the range ends; return the number of bytes. Raises as `read_into` does."""
@@ -315,35 +328,36 @@ class RangedStream:
             received += size
         return received
 
-    def _receive(self, buffer: memoryview) -> tuple[int, Failure | None]:
-        """Read once from the open response; return how many bytes came, and why none did."""
+    def _receive(self, buffer: memoryview) -> int:
+        """Read once from the open response, and return how many bytes came; the response is ended with its last."""
         body = self._body
         if body is None:
-            return 0, None
+            return 0
+        received = 0
         try:
             while body.position < self.position:  # on the way to the range in a response with the whole object
                 skipped = body.response.readinto(memoryview(bytearray(min(_PIECE, self.position - body.position))))
                 if not skipped:
                     break
                 body.position += skipped
-            received = 0
             if body.position == self.position:
                 received = body.response.readinto(buffer[: body.end - body.position])
         except BROKEN as error:
-            failure = self._source.store.located(
-                self._source.store.client.broken(error, self._origin()), self._source.path
-            )
+            store = self._source.store
+            self._ended = store.located(store.client.broken(error, self._origin()), self._source.path)
             self._end()
-            return 0, failure
+            return 0
         except BaseException:
             self._end()  # the position in the response is unknown
             raise
-        if self._cancelled.is_set():
-            received = 0  # what arrives after the end of the connection may be anything
+        self._check_cancelled()  # what arrives after the end of the connection may be anything
         body.position += received
         if not received or body.position == body.end:
+            self._ended = Failure(
+                self._source.store.invalid(self._source.path, "sent an incomplete response"), transient=True
+            )
             self._end()
-        return received, None
+        return received
 
     def _origin(self) -> Origin:
         return self._source.store.read_request(self._source.path, None, None).origin
@@ -353,10 +367,6 @@ class RangedStream:
         if body is not None:
             body.response.close()
 
-    def _incomplete(self) -> Failure:
-        self._check_cancelled()
-        return Failure(self._source.store.invalid(self._source.path, "sent an incomplete response"), transient=True)
-
     def _wait(self, failure: Failure) -> None:
         """Wait before the next request, unless the stream is cancelled meanwhile.
 
@@ -365,7 +375,7 @@ class RangedStream:
         """
         if not failure.transient:
             raise failure.error
-        self._cancelled.wait(self._policy.pause(failure.error, failure.pause))
+        self._policy.wait(failure.error, failure.pause, self._cancelled.wait)
         self._check_cancelled()
 
     def _check_cancelled(self) -> None:

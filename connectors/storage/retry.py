@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from connectors.errors import StorageUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from connectors.errors import ConnectorError
 
 __all__ = ["MIN_PROGRESS", "RangeBuffer", "RetryPolicy"]
@@ -81,9 +83,11 @@ class RetryPolicy:
         seconds = random.uniform(0, longest)  # noqa: S311 - not used for security
         return seconds if asked is None else max(seconds, min(asked, self.longest_pause))
 
-    def wait(self, error: ConnectorError, asked: float | None = None) -> None:
-        """Sleep before the next attempt. The arguments and errors are those of `pause`."""
-        time.sleep(self.pause(error, asked))
+    def wait(
+        self, error: ConnectorError, asked: float | None = None, sleep: Callable[[float], object] = time.sleep
+    ) -> None:
+        """Wait before the next attempt, in `sleep`. The other arguments and the errors are those of `pause`."""
+        sleep(self.pause(error, asked))
 
 
 class RangeBuffer:

@@ -9,12 +9,12 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from connectors.secrets import SecretText
+from connectors.storage import Limits
 from connectors_gcs.client import Client
 from connectors_gcs.credentials import GcsCredentials
 from connectors_gcs.filesystem import Gcs
 from connectors_gcs.identity import _Google
 from connectors_gcs.session import Session
-from connectors_https.client import Limits
 from connectors_https.filesystem import PresignedFileSystem
 from connectors_https.location import Place
 from fuzz.checks import MARK, attempt, hold
@@ -53,12 +53,14 @@ WORDS = (
 START, STOP = 3, 40
 """The requested range."""
 
-_LIMITS = Limits(connect_timeout=5, read_timeout=5, attempts=2, backoff=0, longest_pause=0)
+_LIMITS = Limits(connect_timeout=5, stall_timeout=5)
 _PLACE = Place.of("http://127.0.0.1:9/ward/one")
 
 
 def _https() -> PresignedFileSystem:
-    return PresignedFileSystem(_PLACE, SecretText(f"X-Amz-Signature={MARK}"), _LIMITS)
+    fs = PresignedFileSystem(_PLACE, SecretText(f"X-Amz-Signature={MARK}"), _LIMITS)
+    fs.store.attempts, fs.store.first_pause, fs.store.longest_pause = 2, 0, 0
+    return fs
 
 
 def _https_range() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,6 @@ import routes
 from botocore.retries.standard import ExponentialBackoff
 
 import connectors_azure.client
-import connectors_https.client
-import connectors_https.filesystem
 from connectors.storage.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -68,8 +65,7 @@ def _route(request: pytest.FixtureRequest) -> routes.Route:
 @pytest.fixture
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry without backoff."""
-    quick = functools.partial(connectors_https.client.Limits, backoff=0.001, longest_pause=0.01)
-    monkeypatch.setattr(connectors_https.filesystem, "Limits", quick)
     monkeypatch.setattr(RetryPolicy, "first_pause", 0.001)
+    monkeypatch.setattr(RetryPolicy, "longest_pause", 0.01)
     monkeypatch.setattr(connectors_azure.client, "FIRST_BACKOFF", 0.001)
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.0)

@@ -20,8 +20,8 @@ from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_b
 import connectors
 import connectors_azure.client
 import connectors_azure.transport
-import connectors_https.filesystem
 from connectors.errors import ConnectorError
+from connectors.storage import HttpClient, Limits
 from connectors.storage.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -142,10 +142,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch, *, silence: float = 10.0, longest
     monkeypatch.setattr(RetryPolicy, "first_pause", 0.001)
     monkeypatch.setattr(RetryPolicy, "longest_pause", 0.01)
     monkeypatch.setattr(RetryPolicy, "longest_wait", longest_wait)
-    quick = functools.partial(
-        connectors_https.client.Limits, backoff=0.001, longest_pause=0.01, read_timeout=silence, connect_timeout=silence
-    )
-    monkeypatch.setattr(connectors_https.filesystem, "Limits", quick)
+    monkeypatch.setattr(HttpClient, "limits", Limits(silence, silence))
     monkeypatch.setattr(connectors_azure.client, "FIRST_BACKOFF", 0.001)
     monkeypatch.setattr(connectors_azure.transport, "READ_TIMEOUT", silence)
     for module in ("sessions", "source"):

@@ -7,10 +7,11 @@ import logging
 import os
 import select
 import time
+import weakref
 from collections import deque
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from connectors.errors import ConfigError
 from connectors.storage.http.failures import Failure, broken
@@ -53,6 +54,7 @@ class HttpClient:
         # Idle connections by process, then by server. Their operations are atomic: no lock that a fork could leave
         # held.
         self._idle: dict[int, dict[Origin, deque[Connection]]] = {}
+        weakref.finalize(self, _close_all, self._idle)
         self._context: ssl.SSLContext | None = None
 
     def send(self, request: Request) -> Response | Failure:
@@ -79,8 +81,9 @@ class HttpClient:
                 connection.close()
             raise
         else:
-            _LOG.debug("%s %s: %d", request.method, request.origin.authority, raw.status)
+            _log(request, str(raw.status))
             return Response(raw, connection, partial(self._keep, request.origin))
+        _log(request, type(reason).__name__)
         return self.broken(reason, request.origin, connected=connection is not None)
 
     def broken(self, error: BaseException, origin: Origin, *, connected: bool = True) -> Failure:
@@ -121,16 +124,9 @@ class HttpClient:
         pid = os.getpid()
         mine = self._idle.get(pid)
         if mine is None:
-            self._close_inherited(pid)
+            _close_all(self._idle)  # a forked child's copies of its parent's sockets, which it must not use
             mine = self._idle.setdefault(pid, {})
         return mine.get(origin) or mine.setdefault(origin, deque())
-
-    def _close_inherited(self, pid: int) -> None:
-        """Close a forked child's copies of its parent's idle sockets, which it must not use."""
-        for other in [one for one in self._idle if one != pid]:
-            for connections in (self._idle.pop(other, None) or {}).values():
-                for connection in connections:
-                    connection.close()
 
     def _keep(self, origin: Origin, connection: Connection) -> None:
         idle = self._idle_at(origin)
@@ -142,12 +138,30 @@ class HttpClient:
 
     def close(self) -> None:
         """Close the idle connections; the next request opens new ones."""
-        for connections in (self._idle.pop(os.getpid(), None) or {}).values():
-            while connections:
-                connections.pop().close()
+        _close_all(self._idle)
+
+    def __reduce__(self) -> NoReturn:
+        message = (
+            f"a {type(self).__name__} holds connections and does not pickle; open the dataset in the other process"
+        )
+        raise TypeError(message)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._agent}>"
+
+
+def _log(request: Request, outcome: str) -> None:
+    """Log a request and its outcome, without its query, which may be secret."""
+    path = request.target.reveal().partition("?")[0]
+    _LOG.debug("%s %s%s: %s", request.method, request.origin.authority, path, outcome)
+
+
+def _close_all(idle: dict[int, dict[Origin, deque[Connection]]]) -> None:
+    """Close idle connections; in a forked child, this process's copies of their sockets."""
+    for pid in list(idle):
+        for connections in (idle.pop(pid, None) or {}).values():
+            while connections:
+                connections.pop().close()
 
 
 def _is_quiet(connection: Connection) -> bool:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from connectors.errors import NotSupported, ObjectNotFound
 from connectors.secrets import SecretText, redact_url
-from connectors.storage import ObjectFileSystem
-from connectors_https.client import Client, Limits
+from connectors.storage import ObjectFileSystem, RangedSource
 from connectors_https.sink import PresignedSink
-from connectors_https.source import PresignedSource
+from connectors_https.store import PresignedStore
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from connectors.storage import Limits
     from connectors_https.location import Place
 
 __all__ = ["PresignedFileSystem"]
@@ -30,7 +30,7 @@ class PresignedFileSystem(ObjectFileSystem):
     Args:
         place: the object's location.
         query: the signed query, or None. `SecretText`, so that no repr shows it.
-        limits: timeouts and limits of retries, or None for the defaults.
+        limits: timeouts, or None for the defaults.
     """
 
     protocol = ("https", "http")
@@ -47,7 +47,7 @@ class PresignedFileSystem(ObjectFileSystem):
     ) -> None:
         super().__init__()
         self.path = place.location
-        self._client = Client(place, query, limits or Limits())
+        self.store = PresignedStore(place, query, limits)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path}>"
@@ -70,7 +70,7 @@ class PresignedFileSystem(ObjectFileSystem):
     @property
     def expires_at(self) -> datetime | None:
         """When the signed query expires in UTC, or None if it does not say."""
-        return self._client.signature.expires_at
+        return self.store.signature.expires_at
 
     @property
     def exclusive_create(self) -> bool:
@@ -79,13 +79,13 @@ class PresignedFileSystem(ObjectFileSystem):
         Any server may ignore If-None-Match, and only its response, 201 or another status, may then show that an object
         was replaced: too late.
         """
-        return self._client.signature.flavour != "plain"
+        return self.store.signature.flavour != "plain"
 
     def close(self) -> None:
         """Close the idle connections; the next request opens new ones."""
-        self._client.close()
+        self.store.client.close()
 
-    def open_source(self, path: str) -> PresignedSource:
+    def open_source(self, path: str) -> RangedSource:
         """Return a source that reads the object's bytes by ranges.
 
         Raises:
@@ -93,7 +93,9 @@ class PresignedFileSystem(ObjectFileSystem):
             NotSupported, CredentialsExpired: the query cannot be used.
         """
         self._check_path(path)
-        return PresignedSource(self._client)
+        self.store.known_headers()
+        self.store.check_expiry()
+        return RangedSource(self.store, self.path)
 
     def open_sink(self, path: str, *, exclusive: bool = False) -> PresignedSink:
         """Return a sink for the object, which sends one PUT on commit and nothing before.
@@ -115,7 +117,7 @@ class PresignedFileSystem(ObjectFileSystem):
                 "with 'wb'"
             )
             raise NotSupported(message)
-        return PresignedSink(self._client, exclusive=exclusive)
+        return PresignedSink(self.store, exclusive=exclusive)
 
     def _check_path(self, path: str) -> None:
         if path != self.path:
@@ -137,7 +139,7 @@ class PresignedFileSystem(ObjectFileSystem):
             "name": self.path,
             "type": "file",
             "size": version.size,
-            "ETag": version.etag,
+            "ETag": version.validator if version.validator.startswith('"') else None,
             "LastModified": version.modified or None,
         }
 

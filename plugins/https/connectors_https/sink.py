@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import tempfile
 from typing import TYPE_CHECKING
 
 from connectors.errors import NotSupported, ObjectExists, StorageUnavailable
-from connectors.storage import spooled
-from connectors_https.client import RetryPolicy, finish, known_headers
-from connectors_https.error_mapping import Failure, excerpt
+from connectors.storage import Failure, FileBody, spooled
 
 if TYPE_CHECKING:
-    from connectors_https.client import Client
     from connectors_https.signature import Flavour
+    from connectors_https.store import PresignedStore
 
 __all__ = ["MAX_OBJECT", "PresignedSink"]
 
@@ -24,6 +21,7 @@ MAX_OBJECT: dict[Flavour, int] = {"s3": 5 << 30, "gcs": 5 << 30, "azure": 5000 <
 _IN_MEMORY = 1 << 24
 """Bytes held in memory; a larger object goes to an unnamed temporary file."""
 _DONE = frozenset({200, 201, 204})
+_TAKEN = frozenset({409, 412})
 _ERROR = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?<Error[\s>]")
 """The start of an error of S3 or Azure: S3 has been known to send one with a status of success."""
 _KNOWN_HEADERS = {
@@ -45,7 +43,7 @@ class PresignedSink:
     have to be retried. No request is sent before `commit`; `discard` sends none.
 
     Args:
-        client: the object's client.
+        store: the object's server.
         exclusive: do not replace an object.
 
     Raises:
@@ -54,19 +52,19 @@ class PresignedSink:
         CredentialsExpired: the query has expired.
     """
 
-    def __init__(self, client: Client, *, exclusive: bool = False) -> None:
-        self._client = client
+    def __init__(self, store: PresignedStore, *, exclusive: bool = False) -> None:
+        self._store = store
         self._exclusive = exclusive
         self._headers = self._choose_headers()
         self._size = 0
-        client.check_expiry()
+        store.check_expiry()
         self._spool = spooled(
             lambda: tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - commit or discard closes it
         )
 
     def _choose_headers(self) -> dict[str, str]:
-        signature, location = self._client.signature, self._client.place.location
-        headers = known_headers(self._client, {**_KNOWN_HEADERS, **_ONLY_CREATE})
+        signature, location = self._store.signature, self._store.place.location
+        headers = self._store.known_headers({**_KNOWN_HEADERS, **_ONLY_CREATE})
         # commit sets the size when it is known; http.client would send this header as it is.
         headers.pop("content-length", None)
         signed_create = headers.keys() & _ONLY_CREATE.keys()
@@ -93,10 +91,10 @@ class PresignedSink:
             MachineFailed: there is not enough space in ``$TMPDIR``.
         """
         self._size += len(data)
-        limit = MAX_OBJECT.get(self._client.signature.flavour)
+        limit = MAX_OBJECT.get(self._store.signature.flavour)
         if limit is not None and self._size > limit:
             message = (
-                f"{self._client.place.location} would be larger than {limit} bytes, the most that one PUT to a signed "
+                f"{self._store.place.location} would be larger than {limit} bytes, the most that one PUT to a signed "
                 "URL may have; write several objects, or use the storage's own backend"
             )
             raise NotSupported(message)
@@ -112,29 +110,28 @@ class PresignedSink:
                 or may not have been written.
         """
         spooled(self._spool.flush)
-        retry_policy = RetryPolicy(self._client.limits)
-        headers = {**self._headers, "Content-Length": str(self._size)}
-        unsure = False
+        location, unsure, policy = self._store.place.location, False, self._store.retry_policy()
+        request = self._store.write_request(self._headers, FileBody(self._spool, self._size))
         while True:
-            self._spool.seek(0, os.SEEK_SET)
-            response = self._client.request("PUT", headers, accept=_DONE, body=self._spool, exclusive=self._exclusive)
-            if not isinstance(response, Failure):
+            reply = self._store.attempt(request, location, "write", accept=_DONE)
+            if not isinstance(reply, Failure):
                 break
-            if unsure and isinstance(response.error, ObjectExists):
-                message = (
-                    f"{response.error}; but an earlier attempt of this write broke off, so the object may be the one "
-                    "that was sent: read it to find out"
-                )
+            if self._exclusive and reply.status in _TAKEN and not reply.transient:
+                said = f"{reply.status} {reply.code}".strip()
+                message = f"{location} already exists, and mode 'xb' does not replace it ({said})"
+                if unsure:
+                    message += (
+                        "; but an earlier attempt of this write broke off, so the object may be the one that was sent: "
+                        "read it to find out"
+                    )
                 raise ObjectExists(message)
-            unsure = unsure or response.transient
-            retry_policy.wait_or_raise(response)
-        said = excerpt(response)  # also lets the connection be reused
-        finish(response)
+            unsure = unsure or reply.transient
+            self._store.wait(reply, policy)
         self._spool.close()
-        if _ERROR.match(said):
+        if _ERROR.match(reply.body):
             message = (
-                f"the server of {self._client.place.location} answered {response.status} to the PUT, but with an error "
-                "in the body: the object may not have been written; read it to find out, or write it again"
+                f"the server of {location} answered {reply.status} to the PUT, but with an error in the body: the "
+                "object may not have been written; read it to find out, or write it again"
             )
             raise StorageUnavailable(message)
 

@@ -14,16 +14,14 @@ import pytest
 from patience import PATIENCE
 
 from connectors.secrets import SecretText
-from connectors_https.client import Limits
+from connectors.storage import Limits, RangedSource, RetryPolicy
 from connectors_https.filesystem import PresignedFileSystem
 from connectors_https.location import Place
-from connectors_https.source import PresignedSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-QUICK = Limits(connect_timeout=PATIENCE, read_timeout=PATIENCE, attempts=4, backoff=0.001, longest_pause=0.01)
-"""Retries failures at once, without backoff."""
+QUICK = Limits(connect_timeout=PATIENCE, stall_timeout=PATIENCE)
 
 
 @dataclass
@@ -102,7 +100,7 @@ class Origin:
         """Return a filesystem of the object at `path`."""
         return PresignedFileSystem(Place.of(self.base + path), None if query is None else SecretText(query), limits)
 
-    def source(self, query: str | None = None) -> PresignedSource:
+    def source(self, query: str | None = None) -> RangedSource:
         """Return a source of the object at the usual path."""
         fs = self.fs(query)
         return fs.open_source(fs.path)
@@ -180,7 +178,11 @@ def well_behaved(request: Request, data: bytes, **headers: str) -> Reply:
 
 
 @pytest.fixture
-def origin() -> Iterator[Origin]:
+def origin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Origin]:
+    """A server whose clients retry at once, four times at most."""
+    monkeypatch.setattr(RetryPolicy, "attempts", 4)
+    monkeypatch.setattr(RetryPolicy, "first_pause", 0.001)
+    monkeypatch.setattr(RetryPolicy, "longest_pause", 0.01)
     server = Origin()
     yield server
     server.close()
@@ -207,3 +209,17 @@ def reply() -> type[Reply]:
 @pytest.fixture
 def quick() -> Limits:
     return QUICK
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The backoffs in seconds, which take no time."""
+    seen: list[float] = []
+    pause = RetryPolicy.pause
+
+    def record(policy: RetryPolicy, error: Exception, asked: float | None = None) -> float:
+        seen.append(pause(policy, error, asked))
+        return 0.0
+
+    monkeypatch.setattr(RetryPolicy, "pause", record)
+    return seen

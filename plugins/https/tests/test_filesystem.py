@@ -162,9 +162,9 @@ def test_a_query_that_expires_while_it_is_used_is_detected(origin, monkeypatch):
     source = fs.open_source(fs.path)
     source.read_range(0, 10)
     later = ends.timestamp()
-    monkeypatch.setattr("connectors_https.client.time.time", lambda: later + 200)  # within the allowed clock skew
+    monkeypatch.setattr("connectors.storage.signing.time.time", lambda: later + 200)  # within the allowed clock skew
     assert source.read_range(10, 20) == DATA[10:20]
-    monkeypatch.setattr("connectors_https.client.time.time", lambda: later + 400)
+    monkeypatch.setattr("connectors.storage.signing.time.time", lambda: later + 400)
     with pytest.raises(CredentialsExpired):
         source.read_range(20, 30)
     assert len(origin.requests) == 2
@@ -273,8 +273,10 @@ def test_tls_with_an_untrusted_server_sends_nothing(tls_origin, tmp_path, monkey
         monkeypatch.setenv("SSL_CERT_FILE", str(authority))
     origin = tls_origin(context)
     fs = PresignedFileSystem(Place.of(f"https://127.0.0.1:{origin.port}/clinic/conditions"), None, quick)
-    with pytest.raises(StorageUnavailable, match=r"the TLS certificate of 127\.0\.0\.1 cannot be verified: ") as caught:
+    with pytest.raises(
+        StorageUnavailable, match=r"the TLS certificate of 127\.0\.0\.1:[0-9]+.* cannot be verified: "
+    ) as caught:
         fs.info(fs.path)
     assert caught.value.__context__ is None
-    assert origin.connections == 1
+    assert origin.connections == 2  # the second one looks whose certificate it is, and sends nothing
     assert origin.requests == []

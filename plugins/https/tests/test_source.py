@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from connectors.errors import StorageUnavailable
+from connectors.storage import Response
 
 DATA = os.urandom(300_000)
 
@@ -78,11 +79,11 @@ def test_head_is_never_used(origin):
     ],
 )
 def test_an_empty_object_is_empty(origin, reply, answer):
-    origin.answer = lambda _: reply(**answer)
+    origin.answer = lambda request: reply(**answer) if "range" in request.headers else reply(200)
     source = origin.source()
     assert source.read_range(0, 100) == b""
     assert source.size == 0
-    assert len(origin.requests) == 1
+    assert len(origin.requests) == (2 if answer["status"] == 416 else 1)
 
 
 def test_a_server_that_ignores_ranges_is_read_sequentially(origin, reply):
@@ -100,7 +101,7 @@ def test_a_server_that_ignores_ranges_is_read_sequentially(origin, reply):
 
 def test_a_server_that_ignores_ranges_must_send_the_size(origin, reply):
     origin.answer = lambda _: reply(200, DATA, {"Content-Length": None}, cut=len(DATA))
-    with pytest.raises(StorageUnavailable, match="neither supports ranges nor sends the object's size"):
+    with pytest.raises(StorageUnavailable, match="neither supports ranges nor sends the size"):
         origin.source().read_range(0, 10)
 
 
@@ -144,13 +145,13 @@ def test_an_interrupted_read_keeps_no_stream(origin, reply, monkeypatch):
     fs = origin.fs()
     source = fs.open_source(fs.path)
     assert source.read_range(0, 1000) == DATA[:1000]
-    read = fs._client.read_into
+    read = Response.readinto
 
     def interrupted(response, buffer):
         read(response, buffer)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fs._client, "read_into", interrupted)
+    monkeypatch.setattr(Response, "readinto", interrupted)
     with pytest.raises(KeyboardInterrupt):
         source.read_range(1000, 2000)
     monkeypatch.undo()

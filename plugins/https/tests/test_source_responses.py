@@ -33,7 +33,7 @@ DATA = os.urandom(300_000)
 )
 def test_a_range_that_was_not_requested_is_refused(origin, reply, headers):
     origin.answer = lambda _: reply(206, DATA[:10], headers)
-    with pytest.raises(StorageUnavailable, match=r"a part of the object|another part of the object"):
+    with pytest.raises(StorageUnavailable, match="a part without saying|another range than"):
         origin.source().read_range(0, 10)
     assert len(origin.requests) == 1
 
