@@ -27,6 +27,7 @@ A store with an HTTP API, in its dialect (docs/backends.md shows one):
     `BucketFileSystem`: the fsspec filesystem of a `BucketStore`.
     `RangedSource`, `RangedStream`, `Version`: reads, all from one version. `MultipartSink`, `PartSizes`: writes.
     `Signer`: says how a request is authorised. `Unsigned`, `QuerySigner`, `with_query`.
+    `parse_xml`, `text_at`, `texts_at`: read XML responses.
     `HttpClient`, `Limits`: sends requests. `Request`, `Response`, `Reply`, `Headers`, `FileBody`, `Origin`, `Failure`.
 
 Requests:
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from connectors.storage.http.failures import Failure
     from connectors.storage.http.messages import FileBody, Headers, Reply, Request, Response
     from connectors.storage.http.network import Limits, Origin
+    from connectors.storage.http.xml import parse_xml, text_at, texts_at
     from connectors.storage.listing import ListingGuard
     from connectors.storage.multipart import MultipartSink, MultipartStore, PartSizes
     from connectors.storage.ranged import RangedSource, RangedStream, Version
@@ -129,10 +131,13 @@ __all__ = [
     "is_loopback",
     "is_of_library",
     "map_errors",
+    "parse_xml",
     "sas_expiry",
     "sends_in_the_clear",
     "split_path",
     "spooled",
+    "text_at",
+    "texts_at",
     "with_query",
 ]
 
@@ -194,6 +199,9 @@ _HOMES = {
     "sends_in_the_clear": "storage.endpoints",
     "split_path": "storage.bucket_store",
     "spooled": "system.os_errors",
+    "parse_xml": "storage.http.xml",
+    "text_at": "storage.http.xml",
+    "texts_at": "storage.http.xml",
     "with_query": "storage.signing",
 }
 
