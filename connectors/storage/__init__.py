@@ -28,7 +28,7 @@ A store with an HTTP API, in its dialect (docs/backends.md shows one):
     `RangedSource`, `RangedStream`, `Version`: reads, all from one version. `MultipartSink`, `PartSizes`: writes.
     `Signer`: says how a request is authorised. `Unsigned`, `QuerySigner`, `with_query`.
     `parse_xml`, `text_at`, `texts_at`: read XML responses.
-    `HttpClient`, `Limits`: sends requests. `Request`, `Response`, `Reply`, `Headers`, `FileBody`, `Origin`, `Failure`.
+    `refuse_key_log`: for libraries that log in. `HttpClient`, `Limits`: sends requests. `Request`, `Response`, `Reply`, `Headers`, `FileBody`, `Origin`, `Failure`.
 
 Requests:
     `RetryPolicy`: backoff with jitter. `MIN_PROGRESS`: the bytes that count as progress.
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from connectors.storage.http.connection import MAX_RESPONSE_HEADS, StallTimeoutConnection
     from connectors.storage.http.failures import Failure
     from connectors.storage.http.messages import FileBody, Headers, Reply, Request, Response
-    from connectors.storage.http.network import Limits, Origin
+    from connectors.storage.http.network import Limits, Origin, refuse_key_log
     from connectors.storage.http.xml import parse_xml, text_at, texts_at
     from connectors.storage.listing import ListingGuard
     from connectors.storage.multipart import MultipartSink, MultipartStore, PartSizes
@@ -132,6 +132,7 @@ __all__ = [
     "is_of_library",
     "map_errors",
     "parse_xml",
+    "refuse_key_log",
     "sas_expiry",
     "sends_in_the_clear",
     "split_path",
@@ -195,6 +196,7 @@ _HOMES = {
     "is_loopback": "storage.endpoints",
     "is_of_library": "storage.adapters",
     "map_errors": "storage.adapters",
+    "refuse_key_log": "storage.http.network",
     "sas_expiry": "credentials.expiry",
     "sends_in_the_clear": "storage.endpoints",
     "split_path": "storage.bucket_store",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.loaders import Loader
 from botocore.session import Session
 
+from connectors.storage import refuse_key_log
+
 if TYPE_CHECKING:
     from connectors_s3.credentials import S3Credentials
 
@@ -25,6 +27,8 @@ def open_session(credentials: S3Credentials) -> Any:
     credentials, endpoint, region or option.
     """
     _withhold_signatures()
+    if credentials.ambient:
+        refuse_key_log("botocore")
     return Session(profile=credentials.profile) if credentials.ambient else _isolated_session(credentials)
 
 
