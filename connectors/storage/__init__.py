@@ -28,7 +28,8 @@ A store with an HTTP API, in its dialect (docs/backends.md shows one):
     `RangedSource`, `RangedStream`, `Version`: reads, all from one version. `MultipartSink`, `PartSizes`: writes.
     `Signer`: says how a request is authorised. `Unsigned`, `QuerySigner`, `with_query`.
     `parse_xml`, `text_at`, `texts_at`: read XML responses.
-    `refuse_key_log`: for libraries that log in. `HttpClient`, `Limits`: sends requests. `Request`, `Response`, `Reply`, `Headers`, `FileBody`, `Origin`, `Failure`.
+    `HttpClient`, `Limits`: sends requests. `Request`, `Response`, `Reply`, `Headers`, `FileBody`, `Origin`, `Failure`.
+    `refuse_key_log`: for libraries that log in by themselves.
 
 Requests:
     `RetryPolicy`: backoff with jitter. `MIN_PROGRESS`: the bytes that count as progress.

@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 
 from botocore.exceptions import BotoCoreError, ProfileNotFound
 
-from connectors.errors import AccessDenied, ObjectNotFound, StorageUnavailable
+from connectors.errors import AccessDenied, ConfigError, ObjectNotFound, StorageUnavailable
 from connectors.secrets import SecretText
 from connectors.storage import (
     BucketStore,
@@ -320,6 +320,8 @@ def _of_profile(call: Any) -> Any:
     """Return the result of `call`, which reads the machine's configuration; botocore's errors quote it."""
     try:
         return call()
+    except ConfigError:
+        raise
     except ProfileNotFound:
         message = "the profile in the credentials does not exist on this machine"
     except (BotoCoreError, ValueError):
