@@ -43,8 +43,8 @@ class EncryptedFileSystem(Guarded, OpeningView):
     """Shows the sealed objects of another fsspec filesystem as plain files: sizes, listings, ranges and bytes.
 
     Every method is complete or raises an error: what the storage refuses is never taken for absent. A `size` is
-    verified or None: `info` opens the object, and listings know the sizes of a folder with a manifest. Over a store that
-    is asynchronous or reached by a network, an instance is an `AsyncEncryptedFileSystem`, with fsspec's coroutines.
+    verified or None: `info` opens the object, and listings know the sizes of a folder with a manifest. Over a store
+    that is asynchronous or reached by a network, an instance is an `AsyncEncryptedFileSystem`, with fsspec's coroutines.
 
     Args:
         fs: the filesystem of sealed objects.
