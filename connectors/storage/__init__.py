@@ -3,7 +3,9 @@
 The contract:
     `Backend`: what a plugin registers. `Credentials`: the base of the model of its credentials documents.
     `SecretModel`: the base of a part of such a document.
-    `sas_expiry`: when a shared access signature expires.
+    `sas_expiry`, `sas_start`, `not_yet_valid`: when a shared access signature is valid.
+    `sas_problems`, `SAS_NAMES`: what is missing or contradictory in one, and the names of its parameters.
+    `query_damage`, `query_members`: what happened to the query of a signed URL on its way.
 
 The filesystem, which is fsspec's:
     `ObjectFileSystem`: a base that derives a filesystem from an ``open_source`` and an ``open_sink``.
@@ -41,8 +43,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from connectors._fsspec import AbstractFileSystem, LocalFileSystem, MemoryFileSystem
-    from connectors.credentials.expiry import sas_expiry
+    from connectors.credentials.expiry import not_yet_valid, sas_expiry, sas_start
     from connectors.credentials.model import Credentials, SecretModel
+    from connectors.credentials.sas import SAS_NAMES, sas_problems
+    from connectors.credentials.signed_queries import query_damage, query_members
     from connectors.storage.adapters import is_of_library, map_errors
     from connectors.storage.backend import Backend
     from connectors.storage.capabilities import FindsAll, OpensSinks, OpensSources, Renames
@@ -61,6 +65,7 @@ __all__ = [
     "HIDES_NOTHING",
     "MAX_RESPONSE_HEADS",
     "MIN_PROGRESS",
+    "SAS_NAMES",
     "AbstractFileSystem",
     "Backend",
     "Credentials",
@@ -86,13 +91,24 @@ __all__ = [
     "is_loopback",
     "is_of_library",
     "map_errors",
+    "not_yet_valid",
+    "query_damage",
+    "query_members",
     "sas_expiry",
+    "sas_problems",
+    "sas_start",
     "sends_in_the_clear",
     "spooled",
 ]
 
 _HOMES = {
     "sas_expiry": "credentials.expiry",
+    "sas_start": "credentials.expiry",
+    "not_yet_valid": "credentials.expiry",
+    "sas_problems": "credentials.sas",
+    "SAS_NAMES": "credentials.sas",
+    "query_damage": "credentials.signed_queries",
+    "query_members": "credentials.signed_queries",
     "RenewableSink": "streams.sinks",
     "FillsBuffers": "streams.sources",
     "FindsAll": "storage.capabilities",

@@ -151,7 +151,7 @@ class Client:
     def __init__(self, place: Place, query: SecretText | None, limits: Limits) -> None:
         self.place = place
         self.limits = limits
-        self.signature = Signature.of(None if query is None else query.reveal())
+        self.signature = Signature.of(None if query is None else query.reveal(), place.location)
         self._target = SecretText(place.path if query is None else f"{place.path}?{query.reveal()}")
         self._headers = {
             "Accept-Encoding": "identity",

@@ -100,7 +100,7 @@ def refusal(
         case 403 if code in _SKEWED:
             error = AccessDenied(f"the server refuses a {method} of {location}: this machine's clock is wrong ({said})")
         case 401 | 403:
-            error = AccessDenied(_denied(location, said, method))
+            error = AccessDenied(_denied(location, said, method) + signature.explanation(method))
         case 404 | 410 if code in _NO_CONTAINER:
             error = ObjectNotFound(f"the bucket or container of {location} does not exist ({said})")
         case 404 | 410:
@@ -108,7 +108,8 @@ def refusal(
         case 412 if method == "GET":
             error = ObjectChanged(f"{location} was replaced while it was being read; open it again ({said})")
         case _:
-            error = StorageUnavailable(f"the server answered {said} to a {method} of {location}")
+            why = signature.explanation(method) if status == HTTPStatus.BAD_REQUEST else ""
+            error = StorageUnavailable(f"the server answered {said} to a {method} of {location}{why}")
     transient = status in _TRANSIENT or conflict
     return Failure(error, transient=transient, pause=_retry_after(response) if transient else None)
 

@@ -75,7 +75,8 @@ def test_every_problem_of_a_document_has_its_line(home, run, text, rules):
 
 
 def sas(seconds: int) -> str:
-    return f"sv=2024-11-04&se={datetime.now(UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}&sp=r&sig=5ec2e7"
+    ends = datetime.now(UTC) + timedelta(seconds=seconds)
+    return f"sv=2024-11-04&se={ends:%Y-%m-%dT%H:%M:%SZ}&sr=b&sp=r&sig={'5ec2e7' * 7}0="
 
 
 EXPIRING = {
