@@ -52,7 +52,7 @@ def _damage_of_all(query: str, known: str) -> str | None:
         return rf"it was copied from JSON, with \u0026 in place of &; {_AGAIN}"
     if re.search(rf"&amp;(?:{known})=", query):
         return f"it was copied from HTML, with &amp; in place of &; {_AGAIN}"
-    if re.search(rf"\A(?:{known})%(?:25)*3D", query, re.IGNORECASE):
+    if "=" not in query and re.search(rf"(?:\A|%(?:25)*26)(?:{known})%(?:25)*3D", query):
         return f"it is percent-encoded as a whole, with %26 in place of &; {_AGAIN}"
     if re.search(rf";(?:{known})=", query):
         return f"its parameters are separated by ; instead of &; {_AGAIN}"

@@ -53,6 +53,7 @@ _DEMANDS = frozenset(
     {"content-type", "x-id", "x-amz-content-sha256", "x-goog-content-sha256", "x-amz-sdk-checksum-algorithm"}
 )
 _OPERATIONS = {"getobject": "GET", "putobject": "PUT"}
+_SPEAKING = re.compile(r"(?!.*[0-9a-f]{12})(?!.*[0-9]{6})[a-z][a-z0-9-]{0,40}", re.ASCII)
 _READABLE_OPERATION = re.compile(r"[A-Za-z]{1,32}", re.ASCII)
 
 
@@ -138,8 +139,10 @@ def unknown_headers(signed_headers: Collection[str]) -> str | None:
     unknown = sorted(name for name in set(signed_headers) - KNOWN_HEADERS if not _CHECKSUMS.fullmatch(name))
     if not unknown:
         return None
+    # In a damaged query, digits of the signature may stand where names are expected.
+    shown = [name if _SPEAKING.fullmatch(name) else "…" for name in unknown]
     return (
-        f"it was signed together with the headers {', '.join(unknown)}, whose values are not known here; "
+        f"it was signed together with the headers {', '.join(shown)}, whose values are not known here; "
         "get a URL signed with the host alone"
     )
 

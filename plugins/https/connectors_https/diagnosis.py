@@ -51,6 +51,14 @@ _RULES: dict[Form, _Rules] = {
     "cloudfront": _Rules("CloudFront's signature", ("Key-Pair-Id", "Signature"), ("Expires", "Policy")),
     "azure": _Rules("Azure's shared access signature", SAS_NAMES),
 }
+_UNMISTAKABLE: tuple[tuple[Form, str], ...] = (
+    *(("s3-v4", name) for name in _RULES["s3-v4"].required),
+    *(("gcs-v4", name) for name in _RULES["gcs-v4"].required),
+    ("s3-v2", "AWSAccessKeyId"),
+    ("gcs-v2", "GoogleAccessId"),
+    ("cloudfront", "Key-Pair-Id"),
+)
+"""Names of parameters that only one form has."""
 _WEEK = 604_800
 """The longest validity in seconds of a signature of version 4."""
 _SIGV4A = "AWS4-ECDSA-P256-SHA256"
@@ -103,21 +111,33 @@ def _is_sas(members: Mapping[str, str]) -> bool:
 
 
 def _form_of_rest(query: str, members: Mapping[str, str]) -> Form | None:
-    """Return the form of a query that lacks the name of its key, by the form of its signature.
-
-    Other vendors also have Expires and Signature, but beside the names of keys of their own.
-    """
-    for form in ("s3-v4", "gcs-v4"):
-        if any(re.search(rf"(?:^|&){name}(?:=|%(?:25)*3D)", query, re.IGNORECASE) for name in _RULES[form].required):
+    """Return the form of a query whose parameters run together, or which lacks the name of its key."""
+    for form, name in _UNMISTAKABLE:
+        if _stands_in(name, query):
             return form
-    own = {"expires", "signature", "policy", "x-amz-security-token"}
-    others = (name for name in members if name not in own and not name.startswith("response-"))
-    if not re.search(r"(?:^|&)Signature=", query) or members.keys().isdisjoint({"expires", "policy"}) or any(others):
+    sas = rf"(?:{'|'.join(SAS_NAMES)})"
+    if re.match(rf"{sas}(?:=|%(?:25)*3D)", query):
+        names = set(re.findall(rf"({sas})(?:=(?=[^=&])|%(?:25)*3D)", query))
+        if len(names) > 2 and {"sig", "sv", "se"} & names:  # noqa: PLR2004 - two may be those of another vendor
+            return "azure"
+    # Other vendors also have Expires and Signature, but beside the names of keys of their own.
+    own = re.compile(r"expires|signature|policy|content-type|content-md5|x-amz-.*|response-.*")
+    others = [name for name in members if not own.fullmatch(name)]
+    cut = [name for name in others if any(one.lower().startswith(name) for _, one in _UNMISTAKABLE)]
+    if not re.search(r"(?:^|&)Signature=", query) or others != cut:
         return None
-    size = _signature_bytes(members["signature"])
+    if members.keys().isdisjoint({"expires", "policy"}):
+        return None
     if "policy" in members or re.search("[-~_]", members["signature"]):
         return "cloudfront"
-    return {20: "s3-v2", 256: "gcs-v2"}.get(size or 0)  # type: ignore[return-value]
+    return {20: "s3-v2", 256: "gcs-v2"}.get(_signature_bytes(members["signature"]) or 0)  # type: ignore[return-value]
+
+
+def _stands_in(name: str, query: str) -> bool:
+    """Return whether a parameter's name stands anywhere in a query, which may be percent-encoded as a whole."""
+    if "=" in query:
+        return f"{name}=" in query
+    return re.search(rf"(?:\A|%(?:25)*26){name}%(?:25)*3D", query) is not None
 
 
 def problems_of(query: str | None, location: str | None = None) -> tuple[str, ...]:
@@ -141,13 +161,15 @@ X-Amz-Date, X-Amz-Expires, X-Amz-SignedHeaders, X-Amz-Signature; copy the URL ag
     members = query_members(query)
     found = list(sas_problems(query, location) if form == "azure" else _of_form(form, members))
     found += _contradictions(form, members)
-    found += _at(form, members, urlsplit(location).hostname or "") if location else ()
+    found += _at(form, members, _host(location)) if location else ()
     return tuple(found)
 
 
 def _of_form(form: Form, members: Mapping[str, str]) -> Iterator[str]:
     rules = _RULES[form]
     missing = [name for name in rules.required if not members.get(name.lower())]
+    if members.get("x-amz-algorithm") == _SIGV4A and "x-amz-region-set" not in members:
+        missing.append("X-Amz-Region-Set")
     if form == "cloudfront" and not (members.get("expires") or members.get("policy")):
         missing.append("Expires or Policy")
     if missing:
@@ -242,6 +264,13 @@ def _contradictions(form: Form, members: Mapping[str, str]) -> Iterator[str]:
     both = [shown for name, shown in signatures.items() if name in members]
     if len(both) > 1:
         yield f"it has several signatures, {' and '.join(both)}, of which a storage accepts one; {_AGAIN}"
+
+
+def _host(location: str) -> str:
+    try:
+        return urlsplit(location).hostname or ""
+    except ValueError:  # not a URL, which whoever opens it is told
+        return ""
 
 
 def _at(form: Form, members: Mapping[str, str], host: str) -> Iterator[str]:

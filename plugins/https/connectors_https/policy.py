@@ -38,6 +38,8 @@ def policy_of(text: str) -> Policy | None:
     try:
         document = json.loads(base64.b64decode(text.replace(" ", "+").translate(_ALPHABET), validate=True))
         condition = document["Statement"][0]["Condition"]
+        if not isinstance(condition, dict):
+            return None
         return Policy(
             _moment(condition, "DateGreaterThan"), _moment(condition, "DateLessThan"), "IpAddress" in condition
         )
