@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from connectors.credentials.signed_queries import query_members
 
 __all__ = ["not_yet_valid", "sas_expiry", "sas_start", "utc"]
+
+_SKEW = timedelta(minutes=5)
+"""What the clock of the machine that signed may be ahead of this one's."""
 
 
 def sas_expiry(query: str) -> datetime | None:
@@ -40,8 +43,8 @@ def sas_start(query: str) -> datetime | None:
 
 
 def not_yet_valid(starts_at: datetime | None) -> str | None:
-    """Return a sentence about a signature that is not valid yet, or None if it is."""
-    if starts_at is None or starts_at <= datetime.now(UTC):
+    """Return a sentence about a signature that is not valid yet, or None if it is, or if clocks may differ so much."""
+    if starts_at is None or starts_at <= datetime.now(UTC) + _SKEW:
         return None
     return f"it is not valid before {starts_at:%Y-%m-%d %H:%M:%S} UTC; wait, or get one that is valid now"
 

@@ -144,24 +144,25 @@ class AzureCredentials(Credentials):
     @property
     def expires_at(self) -> datetime | None:
         """When the SAS expires, in UTC; None if it does not say, and for all other kinds of credentials."""
-        sas = self._sas()
+        sas, _ = self._sas()
         return None if sas is None else sas_expiry(sas.reveal())
 
     def problems(self, location: str | None = None) -> tuple[str, ...]:
         """Return what is missing or contradictory in the SAS, without any of its values; empty for other kinds."""
-        sas = self._sas()
+        sas, endpoint = self._sas()
         if sas is None:
             return ()
         member = "sas_token" if self.connection_string is None else "connection_string"
         early = not_yet_valid(sas_start(sas.reveal()))
-        found = (*sas_problems(sas.reveal(), self.endpoint_url or location), *([early] if early else []))
+        found = (*sas_problems(sas.reveal(), endpoint or location), *([early] if early else []))
         return tuple(f"credentials.{member}: {one}" for one in found)
 
-    def _sas(self) -> SecretText | None:
+    def _sas(self) -> tuple[SecretText | None, str | None]:
+        """Return the SAS, if there is one, and the endpoint that is given with it."""
         if self.connection_string is None:
-            return self.sas_token
+            return self.sas_token, self.endpoint_url
         connection, _ = parse_connection_string(self.connection_string)
-        return connection.sas if connection else None
+        return (connection.sas, connection.endpoint) if connection else (None, None)
 
     @property
     def _is_principal(self) -> bool:

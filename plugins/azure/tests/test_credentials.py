@@ -218,6 +218,15 @@ def test_what_is_missing_in_a_sas_is_a_problem(sas: str) -> None:
         assert "s1gnature" not in " ".join(found)
 
 
+def test_a_sas_for_https_contradicts_an_http_endpoint() -> None:
+    sas = f"{SAS}&spr=https"
+    endpoint = "http://127.0.0.1:10000/clinic"
+    token = build(**{**NAMED, "sas_token": sas, "endpoint_url": endpoint})
+    connection = build(connection_string=f"AccountName=clinic;BlobEndpoint={endpoint};SharedAccessSignature={sas}")
+    for credentials in (token, connection):
+        assert any("allows only https" in one for one in credentials.problems("az://ward/a"))
+
+
 def test_other_credentials_have_no_problems() -> None:
     for members in (KEYED, {**NAMED, "anonymous": True}, {"connection_string": CONNECTION}):
         assert build(**members).problems("az://ward/a") == ()
