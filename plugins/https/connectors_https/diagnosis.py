@@ -73,7 +73,7 @@ _BYTES = {"s3-v2": (20, 32), "gcs-v2": (256, 128, 384, 512, 20, 32), "cloudfront
 _AGAIN = "copy the URL again"
 _BASIC_TIME = re.compile(r"[0-9]{8}T[0-9]{6}Z", re.ASCII)
 _DIGITS = re.compile(r"[0-9]{1,11}", re.ASCII)
-_VERSION_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _AWS_REGION = re.compile(r"[.-]([a-z]{2}(?:-[a-z]+){1,3}-[0-9]{1,2})\.amazonaws\.com(?:\.cn)?\Z", re.ASCII)
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+){1,3}-[0-9]{1,2}", re.ASCII)
 _VENDORS = (("s3", ".amazonaws.com"), ("s3", ".amazonaws.com.cn"), ("azure", ".core.windows.net"))
@@ -103,11 +103,16 @@ def _has_some_of(names: tuple[str, ...], members: Mapping[str, str]) -> bool:
     return any(name.lower() in members for name in names)
 
 
+def _is_date(text: str) -> bool:
+    return _DATE.match(text) is not None
+
+
 def _is_sas(members: Mapping[str, str]) -> bool:
-    if _VERSION_DATE.match(members.get("sv", "")):
+    if _is_date(members.get("sv", "")):
         return True
     own = members.keys() & {"sv", "ss", "srt", "sr", "sp", "st", "se", "sip", "spr", "si", "skoid", "sktid", "ske"}
-    return len(own) > 1 and ("sig" in members or "se" in members)
+    # Two short names alone may be those of another server.
+    return len(own) > 2 or (len(own) == 2 and ("sig" in members or _is_date(members.get("se", ""))))  # noqa: PLR2004
 
 
 def _form_of_rest(query: str, members: Mapping[str, str]) -> Form | None:
@@ -130,7 +135,8 @@ def _form_of_rest(query: str, members: Mapping[str, str]) -> Form | None:
         return None
     if "policy" in members or re.search("[-~_]", members["signature"]):
         return "cloudfront"
-    return {20: "s3-v2", 256: "gcs-v2"}.get(_signature_bytes(members["signature"]) or 0)  # type: ignore[return-value]
+    by_size: dict[int | None, Form] = {20: "s3-v2", 256: "gcs-v2"}
+    return by_size.get(_signature_bytes(members["signature"]))
 
 
 def _stands_in(name: str, query: str) -> bool:

@@ -27,7 +27,7 @@ JAVASCRIPT = "x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC
 
 
 VENDOR = re.compile(
-    r"(?:X-Amz-[A-Z]\w+|X-Goog-[A-Z]\w+|AWSAccessKeyId|GoogleAccessId|Key-Pair-Id|Policy=.*Signature)=|st=.*se=.|sv=.{10}"
+    r"(?:X-Amz-[A-Z]\w+|X-Goog-[A-Z]\w+|AWSAccessKeyId|GoogleAccessId|Key-Pair-Id|Policy=.*Signature)=|st=.*se=.{10}|sv=.{10}"
 )
 SMALLER_KEYS = {256}
 """Hexadecimal digits of a signature with a smaller RSA key, as which a longer one can pass if it is cut there."""
@@ -182,6 +182,8 @@ def test_a_query_that_contradicts_its_location_is_a_problem(query, location, rul
         "sig=123",
         "expires=1767323045&signature=5ec2e7",
         "Expires=1&Signature=c2VjcmV0&OSSAccessKeyId=a",
+        "st=1&se=2",
+        "sr=1&sig=2",
         "a",
     ],
 )
