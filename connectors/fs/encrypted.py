@@ -44,7 +44,7 @@ class EncryptedFileSystem(Guarded, OpeningView):
 
     Every method is complete or raises an error: what the storage refuses is never taken for absent. A `size` is
     verified or None: `info` opens the object, and listings know the sizes of a folder with a manifest. Over a store
-    that is asynchronous or reached by a network, an instance is an `AsyncEncryptedFileSystem`, with fsspec's coroutines.
+    that is asynchronous or reached by a network, it is an `AsyncEncryptedFileSystem`, with fsspec's coroutines.
 
     Args:
         fs: the filesystem of sealed objects.

@@ -3,7 +3,9 @@
 The contract:
     `Backend`: what a plugin registers. `Credentials`: the base of the model of its credentials documents.
     `SecretModel`: the base of a part of such a document.
-    `sas_expiry`: when a shared access signature expires.
+    `sas_expiry`, `sas_start`, `not_yet_valid`: when a shared access signature is valid.
+    `sas_problems`, `SAS_NAMES`: what is missing or contradictory in one, and the names of its parameters.
+    `query_damage`, `query_members`: what happened to the query of a signed URL on its way.
 
 The filesystem, which is fsspec's:
     `ObjectFileSystem`: a base that derives a filesystem from an ``open_source`` and an ``open_sink``.
@@ -51,8 +53,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from connectors._fsspec import AbstractFileSystem, LocalFileSystem, MemoryFileSystem
-    from connectors.credentials.expiry import sas_expiry
+    from connectors.credentials.expiry import not_yet_valid, sas_expiry, sas_start
     from connectors.credentials.model import Credentials, SecretModel
+    from connectors.credentials.sas import SAS_NAMES, sas_problems
+    from connectors.credentials.signed_queries import query_damage, query_members
     from connectors.storage.adapters import is_of_library, map_errors
     from connectors.storage.backend import Backend
     from connectors.storage.bucket_filesystem import BucketFileSystem
@@ -82,6 +86,7 @@ __all__ = [
     "HIDES_NOTHING",
     "MAX_RESPONSE_HEADS",
     "MIN_PROGRESS",
+    "SAS_NAMES",
     "AbstractFileSystem",
     "Action",
     "Backend",
@@ -132,9 +137,14 @@ __all__ = [
     "is_loopback",
     "is_of_library",
     "map_errors",
+    "not_yet_valid",
     "parse_xml",
+    "query_damage",
+    "query_members",
     "refuse_key_log",
     "sas_expiry",
+    "sas_problems",
+    "sas_start",
     "sends_in_the_clear",
     "split_path",
     "spooled",
@@ -186,6 +196,7 @@ _HOMES = {
     "Request": "storage.http.messages",
     "Response": "storage.http.messages",
     "RetryPolicy": "storage.retry",
+    "SAS_NAMES": "credentials.sas",
     "SecretModel": "credentials.model",
     "Signer": "storage.signing",
     "Sink": "streams.sinks",
@@ -197,12 +208,17 @@ _HOMES = {
     "is_loopback": "storage.endpoints",
     "is_of_library": "storage.adapters",
     "map_errors": "storage.adapters",
+    "not_yet_valid": "credentials.expiry",
+    "parse_xml": "storage.http.xml",
+    "query_damage": "credentials.signed_queries",
+    "query_members": "credentials.signed_queries",
     "refuse_key_log": "storage.http.network",
     "sas_expiry": "credentials.expiry",
+    "sas_problems": "credentials.sas",
+    "sas_start": "credentials.expiry",
     "sends_in_the_clear": "storage.endpoints",
     "split_path": "storage.bucket_store",
     "spooled": "system.os_errors",
-    "parse_xml": "storage.http.xml",
     "text_at": "storage.http.xml",
     "texts_at": "storage.http.xml",
     "with_query": "storage.signing",
