@@ -20,6 +20,7 @@ Reading an object by ranges:
 
 Writing an object whole:
     `OpensSinks`: a filesystem that can. `Sink`: the contract. `RenewableSink`: a sink that renews its credentials.
+    `ExpectsSize`: a sink that prepares for the object's size.
     `PartsInFlight`: the parts of a multipart upload, several at once.
     `spooled`: temporary files, whose errors say that this machine's disk is full.
 
@@ -78,7 +79,7 @@ if TYPE_CHECKING:
     from connectors.storage.signing import QuerySigner, Signer, Unsigned, with_query
     from connectors.storage.store import Action, Meaning, ObjectStore
     from connectors.storage.upload import PartsInFlight
-    from connectors.streams.sinks import RenewableSink, Sink
+    from connectors.streams.sinks import ExpectsSize, RenewableSink, Sink
     from connectors.streams.sources import FillsBuffers, Source
     from connectors.system.os_errors import spooled
 
@@ -93,6 +94,7 @@ __all__ = [
     "BucketFileSystem",
     "BucketStore",
     "Credentials",
+    "ExpectsSize",
     "Failure",
     "FileBody",
     "FillsBuffers",
@@ -160,6 +162,7 @@ _HOMES = {
     "BucketFileSystem": "storage.bucket_filesystem",
     "BucketStore": "storage.bucket_store",
     "Credentials": "credentials.model",
+    "ExpectsSize": "streams.sinks",
     "Failure": "storage.http.failures",
     "FileBody": "storage.http.messages",
     "FillsBuffers": "streams.sources",
