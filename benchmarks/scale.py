@@ -16,6 +16,8 @@ class Scale:
         local: the local file.
         slow_peer: the local file for peers that would need minutes for the large one.
         remote: the object that is read and written over HTTP and S3.
+        cloud: the object that is read from emulators of Azure and Google Cloud Storage.
+        link: the object that is read over a simulated link.
         random: the object that is read at random offsets.
         reads: the number of random reads.
         objects: the number of small objects, locally and on S3.
@@ -30,6 +32,8 @@ class Scale:
     local: int
     slow_peer: int
     remote: int
+    cloud: int
+    link: int
     random: int
     reads: int
     objects: tuple[int, int]
@@ -46,6 +50,8 @@ SCALES = {
         local=3 * MIB + 1,
         slow_peer=MIB,
         remote=3 * MIB + 1,
+        cloud=3 * MIB + 1,
+        link=3 * MIB + 1,
         random=MIB,
         reads=5,
         objects=(20, 10),
@@ -60,6 +66,8 @@ SCALES = {
         local=256 * MIB,
         slow_peer=32 * MIB,
         remote=128 * MIB,
+        cloud=64 * MIB,
+        link=128 * MIB,
         random=64 * MIB,
         reads=50,
         objects=(1_000, 200),
@@ -73,7 +81,9 @@ SCALES = {
         crypto=(64 * KIB, MIB, 16 * MIB, 256 * MIB, 4 * GIB),
         local=GIB,
         slow_peer=128 * MIB,
-        remote=512 * MIB,
+        remote=GIB,
+        cloud=256 * MIB,
+        link=512 * MIB,
         random=256 * MIB,
         reads=100,
         objects=(10_000, 1_000),

@@ -9,11 +9,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 import connectors
 from benchmarks.bench import Bench, Contender
+from benchmarks.clients import s3_filesystem
 from benchmarks.counting import Wire, counted
 from benchmarks.ours import COBBLESTONE, TINKS
 from benchmarks.plain import WrongOutput, into_file, random_file
 from benchmarks.scale import KIB
-from benchmarks.stores import BUCKET, caddy, s3_document, s3_filesystem, s3_store
+from benchmarks.stores import BUCKET, caddy, s3_document, s3_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import connectors
 from benchmarks.bench import Bench, Contender
+from benchmarks.clients import s3_filesystem
 from benchmarks.ours import COBBLESTONE
 from benchmarks.plain import WrongOutput
 from benchmarks.scale import KIB
-from benchmarks.stores import BUCKET, s3_document, s3_filesystem, s3_store
+from benchmarks.stores import BUCKET, s3_document, s3_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
