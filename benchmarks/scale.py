@@ -20,7 +20,7 @@ class Scale:
         link: the object that is read over a simulated link.
         random: the object that is read at random offsets.
         reads: the number of random reads.
-        objects: the number of small objects, locally and on S3.
+        objects: the numbers of small objects: locally, on S3 one by one, and on S3 at once.
         table_rows: rows of the Parquet file, of 160 bytes each.
         memory: objects of the memory case, locally and on servers.
         part: each of the 16 objects that worker processes read.
@@ -36,7 +36,7 @@ class Scale:
     link: int
     random: int
     reads: int
-    objects: tuple[int, int]
+    objects: tuple[int, int, int]
     table_rows: int
     memory: tuple[tuple[int, ...], tuple[int, ...]]
     part: int
@@ -54,7 +54,7 @@ SCALES = {
         link=3 * MIB + 1,
         random=MIB,
         reads=5,
-        objects=(20, 10),
+        objects=(20, 10, 20),
         table_rows=6_400,
         memory=((MIB, 4 * MIB), (MIB,)),
         part=MIB,
@@ -70,7 +70,7 @@ SCALES = {
         link=128 * MIB,
         random=64 * MIB,
         reads=50,
-        objects=(1_000, 200),
+        objects=(1_000, 200, 1_000),
         table_rows=655_360,
         memory=((64 * MIB, 256 * MIB), (256 * MIB,)),
         part=16 * MIB,
@@ -86,7 +86,7 @@ SCALES = {
         link=512 * MIB,
         random=256 * MIB,
         reads=100,
-        objects=(10_000, 1_000),
+        objects=(10_000, 1_000, 10_000),
         table_rows=655_360,
         memory=((64 * MIB, 256 * MIB, GIB, 4 * GIB, 8 * GIB), (64 * MIB, 512 * MIB, 2 * GIB)),
         part=64 * MIB,

@@ -57,6 +57,7 @@ def run(bench: Bench) -> Iterator[Row]:
                 size=wanted.nbytes,
                 reference=None if name == PEER else PEER,
                 facts=facts[name],
+                cpu=True,
             )
             for name, connecting in ways.items()
         )

@@ -110,6 +110,7 @@ def _measure(bench: Bench, store: str, url: str, ways: Iterator[_Way], files: di
                         items=reads,
                         facts=facts[way.name],
                         repeats=False,
+                        cpu=True,
                     )
                     for way in found
                 ),
@@ -118,7 +119,10 @@ def _measure(bench: Bench, store: str, url: str, ways: Iterator[_Way], files: di
             first = {way.name: _count_opening(way, wire, name, path.read_bytes()) for way in found}
             yield from bench.race(
                 f"{store}: open {name}, first byte",
-                (Contender(way.name, partial(_first, way.opening(name, url)), facts=first[way.name]) for way in found),
+                (
+                    Contender(way.name, partial(_first, way.opening(name, url)), facts=first[way.name], cpu=True)
+                    for way in found
+                ),
             )
 
 

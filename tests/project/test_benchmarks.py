@@ -22,6 +22,7 @@ from hostile import Answer, hostile_server
 
 from benchmarks.counting import RequestCounter
 from benchmarks.link import HOST, Limits, Rate, linked
+from benchmarks.targets import targets
 
 ROOT = Path(__file__).parents[2]
 OURS = {
@@ -41,8 +42,8 @@ OURS = {
     "workflows": {"20 datasets, 4 applications", "40 datasets, 8 applications"},
 }
 """The contenders of each case that are this package's own."""
-MEASURES_CLIENTS = {"http", "s3", "azure", "gcs", "link"}
-"""The cases whose rows have requests and CPU seconds."""
+NETWORKS = {"http", "s3", "azure", "gcs", "link", "small_objects"}
+"""The cases that measure what clients cost over a network: their requests and CPU seconds."""
 
 
 def run(output: Path, *options: str) -> str:
@@ -75,7 +76,10 @@ def test_every_case_runs_and_is_reported(case, tmp_path):
         assert all(math.isfinite(number) and number > 0 for number in numbers), row
 
     for row in rows:
-        if case in MEASURES_CLIENTS and "not_run" not in row:
+        if case in NETWORKS and not row["operation"].startswith("local: "):
+            if "awscrt is not installed" in row.get("not_run", ""):
+                continue
+            assert "not_run" not in row, row
             assert row["requests"] >= 1, row
             assert row["cpu_seconds"][0] > 0, row
             assert row["operation"] != "read" or row["fetched"] >= row["size"], row
@@ -104,6 +108,38 @@ def test_report_needs_no_measuring_and_a_run_replaces_only_its_rows(tmp_path):
     after = json.loads((tmp_path / "results.json").read_text())
     assert after["cases"]["http"] == before["cases"]["http"]
     assert all(len(row["seconds"]) == 2 for row in after["cases"]["processes"]["rows"])
+
+
+def measured(case: str, what: str, rows: list[dict[str, object]]) -> list[float | None]:
+    """Return the measured numbers of the targets whose description has a text, given the rows of a case."""
+    results = {"cases": {case: {"rows": rows}}}
+    return [target.measured(results) for target in targets() if what in target.what]
+
+
+def s3_row(contender: str, *seconds: float, size: int = 1 << 30, **more: object) -> dict[str, object]:
+    return {"operation": "read", "contender": contender, "size": size, "seconds": list(seconds), **more}
+
+
+def test_targets_compare_with_the_fastest_way_of_a_peer():
+    ours, streamed = s3_row("cobblestone-256", 3.0, 3.0, 3.0), s3_row("obstore, plain", 6.0, 6.0, 6.0)
+    ranges = s3_row("obstore ranges, plain", 1.5, 1.0, 1.5)
+    what = "s3, read: cobblestone-256 relative to the fastest of: obstore"
+    assert measured("s3", what, [ours, streamed, ranges]) == [0.5]
+    assert measured("s3", what, [ours, streamed, s3_row("obstore ranges, plain", not_run="missing")]) == [2.0]
+    assert measured("s3", what, [ours]) == [None]
+
+
+def test_targets_of_requests_need_an_object_of_a_gibibyte():
+    what = "s3, read: requests for 1 GiB"
+    assert measured("s3", what, [s3_row("cobblestone-256", 1.0, requests=9)]) == [9]
+    assert measured("s3", what, [s3_row("cobblestone-256", 1.0, requests=3, size=1 << 20)]) == [None]
+
+
+def test_targets_compare_cpu_seconds_round_by_round():
+    ours = s3_row("cobblestone-256", 1.0, 1.0, 1.0, cpu_seconds=[0.2, 0.5, 0.2])
+    theirs = s3_row("s3fs, plain", 1.0, 1.0, 1.0, cpu_seconds=[1.0, 1.0, 0.5])
+    assert measured("s3", "CPU seconds", [ours, theirs]) == [0.4]
+    assert measured("s3", "CPU seconds", [ours, s3_row("s3fs, plain", 1.0)]) == [None]
 
 
 @pytest.fixture
