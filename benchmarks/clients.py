@@ -10,6 +10,7 @@ import io
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from benchmarks.bench import NotRun
 from benchmarks.places import fast_folder
@@ -99,7 +100,12 @@ def boto3_writing(server: servers.S3Server, key: str, data: bytes) -> Run:
 
 
 def crt_reading(server: servers.S3Server, key: str) -> Run:
-    """Return a run of s3transfer with the AWS Common Runtime, which chooses ranges and connections itself."""
+    """Return a run of s3transfer with the AWS Common Runtime, which chooses ranges and connections itself.
+
+    Raises:
+        NotRun: it is not installed, or the store listens on another port than the default one: awscrt passes no
+            endpoint on to its S3 client, which takes only the name from the header Host.
+    """
     try:
         from s3transfer import crt  # noqa: PLC0415 - imports awscrt, which may not be installed
     except ImportError as error:
@@ -108,9 +114,13 @@ def crt_reading(server: servers.S3Server, key: str) -> Run:
     from botocore.credentials import Credentials  # noqa: PLC0415
     from botocore.session import Session  # noqa: PLC0415
 
+    endpoint = urlsplit(server.endpoint)
+    if endpoint.port not in {None, 443 if endpoint.scheme == "https" else 80}:
+        message = f"awscrt connects only to the default port, and the store listens on port {endpoint.port}"
+        raise NotRun(message)
     keys = crt.BotocoreCRTCredentialsWrapper(Credentials(server.access_key, server.secret_key))
     provider = keys.to_crt_credentials_provider()
-    client = crt.create_s3_crt_client(server.region, provider, use_ssl=server.endpoint.startswith("https:"))
+    client = crt.create_s3_crt_client(server.region, provider, use_ssl=endpoint.scheme == "https")
     options = {"endpoint_url": server.endpoint, "region_name": server.region}
     manager = crt.CRTTransferManager(client, crt.BotocoreCRTRequestSerializer(Session(), options))
     return lambda take: manager.download(BUCKET, key, Taker(take)).result()
