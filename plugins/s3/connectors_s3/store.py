@@ -145,6 +145,10 @@ class S3Store(BucketStore):
         """Return False."""
         return False
 
+    def validator(self, headers: Headers) -> str | None:
+        """Return the ETag, which every object has."""
+        return headers.get("ETag") or None
+
     # Reading.
 
     def read_request(self, path: str, span: str | None, validator: str | None) -> Request:
