@@ -20,6 +20,10 @@ __all__ = ["Hosts"]
 
 _IN_HOST = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 """Names of buckets that a host can hold: a dot would not be covered by the certificate."""
+_IN_HTTP_HOST = re.compile(
+    r"(?![0-9]+(\.[0-9]+){3}$)(?=.{3,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+)
+"""The same without a certificate, at an http:// endpoint."""
 _SUFFIXES = (
     # Botocore's partitions.json.
     ("cn-", "amazonaws.com.cn"),
@@ -52,27 +56,31 @@ class Hosts:
         """Whether the buckets are Amazon's, so that a bucket can be in any region."""
         return self.endpoint is None
 
-    def place(self, bucket: str) -> tuple[Origin, str]:
+    def place(self, bucket: str, region_name: str | None = None) -> tuple[Origin, str]:
         """Return the server of a bucket, and the start of its targets, without a slash at the end.
 
-        Without a bucket, return those of the account.
+        Args:
+            bucket: the bucket; an empty string for the account.
+            region_name: the bucket's region in AWS, if it is not that of the credentials.
         """
         if self.endpoint is not None:
             base, path = urlsplit(self.endpoint), urlsplit(self.endpoint).path.rstrip("/")
             host = base.netloc
             scheme = base.scheme
         else:
-            scheme, path, host = "https", "", self._aws_host()
-        virtual = self._style == "virtual" or (self._style == "auto" and _IN_HOST.fullmatch(bucket))
-        if bucket and virtual:
+            scheme, path, host = "https", "", _aws_host(region_name or self.region)
+        # botocore has the same rules, which presigned URLs come from.
+        fitting = _IN_HTTP_HOST if scheme == "http" and self._style == "virtual" else _IN_HOST
+        if self._style != "path" and fitting.fullmatch(bucket):
             return Origin.of(f"{scheme}://{bucket}.{host}"), path
         return Origin.of(f"{scheme}://{host}"), f"{path}/{quote(bucket, safe='')}" if bucket else path
 
-    def _aws_host(self) -> str:
-        if self.region is None:
-            return "s3.amazonaws.com"  # leads to every bucket, in whatever region
-        suffix = next((suffix for start, suffix in _SUFFIXES if self.region.startswith(start)), "amazonaws.com")
-        return f"s3.{self.region}.{suffix}"
+
+def _aws_host(region_name: str | None) -> str:
+    if region_name is None:
+        return "s3.amazonaws.com"  # leads to every bucket that is in the host, in whatever region
+    suffix = next((suffix for start, suffix in _SUFFIXES if region_name.startswith(start)), "amazonaws.com")
+    return f"s3.{region_name}.{suffix}"
 
 
 def _configured_endpoint(session: Any, region_name: str | None) -> str | None:

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import importlib.metadata
+import logging
 import re
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote, unquote_plus, urlencode
+from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape
 
 from botocore.exceptions import BotoCoreError, ProfileNotFound
 
-from connectors.errors import AccessDenied, ConfigError, ObjectNotFound, StorageUnavailable
+from connectors.errors import (
+    AccessDenied,
+    ConfigError,
+    ConnectorError,
+    ObjectChanged,
+    ObjectNotFound,
+    StorageUnavailable,
+)
 from connectors.secrets import SecretText
 from connectors.storage import (
     BucketStore,
     Failure,
     HttpClient,
     Listed,
-    Page,
     Request,
     Unsigned,
     parse_xml,
@@ -32,22 +38,25 @@ from connectors.storage import (
 )
 from connectors_s3.error_codes import MEANINGS, NO_SUCH_UPLOAD
 from connectors_s3.hosts import Hosts
+from connectors_s3.listing import http_time, page_of
 from connectors_s3.location import shown
 from connectors_s3.sessions import DEFAULT_REGION, open_session
 from connectors_s3.signer import SigV4Signer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from xml.etree.ElementTree import Element
 
-    from connectors.storage import Action, Headers, Reply
+    from connectors.storage import Action, Headers, Page, Reply, Response
     from connectors_s3.credentials import S3Credentials
 
 __all__ = ["S3Store"]
 
 _AGENT = f"enclave-connectors-s3/{importlib.metadata.version('enclave-connectors-s3')}"
+_LOG = logging.getLogger(__name__)
 _REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SIZE = re.compile(r"[0-9]{1,18}", re.ASCII)
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII)
 _DELETED_AT_ONCE = 1000
 """Objects that one request can remove: Amazon S3 API Reference, "DeleteObjects"."""
 _MAX_COPY = 5 << 30
@@ -72,7 +81,9 @@ class S3Store(BucketStore):
         self.endpoint = credentials.endpoint_url or "AWS"
         self._session: Any = None
         self._found_hosts: Hosts | None = None
+        # What S3 said: the regions of buckets, and of the hosts for them.
         self._regions: dict[str, str] = {}
+        self._signed_for: dict[str, str] = {}
         signer = Unsigned() if credentials.anonymous else SigV4Signer(self._find_credentials, self._region_of)
         super().__init__(HttpClient(_AGENT), signer)
 
@@ -93,8 +104,18 @@ class S3Store(BucketStore):
         return _of_profile(self._session.get_credentials)
 
     def _region_of(self, request: Request) -> str:
-        """Return the region to sign a request for: the configured one, or what S3 said about the host's bucket."""
-        return self._hosts().region or self._regions.get(request.origin.authority, DEFAULT_REGION)
+        """Return the region to sign a request for: what S3 said about the bucket, or the configured one."""
+        return self._signed_for.get(request.origin.authority) or self._hosts().region or DEFAULT_REGION
+
+    def send(
+        self, request: Request, path: str, action: Action, *, accept: Collection[int] = (HTTPStatus.OK,)
+    ) -> Response | Failure:
+        """Sign and send a request once, to the bucket's region as far as S3 has said which it is."""
+        bucket = split_path(path)[0]
+        if bucket in self._regions:
+            origin, _ = self._hosts().place(bucket, self._regions[bucket])
+            request = dataclasses.replace(request, origin=origin)
+        return super().send(request, path, action, accept=accept)
 
     def _request(
         self,
@@ -118,17 +139,22 @@ class S3Store(BucketStore):
         """Return the failure that an error response means; a bucket in another region is asked for there, once."""
         failure = super().refusal(status, code, path, action, headers)
         told = headers.get("x-amz-bucket-region", "") if headers is not None else ""
-        hosts = self._hosts()
-        if hosts.is_aws and hosts.region is None and _REGION.fullmatch(told):
-            host = hosts.place(split_path(path)[0])[0].authority
-            if self._regions.get(host, DEFAULT_REGION) != told:
-                self._regions[host] = told
-                return Failure(failure.error, transient=True, status=status, code=code)
-        return failure
+        hosts, bucket = self._hosts(), split_path(path)[0]
+        if not hosts.is_aws or not bucket or not _REGION.fullmatch(told):
+            return failure
+        if self._regions.get(bucket, hosts.region or DEFAULT_REGION) == told:
+            return failure
+        self._signed_for[hosts.place(bucket, told)[0].authority] = told
+        self._regions[bucket] = told
+        return Failure(failure.error, transient=True, status=status, code=code)
 
     def changes_bytes(self, headers: Headers) -> bool:  # noqa: ARG002 - the header is the object's, and S3 never applies it
         """Return False."""
         return False
+
+    def validator(self, headers: Headers) -> str | None:
+        """Return the ETag, which every object has."""
+        return headers.get("ETag") or None
 
     # Reading.
 
@@ -150,7 +176,7 @@ class S3Store(BucketStore):
         return Listed(
             split_path(path)[1],
             int(size),
-            facts={"etag": reply.headers.get("ETag"), "modified": _http_time(reply.headers.get("Last-Modified", ""))},
+            facts={"etag": reply.headers.get("ETag"), "modified": http_time(reply.headers.get("Last-Modified", ""))},
         )
 
     def list_page(self, path: str, prefix: str, delimiter: str, token: str | None, most: int | None) -> Page:
@@ -167,7 +193,7 @@ class S3Store(BucketStore):
         )
         reply = self.call(request, path, "list")
         try:
-            return _page(parse_xml(reply.body))
+            return page_of(parse_xml(reply.body))
         except UnicodeError:
             problem = "sent a listing with names that are not Unicode,"
         except ValueError as error:
@@ -210,19 +236,20 @@ class S3Store(BucketStore):
         )
         body = f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{named}</CompleteMultipartUpload>'
         headers = {**_only_new(exclusive), **self._customer_key}
-        self._finish(self._request("POST", path, headers, body.encode(), uploadId=upload), path)
+        self._finish(self._request("POST", path, headers, body.encode(), uploadId=upload), path, "write")
 
-    def _finish(self, request: Request, path: str) -> None:
-        """Send a request whose status does not show success, because S3 sends it before it has done the work."""
+    def _finish(self, request: Request, path: str, action: Action) -> str:
+        """Send a request whose status does not show success, because S3 sends it before it has done the work.
+
+        Returns:
+            The ETag of what was written.
+        """
         policy = self.retry_policy()
         while True:
-            reply = self.call(request, path, "write")
-            root = self._xml(path, reply)
+            root = self._xml(path, self.call(request, path, action))
             if root.tag != "Error":
-                self._told(path, text_at(root, "ETag"), "ETag")
-                return
-            code = text_at(root, "Code")
-            self.wait(self.refusal(HTTPStatus.OK, code if code.isalnum() else "", path, "write"), policy)
+                return self._told(path, text_at(root, "ETag"), "ETag")
+            self.wait(self.refusal(HTTPStatus.OK, _code_at(root), path, action), policy)
 
     def _told(self, path: str, value: str, member: str) -> str:
         if not value:
@@ -273,28 +300,50 @@ class S3Store(BucketStore):
     def remove_all(self, paths: Sequence[str]) -> None:
         """Remove objects, many per request."""
         for start in range(0, len(paths), _DELETED_AT_ONCE):
-            some = paths[start : start + _DELETED_AT_ONCE]
-            bucket = split_path(some[0])[0]
-            keys = "".join(f"<Object><Key>{_in_xml(split_path(path)[1])}</Key></Object>" for path in some)
-            body = f"<Delete><Quiet>true</Quiet>{keys}</Delete>".encode()
-            # The reference demands one of the checksums, although the signature covers the body.
-            checksum = {"x-amz-checksum-sha256": base64.b64encode(hashlib.sha256(body).digest()).decode()}
-            reply = self.call(self._request("POST", bucket, checksum, body, delete=""), some[0], "remove")
-            for refused in self._xml(bucket, reply).findall("Error"):
-                code = text_at(refused, "Code")
-                raise self.refusal(
-                    403, code if code.isalnum() else "", f"{bucket}/{text_at(refused, 'Key')}", "remove"
-                ).error
+            remaining, policy = list(paths[start : start + _DELETED_AT_ONCE]), self.retry_policy()
+            while refused := self._remove_some(remaining):
+                final = [failure for failure in refused.values() if not failure.transient]
+                self.wait((final or list(refused.values()))[0], policy)
+                remaining = list(refused)
+
+    def _remove_some(self, paths: Sequence[str]) -> dict[str, Failure]:
+        """Remove objects of a bucket in one request; return the failures of those that were not removed."""
+        bucket = split_path(paths[0])[0]
+        keys = "".join(f"<Object><Key>{_in_xml(split_path(path)[1])}</Key></Object>" for path in paths)
+        body = f"<Delete><Quiet>true</Quiet>{keys}</Delete>".encode()
+        # The reference demands one of the checksums, although the signature covers the body.
+        checksum = {"x-amz-checksum-sha256": base64.b64encode(hashlib.sha256(body).digest()).decode()}
+        reply = self.call(self._request("POST", bucket, checksum, body, delete=""), paths[0], "remove")
+        root = self._xml(bucket, reply)
+        if root.tag == "Error":
+            return {paths[0]: self.refusal(HTTPStatus.OK, _code_at(root), paths[0], "remove")}
+        if root.tag != "DeleteResult":
+            raise self.invalid(paths[0], "sent an invalid response")
+        refused = {}
+        for one in root.findall("Error"):
+            path = f"{bucket}/{text_at(one, 'Key')}"
+            failure = self.refusal(HTTPStatus.OK, _code_at(one), path if path in paths else paths[0], "remove")
+            if not isinstance(failure.error, ObjectNotFound):
+                refused[path if path in paths else paths[0]] = failure
+        return refused
 
     def copy(self, path: str, target: str) -> None:
         """Copy an object; a large one in parts."""
+        try:
+            self._copy(path, target)
+        except ObjectChanged:
+            message = f"{shown(path)} was replaced while it was being copied; copy it again"
+        else:
+            return
+        raise ObjectChanged(message)
+
+    def _copy(self, path: str, target: str) -> None:
         found = self.describe(path)
-        bucket, key = split_path(path)
-        source = {"x-amz-copy-source": quote(f"{bucket}/{key}", safe="/~"), **self._copied_key}
+        source = {"x-amz-copy-source": quote(path, safe="/~"), **self._copied_key}
         if found.facts["etag"]:
             source["x-amz-copy-source-if-match"] = found.facts["etag"]
         if found.size <= _MAX_COPY:
-            self._finish(self._request("PUT", target, {**source, **self._written_as}), target)
+            self._finish(self._request("PUT", target, {**source, **self._written_as}), target, "copy")
             return
         upload = self.start_upload(target, exclusive=False)
         try:
@@ -303,12 +352,17 @@ class S3Store(BucketStore):
                 span = {"x-amz-copy-source-range": f"bytes={start}-{min(start + _COPY_PART, found.size) - 1}"}
                 headers = {**source, **span, **self._customer_key}
                 request = self._request("PUT", target, headers, partNumber=number, uploadId=upload)
-                etag = text_at(self._xml(target, self.call(request, target, "copy")), "ETag")
-                etags.append(self._told(target, etag, "ETag"))
+                etags.append(self._finish(request, target, "copy"))
             self.complete_upload(target, upload, etags, exclusive=False)
         except BaseException:
-            self.abort_upload(target, upload)
+            self._try_to_abort(target, upload)
             raise
+
+    def _try_to_abort(self, path: str, upload: str) -> None:
+        try:
+            self.abort_upload(path, upload)
+        except ConnectorError as reason:  # not raised, because it would hide the error that led to the abort
+            _LOG.warning("cannot abort an unfinished copy, whose parts remain stored and may cost money: %s", reason)
 
     @property
     def _copied_key(self) -> dict[str, str]:
@@ -338,43 +392,7 @@ def _in_xml(key: str) -> str:
     return escape(key, {"\r": "&#13;"})
 
 
-def _page(root: Element) -> Page:
-    """Return a page of a listing.
-
-    Raises:
-        ValueError: it is invalid or incomplete.
-    """
-    encoded = text_at(root, "EncodingType") == "url"
-    decode = (lambda text: unquote_plus(text, errors="strict")) if encoded else str
-    objects = []
-    for one in root.findall("Contents"):
-        key, size = decode(text_at(one, "Key")), text_at(one, "Size")
-        if not key or not _SIZE.fullmatch(size):
-            message = "it is without names or sizes,"
-            raise ValueError(message)
-        key.encode()  # a lone surrogate cannot be part of a URL
-        facts = {"etag": text_at(one, "ETag"), "modified": _iso_time(text_at(one, "LastModified"))}
-        objects.append(Listed(key, int(size), facts=facts))
-    prefixes = [decode(text_at(one, "Prefix")) for one in root.findall("CommonPrefixes")]
-    if root.tag != "ListBucketResult" or not all(prefixes):
-        message = "it is without names or sizes,"
-        raise ValueError(message)
-    more, following = text_at(root, "IsTruncated") == "true", text_at(root, "NextContinuationToken")
-    if more and not following:
-        message = "it has further pages, but no token for the next,"
-        raise ValueError(message)
-    return Page(objects, prefixes, following if more else None)
-
-
-def _iso_time(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
-
-
-def _http_time(text: str) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text)
-    except ValueError:
-        return None
+def _code_at(error: Element) -> str:
+    """Return the code of an error, or an empty string if it does not look like one."""
+    code = text_at(error, "Code")
+    return code if _CODE.fullmatch(code) else ""
