@@ -50,7 +50,9 @@ def _s3() -> S3:
     credentials = S3Credentials(
         access_key_id="AKIA", secret_access_key=MARK, endpoint_url="http://127.0.0.1:9", encryption=None
     )
-    return S3(credentials)
+    fs = S3(credentials)
+    fs.store.attempts, fs.store.first_pause = 2, 0
+    return fs
 
 
 @functools.cache

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import connectors
+from connectors.storage import HttpClient
+from connectors.storage.http.messages import Response
 
 ROWS, COLUMNS = 655_360, 20
 
@@ -29,7 +31,7 @@ def stored(s3, tmp_path_factory):
 
 @pytest.fixture
 def fetched(monkeypatch):
-    """The sizes of the bodies that S3 sends, as its answers tell them."""
+    """The sizes of the bodies that S3 sends to s3fs and to us, as its answers tell them."""
     from fsspec.asyn import sync_wrapper
     from s3fs import S3FileSystem
 
@@ -44,6 +46,15 @@ def fetched(monkeypatch):
 
     monkeypatch.setattr(S3FileSystem, "_call_s3", call)
     monkeypatch.setattr(S3FileSystem, "call_s3", sync_wrapper(call))
+    send = HttpClient.send
+
+    def sent(self, request):
+        answer = send(self, request)
+        if request.method == "GET" and isinstance(answer, Response):
+            sizes.append(answer.length)
+        return answer
+
+    monkeypatch.setattr(HttpClient, "send", sent)
     return sizes
 
 

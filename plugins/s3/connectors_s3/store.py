@@ -216,7 +216,11 @@ class S3Store(BucketStore):
 
     def put(self, path: str, data: memoryview, *, exclusive: bool) -> None:
         """Write an object in one request."""
-        self.call(self._request("PUT", path, {**self._written_as, **_only_new(exclusive)}, data), path, "write")
+        request = self._request("PUT", path, {**self._written_as, **_only_new(exclusive)}, data)
+        reply = self.call(request, path, "write")
+        if b"<Error>" in reply.body:
+            raise self.refusal(HTTPStatus.OK, _code_at(self._xml(path, reply)), path, "write").error
+        self._told(path, reply.headers.get("ETag") or "", "ETag")
 
     def start_upload(self, path: str, *, exclusive: bool) -> str:  # noqa: ARG002 - the condition is for the end
         """Start a multipart upload; return its ID."""

@@ -225,7 +225,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"bucket": "clinic"},
-        "credentials.bucket: unknown member; known members: access_key_id, allow_http, ambient, anonymous, encryption, endpoint_url, kms_key_id, layout, path_style, profile, region, secret_access_key, server_side_encryption, session_token, type",
+        "credentials.bucket: unknown member; known members: access_key_id, acl, allow_http, ambient, anonymous, customer_key, encryption, endpoint_url, kms_key_id, layout, part_size, path_style, profile, region, requester_pays, secret_access_key, server_side_encryption, session_token, storage_class, type",
     ),
     member(
         DOCUMENT,
