@@ -14,6 +14,7 @@ The filesystem, which is fsspec's:
 
 Reading an object by ranges:
     `OpensSources`: a filesystem that can. `Source`: the contract. `FillsBuffers`: a source that saves a copy.
+    `StreamsRanges`: a source that reads a long range as one request. `ByteStream`: what it returns.
     `RangeBuffer`: a range that arrives in several responses.
 
 Writing an object whole:
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from connectors.storage.retry import MIN_PROGRESS, RangeBuffer, RetryPolicy
     from connectors.storage.upload import PartsInFlight
     from connectors.streams.sinks import RenewableSink, Sink
-    from connectors.streams.sources import FillsBuffers, Source
+    from connectors.streams.sources import ByteStream, FillsBuffers, Source, StreamsRanges
     from connectors.system.os_errors import spooled
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "MIN_PROGRESS",
     "AbstractFileSystem",
     "Backend",
+    "ByteStream",
     "Credentials",
     "FillsBuffers",
     "FindsAll",
@@ -82,6 +84,7 @@ __all__ = [
     "Sink",
     "Source",
     "StallTimeoutConnection",
+    "StreamsRanges",
     "endpoint_problem",
     "is_loopback",
     "is_of_library",
@@ -101,6 +104,7 @@ _HOMES = {
     "OpensSinks": "storage.capabilities",
     "AbstractFileSystem": "_fsspec",
     "Backend": "storage.backend",
+    "ByteStream": "streams.sources",
     "Credentials": "credentials.model",
     "Guarded": "storage.guard",
     "HIDES_NOTHING": "storage.endpoints",
@@ -117,6 +121,7 @@ _HOMES = {
     "Sink": "streams.sinks",
     "Source": "streams.sources",
     "StallTimeoutConnection": "storage.http",
+    "StreamsRanges": "streams.sources",
     "endpoint_problem": "storage.endpoints",
     "is_loopback": "storage.endpoints",
     "is_of_library": "storage.adapters",
