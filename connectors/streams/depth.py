@@ -70,7 +70,7 @@ class Depth:
         self._rate = before or 0.0
         self._runs = self._bytes = 0
         self._waited = False
-        self._since = None if before is None else time.monotonic()  # None: unknown until a first run was taken
+        self._since: float | None = None  # unknown until a first run was taken
 
     @property
     def is_settled(self) -> bool:

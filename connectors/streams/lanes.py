@@ -47,7 +47,6 @@ class Lane:
         asked: the end of the chunks that are being read or have been.
         stop: the end of the lane's chunks.
         size: the sealed size in bytes of its chunks; of those that were left if it was cut.
-        first_run: seconds that the first run of a stream took, with the latency of the request; None if unknown.
     """
 
     def __init__(self, stored: StoredObject, span: Span, first: int, stop: int) -> None:
@@ -55,7 +54,6 @@ class Lane:
         self.stop = stop
         start, end = span(first, stop - first)
         self.size = end - start
-        self.first_run: float | None = None
         self._stored = stored
         self._span = span
         self._coming: deque[tuple[int, Future[memoryview]]] = deque()
@@ -108,11 +106,17 @@ class StreamLane(Lane):
         first: the first chunk.
         stop: the end of the chunks.
         run: the number of chunks in a run.
+
+    Attributes:
+        first_run: seconds that the first run took, with the latency of the request; 0 if it has not arrived.
     """
 
     def __init__(self, stored: StoredObject, span: Span, first: int, stop: int, run: int) -> None:
         super().__init__(stored, span, first, stop)
+        self.first_run = 0.0
         self._run = run
+        self._since = self._until = 0.0  # when the first run and the last one had arrived
+        self._arrived = 0  # bytes, between these
         self._stream = stored.open_stream(*span(first, stop - first))
         self._open: list[ByteStream] = [self._stream]  # empty once the stream is closed
         self._threads = ThreadPoolExecutor(1, "connectors-ahead")
@@ -134,11 +138,19 @@ class StreamLane(Lane):
             raise CancelledError  # nobody gets to see this: the error comes first
         since = time.perf_counter()
         data = self._stored.read_stream(self._stream, *self._span(first, count))
-        if self.first_run is None:
-            self.first_run = time.perf_counter() - since
+        self._until = time.perf_counter()
+        if self._since:
+            self._arrived += len(data)
+        else:
+            self._since, self.first_run = self._until, self._until - since
         if first + count == self.stop:
             self._close()
         return data
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second that have arrived after the first run."""
+        return self._arrived / max(self._until - self._since, 1e-9)
 
     def cut(self) -> None:
         """Have the stream closed after the runs that were asked for."""

@@ -45,7 +45,9 @@ TRIAL = 0.025
 TRIALS = 3
 """Number of times that several streams are tried in vain."""
 NEAR = 0.005
-"""Latency in seconds below which one trial that fails is enough, at least for the next `LONGEST_SPAN`."""
+"""Latency in seconds below which a trial counts the time that new connections take, and is not soon repeated."""
+ROUND_TRIPS = 4
+"""A stream is tried for this many times its latency."""
 FAST = 1e9
 """Bytes per second of a stream whose connection is surely not what limits it."""
 
@@ -194,6 +196,7 @@ class _Streams:
         self._single = Rate()
         self._trial: _Trial | None = None
         self._trials = TRIALS
+        self._share = 0
         self._depth: Depth | None = None  # None: one stream at a time
         self._waited = False
 
@@ -205,8 +208,8 @@ class _Streams:
         if self._depth is not None:
             self._fill_several(self._depth, lanes, first, stop)
             return
-        if self._trial is None and len(lanes) == 1:
-            self._try_several(lanes, stop)
+        if self._trial is None and len(lanes) == 1 and isinstance(lanes[0], StreamLane):
+            self._try_several(lanes, lanes[0], stop)
         if self._trial is not None:
             _ask(lanes, self._trial.share)
             return
@@ -225,28 +228,29 @@ class _Streams:
         lanes.append(lane)
         return lane
 
-    def _try_several(self, lanes: deque[Lane], stop: int) -> None:
+    def _try_several(self, lanes: deque[Lane], lane: StreamLane, stop: int) -> None:
         """Start a trial of several streams, if the single one is slow, and about to end."""
-        single, lane = self._single, lanes[0]
+        single = self._single
         if not self._trials or single.seconds < TRIAL or single.rate >= FAST or single.most_gain < GAIN:
             return
-        latency = max(0.0, (lane.first_run or 0) - RUN / single.rate)
-        # What arrives in twice that time, so that the latency of the other streams does not hide what they bring.
-        share = self._chunks(int(min(max(2 * latency * single.rate, MAX_RUN), MAX_HELD // AT_ONCE)))
+        latency = max(0.0, lane.first_run - RUN / single.rate)
+        share = self._chunks(int(min(max(ROUND_TRIPS * latency * single.rate, MAX_RUN), MAX_HELD // AT_ONCE)))
         if lane.stop - lane.first > share or stop - lane.stop < (AT_ONCE - 1) * share:
             return
         first = lane.stop
+        tried = []
         for _ in range(AT_ONCE - 2):
-            self._append(lanes, first, first + share)
+            tried.append(self._append(lanes, first, first + share))
             first += share
         if latency < NEAR:
             self._next_size = LONGEST_SPAN
-        self._append(lanes, first, min(stop, first + max(share, self._next_length(stop - first))))
-        self._trial = _Trial(share, first + share)
+        tried.append(self._append(lanes, first, min(stop, first + max(share, self._next_length(stop - first)))))
+        self._trial = _Trial(share, first + share, tried, far=latency >= NEAR)
 
     def _fill_several(self, depth: Depth, lanes: deque[Lane], first: int, stop: int) -> None:
         # Short ones adapt more quickly; long ones are fewer requests.
-        length = self._chunks(MAX_HELD // depth.now if depth.is_settled else MAX_RUN)
+        longest = MAX_HELD // depth.now
+        length = self._chunks(longest) if depth.is_settled else min(self._share, self._chunks(longest))
         at_once = min(depth.now, max(1, MAX_HELD // (length * self._chunk)))
         while first < stop and len(lanes) < at_once:
             end = min(first + length, stop)
@@ -264,7 +268,7 @@ class _Streams:
                 if self._depth.now == 1:
                     self._depth, self._single, self._trials = None, Rate(), 0
         elif self._trial is not None:
-            self._trial.rate.took(size, waited or 0)
+            self._trial.together.took(size, waited or 0)
             if lane.first >= self._trial.stop:
                 self._end_trial(lane, self._trial)
         else:
@@ -273,8 +277,9 @@ class _Streams:
                 self._single = Rate()
 
     def _end_trial(self, lane: Lane, trial: _Trial) -> None:
-        if trial.rate.rate >= GAIN * self._single.rate:
+        if trial.rate >= GAIN * self._single.rate:
             lane.cut()
+            self._share = trial.share
             self._depth = Depth(AT_ONCE, MAX_AT_ONCE, before=self._single.rate)
         else:
             self._trials -= 1
@@ -293,16 +298,27 @@ class _Streams:
 class _Trial:
     """A trial of several streams.
 
-    Attributes:
+    Args:
         share: the number of chunks that each of them contributes.
         stop: the chunk at which it ends.
-        rate: how fast they are together.
+        tried: the streams that were added.
+        far: whether opening them takes a time that does not tell how fast they are then.
+
+    Attributes:
+        together: how fast the reader has been served meanwhile.
     """
 
-    def __init__(self, share: int, stop: int) -> None:
+    def __init__(self, share: int, stop: int, tried: list[StreamLane], *, far: bool) -> None:
         self.share = share
         self.stop = stop
-        self.rate = Rate(measuring=True)
+        self.together = Rate(measuring=True)
+        self._tried = tried
+        self._far = far
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second."""
+        return sum(lane.rate for lane in self._tried) if self._far else self.together.rate
 
 
 def _ask(lanes: deque[Lane], most: int) -> int:

@@ -47,6 +47,12 @@ def no_thread_is_left():
 
 
 @pytest.fixture
+def one_stream(monkeypatch):
+    """Try no second stream, however slow this machine is at the moment."""
+    monkeypatch.setattr(prefetch_module, "TRIALS", 0)
+
+
+@pytest.fixture
 def source():
     made = Streamed(COBBLESTONE.seal(plain_bytes(SIZE)))
     yield made
@@ -63,15 +69,25 @@ def read_by(file, size):
 
 
 class Link:
-    """A link with a clock of its own, whose rate depends on the number of streams that are read at once."""
+    """A link with a clock of its own, whose rate depends on the number of streams that are read at once.
 
-    def __init__(self, monkeypatch, rate):
+    Args:
+        monkeypatch: replaces the clock.
+        rate: returns the bytes per second that the reader gets, given the number of streams.
+        latency: seconds that a request takes.
+        each: bytes per second of each stream, as its thread measures it.
+    """
+
+    def __init__(self, monkeypatch, rate, *, latency=0.0, each=0.0):
         self.now = 0.0
         self.most = 0
         clock = SimpleNamespace(monotonic=lambda: self.now)
         monkeypatch.setattr(depth_module, "time", clock)
         monkeypatch.setattr(prefetch_module, "time", clock)
         monkeypatch.setattr(lanes.Lane, "is_ready", False)
+        first_run = property(lambda _: latency and latency + RUN / 80e6, lambda *_: None)
+        monkeypatch.setattr(lanes.StreamLane, "first_run", first_run, raising=False)
+        monkeypatch.setattr(lanes.StreamLane, "rate", each)
         taken = lanes.Lane.take
 
         def take(lane):
@@ -101,6 +117,7 @@ class TestRequests:
         Link(monkeypatch, lambda _: speed).read(source, size)
         assert len(source.requests) + 1 <= 8  # and one for the end, which only a sealed object has
 
+    @pytest.mark.usefixtures("one_stream")
     def test_reads_of_every_size_are_streamed(self, source):
         for size in (1000, 100_000, MIB, SIZE):
             source.streams.clear()
@@ -108,6 +125,7 @@ class TestRequests:
                 assert read_by(file, size) == plain_bytes(SIZE)
             assert 1 <= len(source.streams) <= 3
 
+    @pytest.mark.usefixtures("one_stream")
     def test_no_byte_is_requested_twice_or_left_out(self, source):
         with reading(COBBLESTONE, source) as file:
             read_by(file, 100_000)
@@ -123,6 +141,7 @@ class TestRequests:
         assert not source.streams
         assert [stop - start for start, stop in source.ranges[opened:]] == [16400] * 7
 
+    @pytest.mark.usefixtures("one_stream")
     def test_a_long_read_anywhere_is_one_stream_that_ends_with_it(self, source):
         with reading(COBBLESTONE, source) as file:
             file.seek(5 * MIB + 5)
@@ -134,6 +153,7 @@ class TestRequests:
         assert stream.stop - stream.start < 7.1 * MIB
         assert stream.position == stream.stop
 
+    @pytest.mark.usefixtures("one_stream")
     def test_little_is_read_ahead_of_a_reader_that_stops(self, source):
         with reading(COBBLESTONE, source) as file:
             for _ in range(6):
@@ -149,6 +169,7 @@ class TestRequests:
             assert not source.streams
             assert len(source.ranges) == 1
 
+    @pytest.mark.usefixtures("one_stream")
     def test_verifying_a_large_object_as_a_whole_streams_it(self, monkeypatch):
         monkeypatch.setattr("connectors.streams.object.HELD_SIZE", 0)
         source = Streamed(GCM.seal(plain_bytes(SIZE)), piece=MIB)
@@ -201,9 +222,19 @@ class TestDepth:
         link.read(Zeros(GIB))
         assert link.most <= 2  # at the end of a stream, the next one is opened
 
+    @pytest.mark.parametrize(("each", "most"), [(80e6, MAX_AT_ONCE), (30e6, AT_ONCE)], ids=["limited", "shared"])
+    def test_far_storage_is_judged_by_streams_that_have_started(self, each, most, monkeypatch):
+        def rate(streams):
+            """Return a rate that new connections do not raise before the trial is over."""
+            return 80e6 if link.prefetcher._plan._depth is None else each * streams
+
+        link = Link(monkeypatch, rate, latency=0.1, each=each)
+        link.read(Zeros(GIB))
+        assert link.most == most
+
     @pytest.mark.parametrize("case", [COBBLESTONE, TINK_1M], ids=str)
     def test_bytes_of_several_streams_come_in_order(self, case, monkeypatch):
-        plain = plain_bytes(56 * MIB)
+        plain = plain_bytes(72 * MIB)
         source = Streamed(case.seal(plain), piece=300_000)
         link = Link(monkeypatch, lambda streams: 80e6 * streams)
         with reading(case, source) as file:
