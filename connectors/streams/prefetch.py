@@ -44,6 +44,8 @@ TRIAL = 0.025
 """Seconds of reading that tell how fast a stream is."""
 TRIALS = 3
 """Number of times that several streams are tried in vain."""
+TRIAL_GAIN = 1.5
+"""The speedup that `AT_ONCE` streams must bring in a trial; a machine busy with other work can feign a smaller one."""
 NEAR = 0.005
 """Latency in seconds below which a trial counts the time that new connections take, and is not soon repeated."""
 ROUND_TRIPS = 4
@@ -234,7 +236,9 @@ class _Streams:
         if not self._trials or single.seconds < TRIAL or single.rate >= FAST or single.most_gain < GAIN:
             return
         latency = max(0.0, lane.first_run - RUN / single.rate)
-        share = self._chunks(int(min(max(ROUND_TRIPS * latency * single.rate, MAX_RUN), MAX_HELD // AT_ONCE)))
+        far = latency >= NEAR
+        longest = MAX_HELD // AT_ONCE
+        share = self._chunks(int(min(max(ROUND_TRIPS * latency * single.rate, MAX_RUN), longest)) if far else longest)
         if lane.stop - lane.first > share or stop - lane.stop < (AT_ONCE - 1) * share:
             return
         first = lane.stop
@@ -242,10 +246,10 @@ class _Streams:
         for _ in range(AT_ONCE - 2):
             tried.append(self._append(lanes, first, first + share))
             first += share
-        if latency < NEAR:
+        if not far:
             self._next_size = LONGEST_SPAN
         tried.append(self._append(lanes, first, min(stop, first + max(share, self._next_length(stop - first)))))
-        self._trial = _Trial(share, first + share, tried, far=latency >= NEAR)
+        self._trial = _Trial(share, first + share, tried, far=far)
 
     def _fill_several(self, depth: Depth, lanes: deque[Lane], first: int, stop: int) -> None:
         # Short ones adapt more quickly; long ones are fewer requests.
@@ -277,9 +281,9 @@ class _Streams:
                 self._single = Rate()
 
     def _end_trial(self, lane: Lane, trial: _Trial) -> None:
-        if trial.rate >= GAIN * self._single.rate:
+        if trial.rate >= TRIAL_GAIN * self._single.rate:
             lane.cut()
-            self._share = trial.share
+            self._share = trial.share if trial.far else self._chunks(MAX_RUN)
             self._depth = Depth(AT_ONCE, MAX_AT_ONCE, before=self._single.rate)
         else:
             self._trials -= 1
@@ -299,12 +303,13 @@ class _Trial:
     """A trial of several streams.
 
     Args:
-        share: the number of chunks that each of them contributes.
+        share: the number of chunks that each stream contributes.
         stop: the chunk at which it ends.
         tried: the streams that were added.
         far: whether opening them takes a time that does not tell how fast they are then.
 
     Attributes:
+        share, stop, far: as given.
         together: how fast the reader has been served meanwhile.
     """
 
@@ -313,12 +318,12 @@ class _Trial:
         self.stop = stop
         self.together = Rate(measuring=True)
         self._tried = tried
-        self._far = far
+        self.far = far
 
     @property
     def rate(self) -> float:
         """Bytes per second."""
-        return sum(lane.rate for lane in self._tried) if self._far else self.together.rate
+        return sum(lane.rate for lane in self._tried) if self.far else self.together.rate
 
 
 def _ask(lanes: deque[Lane], most: int) -> int:

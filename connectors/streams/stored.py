@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 HEAD_SIZE = 1 << 16
 """Bytes in the first request: a small object arrives whole, a large one with its header and size."""
-_KEPT = 6
+_KEPT = 4
 """Buffers kept for reuse: few, so that they stay in the CPU cache."""
 _REMOVED = "the object was removed while it was being read; open it again"
 

@@ -198,7 +198,13 @@ class StreamedReading(RawReading):
             "TRIALS": self.several,
         }
         self.patches = contextlib.ExitStack()
-        for name, value in {**limits, "GAIN": 0, "FAST": math.inf}.items():
+        for name, value in {
+            **limits,
+            "GAIN": 0,
+            "TRIAL_GAIN": 0,
+            "MAX_HELD": 3 * limits["MAX_RUN"],
+            "FAST": math.inf,
+        }.items():
             self.patches.enter_context(unittest.mock.patch.object(prefetch, name, value))
         for module in (stored, object_module):
             self.patches.enter_context(unittest.mock.patch.object(module, "HEAD_SIZE", 100))
