@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING
 from connectors.streams.executor import submit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from concurrent.futures import Executor
 
     from connectors.streams.sources import ByteStream
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FetchedRun", "Lane", "RangeLane", "Span", "StreamLane"]
 
-if TYPE_CHECKING:
-    Span = Callable[[int, int], tuple[int, int]]
-    """Returns the start and end, in the object, of `count` chunks from chunk `first` on."""
+Span = Callable[[int, int], tuple[int, int]]
+"""Returns the start and end, in the object, of `count` chunks from chunk `first` on; both are given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ class ByteStream(Protocol):
         """Wake a `read_into` that waits, which then raises or returns; nothing more is read. Safe in any thread."""
 
     def close(self) -> None:
-        """Release the connection, perhaps after the source was closed. Called by the thread that reads, or if none does."""
+        """Release the connection: called by the thread that reads, or when none does, perhaps after the source's."""
 
 
 @runtime_checkable
