@@ -68,9 +68,11 @@ class Lane:
         Raises:
             StorageError: it cannot be fetched.
         """
-        count, future = self._coming.popleft()
-        first, self.first = self.first, self.first + count
-        return FetchedRun(first, count, future.result())
+        count, future = self._coming[0]
+        run = FetchedRun(self.first, count, future.result())
+        self._coming.popleft()  # only now: if the wait was interrupted, the thread still reads
+        self.first += count
+        return run
 
     def ask(self, most: int) -> None:
         """Have runs read until `most` chunks, or the last of them, are ahead of the next one to hand over."""

@@ -103,7 +103,7 @@ class Prefetcher:
             StorageError: it cannot be fetched.
         """
         self._check_process()
-        if not self._lanes or self._lanes[0].first != index:
+        if not self._lanes or self._lanes[0].first != index or self._lanes[0].asked == index:
             self.drop()
             return None
         lane = self._lanes[0]

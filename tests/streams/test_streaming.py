@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import signal
 import threading
 import tracemalloc
 from types import SimpleNamespace
@@ -367,6 +368,23 @@ class TestEnds:
             stream.cancel()
         thread.join()
         assert failed
+        waiting.close()
+
+    def test_a_read_that_is_interrupted_can_be_repeated(self, waiting, source):
+        def interrupt():
+            until(lambda: reads, "the main thread reads")
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+        reads, position = [], waiting.tell()
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            reads.append(True)
+            waiting.readall()
+        thread.join()
+        assert waiting.tell() == position
+        source.blocks_at = None
+        assert waiting.readall() == plain_bytes(SIZE)[position:]
         waiting.close()
 
     def test_a_reader_that_is_dropped_leaves_nothing(self, source):
