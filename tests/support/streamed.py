@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 from patience import PATIENCE
 from sealing import Recorded
@@ -121,3 +122,11 @@ class Zeros(Streamed):
 
     def copy(self, start: int, stop: int, buffer: memoryview) -> None:
         pass
+
+
+def read_by(file: Any, size: int) -> bytearray:
+    """Read a file to its end in pieces of a size; return all of it."""
+    buffer, came = memoryview(bytearray(size)), bytearray()
+    while done := file.readinto(buffer):
+        came += buffer[:done]
+    return came
