@@ -9,7 +9,8 @@ from connectors._fsspec import DEFAULT_CALLBACK, LocalFileSystem
 from connectors.errors import CredentialsExpired, NotAnObject, NotSupported, ObjectNotFound, naming
 from connectors.fs.plain import PlainView
 from connectors.fs.twins import stored_twin, with_twin
-from connectors.storage.adapters import open_sink, open_source, renewed_source
+from connectors.storage.adapters import open_sink, open_source
+from connectors.storage.renewal import renewed_source
 from connectors.streams import RenewableSink, SealedObject, SealedWriter, buffered
 from connectors.streams.object import missing_pinned
 

@@ -16,6 +16,7 @@ The filesystem, which is fsspec's:
 
 Reading an object by ranges:
     `OpensSources`: a filesystem that can. `Source`: the contract. `FillsBuffers`: a source that saves a copy.
+    `StreamsRanges`: a source that reads a long range as one request. `ByteStream`: what it returns.
     `RangeBuffer`: a range that arrives in several responses.
 
 Writing an object whole:
@@ -66,8 +67,9 @@ if TYPE_CHECKING:
     from connectors.storage.endpoints import HIDES_NOTHING, endpoint_problem, is_loopback, sends_in_the_clear
     from connectors.storage.filesystem import ObjectFileSystem
     from connectors.storage.guard import Guarded
+    from connectors.storage.http import StallTimeoutConnection
     from connectors.storage.http.client import HttpClient
-    from connectors.storage.http.connection import MAX_RESPONSE_HEADS, StallTimeoutConnection
+    from connectors.storage.http.connection import MAX_RESPONSE_HEADS
     from connectors.storage.http.failures import Failure
     from connectors.storage.http.messages import FileBody, Headers, Reply, Request, Response
     from connectors.storage.http.network import Limits, Origin, refuse_key_log
@@ -80,7 +82,7 @@ if TYPE_CHECKING:
     from connectors.storage.store import Action, Meaning, ObjectStore
     from connectors.storage.upload import PartsInFlight
     from connectors.streams.sinks import ExpectsSize, RenewableSink, Sink
-    from connectors.streams.sources import FillsBuffers, Source
+    from connectors.streams.sources import ByteStream, FillsBuffers, Source, StreamsRanges
     from connectors.system.os_errors import spooled
 
 __all__ = [
@@ -93,6 +95,7 @@ __all__ = [
     "Backend",
     "BucketFileSystem",
     "BucketStore",
+    "ByteStream",
     "Credentials",
     "ExpectsSize",
     "Failure",
@@ -133,6 +136,7 @@ __all__ = [
     "Sink",
     "Source",
     "StallTimeoutConnection",
+    "StreamsRanges",
     "Unsigned",
     "Version",
     "endpoint_problem",
@@ -161,6 +165,7 @@ _HOMES = {
     "Backend": "storage.backend",
     "BucketFileSystem": "storage.bucket_filesystem",
     "BucketStore": "storage.bucket_store",
+    "ByteStream": "streams.sources",
     "Credentials": "credentials.model",
     "ExpectsSize": "streams.sinks",
     "Failure": "storage.http.failures",
@@ -204,7 +209,8 @@ _HOMES = {
     "Signer": "storage.signing",
     "Sink": "streams.sinks",
     "Source": "streams.sources",
-    "StallTimeoutConnection": "storage.http.connection",
+    "StallTimeoutConnection": "storage.http",
+    "StreamsRanges": "streams.sources",
     "Unsigned": "storage.signing",
     "Version": "storage.ranged",
     "endpoint_problem": "storage.endpoints",

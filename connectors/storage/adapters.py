@@ -18,10 +18,8 @@ from connectors._fsspec import LocalFileSystem, MemoryFileSystem
 from connectors.errors import (
     AccessDenied,
     ConnectorError,
-    CredentialsExpired,
     NotAnObject,
     NotSupported,
-    ObjectChanged,
     ObjectExists,
     ObjectNotFound,
     StorageError,
@@ -29,7 +27,7 @@ from connectors.errors import (
 )
 from connectors.storage.capabilities import OpensSinks, OpensSources, creates_exclusively, replaces_atomically
 from connectors.streams import FileSource, PathSink
-from connectors.streams.sources import FillsBuffers, fill, open_local
+from connectors.streams.sources import open_local
 from connectors.system.atomic_files import write_all
 from connectors.system.os_errors import OF_THIS_MACHINE, failure, spooled
 
@@ -41,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RangeSource",
-    "RenewedSource",
     "SpoolSink",
     "check_replaceable",
     "claimed_size",
@@ -49,7 +46,6 @@ __all__ = [
     "map_errors",
     "open_sink",
     "open_source",
-    "renewed_source",
 ]
 
 T = TypeVar("T")
@@ -138,84 +134,6 @@ class RangeSource:
 
     def close(self) -> None:
         """Do nothing: there is no open connection."""
-
-
-class RenewedSource:
-    """A source that continues with renewed credentials if its credentials expire during the read.
-
-    Args:
-        source: the object, with the first credentials.
-        renew: returns the object with renewed credentials, or None if there are none.
-    """
-
-    def __init__(self, source: Source, renew: Callable[[], Source | None]) -> None:
-        self._source = source
-        self._renew = renew
-        self._expired: list[Source] = []
-        self._size: int | None = None
-        self._lock = Lock()
-
-    @property
-    def size(self) -> int:
-        """The object's size in bytes, as the storage reports it."""
-        if self._size is None:
-            self._size = self._source.size
-        return self._size
-
-    def read_range(self, start: int, stop: int) -> bytes | memoryview:
-        """Return the bytes from `start` to `stop`.
-
-        Raises:
-            CredentialsExpired: the credentials have expired, and there are no renewed ones.
-            ObjectChanged: the renewed credentials find another object.
-        """
-        return self._renewing(lambda source: source.read_range(start, stop))
-
-    def _renewing(self, read: Callable[[Source], T]) -> T:
-        source = self._source
-        try:
-            return read(source)
-        except CredentialsExpired as error:
-            expired = error
-        try:
-            if not self._is_renewed(source):
-                raise expired
-        finally:
-            del expired  # else a reference cycle keeps the caller's buffer until it is collected
-        return read(self._source)
-
-    def _is_renewed(self, expired: Source) -> bool:
-        with self._lock:
-            if self._source is not expired:
-                return True  # by another thread
-            renewed = self._renew()
-            if renewed is None:
-                return False
-            if self._size is not None and renewed.size != self._size:
-                renewed.close()
-                message = "the object was replaced while its credentials were being renewed; open it again"
-                raise ObjectChanged(message)
-            self._expired.append(expired)  # other threads may still be using it
-            self._source = renewed
-            return True
-
-    def close(self) -> None:
-        """Close all sources."""
-        for source in (*self._expired, self._source):
-            source.close()
-
-
-class RenewedFiller(RenewedSource):
-    """A `RenewedSource` over a source that fills buffers."""
-
-    def read_into(self, start: int, buffer: memoryview) -> int:
-        """Read from `start` into `buffer`; return the number of bytes. The errors are those of `read_range`."""
-        return self._renewing(lambda source: fill(source, start, buffer))
-
-
-def renewed_source(source: Source, renew: Callable[[], Source | None]) -> RenewedSource:
-    """Return a `RenewedSource` that fills buffers if `source` does."""
-    return (RenewedFiller if isinstance(source, FillsBuffers) else RenewedSource)(source, renew)
 
 
 class SpoolSink:

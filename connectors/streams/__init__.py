@@ -7,11 +7,12 @@ from connectors.streams.object import SealedObject
 from connectors.streams.ranges import MAX_GAP, read_ranges
 from connectors.streams.reader import SealedReader
 from connectors.streams.sinks import FileSink, PathSink, RenewableSink, Sink, as_sink
-from connectors.streams.sources import FileSource, FillsBuffers, Source, as_source
+from connectors.streams.sources import ByteStream, FileSource, FillsBuffers, Source, StreamsRanges, as_source
 from connectors.streams.writer import SealedText, SealedWriter
 
 __all__ = [
     "MAX_GAP",
+    "ByteStream",
     "FileSink",
     "FileSource",
     "FillsBuffers",
@@ -23,6 +24,7 @@ __all__ = [
     "SealedWriter",
     "Sink",
     "Source",
+    "StreamsRanges",
     "as_sink",
     "as_source",
     "buffered",

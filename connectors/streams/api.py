@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, Plain, select
+from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, select
 from connectors.secrets import Hidden
+from connectors.streams.background import BackgroundWriter
 from connectors.streams.executor import submit
 from connectors.streams.object import SealedObject
 from connectors.streams.plain_file import PlainFile
@@ -191,8 +192,23 @@ def decrypt(
     hidden = Hidden(key)
     del key  # so that a traceback that prints locals does not print it
     codec = select(format, hidden, context=context, segment_size=segment_size, pin=pin)
-    with SealedReader(as_source(src), codec) as reader, SealedWriter(as_sink(dst), Plain()) as writer:
-        copy_stream(reader, writer, callback)
+    with SealedReader(as_source(src), codec) as reader:
+        sink = as_sink(dst)
+        background = BackgroundWriter(sink)
+        try:
+            if callback is not None:
+                callback.set_size(reader.size)
+            # Decrypted into the buffers that are written: a SealedWriter would copy them.
+            buffer = memoryview(bytearray(RUN_SIZE))
+            while size := reader.readinto(buffer):
+                buffer = background.send(buffer, size)
+                if callback is not None:
+                    callback.relative_update(size)
+            background.finish(buffer[:0])
+            sink.commit()
+        except BaseException as error:
+            background.discard(error)
+            raise
 
 
 def copy_stream(source: BinaryFile, target: BinaryFile, callback: Callback | None = None) -> None:
@@ -228,9 +244,10 @@ def _pieces_ahead(file: BinaryFile) -> Iterator[memoryview]:
 
 def _is_large(file: BinaryFile) -> bool:
     """Return whether it is a large regular file. A read from a pipe could block a thread forever."""
-    if type(file) is not io.FileIO:
+    raw = file.raw if type(file) is io.BufferedReader else file
+    if type(raw) is not io.FileIO:
         return False
-    found = os.fstat(file.fileno())
+    found = os.fstat(raw.fileno())
     return stat.S_ISREG(found.st_mode) and found.st_size > _PIECE
 
 

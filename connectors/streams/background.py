@@ -11,6 +11,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
+from connectors.errors import ConnectorError
 from connectors.streams.sinks import FileSink
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from connectors.streams.sinks import Sink
 
-__all__ = ["BackgroundWriter"]
+__all__ = ["BackgroundWriter", "note_failure"]
 
 BUFFERS = 3
 """One being filled, one being written, and one waiting."""
@@ -104,3 +105,20 @@ class BackgroundWriter:
             # Not for the thread itself: Python 3.11 marks a thread as ended when joining it is interrupted.
             wait([future for future, _ in self._writing if not future.cancelled()])
         self._writing.clear()
+
+    def discard(self, error: BaseException) -> None:
+        """Discard the sink because of `error`; a failure to discard becomes a note of it."""
+        try:
+            try:
+                self.abandon()
+            finally:
+                self._sink.discard()
+        except Exception as failure:  # noqa: BLE001 - reported in a note
+            note_failure(error, failure)
+
+
+def note_failure(error: BaseException, failure: Exception) -> None:
+    """Add a note to `error` that the staged data could not be removed."""
+    # Only a ConnectorError is known to hold no secret.
+    told = f": {failure}" if isinstance(failure, ConnectorError) else ""
+    error.add_note(f"Its staged data could not be removed: {type(failure).__name__}{told}")

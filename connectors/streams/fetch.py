@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
-__all__ = ["AT_ONCE", "came_from_memory", "fetch_in_order"]
+__all__ = ["came_from_memory", "fetch_in_order"]
 
-AT_ONCE = 3
-"""Number of ranges fetched at once, initially."""
 FASTEST = 40e9
 """Bytes per second above which the data was not even copied."""
 

@@ -2,59 +2,26 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
 
-from connectors.errors import (
-    IntegrityError,
-    NotAnObject,
-    ObjectChanged,
-    ObjectNotFound,
-    PinMismatch,
-    TruncatedObject,
-    naming,
-)
-from connectors.streams.fetch import AT_ONCE, fetch_in_order
-from connectors.streams.sources import FileSource, fill_exactly, read_exactly
+from connectors.errors import PinMismatch, TruncatedObject, naming
+from connectors.streams.depth import AT_ONCE
+from connectors.streams.fetch import fetch_in_order
+from connectors.streams.lanes import FetchedRun
+from connectors.streams.prefetch import MAX_RUN, Prefetcher
+from connectors.streams.stored import HEAD_SIZE, StoredObject, missing_pinned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from connectors.formats import Decryptor, Format
     from connectors.streams.sources import Source
 
 __all__ = ["MAX_RUN", "FetchedRun", "SealedObject", "missing_pinned"]
 
-T = TypeVar("T")
-
-HEAD_SIZE = 1 << 16
-"""Bytes in the first request: a small object arrives whole, a large one with its header and size."""
 HELD_SIZE = 1 << 24
 """Up to this size, an object whose format verifies it as a whole is fetched once and kept in memory, sealed."""
-MAX_RUN = 1 << 22
-"""Plain bytes in the longest run of chunks that is fetched and decrypted at once; more is split into several runs."""
-_KEPT = 4
-"""Buffers kept for reuse: few, so that they stay in the CPU cache."""
-_REMOVED = "the object was removed while it was being read; open it again"
-
-
-def missing_pinned() -> IntegrityError:
-    """Return the error for a pinned object that the storage does not have: a pin means that it exists."""
-    return IntegrityError("the pinned object is not in the storage: it was removed; do not trust the storage")
-
-
-@dataclass(frozen=True, slots=True)
-class FetchedRun:
-    """A run of sealed chunks as the storage returned them, not yet verified."""
-
-    first: int
-    count: int
-    sealed: memoryview
-
-    def holds(self, index: int) -> bool:
-        """Return whether chunk `index` is in this run."""
-        return self.first <= index < self.first + self.count
 
 
 class SealedObject:
@@ -80,9 +47,7 @@ class SealedObject:
     def __init__(self, source: Source, codec: Format, *, name: str | None = None) -> None:
         self._source = source
         self._name = name
-        self._head = memoryview(b"")
-        self._buffers = _Buffers()
-        self._pinned = codec.pin is not None
+        self._stored = StoredObject(source, name=name, pinned=codec.pin is not None)
         try:
             with naming(name):
                 self._decryptor = self._start(codec)
@@ -95,17 +60,17 @@ class SealedObject:
 
     def _start(self, codec: Format) -> Decryptor:
         """Read the head, learn the size, prove the end."""
-        head = self._source.read_range(0, HEAD_SIZE)
-        size = self._still_there(lambda: self._source.size)
-        if len(head) < min(size, HEAD_SIZE):
-            message = f"the storage returned {len(head)} bytes of an object whose reported size is {size}"
+        stored = self._stored
+        size = stored.read_head()
+        if len(stored.head) < min(size, HEAD_SIZE):
+            message = f"the storage returned {len(stored.head)} bytes of an object whose reported size is {size}"
             raise TruncatedObject(message)
-        self._head = memoryview(head)[:size]
-        decryptor = codec.decryptor(bytes(self._head[: codec.head_size]), size)
-        if decryptor.reads_all and len(head) < size <= HELD_SIZE:
-            rest = self._still_there(lambda: read_exactly(self._source, len(head), size))
-            self._head = memoryview(b"".join((head, rest)))
-        decryptor.authenticate(self._ranges)
+        decryptor = codec.decryptor(bytes(stored.head[: codec.head_size]), size)
+        if decryptor.reads_all and len(stored.head) < size <= HELD_SIZE:
+            stored.hold(size)
+        with ExitStack() as reading:
+            # A stream is closed even if verification stops half way.
+            decryptor.authenticate(lambda spans: reading.enter_context(closing(self._ranges(spans))))
         if codec.pin is not None and decryptor.pin != codec.pin:
             message = (
                 "this is not the object that is pinned: it was rolled back, replaced or rewritten in the storage; "
@@ -114,12 +79,34 @@ class SealedObject:
             raise PinMismatch(message)
         return decryptor
 
-    def _ranges(self, spans: Iterable[tuple[int, int]]) -> Iterator[memoryview]:
+    def _ranges(self, spans: Iterable[tuple[int, int]]) -> Generator[memoryview, None, None]:
         """Yield ranges of the sealed bytes; the next ones are prefetched."""
-        held = len(self._head) == self._source.size
-        for fetched in fetch_in_order(self._fetch, spans, 0 if held else 1 if self.is_local else AT_ONCE):
+        stored = self._stored
+        if stored.streams:
+            for part in _consecutive(spans):
+                yield from self._read_on(part)
+            return
+        for fetched in fetch_in_order(stored.fetch, spans, 0 if stored.is_held else 1 if stored.is_local else AT_ONCE):
             yield fetched
-            self.give(fetched)
+            stored.give(fetched)
+
+    def _read_on(self, spans: list[tuple[int, int]]) -> Iterator[memoryview]:
+        """Yield ranges that follow each other; several are read as a stream."""
+
+        def span(first: int, count: int) -> tuple[int, int]:
+            return spans[first][0], spans[first + count - 1][1]
+
+        prefetcher = Prefetcher(self._stored, span, spans[0][1] - spans[0][0])
+        try:
+            for index in range(len(spans)):
+                if len(spans) > 1:
+                    prefetcher.fill(index, len(spans), MAX_RUN)
+                run = prefetcher.take(index)
+                fetched = self._stored.fetch(*spans[index]) if run is None else run.sealed
+                yield fetched
+                self._stored.give(fetched)
+        finally:
+            prefetcher.close()
 
     @property
     def pin(self) -> str:
@@ -131,15 +118,13 @@ class SealedObject:
         with naming(self._name):
             return self._decryptor.pin
 
-    @property
-    def is_local(self) -> bool:
-        """Whether the sealed bytes are in a local file, which more threads would not read any faster."""
-        return isinstance(self._source, FileSource)
+    def prefetcher(self) -> Prefetcher:
+        """Return a prefetcher of runs of its chunks."""
+        return Prefetcher(self._stored, self._decryptor.sealed_span, self.layout.chunk + self.layout.tag)
 
     def fetch_run(self, first: int, count: int) -> FetchedRun:
         """Fetch chunks `first` to `first + count`, still sealed, for `decrypt_run`."""
-        with naming(self._name):
-            return FetchedRun(first, count, self._fetch(*self._decryptor.sealed_span(first, count)))
+        return FetchedRun(first, count, self._stored.fetch(*self._decryptor.sealed_span(first, count)))
 
     def plain_span(self, first: int, count: int) -> tuple[int, int]:
         """Return the start and end of chunks `first` to `first + count` in the plain bytes."""
@@ -168,60 +153,26 @@ class SealedObject:
         finally:
             self.give(fetched.sealed)
 
-    def _fetch(self, start: int, stop: int) -> memoryview:
-        if stop <= len(self._head):
-            return self._head[start:stop]
-        return self._still_there(lambda: fill_exactly(self._source, start, self._buffers.take(stop - start)))
-
-    def _still_there(self, read: Callable[[], T]) -> T:
-        """Return the result of a read after the first one, in which the object can no longer be missing.
-
-        Raises:
-            ObjectChanged: it was removed meanwhile. Some libraries take ObjectNotFound for an object of zeros.
-            IntegrityError: likewise, and it is pinned.
-        """
-        try:
-            return read()
-        except (ObjectNotFound, NotAnObject):
-            raised = missing_pinned() if self._pinned else ObjectChanged(_REMOVED)
-        raise raised
-
     def take(self, size: int) -> memoryview:
         """Return an uninitialized buffer of `size` bytes; return it with `give`."""
-        return self._buffers.take(size)
+        return self._stored.take(size)
 
     def give(self, buffer: memoryview) -> None:
         """Take back a buffer that is no longer used, for a later run."""
-        self._buffers.give(buffer)
+        self._stored.give(buffer)
 
     def close(self) -> None:
         """Close the source."""
-        self._head = memoryview(b"")
-        self._source.close()
+        self._stored.close()
 
 
-class _Buffer(bytearray):
-    """A reusable buffer; memory that a source returned, such as the head, may still be used elsewhere."""
-
-
-class _Buffers:
-    """Reusable buffers of one object: allocating some MiB takes longer than decrypting their contents."""
-
-    def __init__(self) -> None:
-        # Its two operations are atomic; a fork could leave a lock held.
-        self._free: deque[_Buffer] = deque(maxlen=_KEPT)
-
-    def take(self, size: int) -> memoryview:
-        """Return an uninitialized buffer of `size` bytes."""
-        try:
-            buffer = self._free.pop()
-        except IndexError:
-            buffer = _Buffer()
-        if len(buffer) < size:
-            buffer = _Buffer(size)
-        return memoryview(buffer)[:size]
-
-    def give(self, buffer: memoryview) -> None:
-        """Take back a buffer, if it is reusable."""
-        if isinstance(buffer.obj, _Buffer):
-            self._free.append(buffer.obj)
+def _consecutive(spans: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Yield the spans in lists, in each of which every span starts where the one before it stops."""
+    part: list[tuple[int, int]] = []
+    for start, stop in spans:
+        if part and part[-1][1] != start:
+            yield part
+            part = []
+        part.append((start, stop))
+    if part:
+        yield part

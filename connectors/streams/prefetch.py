@@ -1,7 +1,14 @@
-"""Prefetch: threads fetch the next runs while the reader decrypts and uses the current one.
+"""Prefetch: threads read on in an object while the reader decrypts and uses what has arrived.
 
-They are only fetched. The reader decrypts them when it reaches them, directly into the caller's buffer. Threads that
-decrypted small chunks would mostly wait for the global interpreter lock.
+They only read. The reader decrypts runs when it reaches them, directly into the caller's buffer. Threads that decrypted
+small chunks would mostly wait for the global interpreter lock.
+
+A source that `StreamsRanges` is read as one stream, in small runs whose buffers stay in the CPU cache. On a fast
+network nothing is faster, and it is one request, however long the object is. But a connection may be limited, by its
+latency or by the storage. So if the reader has to wait, several streams over the next spans are tried, and kept if they
+bring more. The last of them is as long as the next single stream would be: if they do not bring more, it continues.
+
+Any other source is read as several ranges, each of them a request.
 """
 
 from __future__ import annotations
@@ -10,138 +17,317 @@ import os
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from connectors.streams.executor import submit
-from connectors.streams.fetch import AT_ONCE
+from connectors.streams.depth import AT_ONCE, GAIN, MAX_AT_ONCE, Depth, Rate
+from connectors.streams.lanes import RangeLane, StreamLane
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from connectors.streams.lanes import FetchedRun, Lane, Span
+    from connectors.streams.stored import StoredObject
 
-    from connectors.streams.object import FetchedRun, SealedObject
+__all__ = ["Prefetcher"]
 
-__all__ = ["MAX_AT_ONCE", "Prefetcher"]
-
-MAX_AT_ONCE = 12
-"""Upper limit of the prefetch depth, which starts at `AT_ONCE`: high latency needs more requests in flight."""
+MAX_RUN = 1 << 22
+"""Bytes in the longest run of chunks that is fetched as one range, unless a chunk is longer."""
 MAX_HELD = 48 << 20
-"""Plain bytes in all prefetched runs, unless a single one is larger."""
-GAIN = 1.25
-"""The speedup that doubling the depth must bring, to be worth its memory."""
+"""Bytes in all prefetched runs, unless a single one is larger."""
+RUN = 1 << 20
+"""Bytes of a stream that are handed over at once, unless a chunk is longer."""
+RUNS = 3
+"""Runs of a single stream that are read ahead: few, so that their buffers stay in the CPU cache."""
+FIRST_SPAN = 8 << 20
+"""Bytes in the first stream; each further one is `LONGER` times as long. A storage may charge for all of it."""
+LONGER = 16
+LONGEST_SPAN = 1 << 30
+TRIAL = 0.025
+"""Seconds of reading that tell how fast a stream is."""
+TRIALS = 3
+"""Number of times that several streams are tried in vain."""
+TRIAL_GAIN = 1.5
+"""The speedup that `AT_ONCE` streams must bring in a trial; a machine busy with other work can feign a smaller one."""
+NEAR = 0.005
+"""Latency in seconds below which a trial counts the time that new connections take, and is not soon repeated."""
+ROUND_TRIPS = 4
+"""A stream is tried for this many times its latency."""
+FAST = 1e9
+"""Bytes per second of a stream whose connection is surely not what limits it."""
 
 
-class _Depth:
-    """The prefetch depth: doubled as long as the reader has to wait and doubling increases the throughput.
+class _Plan(Protocol):
+    """Decides what is prefetched."""
 
-    Attributes:
-        now: the number of runs to fetch at once.
-    """
+    def fill(self, lanes: deque[Lane], first: int, stop: int, run_size: int) -> None:
+        """Append lanes, so that chunks from `first` to at most `stop` are read."""
 
-    def __init__(self, first: int, limit: int) -> None:
-        self.now = first
-        self._limit = limit
-        self._trying = False
-        self._rate = 0.0
-        self._runs = self._bytes = 0
-        self._waited = False
-        self._since: float | None = None
+    def took(self, lane: Lane, size: int, waited: float | None) -> None:
+        """Record that the reader took a run of `size` bytes, and for how long it had to wait, if it had to."""
 
-    def took(self, size: int, *, waited: bool) -> None:
-        """Record that the reader took a run of `size` bytes, and whether it had to wait for it."""
-        now = time.monotonic()
-        if self._since is None:  # it is unknown when the first fetch started
-            self._since = now
-            return
-        self._runs += 1
-        self._bytes += size
-        self._waited |= waited
-        if self._runs < 2 * self.now:
-            return
-        rate = self._bytes / max(now - self._since, 1e-9)
-        waited = self._waited
-        self._runs, self._bytes, self._waited, self._since = 0, 0, False, now
-        if self._trying and rate < GAIN * self._rate:
-            self.now //= 2
-            self._limit, self._trying = self.now, False
-        elif waited and self.now < self._limit:
-            self.now = min(2 * self.now, self._limit)
-            self._rate, self._trying = rate, True
+    def dropped(self) -> None:
+        """Record that the reader has moved elsewhere."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Coming:
-    """A run being fetched, and its start and end in the plain bytes."""
-
-    start: int
-    stop: int
-    run: Future[FetchedRun]
+    def close(self) -> None:
+        """Stop the threads."""
 
 
 class Prefetcher:
     """Prefetches runs of one object, in order, for sequential reads.
 
     After a fork, the child starts again: threads do not survive a fork.
+
+    Args:
+        stored: the object.
+        span: where its chunks are.
+        chunk: the size of a chunk in bytes.
+
+    Attributes:
+        streams: whether the object is read as streams, and the first run of a sequential read is best prefetched too.
     """
 
-    def __init__(self, opened: SealedObject) -> None:
-        self._opened = opened
-        # For a local file, more threads would only compete with decryption for the CPU.
-        self._workers = 1 if opened.is_local else MAX_AT_ONCE
-        self._depth = _Depth(1, 1) if opened.is_local else _Depth(AT_ONCE, MAX_AT_ONCE)
-        self._coming: deque[_Coming] = deque()
-        self._threads: ThreadPoolExecutor | None = None
+    def __init__(self, stored: StoredObject, span: Span, chunk: int) -> None:
+        self.streams = stored.streams
+        self._stored = stored
+        self._span = span
+        self._chunk = chunk
+        self._lanes: deque[Lane] = deque()
         self._process = os.getpid()
+        self._plan = self._new_plan()
 
-    def take(self, position: int) -> FetchedRun | None:
-        """Return the run at `position` if it is the next prefetched one; otherwise drop all of them.
+    def _new_plan(self) -> _Plan:
+        return (_Streams if self.streams else _Ranges)(self._stored, self._span, self._chunk)
+
+    def take(self, index: int) -> FetchedRun | None:
+        """Return the run at chunk `index` if it is the next prefetched one; otherwise drop all of them.
 
         Raises:
             StorageError: it cannot be fetched.
         """
-        if self._process != os.getpid():
-            self._coming.clear()
-            self._threads, self._process = None, os.getpid()
-        if not self._coming or self._coming[0].start != position:
+        self._check_process()
+        if not self._lanes or self._lanes[0].first != index or self._lanes[0].asked == index:
             self.drop()
             return None
-        coming = self._coming.popleft()
-        waited = not coming.run.done()
-        run = coming.run.result()
-        self._depth.took(coming.stop - coming.start, waited=waited)
+        lane = self._lanes[0]
+        since = None if lane.is_ready else time.monotonic()
+        try:
+            run = lane.take()
+        except BaseException:
+            self.drop()
+            raise
+        self._plan.took(lane, len(run.sealed), None if since is None else time.monotonic() - since)
+        if lane.first == lane.stop:
+            self._lanes.popleft()
         return run
 
-    def fill(self, start: int, stop: int, run_size: int) -> None:
-        """Start fetching the runs from plain offset `start` to `stop`, except those already in flight.
+    def fill(self, first: int, stop: int, run_size: int) -> None:
+        """Start reading the chunks from `first` to `stop`, except those already being read.
 
         Args:
-            start: the start of a chunk.
-            stop: at most the object's size.
-            run_size: the approximate plain size of a run.
+            first: the chunk that the reader wants next.
+            stop: the end of the chunks that it will want.
+            run_size: the approximate size of a run in bytes, if they are read as ranges.
         """
-        layout, size = self._opened.layout, self._opened.size
-        if self._coming:
-            start = self._coming[-1].stop
-        at_once = min(self._depth.now, max(1, MAX_HELD // max(run_size, layout.chunk)))
-        while start < stop and len(self._coming) < at_once:
-            first, last = layout.index(start), layout.index(min(start + run_size, stop) - 1)
-            end = min(layout.plain_start(last + 1), size)
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(self._workers, "connectors-ahead")
-            self._coming.append(
-                _Coming(start, end, submit(self._threads, self._opened.fetch_run, first, last - first + 1))
-            )
-            start = end
+        self._check_process()
+        self._plan.fill(self._lanes, self._lanes[-1].stop if self._lanes else first, stop, run_size)
+
+    def _check_process(self) -> None:
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._lanes.clear()
+            self._plan = self._new_plan()
 
     def drop(self) -> None:
         """Drop all prefetched runs: the reader has moved elsewhere."""
-        for one in self._coming:
-            one.run.cancel()
-        self._coming.clear()
+        if self._lanes:
+            for lane in self._lanes:
+                lane.drop()
+            self._lanes.clear()
+            self._plan.dropped()
 
     def close(self) -> None:
-        """Stop, without waiting for the fetches in progress; their results are dropped."""
-        self.drop()
-        if self._threads is not None and self._process == os.getpid():
+        """Stop, without waiting for the reads in progress; their results are dropped."""
+        if self._process == os.getpid():
+            self.drop()
+            self._plan.close()
+
+
+class _Ranges:
+    """Reads an object as ranges, several at once."""
+
+    def __init__(self, stored: StoredObject, span: Span, chunk: int) -> None:
+        self._stored = stored
+        self._span = span
+        self._chunk = chunk
+        # For a local file, more threads would only compete with decryption for the CPU.
+        self._workers = 1 if stored.is_local else MAX_AT_ONCE
+        self._depth = Depth(1, 1) if stored.is_local else Depth(AT_ONCE, MAX_AT_ONCE)
+        self._threads: ThreadPoolExecutor | None = None
+
+    def fill(self, lanes: deque[Lane], first: int, stop: int, run_size: int) -> None:
+        """Append ranges of about `run_size` bytes."""
+        at_once = min(self._depth.now, max(1, MAX_HELD // max(run_size, self._chunk)))
+        while first < stop and len(lanes) < at_once:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(self._workers, "connectors-ahead")
+            end = min(first + max(1, run_size // self._chunk), stop)
+            lanes.append(RangeLane(self._stored, self._span, first, end, self._threads))
+            first = end
+
+    def took(self, lane: Lane, size: int, waited: float | None) -> None:  # noqa: ARG002 - a lane is one run
+        """Adapt the depth."""
+        self._depth.took(size, waited=waited is not None)
+
+    def dropped(self) -> None:
+        """Do nothing: the depth is the connection's, not the place's."""
+
+    def close(self) -> None:
+        """Stop the threads."""
+        if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
-        self._threads = None
+
+
+class _Streams:
+    """Reads an object as one stream after the other, or several at once."""
+
+    def __init__(self, stored: StoredObject, span: Span, chunk: int) -> None:
+        self._stored = stored
+        self._span = span
+        self._chunk = chunk
+        self._run = self._chunks(RUN)
+        self._ahead = self._run * min(RUNS, max(1, MAX_HELD // (self._run * chunk)))
+        self._next_size = FIRST_SPAN
+        self._single = Rate()
+        self._trial: _Trial | None = None
+        self._trials = TRIALS
+        self._share = 0
+        self._depth: Depth | None = None  # None: one stream at a time
+        self._waited = False
+
+    def _chunks(self, size: int) -> int:
+        return max(1, size // self._chunk)
+
+    def fill(self, lanes: deque[Lane], first: int, stop: int, run_size: int) -> None:  # noqa: ARG002 - see RUN
+        """Append streams, and have as much of each read ahead as there is room for."""
+        if self._depth is not None:
+            self._fill_several(self._depth, lanes, first, stop)
+            return
+        if self._trial is None and len(lanes) == 1 and isinstance(lanes[0], StreamLane):
+            self._try_several(lanes, lanes[0], stop)
+        if self._trial is not None:
+            _ask(lanes, self._trial.share)
+            return
+        left = self._ahead - _ask(lanes, self._ahead)
+        if left > 0 and first < stop and len(lanes) <= 1:
+            # The next stream starts before the last run of this one has been taken, which hides its latency.
+            self._append(lanes, first, min(stop, first + self._next_length(stop - first))).ask(left)
+
+    def _next_length(self, rest: int) -> int:
+        length = self._chunks(self._next_size)
+        self._next_size = min(LONGER * self._next_size, LONGEST_SPAN)
+        return rest if rest - length <= length // 2 else length
+
+    def _append(self, lanes: deque[Lane], first: int, stop: int) -> StreamLane:
+        lane = StreamLane(self._stored, self._span, first, stop, self._run)
+        lanes.append(lane)
+        return lane
+
+    def _try_several(self, lanes: deque[Lane], lane: StreamLane, stop: int) -> None:
+        """Start a trial of several streams, if the single one is slow, and about to end."""
+        single = self._single
+        if not self._trials or single.seconds < TRIAL or single.rate >= FAST or single.most_gain < GAIN:
+            return
+        latency = max(0.0, lane.first_run - RUN / single.rate)
+        far = latency >= NEAR
+        longest = MAX_HELD // AT_ONCE
+        share = self._chunks(int(min(max(ROUND_TRIPS * latency * single.rate, MAX_RUN), longest)) if far else longest)
+        if lane.stop - lane.first > share or stop - lane.stop < (AT_ONCE - 1) * share:
+            return
+        first = lane.stop
+        tried = []
+        for _ in range(AT_ONCE - 2):
+            tried.append(self._append(lanes, first, first + share))
+            first += share
+        if not far:
+            self._next_size = LONGEST_SPAN
+        tried.append(self._append(lanes, first, min(stop, first + max(share, self._next_length(stop - first)))))
+        self._trial = _Trial(share, first + share, tried, far=far)
+
+    def _fill_several(self, depth: Depth, lanes: deque[Lane], first: int, stop: int) -> None:
+        # Short ones adapt more quickly; long ones are fewer requests.
+        longest = MAX_HELD // depth.now
+        length = self._chunks(longest) if depth.is_settled else min(self._share, self._chunks(longest))
+        at_once = min(depth.now, max(1, MAX_HELD // (length * self._chunk)))
+        while first < stop and len(lanes) < at_once:
+            end = min(first + length, stop)
+            self._append(lanes, first, end)
+            first = end
+        _ask(lanes, max(length, MAX_HELD // AT_ONCE))
+
+    def took(self, lane: Lane, size: int, waited: float | None) -> None:
+        """Adapt the number of streams."""
+        if self._depth is not None:
+            self._waited |= waited is not None
+            if lane.first == lane.stop:
+                self._depth.took(lane.size, waited=self._waited)
+                self._waited = False
+                if self._depth.now == 1:
+                    self._depth, self._single, self._trials = None, Rate(), 0
+        elif self._trial is not None:
+            self._trial.together.took(size, waited or 0)
+            if lane.first >= self._trial.stop:
+                self._end_trial(lane, self._trial)
+        else:
+            self._single.took(size, waited or 0)
+            if lane.first == lane.stop:
+                self._single = Rate()
+
+    def _end_trial(self, lane: Lane, trial: _Trial) -> None:
+        if trial.rate >= TRIAL_GAIN * self._single.rate:
+            lane.cut()
+            self._share = trial.share if trial.far else self._chunks(MAX_RUN)
+            self._depth = Depth(AT_ONCE, MAX_AT_ONCE, before=self._single.rate)
+        else:
+            self._trials -= 1
+            self._single = Rate()
+        self._trial = None
+
+    def dropped(self) -> None:
+        """Start with a short stream again; what is known of the connection is kept."""
+        self._next_size = FIRST_SPAN
+        self._single, self._trial, self._waited = Rate(), None, False
+
+    def close(self) -> None:
+        """Do nothing: a lane has its own thread, which ends with it."""
+
+
+class _Trial:
+    """A trial of several streams.
+
+    Args:
+        share: the number of chunks that each stream contributes.
+        stop: the chunk at which it ends.
+        tried: the streams that were added.
+        far: whether opening them takes a time that does not tell how fast they are then.
+
+    Attributes:
+        share, stop, far: as given.
+        together: how fast the reader has been served meanwhile.
+    """
+
+    def __init__(self, share: int, stop: int, tried: list[StreamLane], *, far: bool) -> None:
+        self.share = share
+        self.stop = stop
+        self.together = Rate(measuring=True)
+        self._tried = tried
+        self.far = far
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second."""
+        return sum(lane.rate for lane in self._tried) if self.far else self.together.rate
+
+
+def _ask(lanes: deque[Lane], most: int) -> int:
+    """Have up to `most` chunks of each lane read ahead; return the number of chunks that are, in all of them."""
+    for lane in lanes:
+        lane.ask(most)
+    return sum(lane.asked - lane.first for lane in lanes)

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 from connectors.streams.fetch import came_from_memory
 from connectors.streams.object import MAX_RUN, FetchedRun, SealedObject
-from connectors.streams.prefetch import Prefetcher
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from connectors.formats import Format
+    from connectors.streams.prefetch import Prefetcher
     from connectors.streams.sources import Source
 
 __all__ = ["SealedReader"]
@@ -58,7 +58,7 @@ class SealedReader(io.RawIOBase):
         self._buffer = self._opened = memoryview(b"")
         self._opened_start = 0
         self._object = SealedObject(source, codec, name=name)
-        self._prefetcher = Prefetcher(self._object)
+        self._prefetcher = self._object.prefetcher()
         self._size = self._object.size
 
     @property
@@ -104,13 +104,17 @@ class SealedReader(io.RawIOBase):
         opened, _ = self._check_open()
         out = memoryview(buffer).cast("B")
         reads_on = self._position == self._read_stop > 0
-        done = 0
-        while done < len(out) and self._position < self._size:
-            if done and len(out) - done < opened.layout.chunk:
-                break  # a partial chunk needs a copy, and sequential reads would stop being aligned to chunks
-            size = self._read(out[done:], reads_on=reads_on)
-            done += size
-            self._position += size
+        start, done = self._position, 0
+        try:
+            while done < len(out) and self._position < self._size:
+                if done and len(out) - done < opened.layout.chunk:
+                    break  # a partial chunk needs a copy, and sequential reads would stop being aligned to chunks
+                size = self._read(out[done:], reads_on=reads_on)
+                done += size
+                self._position += size
+        except BaseException:
+            self._position = start  # otherwise a caller that tries again would miss the bytes before the error
+            raise
         self._read_stop = self._position
         return done
 
@@ -130,13 +134,15 @@ class SealedReader(io.RawIOBase):
         """Return everything from the position to the end."""
         self._check_open()
         # `bytes` that nothing else refers to yet are filled in place: copying takes as long as decrypting.
-        whole = io.BytesIO(bytes(max(0, self._size - self._position)))
+        start = self._position
+        whole = io.BytesIO(bytes(max(0, self._size - start)))
         try:
             with whole.getbuffer() as view:
                 done = 0
                 while done < len(view):
                     done += self.readinto(view[done:])
         except BaseException as error:
+            self._position = start
             traceback.clear_frames(error.__traceback__)
             raise
         finally:
@@ -190,17 +196,20 @@ class SealedReader(io.RawIOBase):
             self._run_size = size = min(max(2 * self._run_size, wanted, layout.chunk), MAX_RUN)
         else:
             self._run_size, size = layout.chunk, min(wanted, MAX_RUN)
-        fetched = prefetcher.take(self._position)
+        sequential = reads_on and size >= AHEAD_FROM
+        index = layout.index(self._position)
+        stop = layout.index((self._size if sequential else min(self._position + wanted, self._size)) - 1) + 1
+        fetched = prefetcher.take(index)
+        if fetched is None and prefetcher.streams and (sequential or wanted > MAX_RUN):
+            prefetcher.fill(index, stop, size)
+            fetched = prefetcher.take(index)
         if fetched is None:
-            first = layout.index(self._position)
             last = layout.index(min(self._position + size, self._size) - 1)
             start = time.perf_counter()
-            fetched = opened.fetch_run(first, last - first + 1)
+            fetched = opened.fetch_run(index, last - index + 1)
             if came_from_memory(len(fetched.sealed), time.perf_counter() - start):
                 return fetched
-        _, stop = opened.plain_span(fetched.first, fetched.count)
-        far = self._size if reads_on and size >= AHEAD_FROM else min(self._position + wanted, self._size)
-        prefetcher.fill(stop, far, size)
+        prefetcher.fill(fetched.first + fetched.count, stop, size)
         return fetched
 
     def _check_open(self) -> tuple[SealedObject, Prefetcher]:

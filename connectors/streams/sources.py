@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BinaryFile",
+    "ByteStream",
     "FileSource",
     "FillsBuffers",
     "Source",
     "StrPath",
+    "StreamsRanges",
     "as_path",
     "as_source",
     "check_binary",
     "fill",
     "fill_exactly",
     "read_exactly",
+    "stream_exactly",
 ]
 
 StrPath = str | os.PathLike[str]
@@ -61,6 +64,37 @@ class FillsBuffers(Protocol):
 
     def read_into(self, start: int, buffer: memoryview) -> int:
         """Read from `start` into `buffer`; return the number of bytes: a short read only at the object's end."""
+
+
+class ByteStream(Protocol):
+    """A range of an object that is read from its start to its end, by one thread at a time.
+
+    A broken connection is resumed: its user sees one stream.
+    """
+
+    def read_into(self, buffer: memoryview, /) -> int:
+        """Read the next bytes into `buffer`; return their number.
+
+        It is at least 1 and at most the length of `buffer`; 0 only at the end of the range or of the object. The errors
+        are those of `Source.read_range`.
+        """
+
+    def cancel(self) -> None:
+        """Wake a `read_into` that waits, which then raises or returns; nothing more is read. Safe in any thread."""
+
+    def close(self) -> None:
+        """Release the connection: called by the thread that reads, or when none does, perhaps after the source's."""
+
+
+@runtime_checkable
+class StreamsRanges(Protocol):
+    """A `Source` that reads a long range as one stream: one request, whatever its length.
+
+    It does not inherit from `Source`: `isinstance` would then read `size`, which may cost a request.
+    """
+
+    def open_stream(self, start: int, stop: int) -> ByteStream:
+        """Return the bytes from `start` to `stop` as a stream. It makes no request before it is first read."""
 
 
 class FileSource:
@@ -149,6 +183,19 @@ def fill_exactly(source: Source, start: int, buffer: memoryview) -> memoryview:
     if not isinstance(source, FillsBuffers):
         return memoryview(read_exactly(source, start, start + len(buffer)))
     _check_size(source.read_into(start, buffer), start, start + len(buffer))
+    return buffer
+
+
+def stream_exactly(stream: ByteStream, start: int, buffer: memoryview) -> memoryview:
+    """Return `buffer`, filled with the next bytes of a stream, which are those of the object from `start` on.
+
+    Raises:
+        TruncatedObject: the object ends before that, whatever size the storage reported.
+    """
+    done = 0
+    while done < len(buffer) and (size := stream.read_into(buffer[done:])):
+        done += size
+    _check_size(done, start, start + len(buffer))
     return buffer
 
 

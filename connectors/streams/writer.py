@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, NoReturn, Self
 
 from connectors.errors import ConnectorError, naming
-from connectors.streams.background import BackgroundWriter
+from connectors.streams.background import BackgroundWriter, note_failure
 from connectors.streams.sinks import ExpectsSize
 
 if TYPE_CHECKING:
@@ -242,9 +242,7 @@ class SealedWriter(io.BufferedIOBase):
         try:
             self.discard()
         except Exception as failure:  # noqa: BLE001 - reported in a note
-            # Only a ConnectorError is known to hold no secret.
-            told = f": {failure}" if isinstance(failure, ConnectorError) else ""
-            error.add_note(f"Its staged data could not be removed: {type(failure).__name__}{told}")
+            note_failure(error, failure)
 
     def close(self) -> None:
         """Publish the object, unless an exception is propagating."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from connectors.errors import CredentialsExpired, ObjectExists
+from connectors.errors import ConnectorError, CredentialsExpired, ObjectExists
 from connectors.storage.adapters import open_sink, open_source
-from connectors.streams import FillsBuffers, RenewableSink
+from connectors.streams import FillsBuffers, RenewableSink, StreamsRanges
 from connectors.testing.tools import CHUNK, MIB, Contract, can_create, can_replace, connect, plain, resolved
 
 if TYPE_CHECKING:
     from connectors._fsspec import AbstractFileSystem
-    from connectors.streams import Sink
+    from connectors.streams import ByteStream, Sink
     from connectors.testing.store import Store
 
 __all__ = ["CapabilityContract"]
@@ -50,10 +50,19 @@ def expired_sink(store: Store, name: str) -> tuple[AbstractFileSystem, Renewable
     return None
 
 
+def _streamed(stream: ByteStream) -> bytes:
+    """Return what is left of a stream."""
+    buffer, data = memoryview(bytearray(CHUNK * 3)), bytearray()
+    while size := stream.read_into(buffer):
+        data += buffer[:size]
+    return bytes(data)
+
+
 class CapabilityContract(Contract):
     """The contract of sources, sinks and the expiry of credentials.
 
-    Optional capabilities are tested if a source or sink declares them: see `FillsBuffers` and `RenewableSink`.
+    Optional capabilities are tested if a source or sink declares them: see `FillsBuffers`, `StreamsRanges` and
+    `RenewableSink`.
     """
 
     def test_short_reads_only_at_the_end_of_the_object(self, store: Store, name: str) -> None:
@@ -72,6 +81,41 @@ class CapabilityContract(Contract):
                 buffer = bytearray(stop - start)
                 size = source.read_into(start, memoryview(buffer))
                 assert bytes(buffer[:size]) == data[start:stop]
+
+    def test_a_source_streams_ranges_exactly(self, store: Store, name: str) -> None:
+        store.put(name, data := plain(SIZE))
+        with closing(open_source(*connect(store.connection(name)))) as source:
+            if not isinstance(source, StreamsRanges):
+                return
+            for start, stop in RANGES:
+                with closing(source.open_stream(start, stop)) as stream:
+                    assert _streamed(stream) == data[start:stop]
+
+    def test_streams_of_one_source_are_independent(self, store: Store, name: str) -> None:
+        store.put(name, data := plain(SIZE))
+        with closing(open_source(*connect(store.connection(name)))) as source:
+            if not isinstance(source, StreamsRanges):
+                return
+            with closing(source.open_stream(0, MIB)) as one, closing(source.open_stream(CHUNK, SIZE)) as other:
+                head = bytearray(10)
+                size = one.read_into(memoryview(head))
+                assert _streamed(other) == data[CHUNK:]
+                assert bytes(head[:size]) + _streamed(one) == data[:MIB]
+
+    def test_a_cancelled_stream_gives_no_more(self, store: Store, name: str) -> None:
+        store.put(name, plain(SIZE))
+        with closing(open_source(*connect(store.connection(name)))) as source:
+            if not isinstance(source, StreamsRanges):
+                return
+            for first in (0, 10):
+                with closing(source.open_stream(0, SIZE)) as stream:
+                    buffer = memoryview(bytearray(CHUNK))
+                    if first:
+                        stream.read_into(buffer[:first])
+                    stream.cancel()
+                    with suppress(ConnectorError):
+                        assert stream.read_into(buffer) == 0
+            assert bytes(source.read_range(0, 10)) == plain(SIZE)[:10]
 
     def test_an_exclusive_sink_replaces_nothing(self, store: Store, name: str) -> None:
         if not can_create(store.connection(name, write=True)):

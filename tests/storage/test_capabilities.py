@@ -12,8 +12,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from connectors import EncryptedFileSystem
 from connectors.errors import AccessDenied, CredentialsExpired, NotSupported, ObjectExists
 from connectors.formats import Plain
-from connectors.storage.adapters import RangeSource, SpoolSink, open_sink, open_source, renewed_source
+from connectors.storage.adapters import RangeSource, SpoolSink, open_sink, open_source
 from connectors.storage.capabilities import OpensSinks, OpensSources
+from connectors.storage.renewal import renewed_source
 from connectors.streams import FileSource, FillsBuffers, PathSink, RenewableSink
 from connectors.streams.sources import fill, fill_exactly
 

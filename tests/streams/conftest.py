@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import until
 from sealing import COBBLESTONE
 from staged import Staged
 
@@ -36,3 +38,11 @@ def nothing_stays_staged(tmp_path: Path, request: pytest.FixtureRequest) -> Iter
     yield
     if "killed" not in request.node.name:  # such a process can remove nothing any more
         assert not [name for _, _, files in os.walk(tmp_path) for name in files if name.endswith(".part")]
+
+
+@pytest.fixture
+def no_thread_is_left() -> Iterator[None]:
+    """Make sure that no thread of a reader outlives it."""
+    before = set(threading.enumerate())
+    yield
+    until(lambda: set(threading.enumerate()) <= before, "the threads of a closed reader end")

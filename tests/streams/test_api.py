@@ -12,7 +12,7 @@ import pytest
 from sealing import CASES, COBBLESTONE, GCM, KEY, TINK_4K, Case, plain_bytes
 
 import connectors
-from connectors.errors import ConfigError, IntegrityError, InvalidKey, NotAnObject, ObjectNotFound
+from connectors.errors import ConfigError, IntegrityError, InvalidKey, NotAnObject, ObjectNotFound, StorageUnavailable
 
 SIZE = 3 << 20
 
@@ -101,6 +101,22 @@ class TestThereAndBack:
         assert there.size == there.done == back.size == back.done == SIZE
 
 
+def test_decrypt_to_a_sink_that_cannot_discard_reports_both_failures() -> None:
+    class Failing:
+        def write(self, data: memoryview) -> None:
+            raise StorageUnavailable("the storage is gone")
+
+        def commit(self) -> None:
+            pytest.fail("committed")
+
+        def discard(self) -> None:
+            raise StorageUnavailable("still gone")
+
+    with pytest.raises(StorageUnavailable, match="the storage is gone") as caught:
+        connectors.decrypt(io.BytesIO(COBBLESTONE.seal(plain_bytes(SIZE))), Failing(), KEY)
+    assert caught.value.__notes__ == ["Its staged data could not be removed: StorageUnavailable: still gone"]
+
+
 class TestSources:
     def test_encrypt_takes_what_is_left_of_an_open_file(self) -> None:
         source, sealed = io.BytesIO(b"read already, and the rest"), io.BytesIO()
@@ -108,6 +124,18 @@ class TestSources:
         connectors.encrypt(source, sealed, KEY)
         assert COBBLESTONE.unseal(sealed) == b"and the rest"
         assert not source.closed
+
+    def test_encrypt_reads_the_rest_of_a_large_open_file_ahead(self, tmp_path: Path) -> None:
+        plain = plain_bytes(3 * SIZE)
+        (tmp_path / "plain").write_bytes(plain)
+        sealed = io.BytesIO()
+        with open(tmp_path / "plain", "rb") as source:
+            source.seek(100)
+            assert source.read(50) == plain[100:150]
+            connectors.encrypt(source, sealed, KEY)
+            assert source.tell() == len(plain)
+            assert not source.closed
+        assert COBBLESTONE.unseal(sealed) == plain[150:]
 
     def test_a_pipe_that_is_empty_for_now_is_not_taken_for_one_at_its_end(self, tmp_path: Path) -> None:
         outlet, inlet = os.pipe()

@@ -13,11 +13,12 @@ from sealing import CASES, COBBLESTONE, Recorded, plain_bytes
 
 from connectors.errors import IntegrityError
 from connectors.formats import Plain
-from connectors.streams import SealedReader, prefetch
+from connectors.streams import SealedReader
+from connectors.streams import depth as depth_module
 from connectors.streams import reader as reader_module
-from connectors.streams.fetch import AT_ONCE, came_from_memory
+from connectors.streams.depth import AT_ONCE, MAX_AT_ONCE
+from connectors.streams.fetch import came_from_memory
 from connectors.streams.object import MAX_RUN
-from connectors.streams.prefetch import MAX_AT_ONCE
 
 MIB = 1 << 20
 SIZE = 24 * MIB
@@ -109,8 +110,8 @@ def test_who_reads_on_has_several_runs_on_their_way_and_no_more_than_that():
 )
 def test_as_much_is_fetched_at_once_as_makes_it_come_faster(rate, becomes, monkeypatch):
     clock = 0.0
-    monkeypatch.setattr(prefetch, "time", SimpleNamespace(monotonic=lambda: clock))
-    depth = prefetch._Depth(AT_ONCE, MAX_AT_ONCE)
+    monkeypatch.setattr(depth_module, "time", SimpleNamespace(monotonic=lambda: clock))
+    depth = depth_module.Depth(AT_ONCE, MAX_AT_ONCE)
     for _ in range(200):
         depth.took(MIB, waited=True)
         clock += 1 / rate(depth.now)
@@ -118,7 +119,7 @@ def test_as_much_is_fetched_at_once_as_makes_it_come_faster(rate, becomes, monke
 
 
 def test_who_never_waits_gets_no_more_at_once():
-    depth = prefetch._Depth(AT_ONCE, MAX_AT_ONCE)
+    depth = depth_module.Depth(AT_ONCE, MAX_AT_ONCE)
     for _ in range(200):
         depth.took(MIB, waited=False)
     assert depth.now == AT_ONCE
@@ -151,7 +152,7 @@ def test_what_is_in_memory_is_not_fetched_ahead(monkeypatch):
         came = bytearray()
         while size := file.readinto(buffer):
             came += buffer[:size]
-        assert file._prefetcher._threads is None
+        assert file._prefetcher._plan._threads is None
     assert came == plain_bytes(SIZE)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import math
 import os
 import unittest.mock
 from typing import Any, ClassVar
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from patience import until
 from sealing import (
     AUTO,
     AUTO_GCM,
@@ -26,10 +29,12 @@ from sealing import (
     boundary_sizes,
     plain_bytes,
 )
+from streamed import Streamed
 
 from connectors.formats import select
-from connectors.streams import SealedReader, as_source
+from connectors.streams import SealedReader, as_source, prefetch, stored
 from connectors.streams import object as object_module
+from connectors.streams import reader as reader_module
 
 OFFSETS = st.integers(-(1 << 21), 1 << 21) | st.integers(-300, 300)
 COUNTS = st.integers(0, 300) | st.integers(0, 1 << 20) | st.sampled_from([16383, 16384, 16385, 1 << 22])
@@ -40,11 +45,12 @@ class Reading(RuleBasedStateMachine):
     """What buffered and raw readers share. `model` is the plain truth."""
 
     case: ClassVar[Case]
+    chunks: ClassVar[int] = 3
     held_size: ClassVar[int] = object_module.HELD_SIZE
 
     @initialize(data=st.data())
     def open(self, data: st.DataObject) -> None:
-        plain = plain_bytes(data.draw(st.sampled_from(boundary_sizes(self.case.layout)), label="size"))
+        plain = plain_bytes(data.draw(st.sampled_from(boundary_sizes(self.case.layout, self.chunks)), label="size"))
         self.plain = plain
         self.model = io.BytesIO(plain)
         with unittest.mock.patch.object(object_module, "HELD_SIZE", self.held_size):
@@ -73,7 +79,7 @@ class Reading(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def seek_to_a_border(self, data: st.DataObject) -> None:
-        offset = data.draw(st.sampled_from(boundary_sizes(self.case.layout)))
+        offset = data.draw(st.sampled_from(boundary_sizes(self.case.layout, self.chunks)))
         assert self.file.seek(offset) == self.model.seek(offset)
 
     @rule(whence=st.sampled_from([-1, 3, 17]))
@@ -171,8 +177,54 @@ class RawReading(Reading):
             return
         assert self.file.size == len(self.plain)
         first, *others = self.source.ranges
-        assert first == (0, object_module.HEAD_SIZE)
+        assert first == (0, stored.HEAD_SIZE)
         assert all(0 <= start < stop <= len(self.source.data) for start, stop in others)
+
+
+class StreamedReading(RawReading):
+    """Streams of a few chunks: one after the other, or `several` at once."""
+
+    chunks = 12
+    several: ClassVar[bool]
+    share: ClassVar[int] = 2
+
+    def make(self, sealed: bytes) -> SealedReader:
+        chunk = self.case.layout.chunk
+        limits = {
+            "RUN": chunk,
+            "FIRST_SPAN": 3 * chunk,
+            "MAX_RUN": self.share * chunk,
+            "TRIAL": 1e-12,
+            "TRIALS": self.several,
+        }
+        self.patches = contextlib.ExitStack()
+        for name, value in {
+            **limits,
+            "GAIN": 0,
+            "TRIAL_GAIN": 0,
+            "MAX_HELD": 3 * limits["MAX_RUN"],
+            "FAST": math.inf,
+        }.items():
+            self.patches.enter_context(unittest.mock.patch.object(prefetch, name, value))
+        for module in (stored, object_module):
+            self.patches.enter_context(unittest.mock.patch.object(module, "HEAD_SIZE", 100))
+        self.patches.enter_context(unittest.mock.patch.object(reader_module, "AHEAD_FROM", 1))
+        self.source = Streamed(sealed, piece=chunk // 2 + 11)
+        return SealedReader(self.source, select(self.case.read, KEY, **self.case.options))
+
+    @rule()
+    def open_again(self) -> None:
+        self.file.close()
+        self.source.ranges.clear()
+        self.file = SealedReader(self.source, select(self.case.read, KEY, **self.case.options))
+        self.model.seek(0)
+
+    def teardown(self) -> None:
+        super().teardown()
+        if hasattr(self, "file"):
+            self.patches.close()
+            until(lambda: not self.source.unclosed, "every stream is closed")
+            assert not self.source.wrong
 
 
 SETTINGS = settings(
@@ -200,6 +252,11 @@ TestRawTinkSmall = machine(RawReading, TINK_SMALL)
 TestRawTink1M = machine(RawReading, TINK_1M)
 TestRawGcm = machine(RawReading, GCM)
 TestRawGcmNotHeld = machine(RawReading, AUTO_GCM, held_size=0)
+TestStreamedCobblestone = machine(StreamedReading, COBBLESTONE, several=False)
+TestStreamedTinkSmall = machine(StreamedReading, TINK_SMALL, several=False)
+TestStreamedGcmNotHeld = machine(StreamedReading, GCM, several=False, held_size=0)
+TestSeveralStreamsCobblestone = machine(StreamedReading, COBBLESTONE, several=True)
+TestSeveralStreamsTinkTiny = machine(StreamedReading, TINK_TINY, several=True, share=1)
 
 WORDS = st.text(st.sampled_from("aé€😀 \n\r"), max_size=200)
 

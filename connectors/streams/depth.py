@@ -1,0 +1,101 @@
+"""How much is read at once: measured, and more only while it brings more."""
+
+from __future__ import annotations
+
+import time
+
+__all__ = ["AT_ONCE", "GAIN", "MAX_AT_ONCE", "Depth", "Rate"]
+
+AT_ONCE = 3
+"""Number of ranges or streams read at once, initially."""
+MAX_AT_ONCE = 12
+"""Upper limit of the prefetch depth, which starts at `AT_ONCE`: high latency needs more requests in flight."""
+GAIN = 1.25
+"""The speedup that doubling the depth must bring, to be worth its memory."""
+
+
+class Rate:
+    """How fast a reader is served, and how much of that time it waits.
+
+    Args:
+        measuring: whether the time has started; if not, it starts when a first run has been taken.
+
+    Attributes:
+        seconds: the time measured.
+    """
+
+    def __init__(self, *, measuring: bool = False) -> None:
+        self._since = time.monotonic() if measuring else None
+        self._waited = 0.0
+        self._bytes = 0
+        self.seconds = 0.0
+
+    def took(self, size: int, waited: float) -> None:
+        """Record that the reader took a run of `size` bytes, for which it waited some seconds."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+            return
+        self._bytes += size
+        self._waited += waited
+        self.seconds = now - self._since
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second."""
+        return self._bytes / max(self.seconds, 1e-9)
+
+    @property
+    def most_gain(self) -> float:
+        """The speedup that there would be if the reader never waited."""
+        return self.seconds / max(self.seconds - self._waited, 1e-9)
+
+
+class Depth:
+    """The prefetch depth: doubled as long as the reader has to wait and doubling increases the throughput.
+
+    Args:
+        first: the number of runs to fetch at once, initially.
+        limit: the most.
+        before: the throughput, in bytes per second, with half as many, if `first` has to prove itself too.
+
+    Attributes:
+        now: the number of runs to fetch at once.
+    """
+
+    def __init__(self, first: int, limit: int, *, before: float | None = None) -> None:
+        self.now = first
+        self._limit = limit
+        self._trying = before is not None
+        self._rate = before or 0.0
+        self._runs = self._bytes = 0
+        self._waited = False
+        self._since: float | None = None  # unknown until a first run was taken
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has stopped growing because more does not help, or is not allowed."""
+        return self.now == self._limit and not self._trying
+
+    def took(self, size: int, *, waited: bool) -> None:
+        """Record that the reader took a run of `size` bytes, and whether it had to wait for it."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+            return
+        self._runs += 1
+        self._bytes += size
+        self._waited |= waited
+        if self._runs < 2 * self.now:
+            return
+        rate = self._bytes / max(now - self._since, 1e-9)
+        waited = self._waited
+        self._runs, self._bytes, self._waited, self._since = 0, 0, False, now
+        if self._trying and rate < GAIN * self._rate:
+            self.now //= 2
+            self._limit, self._trying = self.now, False
+        elif waited and self.now < self._limit:
+            self.now = min(2 * self.now, self._limit)
+            self._rate, self._trying = rate, True
+        else:
+            self._trying = False
