@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import socket
 import struct
 import time
@@ -69,9 +70,13 @@ def responding(*responses: bytes) -> Iterator[_Wire]:
         ours.settimeout(0)
         return ours
 
+    def connect(connection: http.client.HTTPConnection) -> None:
+        connection.sock = wire.connect()
+
     rest = asyncio.sleep
 
     with contextlib.ExitStack() as undone:
+        replace(undone, http.client.HTTPConnection, "connect", connect)
         replace(undone, urllib3.connection.HTTPConnection, "_new_conn", lambda _: wire.connect())
         replace(undone, aiohttp.connector.aiohappyeyeballs, "start_connection", start_connection)
         replace(undone, time, "sleep", lambda _: None)

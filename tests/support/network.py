@@ -148,9 +148,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch, *, silence: float = 10.0, longest
     for module in ("sessions", "source"):
         monkeypatch.setattr(f"connectors_s3.{module}.READ_TIMEOUT", silence)
     monkeypatch.setattr("connectors_s3.sessions.FIRST_BACKOFF", 0.001)
-    monkeypatch.setattr("connectors_gcs.client.Client.first_pause", 0.001)
-    monkeypatch.setattr("connectors_gcs.transport.READ_TIMEOUT", silence)
-    monkeypatch.setattr("connectors_gcs.transport._Connection.stall_timeout", silence)
     monkeypatch.setattr("connectors_s3.client.STALL_TIMEOUT", 4 * silence)
     monkeypatch.setattr(botocore.retries.standard.ExponentialBackoff, "delay_amount", lambda *_: 0.001)
 

@@ -17,8 +17,9 @@ from gcs_server import BUCKET, Emulator, Tokens, emulating, issuing_tokens, pem_
 from hostile import Answer, Request, hostile_server
 
 from connectors.credentials.model import validate
+from connectors.storage import Request as Sent
+from connectors.storage import RetryPolicy
 from connectors_gcs import GcsCredentials
-from connectors_gcs.client import Client
 from connectors_gcs.filesystem import Gcs
 
 KEY = "0f" * 32
@@ -91,21 +92,22 @@ def stored(emulator: Emulator) -> Callable[[str], bytes | None]:
 @pytest.fixture(autouse=True)
 def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry without a pause."""
-    monkeypatch.setattr(Client, "first_pause", 0.001)
+    monkeypatch.setattr(RetryPolicy, "first_pause", 0.001)
 
 
 @pytest.fixture
 def calls(fs: Gcs, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The requests that `fs` sends, as they are sent: each one's method and kind of upload."""
     made: list[str] = []
-    real = fs._client.send
+    real = fs.store.client.send
 
-    def send(method: str, target: str, *arguments: Any, **options: Any) -> Any:
+    def send(request: Sent) -> Any:
+        target = request.target.reveal()
         kind = next((kind for kind in ("multipart", "upload_id", "resumable", "media") if kind in target), "")
-        made.append(f"{method} {kind}".rstrip())
-        return real(method, target, *arguments, **options)
+        made.append(f"{request.method} {kind}".rstrip())
+        return real(request)
 
-    monkeypatch.setattr(fs._client, "send", send)
+    monkeypatch.setattr(fs.store.client, "send", send)
     return made
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +15,12 @@ from hostile import Answer, hostile_server
 import connectors
 from connectors.credentials.model import validate
 from connectors.errors import NotAnObject, NotSupported, ObjectExists, ObjectNotFound, StorageUnavailable
+from connectors.storage.http.connection import Connection
 from connectors_gcs import GcsCredentials
 from connectors_gcs.filesystem import Gcs
 
 Stored = Callable[[str], bytes | None]
+TIME = "2026-01-02T03:04:05.678Z"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_listings_are_never_stale(fs: Gcs, folder: str) -> None:
 
 def test_long_listing_comes_in_pages(google: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def item(name: str) -> dict[str, str]:
-        return {"name": name, "size": "1", "generation": "7", "timeCreated": "x", "updated": "x"}
+        return {"name": name, "size": "1", "generation": "7", "timeCreated": TIME, "updated": TIME}
 
     pages = [
         {"items": [item("a/1")], "nextPageToken": "two&x=y"},
@@ -149,7 +150,7 @@ def test_invalid_listing_is_storage_unavailable(google: Any, page: str) -> None:
     fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
     for ask in (fs.ls, fs.find):
         google.answering["GET object"] = [Answer(200, {}, page.encode())]
-        with pytest.raises(StorageUnavailable, match="sent an invalid response about") as caught:
+        with pytest.raises(StorageUnavailable, match="sent an invalid response") as caught:
             ask("clinic/folder")
         assert caught.value.__context__ is None
 
@@ -159,7 +160,7 @@ def test_object_with_another_name_than_requested_is_an_error(google: Any) -> Non
     told = google._tell("folder/other")
     google.answering["GET object"] = [told]
     fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
-    with pytest.raises(StorageUnavailable, match="sent an invalid response about"):
+    with pytest.raises(StorageUnavailable, match="sent an invalid response"):
         fs.info("clinic/folder")
 
 
@@ -187,7 +188,7 @@ def test_objects_listed_outside_the_folder_are_not_removed(google: Any) -> None:
     page = Answer(200, {}, b'{"items": [{"name": "elsewhere", "size": "1", "generation": "8"}]}')
     google.answering["GET object"] = [page]
     fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
-    with pytest.raises(StorageUnavailable, match="sent an invalid response about"):
+    with pytest.raises(StorageUnavailable, match="sent an invalid response"):
         fs.rm("clinic/folder", recursive=True)
     assert len(google.objects) == 2
 
@@ -281,7 +282,7 @@ def test_large_object_is_copied_in_several_steps(google: Any) -> None:
     assert targets[0] == "/storage/v1/b/clinic/o/a%2Fone/rewriteTo/b/other/o/two"
     assert [target.partition("rewriteToken=")[2] for target in targets] == ["", "two%26x", "three"]
     google.answering["POST object"] = [Answer(200, {}, b'{"done": false}')]
-    with pytest.raises(StorageUnavailable, match="sent an invalid response about"):
+    with pytest.raises(StorageUnavailable, match="sent an invalid response"):
         fs.cp_file("clinic/a", "clinic/b")
 
 
@@ -310,13 +311,15 @@ def test_exists_raises_if_the_storage_does_not_respond() -> None:
                 ask("clinic/key")
 
 
-def test_connections_are_reused(fs: Gcs, path: str, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "urllib3.connectionpool")
+def test_connections_are_reused(fs: Gcs, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    real = Connection.connect
+    monkeypatch.setattr(Connection, "connect", lambda self: opened.append(self) or real(self))
     fs.pipe_file(path, b"sealed")
     for _ in range(10):
         assert fs.cat_file(path) == b"sealed"
         fs.info(path)
-    assert sum("Starting new" in record.getMessage() for record in caplog.records) == 2  # one of them for the token
+    assert len(opened) == 2  # one of them for the token
 
 
 def test_dataset_round_trip(document: dict[str, Any], path: str, stored: Stored) -> None:
