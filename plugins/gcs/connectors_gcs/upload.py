@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -117,7 +118,7 @@ class Upload(GcsApi):
 
     def refusal(self, status: int, code: str, path: str, action: Action, headers: Headers | None = None) -> Failure:
         """Return the failure that an error response means: here, what is missing is the upload."""
-        if status in GONE:
+        if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
             said = f"{status} {code}".strip()
             message = f"the upload of {self.shown(path)} was cancelled or has expired ({said}); write it again"
             return Failure(StorageUnavailable(message), status=status, code=code)

@@ -120,6 +120,7 @@ class Google:
         requests: the requests that arrived: method and kind.
         losing: for a kind of request, how many responses are lost, and whether before or after it is done.
         takes: how many bytes of a chunk an upload accepts, or None for all.
+        refused: tokens that have expired.
     """
 
     def __init__(self) -> None:
@@ -131,6 +132,7 @@ class Google:
         self.losing: dict[str, tuple[int, bool]] = {}
         self.answering: dict[str, list[Answer]] = {}
         self.takes: int | None = None
+        self.refused: set[str] = set()
         self._clock = itertools.count(1_700_000_000_000_000)
 
     def answer(self, request: Request) -> Answer:
@@ -139,6 +141,8 @@ class Google:
         kind = self._kind(request, query)
         self.requests.append(kind)
         self.seen.append(request)
+        if request.headers.get("authorization", "").removeprefix("Bearer ") in self.refused:
+            return problem(401, "authError")
         if self.answering.get(kind):
             return self.answering[kind].pop(0)
         left, late = self.losing.get(kind, (0, False))

@@ -107,6 +107,15 @@ def test_object_that_marks_a_folder_is_a_folder(fs: Gcs, folder: str, emulator: 
     assert not fs.exists(folder)
 
 
+def test_object_with_bytes_and_the_name_of_a_folder_is_refused(fs: Gcs, folder: str, emulator: Any) -> None:
+    emulator.put(f"{folder}/ward/", b"bytes")
+    for ask in (fs.ls, fs.find):
+        with pytest.raises(
+            StorageUnavailable, match=f"an object with 5 bytes and the name of a folder.*{folder}/ward/"
+        ):
+            ask(f"{folder}/ward")
+
+
 def test_listings_are_never_stale(fs: Gcs, folder: str) -> None:
     assert len(fs.ls(folder)) == 3
     fs.rm_file(f"{folder}/one")
