@@ -59,9 +59,10 @@ class BucketFileSystem(ObjectFileSystem):
         return str(cls._strip_protocol(path)).rpartition("/")[0]
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.store!r}>"
+        return f"<{type(self).__name__} at {self.store.endpoint}>"
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        return repr(self)
 
     def open_source(self, path: str) -> RangedSource:
         """Return a source that reads the sealed bytes at a path; makes no request yet.
@@ -136,12 +137,14 @@ class BucketFileSystem(ObjectFileSystem):
         except ObjectNotFound:
             return None
 
-    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
+    def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
         """List the direct members of a folder, or a single object; of no path, the buckets.
 
         Raises:
             ObjectNotFound: there is neither.
+            NotSupported: `options` has one that would change what is listed.
         """
+        _check_options(options)
         path = self._strip_protocol(path)
         if not path:
             entries = [_folder(name) for name in self.store.buckets()]
@@ -182,9 +185,14 @@ class BucketFileSystem(ObjectFileSystem):
         maxdepth: int | None = None,
         withdirs: bool = False,  # noqa: FBT001, FBT002 - fsspec's signature
         detail: bool = False,  # noqa: FBT001, FBT002
-        **_: Any,
+        **options: Any,
     ) -> Any:
-        """List all objects below a folder in one listing, or a single object; finding none is not an error."""
+        """List all objects below a folder in one listing, or a single object; finding none is not an error.
+
+        Raises:
+            NotSupported: `options` has one that would change what is listed.
+        """
+        _check_options(options)
         path = self._strip_protocol(path)
         found = self._tree(path, flat=maxdepth != 1)
         if withdirs and found:
@@ -310,6 +318,18 @@ class BucketFileSystem(ObjectFileSystem):
         path, target = self._strip_protocol(path1), self._strip_protocol(path2)
         self._check_object(path, target)
         self.store.copy(path, target)
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    """Check that a listing is asked for nothing that it does not do, such as old versions or only some objects.
+
+    Raises:
+        NotSupported: it is.
+    """
+    for name, value in options.items():
+        if value and name != "refresh":  # fsspec's own, for listings that are cached
+            message = f"listings are complete and have no options; leave out {name}"
+            raise NotSupported(message)
 
 
 def _folder(path: str) -> dict[str, Any]:

@@ -298,7 +298,8 @@ class MultipartSink:
                 self._part += bytes(self._filled + size - len(self._part))  # as large as a small object needs
             else:
                 self._part = bytearray(self._size_of_part()) if not self._filled else self._part
-        self._part[self._filled : self._filled + size] = view[:size]
+        # Not `self._part[…] = …`, which copies the bytes once more.
+        memoryview(self._part)[self._filled : self._filled + size] = view[:size]
         self._filled += size
         return size
 

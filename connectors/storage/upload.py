@@ -93,6 +93,7 @@ class PartsInFlight(Generic[T]):
             if part is None:
                 return
             sent = self._send(number, part)
+            part = None  # its memory is for the next one, which starts with the result
         except BaseException as error:  # noqa: BLE001 - raised in `_settle`
             answer.set_exception(error)
         else:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import botocore.retries.standard
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
 
@@ -145,11 +144,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch, *, silence: float = 10.0, longest
     monkeypatch.setattr(HttpClient, "limits", Limits(silence, silence))
     monkeypatch.setattr(connectors_azure.client, "FIRST_BACKOFF", 0.001)
     monkeypatch.setattr(connectors_azure.transport, "READ_TIMEOUT", silence)
-    for module in ("sessions", "source"):
-        monkeypatch.setattr(f"connectors_s3.{module}.READ_TIMEOUT", silence)
-    monkeypatch.setattr("connectors_s3.sessions.FIRST_BACKOFF", 0.001)
-    monkeypatch.setattr("connectors_s3.client.STALL_TIMEOUT", 4 * silence)
-    monkeypatch.setattr(botocore.retries.standard.ExponentialBackoff, "delay_amount", lambda *_: 0.001)
 
 
 def plain_file(path: Path, size: int) -> str:

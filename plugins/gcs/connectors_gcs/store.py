@@ -44,7 +44,8 @@ class GcsStore(GcsApi, BucketStore):
     """The chunks of an upload arrive in order."""
 
     def __init__(self, credentials: GcsCredentials) -> None:
-        origin = Origin.of(credentials.endpoint_url or GOOGLE)
+        self.endpoint = (credentials.endpoint_url or GOOGLE).rstrip("/")
+        origin = Origin.of(self.endpoint)
         super().__init__(HttpClient(AGENT), signer_of(credentials), origin, credentials.billed_project)
 
     def list_page(self, path: str, prefix: str, delimiter: str, token: str | None, most: int | None) -> Page:
@@ -190,9 +191,6 @@ class GcsStore(GcsApi, BucketStore):
         except (AttributeError, KeyError, TypeError, ValueError):
             pass
         raise self.invalid(path, "sent an invalid response")
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.origin.scheme}://{self.origin.authority}>"
 
 
 def _generation(*, exclusive: bool) -> int | None:

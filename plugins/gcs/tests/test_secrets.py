@@ -65,7 +65,7 @@ def test_configuration_of_the_machine_is_ignored(credentials: GcsCredentials, pa
     assert (
         GcsBackend()
         .presign(f"gs://{path}", credentials, "GET", 60)
-        .startswith(f"{fs.store.origin.scheme}://{fs.store.origin.authority}/{path}?")
+        .startswith(f"{fs.store.endpoint}/{path}?")
     )
     assert not (hostile_machine / "unpickled").exists()
     assert not (hostile_machine / "keylog").exists()
@@ -129,7 +129,7 @@ def test_fsspec_neither_keeps_nor_prints_a_secret(fs: Gcs, pem: str, tokens: Any
     assert not any(line in shown for line in pem.splitlines() if line)
     assert fs.storage_options == {}
     assert fs.storage_args == ()
-    assert repr(fs) == f"<Gcs of <GcsStore http://{fs.store.origin.authority}>>"
+    assert repr(fs) == f"<Gcs at {fs.store.endpoint}>"
 
 
 def test_debug_logs_hold_no_secret_and_no_upload_url(

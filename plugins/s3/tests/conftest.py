@@ -12,7 +12,14 @@ from connectors_s3 import S3Credentials
 from connectors_s3.filesystem import S3
 
 KEY = "0f" * 32
+Intercept = Callable[[Callable[[str, Callable[[], Any]], Any]], None]
 _names = itertools.count()
+
+
+def call_of(request: Any) -> str:
+    """Return a request's method, and what it is about, such as ``PUT partNumber``."""
+    query = request.target.reveal().partition("?")[2]
+    return f"{request.method} {query.partition('=')[0]}".strip()
 
 
 @pytest.fixture
@@ -75,13 +82,25 @@ def uploads(s3: servers.S3Server) -> Callable[[str], list[Any]]:
 
 @pytest.fixture
 def calls(fs: S3, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the requests that `fs` sends for sources and sinks, in order."""
+    """The requests that `fs` sends, in order: the method, and what it is about, such as ``PUT partNumber``."""
     made: list[str] = []
-    real = fs.call_s3
+    real = fs.store.client.send
 
-    def call_s3(method: str, **arguments: Any) -> Any:
-        made.append(method)
-        return real(method, **arguments)
+    def send(request: Any) -> Any:
+        made.append(call_of(request))
+        return real(request)
 
-    monkeypatch.setattr(fs, "call_s3", call_s3)
+    monkeypatch.setattr(fs.store.client, "send", send)
     return made
+
+
+@pytest.fixture
+def intercept(fs: S3, monkeypatch: pytest.MonkeyPatch) -> Intercept:
+    """Let a function answer the requests of `fs`, given what they are, and a function that really sends them."""
+
+    def intercept(answer: Callable[[str, Callable[[], Any]], Any]) -> None:
+        real = fs.store.client.send
+        monkeypatch.setattr(fs.store, "first_pause", 0.001)
+        monkeypatch.setattr(fs.store.client, "send", lambda request: answer(call_of(request), lambda: real(request)))
+
+    return intercept

@@ -1,126 +1,171 @@
 from __future__ import annotations
 
-import errno
+import os
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from botocore.exceptions import (
-    ClientError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    ProfileNotFound,
-    ReadTimeoutError,
-)
-from s3fs.errors import translate_boto_error
+from hostile import Answer, Request, hostile_server
 
+from connectors.credentials.model import validate
 from connectors.errors import (
     AccessDenied,
     ConnectorError,
     CredentialsExpired,
     NotAnObject,
-    NotSupported,
     ObjectChanged,
     ObjectExists,
     ObjectNotFound,
     StorageError,
     StorageUnavailable,
 )
-from connectors_s3.error_mapping import Action, attempt, storage_error
+from connectors.storage import Action
+from connectors_s3 import S3Credentials
+from connectors_s3.filesystem import S3
 
 SECRET = "X-Amz-Signature=5ec2e7"
 
 
-def client_error(code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": SECRET}}, "GetObject")
+def page(code: str, status: int = 400) -> Answer:
+    return Answer(status, {}, f"<Error><Code>{code}</Code><Message>{SECRET}</Message></Error>".encode())
+
+
+def against(url: str, **members: Any) -> S3:
+    keys = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": "wJalrXUtnFEMI"}
+    fs = S3(validate(S3Credentials, {**keys, "endpoint_url": url, "encryption": None, **members}))
+    fs.store.attempts, fs.store.first_pause = 2, 0.001
+    return fs
+
+
+def read(fs: S3) -> None:
+    fs.open_source("clinic/key").read_range(0, 10)
+
+
+def write(fs: S3) -> None:
+    sink = fs.open_sink("clinic/key")
+    sink.write(memoryview(b"37.2"))
+    sink.commit()
+
+
+CODES = [
+    ("NoSuchKey", 404, "read", ObjectNotFound),
+    ("NoSuchBucket", 404, "write", ObjectNotFound),
+    ("", 404, "read", ObjectNotFound),
+    ("AccessDenied", 403, "read", AccessDenied),
+    ("SignatureDoesNotMatch", 403, "read", AccessDenied),
+    ("InvalidAccessKeyId", 403, "write", AccessDenied),
+    ("", 403, "read", AccessDenied),
+    ("", 401, "read", AccessDenied),
+    ("RequestTimeTooSkewed", 403, "read", AccessDenied),
+    ("ExpiredToken", 400, "read", CredentialsExpired),
+    ("RequestExpired", 400, "write", CredentialsExpired),
+    ("PreconditionFailed", 412, "read", ObjectChanged),
+    ("", 412, "read", ObjectChanged),
+    ("PreconditionFailed", 412, "write", ObjectExists),
+    ("ConditionalRequestConflict", 409, "write", ObjectExists),
+    ("SlowDown", 503, "write", StorageUnavailable),
+    ("InternalError", 500, "read", StorageUnavailable),
+    ("", 503, "read", StorageUnavailable),
+    ("", 429, "write", StorageUnavailable),
+    ("PermanentRedirect", 301, "read", StorageError),
+    ("", 307, "read", StorageError),
+    ("InvalidObjectState", 403, "read", StorageError),
+    ("SomethingNew", 400, "read", StorageError),
+]
+
+
+@pytest.mark.parametrize(("code", "status", "action", "kind"), CODES)
+def test_code_means_one_kind_of_error(code: str, status: int, action: Action, kind: type[ConnectorError]) -> None:
+    failure = against("http://127.0.0.1:9").store.refusal(status, code, "clinic/key", action)
+    assert type(failure.error) is kind
+    assert failure.transient == (kind is StorageUnavailable or code == "ConditionalRequestConflict")
+    assert "s3://clinic/key" in str(failure.error)
+    assert f"{status} {code}".strip() in str(failure.error) or code == "NoSuchBucket" or kind is ObjectNotFound
 
 
 @pytest.mark.parametrize(
-    ("code", "action", "kind"),
-    [
-        ("NoSuchKey", "read", ObjectNotFound),
-        ("NoSuchBucket", "write", ObjectNotFound),
-        ("404", "read", ObjectNotFound),
-        ("AccessDenied", "read", AccessDenied),
-        ("SignatureDoesNotMatch", "read", AccessDenied),
-        ("InvalidAccessKeyId", "write", AccessDenied),
-        ("403", "read", AccessDenied),
-        ("RequestTimeTooSkewed", "read", AccessDenied),
-        ("ExpiredToken", "read", CredentialsExpired),
-        ("RequestExpired", "write", CredentialsExpired),
-        ("PreconditionFailed", "read", ObjectChanged),
-        ("412", "read", ObjectChanged),
-        ("PreconditionFailed", "write", ObjectExists),
-        ("ConditionalRequestConflict", "write", ObjectExists),
-        ("SlowDown", "write", StorageUnavailable),
-        ("InternalError", "read", StorageUnavailable),
-        ("503", "read", StorageUnavailable),
-        ("PermanentRedirect", "read", StorageError),
-        ("InvalidObjectState", "read", StorageError),
-        ("SomethingNew", "read", StorageError),
-    ],
+    ("code", "status", "action", "kind"), [one for one in CODES if one[0] != "ConditionalRequestConflict"]
 )
-def test_code_means_the_same_raw_and_translated_by_s3fs(code: str, action: Action, kind: type[ConnectorError]) -> None:
-    for error in (client_error(code), translate_boto_error(client_error(code))):
-        ours = storage_error(error, "clinic/key", action)
-        assert type(ours) is kind
-        assert "s3://clinic/key" in str(ours)
-        assert SECRET not in str(ours)
-
-
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (FileNotFoundError(errno.ENOENT, SECRET), ObjectNotFound),
-        (FileExistsError(errno.EEXIST, SECRET), ObjectExists),
-        (PermissionError(errno.EACCES, SECRET), AccessDenied),
-        (IsADirectoryError(errno.EISDIR, SECRET), NotAnObject),
-        (TimeoutError(SECRET), StorageUnavailable),
-        (ConnectionResetError(SECRET), StorageUnavailable),
-        (EndpointConnectionError(endpoint_url=SECRET), StorageUnavailable),
-        (ReadTimeoutError(endpoint_url=SECRET), StorageUnavailable),
-        (NoCredentialsError(), AccessDenied),
-        (ProfileNotFound(profile=SECRET), AccessDenied),
-    ],
-)
-def test_errors_without_a_code_are_translated(error: Exception, kind: type[ConnectorError]) -> None:
-    ours = storage_error(error, "clinic/key?x", "read")
-    assert type(ours) is kind
-    assert "s3://clinic/key?…" in str(ours)
-    assert SECRET not in str(ours)
-
-
-@pytest.mark.parametrize("code", ["", "a\nb", "<b>", "\x1b[2J", "x" * 65, SECRET, "ü"])
-def test_invalid_code_is_not_shown(code: str) -> None:
-    ours = storage_error(client_error(code), "clinic/key", "read")
-    assert "(an unknown error)" in str(ours)
-
-
-def test_our_error_has_no_library_error_as_its_context() -> None:
-    def fail() -> None:
-        raise client_error("AccessDenied")
-
-    with pytest.raises(AccessDenied) as caught:
-        attempt("clinic/key", "read", fail)
+def test_response_raises_the_same_error(code: str, status: int, action: Action, kind: type[ConnectorError]) -> None:
+    with hostile_server(lambda _: page(code, status)) as (url, _):
+        with pytest.raises(kind) as caught:
+            read(against(url)) if action == "read" else write(against(url))
+    assert type(caught.value) is kind
+    assert "s3://clinic/key" in str(caught.value)
+    assert SECRET not in str(caught.value)
     assert caught.value.__context__ is None
     assert caught.value.__cause__ is None
 
 
-def test_our_own_errors_and_bugs_pass_unchanged() -> None:
-    def changed() -> None:
-        message = "ours"
-        raise ObjectChanged(message)
+def test_conflict_of_two_writers_is_tried_again() -> None:
+    def respond(request: Request) -> Answer:
+        if request.method == "HEAD":
+            return Answer(404)
+        return page("ConditionalRequestConflict", 409) if request.number == 1 else Answer(200, {"ETag": '"1"'})
 
-    def bug() -> None:
+    with hostile_server(respond) as (url, seen):
+        sink = against(url).open_sink("clinic/key", exclusive=True)
+        sink.write(memoryview(b"37.2"))
+        sink.commit()
+    assert [(one.method, one.headers.get("if-none-match")) for one in seen] == [
+        ("HEAD", None),
+        ("PUT", "*"),
+        ("PUT", "*"),
+    ]
+
+
+@pytest.mark.parametrize("code", ["a\nb", "&lt;b&gt;", "\x1b[2J", "x" * 65, SECRET, "ü", "1e5"])
+@pytest.mark.parametrize("act", [read, write])
+def test_invalid_code_is_not_shown(code: str, act: Callable[[S3], None]) -> None:
+    with hostile_server(lambda _: page(code)) as (url, _):
+        with pytest.raises(StorageError) as caught:
+            act(against(url))
+    assert str(caught.value).endswith("s3://clinic/key (400)")
+
+
+@pytest.mark.parametrize("code", ["a\nb", "x" * 65, SECRET, "ü", "²"])
+def test_invalid_code_in_a_successful_response_is_not_shown(code: str) -> None:
+    with hostile_server(lambda _: Answer(200, {}, page(code).body)) as (url, _):
+        with pytest.raises(StorageError) as caught:
+            against(url).store.complete_upload("clinic/key", "1", ["e"], exclusive=False)
+    assert str(caught.value).endswith("s3://clinic/key (200)")
+
+
+def test_broken_connection_is_tried_again_and_names_the_object() -> None:
+    for act in (read, write):
+        with pytest.raises(StorageUnavailable, match="127.0.0.1:9: refused or unreachable; s3://clinic/key") as caught:
+            act(against("http://127.0.0.1:9"))
+        assert "gave up after 2 requests" in str(caught.value)
+        assert caught.value.__context__ is None
+
+
+def test_machine_without_credentials_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    document = {"ambient": True, "endpoint_url": "http://127.0.0.1:9", "encryption": None}
+    for act in (read, write):
+        with pytest.raises(AccessDenied, match="ambient, but this machine provides none") as caught:
+            act(S3(validate(S3Credentials, document)))
+        assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("path", ["clinic", "clinic/folder/"])
+def test_bucket_or_folder_is_named_without_a_request(path: str) -> None:
+    with hostile_server(lambda _: page("AccessDenied")) as (url, seen), pytest.raises(NotAnObject, match="name an"):
+        against(url).open_sink(path)
+    assert seen == []
+
+
+def test_bugs_pass_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(_: object) -> None:
         message = "a bug"
         raise KeyError(message)
 
-    with pytest.raises(ObjectChanged, match="^ours$"):
-        attempt("clinic/key", "read", changed)
-    with pytest.raises(KeyError, match="a bug"):
-        attempt("clinic/key", "read", bug)
-
-
-def test_an_event_loop_that_lacks_a_part_is_not_the_servers_fault() -> None:
-    error = storage_error(NotImplementedError(), "clinic/x", "read")
-    assert isinstance(error, NotSupported)
-    assert "gevent" in str(error)
-    assert "s3://clinic/x" in str(error)
+    fs = against("http://127.0.0.1:9")
+    monkeypatch.setattr(fs.store.client, "send", bug)
+    for act in (read, write):
+        with pytest.raises(KeyError, match="a bug"):
+            act(fs)

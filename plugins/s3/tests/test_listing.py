@@ -54,8 +54,9 @@ def test_invalid_or_endless_listing_is_an_error(
 ) -> None:
     with hostile_server(lambda _: listing(content)) as (url, _):
         fs = store(document, url)
-        with pytest.raises(StorageUnavailable, match=f"s3://clinic/wards.*{message}"):
+        with pytest.raises(StorageUnavailable, match=message) as caught:
             getattr(fs, look)("clinic/wards")
+        assert "s3://clinic/wards" in str(caught.value)
 
 
 @pytest.mark.parametrize("option", ["versions", "max_items"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import threading
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 import servers
-from botocore.exceptions import ClientError
+from hostile import Answer, hostile_server
 from patience import PATIENCE
 
 import connectors
 from connectors.errors import CredentialsExpired
+from connectors.storage import Origin
 from connectors_s3 import S3Credentials
 from connectors_s3.filesystem import S3
 
@@ -32,6 +34,7 @@ def test_upload_continues_with_renewed_credentials(
     stored: Stored,
     uploads: Uploads,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     size: int,
 ) -> None:
     folder = tmp_path / "output" / "result" / "dataset"
@@ -41,14 +44,7 @@ def test_upload_continues_with_renewed_credentials(
     (folder / "credentials.bin").write_text(json.dumps(document))
     dataset = connectors.load(tmp_path)["output"]["result"]
     before = dataset.filesystem()[0].fs
-    real = before.call_s3
-
-    def call_s3(method: str, **arguments: Any) -> Any:
-        if method in ("put_object", "complete_multipart_upload"):
-            raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "t0ken"}}, method)
-        return real(method, **arguments)
-
-    before.call_s3 = call_s3
+    expired(before, monkeypatch, "PUT", "POST uploadId")
     data = os.urandom(size)
     with pytest.raises(CredentialsExpired, match="output/result: the credentials for .* have expired"):
         dataset.write_bytes(data)
@@ -64,25 +60,27 @@ def test_upload_continues_with_renewed_credentials(
     assert uploads(path) == []
 
 
-def expired(fs: S3, monkeypatch: pytest.MonkeyPatch, *methods: str, together: int = 1) -> None:
-    """Make `methods` of `fs` fail with expired credentials, parts when `together` of them are being sent."""
-    real, started = fs.call_s3, threading.Barrier(together)
+def expired(fs: S3, monkeypatch: pytest.MonkeyPatch, *calls: str, together: int = 1) -> None:
+    """Let S3 say that the session has expired, to `calls` of `fs`; to parts when `together` of them are being sent."""
+    real, started = fs.store.client.send, threading.Barrier(together)
 
-    def call_s3(method: str, **arguments: Any) -> Any:
-        if method in methods:
-            if method == "upload_part":
-                arguments["Body"].read(1000)  # like a failed attempt
-                started.wait(PATIENCE)
-            raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "t0ken"}}, method)
-        return real(method, **arguments)
+    def send(request: Any) -> Any:
+        call = f"{request.method} {request.target.reveal().partition('?')[2].partition('=')[0]}".strip()
+        if call not in calls:
+            return real(request)
+        if call == "PUT partNumber":
+            started.wait(PATIENCE)
+        page = b"<Error><Code>ExpiredToken</Code><Message>expired</Message><Token-0>t0ken</Token-0></Error>"
+        with hostile_server(lambda _: Answer(400, {"Content-Type": "application/xml"}, page)) as (url, _):
+            return real(dataclasses.replace(request, origin=Origin.of(url)))
 
-    monkeypatch.setattr(fs, "call_s3", call_s3)
+    monkeypatch.setattr(fs.store.client, "send", send)
 
 
 def test_credentials_that_expire_while_parts_are_sent_are_renewed_once(
     fs: S3, credentials: S3Credentials, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expired(fs, monkeypatch, "upload_part", "complete_multipart_upload", together=4)
+    expired(fs, monkeypatch, "PUT partNumber", "POST uploadId", together=4)
     renewed = []
 
     def renew(before: S3) -> S3:
@@ -102,7 +100,7 @@ def test_credentials_that_expire_while_parts_are_sent_are_renewed_once(
 def test_expired_credentials_without_renewal_leave_nothing(
     fs: S3, path: str, stored: Stored, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expired(fs, monkeypatch, "upload_part")
+    expired(fs, monkeypatch, "PUT partNumber")
     sink = fs.open_sink(path)
     sink.renew_by(lambda before: before)
     with pytest.raises(CredentialsExpired) as caught:
@@ -116,7 +114,7 @@ def test_expired_credentials_without_renewal_leave_nothing(
 def test_upload_is_aborted_with_renewed_credentials(
     fs: S3, credentials: S3Credentials, path: str, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expired(fs, monkeypatch, "abort_multipart_upload")
+    expired(fs, monkeypatch, "DELETE uploadId")
     sink = fs.open_sink(path)
     sink.renew_by(lambda _: S3(credentials))
     sink.write(memoryview(bytes(6 * MIB)))

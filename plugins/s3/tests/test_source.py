@@ -17,22 +17,22 @@ from connectors.errors import (
     ObjectNotFound,
     StorageUnavailable,
 )
+from connectors.storage import RangedSource
 from connectors.storage.retry import RetryPolicy
 from connectors.streams import Source
 from connectors_s3 import S3Credentials
 from connectors_s3.filesystem import S3
-from connectors_s3.source import S3Source
 
 DATA = bytes(range(256)) * 40
 
 
 @pytest.fixture
-def source(fs: S3, path: str) -> S3Source:
+def source(fs: S3, path: str) -> RangedSource:
     fs.pipe_file(path, DATA)
     return fs.open_source(path)
 
 
-def test_source_implements_the_protocol(source: S3Source) -> None:
+def test_source_implements_the_protocol(source: RangedSource) -> None:
     assert isinstance(source, Source)
 
 
@@ -40,7 +40,7 @@ def test_source_implements_the_protocol(source: S3Source) -> None:
     ("start", "stop"),
     [(0, 1), (0, 100), (5, 7), (10_000, 10_240), (10_239, 10_240), (0, 10_240), (0, 99_999), (10_000, 99_999)],
 )
-def test_range_returns_the_stored_bytes(source: S3Source, start: int, stop: int) -> None:
+def test_range_returns_the_stored_bytes(source: RangedSource, start: int, stop: int) -> None:
     assert source.read_range(start, stop) == DATA[start:stop]
     assert source.read_range(0, 10) == DATA[:10]
     assert source.read_range(start, stop) == DATA[start:stop]
@@ -48,18 +48,18 @@ def test_range_returns_the_stored_bytes(source: S3Source, start: int, stop: int)
 
 
 @pytest.mark.parametrize(("start", "stop"), [(10_240, 10_241), (99_999, 100_000), (7, 7), (8, 7)])
-def test_range_without_bytes_is_empty(source: S3Source, start: int, stop: int) -> None:
+def test_range_without_bytes_is_empty(source: RangedSource, start: int, stop: int) -> None:
     assert source.read_range(start, stop) == b""
     assert source.read_range(start, stop) == b""
     assert source.size == len(DATA)
 
 
-def test_opening_sends_no_request_and_reading_no_head_request(fs: S3, source: S3Source, calls: list[str]) -> None:
-    again = fs.open_source(source._path)
+def test_opening_sends_no_request_and_reading_no_head_request(fs: S3, source: RangedSource, calls: list[str]) -> None:
+    again = fs.open_source(source.path)
     assert calls == []
     again.read_range(0, 1 << 16)
     assert again.size == len(DATA)
-    assert calls == ["get_object"]
+    assert calls == ["GET"]
 
 
 def test_empty_object_has_no_bytes(fs: S3, path: str) -> None:
@@ -72,17 +72,17 @@ def test_empty_object_has_no_bytes(fs: S3, path: str) -> None:
     assert fs.open_source(path).read_range(5, 9) == b""
 
 
-def test_object_replaced_between_two_reads_is_detected(fs: S3, source: S3Source) -> None:
+def test_object_replaced_between_two_reads_is_detected(fs: S3, source: RangedSource) -> None:
     assert source.read_range(0, 10) == DATA[:10]
-    fs.pipe_file(source._path, DATA[::-1])
+    fs.pipe_file(source.path, DATA[::-1])
     with pytest.raises(ObjectChanged, match="was replaced while it was being read"):
         source.read_range(10, 20)
-    assert fs.open_source(source._path).read_range(0, 10) == DATA[::-1][:10]
+    assert fs.open_source(source.path).read_range(0, 10) == DATA[::-1][:10]
 
 
-def test_object_removed_between_two_reads_is_not_found(fs: S3, source: S3Source) -> None:
+def test_object_removed_between_two_reads_is_not_found(fs: S3, source: RangedSource) -> None:
     assert source.read_range(0, 10) == DATA[:10]
-    fs.rm_file(source._path)
+    fs.rm_file(source.path)
     with pytest.raises((ObjectNotFound, ObjectChanged)):
         source.read_range(10, 20)
 
@@ -95,7 +95,7 @@ def test_missing_object_and_missing_bucket_are_different_errors(fs: S3) -> None:
         _ = fs.open_source("no-such-bucket/none").size
 
 
-def test_wrong_secret_unknown_key_and_no_key_are_denied(document: dict[str, Any], source: S3Source) -> None:
+def test_wrong_secret_unknown_key_and_no_key_are_denied(document: dict[str, Any], source: RangedSource) -> None:
     anonymous = {"anonymous": True, "endpoint_url": document["endpoint_url"], "encryption": None}
     for members in (
         {**document, "secret_access_key": "not-the-secret"},
@@ -104,7 +104,7 @@ def test_wrong_secret_unknown_key_and_no_key_are_denied(document: dict[str, Any]
     ):
         stranger = S3(validate(S3Credentials, members))
         with pytest.raises(AccessDenied, match="does not let these credentials read") as caught:
-            stranger.open_source(source._path).read_range(0, 10)
+            stranger.open_source(source.path).read_range(0, 10)
         assert caught.value.__context__ is None
 
 
@@ -124,7 +124,9 @@ def test_many_threads_read_one_source(fs: S3, path: str) -> None:
 
 def test_refused_connection_is_storage_unavailable() -> None:
     members = {"anonymous": True, "endpoint_url": "http://127.0.0.1:9", "encryption": None}
-    with pytest.raises(StorageUnavailable, match="cannot be reached for s3://clinic/key"):
+    with pytest.raises(
+        StorageUnavailable, match="no connection to 127.0.0.1:9: refused or unreachable; s3://clinic/key"
+    ):
         S3(validate(S3Credentials, members)).open_source("clinic/key").read_range(0, 10)
 
 
@@ -136,38 +138,44 @@ def ranged(request: Request, data: bytes = DATA, etag: str = '"1"', **headers: s
     return Answer(206, {"ETag": etag, "Content-Range": span, **headers}, body)
 
 
-def against(url: str, **members: Any) -> S3Source:
+def against(url: str, **members: Any) -> RangedSource:
     keys = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": "wJalrXUtnFEMI"}
     document = {**keys, "endpoint_url": url, "encryption": None, **members}
     return S3(validate(S3Credentials, document)).open_source("clinic/key")
 
 
 @pytest.mark.parametrize(
-    "headers",
+    ("headers", "problem"),
     [
-        {"Content-Range": "bytes 0-9/5"},
-        {"Content-Range": "bytes 1-10/10240"},
-        {"Content-Range": "bytes 0-10/10240"},
-        {"Content-Range": "bytes 0-8/10240"},
-        {"Content-Range": "bytes 0-9/*"},
-        {"Content-Range": "nonsense"},
-        {"Content-Range": "bytes 0-9/" + "9" * 40},
-        {"ETag": ""},
+        ({"Content-Range": "bytes 0-9/5"}, "sent another range than was requested"),
+        ({"Content-Range": "bytes 1-10/10240"}, "sent another range than was requested"),
+        ({"Content-Range": "bytes 0-10/10240"}, "sent another range than was requested"),
+        ({"Content-Range": "bytes 0-8/10240"}, "sent another range than was requested"),
+        ({"Content-Range": "bytes 0-9/*"}, "sent a part without saying which"),
+        ({"Content-Range": "nonsense"}, "sent a part without saying which"),
+        ({"Content-Range": "bytes 0-9/" + "9" * 40}, "sent a part without saying which"),
+        ({"ETag": ""}, "sent no version"),
     ],
 )
-def test_response_that_does_not_fit_the_request_is_refused(headers: dict[str, str]) -> None:
+def test_response_that_does_not_fit_the_request_is_refused(headers: dict[str, str], problem: str) -> None:
     with hostile_server(lambda request: ranged(request, **headers)) as (url, _):
-        with pytest.raises(StorageUnavailable, match="another range than was requested for s3://clinic/key"):
+        with pytest.raises(StorageUnavailable, match=f"{problem} for s3://clinic/key"):
             against(url).read_range(0, 10)
 
 
-def test_server_without_ranges_is_accepted_only_for_the_whole_object() -> None:
+def test_server_without_ranges_is_read_from_the_start() -> None:
     with hostile_server(lambda _: Answer(200, {"ETag": '"1"'}, DATA)) as (url, _):
         assert against(url).read_range(0, 1 << 16) == DATA
-        with pytest.raises(StorageUnavailable, match="another range than was requested for s3://clinic/key"):
+        source = against(url)
+        assert source.read_range(0, 10) == DATA[:10]
+        assert source.read_range(10, 1 << 16) == DATA[10:]
+        assert source.read_range(5, 7) == DATA[5:7]
+
+
+def test_response_without_a_version_is_refused_from_a_server_without_ranges() -> None:
+    with hostile_server(lambda _: Answer(200, {}, DATA)) as (url, _):
+        with pytest.raises(StorageUnavailable, match="sent no version for s3://clinic/key"):
             against(url).read_range(0, 10)
-        with pytest.raises(StorageUnavailable, match="another range than was requested for s3://clinic/key"):
-            against(url).read_range(10, 1 << 16)
 
 
 def test_every_read_requests_the_version_of_the_first() -> None:
@@ -209,11 +217,20 @@ def test_responses_without_progress_are_an_error(monkeypatch: pytest.MonkeyPatch
     assert len(seen) == 1 + RetryPolicy.attempts
 
 
-def test_object_of_which_no_range_can_be_read_is_empty() -> None:
+def test_object_of_which_no_range_can_be_read_is_requested_as_a_whole() -> None:
     body = b"<Error><Code>InvalidRange</Code></Error>"
-    with hostile_server(lambda _: Answer(416, {"Content-Range": "bytes */10240"}, body)) as (url, _):
-        assert against(url).read_range(0, 10) == b""  # to a reader, the object is empty
-        assert against(url).read_range(10, 20) == b""
+    refusal = Answer(416, {"Content-Range": "bytes */10240"}, body)
+    for stored in (b"", DATA):
+
+        def respond(request: Request, stored: bytes = stored) -> Answer:
+            return refusal if "range" in request.headers else Answer(200, {"ETag": '"1"'}, stored)
+
+        with hostile_server(respond) as (url, _):
+            assert against(url).read_range(0, 10) == stored[:10]
+            assert against(url).read_range(10, 20) == stored[10:20]
+    with hostile_server(lambda _: refusal) as (url, _):
+        with pytest.raises(StorageUnavailable, match="refuses a range although none was requested"):
+            against(url).read_range(0, 10)
 
 
 def error_page(code: str, status: int, extra: str = "") -> Answer:

@@ -1,0 +1,61 @@
+"""Reads what S3 says about objects: pages of listings, and times."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
+
+from connectors.storage import Listed, Page, text_at
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+__all__ = ["http_time", "page_of"]
+
+_SIZE = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+
+def page_of(root: Element) -> Page:
+    """Return a page of a listing.
+
+    Raises:
+        ValueError: it is invalid or incomplete.
+    """
+    encoded = text_at(root, "EncodingType") == "url"
+    decode = (lambda text: unquote_plus(text, errors="strict")) if encoded else str
+    objects = []
+    for one in root.findall("Contents"):
+        key, size = decode(text_at(one, "Key")), text_at(one, "Size")
+        if not key or not _SIZE.fullmatch(size):
+            message = "it is without names or sizes,"
+            raise ValueError(message)
+        key.encode()  # a lone surrogate cannot be part of a URL
+        facts = {"etag": text_at(one, "ETag"), "modified": _iso_time(text_at(one, "LastModified"))}
+        objects.append(Listed(key, int(size), facts=facts))
+    prefixes = [decode(text_at(one, "Prefix")) for one in root.findall("CommonPrefixes")]
+    if root.tag != "ListBucketResult" or not all(prefixes):
+        message = "it is without names or sizes,"
+        raise ValueError(message)
+    more, following = text_at(root, "IsTruncated") == "true", text_at(root, "NextContinuationToken")
+    if more and not following:
+        message = "it has further pages, but no token for the next,"
+        raise ValueError(message)
+    return Page(objects, prefixes, following if more else None)
+
+
+def _iso_time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def http_time(text: str) -> datetime | None:
+    """Return the time in a header, or None if it is not one."""
+    try:
+        return parsedate_to_datetime(text)
+    except ValueError:
+        return None
