@@ -62,11 +62,7 @@ def test_configuration_of_the_machine_is_ignored(credentials: GcsCredentials, pa
     fs, path = GcsBackend().connect(f"gs://{path}", credentials)
     fs.pipe_file(path, b"mine")
     assert fs.open_source(path).read_range(0, 10) == b"mine"
-    assert (
-        GcsBackend()
-        .presign(f"gs://{path}", credentials, "GET", 60)
-        .startswith(f"{fs.store.endpoint}/{path}?")
-    )
+    assert GcsBackend().presign(f"gs://{path}", credentials, "GET", 60).startswith(f"{fs.store.endpoint}/{path}?")
     assert not (hostile_machine / "unpickled").exists()
     assert not (hostile_machine / "keylog").exists()
 
