@@ -84,10 +84,10 @@ class RetryPolicy:
         return seconds if asked is None else max(seconds, min(asked, self.longest_pause))
 
     def wait(
-        self, error: ConnectorError, asked: float | None = None, sleep: Callable[[float], object] = time.sleep
+        self, error: ConnectorError, asked: float | None = None, sleep: Callable[[float], object] | None = None
     ) -> None:
         """Wait before the next attempt, in `sleep`. The other arguments and the errors are those of `pause`."""
-        sleep(self.pause(error, asked))
+        (sleep or time.sleep)(self.pause(error, asked))
 
 
 class RangeBuffer:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from connectors.credentials.expiry import sas_expiry
 from connectors.secrets import SecretText, redact_url
-from connectors.storage import endpoints
+from connectors.storage import endpoints, split_path
 from connectors.storage.local import FileBackend, FileCredentials, MemoryBackend, MemoryCredentials
 from connectors.storage.registry import scheme_of
 from connectors_azure import connection_string as azure_text
@@ -88,7 +88,7 @@ def _gcs(text: str) -> str:
     def parse() -> None:
         bucket, key = gcs.split_location(text)
         hold(text.partition("://")[2] == f"{bucket}/{key}", "a location of Google Cloud Storage does not round-trip")
-        hold(gcs.split_path(f"{bucket}/{key}") == (bucket, key), "a path of Google Cloud Storage does not round-trip")
+        hold(split_path(f"{bucket}/{key}") == (bucket, key), "a path of Google Cloud Storage does not round-trip")
         _check_name(key)
 
     return attempt(parse, hidden=_is_secret(text))

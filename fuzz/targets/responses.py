@@ -9,12 +9,11 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from connectors.secrets import SecretText
-from connectors.storage import Limits
-from connectors_gcs.client import Client
+from connectors.storage import Limits, Reply
 from connectors_gcs.credentials import GcsCredentials
 from connectors_gcs.filesystem import Gcs
-from connectors_gcs.identity import _Google
-from connectors_gcs.session import Session
+from connectors_gcs.signer import GoogleSigner
+from connectors_gcs.upload import Upload
 from connectors_https.filesystem import PresignedFileSystem
 from connectors_https.location import Place
 from fuzz.checks import MARK, attempt, hold
@@ -88,7 +87,8 @@ def _https_put() -> None:
 
 def _gcs() -> Gcs:
     fs = Gcs(GcsCredentials(token=MARK, endpoint_url="http://127.0.0.1:9", encryption=None))
-    fs._client.attempts = 2
+    fs.store.client.limits = _LIMITS
+    fs.store.attempts, fs.store.first_pause, fs.store.longest_pause = 2, 0, 0
     return fs
 
 
@@ -124,13 +124,17 @@ def _gcs_copy() -> None:
 
 
 def _gcs_session() -> None:
-    client = _gcs()._client
-    session = Session(client, "clinic/ward/one", 0)
+    store, path = _gcs().store, "clinic/ward/one"
+    upload: Upload = store.start_upload(path, exclusive=True)
+    upload.attempts, upload.first_pause, upload.longest_pause = 2, 0, 0
     try:
-        session.send(b"37.2")
-        session.send(b"38.9", "digest")
+        parts: list[Reply] = [
+            store.send_part(path, upload, 1, memoryview(b"37.2"), last=False),
+            store.send_part(path, upload, 2, memoryview(b"38.9"), last=True),
+        ]
+        store.complete_upload(path, upload, parts, exclusive=True)
     finally:
-        session.cancel()
+        store.abort_upload(path, upload)
 
 
 def _gcs_put() -> None:
@@ -143,9 +147,10 @@ def _gcs_remove() -> None:
 
 
 def _gcs_token() -> None:
-    client = Client(_account())
-    hold(isinstance(client._identity, _Google), "no account")
-    token = client._identity.headers()["Authorization"].removeprefix("Bearer ")
+    store = Gcs(_account()).store
+    hold(isinstance(store.signer, GoogleSigner), "no account")
+    signed = store.signer.sign(store.read_request("clinic/ward/one", None, None))
+    token = signed.headers["Authorization"].removeprefix("Bearer ")
     hold(token and token.isascii() and token.isprintable(), "the token is not valid in a header")
 
 
@@ -213,7 +218,7 @@ def seeds() -> dict[str, bytes]:
     error = b"<?xml version='1.0'?><Error><Code>%s</Code><Message>no</Message></Error>"
     reason = b'{"error": {"errors": [{"reason": "rateLimitExceeded"}], "code": 403}}'
     page = b'{"items": [' + item + b'], "prefixes": ["ward/north/"], "nextPageToken": "2"}'
-    last = b'{"items": [{"name": "ward/", "size": "0"}]}'
+    last = b'{"items": [' + item.replace(b"ward/one", b"ward/").replace(b'"64"', b'"0"') + b"]}"
     part = response("206 Partial Content", bytes(37), "Content-Range: bytes 3-39/64", 'ETag: "a"')
     object_part = response("206 Partial Content", bytes(37), "Content-Range: bytes 3-39/64", "x-goog-generation: 17")
     first = response(
@@ -276,9 +281,9 @@ def seeds() -> dict[str, bytes]:
         _gcs_remove: [
             response("200 OK", page.replace(b'"2"', b"null"))
             + NEXT
-            + response("204 No Content")
-            + NEXT
             + response("404 X")
+            + NEXT
+            + response("204 No Content")
         ],
         _gcs_token: [
             response("200 OK", b'{"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}'),

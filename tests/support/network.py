@@ -144,9 +144,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch, *, silence: float = 10.0, longest
     monkeypatch.setattr(HttpClient, "limits", Limits(silence, silence))
     monkeypatch.setattr(connectors_azure.client, "FIRST_BACKOFF", 0.001)
     monkeypatch.setattr(connectors_azure.transport, "READ_TIMEOUT", silence)
-    monkeypatch.setattr("connectors_gcs.client.Client.first_pause", 0.001)
-    monkeypatch.setattr("connectors_gcs.transport.READ_TIMEOUT", silence)
-    monkeypatch.setattr("connectors_gcs.transport._Connection.stall_timeout", silence)
 
 
 def plain_file(path: Path, size: int) -> str:

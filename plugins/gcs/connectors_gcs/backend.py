@@ -29,7 +29,7 @@ class GcsBackend(Backend):
         Raises:
             InvalidLocation: this is not a location in Google Cloud Storage.
         """
-        from connectors_gcs.filesystem import Gcs  # noqa: PLC0415 - urllib3 takes a while to import
+        from connectors_gcs.filesystem import Gcs  # noqa: PLC0415 - the HTTP engine takes a while to import
 
         path = "/".join(split_location(location)).rstrip("/")
         return Gcs(credentials), path

@@ -7,30 +7,21 @@ import re
 from connectors.errors import InvalidLocation
 from connectors.secrets import redact_url
 
-__all__ = ["MAX_KEY_SIZE", "shown", "split_location", "split_path"]
+__all__ = ["GOOGLE", "MAX_KEY_SIZE", "shown", "split_location"]
 
+GOOGLE = "https://storage.googleapis.com"
+"""The endpoint of Google Cloud Storage."""
 MAX_KEY_SIZE = 1024
 """The most bytes of UTF-8 in a key: Cloud Storage documentation, "Objects", "Object naming requirements"."""
 
 # Cloud Storage documentation, "Buckets", "Bucket name requirements"; a name with dots may have 222 characters.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SCHEME = re.compile(r"\Agc?s://")
 
 
 def shown(path: str) -> str:
     """Return the location of ``bucket/key`` for messages and logs."""
     return redact_url(f"gs://{path}")
-
-
-def split_path(path: str) -> tuple[str, str]:
-    """Return the bucket and the key of ``bucket/key``; the key is literal and may be empty.
-
-    >>> split_path("clinic/mirrors/gs://other/one")
-    ('clinic', 'mirrors/gs://other/one')
-    """
-    bucket, _, key = _SCHEME.sub("", path, count=1).lstrip("/").partition("/")
-    return bucket, key
 
 
 def split_location(location: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from connectors.errors import ConfigError, InvalidLocation, NotSupported
 from connectors.secrets import redact_url
 from connectors_gcs.credentials import load_key
-from connectors_gcs.location import split_location
+from connectors_gcs.location import GOOGLE, split_location
 
 if TYPE_CHECKING:
     from connectors_gcs.credentials import GcsCredentials
@@ -27,7 +27,6 @@ __all__ = ["MAX_EXPIRES", "presign"]
 MAX_EXPIRES = 7 * 24 * 3600
 """The longest time in seconds for which a URL can be valid: "V4 signing process"."""
 ALGORITHM = "GOOG4-RSA-SHA256"
-GOOGLE = "https://storage.googleapis.com"
 
 
 def presign(

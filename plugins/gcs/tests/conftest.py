@@ -17,8 +17,9 @@ from gcs_server import BUCKET, Emulator, Tokens, emulating, issuing_tokens, pem_
 from hostile import Answer, Request, hostile_server
 
 from connectors.credentials.model import validate
+from connectors.storage import Request as Sent
+from connectors.storage import RetryPolicy
 from connectors_gcs import GcsCredentials
-from connectors_gcs.client import Client
 from connectors_gcs.filesystem import Gcs
 
 KEY = "0f" * 32
@@ -91,21 +92,22 @@ def stored(emulator: Emulator) -> Callable[[str], bytes | None]:
 @pytest.fixture(autouse=True)
 def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry without a pause."""
-    monkeypatch.setattr(Client, "first_pause", 0.001)
+    monkeypatch.setattr(RetryPolicy, "first_pause", 0.001)
 
 
 @pytest.fixture
 def calls(fs: Gcs, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The requests that `fs` sends, as they are sent: each one's method and kind of upload."""
     made: list[str] = []
-    real = fs._client.send
+    real = fs.store.client.send
 
-    def send(method: str, target: str, *arguments: Any, **options: Any) -> Any:
+    def send(request: Sent) -> Any:
+        target = request.target.reveal()
         kind = next((kind for kind in ("multipart", "upload_id", "resumable", "media") if kind in target), "")
-        made.append(f"{method} {kind}".rstrip())
-        return real(method, target, *arguments, **options)
+        made.append(f"{request.method} {kind}".rstrip())
+        return real(request)
 
-    monkeypatch.setattr(fs._client, "send", send)
+    monkeypatch.setattr(fs.store.client, "send", send)
     return made
 
 
@@ -118,6 +120,7 @@ class Google:
         requests: the requests that arrived: method and kind.
         losing: for a kind of request, how many responses are lost, and whether before or after it is done.
         takes: how many bytes of a chunk an upload accepts, or None for all.
+        refused: tokens that have expired.
     """
 
     def __init__(self) -> None:
@@ -129,6 +132,7 @@ class Google:
         self.losing: dict[str, tuple[int, bool]] = {}
         self.answering: dict[str, list[Answer]] = {}
         self.takes: int | None = None
+        self.refused: set[str] = set()
         self._clock = itertools.count(1_700_000_000_000_000)
 
     def answer(self, request: Request) -> Answer:
@@ -137,6 +141,8 @@ class Google:
         kind = self._kind(request, query)
         self.requests.append(kind)
         self.seen.append(request)
+        if request.headers.get("authorization", "").removeprefix("Bearer ") in self.refused:
+            return problem(401, "authError")
         if self.answering.get(kind):
             return self.answering[kind].pop(0)
         left, late = self.losing.get(kind, (0, False))

@@ -15,6 +15,7 @@ from hostile import Answer, hostile_server
 
 from connectors.credentials.model import validate
 from connectors.errors import AccessDenied
+from connectors.storage import Origin
 from connectors_gcs import GcsBackend, GcsCredentials
 from connectors_gcs.filesystem import Gcs
 
@@ -61,7 +62,7 @@ def test_configuration_of_the_machine_is_ignored(credentials: GcsCredentials, pa
     fs, path = GcsBackend().connect(f"gs://{path}", credentials)
     fs.pipe_file(path, b"mine")
     assert fs.open_source(path).read_range(0, 10) == b"mine"
-    assert GcsBackend().presign(f"gs://{path}", credentials, "GET", 60).startswith(f"{fs._client.endpoint}/{path}?")
+    assert GcsBackend().presign(f"gs://{path}", credentials, "GET", 60).startswith(f"{fs.store.endpoint}/{path}?")
     assert not (hostile_machine / "unpickled").exists()
     assert not (hostile_machine / "keylog").exists()
 
@@ -70,8 +71,7 @@ def test_configuration_of_the_machine_is_ignored(credentials: GcsCredentials, pa
 @pytest.mark.parametrize("who", [{"anonymous": True}, {"token": "ya29.token"}])
 def test_real_google_is_reached_as_the_document_says(who: dict[str, Any]) -> None:
     fs = Gcs(validate(GcsCredentials, {**who, "encryption": None}))
-    pool = fs._client._pool()
-    assert (pool.scheme, pool.host, pool.port, pool.proxy) == ("https", "storage.googleapis.com", None, None)
+    assert fs.store.read_request("clinic/key", None, None).origin == Origin("https", "storage.googleapis.com", 443)
 
 
 @pytest.mark.usefixtures("hostile_machine")
@@ -116,13 +116,16 @@ def test_fsspec_neither_keeps_nor_prints_a_secret(fs: Gcs, pem: str, tokens: Any
     fs.pipe_file(path, b"sealed")
     shown = " ".join(map(str, (repr(fs), str(fs), fs.storage_options, fs.storage_args, fs._fs_token, vars(fs))))
     shown += " ".join(
-        map(str, (vars(fs._client), vars(fs._client._identity), fs.open_source(path), fs.open_sink(path)))
+        map(
+            str,
+            (vars(fs.store), vars(fs.store.signer), vars(fs.store.client), fs.open_source(path), fs.open_sink(path)),
+        )
     )
     assert tokens.given[0] not in shown
     assert not any(line in shown for line in pem.splitlines() if line)
     assert fs.storage_options == {}
     assert fs.storage_args == ()
-    assert repr(fs) == f"<Gcs at {fs._client.endpoint}>"
+    assert repr(fs) == f"<Gcs at {fs.store.endpoint}>"
 
 
 def test_debug_logs_hold_no_secret_and_no_upload_url(
@@ -137,8 +140,8 @@ def test_debug_logs_hold_no_secret_and_no_upload_url(
     sink.discard()
     assert fs.open_source("clinic/key").read_range(0, 10) == bytes(10)
     assert (
-        len([one for one in caplog.records if one.name == "urllib3.connectionpool"]) > 3
-    )  # the library does log at this level
+        len([one for one in caplog.records if one.name == "connectors.storage.http.client"]) > 3
+    )  # the engine does log at this level
     logged = " ".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
     for text in ("session-0", "session-1", tokens.given[0], "Bearer", "assertion=", *pem.splitlines()):
         assert text not in logged

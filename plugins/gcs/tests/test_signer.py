@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -11,9 +12,11 @@ from typing import Any
 
 import pytest
 from hostile import Answer, Request, hostile_server
+from patience import PATIENCE
 
 from connectors.credentials.model import validate
-from connectors.errors import AccessDenied, CredentialsExpired, StorageUnavailable
+from connectors.errors import AccessDenied, ConfigError, CredentialsExpired, StorageUnavailable
+from connectors.storage import RetryPolicy
 from connectors_gcs import GcsCredentials
 from connectors_gcs.filesystem import Gcs
 
@@ -103,9 +106,43 @@ def test_unreachable_token_server_is_retried_and_then_unavailable(
 ) -> None:
     members = {"service_account": {**key_file, "token_uri": "http://127.0.0.1:9/"}, "endpoint_url": google.url}
     fs = Gcs(validate(GcsCredentials, {**members, "encryption": None}))
-    with pytest.raises(StorageUnavailable, match="the token server") as caught:
+    with pytest.raises(
+        StorageUnavailable,
+        match=r"the token server for the service account cannot be reached \(no connection to 127.0.0.1:9",
+    ) as caught:
         fs.cat_file(PATH, 0, 6)
     assert caught.value.__context__ is None
+
+
+def test_token_server_is_reached_through_the_proxy(pem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = {"type": "service_account", "client_email": "a@b.iam.gserviceaccount.com", "private_key": pem}
+    fs = Gcs(validate(GcsCredentials, {"service_account": account, "encryption": None}))
+    told = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE)
+
+        def refuse() -> None:
+            for _ in range(RetryPolicy.attempts):
+                connection = listener.accept()[0]
+                with connection:
+                    told.append(connection.recv(1000).partition(b" HTTP/")[0])
+                    connection.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with pytest.raises(StorageUnavailable, match="the token server .* through the proxy that HTTPS_PROXY names"):
+            fs.cat_file(PATH)
+        thread.join()
+    assert set(told) == {b"CONNECT oauth2.googleapis.com:443"}
+
+
+def test_invalid_proxy_is_reported_and_not_an_invalid_key(pem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = {"type": "service_account", "client_email": "a@b.iam.gserviceaccount.com", "private_key": pem}
+    fs = Gcs(validate(GcsCredentials, {"service_account": account, "encryption": None}))
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:9")
+    with pytest.raises(ConfigError, match="HTTPS_PROXY does not hold the URL of an HTTP proxy"):
+        fs.cat_file(PATH)
 
 
 def test_token_of_the_document_is_sent_and_its_expiry_reported(google: Any) -> None:
