@@ -10,7 +10,6 @@ import pytest
 import routes
 from botocore.retries.standard import ExponentialBackoff
 
-import connectors_azure.client
 from connectors.storage.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -67,5 +66,4 @@ def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry without backoff."""
     monkeypatch.setattr(RetryPolicy, "first_pause", 0.001)
     monkeypatch.setattr(RetryPolicy, "longest_pause", 0.01)
-    monkeypatch.setattr(connectors_azure.client, "FIRST_BACKOFF", 0.001)
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.0)

@@ -18,8 +18,6 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
 
 import connectors
-import connectors_azure.client
-import connectors_azure.transport
 from connectors.errors import ConnectorError
 from connectors.storage import HttpClient, Limits
 from connectors.storage.retry import RetryPolicy
@@ -143,8 +141,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch, *, silence: float = 10.0, longest
     monkeypatch.setattr(RetryPolicy, "longest_pause", 0.01)
     monkeypatch.setattr(RetryPolicy, "longest_wait", longest_wait)
     monkeypatch.setattr(HttpClient, "limits", Limits(silence, silence))
-    monkeypatch.setattr(connectors_azure.client, "FIRST_BACKOFF", 0.001)
-    monkeypatch.setattr(connectors_azure.transport, "READ_TIMEOUT", silence)
     for module in ("sessions", "source"):
         monkeypatch.setattr(f"connectors_s3.{module}.READ_TIMEOUT", silence)
     monkeypatch.setattr("connectors_s3.sessions.FIRST_BACKOFF", 0.001)
