@@ -31,7 +31,7 @@ from connectors_azure.signers import signer_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from connectors.storage import Headers, Limits, Listed, Page, Reply
+    from connectors.storage import Headers, Listed, Page, Reply
     from connectors_azure.account import Account
     from connectors_azure.credentials import AzureCredentials
 
@@ -142,7 +142,6 @@ class AzureStore(BucketStore):
     Args:
         account: the account.
         credentials: the account's credentials.
-        limits: timeouts, or None for the defaults.
 
     Attributes:
         account: the account.
@@ -156,8 +155,8 @@ class AzureStore(BucketStore):
     meanings = _MEANINGS
     conditions = frozenset({"BlobAlreadyExists", "BlobModifiedWhileReading", "BlobOverwritten", "ConditionNotMet"})
 
-    def __init__(self, account: Account, credentials: AzureCredentials, limits: Limits | None = None) -> None:
-        client = HttpClient(_AGENT, limits)
+    def __init__(self, account: Account, credentials: AzureCredentials) -> None:
+        client = HttpClient(_AGENT)
         super().__init__(client, signer_of(account, credentials, client), credentials.expires_at)
         self.account = account
         self._origin = Origin.of(account.endpoint)
@@ -211,9 +210,12 @@ class AzureStore(BucketStore):
         etag = headers.get("ETag", "")
         return etag if _STRONG_ETAG.fullmatch(etag) else None
 
-    def changes_bytes(self, headers: Headers) -> bool:  # noqa: ARG002
-        """Return False: Azure repeats the content encoding that a blob declares, and sends its bytes as they are."""
-        return False
+    def changes_bytes(self, headers: Headers) -> bool:
+        """Return whether a response was recoded; Azure itself repeats the encoding of a blob, and sends its bytes."""
+        length = headers.get("Content-Length")
+        # A part of that length is as it is stored; so is an empty blob.
+        as_stored = length == "0" or (length is not None and headers.get("Content-Range") is not None)
+        return not as_stored and super().changes_bytes(headers)
 
     def error_code(self, status: int, headers: Headers, body: bytes) -> str:
         """Return the code in an error response; one to a HEAD has it only in a header."""
