@@ -50,7 +50,7 @@ def main() -> None:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=list(CASES), metavar="CASE", help=", ".join(CASES))
-    parser.add_argument("--size", choices=list(SCALES), default="full", help="full takes about half an hour")
+    parser.add_argument("--size", choices=list(SCALES), default="full", help="full takes about an hour")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default: 5")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON, without tables")
     parser.add_argument("--report", action="store_true", help="measure nothing; write the report of results.json")

@@ -55,6 +55,8 @@ class Contender:
         before: called before each sample, untimed.
         repeats: whether short runs may be repeated within a sample.
         facts: more columns of its row.
+        counting: runs once more, untimed, and returns more columns, such as the number of requests.
+        cpu: whether its row has the CPU seconds of a run, in this process with all its threads.
     """
 
     name: str
@@ -67,6 +69,38 @@ class Contender:
     before: Callable[[], object] = gc.collect
     repeats: bool = True
     facts: Row = field(default_factory=dict)
+    counting: Callable[[], Row] = dict
+    cpu: bool = False
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A contender of a race that is set up, and what was measured.
+
+    Attributes:
+        contender: the contender.
+        run: the function that is timed; None if it cannot run.
+        repeats: how often it runs in a sample.
+        facts: columns of its row.
+        seconds: of each sample, divided by its repeats.
+        cpu_seconds: the same, of this process.
+    """
+
+    contender: Contender
+    run: Run | None = None
+    repeats: int = 0
+    facts: Row = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
+
+    def sample(self) -> None:
+        self.contender.before()
+        start, cpu = time.perf_counter(), time.process_time()
+        for _ in range(self.repeats):
+            self.run(discard)
+        took, busy = time.perf_counter() - start, time.process_time() - cpu
+        self.seconds.append(took / self.repeats)
+        self.cpu_seconds.append(busy / self.repeats)
 
 
 @dataclass(frozen=True)
@@ -89,42 +123,41 @@ class Bench:
 
     def race(self, operation: str, contenders: Iterable[Contender]) -> list[Row]:
         """Run the contenders in turns, round by round; return a row for each."""
-        entered = []
+        entries = []
         for contender in contenders:
             self.report(f"{operation}: {contender.name} is prepared")
-            entered.append((contender, *_ready(contender)))
-        running = [(contender, run, repeats) for contender, run, repeats, _ in entered if run is not None]
-        seconds: dict[str, list[float]] = {contender.name: [] for contender, *_ in entered}
+            entries.append(_ready(contender))
+        running = [entry for entry in entries if entry.run is not None]
         for turn in range(self.rounds):
-            for contender, run, repeats in running:
-                self.report(f"{operation}: round {turn + 1} of {self.rounds}, {contender.name}")
-                contender.before()
-                start = time.perf_counter()
-                for _ in range(repeats):
-                    run(discard)
-                seconds[contender.name].append((time.perf_counter() - start) / repeats)
-        rows = [_row(operation, contender, seconds[contender.name], reason) for contender, _, _, reason in entered]
+            for entry in running:
+                self.report(f"{operation}: round {turn + 1} of {self.rounds}, {entry.contender.name}")
+                entry.sample()
+        rows = [_row(operation, entry) for entry in entries]
         by_name = {row["contender"]: row for row in rows}
         for row in rows:
             row["ratio"] = speed_ratio(row, by_name[row["reference"]]) if row["reference"] else None
         return rows
 
 
-def _ready(contender: Contender) -> tuple[Run | None, int, str | None]:
-    """Set a contender up and check it; return its run, the repeats in a sample, and the error if it cannot run."""
+def _ready(contender: Contender) -> _Entry:
+    """Set a contender up, check it and count; if it cannot run, the facts say why."""
     try:
         run = contender.setup()
         contender.before()
         start = time.perf_counter()
         contender.check(run)
         took = time.perf_counter() - start
+        contender.before()
+        facts = {**contender.facts, **contender.counting()}
     except Exception as error:  # noqa: BLE001 - its row reports the error
-        return None, 0, str(error) if isinstance(error, NotRun) else f"{type(error).__name__}: {error}"
+        reason = str(error) if isinstance(error, NotRun) else f"{type(error).__name__}: {error}"
+        return _Entry(contender, facts={**contender.facts, "not_run": _short(reason)})
     repeats = int(SAMPLE / took) if contender.repeats else 1
-    return run, min(max(repeats, 1), MAX_REPEATS), None
+    return _Entry(contender, run, min(max(repeats, 1), MAX_REPEATS), facts)
 
 
-def _row(operation: str, contender: Contender, seconds: list[float], reason: str | None) -> Row:
+def _row(operation: str, entry: _Entry) -> Row:
+    contender, seconds = entry.contender, entry.seconds
     median = statistics.median(seconds) if seconds else None
     row: Row = {
         "operation": operation,
@@ -134,11 +167,12 @@ def _row(operation: str, contender: Contender, seconds: list[float], reason: str
         "seconds": [round(one, 9) for one in seconds],
         "bytes_per_second": round(contender.size / median) if median and contender.size else None,
         "reference": contender.reference,
-        **contender.facts,
     }
+    if contender.cpu:
+        row["cpu_seconds"] = [round(one, 6) for one in entry.cpu_seconds]
     if contender.items:
         row |= {"items": contender.items, "items_per_second": round(contender.items / median, 1) if median else None}
-    return row if reason is None else row | {"not_run": _short(reason)}
+    return row | entry.facts
 
 
 def not_run(operation: str, contender: str, reason: str) -> Row:

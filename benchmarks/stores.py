@@ -1,8 +1,7 @@
-"""Servers on loopback, and plain clients to compare sealed reads and writes with."""
+"""Servers on loopback, and this package's datasets on them."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -16,7 +15,6 @@ import servers
 import connectors
 from benchmarks.bench import NotRun
 from benchmarks.plain import STEP, drain
-from benchmarks.scale import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,32 +73,32 @@ def s3_document(server: servers.S3Server, ours: Ours | None, endpoint: str | Non
     }
 
 
-def s3_filesystem(server: servers.S3Server, endpoint: str | None = None, **options: object) -> Any:
-    """Return plain s3fs, as a script creates it."""
-    import s3fs  # noqa: PLC0415 - slow to import
+@contextmanager
+def azure_store(folder: Path) -> Iterator[servers.AzureServer]:
+    """Run Azurite with an empty container."""
+    from azure.storage.blob import BlobServiceClient  # noqa: PLC0415 - only this store needs it
 
-    return s3fs.S3FileSystem(
-        key=server.access_key,
-        secret=server.secret_key,
-        endpoint_url=endpoint or server.endpoint,
-        skip_instance_cache=True,
-        **options,
-    )
+    with servers.azurite(folder) as server:
+        account = {"account_name": server.account, "account_key": server.key}
+        with BlobServiceClient(server.endpoint, credential=account) as service:
+            service.create_container(BUCKET)
+        yield server
 
 
-def obstore_store(server: servers.S3Server) -> Any:
-    """Return a store of obstore, which wraps object_store of Rust."""
-    from obstore.store import S3Store  # noqa: PLC0415 - a peer may not be installed
+def azure_document(server: servers.AzureServer, ours: Ours | None) -> Mapping[str, Any]:
+    """Return a credentials document; if `ours` is None, for an object that is not sealed."""
+    return {
+        "account_name": server.account,
+        "account_key": server.key,
+        "endpoint_url": server.endpoint,
+        "encryption": ours.encryption if ours else None,
+    }
 
-    return S3Store(
-        BUCKET,
-        endpoint=server.endpoint,
-        access_key_id=server.access_key,
-        secret_access_key=server.secret_key,
-        region=server.region,
-        virtual_hosted_style_request=False,
-        client_options={"allow_http": True},
-    )
+
+def gcs_document(url: str, ours: Ours | None) -> Mapping[str, Any]:
+    """Return a credentials document for fake-gcs-server, which accepts any token."""
+    encryption = ours.encryption if ours else None
+    return {"token": "ya29.any", "endpoint_url": url, "encryption": encryption}
 
 
 def reading(location: str, document: Mapping[str, Any]) -> Run:
@@ -120,76 +118,12 @@ def writing(location: str, document: Mapping[str, Any], data: bytes) -> Run:
 
     def run(_: Take) -> None:
         with dataset.open("wb") as file:
-            for piece in _steps(data):
+            for piece in steps(data):
                 file.write(piece)
 
     return run
 
 
-def _steps(data: bytes) -> Iterator[memoryview]:
+def steps(data: bytes) -> Iterator[memoryview]:
     view = memoryview(data)
     return (view[start : start + STEP] for start in range(0, len(view), STEP))
-
-
-def s3fs_reading(server: servers.S3Server, key: str) -> Run:
-    fs = s3_filesystem(server)
-
-    def run(take: Take) -> None:
-        with fs.open(f"{BUCKET}/{key}", "rb") as file:
-            while data := file.read(STEP):
-                take(data)
-
-    return run
-
-
-def s3fs_writing(server: servers.S3Server, key: str, data: bytes) -> Run:
-    fs = s3_filesystem(server)
-
-    def run(_: Take) -> None:
-        with fs.open(f"{BUCKET}/{key}", "wb") as file:
-            for piece in _steps(data):
-                file.write(piece)
-
-    return run
-
-
-def boto3_reading(server: servers.S3Server, key: str) -> Run:
-    def run(take: Take) -> None:
-        body = server.client().get_object(Bucket=BUCKET, Key=key)["Body"]
-        for data in body.iter_chunks(MIB):
-            take(data)
-
-    return run
-
-
-def boto3_writing(server: servers.S3Server, key: str, data: bytes) -> Run:
-    return lambda _: server.client().upload_fileobj(io.BytesIO(data), BUCKET, key)
-
-
-def obstore_reading(server: servers.S3Server, key: str) -> Run:
-    store = obstore_store(server)
-
-    def run(take: Take) -> None:
-        for data in store.get(key).stream(min_chunk_size=MIB):
-            take(data)
-
-    return run
-
-
-def obstore_writing(server: servers.S3Server, key: str, data: bytes) -> Run:
-    store = obstore_store(server)
-    return lambda _: store.put(key, data)
-
-
-def requests_reading(url: str) -> Run:
-    import requests  # noqa: PLC0415 - a peer may not be installed
-
-    session = requests.Session()
-
-    def run(take: Take) -> None:
-        with session.get(url, stream=True, timeout=60) as response:
-            response.raise_for_status()
-            for data in response.iter_content(MIB):
-                take(data)
-
-    return run

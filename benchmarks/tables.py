@@ -20,6 +20,9 @@ CASES = {
     "local": "A local file",
     "http": "An object over HTTP",
     "s3": "An object on S3",
+    "azure": "An object on Azure Blob Storage",
+    "gcs": "An object on Google Cloud Storage",
+    "link": "An object on S3, 20 ms away, at 80 MB/s for each connection",
     "random_reads": "4 KiB at random offsets",
     "small_objects": "Many objects of 4 KiB",
     "parquet": "Two of twenty columns of a Parquet file on S3",
@@ -39,6 +42,7 @@ _COLUMNS: Sequence[tuple[str, str, Callable[[object], str]]] = (
     ("beyond", "more than Python alone", lambda seconds: f"{seconds:.3f} s"),
     ("bytes_per_second", "GB/s", lambda speed: f"{speed / 1e9:.3f}"),
     ("items_per_second", "items/s", lambda speed: f"{speed:,.0f}"),
+    ("cpu", "CPU s", lambda seconds: f"{seconds:.3g}"),
     ("requests", "requests", lambda count: f"{count:.4g}"),
     ("fetched", "fetched", lambda count: shown(round(count))),
     ("peak", "peak", shown),
@@ -51,7 +55,7 @@ _TEXT = {"operation", "contender", "to", "what", "target", ""}
 
 def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Return the titles of the columns that at least one row has, and the cells of each row."""
-    full = [row | {"median": statistics.median(row["seconds"]) if row.get("seconds") else None} for row in rows]
+    full = [row | {"median": _median(row.get("seconds")), "cpu": _median(row.get("cpu_seconds"))} for row in rows]
     used = [column for column in _COLUMNS if any(row.get(column[0]) is not None for row in full)]
     lines = []
     for row in full:
@@ -60,6 +64,10 @@ def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
             line[1] += f" (not run: {row['not_run']})"
         lines.append(line)
     return [title for _, title, _ in used], lines
+
+
+def _median(seconds: Sequence[float] | None) -> float | None:
+    return statistics.median(seconds) if seconds else None
 
 
 def is_text(title: str) -> bool:

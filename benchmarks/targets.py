@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.bench import speed_ratio
+from benchmarks.cases import azure, gcs, link, small_objects
 from benchmarks.cases.http import PEER as REQUESTS
-from benchmarks.cases.local import FLOOR
+from benchmarks.cases.local import FLOOR, PLAIN
 from benchmarks.cases.processes import IMPORT, USED
+from benchmarks.cases.s3 import OBSTORE, OBSTORE_RANGES
 from benchmarks.cases.s3 import PEER as S3FS
 from benchmarks.limits import limit_name
 from benchmarks.ours import COBBLESTONE, GCM, TINK, shown
 from benchmarks.peers import Age, AwsEncryptionSdk, OneShotScript, TinkPython
 from benchmarks.results import rows_of
-from benchmarks.scale import KIB, MIB
+from benchmarks.scale import GIB, KIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,9 +69,8 @@ def targets() -> Iterator[Target]:
         yield _faster("local", operation, TINK.name, TinkPython.name, tink)
         for peer, least in ((Age, 5), (AwsEncryptionSdk, 6), (OneShotScript, 4)):
             yield _faster("local", operation, COBBLESTONE.name, peer.name, least)
-    yield _faster("http", "read", COBBLESTONE.name, REQUESTS, 1)
-    for operation in ("read", "write"):
-        yield _faster("s3", operation, COBBLESTONE.name, S3FS, 1)
+    yield _faster("local", "decrypt", COBBLESTONE.name, PLAIN, 0.75)
+    yield from _over_networks()
     for store in ("S3", "HTTP"):
         for place in ("pages", "anywhere"):
             row = partial(_row, case="random_reads", operation=f"{store}: read {place}", contender=COBBLESTONE.name)
@@ -84,12 +86,54 @@ def targets() -> Iterator[Target]:
         yield Target(f"time of `{name}` relative to its dependencies", 1.3, partial(_fact, row, "times"), most=True)
 
 
-def _faster(case: str, operation: str, contender: str, against: str, bound: float) -> Target:
-    def measured(results: Results) -> float | None:
-        ours, theirs = (_row(results, case, operation, name) for name in (contender, against))
-        return speed_ratio(ours, theirs) if ours and theirs else None
+def _over_networks() -> Iterator[Target]:
+    sealed = COBBLESTONE.name
+    yield _faster("http", "read", sealed, REQUESTS, 0.95)
+    yield _faster("s3", "read", sealed, S3FS, 2.2)
+    yield _faster("s3", "read", sealed, (OBSTORE, OBSTORE_RANGES), 1)
+    yield _faster("s3", "write", sealed, S3FS, 1)
+    yield _faster("s3", "write", sealed, OBSTORE, 1)
+    yield Target(f"s3, read: CPU seconds of {sealed} relative to {S3FS}", 0.35, _cpu_ratio, most=True)
+    count = "{:.0f}".format
+    for case in ("s3", "http"):
+        row = partial(_row_of_a_gibibyte, case=case, operation="read", contender=sealed)
+        yield Target(f"{case}, read: requests for 1 GiB", 8, partial(_fact, row, "requests"), most=True, show=count)
+    yield _faster("azure", "read", sealed, tuple(azure.READERS), 1)
+    yield _faster("gcs", "read", sealed, tuple(gcs.READERS), 1)
+    yield _faster("link", "read", sealed, link.PEERS, 0.95)
+    row = partial(_row, case="link", operation="read", contender=sealed)
+    yield Target("link, read: peak memory", 128 * MIB, partial(_fact, row, "peak"), most=True, show=shown)
+    for job in (small_objects.WRITE, small_objects.READ):
+        yield _faster("small_objects", f"S3: {job}", small_objects.SEALED, small_objects.OBSTORE, 0.5)
 
-    return Target(f"{case}, {operation}: {contender} relative to {against}", bound, measured)
+
+def _faster(case: str, operation: str, contender: str, against: str | tuple[str, ...], bound: float) -> Target:
+    """Return the target of a speed relative to that of a peer, or of the fastest of several ways of a peer."""
+    peers = (against,) if isinstance(against, str) else against
+
+    def measured(results: Results) -> float | None:
+        ours = _row(results, case, operation, contender)
+        theirs = [row for name in peers if (row := _row(results, case, operation, name)) and row["seconds"]]
+        if not ours or not theirs:
+            return None
+        return speed_ratio(ours, min(theirs, key=lambda row: statistics.median(row["seconds"])))
+
+    fastest = peers[0] if len(peers) == 1 else f"the fastest of: {'; '.join(peers)}"
+    return Target(f"{case}, {operation}: {contender} relative to {fastest}", bound, measured)
+
+
+def _cpu_ratio(results: Results) -> float | None:
+    """Return the median of the rounds' ratios."""
+    ours, theirs = (_row(results, "s3", "read", name) for name in (COBBLESTONE.name, S3FS))
+    if not ours or not theirs or not ours.get("cpu_seconds") or not theirs.get("cpu_seconds"):
+        return None
+    return statistics.median(our / their for our, their in zip(ours["cpu_seconds"], theirs["cpu_seconds"], strict=True))
+
+
+def _row_of_a_gibibyte(results: Results, **wanted: str) -> Row | None:
+    """Return the row if its object is as large as the target says: smaller ones take fewer requests."""
+    row = _row(results, **wanted)
+    return row if row and row["size"] == GIB else None
 
 
 def _row(results: Results, case: str, operation: str, contender: str) -> Row | None:

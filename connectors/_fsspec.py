@@ -4,7 +4,7 @@
 """
 
 from fsspec import AbstractFileSystem, Callback
-from fsspec.asyn import AsyncFileSystem
+from fsspec.asyn import AsyncFileSystem, get_loop
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.core import has_magic
 from fsspec.implementations.local import LocalFileSystem
@@ -23,6 +23,7 @@ __all__ = [
     "LocalFileSystem",
     "MemoryFileSystem",
     "Transaction",
+    "get_loop",
     "has_magic",
     "local_path",
     "other_paths",

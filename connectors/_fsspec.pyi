@@ -149,6 +149,11 @@ class FSMap:
 class AsyncFileSystem(AbstractFileSystem):
     mirror_sync_methods: ClassVar[bool]
     asynchronous: bool
+    def __init__(self, *args: Any, asynchronous: bool = ..., loop: Any = ..., **kwargs: Any) -> None: ...
+    @property
+    def loop(self) -> Any: ...
+
+def get_loop() -> Any: ...
 
 class LocalFileSystem(AbstractFileSystem):
     auto_mkdir: bool

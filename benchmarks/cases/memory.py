@@ -85,16 +85,16 @@ def _row(operation: str, row: Row, function: str, expected: str | None, **argume
 
 
 def encrypt(src: str, dst: str, options: Mapping[str, Any]) -> Row:
-    return _peak(lambda: connectors.encrypt(src, dst, KEY, **options), warm=_warm_formats)
+    return peak_of(lambda: connectors.encrypt(src, dst, KEY, **options), warm=_warm_formats)
 
 
 def decrypt(src: str, dst: str, options: Mapping[str, Any]) -> Row:
-    return _peak(lambda: connectors.decrypt(src, dst, KEY, **options), warm=_warm_formats)
+    return peak_of(lambda: connectors.decrypt(src, dst, KEY, **options), warm=_warm_formats)
 
 
 def read_file(path: str, options: Mapping[str, Any]) -> Row:
     ours = Ours(options["format"], 0, options.get("segment_size"))
-    return _peak(lambda: digest(ours.opening(Path(path))), warm=_warm_formats)
+    return peak_of(lambda: digest(ours.opening(Path(path))), warm=_warm_formats)
 
 
 def read_dataset(location: str, document: Mapping[str, Any]) -> Row:
@@ -102,7 +102,7 @@ def read_dataset(location: str, document: Mapping[str, Any]) -> Row:
         with connectors.Dataset(location, document).open() as file:
             file.read(1)
 
-    return _peak(lambda: digest(reading(location, document)), warm=first_byte)
+    return peak_of(lambda: digest(reading(location, document)), warm=first_byte)
 
 
 def write_dataset(location: str, document: Mapping[str, Any], path: str) -> Row:
@@ -110,7 +110,7 @@ def write_dataset(location: str, document: Mapping[str, Any], path: str) -> Row:
         with connectors.Dataset(location, document).open("wb") as target, open(path, "rb", buffering=0) as source:
             drain(source, target.write)
 
-    return _peak(write, warm=lambda: connectors.Dataset(f"{location}-warm", document).write_bytes(b"37.2"))
+    return peak_of(write, warm=lambda: connectors.Dataset(f"{location}-warm", document).write_bytes(b"37.2"))
 
 
 def _warm_formats() -> None:
@@ -120,7 +120,7 @@ def _warm_formats() -> None:
         connectors.decrypt(sealed, plain, KEY, **ours.options)
 
 
-def _peak(job: Callable[[], str | None], *, warm: Callable[[], object]) -> Row:
+def peak_of(job: Callable[[], str | None], *, warm: Callable[[], object]) -> Row:
     """Do a job after a small one of its kind; return the growth of the peak memory, the time, and the digest."""
     warm()
     hashlib.sha256()

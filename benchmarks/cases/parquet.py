@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import connectors
 from benchmarks.bench import Bench, Contender
+from benchmarks.clients import s3_filesystem
 from benchmarks.counting import counted
 from benchmarks.ours import COBBLESTONE, TINK
 from benchmarks.plain import WrongOutput, into_file
-from benchmarks.stores import BUCKET, s3_document, s3_filesystem, s3_store
+from benchmarks.stores import BUCKET, s3_document, s3_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,6 +57,7 @@ def run(bench: Bench) -> Iterator[Row]:
                 size=wanted.nbytes,
                 reference=None if name == PEER else PEER,
                 facts=facts[name],
+                cpu=True,
             )
             for name, connecting in ways.items()
         )

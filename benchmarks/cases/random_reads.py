@@ -9,11 +9,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 import connectors
 from benchmarks.bench import Bench, Contender
+from benchmarks.clients import s3_filesystem
 from benchmarks.counting import Wire, counted
 from benchmarks.ours import COBBLESTONE, TINKS
 from benchmarks.plain import WrongOutput, into_file, random_file
 from benchmarks.scale import KIB
-from benchmarks.stores import BUCKET, caddy, s3_document, s3_filesystem, s3_store
+from benchmarks.stores import BUCKET, caddy, s3_document, s3_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,6 +110,7 @@ def _measure(bench: Bench, store: str, url: str, ways: Iterator[_Way], files: di
                         items=reads,
                         facts=facts[way.name],
                         repeats=False,
+                        cpu=True,
                     )
                     for way in found
                 ),
@@ -117,7 +119,10 @@ def _measure(bench: Bench, store: str, url: str, ways: Iterator[_Way], files: di
             first = {way.name: _count_opening(way, wire, name, path.read_bytes()) for way in found}
             yield from bench.race(
                 f"{store}: open {name}, first byte",
-                (Contender(way.name, partial(_first, way.opening(name, url)), facts=first[way.name]) for way in found),
+                (
+                    Contender(way.name, partial(_first, way.opening(name, url)), facts=first[way.name], cpu=True)
+                    for way in found
+                ),
             )
 
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.bench import Bench, Contender
-from benchmarks.ours import COBBLESTONE, TINK
-from benchmarks.plain import gives, into_file, random_file
-from benchmarks.stores import (
-    BUCKET,
+from benchmarks.clients import (
     boto3_reading,
+    boto3_transfer_reading,
     boto3_writing,
+    crt_reading,
+    obstore_range_reading,
     obstore_reading,
     obstore_writing,
-    reading,
-    s3_document,
-    s3_store,
     s3fs_reading,
     s3fs_writing,
-    writing,
 )
+from benchmarks.counting import counted
+from benchmarks.ours import COBBLESTONE, TINK
+from benchmarks.plain import gives, into_file, random_file
+from benchmarks.stores import BUCKET, reading, s3_document, s3_store, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,59 +29,87 @@ if TYPE_CHECKING:
     from servers import S3Server
 
     from benchmarks.bench import Row, Run
+    from benchmarks.counting import Wire
 
 FORMATS = (COBBLESTONE, TINK, None)
 PEER = "s3fs, plain"
+OBSTORE = "obstore, plain"
+OBSTORE_RANGES = "obstore ranges, plain"
+CRT = "s3transfer CRT, plain"
 READERS: dict[str, Callable[..., Run]] = {
     PEER: s3fs_reading,
     "boto3, plain": boto3_reading,
-    "obstore, plain": obstore_reading,
+    "boto3 transfer, plain": boto3_transfer_reading,
+    CRT: crt_reading,
+    OBSTORE: obstore_reading,
+    OBSTORE_RANGES: obstore_range_reading,
 }
 WRITERS: dict[str, Callable[..., Run]] = {
     PEER: s3fs_writing,
     "boto3, plain": boto3_writing,
-    "obstore, plain": obstore_writing,
+    OBSTORE: obstore_writing,
 }
 
 
 def run(bench: Bench) -> Iterator[Row]:
-    with s3_store(bench.folder / "seaweedfs") as server:
-        yield from bench.race("read", _reading(bench, server))
+    with s3_store(bench.folder / "seaweedfs") as server, counted(server.endpoint) as wire:
+        yield from bench.race("read", _reading(bench, server, wire))
     # A separate store on the disk, because it keeps overwritten objects until it is compacted.
-    with s3_store(bench.disk / "seaweedfs") as server:
-        yield from bench.race("write", _writing(bench, server))
+    with s3_store(bench.disk / "seaweedfs") as server, counted(server.endpoint) as wire:
+        yield from bench.race("write", _writing(bench, server, wire))
 
 
-def _reading(bench: Bench, server: S3Server) -> Iterator[Contender]:
+def through(server: S3Server, wire: Wire, connect: Callable[[S3Server], Run]) -> Callable[[], Row]:
+    """Return a function that counts the requests of a run, for which `connect` connects a client to a server."""
+    return wire.counting(lambda url: connect(replace(server, endpoint=url)))
+
+
+def _reading(bench: Bench, server: S3Server, wire: Wire) -> Iterator[Contender]:
     size = bench.scale.remote
     plain, expected = random_file(bench.folder / "plain", size)
-    options = {"check": gives(expected), "size": size}
+    options = {"check": gives(expected), "size": size, "cpu": True}
     server.client().upload_file(str(plain), BUCKET, "plain")
     for name, peer in READERS.items():
-        yield Contender(name, partial(peer, server, "plain"), reference=PEER if name != PEER else None, **options)
+        connect = partial(peer, key="plain")
+        reference = PEER if name != PEER else None
+        counting = through(server, wire, connect)
+        yield Contender(name, partial(connect, server), reference=reference, counting=counting, **options)
     for ours in FORMATS:
         key = ours.name.replace(" ", "-") if ours else "plain"
         if ours:
             sealed = into_file(ours.sealing(plain), bench.folder / "sealed")
             server.client().upload_file(str(sealed), BUCKET, key)
-        setup = partial(reading, f"s3://{BUCKET}/{key}", s3_document(server, ours))
-        yield Contender(ours.name if ours else "not sealed", setup, reference=PEER, **options)
+        connect = partial(_read_ours, key=key, ours=ours)
+        name = ours.name if ours else "not sealed"
+        counting = through(server, wire, connect)
+        yield Contender(name, partial(connect, server), reference=PEER, counting=counting, **options)
 
 
-def _writing(bench: Bench, server: S3Server) -> Iterator[Contender]:
+def _read_ours(server: S3Server, key: str, ours: object) -> Run:
+    return reading(f"s3://{BUCKET}/{key}", s3_document(server, ours))
+
+
+def _writing(bench: Bench, server: S3Server, wire: Wire) -> Iterator[Contender]:
     size = bench.scale.remote
     plain, expected = random_file(bench.folder / "plain", size)
     data = plain.read_bytes()
-    options = {"size": size, "before": partial(_empty, server), "repeats": False}
+    options = {"size": size, "before": partial(_empty, server), "repeats": False, "cpu": True}
     for name, peer in WRITERS.items():
+        connect = partial(peer, key="object", data=data)
         check = partial(_stores, boto3_reading(server, "object"), expected)
-        setup = partial(peer, server, "object", data)
-        yield Contender(name, setup, check, reference=PEER if name != PEER else None, **options)
+        reference = PEER if name != PEER else None
+        counting = through(server, wire, connect)
+        yield Contender(name, partial(connect, server), check, reference=reference, counting=counting, **options)
     for ours in FORMATS:
-        location, document = f"s3://{BUCKET}/object", s3_document(server, ours)
-        check = partial(_stores, reading(location, document), expected)
-        setup = partial(writing, location, document, data)
-        yield Contender(ours.name if ours else "not sealed", setup, check, reference=PEER, **options)
+        connect = partial(_write_ours, ours=ours, data=data)
+        check = partial(_stores, _read_ours(server, "object", ours), expected)
+        name = ours.name if ours else "not sealed"
+        counting = through(server, wire, connect)
+        yield Contender(name, partial(connect, server), check, reference=PEER, counting=counting, **options)
+
+
+def _write_ours(server: S3Server, ours: object, data: bytes) -> Run:
+    return writing(f"s3://{BUCKET}/object", s3_document(server, ours), data)
 
 
 def _stores(reader: Run, expected: str, run: Run) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.app.config import AppConfig, load
 from connectors.app.staging import StagedVersions, StagingTransaction, staged_target
-from connectors.errors import ConnectorError, NotAnObject, ObjectNotFound
+from connectors.errors import AccessDenied, ConnectorError, CredentialsExpired, NotAnObject, ObjectNotFound
 from connectors.fs.plain import PlainView
 from connectors.names import twin_of
 
@@ -122,6 +122,19 @@ class DatasetFileSystem(PlainView):
     def _found(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """Return what `info` does; if there is nothing, do not look for names that look the same."""
         return self._described(path, lambda fs, inner: fs._found(inner, **kwargs))  # noqa: SLF001
+
+    def _kind(self, path: str) -> str | None:
+        """Return the kind of a path. A dataset that is a single object is a file, even if it may only be written."""
+        try:
+            return super()._kind(path)
+        except CredentialsExpired:
+            raise
+        except AccessDenied as error:
+            denied = error
+        name = self._strip_protocol(path)
+        if self._has(name) and not self._dataset(name).is_folder:
+            return "file"
+        raise denied
 
     def _described(self, path: str, describe: Callable[[EncryptedFileSystem, str], dict[str, Any]]) -> dict[str, Any]:
         path = self._strip_protocol(path)

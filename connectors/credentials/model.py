@@ -164,6 +164,17 @@ class Credentials(SecretModel):
         """
         return None
 
+    def problems(self, location: str | None = None) -> tuple[str, ...]:  # noqa: ARG002 - for subclasses
+        """Return why the storage will refuse these credentials, as far as the document shows it; empty if it does not.
+
+        `connectors dataset check` reports each of them; a dataset opens nevertheless. Nothing is sent. A subclass
+        overrides this if its documents can show it. The sentences must not hold any part of a secret.
+
+        Args:
+            location: the URL that they are for, if known.
+        """
+        return ()
+
     def is_folder(self, location: str) -> bool:
         """Return whether a dataset with these credentials is a folder of objects."""
         return location.endswith("/") if self.layout is None else self.layout == "folder"

@@ -19,7 +19,7 @@ from connectors._fsspec import (
     local_path,
     other_paths,
 )
-from connectors.errors import ConfigError, NotAnObject, ObjectChanged, ObjectNotFound
+from connectors.errors import AccessDenied, ConfigError, CredentialsExpired, NotAnObject, ObjectChanged, ObjectNotFound
 from connectors.storage.trees import list_tree
 from connectors.system.local_names import check_targets
 
@@ -159,7 +159,7 @@ class CompleteView(AbstractFileSystem):
             originals = [one for one in originals if not (one.endswith("/") or self.isdir(one))]
         if not originals:
             return []
-        into = isinstance(path2, str) and (path2.endswith("/") or target.isdir(path2))
+        into = isinstance(path2, str) and _leads_into(target, path2)
         magic = single and has_magic(path1)
         below = single and (len(originals) == 1 if magic else into and not path1.endswith("/"))
         return list(zip(originals, other_paths(originals, path2, exists=below, flatten=not single), strict=True))
@@ -275,6 +275,10 @@ class CompleteView(AbstractFileSystem):
                 if sources.setdefault(self._strip_protocol(target), source) != source:
                     message = f"{target} would be replaced by another of these files; copy them to two folders"
                     raise ConfigError(message)
+        elif not recursive and not has_magic(os.fspath(lpath)) and os.path.isfile(lpath) and isinstance(rpath, str):
+            # fsspec's own would ask for a folder at the target, which a place that may only be written does not tell.
+            into = _leads_into(self, rpath)
+            lpath, rpath = [lpath], [f"{rpath.rstrip('/')}/{os.path.basename(lpath)}" if into else rpath]
         if recursive and isinstance(lpath, (str, os.PathLike)) and not has_magic(os.fspath(lpath)):
             # fsspec's own would omit a folder that it cannot list.
             list_tree(LocalFileSystem(), os.path.abspath(lpath), depth=maxdepth)
@@ -289,6 +293,18 @@ class CompleteView(AbstractFileSystem):
     ) -> FSMap:
         """Return a mapping from names below `root` to the bytes of the objects."""
         return _Mapping(root, self, check, create, missing_exceptions)
+
+
+def _leads_into(fs: AbstractFileSystem, path: str) -> bool:
+    """Return whether a copy to a path goes into a folder there; not if the storage lets nobody look."""
+    if path.endswith("/"):
+        return True
+    try:
+        return fs.isdir(path)
+    except CredentialsExpired:
+        raise
+    except AccessDenied:
+        return False  # writing does not need permission to read
 
 
 def _folders_above(path: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from connectors._fsspec import AsyncFileSystem
+from connectors._fsspec import AsyncFileSystem, get_loop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -43,6 +43,20 @@ class ThreadedCoroutines(AsyncFileSystem):
 
     async_impl = True
     mirror_sync_methods = False  # fsspec would make the methods from the coroutines, which need a running event loop
+
+    def __init__(
+        self, *args: Any, asynchronous: bool = False, loop: asyncio.AbstractEventLoop | None = None, **kwargs: Any
+    ) -> None:
+        # With asynchronous=False, fsspec would start the thread of its own event loop, which none of these methods
+        # needs, and which cannot be had everywhere: under gevent, or at the limit of threads.
+        super().__init__(*args, asynchronous=True, **kwargs)
+        self.asynchronous = asynchronous
+        self._own_loop = loop
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that was given, or else fsspec's own."""
+        return self._own_loop or get_loop()
 
     _info = _in_thread("info")
     _exists = _in_thread("exists")

@@ -24,6 +24,7 @@ from connectors.fs.sizes import ProvenSizes
 from connectors.secrets import Hidden
 from connectors.storage.adapters import check_replaceable, claimed_size, map_errors
 from connectors.storage.capabilities import Renames
+from connectors.storage.filesystem import ObjectFileSystem
 from connectors.storage.guard import Guarded
 from connectors.storage.trees import list_folder, list_tree, remove
 
@@ -42,8 +43,8 @@ class EncryptedFileSystem(Guarded, OpeningView):
     """Shows the sealed objects of another fsspec filesystem as plain files: sizes, listings, ranges and bytes.
 
     Every method is complete or raises an error: what the storage refuses is never taken for absent. A `size` is
-    verified or None: `info` opens the object, and listings know the sizes of a folder with a manifest. Over an
-    asynchronous filesystem, an instance is an `AsyncEncryptedFileSystem`, with fsspec's coroutines.
+    verified or None: `info` opens the object, and listings know the sizes of a folder with a manifest. Over a store
+    that is asynchronous or reached by a network, it is an `AsyncEncryptedFileSystem`, with fsspec's coroutines.
 
     Args:
         fs: the filesystem of sealed objects.
@@ -76,8 +77,9 @@ class EncryptedFileSystem(Guarded, OpeningView):
     """
 
     def __new__(cls, fs: AbstractFileSystem, *_: Any, **__: Any) -> Self:
-        """Create the asynchronous kind over an asynchronous filesystem."""
-        kind: Any = AsyncEncryptedFileSystem if cls is EncryptedFileSystem and fs.async_impl else cls
+        """Create the kind with coroutines over an asynchronous filesystem, and over one that waits for a network."""
+        waits = fs.async_impl or isinstance(fs, ObjectFileSystem)
+        kind: Any = AsyncEncryptedFileSystem if cls is EncryptedFileSystem and waits else cls
         made: Self = super().__new__(kind)
         return made
 
@@ -388,4 +390,4 @@ class EncryptedFileSystem(Guarded, OpeningView):
 
 
 class AsyncEncryptedFileSystem(EncryptedFileSystem, ThreadedCoroutines):
-    """An `EncryptedFileSystem` over an asynchronous filesystem, with fsspec's coroutines."""
+    """An `EncryptedFileSystem` over a network, with fsspec's coroutines."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from connectors.errors import IntegrityError, NotAnObject, NotSupported, ObjectNotFound, PinMismatch
+from connectors.errors import IntegrityError, NotAnObject, NotSupported, ObjectNotFound, PinMismatch, naming
 from connectors.fs.manifest import MANIFEST_NAME, FolderManifest, survey
 from connectors.fs.twins import stored_twin, with_twin
-from connectors.names import twin_of
+from connectors.names import printable, twin_of
 from connectors.storage.adapters import map_errors
 from connectors.storage.trees import is_safe, list_tree
 from connectors.streams import SealedObject
@@ -111,6 +111,10 @@ class Folder:
             PinMismatch: the storage has another version of it.
         """
         codec = self.codec_for(path)
+        with naming(None, printable(self.relative(path))):
+            return self._opened(path, codec, opens)
+
+    def _opened(self, path: str, codec: Format, opens: Callable[[Source, Format], T]) -> T:
         if self.manifest is None:
             try:
                 return opens(self._store.open_sealed(path), codec)

@@ -3,7 +3,9 @@
 The contract:
     `Backend`: what a plugin registers. `Credentials`: the base of the model of its credentials documents.
     `SecretModel`: the base of a part of such a document.
-    `sas_expiry`: when a shared access signature expires.
+    `sas_expiry`, `sas_start`, `not_yet_valid`: when a shared access signature is valid.
+    `sas_problems`, `SAS_NAMES`: what is missing or contradictory in one, and the names of its parameters.
+    `query_damage`, `query_members`: what happened to the query of a signed URL on its way.
 
 The filesystem, which is fsspec's:
     `ObjectFileSystem`: a base that derives a filesystem from an ``open_source`` and an ``open_sink``.
@@ -18,6 +20,7 @@ Reading an object by ranges:
 
 Writing an object whole:
     `OpensSinks`: a filesystem that can. `Sink`: the contract. `RenewableSink`: a sink that renews its credentials.
+    `ExpectsSize`: a sink that prepares for the object's size.
     `PartsInFlight`: the parts of a multipart upload, several at once.
     `spooled`: temporary files, whose errors say that this machine's disk is full.
 
@@ -27,7 +30,9 @@ A store with an HTTP API, in its dialect (docs/backends.md shows one):
     `BucketFileSystem`: the fsspec filesystem of a `BucketStore`.
     `RangedSource`, `RangedStream`, `Version`: reads, all from one version. `MultipartSink`, `PartSizes`: writes.
     `Signer`: says how a request is authorised. `Unsigned`, `QuerySigner`, `with_query`.
+    `parse_xml`, `text_at`, `texts_at`: read XML responses.
     `HttpClient`, `Limits`: sends requests. `Request`, `Response`, `Reply`, `Headers`, `FileBody`, `Origin`, `Failure`.
+    `refuse_key_log`: for libraries that log in by themselves.
 
 Requests:
     `RetryPolicy`: backoff with jitter. `MIN_PROGRESS`: the bytes that count as progress.
@@ -49,8 +54,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from connectors._fsspec import AbstractFileSystem, LocalFileSystem, MemoryFileSystem
-    from connectors.credentials.expiry import sas_expiry
+    from connectors.credentials.expiry import not_yet_valid, sas_expiry, sas_start
     from connectors.credentials.model import Credentials, SecretModel
+    from connectors.credentials.sas import SAS_NAMES, sas_problems
+    from connectors.credentials.signed_queries import query_damage, query_members
     from connectors.storage.adapters import is_of_library, map_errors
     from connectors.storage.backend import Backend
     from connectors.storage.bucket_filesystem import BucketFileSystem
@@ -63,7 +70,8 @@ if TYPE_CHECKING:
     from connectors.storage.http.connection import MAX_RESPONSE_HEADS, StallTimeoutConnection
     from connectors.storage.http.failures import Failure
     from connectors.storage.http.messages import FileBody, Headers, Reply, Request, Response
-    from connectors.storage.http.network import Limits, Origin
+    from connectors.storage.http.network import Limits, Origin, refuse_key_log
+    from connectors.storage.http.xml import parse_xml, text_at, texts_at
     from connectors.storage.listing import ListingGuard
     from connectors.storage.multipart import MultipartSink, MultipartStore, PartSizes
     from connectors.storage.ranged import RangedSource, RangedStream, Version
@@ -71,7 +79,7 @@ if TYPE_CHECKING:
     from connectors.storage.signing import QuerySigner, Signer, Unsigned, with_query
     from connectors.storage.store import Action, Meaning, ObjectStore
     from connectors.storage.upload import PartsInFlight
-    from connectors.streams.sinks import RenewableSink, Sink
+    from connectors.streams.sinks import ExpectsSize, RenewableSink, Sink
     from connectors.streams.sources import FillsBuffers, Source
     from connectors.system.os_errors import spooled
 
@@ -79,12 +87,14 @@ __all__ = [
     "HIDES_NOTHING",
     "MAX_RESPONSE_HEADS",
     "MIN_PROGRESS",
+    "SAS_NAMES",
     "AbstractFileSystem",
     "Action",
     "Backend",
     "BucketFileSystem",
     "BucketStore",
     "Credentials",
+    "ExpectsSize",
     "Failure",
     "FileBody",
     "FillsBuffers",
@@ -129,10 +139,19 @@ __all__ = [
     "is_loopback",
     "is_of_library",
     "map_errors",
+    "not_yet_valid",
+    "parse_xml",
+    "query_damage",
+    "query_members",
+    "refuse_key_log",
     "sas_expiry",
+    "sas_problems",
+    "sas_start",
     "sends_in_the_clear",
     "split_path",
     "spooled",
+    "text_at",
+    "texts_at",
     "with_query",
 ]
 
@@ -143,6 +162,7 @@ _HOMES = {
     "BucketFileSystem": "storage.bucket_filesystem",
     "BucketStore": "storage.bucket_store",
     "Credentials": "credentials.model",
+    "ExpectsSize": "streams.sinks",
     "Failure": "storage.http.failures",
     "FileBody": "storage.http.messages",
     "FillsBuffers": "streams.sources",
@@ -179,6 +199,7 @@ _HOMES = {
     "Request": "storage.http.messages",
     "Response": "storage.http.messages",
     "RetryPolicy": "storage.retry",
+    "SAS_NAMES": "credentials.sas",
     "SecretModel": "credentials.model",
     "Signer": "storage.signing",
     "Sink": "streams.sinks",
@@ -190,10 +211,19 @@ _HOMES = {
     "is_loopback": "storage.endpoints",
     "is_of_library": "storage.adapters",
     "map_errors": "storage.adapters",
+    "not_yet_valid": "credentials.expiry",
+    "parse_xml": "storage.http.xml",
+    "query_damage": "credentials.signed_queries",
+    "query_members": "credentials.signed_queries",
+    "refuse_key_log": "storage.http.network",
     "sas_expiry": "credentials.expiry",
+    "sas_problems": "credentials.sas",
+    "sas_start": "credentials.expiry",
     "sends_in_the_clear": "storage.endpoints",
     "split_path": "storage.bucket_store",
     "spooled": "system.os_errors",
+    "text_at": "storage.http.xml",
+    "texts_at": "storage.http.xml",
     "with_query": "storage.signing",
 }
 

@@ -59,9 +59,10 @@ class BucketFileSystem(ObjectFileSystem):
         return str(cls._strip_protocol(path)).rpartition("/")[0]
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.store!r}>"
+        return f"<{type(self).__name__} at {self.store.endpoint}>"
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        return repr(self)
 
     def open_source(self, path: str) -> RangedSource:
         """Return a source that reads the sealed bytes at a path; makes no request yet.

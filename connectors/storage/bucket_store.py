@@ -59,9 +59,11 @@ class BucketStore(MultipartStore, ABC):
     Attributes:
         lists: whether the credentials can list; those for a single object cannot, so no folder is seen with them.
         bucket_word: what the store calls a bucket.
+        endpoint: the server's URL, for reprs.
     """
 
     lists = True
+    endpoint = ""
     bucket_word: ClassVar[str] = "bucket"
 
     @abstractmethod

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors._fsspec import LocalFileSystem, has_magic
 from connectors.errors import IntegrityError, ObjectChanged, ObjectNotFound, StorageUnavailable
+from connectors.names import quoted
 from connectors.storage.adapters import map_errors
 from connectors.storage.capabilities import FindsAll
 
@@ -46,7 +47,7 @@ def check_names(folder: str, names: Iterable[str]) -> None:
         # Joining a path that begins with a slash to another one would discard the other one.
         outside = not whole.startswith(root) or inside.startswith("/") or not is_safe(inside)
         if outside or inside.count("/") > _MAX_DEPTH:
-            message = f"the storage lists an object in {folder} whose name points outside it; do not trust it"
+            message = f"the storage lists {quoted(name)} in {folder}, whose name points outside it; do not trust it"
             raise IntegrityError(message)
 
 

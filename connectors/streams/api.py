@@ -197,8 +197,11 @@ def decrypt(
 
 def copy_stream(source: BinaryFile, target: BinaryFile, callback: Callback | None = None) -> None:
     """Copy the rest of one binary file to another in bounded memory, reporting the bytes to `callback`."""
+    size = _rest(source)
+    if size is not None and isinstance(target, SealedWriter):
+        target.expect(size)
     if callback is not None:
-        callback.set_size(_rest(source))
+        callback.set_size(size)
     for piece in _pieces_ahead(source) if _is_large(source) else _pieces(source):
         target.write(piece)
         if callback is not None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from connectors._fsspec import AbstractFileSystem
     from connectors.streams.sources import StrPath
 
-__all__ = ["FileSink", "PathSink", "RenewableSink", "Sink", "as_sink"]
+__all__ = ["ExpectsSize", "FileSink", "PathSink", "RenewableSink", "Sink", "as_sink"]
 
 
 @runtime_checkable
@@ -51,6 +51,18 @@ class RenewableSink(Sink, Protocol):
         Args:
             renew: takes the filesystem whose credentials have expired; returns one with renewed credentials, or the
                 same one if there are none. It may be called in another thread.
+        """
+
+
+@runtime_checkable
+class ExpectsSize(Sink, Protocol):
+    """A sink that can prepare for the object's size, such as by choosing the parts of an upload."""
+
+    def expect(self, size: int) -> None:
+        """Prepare for `size` sealed bytes, before the first write; more or fewer may come.
+
+        Raises:
+            StorageError: the storage takes no object of that size.
         """
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, Self
 
 from connectors.errors import ConnectorError, naming
 from connectors.streams.background import BackgroundWriter
+from connectors.streams.sinks import ExpectsSize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,6 +94,16 @@ class SealedWriter(io.BufferedIOBase):
     def closed(self) -> bool:
         """True once closed, committed or discarded."""
         return self._state not in ("open", "dropped")
+
+    def expect(self, size: int) -> None:
+        """Prepare for `size` plain bytes, before the first write; more or fewer may come.
+
+        Raises:
+            StorageError: the storage takes no object of that size.
+        """
+        if isinstance(self._sink, ExpectsSize):
+            with naming(self._dataset):
+                self._sink.expect(self._encryptor.layout.sealed_size(size))
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Encrypt and send `data`; return its number of bytes."""

@@ -67,7 +67,9 @@ class TestAdversary:
             lambda: fs.cat_file(f"{path}/north.csv"),
             lambda: fs.open(f"{path}/north.csv"),
         ):
-            with pytest.raises(IntegrityError, match="input/wards: 'north.csv' is in the folder's manifest but not in"):
+            with pytest.raises(
+                IntegrityError, match="input/wards(/north.csv)?: 'north.csv' is in the folder's manifest but not in"
+            ):
                 look()
         assert fs.cat_file(f"{path}/south.csv") == b"south.csv"
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import proxies
 import pytest
 import routes
-from botocore.retries.standard import ExponentialBackoff
 
 from connectors.storage.retry import RetryPolicy
 
@@ -66,4 +65,3 @@ def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry without backoff."""
     monkeypatch.setattr(RetryPolicy, "first_pause", 0.001)
     monkeypatch.setattr(RetryPolicy, "longest_pause", 0.01)
-    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.0)

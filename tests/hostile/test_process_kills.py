@@ -134,7 +134,7 @@ def test_writer_is_sent_a_signal(parent, kind, number, request, tally):
 @pytest.mark.parametrize("kind", ["S3", "presigned PUT"])
 def test_request_headers_are_never_sent_without_the_body(kind, monkeypatch, tally):
     """If the sender dies between the two, SeaweedFS replaces the old object by an empty one."""
-    monkeypatch.setattr("connectors_s3.sessions.TOTAL_ATTEMPTS", 1)
+    monkeypatch.setattr("connectors.storage.RetryPolicy.attempts", 1)
     received: list[bytes] = []
 
     def listen() -> None:

@@ -56,8 +56,8 @@ def place_of(kind: str, fixture, name: str) -> Place:
 def loaded(monkeypatch):
     """Import and create in advance what is loaded at first use: it needs descriptors too, and is not under test."""
     tempfile.gettempdir()
-    monkeypatch.setattr("connectors_s3.sessions.TOTAL_ATTEMPTS", 2)  # each attempt is refused alike
-    monkeypatch.setattr("connectors.storage.retry.RetryPolicy.first_pause", 0.001)
+    monkeypatch.setattr("connectors.storage.RetryPolicy.attempts", 2)  # each attempt is refused alike
+    monkeypatch.setattr("connectors.storage.RetryPolicy.first_pause", 0.001)
     dataset = connectors.Dataset("memory://limits/loaded", {"encryption": {"key": KEY}})
     dataset.write_bytes(b"37.2")
     dataset.read_bytes()

@@ -53,8 +53,8 @@ def way(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
         monkeypatch.chdir(tmp_path / "here")
         # These only shorten waits.
-        monkeypatch.setattr("connectors_s3.sessions.TOTAL_ATTEMPTS", 2)
-        monkeypatch.setattr("connectors.storage.retry.RetryPolicy.first_pause", 0.001)
+        monkeypatch.setattr("connectors.storage.RetryPolicy.attempts", 2)
+        monkeypatch.setattr("connectors.storage.RetryPolicy.first_pause", 0.001)
         monkeypatch.setattr("connectors_gcs.client.Client.first_pause", 0.001)
         monkeypatch.setattr("connectors_sftp.sessions.FIRST_PAUSE", 0.001)
         yield way

@@ -21,7 +21,11 @@ def query(seconds: int) -> str:
     import base64  # noqa: PLC0415
 
     signed = datetime.now(UTC) - timedelta(seconds=10)
-    text = f"X-Amz-Date={signed:%Y%m%dT%H%M%SZ}&X-Amz-Expires={seconds + 10}&X-Amz-Signature=5ec2e7"
+    text = (
+        f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F{signed:%Y%m%d}%2Feu-west-1%2Fs3%2Faws4_request"
+        f"&X-Amz-Date={signed:%Y%m%dT%H%M%SZ}&X-Amz-Expires={seconds + 10}&X-Amz-SignedHeaders=host"
+        f"&X-Amz-Signature={'5ec2e7' * 10}5ec2"
+    )
     return base64.b64encode(text.encode()).decode()
 
 

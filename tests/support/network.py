@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import botocore.retries.standard
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
 
@@ -141,14 +140,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch, *, silence: float = 10.0, longest
     monkeypatch.setattr(RetryPolicy, "longest_pause", 0.01)
     monkeypatch.setattr(RetryPolicy, "longest_wait", longest_wait)
     monkeypatch.setattr(HttpClient, "limits", Limits(silence, silence))
-    for module in ("sessions", "source"):
-        monkeypatch.setattr(f"connectors_s3.{module}.READ_TIMEOUT", silence)
-    monkeypatch.setattr("connectors_s3.sessions.FIRST_BACKOFF", 0.001)
     monkeypatch.setattr("connectors_gcs.client.Client.first_pause", 0.001)
     monkeypatch.setattr("connectors_gcs.transport.READ_TIMEOUT", silence)
     monkeypatch.setattr("connectors_gcs.transport._Connection.stall_timeout", silence)
-    monkeypatch.setattr("connectors_s3.client.STALL_TIMEOUT", 4 * silence)
-    monkeypatch.setattr(botocore.retries.standard.ExponentialBackoff, "delay_amount", lambda *_: 0.001)
 
 
 def plain_file(path: Path, size: int) -> str:

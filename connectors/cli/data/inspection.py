@@ -95,7 +95,7 @@ def inspect_document(name: str, data: bytes, location: str | None) -> Finding:
     found = Finding(name)
     try:
         backend, credentials = _resolve(parse_document(data), location, found)
-        _describe(found, backend, credentials)
+        _describe(found, backend, credentials, location)
     except ConnectorError as error:
         found.problems += _PROBLEMS.split(str(error))
     return found
@@ -107,7 +107,7 @@ def inspect_dataset(name: str, dataset: Dataset) -> Finding:
     try:
         found.location = redact_url(dataset.location)
         dataset.filesystem()  # parses the location, and sends nothing
-        _describe(found, dataset.backend, dataset.credentials)
+        _describe(found, dataset.backend, dataset.credentials, dataset.location)
     except ConnectorError as error:
         error.dataset = None  # the finding is named already
         found.problems += _PROBLEMS.split(str(error))
@@ -137,7 +137,7 @@ def parse_incomplete(data: bytes) -> dict[str, Any]:
     return {"encryption": None, **parse_document(data)}
 
 
-def _describe(found: Finding, backend: Backend, credentials: Credentials) -> None:
+def _describe(found: Finding, backend: Backend, credentials: Credentials, location: str | None) -> None:
     encryption = credentials.encryption
     found.backend = backend.name
     found.format = encryption.format if encryption else "plain"
@@ -146,6 +146,7 @@ def _describe(found: Finding, backend: Backend, credentials: Credentials) -> Non
     found.expires_at = credentials.expires_at
     if found.expires_at is not None and found.expires_at <= datetime.now(UTC):
         found.problems.append(f"the credentials expired at {moment(found.expires_at)}; renew them")
+    found.problems += credentials.problems(location)
 
 
 def _resolve(document: Mapping[str, Any], location: str | None, found: Finding) -> tuple[Backend, Credentials]:

@@ -3,7 +3,8 @@
 One set of rules for every backend:
 
 - Certificates are verified with the machine's authorities, or with those that SSL_CERT_FILE and SSL_CERT_DIR name.
-  No other variable counts, and SSLKEYLOGFILE is never obeyed.
+  No other variable counts, and SSLKEYLOGFILE is never obeyed: where a library must log in that obeys it, the login is
+  refused.
 - https:// requests go through the proxy that HTTPS_PROXY (or ALL_PROXY) names, unless NO_PROXY names the host. The
   proxy opens a tunnel (CONNECT) and sees the host and nothing else.
 - http:// requests never go through a proxy, because it would see the credentials. Requests to this machine never do.
@@ -12,6 +13,7 @@ One set of rules for every backend:
 from __future__ import annotations
 
 import base64
+import os
 import re
 import ssl
 import urllib.request
@@ -24,7 +26,7 @@ from connectors.secrets import SecretText
 from connectors.storage.endpoints import is_loopback
 from connectors.storage.http.connection import Connection, TlsConnection
 
-__all__ = ["Limits", "Origin", "Proxy", "issuer_of", "open_connection", "proxy_for", "tls_context"]
+__all__ = ["Limits", "Origin", "Proxy", "issuer_of", "open_connection", "proxy_for", "refuse_key_log", "tls_context"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,23 @@ def tls_context() -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     return context
+
+
+def refuse_key_log(library: str) -> None:
+    """Refuse to let a library log in that would write its TLS session keys to the file that SSLKEYLOGFILE names.
+
+    Args:
+        library: its name.
+
+    Raises:
+        ConfigError: the variable is set.
+    """
+    if os.environ.get("SSLKEYLOGFILE"):
+        message = (
+            f"SSLKEYLOGFILE is set: {library}, which logs in with these credentials, would write TLS session keys to "
+            "that file, and with them the tokens; unset the variable"
+        )
+        raise ConfigError(message)
 
 
 def open_connection(

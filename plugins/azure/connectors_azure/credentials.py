@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from connectors.secrets import SecretText
-from connectors.storage import HIDES_NOTHING, Credentials, sas_expiry, sends_in_the_clear
+from connectors.storage import (
+    HIDES_NOTHING,
+    Credentials,
+    not_yet_valid,
+    sas_expiry,
+    sas_problems,
+    sas_start,
+    sends_in_the_clear,
+)
 from connectors_azure.connection_string import (
     key_problem,
     parse_connection_string,
@@ -136,11 +144,25 @@ class AzureCredentials(Credentials):
     @property
     def expires_at(self) -> datetime | None:
         """When the SAS expires, in UTC; None if it does not say, and for all other kinds of credentials."""
-        sas = self.sas_token
-        if self.connection_string is not None:
-            connection, _ = parse_connection_string(self.connection_string)
-            sas = connection.sas if connection else None
+        sas, _ = self._sas()
         return None if sas is None else sas_expiry(sas.reveal())
+
+    def problems(self, location: str | None = None) -> tuple[str, ...]:
+        """Return what is missing or contradictory in the SAS, without any of its values; empty for other kinds."""
+        sas, endpoint = self._sas()
+        if sas is None:
+            return ()
+        member = "sas_token" if self.connection_string is None else "connection_string"
+        early = not_yet_valid(sas_start(sas.reveal()))
+        found = (*sas_problems(sas.reveal(), endpoint or location), *([early] if early else []))
+        return tuple(f"credentials.{member}: {one}" for one in found)
+
+    def _sas(self) -> tuple[SecretText | None, str | None]:
+        """Return the SAS, if there is one, and the endpoint that is given with it."""
+        if self.connection_string is None:
+            return self.sas_token, self.endpoint_url
+        connection, _ = parse_connection_string(self.connection_string)
+        return (connection.sas, connection.endpoint) if connection else (None, None)
 
     @property
     def _is_principal(self) -> bool:

@@ -203,3 +203,30 @@ EXPIRES_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 )
 def test_expiry_is_known_for_a_sas_only(members: dict[str, Any], expires_at: datetime | None) -> None:
     assert build(**members).expires_at == expires_at
+
+
+@pytest.mark.parametrize("sas", ["sv=2024-11-04&sr=c&sp=rl&sig=s1gnature", "sv=2024-11-04&st=2099-01-01&sig=s1gnature"])
+def test_what_is_missing_in_a_sas_is_a_problem(sas: str) -> None:
+    token = build(**{**NAMED, "sas_token": sas})
+    connection = build(connection_string=CONNECTION_WITH_SAS.replace(SAS, sas))
+    for credentials, member in ((token, "sas_token"), (connection, "connection_string")):
+        found = credentials.problems("az://ward/a")
+        assert all(one.startswith(f"credentials.{member}: ") for one in found)
+        assert any("missing" in one for one in found)
+        assert any("cut short: 9 of 44" in one for one in found)
+        assert any("not valid before 2099" in one for one in found) == ("st=" in sas)
+        assert "s1gnature" not in " ".join(found)
+
+
+def test_a_sas_for_https_contradicts_an_http_endpoint() -> None:
+    sas = f"{SAS}&spr=https"
+    endpoint = "http://127.0.0.1:10000/clinic"
+    token = build(**{**NAMED, "sas_token": sas, "endpoint_url": endpoint})
+    connection = build(connection_string=f"AccountName=clinic;BlobEndpoint={endpoint};SharedAccessSignature={sas}")
+    for credentials in (token, connection):
+        assert any("allows only https" in one for one in credentials.problems("az://ward/a"))
+
+
+def test_other_credentials_have_no_problems() -> None:
+    for members in (KEYED, {**NAMED, "anonymous": True}, {"connection_string": CONNECTION}):
+        assert build(**members).problems("az://ward/a") == ()

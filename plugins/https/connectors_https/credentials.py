@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, field_validator
 
 from connectors.secrets import SecretText
-from connectors.storage import Credentials
+from connectors.storage import Credentials, not_yet_valid
 from connectors_https.signature import Signature
 
 if TYPE_CHECKING:
@@ -65,10 +65,19 @@ class HttpsCredentials(Credentials):
         """When the signed query expires, in UTC, or None if it does not say; S3's, Google's and Azure's do."""
         return self.signature().expires_at
 
-    def signature(self) -> Signature:
-        """Return what the query says about its own signature."""
+    def problems(self, location: str | None = None) -> tuple[str, ...]:
+        """Return what is missing, contradictory or impossible in the query, without any of its values."""
+        signature = self.signature(location)
+        # A signature of version 4 starts when it was signed. One in the future means that the signer's clock is
+        # ahead, or this machine's behind, which cannot be told apart here.
+        signed_when_it_starts = signature.flavour in ("s3", "gcs")
+        early = None if signed_when_it_starts else not_yet_valid(signature.starts_at)
+        return tuple(f"credentials.query_string: {one}" for one in (*signature.problems, early) if one)
+
+    def signature(self, location: str | None = None) -> Signature:
+        """Return what the query says about its own signature, at `location` if that is known."""
         query = self.query()
-        return Signature.of(None if query is None else query.reveal())
+        return Signature.of(None if query is None else query.reveal(), location)
 
 
 def _decode(value: SecretText) -> tuple[SecretText | None, str | None]:

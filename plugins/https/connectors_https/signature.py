@@ -1,18 +1,30 @@
-"""Reads what the query of a signed URL says about its signature: the vendor, the expiry, the signed headers.
+"""Reads what the query of a signed URL says about its signature: the vendor, the expiry, the headers, the conditions.
 
-Facts from the vendors' references: AWS "Authenticating Requests: Using Query Parameters" (Signature Version 4, and
-the older Version 2), Azure "Create a service SAS", Google Cloud Storage "Signed URLs" (V4 and V2).
+`diagnosis` finds what is missing or contradictory, and `conditions` what a request must meet.
+
+Facts from the vendors' references: AWS "Authenticating Requests: Using Query Parameters" (Signature Version 4, and the
+older Version 2), CloudFront "Use signed URLs", Azure "Create a service SAS", Google Cloud Storage "Signed URLs" (V4 and
+V2).
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import parse_qsl
 
-from connectors.storage import sas_expiry
+from connectors.storage import not_yet_valid, query_members, sas_expiry, sas_start
+from connectors_https.conditions import (
+    Condition,
+    conditions_of,
+    headers_of,
+    hints_of,
+    obstacle,
+    unknown_headers,
+)
+from connectors_https.diagnosis import form_of, problems_of
+from connectors_https.policy import policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +35,7 @@ Flavour = Literal["s3", "azure", "gcs", "plain"]
 """The vendor whose rules a signed URL follows; ``plain`` is a URL without a signature of a known kind."""
 
 _SECONDS = re.compile(r"[0-9]{1,11}", re.ASCII)
+_ENCODINGS = frozenset({"response-content-encoding", "rsce"})
 _HEADER_NAME = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
 
 
@@ -35,23 +48,70 @@ class Signature:
         expires_at: when the signature expires, in UTC, or None if the query does not say. It can expire earlier: with
             the session that signed it, or the policy that it refers to.
         signed_headers: the lower-case names of the request headers that it covers, which must be sent as signed.
+        starts_at: when the signature becomes valid, in UTC, or None if the query does not say.
+        problems: what is missing or contradictory, and what to do, in sentences; empty if nothing is.
+        conditions: what the query demands of a request.
+        sent_headers: the names and values of headers that a write must send because the query gives them.
+        hints: what may explain a refusal: the method, or an empty string for any, and a sentence.
+        renames_encoding: whether the query overrides the Content-Encoding of responses, which then says nothing.
     """
 
     flavour: Flavour = "plain"
     expires_at: datetime | None = None
     signed_headers: frozenset[str] = frozenset()
+    starts_at: datetime | None = None
+    problems: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    sent_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    hints: tuple[tuple[str, str], ...] = ()
+    renames_encoding: bool = False
 
     @classmethod
-    def of(cls, query: str | None) -> Signature:
+    def of(cls, query: str | None, location: str | None = None) -> Signature:
         """Return what `query` says about its signature; the defaults if there is no signature or no query.
+
+        Args:
+            query: the query, or None.
+            location: the URL that it is for, if known; `problems` then also says how the two contradict each other.
 
         >>> Signature.of("X-Goog-Date=20260102T030405Z&X-Goog-Expires=60&X-Goog-Signature=0a").flavour
         'gcs'
         """
-        members = _members(query or "")
-        flavour = _flavour(members)
-        ends = sas_expiry(query or "") if flavour == "azure" else _expires_at(flavour, members)
-        return cls(flavour, ends, _signed_headers(members))
+        query = query or ""
+        members = query_members(query)
+        flavour, form = _flavour(members), form_of(query)
+        starts, ends = _starts_and_ends(query, flavour, members)
+        headers = _signed_headers(members)
+        conditions = conditions_of(form, members, headers)
+        policy = policy_of(members.get("policy", "")) if form == "cloudfront" else None
+        addresses = policy is not None and policy.addresses
+        found = [*problems_of(query, location), obstacle(conditions), unknown_headers(headers)]
+        return cls(
+            flavour,
+            ends,
+            headers,
+            starts_at=starts,
+            problems=tuple(one for one in found if one),
+            conditions=conditions,
+            sent_headers=headers_of(form, conditions),
+            hints=tuple(hints_of(form, members, headers, addresses=addresses)),
+            renames_encoding=form is not None and not members.keys().isdisjoint(_ENCODINGS),
+        )
+
+    def obstacle(self, *, writing: bool) -> str | None:
+        """Return why no sealed object can be read, or written, with this query, whatever the storage says; or None."""
+        return obstacle(self.conditions, writing=writing)
+
+    def explanation(self, method: str) -> str:
+        """Return what may explain that the storage refuses a request, to be added to an error; empty if nothing does.
+
+        >>> Signature.of("sv=2024-11-04&sr=b&sp=r&se=2099-01-02").explanation("GET")
+        '; the query: sig, the signature, is missing; copy the URL again, to its end'
+        """
+        said = [*self.problems, *(hint for of, hint in self.hints if of in ("", method))]
+        early = not_yet_valid(self.starts_at)
+        said += [early] if early else []
+        return f"; the query: {'; '.join(said)}" if said else ""
 
 
 def expiry(query: str) -> datetime | None:
@@ -65,12 +125,16 @@ def expiry(query: str) -> datetime | None:
     return Signature.of(query).expires_at
 
 
-def _members(query: str) -> dict[str, str]:
-    """Return the query's parameters by lower-case name; of a repeated name, the first."""
-    members: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        members.setdefault(name.lower(), value)
-    return members
+def _starts_and_ends(
+    query: str, flavour: Flavour, members: Mapping[str, str]
+) -> tuple[datetime | None, datetime | None]:
+    if flavour == "azure":
+        return sas_start(query), sas_expiry(query)
+    policy = policy_of(members["policy"]) if "policy" in members and "signature" in members else None
+    if policy is not None and flavour == "plain":
+        return policy.starts_at, policy.expires_at
+    vendor = {"s3": "x-amz", "gcs": "x-goog"}.get(flavour)
+    return _basic_iso(members.get(f"{vendor}-date", "")), _expires_at(flavour, members)
 
 
 def _flavour(members: Mapping[str, str]) -> Flavour:

@@ -48,7 +48,7 @@ class PresignedSink:
 
     Raises:
         NotSupported: the signature covers headers whose values are not known here, or does not allow what
-            `exclusive` says.
+            `exclusive` says, or the query fixes the checksum of the body, which no sealed object can have.
         CredentialsExpired: the query has expired.
     """
 
@@ -64,6 +64,10 @@ class PresignedSink:
 
     def _choose_headers(self) -> dict[str, str]:
         signature, location = self._store.signature, self._store.place.location
+        obstacle = signature.obstacle(writing=True)
+        if obstacle is not None:
+            message = f"no object can be written to {location}: {obstacle}"
+            raise NotSupported(message)
         headers = self._store.known_headers({**_KNOWN_HEADERS, **_ONLY_CREATE})
         # commit sets the size when it is known; http.client would send this header as it is.
         headers.pop("content-length", None)
@@ -81,7 +85,7 @@ class PresignedSink:
             headers["if-none-match"] = "*"
         if signature.flavour == "azure":
             headers["x-ms-blob-type"] = "BlockBlob"
-        return headers
+        return headers | dict(signature.sent_headers)
 
     def write(self, data: memoryview) -> None:
         """Take all of `data`.

@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 __all__ = ["PresignedStore"]
 
 _AGENT = f"enclave-connectors-https/{importlib.metadata.version('enclave-connectors-https')}"
-_READ_HEADERS = {"accept-encoding": "identity", "x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
+_READ_HEADERS = {
+    "accept-encoding": "identity",
+    "x-amz-checksum-mode": "ENABLED",  # the only value that S3 knows
+    "x-amz-content-sha256": "UNSIGNED-PAYLOAD",
+}
 """Headers that a signature may cover besides the host, with the values that were presumably signed."""
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]{1,1000}"')
 _EXPIRED_CODES = frozenset({"ExpiredToken", "RequestExpired", "ExpiredPresignRequest", "TokenRefreshRequired"})
@@ -61,7 +65,7 @@ class PresignedStore(ObjectStore):
 
     def __init__(self, place: Place, query: SecretText | None, limits: Limits | None = None) -> None:
         self.place = place
-        self.signature = Signature.of(None if query is None else query.reveal())
+        self.signature = Signature.of(None if query is None else query.reveal(), place.location)
         self._origin = Origin.of(f"{place.scheme}://{place.host}" + (f":{place.port}" if place.port else ""))
         signer = Unsigned() if query is None else QuerySigner(query, self.signature.expires_at, place.location)
         super().__init__(HttpClient(_AGENT, limits), signer)
@@ -112,6 +116,10 @@ class PresignedStore(ObjectStore):
         """Return the ETag, or else the Last-Modified header, or an empty string."""
         return headers.get("ETag", "") or headers.get("Last-Modified", "")
 
+    def changes_bytes(self, headers: Headers) -> bool:
+        """Return whether the body was recoded; a header that the query asked for changes no byte."""
+        return not self.signature.renames_encoding and super().changes_bytes(headers)
+
     def error_code(self, status: int, headers: Headers, body: bytes) -> str:
         """Return the code of Azure or S3 in an error response."""
         return headers.get("x-ms-error-code", "") or super().error_code(status, headers, body)
@@ -131,7 +139,7 @@ class PresignedStore(ObjectStore):
                     f"the server refuses a {method} of {location}: this machine's clock is wrong ({said})"
                 )
             case 401 | 403:
-                error = AccessDenied(_denied(location, said, method))
+                error = AccessDenied(_denied(location, said, method) + self.signature.explanation(method))
             case 404 | 410 if code in _NO_CONTAINER:
                 error = ObjectNotFound(f"the bucket or container of {location} does not exist ({said})")
             case 404 | 410:
@@ -142,7 +150,8 @@ class PresignedStore(ObjectStore):
                 failure = super().refusal(status, code, path, action, headers)
                 # S3's response to one of two simultaneous conditional writes, which should be retried.
                 transient = failure.transient or code == "ConditionalRequestConflict"
-                error = StorageUnavailable(f"the server answered {said} to a {method} of {location}")
+                why = self.signature.explanation(method) if status == HTTPStatus.BAD_REQUEST else ""
+                error = StorageUnavailable(f"the server answered {said} to a {method} of {location}{why}")
                 return Failure(error, transient, failure.pause, status, code)
         return Failure(error, status=status, code=code)
 

@@ -32,11 +32,9 @@ class S3Backend(Backend):
         Raises:
             InvalidLocation: this is not a location in S3.
         """
-        from connectors_s3.error_mapping import attempt  # noqa: PLC0415 - s3fs and botocore take most of a second to import
-        from connectors_s3.filesystem import S3  # noqa: PLC0415
+        from connectors_s3.filesystem import S3  # noqa: PLC0415 - botocore takes a while to import
 
-        path = "/".join(split_location(location)).rstrip("/")
-        return attempt(path, "read", lambda: S3(credentials)), path
+        return S3(credentials), "/".join(split_location(location)).rstrip("/")
 
     def presign(self, location: str, credentials: S3Credentials, method: str, expires: int) -> str:
         """Return a URL that can GET or PUT the object without credentials for `expires` seconds.

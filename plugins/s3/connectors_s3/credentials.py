@@ -26,6 +26,7 @@ _ZONE = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9][a-z]")
 """Availability zones of AWS, such as eu-west-1a: Amazon EC2 User Guide, "Regions and Zones"."""
 _KEY_ID = re.compile(r"A[KS]IA[A-Z0-9]{16}")
 """IDs of AWS access keys: AWS Identity and Access Management User Guide, "Unique identifiers"."""
+_CUSTOMER_KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
 _QUOTES = "\"'“”„‘’"  # noqa: RUF001 - editors insert these
 
 
@@ -75,6 +76,36 @@ class S3Credentials(Credentials):
     kms_key_id: str | None = Field(
         default=None, min_length=1, description="The KMS key for aws:kms; null for the key that AWS manages."
     )
+
+    customer_key: SecretText | None = Field(
+        default=None, description="A key of 32 bytes in base64 with which S3 encrypts in addition (SSE-C)."
+    )
+    requester_pays: bool = Field(
+        default=False, strict=True, description="Agree to pay for requests to a bucket of another account."
+    )
+    acl: (
+        Literal["private", "bucket-owner-full-control", "bucket-owner-read", "authenticated-read", "public-read"] | None
+    ) = Field(default=None, description="A canned ACL of written objects; null for the bucket's default.")
+    storage_class: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z0-9_]{1,32}$",
+        description="The storage class of written objects, such as STANDARD_IA; null for the bucket's default.",
+    )
+    part_size: int | None = Field(
+        default=None,
+        ge=5 << 20,
+        le=5 << 30,
+        strict=True,
+        description="Bytes in every part of a large object, for stores that want equal parts; null to choose.",
+    )
+
+    @field_validator("customer_key")
+    @classmethod
+    def _check_customer_key(cls, value: SecretText | None) -> SecretText | None:
+        if value is not None and not _CUSTOMER_KEY.fullmatch(value.reveal()):
+            message = "not 32 bytes in base64"
+            raise ValueError(message)
+        return value
 
     @field_validator("access_key_id", "secret_access_key", "session_token")
     @classmethod
@@ -141,6 +172,8 @@ class S3Credentials(Credentials):
     def _transport_problem(self) -> str | None:
         if self.kms_key_id is not None and not (self.server_side_encryption or "").startswith("aws:kms"):
             return 'kms_key_id needs "server_side_encryption": "aws:kms"'
+        if self.customer_key is not None and self.server_side_encryption is not None:
+            return "give either customer_key or server_side_encryption; S3 encrypts with one of them"
         if self.endpoint_url is None and self.region and _ZONE.fullmatch(self.region):
             return "region: this is an availability zone; remove the letter at the end"
         if self.endpoint_url and sends_in_the_clear(self.endpoint_url) and not self.allow_http:
@@ -148,18 +181,23 @@ class S3Credentials(Credentials):
         return None
 
     @property
-    def object_options(self) -> dict[str, str]:
-        """Further arguments of the request that starts to write an object."""
-        options = {"ServerSideEncryption": self.server_side_encryption, "SSEKMSKeyId": self.kms_key_id}
-        return {name: value for name, value in options.items() if value is not None}
+    def object_headers(self) -> dict[str, str]:
+        """Further headers of the request that starts to write an object."""
+        headers = {
+            "x-amz-server-side-encryption": self.server_side_encryption,
+            "x-amz-server-side-encryption-aws-kms-key-id": self.kms_key_id,
+            "x-amz-acl": self.acl,
+            "x-amz-storage-class": self.storage_class,
+        }
+        return {name: value for name, value in headers.items() if value is not None}
 
     @property
     def addressing_style(self) -> Literal["path", "virtual", "auto"]:
-        """How botocore puts the bucket into URLs."""
+        """How the bucket is put into URLs."""
         host = urlsplit(self.endpoint_url).hostname if self.endpoint_url else None
         if self.path_style or (host and (is_loopback(host) or _is_address(host))):
             return "path"
-        # On AWS, "auto" means the virtual host, except for bucket names with dots, which no certificate covers.
+        # "auto" means the virtual host, except for bucket names with dots, which no certificate covers.
         return "virtual" if host else "auto"
 
 

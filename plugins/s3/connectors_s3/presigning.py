@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
-from botocore.session import Session
+from botocore.exceptions import (
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
 
-from connectors.errors import ConfigError, InvalidLocation, NotSupported
+from connectors.errors import AccessDenied, ConfigError, InvalidLocation, NotSupported
 from connectors.secrets import redact_url
-from connectors_s3.error_mapping import attempt
 from connectors_s3.location import split_location
-from connectors_s3.sessions import client_config, open_session, region
+from connectors_s3.sessions import open_session, region
 
 if TYPE_CHECKING:
     from connectors_s3.credentials import S3Credentials
@@ -51,17 +55,23 @@ def presign(location: str, credentials: S3Credentials, method: str, expires: int
     if credentials.anonymous:
         message = "anonymous credentials cannot sign URLs; a public object needs no presigned URL"
         raise NotSupported(message)
-    return attempt(f"{bucket}/{key}", "read", lambda: _sign(bucket, key, credentials, operation, expires))
+    try:
+        return _sign(bucket, key, credentials, operation, expires)
+    except ProfileNotFound:
+        message = "the profile in the credentials does not exist on this machine"
+    except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError):
+        message = f"the credentials for {redact_url(location)} are ambient, but this machine provides none that work"
+    raise AccessDenied(message)
 
 
 def _sign(bucket: str, key: str, credentials: S3Credentials, operation: str, expires: int) -> str:
-    session = open_session(Session, credentials)
+    session = open_session(credentials)
     # S3 refuses a signature for another region than the bucket's, but only when the URL is used, maybe days later.
     signed_for = region(credentials) or (session.get_config_variable("region") if credentials.ambient else None)
     if signed_for is None:
         message = "credentials.region: required to presign URLs without an endpoint_url"
         raise ConfigError(message)
-    config = Config(**client_config(credentials))
+    config = _client_config(credentials)
     if config.s3["addressing_style"] == "auto" and "." not in bucket:
         # By default, botocore signs for AWS's global host, which redirects to the bucket's region if the bucket is new.
         config = config.merge(Config(s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}))
@@ -73,3 +83,15 @@ def _sign(bucket: str, key: str, credentials: S3Credentials, operation: str, exp
     finally:
         client.close()
     return url
+
+
+def _client_config(credentials: S3Credentials) -> Any:
+    """Return the configuration of the client that signs."""
+    return Config(
+        signature_version="s3v4",
+        s3={"addressing_style": credentials.addressing_style},
+        ignore_configured_endpoint_urls=not credentials.ambient,
+        # Its checksums would be parameters of the URLs, which many compatible stores refuse.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )

@@ -75,13 +75,14 @@ def uploads(s3: servers.S3Server) -> Callable[[str], list[Any]]:
 
 @pytest.fixture
 def calls(fs: S3, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the requests that `fs` sends for sources and sinks, in order."""
+    """The requests that `fs` sends, in order: the method, and what it is about, such as ``PUT partNumber``."""
     made: list[str] = []
-    real = fs.call_s3
+    real = fs.store.client.send
 
-    def call_s3(method: str, **arguments: Any) -> Any:
-        made.append(method)
-        return real(method, **arguments)
+    def send(request: Any) -> Any:
+        query = request.target.reveal().partition("?")[2]
+        made.append(f"{request.method} {query.partition('=')[0]}".strip())
+        return real(request)
 
-    monkeypatch.setattr(fs, "call_s3", call_s3)
+    monkeypatch.setattr(fs.store.client, "send", send)
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -75,7 +76,8 @@ def test_every_problem_of_a_document_has_its_line(home, run, text, rules):
 
 
 def sas(seconds: int) -> str:
-    return f"sv=2024-11-04&se={datetime.now(UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}&sp=r&sig=5ec2e7"
+    ends = datetime.now(UTC) + timedelta(seconds=seconds)
+    return f"sv=2024-11-04&se={ends:%Y-%m-%dT%H:%M:%SZ}&sr=b&sp=r&sig={'5ec2e7' * 7}0="
 
 
 EXPIRING = {
@@ -116,6 +118,25 @@ def test_an_expired_sas_in_an_app_config_is_a_problem(home, run):
     conditions = next(one for one in found if one["name"].endswith("input/conditions"))
     assert datetime.fromisoformat(conditions["expires_at"]) <= datetime.now(UTC)
     assert "the credentials expired" in conditions["problems"][0]
+
+
+def test_a_signed_query_that_was_cut_short_is_a_problem_everywhere(home, run):
+    text = base64.b64decode(query(7000))[:-20]
+    cut = {"query_string": base64.b64encode(text).decode(), "encryption": {"key": KEY}}
+    document(home / "c.json", **cut)
+    told = "credentials.query_string: the signature, X-Amz-Signature, is cut short: 44 of 64 hexadecimal digits"
+    assert told in mistake(run("dataset", "check", "c.json", code=2))
+    found = json.loads(run("dataset", "check", "c.json", "--json", code=2).out)
+    assert found["good"] is False
+    assert told in found["problems"][0]
+    location = ("--location", "https://clinic.example/o")
+    assert told in mistake(run("dataset", "new", "app", "input", "x", *location, "--credentials", "c.json", code=2))
+    folder = home / "app" / "input" / "conditions" / "dataset"
+    (folder / "location.txt").write_text(location[1])
+    document(folder / "credentials.bin", **cut)
+    assert told in mistake(run("dataset", "check", "dataset://input/conditions", code=2))
+    # It opens nevertheless, and the storage decides.
+    assert sdk.load(home / "app")["input"]["conditions"].filesystem()
 
 
 def test_location_is_checked_with_the_document(home, run):

@@ -7,7 +7,7 @@ import base64
 from mistakes import ABSENT, KEY, Mistake, location, member
 
 SECRET = "d2pzbHJYVXRuRkVNSS9LN01ERU5HK2JQeFJmaUNZRVhBTVBMRQ=="
-SAS = "sv=2024-11-04&se=2099-01-02T03%3A04%3A05Z&sr=c&sp=rl&sig=s1gnatures1gnature%2B%3D"
+SAS = "sv=2024-11-04&se=2099-01-02T03%3A04%3A05Z&sr=c&sp=rl&sig=s1gnatures1gnatures1gnatures1gnatures1gnat%2B%3D"
 CONNECTION = f"DefaultEndpointsProtocol=https;AccountName=clinic;AccountKey={SECRET};EndpointSuffix=core.windows.net"
 DOCUMENT = {"account_name": "clinic", "account_key": SECRET, "encryption": {"key": KEY}}
 PLACE = "az://ward/conditions.sealed"
@@ -117,6 +117,20 @@ MISTAKES: list[Mistake] = [
         PLACE,
         {"account_key": ABSENT, "sas_token": f"{SAS}\n"},
         "credentials.sas_token: not a shared access signature, which is a URL's query with sig= and without white space",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"account_key": ABSENT, "sas_token": SAS.replace("&sp=rl", "")},
+        "credentials.sas_token: sp of a service SAS is missing; copy the URL again",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"account_key": ABSENT, "sas_token": SAS[:-12]},
+        "credentials.sas_token: sig, the signature, is cut short: 36 of 44 characters; copy the URL again",
         secret=True,
     ),
     member(DOCUMENT, PLACE, {"account_key": ABSENT, "sas_token": f"?{SAS}"}, None, secret=True),

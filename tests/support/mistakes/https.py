@@ -6,7 +6,12 @@ import base64
 
 from mistakes import ABSENT, KEY, Mistake, location, member
 
-QUERY = "X-Amz-Date=20990102T030405Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host&X-Amz-Signature=5ec2e75ec2e75ec2e7"
+QUERY = (
+    "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20990102%2Feu-west-1%2Fs3%2Faws4_request"
+    "&X-Amz-Date=20990102T030405Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host"
+    f"&X-Amz-Signature={'5ec2e75ec2e7' * 5}5ec2"
+)
+SAS = "sv=2024-11-04&se=2099-01-02T03%3A04%3A05Z&sr=b&sp=r"
 
 
 def encoded(text: str) -> str:
@@ -113,6 +118,69 @@ MISTAKES: list[Mistake] = [
         PLACE,
         {"query_string": 7},
         "credentials.query_string: text in quotation marks is expected",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": encoded(QUERY[:-20])},
+        "credentials.query_string: the signature, X-Amz-Signature, is cut short: 44 of 64 hexadecimal digits; copy the URL again",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": encoded(QUERY.partition("&X-Amz-Signature")[0])},
+        "credentials.query_string: the end of the query is missing, with the signature: S3's signature of version 4 also has X-Amz-Signature; copy the URL again",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": encoded(QUERY.replace("&X-Amz-Date", "X-Amz-Date"))},
+        "credentials.query_string: the & before X-Amz-Date was lost; copy the URL again",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": encoded(QUERY.replace("&", ";"))},
+        "credentials.query_string: its parameters are separated by ; instead of &; copy the URL again",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": encoded(QUERY.replace("&", r"\u0026"))},
+        r"credentials.query_string: it was copied from JSON, with \u0026 in place of &; copy the URL again",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": encoded(QUERY.replace("%2F", "%252F"))},
+        "credentials.query_string: it is percent-encoded twice, with %25 in place of % in X-Amz-Credential; copy the URL again",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": encoded(QUERY.replace("AKID", "ASIA"))},
+        "credentials.query_string: it was signed with a temporary access key, but has no session token (X-Amz-Security-Token); copy the URL again, or sign it again with the token",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": encoded(QUERY + "&x-amz-checksum-crc32=AAAAAA%3D%3D&x-id=PutObject")},
+        "credentials.query_string: the query demands the checksum of an empty body (x-amz-checksum-crc32), as some SDKs sign by mistake, so the storage would refuse every object but an empty one; get a URL signed without a checksum (AWS SDK for JavaScript: requestChecksumCalculation 'WHEN_REQUIRED'; for Python: request_checksum_calculation='when_required')",
+        secret=True,
+    ),
+    member(
+        DOCUMENT,
+        PLACE,
+        {"query_string": encoded(SAS)},
+        "credentials.query_string: sig, the signature, is missing; copy the URL again, to its end",
         secret=True,
     ),
     member(DOCUMENT, PLACE, {"query_string": f"{encoded(QUERY)}\n"}, None, secret=True),

@@ -1,0 +1,54 @@
+"""Parses the XML of stores' responses, without the features of XML that can be abused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["parse_xml", "text_at", "texts_at"]
+
+
+def parse_xml(body: bytes) -> Element:
+    """Return the root element of a document; names are without their namespaces.
+
+    A document type is refused, because its entities could make a small response huge.
+
+    Raises:
+        ValueError: it is not such a document.
+
+    >>> parse_xml(b"<a xmlns='urn:x'><b>1</b></a>").find("b").text
+    '1'
+    """
+    builder = TreeBuilder()
+    parser = expat.ParserCreate(None, "}")
+    parser.buffer_text = True
+    parser.StartElementHandler = lambda name, _: builder.start(name.rpartition("}")[2], {})
+    parser.EndElementHandler = lambda name: builder.end(name.rpartition("}")[2])
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = _refuse
+    try:
+        parser.Parse(body, True)  # noqa: FBT003 - expat's signature: this is the end
+        return builder.close()
+    except (expat.ExpatError, AssertionError, RecursionError):
+        pass
+    message = "it is not valid XML,"
+    raise ValueError(message)
+
+
+def _refuse(*_: object) -> NoReturn:
+    message = "it has a document type,"
+    raise ValueError(message)
+
+
+def text_at(parent: Element, path: str) -> str:
+    """Return the text of the element at a path, or an empty string if there is none."""
+    return parent.findtext(path) or ""
+
+
+def texts_at(parent: Element, path: str) -> Iterator[str]:
+    """Yield the text of each element at a path."""
+    return (one.text or "" for one in parent.findall(path))

@@ -1,0 +1,88 @@
+"""Which host and path a bucket's requests go to: Amazon S3 User Guide, "Virtual hosting of buckets" and "Endpoints"."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from botocore.config import Config
+
+from connectors.storage import Origin
+from connectors_s3.sessions import region
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from connectors_s3.credentials import S3Credentials
+
+__all__ = ["Hosts"]
+
+_IN_HOST = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+"""Names of buckets that a host can hold: a dot would not be covered by the certificate."""
+_SUFFIXES = (
+    # Botocore's partitions.json.
+    ("cn-", "amazonaws.com.cn"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("us-isof-", "csp.hci.ic.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+    ("eusc-", "amazonaws.eu"),
+)
+
+
+class Hosts:
+    """The hosts of one account's buckets.
+
+    Args:
+        credentials: the account's.
+        session: botocore's session, which is asked for an endpoint only if the credentials are ambient.
+    """
+
+    def __init__(self, credentials: S3Credentials, session: Any) -> None:
+        self.endpoint = credentials.endpoint_url
+        self.region = region(credentials)
+        if credentials.ambient:
+            self.region = self.region or session.get_config_variable("region")
+            self.endpoint = self.endpoint or _configured_endpoint(session, self.region)
+        self._style = credentials.addressing_style
+
+    @property
+    def is_aws(self) -> bool:
+        """Whether the buckets are Amazon's, so that a bucket can be in any region."""
+        return self.endpoint is None
+
+    def place(self, bucket: str) -> tuple[Origin, str]:
+        """Return the server of a bucket, and the start of its targets, without a slash at the end.
+
+        Without a bucket, return those of the account.
+        """
+        if self.endpoint is not None:
+            base, path = urlsplit(self.endpoint), urlsplit(self.endpoint).path.rstrip("/")
+            host = base.netloc
+            scheme = base.scheme
+        else:
+            scheme, path, host = "https", "", self._aws_host()
+        virtual = self._style == "virtual" or (self._style == "auto" and _IN_HOST.fullmatch(bucket))
+        if bucket and virtual:
+            return Origin.of(f"{scheme}://{bucket}.{host}"), path
+        return Origin.of(f"{scheme}://{host}"), f"{path}/{quote(bucket, safe='')}" if bucket else path
+
+    def _aws_host(self) -> str:
+        if self.region is None:
+            return "s3.amazonaws.com"  # leads to every bucket, in whatever region
+        suffix = next((suffix for start, suffix in _SUFFIXES if self.region.startswith(start)), "amazonaws.com")
+        return f"s3.{self.region}.{suffix}"
+
+
+def _configured_endpoint(session: Any, region_name: str | None) -> str | None:
+    """Return the endpoint that the machine's configuration names, or None for Amazon's usual one."""
+    client = session.create_client(
+        "s3", region_name=region_name or "us-east-1", config=Config(s3={"us_east_1_regional_endpoint": "regional"})
+    )
+    try:
+        endpoint: str = client.meta.endpoint_url
+    finally:
+        client.close()
+    usual = re.fullmatch(r"https://s3\.[a-z0-9-]+\.amazonaws\.com(\.cn)?", endpoint)
+    return None if usual else endpoint
