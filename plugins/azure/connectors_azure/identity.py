@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 from connectors.errors import AccessDenied, ConfigError, CredentialsExpired, StorageUnavailable
 from connectors.secrets import SecretText
-from connectors.storage import Failure, ObjectStore, Origin, Request, Unsigned
+from connectors.storage import Failure, ObjectStore, Origin, Request, Unsigned, refuse_key_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -211,11 +211,12 @@ def open_tokens(account: Account, credentials: AzureCredentials, client: HttpCli
         client: sends the requests of a service principal.
 
     Raises:
-        ConfigError: azure-identity is needed and not installed.
+        ConfigError: azure-identity is needed and not installed, or SSLKEYLOGFILE is set.
     """
     if not (credentials.ambient or credentials.managed_identity):
         return _Principal(account, credentials, client)
     library = _library()
+    refuse_key_log("azure-identity")
     # Keep the responses of login servers out of the logs, because azure-identity logs them in full.
     for name in ("azure.identity._internal.get_token_mixin", "azure.identity._internal.decorators"):
         logging.getLogger(name).addFilter(_drop)  # adding it again changes nothing

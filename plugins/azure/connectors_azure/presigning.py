@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from connectors.errors import ConfigError, InvalidLocation, NotSupported
 from connectors.secrets import SecretText, redact_url
-from connectors_azure import responses
+from connectors.storage import parse_xml, text_at
 from connectors_azure.account import account_of
 from connectors_azure.connection_string import key_problem
 from connectors_azure.location import split_location
@@ -136,10 +136,10 @@ def _delegation_key(account: Account, credentials: AzureCredentials, path: str, 
     reply = store.call(request, path, "read")
 
     def read() -> DelegationKey:
-        root = responses.parse(reply.body)
-        key = SecretText(root.findtext("Value") or "")
+        root = parse_xml(reply.body)
+        key = SecretText(text_at(root, "Value"))
         if problem := key_problem(key):
             raise ValueError(problem)
-        return DelegationKey(key, {name: root.findtext(tag) or "" for name, tag in _FIELDS.items()})
+        return DelegationKey(key, {name: text_at(root, tag) for name, tag in _FIELDS.items()})
 
     return store.valid(path, read)

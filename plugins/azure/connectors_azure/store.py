@@ -159,14 +159,12 @@ class AzureStore(BucketStore):
         client = HttpClient(_AGENT)
         super().__init__(client, signer_of(account, credentials, client), credentials.expires_at)
         self.account = account
+        self.endpoint = account.endpoint
         self._origin = Origin.of(account.endpoint)
         self._base = urlsplit(account.endpoint).path.rstrip("/")
         sas = parse_qs(account.sas.reveal()) if account.sas else {}
         # A SAS for one blob, or without the permission to list. One with a stored access policy does not tell.
         self.lists = sas.get("sr") != ["b"] and "l" in sas.get("sp", ["l"])[0]
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} at {self.account.endpoint}>"
 
     def shown(self, path: str) -> str:
         """Return the location of a blob for messages."""

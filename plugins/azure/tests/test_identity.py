@@ -387,6 +387,16 @@ def test_missing_azure_identity_names_the_command_that_installs_it(
             call()
 
 
+@pytest.mark.parametrize("members", [{"managed_identity": True}, {"ambient": True}])
+def test_library_that_would_write_session_keys_does_not_log_in(
+    monkeypatch: pytest.MonkeyPatch, members: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nonexistent/keys")
+    credentials = validate(AzureCredentials, {"account_name": "clinic", **members, "encryption": None})
+    with pytest.raises(ConfigError, match="SSLKEYLOGFILE is set: azure-identity, which logs in with these credentials"):
+        AzureBackend().connect("az://ward/a", credentials)
+
+
 def test_other_credentials_do_not_need_azures_libraries(
     monkeypatch: pytest.MonkeyPatch, principal: dict[str, Any], secure: servers.AzureServer
 ) -> None:

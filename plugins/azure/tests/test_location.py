@@ -96,7 +96,7 @@ def test_path_that_resolves_to_another_is_refused(path: str) -> None:
 def test_connect_returns_the_path_without_trailing_slash(location: str, path: str) -> None:
     fs, connected = AzureBackend().connect(location, PUBLIC)
     assert connected == path
-    assert repr(fs) == "<AzureFileSystem of <AzureStore at https://clinic.blob.core.windows.net>>"
+    assert repr(fs) == "<AzureFileSystem at https://clinic.blob.core.windows.net>"
 
 
 def test_location_and_credentials_must_name_the_same_account() -> None:
