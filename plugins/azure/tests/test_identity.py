@@ -32,7 +32,7 @@ from patience import PATIENCE
 
 import connectors
 from connectors.credentials.model import validate
-from connectors.errors import AccessDenied, ConfigError, CredentialsExpired, StorageUnavailable
+from connectors.errors import AccessDenied, CredentialsExpired, StorageUnavailable
 from connectors_azure import AzureBackend, AzureCredentials
 
 KEY = "0f" * 32
@@ -364,37 +364,6 @@ def test_machine_without_an_identity_is_denied(secure: servers.AzureServer, monk
         dataset = connectors.Dataset("az://ward/managed", {**document, "managed_identity": True})
         with pytest.raises(AccessDenied, match="this machine's managed identity"):
             dataset.read_bytes()
-
-
-@pytest.mark.parametrize(
-    "members",
-    [
-        {"managed_identity": True},
-        {"ambient": True},
-    ],
-)
-def test_missing_azure_identity_names_the_command_that_installs_it(
-    monkeypatch: pytest.MonkeyPatch, members: dict[str, Any]
-) -> None:
-    monkeypatch.setitem(sys.modules, "azure.identity", None)
-    credentials = validate(AzureCredentials, {"account_name": "clinic", **members, "encryption": None})
-    backend = AzureBackend()
-    for call in (
-        lambda: backend.connect("az://ward/a", credentials),
-        lambda: backend.presign("az://ward/a", credentials, "GET", 60),
-    ):
-        with pytest.raises(ConfigError, match=r'pip install "enclave-connectors-azure\[identity\]"'):
-            call()
-
-
-@pytest.mark.parametrize("members", [{"managed_identity": True}, {"ambient": True}])
-def test_library_that_would_write_session_keys_does_not_log_in(
-    monkeypatch: pytest.MonkeyPatch, members: dict[str, Any]
-) -> None:
-    monkeypatch.setenv("SSLKEYLOGFILE", "/nonexistent/keys")
-    credentials = validate(AzureCredentials, {"account_name": "clinic", **members, "encryption": None})
-    with pytest.raises(ConfigError, match="SSLKEYLOGFILE is set: azure-identity, which logs in with these credentials"):
-        AzureBackend().connect("az://ward/a", credentials)
 
 
 def test_other_credentials_do_not_need_azures_libraries(
