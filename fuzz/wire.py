@@ -19,6 +19,7 @@ import asyncssh
 import urllib3.connection
 from asyncssh.sftp import SFTPClientHandler
 
+from connectors.storage.http.connection import Connection
 from connectors_sftp.sessions import Session, Sessions
 
 if TYPE_CHECKING:
@@ -70,13 +71,13 @@ def responding(*responses: bytes) -> Iterator[_Wire]:
         ours.settimeout(0)
         return ours
 
-    def connect(connection: http.client.HTTPConnection) -> None:
+    def connect(connection: Connection) -> None:  # also in place of a TLS handshake
         connection.sock = wire.connect()
 
     rest = asyncio.sleep
 
     with contextlib.ExitStack() as undone:
-        replace(undone, http.client.HTTPConnection, "connect", connect)
+        replace(undone, Connection, "connect", connect)
         replace(undone, urllib3.connection.HTTPConnection, "_new_conn", lambda _: wire.connect())
         replace(undone, aiohttp.connector.aiohappyeyeballs, "start_connection", start_connection)
         replace(undone, time, "sleep", lambda _: None)

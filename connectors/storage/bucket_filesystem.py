@@ -284,29 +284,32 @@ class BucketFileSystem(ObjectFileSystem):
 
     def _rm_tree(self, path: str, maxdepth: int | None) -> None:
         bucket, key = split_path(path)
-        names = [f"{bucket}/{one.key}" for page in self.store.pages(path) for one in page.objects]
+        listed = [one for page in self.store.pages(path) for one in page.objects]
+        found = {f"{bucket}/{one.key}": one.folder or one.key.endswith("/") for one in listed}
         if maxdepth is not None:
-            names = [name for name in names if name.rstrip("/").count("/") <= path.count("/") + maxdepth]
-        if key and self._is_stored(path):
-            names.append(path)
-        if not names and not self.exists(path):
+            deepest = path.count("/") + maxdepth
+            found = {name: folder for name, folder in found.items() if name.rstrip("/").count("/") <= deepest}
+        if key:
+            found |= self._stored(path)
+        if not found and not self.exists(path):
             message = f"nothing is stored at {self.store.shown(path)}"
             raise ObjectNotFound(message)
         # First the objects, then those that mark folders: nested ones before those that contain them.
-        self.store.remove_all([name for name in names if not name.endswith("/")])
-        for name in sorted((name for name in names if name.endswith("/")), key=lambda one: (-one.count("/"), one)):
+        self.store.remove_all([name for name, folder in found.items() if not folder])
+        folders = [name for name, folder in found.items() if folder]
+        for name in sorted(folders, key=lambda one: (-one.count("/"), one)):
             self.store.remove_all([name])
 
-    def _is_stored(self, path: str) -> bool:
+    def _stored(self, path: str) -> dict[str, bool]:
+        """Return the object at a path, if there is one, and whether it marks a folder."""
         try:
-            self.store.describe(path)
+            return {path: self.store.describe(path).folder}
         except ObjectNotFound:
-            return False
+            return {}
         except AccessDenied as error:
             if isinstance(error, CredentialsExpired):
                 raise
-            return True  # the removal decides
-        return True
+            return {path: False}  # the removal decides
 
     def cp_file(self, path1: str, path2: str, **_: Any) -> None:
         """Copy an object within the store.

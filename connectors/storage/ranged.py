@@ -183,9 +183,9 @@ class RangedSource:
 
     def _part(self, response: Response, position: int, stop: int | None) -> _Body | Failure | None:
         """Return the body of a 206 response, if it is the requested range or its start."""
-        if position == response.length == 0 and stop is not None and self.known() is None:
-            # A part without bytes, of an empty object: Azurite's "bytes 0--1/0" is not a valid range.
-            return self.ask(0, None)
+        if response.length == 0 and stop is not None and self.known() is None:
+            # A part without bytes, at the end of the object: Azurite's "bytes 0--1/0" is not a valid range.
+            return self._beyond(position, stop)
         matched = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
         if matched is None or stop is None:
             return self._invalid("sent a part without saying which")

@@ -1,4 +1,4 @@
-"""Responses of S3, Azure and SFTP servers, parsed by the clouds' own libraries and our plugins.
+"""Responses of S3, Azure and SFTP servers, parsed by our plugins and, of S3, by Amazon's own library.
 
 The first byte chooses the request. The rest is HTTP responses, or packets of an SFTP server, separated by `NEXT`.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.formats import Plain
 from connectors.fs.encrypted import EncryptedFileSystem
-from connectors_azure import client as azure_client
+from connectors.storage import RetryPolicy
 from connectors_azure.account import account_of
 from connectors_azure.credentials import AzureCredentials
 from connectors_azure.filesystem import AzureFileSystem
@@ -158,8 +158,8 @@ def check(data: bytes) -> str:
     responses = data[1:].split(NEXT)
     with contextlib.ExitStack() as undone:
         undone.enter_context(responding(*responses))
-        replace(undone, azure_client, "FIRST_BACKOFF", 0)
-        replace(undone, azure_client, "TOTAL_ATTEMPTS", 2)
+        replace(undone, RetryPolicy, "first_pause", 0)
+        replace(undone, RetryPolicy, "attempts", 2)
         return attempt(
             lambda: request(EncryptedFileSystem(store(responses), codec=Plain())), hidden=MARK.encode() not in data
         )
@@ -192,6 +192,8 @@ def seeds() -> dict[str, bytes]:
     deleted = response("200 OK", b"<DeleteResult><Deleted><Key>ward/one</Key></Deleted></DeleteResult>")
     listed = response("200 OK", s3_list, "Content-Type: application/xml")
     blobs = response("200 OK", azure_list, "Content-Type: application/xml")
+    below = response("200 OK", azure_list.replace(b"ward/", b"ward/one/"), "Content-Type: application/xml")
+    small = response("206 Partial Content", bytes(1), "Content-Range: bytes 0-0/2", *dated)
     http: dict[tuple[str, Any], list[bytes]] = {
         ("s3", _range): [
             part,
@@ -212,18 +214,18 @@ def seeds() -> dict[str, bytes]:
         ("s3", _times): [head],
         ("azure", _range): [
             part,
-            response("416 X", error % b"InvalidRange") + NEXT + head,
+            response("416 X", error % b"InvalidRange") + NEXT + small,
             response("404 X", b"", "x-ms-error-code: BlobNotFound"),
         ],
-        ("azure", _info): [response("200 OK", b"", *blob), response("404 X") + NEXT + blobs],
+        ("azure", _info): [response("200 OK", b"", *blob), response("404 X") + NEXT + below],
         ("azure", _listing): [blobs, response("403 X", error % b"AuthenticationFailed")],
         ("azure", _find): [blobs],
-        ("azure", _exists): [response("200 OK", b"", *blob), response("404 X") + NEXT + blobs],
+        ("azure", _exists): [response("200 OK", b"", *blob), response("404 X") + NEXT + below],
         ("azure", _put): [
             response("404 X") + NEXT + response("201 Created", b"", *dated),
-            response("409 X", error % b"BlobAlreadyExists"),
+            response("404 X") + NEXT + response("409 X", error % b"BlobAlreadyExists"),
         ],
-        ("azure", _remove): [blobs + NEXT + response("202 Accepted")],
+        ("azure", _remove): [below + NEXT + response("404 X") + NEXT + response("202 Accepted")],
         ("azure", _copy): [response("202 Accepted", b"", "x-ms-copy-id: 1", "x-ms-copy-status: success", *dated)],
         ("azure", _times): [response("200 OK", b"", *blob)],
     }

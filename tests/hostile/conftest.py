@@ -9,7 +9,6 @@ import proxies
 import pytest
 import routes
 
-import connectors_azure.client
 from connectors.storage.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -66,4 +65,3 @@ def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry without backoff."""
     monkeypatch.setattr(RetryPolicy, "first_pause", 0.001)
     monkeypatch.setattr(RetryPolicy, "longest_pause", 0.01)
-    monkeypatch.setattr(connectors_azure.client, "FIRST_BACKOFF", 0.001)

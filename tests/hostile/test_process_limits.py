@@ -57,7 +57,7 @@ def loaded(monkeypatch):
     """Import and create in advance what is loaded at first use: it needs descriptors too, and is not under test."""
     tempfile.gettempdir()
     monkeypatch.setattr("connectors.storage.RetryPolicy.attempts", 2)  # each attempt is refused alike
-    monkeypatch.setattr("connectors_azure.client.FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr("connectors.storage.RetryPolicy.first_pause", 0.001)
     dataset = connectors.Dataset("memory://limits/loaded", {"encryption": {"key": KEY}})
     dataset.write_bytes(b"37.2")
     dataset.read_bytes()

@@ -54,8 +54,7 @@ def way(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.chdir(tmp_path / "here")
         # These only shorten waits.
         monkeypatch.setattr("connectors.storage.RetryPolicy.attempts", 2)
-        monkeypatch.setattr("connectors_azure.client.FIRST_BACKOFF", 0.001)
-        monkeypatch.setattr("connectors.storage.retry.RetryPolicy.first_pause", 0.001)
+        monkeypatch.setattr("connectors.storage.RetryPolicy.first_pause", 0.001)
         monkeypatch.setattr("connectors_sftp.sessions.FIRST_PAUSE", 0.001)
         yield way
 

@@ -17,8 +17,6 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
 
 import connectors
-import connectors_azure.client
-import connectors_azure.transport
 from connectors.errors import ConnectorError
 from connectors.storage import HttpClient, Limits
 from connectors.storage.retry import RetryPolicy
@@ -142,8 +140,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch, *, silence: float = 10.0, longest
     monkeypatch.setattr(RetryPolicy, "longest_pause", 0.01)
     monkeypatch.setattr(RetryPolicy, "longest_wait", longest_wait)
     monkeypatch.setattr(HttpClient, "limits", Limits(silence, silence))
-    monkeypatch.setattr(connectors_azure.client, "FIRST_BACKOFF", 0.001)
-    monkeypatch.setattr(connectors_azure.transport, "READ_TIMEOUT", silence)
 
 
 def plain_file(path: Path, size: int) -> str:

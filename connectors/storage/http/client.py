@@ -178,13 +178,15 @@ def _check_head(raw: http.client.HTTPResponse) -> None:
     """Check that the length of a response's body is certain: else a proxy could see another end than this client.
 
     Raises:
-        HTTPException: it is not.
+        HTTPException: it is not; the response is closed.
     """
     lengths = {one.strip() for one in raw.headers.get_all("Content-Length", ())}
     coded = raw.headers.get("Transfer-Encoding")
+    message = None
     if len(lengths) > 1 or (lengths and coded) or not all(one.isascii() and one.isdigit() for one in lengths):
         message = "the response has no certain length"
-        raise http.client.HTTPException(message)
-    if raw.status < HTTPStatus.OK:
+    elif raw.status < HTTPStatus.OK:
         message = "the response has an informational status"
+    if message is not None:
+        raw.close()  # its connection does not know it if it was to be closed after it
         raise http.client.HTTPException(message)

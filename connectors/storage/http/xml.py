@@ -26,7 +26,7 @@ def parse_xml(body: bytes) -> Element:
     builder = TreeBuilder()
     parser = expat.ParserCreate(None, "}")
     parser.buffer_text = True
-    parser.StartElementHandler = lambda name, _: builder.start(name.rpartition("}")[2], {})
+    parser.StartElementHandler = lambda name, given: builder.start(name.rpartition("}")[2], given)
     parser.EndElementHandler = lambda name: builder.end(name.rpartition("}")[2])
     parser.CharacterDataHandler = builder.data
     parser.StartDoctypeDeclHandler = _refuse

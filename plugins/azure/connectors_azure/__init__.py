@@ -1,6 +1,6 @@
 """The Azure Blob Storage backend of `connectors`.
 
-Importing this package is cheap: Azure's libraries are loaded by the first connection.
+Importing this package is cheap: what sends requests is loaded by the first connection.
 """
 
 from __future__ import annotations

@@ -1,103 +1,194 @@
-"""Gets Microsoft Entra tokens with `azure-identity`: of a service principal, a managed identity or an ambient login."""
+"""Gets Microsoft Entra tokens: of a service principal itself, of other logins with `azure-identity`."""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import re
+import time
+from abc import ABC, abstractmethod
+from threading import Lock
 from typing import TYPE_CHECKING, Any
-
-from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError, ServiceResponseError
+from urllib.parse import urlencode, urlsplit
 
 from connectors.errors import AccessDenied, ConfigError, CredentialsExpired, StorageUnavailable
+from connectors.secrets import SecretText
+from connectors.storage import Failure, ObjectStore, Origin, Request, Unsigned, refuse_key_log
 
 if TYPE_CHECKING:
-    from azure.core.credentials import AccessToken
+    from collections.abc import Callable
 
     from connectors.errors import ConnectorError
+    from connectors.storage import Action, Headers, HttpClient
     from connectors_azure.account import Account
     from connectors_azure.credentials import AzureCredentials
 
-__all__ = ["Tokens", "check_identity", "open_identity"]
+__all__ = ["Tokens", "open_tokens"]
 
-STORAGE_SCOPE = "https://storage.azure.com/.default"
+_SCOPE = "https://storage.azure.com/.default"
 """The scope of tokens for Azure Storage in every cloud: "Authorize access to blobs using Microsoft Entra ID"."""
 _CODE = re.compile(r"\bAADSTS[0-9]{4,8}\b")
 _EXPIRED = frozenset({"AADSTS7000222"})
 """The code for an expired client secret: "Microsoft Entra authentication error codes"."""
+_TOKEN = re.compile(r"[!-~]{1,65536}")
+_MARGIN = 300.0
+"""Seconds before its end from which a token is not used any more."""
+_MAX_REPLY = 1 << 20
 
 
-class Tokens:
-    """A credential for Azure's clients that raises the errors of `connectors`.
+class Tokens(ABC):
+    """Tokens for Azure Storage, each used until it expires or is dropped. Safe in threads, and in a forked child.
 
     Args:
-        inner: a credential of azure-identity.
-        subject: what it logs in with, for messages.
+        subject: what logs in, for messages.
     """
 
-    def __init__(self, inner: Any, subject: str) -> None:
-        self._inner = inner
-        self._subject = subject
+    def __init__(self, subject: str) -> None:
+        self.subject = subject
+        self._held: tuple[SecretText, float] | None = None
+        # One by process: a fork could leave the parent's lock held.
+        self._locks: dict[int, Lock] = {}
 
-    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """Return a token for Azure Storage; refuse to get one for any other service.
-
-        A storage that rejects a token may name the resource that it wants one for, and Azure's client then requests
-        such a token. So a server in the storage's place could get a token for a key vault or the whole subscription.
+    def token(self) -> SecretText:
+        """Return a token, a new one if the last is about to expire.
 
         Raises:
-            AccessDenied, CredentialsExpired: no token is issued, or it was requested for another service.
+            AccessDenied, CredentialsExpired: no token is issued.
             StorageUnavailable: the login server cannot be reached.
         """
-        if scopes != (STORAGE_SCOPE,):
-            message = (
-                f"the storage requested a token for another service, but {self._subject} is used only for Azure Storage"
-            )
-            raise AccessDenied(message)
+        with self._locks.setdefault(os.getpid(), Lock()):
+            held = self._held
+            if held is None or time.time() > held[1] - _MARGIN:
+                held = self._held = self.log_in()
+            return held[0]
+
+    def drop(self) -> None:
+        """Forget the token: the next one is new."""
+        self._held = None
+
+    @abstractmethod
+    def log_in(self) -> tuple[SecretText, float]:
+        """Return a new token, and when it expires in seconds since the epoch. Raises as `token` does."""
+
+
+class _Principal(Tokens):
+    """A service principal, by the OAuth 2.0 client credentials flow."""
+
+    def __init__(self, account: Account, credentials: AzureCredentials, client: HttpClient) -> None:
+        super().__init__("the service principal's secret")
+        self._server = _LoginServer(account.authority, credentials, client)
+
+    def log_in(self) -> tuple[SecretText, float]:
+        now = time.time()
+        request = self._server.read_request(self.subject, None, None)
+        reply = self._server.attempt(request, self.subject, "read", limit=_MAX_REPLY)
+        if isinstance(reply, Failure):
+            raise reply.error
         try:
-            token: AccessToken = self._inner.get_token(*scopes, **options)
-        except (AzureError, OSError, ValueError) as error:
+            issued = json.loads(reply.body)
+            token, seconds = str(issued["access_token"]), float(issued["expires_in"])
+        except (ValueError, TypeError, LookupError, RecursionError, OverflowError):
+            token, seconds = "", 0.0
+        if not _TOKEN.fullmatch(token):
+            raise self._server.invalid(self.subject, "sent no token")
+        return SecretText(token), now + seconds
+
+
+class _LoginServer(ObjectStore):
+    """The dialect of a login server: "Microsoft identity platform and the OAuth 2.0 client credentials flow".
+
+    Its URL is that of the credentials and nothing else: no variable such as AZURE_REGIONAL_AUTHORITY_NAME or
+    MSAL_FORCE_REGION selects another one, and it is not asked for further URLs.
+    """
+
+    name = "Microsoft Entra"
+
+    def __init__(self, authority: str, credentials: AzureCredentials, client: HttpClient) -> None:
+        super().__init__(client, Unsigned())
+        self._authority = authority
+        self._credentials = credentials
+
+    def shown(self, path: str) -> str:
+        """Return what is requested."""
+        return f"the login with {path}"
+
+    def read_request(self, path: str, span: str | None, validator: str | None) -> Request:  # noqa: ARG002 - for a token
+        """Return the request for a token."""
+        secret = self._credentials.client_secret
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self._credentials.client_id,
+            "client_secret": secret.reveal() if secret else "",
+            "scope": _SCOPE,
+        }
+        base = urlsplit(self._authority).path.rstrip("/")
+        target = SecretText(f"{base}/{self._credentials.tenant_id}/oauth2/v2.0/token")
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        return Request("POST", Origin.of(self._authority), target, headers, urlencode(form).encode())
+
+    def error_code(self, status: int, headers: Headers, body: bytes) -> str:  # noqa: ARG002
+        """Return the code in the description of an error."""
+        found = _CODE.search(body.decode("latin-1"))
+        return found.group() if found else ""
+
+    def refusal(self, status: int, code: str, path: str, action: Action, headers: Headers | None = None) -> Failure:
+        """Return the failure that an error response means."""
+        failure = super().refusal(status, code, path, action, headers)
+        if not failure.transient:
+            return Failure(_refused(path, code or str(status)), status=status, code=code)
+        message = f"the login server for {path} cannot be reached ({status}); try again later"
+        return Failure(StorageUnavailable(message), transient=True, pause=failure.pause, status=status, code=code)
+
+
+def _refused(subject: str, code: str) -> ConnectorError:
+    if code in _EXPIRED:
+        return CredentialsExpired(f"{subject} has expired ({code}); get a new one")
+    return AccessDenied(f"Microsoft Entra does not accept {subject} ({code})")
+
+
+class _Library(Tokens):
+    """A login that azure-identity knows: a managed identity, or what it finds on this machine."""
+
+    def __init__(self, make: Callable[[], Any], subject: str) -> None:
+        super().__init__(subject)
+        self._make = make
+        self._credential = make()
+
+    def drop(self) -> None:
+        """Forget the token, and the credential that keeps a copy of it."""
+        self._credential = self._make()
+        super().drop()
+
+    def log_in(self) -> tuple[SecretText, float]:
+        from azure.core.exceptions import AzureError  # noqa: PLC0415 - a dependency of azure-identity
+
+        try:
+            issued = self._credential.get_token(_SCOPE)
+            token, ends = SecretText(issued.token), float(issued.expires_on)
+        # Of an invalid response, azure-identity raises whatever its parsing raises.
+        except (AzureError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
             translated = self._error_for(error)
         else:
-            return token
+            return token, ends
         raise translated
 
     def _error_for(self, error: Exception) -> ConnectorError:
-        code = _CODE.search(str(error))
-        if code:
-            if code.group() in _EXPIRED:
-                return CredentialsExpired(f"{self._subject} has expired ({code.group()}); get a new one")
-            return AccessDenied(f"Microsoft Entra does not accept {self._subject} ({code.group()})")
+        from azure.core import exceptions as azure  # noqa: PLC0415
+
+        if code := _CODE.search(str(error)):
+            return _refused(self.subject, code.group())
         # azure-identity raises ClientAuthenticationError for most failures, with the original error as its cause.
-        unreachable = isinstance(error.__cause__, (ServiceRequestError, ServiceResponseError))
-        if isinstance(error, ClientAuthenticationError) and not unreachable:
+        unreachable = isinstance(error.__cause__, (azure.ServiceRequestError, azure.ServiceResponseError))
+        if isinstance(error, azure.ClientAuthenticationError) and not unreachable:
             # Also if this machine has no identity: azure-identity then raises a subclass of this error.
-            return AccessDenied(f"Microsoft Entra issued no token for {self._subject}")
+            return AccessDenied(f"Microsoft Entra issued no token for {self.subject}")
         name = type(error.__cause__ or error).__name__
-        message = f"the login server for {self._subject} cannot be reached ({name}); try again later"
+        message = f"the login server for {self.subject} cannot be reached ({name}); try again later"
         return StorageUnavailable(message)
 
 
-def _withhold_responses() -> None:
-    """Keep the responses of login servers out of the logs, because azure-identity logs them in full."""
-    for name in ("azure.identity._internal.get_token_mixin", "azure.identity._internal.decorators"):
-        logging.getLogger(name).addFilter(_drop)  # adding it again changes nothing
-
-
-def _drop(_: logging.LogRecord) -> bool:
-    return False
-
-
-def check_identity(credentials: AzureCredentials) -> None:
-    """Check that azure-identity is installed if the credentials need it.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    if credentials.logs_in:
-        _identity()
-
-
-def _identity() -> Any:
+def _library() -> Any:
     try:
         import azure.identity  # noqa: PLC0415 - an extra that not all credentials need
     except ImportError:
@@ -105,37 +196,38 @@ def _identity() -> Any:
     else:
         return azure.identity
     message = (
-        "credentials that log in with Microsoft Entra need azure-identity; install it with: "
+        "a managed identity and ambient credentials need azure-identity; install it with: "
         'pip install "enclave-connectors-azure[identity]"'
     )
     raise ConfigError(message)
 
 
-def open_identity(account: Account, credentials: AzureCredentials) -> Tokens:
-    """Return the credential that gets tokens for `credentials`; makes no request yet.
+def open_tokens(account: Account, credentials: AzureCredentials, client: HttpClient) -> Tokens:
+    """Return what provides the tokens of `credentials`; makes no request yet.
+
+    Args:
+        account: the account, whose cloud has a login server.
+        credentials: log in.
+        client: sends the requests of a service principal.
 
     Raises:
-        ConfigError: azure-identity is not installed.
+        ConfigError: azure-identity is needed and not installed, or SSLKEYLOGFILE is set.
     """
-    identity = _identity()
-    _withhold_responses()
+    if not (credentials.ambient or credentials.managed_identity):
+        return _Principal(account, credentials, client)
+    library = _library()
+    refuse_key_log("azure-identity")
+    # Keep the responses of login servers out of the logs, because azure-identity logs them in full.
+    for name in ("azure.identity._internal.get_token_mixin", "azure.identity._internal.decorators"):
+        logging.getLogger(name).addFilter(_drop)  # adding it again changes nothing
     if credentials.ambient:
-        return Tokens(identity.DefaultAzureCredential(), "the ambient login of this machine")
-    options: dict[str, Any] = {"use_env_settings": False}
-    if credentials.managed_identity:
-        managed = identity.ManagedIdentityCredential(client_id=credentials.client_id, **options)
-        return Tokens(managed, "this machine's managed identity")
-    secret = credentials.client_secret
-    principal = identity.ClientSecretCredential(
-        credentials.tenant_id,
-        credentials.client_id,
-        secret.reveal() if secret else "",
-        authority=account.authority,
-        # Otherwise Microsoft's login service would be asked about a private one, which it does not know.
-        disable_instance_discovery=credentials.authority_url is not None,
-        **options,
-    )
-    # False means none to msal. Without this, AZURE_REGIONAL_AUTHORITY_NAME or MSAL_FORCE_REGION select another login
-    # service.
-    principal._regional_authority = False  # noqa: SLF001 - there is no argument for it
-    return Tokens(principal, "the service principal's secret")
+        return _Library(library.DefaultAzureCredential, "the ambient login of this machine")
+
+    def managed() -> Any:
+        return library.ManagedIdentityCredential(client_id=credentials.client_id, use_env_settings=False)
+
+    return _Library(managed, "this machine's managed identity")
+
+
+def _drop(_: logging.LogRecord) -> bool:
+    return False

@@ -3,6 +3,8 @@ from __future__ import annotations
 import http.client
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -10,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import servers
 from azure.core.exceptions import ResourceNotFoundError
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 from hostile import Answer, Request, hostile_server
 from patience import PATIENCE
 
@@ -19,6 +21,7 @@ from connectors_azure import AzureCredentials
 from connectors_azure.account import account_of
 from connectors_azure.filesystem import AzureFileSystem
 from connectors_azure.location import split_location
+from connectors_azure.store import PART_SIZES
 
 KEY = "0f" * 32
 MIB = 1 << 20
@@ -57,7 +60,8 @@ def open_fs() -> Callable[..., AzureFileSystem]:
 
     def open_fs(document: dict[str, Any], block_size: int = 4 * MIB) -> AzureFileSystem:
         credentials = validate(AzureCredentials, document)
-        return AzureFileSystem(account_of(credentials, split_location("az://ward/")), credentials, block_size)
+        sizes = replace(PART_SIZES, first=block_size)
+        return AzureFileSystem(account_of(credentials, split_location("az://ward/")), credentials, sizes)
 
     return open_fs
 
@@ -155,7 +159,6 @@ def proxy(azure: servers.AzureServer, service: BlobServiceClient, document: dict
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries follow at once."""
-    monkeypatch.setattr("connectors_azure.client.FIRST_BACKOFF", 0.001)
     monkeypatch.setattr("connectors.storage.retry.RetryPolicy.first_pause", 0.001)
 
 
@@ -165,3 +168,23 @@ def proxied(
 ) -> AzureFileSystem:
     """A filesystem with small blocks that sends its requests through the proxy."""
     return open_fs(document)
+
+
+@pytest.fixture
+def sas(azure: servers.AzureServer) -> Callable[..., dict[str, Any]]:
+    """Return a function that makes a document with a SAS for the container."""
+
+    def sas(hours: float = 1, **permissions: bool) -> dict[str, Any]:
+        now = datetime.now(UTC)
+        query = generate_container_sas(
+            azure.account,
+            "ward",
+            account_key=azure.key,
+            permission=ContainerSasPermissions(**permissions),
+            start=now - timedelta(hours=2),
+            expiry=now + timedelta(hours=hours),
+        )
+        account = {"account_name": azure.account, "endpoint_url": azure.endpoint, "encryption": None}
+        return {**account, "sas_token": query}
+
+    return sas

@@ -7,17 +7,21 @@ import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 import servers
+from azure.storage.blob import generate_blob_sas
 from patience import PATIENCE
 
 import connectors
 from connectors.credentials.model import validate
 from connectors.errors import AccessDenied, ConfigError, InvalidLocation, NotSupported, ObjectExists
+from connectors.secrets import SecretText
 from connectors_azure import AzureBackend, AzureCredentials
+from connectors_azure.account import Account
 from connectors_azure.filesystem import AzureFileSystem
+from connectors_azure.presigning import service_sas
 
 KEYED = {"account_name": "clinic", "account_key": "c2VjcmV0", "encryption": None}
 KEY = "0f" * 32
@@ -72,6 +76,24 @@ def test_urls_work_as_datasets_of_the_https_backend(
         output.read_bytes()
     connectors.Dataset(f"az://{path}", document).write_bytes(data[::-1])
     assert source.read_bytes() == data[::-1]
+
+
+@pytest.mark.parametrize("name", ["plain.csv", "a folder/with ü 病", "50%25 of?x=#part", "a+b=c@d;e,f'g~"])
+@pytest.mark.parametrize("permissions", ["r", "cw"])
+@pytest.mark.parametrize("endpoint", ["https://clinic.blob.core.windows.net", "http://127.0.0.1:10000/clinic"])
+def test_query_is_that_of_microsofts_client(name: str, permissions: str, endpoint: str) -> None:
+    theirs = generate_blob_sas(
+        "clinic",
+        "ward",
+        name,
+        account_key="c2VjcmV0",
+        permission=permissions,
+        expiry="2026-01-02T03:04:05Z",
+        protocol="https" if endpoint.startswith("https") else None,
+    )
+    version = dict(parse_qsl(theirs))["sv"]
+    account, key = Account("clinic", endpoint), SecretText("c2VjcmV0")
+    assert service_sas(account, f"ward/{name}", permissions, "2026-01-02T03:04:05Z", key, version=version) == theirs
 
 
 def test_connection_string_signs_with_its_key(azure: servers.AzureServer, fs: AzureFileSystem, path: str) -> None:

@@ -13,7 +13,6 @@ from hostile import Answer
 
 from connectors.errors import (
     AccessDenied,
-    ConfigError,
     ConnectorError,
     NotAnObject,
     ObjectExists,
@@ -21,19 +20,20 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
+from connectors.storage import MultipartSink, PartSizes
 from connectors.streams import SealedWriter, buffered
 from connectors_azure import AzureCredentials
 from connectors_azure.filesystem import AzureFileSystem
-from connectors_azure.sink import MAX_BLOCK_SIZE, AzureSink
 
 MIB = 1 << 20
 Stored = Callable[[str], bytes | None]
 OpenFs = Callable[..., AzureFileSystem]
 
 
-def arrived(sink: AzureSink) -> None:
+def arrived(sink: MultipartSink) -> None:
     """Wait until all blocks that the sink is sending have arrived."""
-    wait(sink._parts._travelling)
+    assert sink._upload is not None
+    wait(sink._upload.parts._travelling)
 
 
 @pytest.mark.parametrize("size", [0, 1, 4 * MIB - 1, 4 * MIB, 4 * MIB + 1, 8 * MIB, 13 * MIB])
@@ -303,17 +303,11 @@ def test_container_is_no_object(fs: AzureFileSystem) -> None:
 def test_too_many_blocks_are_refused_before_they_are_sent(
     proxy: Any, proxied: AzureFileSystem, path: str, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connectors_azure.sink.MAX_BLOCKS", 2)
+    monkeypatch.setattr(proxied, "_part_sizes", PartSizes(4 * MIB, 1, 4 * MIB, 2, 1 << 40))
     sink = proxied.open_sink(path)
-    sink.write(memoryview(bytes(12 * MIB)))
+    sink.write(memoryview(bytes(8 * MIB)))
     arrived(sink)
-    with pytest.raises(ConnectorError, match="is too large for 2 blocks; nothing was written"):
-        sink.commit()
-    assert proxy.seen == ["PUT block", "PUT block"]
+    with pytest.raises(ConnectorError, match="is too large to be written in 2 parts of this size; nothing was written"):
+        sink.write(memoryview(bytes(1)))
+    assert proxy.seen == ["PUT block"]
     assert stored(path) is None
-
-
-@pytest.mark.parametrize("size", [0, -1, MAX_BLOCK_SIZE + 1])
-def test_invalid_block_size_is_refused(open_fs: OpenFs, document: dict[str, Any], size: int) -> None:
-    with pytest.raises(ConfigError, match="the size of a block is 1 to 4194304000 bytes"):
-        open_fs(document, size)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from io import BytesIO
 from typing import Any
 
 import pytest
@@ -14,26 +13,27 @@ from patience import PATIENCE
 
 from connectors.errors import StorageUnavailable
 from connectors_azure.filesystem import AzureFileSystem
-from connectors_azure.sink import BLOCK_SIZE, GROWTH, MAX_BLOCK_SIZE, MAX_BLOCKS, AzureSink, size_of_block
+from connectors_azure.store import PART_SIZES, AzureStore
 
 MIB = 1 << 20
 Stored = Callable[[str], bytes | None]
 
 
 def staging(monkeypatch: pytest.MonkeyPatch, stage: Callable[[int, Callable[[], str]], str]) -> None:
-    """Replace the method by which sinks send blocks with `stage`, which gets a block's number and the real method."""
-    real = AzureSink._stage
+    """Replace the method that sends blocks with `stage`, which gets a block's number and the real method."""
+    real = AzureStore.send_part
 
-    def instead(self: AzureSink, number: int, part: BytesIO) -> str:
-        return stage(number, lambda: real(self, number, part))
+    def instead(self: AzureStore, path: str, upload: str, number: int, data: memoryview, *, last: bool) -> str:
+        return stage(number, lambda: real(self, path, upload, number, data, last=last))
 
-    monkeypatch.setattr(AzureSink, "_stage", instead)
+    monkeypatch.setattr(AzureStore, "send_part", instead)
 
 
 def test_block_size_grows_so_that_all_blocks_hold_tens_of_tebibytes() -> None:
-    sizes = [size_of_block(BLOCK_SIZE, before) for before in range(MAX_BLOCKS)]
-    assert sizes[::GROWTH] == [BLOCK_SIZE << step for step in range(9)] + [MAX_BLOCK_SIZE] * 4
-    assert sum(sizes) == 72_352_000 * MIB
+    sizes = [PART_SIZES.at(before) for before in range(50_000)]
+    assert {size // MIB for size in sizes[:10_000]} == {8}
+    assert [size // MIB for size in sizes[10_000::2_000]] == [16 << step for step in range(8)] + [4000] * 12
+    assert sum(sizes) == 104_240_000 * MIB
 
 
 def test_blocks_are_in_order_even_if_sent_out_of_order(

@@ -35,15 +35,18 @@ def test_forked_child_cannot_use_the_sink_of_its_parent(
 
 PROGRAM = """
 import atexit, json, os, sys
+from dataclasses import replace
 from connectors.credentials.model import validate
 from connectors.streams import SealedWriter
 from connectors_azure import AzureCredentials
 from connectors_azure.account import account_of
 from connectors_azure.filesystem import AzureFileSystem
 from connectors_azure.location import split_location
+from connectors_azure.store import PART_SIZES
 ending, path, document = sys.argv[1:]
 credentials = validate(AzureCredentials, json.loads(document))
-fs = AzureFileSystem(account_of(credentials, split_location("az://ward/")), credentials, 4 << 20)
+sizes = replace(PART_SIZES, first=4 << 20)
+fs = AzureFileSystem(account_of(credentials, split_location("az://ward/")), credentials, sizes)
 writer = SealedWriter(fs.open_sink(path), credentials.codec())
 if ending == "closed":
     atexit.register(writer.close)

@@ -1,0 +1,129 @@
+"""Authorises requests to Azure Storage: with an account key, a SAS, a Microsoft Entra token, or nothing."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import email.utils
+import hashlib
+import hmac
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from connectors.storage import QuerySigner, Unsigned
+from connectors_azure.identity import open_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from connectors.secrets import SecretText
+    from connectors.storage import HttpClient, Request, Signer
+    from connectors_azure.account import Account
+    from connectors_azure.credentials import AzureCredentials
+    from connectors_azure.identity import Tokens
+
+__all__ = ["BearerSigner", "SharedKeySigner", "hmac_of", "signer_of"]
+
+# "Authorize with Shared Key", in the order in which they are signed. Content-Length is among them, but the client sets
+# that header, and Date is empty, because x-ms-date is sent in its place.
+_BEFORE_LENGTH = ("content-encoding", "content-language")
+_AFTER_LENGTH = (
+    *("content-md5", "content-type", "date", "if-modified-since", "if-match", "if-none-match"),
+    *("if-unmodified-since", "range"),
+)
+
+
+def hmac_of(key: SecretText, text: str) -> str:
+    """Return the HMAC-SHA256 of a text with a key, both in base64 as Azure writes them."""
+    return base64.b64encode(hmac.digest(base64.b64decode(key.reveal()), text.encode(), hashlib.sha256)).decode()
+
+
+class SharedKeySigner:
+    """Signs requests with an account key.
+
+    Args:
+        account: the account's name.
+        key: the key, in base64.
+    """
+
+    def __init__(self, account: str, key: SecretText) -> None:
+        self._account = account
+        self._key = key
+
+    def sign(self, request: Request) -> Request:
+        """Return the request with its date and its signature."""
+        headers = _dated(request)
+        signature = hmac_of(self._key, self._text(request, headers))
+        headers["Authorization"] = f"SharedKey {self._account}:{signature}"
+        return dataclasses.replace(request, headers=headers)
+
+    def _text(self, request: Request, headers: Mapping[str, str]) -> str:
+        """Return what is signed: the headers of the standard, those of Azure, the path and the query."""
+        given = {name.lower(): value.strip() for name, value in headers.items()}
+        path, _, query = request.target.reveal().partition("?")
+        lines = [
+            request.method,
+            *(given.get(name, "") for name in _BEFORE_LENGTH),
+            str(request.size or ""),
+            *(given.get(name, "") for name in _AFTER_LENGTH),
+            *(f"{name}:{given[name]}" for name in sorted(given) if name.startswith("x-ms-")),
+            f"/{self._account}{path}",
+            *sorted(_parameter(one) for one in query.split("&") if one),
+        ]
+        return "\n".join(lines)
+
+    def renew(self) -> bool:
+        """Return False."""
+        return False
+
+
+def _parameter(text: str) -> str:
+    name, _, value = text.partition("=")
+    return f"{unquote(name).lower()}:{unquote(value)}"
+
+
+class BearerSigner:
+    """Authorises requests with Microsoft Entra tokens.
+
+    A server that refuses a token may name the resource that it wants one for. That is ignored: tokens for another
+    service than Azure Storage are never requested.
+
+    Args:
+        tokens: provides them.
+    """
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    def sign(self, request: Request) -> Request:
+        """Return the request with a token.
+
+        Raises:
+            AccessDenied, CredentialsExpired: no token is issued.
+            StorageUnavailable: the login server cannot be reached.
+        """
+        headers = _dated(request)
+        headers["Authorization"] = f"Bearer {self._tokens.token().reveal()}"
+        return dataclasses.replace(request, headers=headers)
+
+    def renew(self) -> bool:
+        """Drop the token, and return True."""
+        self._tokens.drop()
+        return True
+
+
+def _dated(request: Request) -> dict[str, str]:
+    return {**request.headers, "x-ms-date": email.utils.formatdate(usegmt=True)}
+
+
+def signer_of(account: Account, credentials: AzureCredentials, client: HttpClient) -> Signer:
+    """Return what authorises requests to an account; makes no request. The arguments are those of `open_tokens`.
+
+    Raises:
+        ConfigError: azure-identity is needed and not installed.
+    """
+    if account.key is not None:
+        return SharedKeySigner(account.name, account.key)
+    if account.sas is not None:
+        return QuerySigner(account.sas, credentials.expires_at, account.endpoint)
+    return BearerSigner(open_tokens(account, credentials, client)) if credentials.logs_in else Unsigned()
