@@ -20,7 +20,7 @@ Reading an object by ranges:
 
 Writing an object whole:
     `OpensSinks`: a filesystem that can. `Sink`: the contract. `RenewableSink`: a sink that renews its credentials.
-    `PartsInFlight`: the parts of a multipart upload, several at once.
+    `PutSink`: a sink that sends the object in one request. `PartsInFlight`: the parts of a multipart upload.
     `spooled`: temporary files, whose errors say that this machine's disk is full.
 
 A store with an HTTP API, in its dialect (docs/backends.md shows one):
@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from connectors.storage.http.xml import parse_xml, text_at, texts_at
     from connectors.storage.listing import ListingGuard
     from connectors.storage.multipart import MultipartSink, MultipartStore, PartSizes
+    from connectors.storage.put_sink import PutSink
     from connectors.storage.ranged import RangedSource, RangedStream, Version
     from connectors.storage.retry import MIN_PROGRESS, RangeBuffer, RetryPolicy
     from connectors.storage.signing import QuerySigner, Signer, Unsigned, with_query
@@ -116,6 +117,7 @@ __all__ = [
     "Page",
     "PartSizes",
     "PartsInFlight",
+    "PutSink",
     "QuerySigner",
     "RangeBuffer",
     "RangedSource",
@@ -186,6 +188,7 @@ _HOMES = {
     "Page": "storage.bucket_store",
     "PartSizes": "storage.multipart",
     "PartsInFlight": "storage.upload",
+    "PutSink": "storage.put_sink",
     "QuerySigner": "storage.signing",
     "RangeBuffer": "storage.retry",
     "RangedSource": "storage.ranged",
