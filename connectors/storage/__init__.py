@@ -22,7 +22,7 @@ Reading an object by ranges:
 Writing an object whole:
     `OpensSinks`: a filesystem that can. `Sink`: the contract. `RenewableSink`: a sink that renews its credentials.
     `ExpectsSize`: a sink that prepares for the object's size.
-    `PartsInFlight`: the parts of a multipart upload, several at once.
+    `PutSink`: a sink that sends the object in one request. `PartsInFlight`: the parts of a multipart upload.
     `spooled`: temporary files, whose errors say that this machine's disk is full.
 
 A store with an HTTP API, in its dialect (docs/backends.md shows one):
@@ -37,13 +37,11 @@ A store with an HTTP API, in its dialect (docs/backends.md shows one):
 
 Requests:
     `RetryPolicy`: backoff with jitter. `MIN_PROGRESS`: the bytes that count as progress.
-    `StallTimeoutConnection`: an HTTP connection with a stall timeout. `MAX_RESPONSE_HEADS`: for other HTTP clients.
     `ListingGuard`: ends a listing whose pages never end.
     `endpoint_problem`, `is_loopback`, `sends_in_the_clear`, `HIDES_NOTHING`: checks of a server's URL.
 
 Errors:
     `map_errors`: turns the errors that filesystems raise into those of `connectors.errors`.
-    `is_of_library`: tells an error about a server's response from a bug in the plugin.
 
 Each name is loaded when it is first used, so that importing a plugin stays cheap.
 """
@@ -59,7 +57,7 @@ if TYPE_CHECKING:
     from connectors.credentials.model import Credentials, SecretModel
     from connectors.credentials.sas import SAS_NAMES, sas_problems
     from connectors.credentials.signed_queries import query_damage, query_members
-    from connectors.storage.adapters import is_of_library, map_errors
+    from connectors.storage.adapters import map_errors
     from connectors.storage.backend import Backend
     from connectors.storage.bucket_filesystem import BucketFileSystem
     from connectors.storage.bucket_store import BucketStore, Listed, Page, split_path
@@ -67,15 +65,14 @@ if TYPE_CHECKING:
     from connectors.storage.endpoints import HIDES_NOTHING, endpoint_problem, is_loopback, sends_in_the_clear
     from connectors.storage.filesystem import ObjectFileSystem
     from connectors.storage.guard import Guarded
-    from connectors.storage.http import StallTimeoutConnection
     from connectors.storage.http.client import HttpClient
-    from connectors.storage.http.connection import MAX_RESPONSE_HEADS
     from connectors.storage.http.failures import Failure
     from connectors.storage.http.messages import FileBody, Headers, Reply, Request, Response
     from connectors.storage.http.network import Limits, Origin, refuse_key_log
     from connectors.storage.http.xml import parse_xml, text_at, texts_at
     from connectors.storage.listing import ListingGuard
     from connectors.storage.multipart import MultipartSink, MultipartStore, PartSizes
+    from connectors.storage.put_sink import PutSink
     from connectors.storage.ranged import RangedSource, RangedStream, Version
     from connectors.storage.retry import MIN_PROGRESS, RangeBuffer, RetryPolicy
     from connectors.storage.signing import QuerySigner, Signer, Unsigned, with_query
@@ -87,7 +84,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HIDES_NOTHING",
-    "MAX_RESPONSE_HEADS",
     "MIN_PROGRESS",
     "SAS_NAMES",
     "AbstractFileSystem",
@@ -121,6 +117,7 @@ __all__ = [
     "Page",
     "PartSizes",
     "PartsInFlight",
+    "PutSink",
     "QuerySigner",
     "RangeBuffer",
     "RangedSource",
@@ -135,13 +132,11 @@ __all__ = [
     "Signer",
     "Sink",
     "Source",
-    "StallTimeoutConnection",
     "StreamsRanges",
     "Unsigned",
     "Version",
     "endpoint_problem",
     "is_loopback",
-    "is_of_library",
     "map_errors",
     "not_yet_valid",
     "parse_xml",
@@ -180,7 +175,6 @@ _HOMES = {
     "Listed": "storage.bucket_store",
     "ListingGuard": "storage.listing",
     "LocalFileSystem": "_fsspec",
-    "MAX_RESPONSE_HEADS": "storage.http.connection",
     "MIN_PROGRESS": "storage.retry",
     "Meaning": "storage.store",
     "MemoryFileSystem": "_fsspec",
@@ -194,6 +188,7 @@ _HOMES = {
     "Page": "storage.bucket_store",
     "PartSizes": "storage.multipart",
     "PartsInFlight": "storage.upload",
+    "PutSink": "storage.put_sink",
     "QuerySigner": "storage.signing",
     "RangeBuffer": "storage.retry",
     "RangedSource": "storage.ranged",
@@ -209,13 +204,11 @@ _HOMES = {
     "Signer": "storage.signing",
     "Sink": "streams.sinks",
     "Source": "streams.sources",
-    "StallTimeoutConnection": "storage.http",
     "StreamsRanges": "streams.sources",
     "Unsigned": "storage.signing",
     "Version": "storage.ranged",
     "endpoint_problem": "storage.endpoints",
     "is_loopback": "storage.endpoints",
-    "is_of_library": "storage.adapters",
     "map_errors": "storage.adapters",
     "not_yet_valid": "credentials.expiry",
     "parse_xml": "storage.http.xml",

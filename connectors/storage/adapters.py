@@ -11,7 +11,6 @@ import inspect
 import os
 import tempfile
 from threading import Lock
-from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from connectors._fsspec import LocalFileSystem, MemoryFileSystem
@@ -42,7 +41,6 @@ __all__ = [
     "SpoolSink",
     "check_replaceable",
     "claimed_size",
-    "is_of_library",
     "map_errors",
     "open_sink",
     "open_source",
@@ -100,17 +98,6 @@ def claimed_size(info: Mapping[str, Any], *, strict: bool = True) -> int | None:
         message = f"the storage reports no valid size for {info['name']}"
         raise StorageUnavailable(message)
     return None
-
-
-def is_of_library(error: BaseException, *packages: str) -> bool:
-    """Return whether an error was raised by a library's code, so it is about a response and not a bug in the plugin.
-
-    Args:
-        error: the error.
-        packages: the library, and the packages it uses.
-    """
-    modules = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
-    return bool(modules) and not modules[-1].startswith("connectors") and not set(packages).isdisjoint(modules)
 
 
 class RangeSource:

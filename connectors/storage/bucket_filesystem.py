@@ -115,28 +115,6 @@ class BucketFileSystem(ObjectFileSystem):
         """Return whether an object's name begins with a folder's; raises if the bucket does not exist."""
         return any(page.objects or page.prefixes for page in self.store.pages(path, most=1))
 
-    def exists(self, path: str, **_: Any) -> bool:
-        """Return whether an object or a folder exists: False only if the store says that there is none.
-
-        Raises:
-            StorageError: any other error, for which fsspec's own method would return False.
-        """
-        return self._kind(path) is not None
-
-    def isdir(self, path: str) -> bool:
-        """Return whether a folder exists; raises as `exists` does."""
-        return self._kind(path) == "directory"
-
-    def isfile(self, path: str) -> bool:
-        """Return whether an object exists; raises as `exists` does."""
-        return self._kind(path) == "file"
-
-    def _kind(self, path: str) -> str | None:
-        try:
-            return str(self.info(path)["type"])
-        except ObjectNotFound:
-            return None
-
     def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
         """List the direct members of a folder, or a single object; of no path, the buckets.
 

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from connectors._fsspec import DEFAULT_CALLBACK, AbstractFileSystem
-from connectors.errors import NotSupported
+from connectors.errors import NotSupported, ObjectNotFound
 from connectors.formats import Plain
 from connectors.storage.guard import Guarded
 from connectors.streams import SealedWriter, buffered, copy_stream
@@ -29,7 +29,7 @@ _PIECE = 1 << 24
 
 
 class ObjectFileSystem(Guarded, AbstractFileSystem):
-    """An fsspec filesystem built on two methods: `open_source` to read an object and `open_sink` to write one.
+    """An fsspec filesystem built on `open_source` to read an object, `open_sink` to write one, and fsspec's `info`.
 
     It shows objects as they are stored, usually sealed. Objects appear atomically, also where fsspec's own methods
     would write them differently.
@@ -42,6 +42,28 @@ class ObjectFileSystem(Guarded, AbstractFileSystem):
     @abstractmethod
     def open_sink(self, path: str, *, exclusive: bool = False) -> Sink:
         """Open a sink for a new object; with `exclusive`, it fails if the object exists."""
+
+    def exists(self, path: str, **_: Any) -> bool:
+        """Return whether an object or a folder exists: False only if `info` raises ObjectNotFound.
+
+        Raises:
+            StorageError: any other error, for which fsspec's own method would return False.
+        """
+        return self._kind(path) is not None
+
+    def isdir(self, path: str) -> bool:
+        """Return whether a folder exists; raises as `exists` does."""
+        return self._kind(path) == "directory"
+
+    def isfile(self, path: str) -> bool:
+        """Return whether an object exists; raises as `exists` does."""
+        return self._kind(path) == "file"
+
+    def _kind(self, path: str) -> str | None:
+        try:
+            return str(self.info(path)["type"])
+        except ObjectNotFound:
+            return None
 
     def _open(
         self,

@@ -1,4 +1,7 @@
-"""Every example in README.md and docs/ runs: Python blocks as one program for each page, console blocks in a shell."""
+"""Every example in README.md and docs/ runs: Python blocks as one program for each page, console blocks in a shell.
+
+Blocks in the language ``py`` are excerpts of the file that their first line names.
+"""
 
 from __future__ import annotations
 
@@ -72,6 +75,13 @@ def blocks(page: Path, language: str) -> list[str]:
 def test_python_examples_run(page, folders):
     program = "\n".join(blocks(page, "python"))
     exec(compile(program, str(page), "exec"), {"__name__": "example"})
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "py")], ids=lambda page: page.name)
+def test_excerpts_are_what_the_files_that_they_name_hold(page):
+    for block in blocks(page, "py"):
+        name, _, text = block.partition("\n")
+        assert text.strip("\n") in (ROOT / name.removeprefix("# ")).read_text(), name
 
 
 def run_console(block: str) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import tempfile
 from typing import TYPE_CHECKING
 
 from connectors.errors import NotSupported, ObjectExists, StorageUnavailable
-from connectors.storage import Failure, FileBody, spooled
+from connectors.storage import Failure, PutSink
 
 if TYPE_CHECKING:
+    from connectors.storage import FileBody
     from connectors_https.signature import Flavour
     from connectors_https.store import PresignedStore
 
@@ -18,8 +17,6 @@ __all__ = ["MAX_OBJECT", "PresignedSink"]
 
 MAX_OBJECT: dict[Flavour, int] = {"s3": 5 << 30, "gcs": 5 << 30, "azure": 5000 << 20}
 """The most bytes of one PUT: 5 GiB with S3 and GCS, 5000 MiB with Azure's Put Blob since its version 2019-12-12."""
-_IN_MEMORY = 1 << 24
-"""Bytes held in memory; a larger object goes to an unnamed temporary file."""
 _DONE = frozenset({200, 201, 204})
 _TAKEN = frozenset({409, 412})
 _ERROR = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?<Error[\s>]")
@@ -36,11 +33,8 @@ _ONLY_CREATE = {"if-none-match": "*", "x-goog-if-generation-match": "0"}
 """Headers that let a PUT create an object and never replace one."""
 
 
-class PresignedSink:
-    """One object at a URL that is being written.
-
-    The sealed bytes are held in memory and in an unnamed temporary file, because a PUT starts with its size, and may
-    have to be retried. No request is sent before `commit`; `discard` sends none.
+class PresignedSink(PutSink):
+    """One object at a URL that is being written. No request is sent before `commit`; `discard` sends none.
 
     Args:
         store: the object's server.
@@ -56,11 +50,8 @@ class PresignedSink:
         self._store = store
         self._exclusive = exclusive
         self._headers = self._choose_headers()
-        self._size = 0
         store.check_expiry()
-        self._spool = spooled(
-            lambda: tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - commit or discard closes it
-        )
+        super().__init__()
 
     def _choose_headers(self) -> dict[str, str]:
         signature, location = self._store.signature, self._store.place.location
@@ -94,17 +85,16 @@ class PresignedSink:
             NotSupported: the object is larger than one PUT may be.
             MachineFailed: there is not enough space in ``$TMPDIR``.
         """
-        self._size += len(data)
         limit = MAX_OBJECT.get(self._store.signature.flavour)
-        if limit is not None and self._size > limit:
+        if limit is not None and self.size + len(data) > limit:
             message = (
                 f"{self._store.place.location} would be larger than {limit} bytes, the most that one PUT to a signed "
                 "URL may have; write several objects, or use the storage's own backend"
             )
             raise NotSupported(message)
-        spooled(lambda: self._spool.write(data))
+        super().write(data)
 
-    def commit(self) -> None:
+    def send(self, body: FileBody) -> None:
         """Send the object.
 
         Raises:
@@ -113,9 +103,8 @@ class PresignedSink:
             StorageUnavailable: the server cannot be reached, or fails, even after retries. The complete object may
                 or may not have been written.
         """
-        spooled(self._spool.flush)
         location, unsure, policy = self._store.place.location, False, self._store.retry_policy()
-        request = self._store.write_request(self._headers, FileBody(self._spool, self._size))
+        request = self._store.write_request(self._headers, body)
         while True:
             reply = self._store.attempt(request, location, "write", accept=_DONE)
             if not isinstance(reply, Failure):
@@ -131,15 +120,9 @@ class PresignedSink:
                 raise ObjectExists(message)
             unsure = unsure or reply.transient
             self._store.wait(reply, policy)
-        self._spool.close()
         if _ERROR.match(reply.body):
             message = (
                 f"the server of {location} answered {reply.status} to the PUT, but with an error in the body: the "
                 "object may not have been written; read it to find out, or write it again"
             )
             raise StorageUnavailable(message)
-
-    def discard(self) -> None:
-        """Drop what was written."""
-        with contextlib.suppress(OSError):  # closing flushes the rest, perhaps to a full disk
-            self._spool.close()
