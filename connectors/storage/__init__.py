@@ -17,7 +17,6 @@ The filesystem, which is fsspec's:
 Reading an object by ranges:
     `OpensSources`: a filesystem that can. `Source`: the contract. `FillsBuffers`: a source that saves a copy.
     `StreamsRanges`: a source that reads a long range as one request. `ByteStream`: what it returns.
-    `RangeBuffer`: a range that arrives in several responses.
 
 Writing an object whole:
     `OpensSinks`: a filesystem that can. `Sink`: the contract. `RenewableSink`: a sink that renews its credentials.
@@ -74,7 +73,7 @@ if TYPE_CHECKING:
     from connectors.storage.multipart import MultipartSink, MultipartStore, PartSizes
     from connectors.storage.put_sink import PutSink
     from connectors.storage.ranged import RangedSource, RangedStream, Version
-    from connectors.storage.retry import MIN_PROGRESS, RangeBuffer, RetryPolicy
+    from connectors.storage.retry import MIN_PROGRESS, RetryPolicy
     from connectors.storage.signing import QuerySigner, Signer, Unsigned, with_query
     from connectors.storage.store import Action, Meaning, ObjectStore
     from connectors.storage.upload import PartsInFlight
@@ -119,7 +118,6 @@ __all__ = [
     "PartsInFlight",
     "PutSink",
     "QuerySigner",
-    "RangeBuffer",
     "RangedSource",
     "RangedStream",
     "Renames",
@@ -190,7 +188,6 @@ _HOMES = {
     "PartsInFlight": "storage.upload",
     "PutSink": "storage.put_sink",
     "QuerySigner": "storage.signing",
-    "RangeBuffer": "storage.retry",
     "RangedSource": "storage.ranged",
     "RangedStream": "storage.ranged",
     "Renames": "storage.capabilities",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from connectors.errors import ConnectorError
 
-__all__ = ["MIN_PROGRESS", "RangeBuffer", "RetryPolicy"]
+__all__ = ["MIN_PROGRESS", "RetryPolicy"]
 
 MIN_PROGRESS = 1 << 16
 """Bytes that count as progress; a slow drip could go on forever."""
@@ -88,54 +88,3 @@ class RetryPolicy:
     ) -> None:
         """Wait before the next attempt, in `sleep`. The other arguments and the errors are those of `pause`."""
         (sleep or time.sleep)(self.pause(error, asked))
-
-
-class RangeBuffer:
-    """A range of an object that may arrive in several responses.
-
-    Args:
-        start: its start.
-        stop: its end, unless the object ends before.
-        buffer: the destination; if not given, it is allocated once the size is known.
-        retry_policy: decides how often the rest is requested.
-
-    Attributes:
-        position: the offset of the next byte to request.
-        stop: the end of the range.
-    """
-
-    def __init__(
-        self, start: int, stop: int, buffer: memoryview | None = None, retry_policy: RetryPolicy | None = None
-    ) -> None:
-        self.position = self._start = start
-        self.stop = stop
-        self._buffer = buffer
-        self._retry_policy = retry_policy or RetryPolicy()
-
-    @property
-    def complete(self) -> bool:
-        """Whether all of it has arrived."""
-        return self.position >= self.stop
-
-    def room(self, size: int) -> memoryview:
-        """Return the buffer for the missing bytes, in an object of `size` bytes."""
-        self.stop = min(self.stop, size)
-        if self._buffer is None:
-            self._buffer = memoryview(bytearray(max(0, self.stop - self._start)))
-        return self._buffer[self.position - self._start : self.stop - self._start]
-
-    def received(self, size: int, broken: ConnectorError) -> None:
-        """Record that a response has filled `size` bytes; if some are still missing, pause before the next request.
-
-        Raises:
-            StorageUnavailable: too many attempts without progress; the message is that of `broken`.
-        """
-        self.position += size
-        self._retry_policy.received(size)
-        if not self.complete:
-            self._retry_policy.wait(broken)
-
-    @property
-    def data(self) -> memoryview:
-        """The bytes that have arrived."""
-        return self._buffer[: self.position - self._start] if self._buffer is not None else memoryview(b"")

@@ -12,7 +12,7 @@ import pytest
 from connectors.errors import StorageUnavailable
 from connectors.storage import retry
 from connectors.storage.http.connection import StallTimeoutFile
-from connectors.storage.retry import MIN_PROGRESS, RangeBuffer, RetryPolicy
+from connectors.storage.retry import MIN_PROGRESS, RetryPolicy
 
 BROKEN = StorageUnavailable("the answer broke off")
 
@@ -62,26 +62,6 @@ def test_a_little_now_and_then_is_no_progress(pauses, monkeypatch):
 def test_the_pause_that_a_storage_asks_for_is_bounded(pauses, asked, paused):
     RetryPolicy().wait(BROKEN, asked)
     assert pauses == [paused]
-
-
-def test_a_range_arrives_in_pieces_and_ends_where_the_object_does(pauses):
-    data, buffer, asked = b"0123456789", RangeBuffer(3, 100), []
-    while not buffer.complete:
-        asked.append((buffer.position, buffer.stop))
-        room = buffer.room(len(data))
-        came = data[buffer.position : buffer.position + 3]
-        room[: len(came)] = came
-        buffer.received(len(came), BROKEN)
-    assert buffer.data == data[3:]
-    assert asked == [(3, 100), (6, 10), (9, 10)]
-
-
-def test_a_range_arrives_in_the_buffer_that_it_is_given():
-    given = bytearray(5)
-    buffer = RangeBuffer(2, 7, memoryview(given))
-    buffer.room(4)[:] = b"ab"
-    buffer.received(2, BROKEN)
-    assert (buffer.data, bytes(given)) == (b"ab", b"ab\0\0\0")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import io
 import os
 import signal
 import threading
@@ -30,7 +29,7 @@ class Road:
     def send(self, number, part):
         with self._changed:
             self.sent.append(number)
-            self._on_it[number] = len(part.getvalue())
+            self._on_it[number] = len(part.tobytes())
             self.most = max(self.most, len(self._on_it))
             self.most_bytes = max(self.most_bytes, self.bytes)
             self._changed.notify_all()
@@ -57,7 +56,7 @@ def road():
 
 
 def part(size=1):
-    return io.BytesIO(bytes(size))
+    return memoryview(bytes(size))
 
 
 def threads(prefix="connectors-parts"):
@@ -79,11 +78,11 @@ def test_answers_are_in_order_whatever_order_the_parts_arrive_in():
             assert arrived[number + 1].wait(PATIENCE)
         order.append(number)
         arrived[number].set()
-        return number, data.getvalue()
+        return number, data.tobytes()
 
     parts = PartsInFlight(send)
     for number in range(1, 5):
-        parts.put(io.BytesIO(b"%d" % number))
+        parts.put(memoryview(b"%d" % number))
     assert parts.finish() == [(number, b"%d" % number) for number in range(1, 5)]
     assert order == [4, 3, 2, 1]
     assert len(parts) == 4
@@ -284,16 +283,16 @@ def test_where_no_more_threads_are_to_be_had_it_goes_without(monkeypatch, had):
     def send(number, data):
         if gathered is not None and number <= had:
             gathered.wait(PATIENCE)  # each thread has one part, so that more of them are wanted
-        arrived.append(data.getvalue())
+        arrived.append(data.tobytes())
         return number
 
     parts = PartsInFlight(send)
     for number in range(had):
-        parts.put(io.BytesIO(b"%d" % number))
+        parts.put(memoryview(b"%d" % number))
     if gathered is not None:
         opener = in_thread(gathered.wait, PATIENCE)
     for number in range(had, 8):
-        parts.put(io.BytesIO(b"%d" % number))
+        parts.put(memoryview(b"%d" % number))
     if gathered is not None:
         opener.join(PATIENCE)
     assert parts.finish() == list(range(1, 9))
@@ -327,7 +326,7 @@ def test_the_threads_of_parts_that_somebody_forgot_end():
 
 
 def test_nothing_of_a_part_is_kept_once_it_has_arrived():
-    class Part(io.BytesIO):
+    class Part(bytearray):
         """A part that can tell that it is gone."""
 
         def __del__(self):
@@ -336,6 +335,6 @@ def test_nothing_of_a_part_is_kept_once_it_has_arrived():
     gone = []
     parts = PartsInFlight(lambda number, _: number)
     for _ in range(5):
-        parts.put(Part(bytes(10)))
+        parts.put(memoryview(Part(10)))
     parts.finish()
     assert len(gone) == 5
