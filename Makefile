@@ -7,8 +7,6 @@ BIN    := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 PLUGINS := azure gcs https s3 sftp
 PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
-# The worked example of docs/backends.md: tested with the rest, and no part of what is released.
-EXAMPLE := examples/webdav
 OURS := enclave-connectors $(PLUGINS:%=enclave-connectors-%)
 WHEELS := .venv-wheels
 SHIPPED := .venv-shipped
@@ -83,7 +81,7 @@ bench: $(STAMPS)/test  ## Measure speed, memory and requests, compared with peer
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 docs: $(STAMPS)/test  ## Run every example in README.md, docs/ and the docstrings.
-	@$(BIN)/pytest -q tests/project/test_docs.py connectors $(foreach plugin,$(PLUGINS),plugins/$(plugin)/connectors_$(plugin)) $(EXAMPLE)/connectors_webdav
+	@$(BIN)/pytest -q tests/project/test_docs.py connectors $(foreach plugin,$(PLUGINS),plugins/$(plugin)/connectors_$(plugin))
 
 dist: $(STAMPS)/uv  ## Build the wheels of all distributions into dist/.
 	@rm -f dist/*.whl && $(BIN)/uv build --quiet --all-packages --wheel --build-constraint constraints.txt --out-dir dist
@@ -120,8 +118,8 @@ define on_wheels
 @echo "· installing the wheels into $(WHEELS), with the versions of $(1)"
 @$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(WHEELS)
 @$(BIN)/uv pip install --quiet --python $(WHEELS) --constraint $(1) --build-constraint constraints.txt \
-  dist/*.whl ./$(EXAMPLE) --group test --group lint --group ecosystem flask flask-cors 'moto[s3]' pandas paramiko rfc8785 'securesystemslib[crypto]'
-@PYTHONSAFEPATH=1 $(WHEELS)/bin/pytest $(PARALLEL) -m "not slow" tests $(PLUGINS:%=plugins/%/tests) $(EXAMPLE)/tests \
+  dist/*.whl --group test --group lint --group ecosystem flask flask-cors 'moto[s3]' pandas paramiko rfc8785 'securesystemslib[crypto]'
+@PYTHONSAFEPATH=1 $(WHEELS)/bin/pytest $(PARALLEL) -m "not slow" tests $(PLUGINS:%=plugins/%/tests) \
   --ignore=tests/project/test_benchmarks.py --ignore=tests/project/test_memory.py $(PYTEST_ARGS)
 @PYTHONSAFEPATH=1 $(WHEELS)/bin/pytest -q --pyargs connectors $(PLUGINS:%=connectors_%)  # the examples in docstrings
 endef
@@ -158,9 +156,9 @@ $(STAMPS)/demo: $(STAMPS)/uv $(PROJECTS)
 	@$(INSTALL) -e ".[demo]" -e plugins/https -e plugins/s3
 	@touch $@
 
-$(STAMPS)/test: $(STAMPS)/uv $(PROJECTS) $(EXAMPLE)/pyproject.toml
+$(STAMPS)/test: $(STAMPS)/uv $(PROJECTS)
 	@echo "· installing the SDK, its plugins, the test servers and tools"
-	@$(INSTALL) -e ".[demo,ssh-agent]" $(EDITABLE) -e $(EXAMPLE) $(GROUPS:%=--group %)
+	@$(INSTALL) -e ".[demo,ssh-agent]" $(EDITABLE) $(GROUPS:%=--group %)
 	@touch $@
 
 # mitmproxy needs an older cryptography than this package: it has an environment, and constraints, of its own.

@@ -1,6 +1,6 @@
 """Every example in README.md and docs/ runs: Python blocks as one program for each page, console blocks in a shell.
 
-Blocks in the language ``py`` are excerpts of the file that their first line names.
+Blocks that begin with ``# examples/…``, in the language ``py``, are excerpts of the file that this line names.
 """
 
 from __future__ import annotations
@@ -77,11 +77,23 @@ def test_python_examples_run(page, folders):
     exec(compile(program, str(page), "exec"), {"__name__": "example"})
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "py")], ids=lambda page: page.name)
+def excerpts(page: Path) -> list[str]:
+    return [block for block in blocks(page, "py") if block.startswith("# examples/")]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if excerpts(page)], ids=lambda page: page.name)
 def test_excerpts_are_what_the_files_that_they_name_hold(page):
-    for block in blocks(page, "py"):
+    for block in excerpts(page):
         name, _, text = block.partition("\n")
         assert text.strip("\n") in (ROOT / name.removeprefix("# ")).read_text(), name
+
+
+def test_the_modules_of_the_example_are_as_long_as_the_page_says():
+    rows = re.findall(r"^\| `(\w+\.py)` \| (\d+) \|", (ROOT / "docs" / "backends.md").read_text(), re.MULTILINE)
+    folder = ROOT / "examples" / "webdav" / "connectors_webdav"
+    assert {name: int(lines) for name, lines in rows} == {
+        path.name: len(path.read_text().splitlines()) for path in folder.glob("*.py")
+    }
 
 
 def run_console(block: str) -> None:

@@ -97,18 +97,21 @@ class WebDavStore(ObjectStore):
         return ""
 
     def refusal(self, status: int, code: str, path: str, action: Action, headers: Headers | None = None) -> Failure:
-        """Return the failure that an error response means: of a GET, some mean that there is a folder."""
+        """Return the failure that an error response means: some mean that there is a folder."""
         target = headers.get("Location", "") if headers is not None else ""
-        if action == "read" and (status in _NO_FILE or _ends_in_slash(target, quote(path))):
+        if (action == "read" and status in _NO_FILE) or _ends_in_slash(target, quote(path)):
             return Failure(NotAnObject(f"{self.shown(path)} is a folder; name a file in it ({status})"), status=status)
         return super().refusal(status, code, path, action, headers)
 
     def describe(self, path: str) -> Found | None:
         """Return what is stored at a path; None if there is nothing."""
         try:
-            return next(one for one in self._propfind(path, "0") if one.path == path)
+            found = self._propfind(path, "0")
         except ObjectNotFound:
             return None
+        except NotAnObject:
+            found = self._propfind(path, "0", folder=True)
+        return next(one for one in found if one.path == path)
 
     def members(self, path: str) -> list[Found]:
         """Return the members of a folder without staged files, or the file itself.
@@ -116,13 +119,12 @@ class WebDavStore(ObjectStore):
         Raises:
             ObjectNotFound: there is neither.
         """
-        found = self._propfind(path, "1")
+        found = self._propfind(path, "1", folder=True)
         return [one for one in found if not _STAGED.fullmatch(one.path.rpartition("/")[2])]
 
-    def _propfind(self, path: str, depth: str) -> list[Found]:
+    def _propfind(self, path: str, depth: str, *, folder: bool = False) -> list[Found]:
         headers = {"Depth": depth, "Content-Type": "application/xml; charset=utf-8"}
-        # Only the list of a folder is asked for with its slash: to ask about a path is to learn what it is.
-        request = self._request("PROPFIND", path, headers, PROPERTIES, folder=depth == "1")
+        request = self._request("PROPFIND", path, headers, PROPERTIES, folder=folder)
         reply = self.call(request, path, "list", accept={HTTPStatus.MULTI_STATUS})
         try:
             found = parse_multistatus(reply.body)

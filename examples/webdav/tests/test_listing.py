@@ -109,3 +109,9 @@ def test_a_folder_is_no_object(liar, status, headers):
     liar.replies.append((status, headers, b""))
     with pytest.raises(NotAnObject, match="is a folder"):
         liar.fs().cat_file("/ward")
+
+
+def test_a_folder_that_is_redirected_to_its_slash_is_found(liar):
+    liar.replies += [(308, {"Location": f"{liar.url}/ward/"}, b""), (207, {}, multistatus(WARD))]
+    assert liar.fs().isdir("/ward")
+    assert [target for _, target, _ in liar.requests] == ["/ward", "/ward/"]
