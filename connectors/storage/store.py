@@ -46,6 +46,8 @@ _MAX_ERROR = 1 << 16
 """Bytes of an error's body that are read to find its code."""
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,63}", re.ASCII)
 _XML_CODE = re.compile(rb"<Code>([A-Za-z0-9_.]{1,64})</Code>")
+_ETAG = re.compile(r"[\x21-\x7e]{1,1000}", re.ASCII)
+"""An ETag that can be sent back as it came; some stores leave out the quotation marks."""
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -110,7 +112,8 @@ class ObjectStore(ABC):
 
     def validator(self, headers: Headers) -> str | None:
         """Return what tells the object's version from others, from a response's headers; None if it must be there."""
-        return headers.get("ETag")
+        etag = headers.get("ETag", "")
+        return etag if _ETAG.fullmatch(etag) else None
 
     def changes_bytes(self, headers: Headers) -> bool:
         """Return whether a response's body is not the object's bytes, but was recoded on the way.

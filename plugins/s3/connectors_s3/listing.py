@@ -47,15 +47,19 @@ def page_of(root: Element) -> Page:
 
 
 def _iso_time(text: str) -> datetime | None:
+    """Return the time in a listing, or None if it has none; raises ValueError if it is invalid."""
     try:
-        return datetime.fromisoformat(text)
+        return datetime.fromisoformat(text) if text else None
     except ValueError:
-        return None
+        pass
+    message = "it has an invalid time,"
+    raise ValueError(message)
 
 
 def http_time(text: str) -> datetime | None:
-    """Return the time in a header, or None if it is not one."""
-    try:
-        return parsedate_to_datetime(text)
-    except ValueError:
-        return None
+    """Return the time in a header, or None if it has none.
+
+    Raises:
+        ValueError: it is invalid.
+    """
+    return parsedate_to_datetime(text) if text else None

@@ -152,10 +152,6 @@ class S3Store(BucketStore):
         """Return False."""
         return False
 
-    def validator(self, headers: Headers) -> str | None:
-        """Return the ETag, which every object has."""
-        return headers.get("ETag") or None
-
     # Reading.
 
     def read_request(self, path: str, span: str | None, validator: str | None) -> Request:
@@ -170,14 +166,13 @@ class S3Store(BucketStore):
     def describe(self, path: str) -> Listed:
         """Return the object at a path."""
         reply = self.call(self._request("HEAD", path, self._customer_key), path, "read")
-        size = reply.headers.get("Content-Length", "")
-        if not _SIZE.fullmatch(size):
-            raise self.invalid(path, "sent no size")
-        return Listed(
-            split_path(path)[1],
-            int(size),
-            facts={"etag": reply.headers.get("ETag"), "modified": http_time(reply.headers.get("Last-Modified", ""))},
-        )
+        size, modified = reply.headers.get("Content-Length", ""), reply.headers.get("Last-Modified", "")
+        try:
+            facts = {"etag": reply.headers.get("ETag"), "modified": http_time(modified)}
+            return Listed(split_path(path)[1], int(size if _SIZE.fullmatch(size) else "none"), facts=facts)
+        except (ValueError, OverflowError):
+            problem = self.invalid(path, "sent no size, or an invalid time,")
+        raise problem
 
     def list_page(self, path: str, prefix: str, delimiter: str, token: str | None, most: int | None) -> Page:
         """Return a page of the objects in a bucket."""
