@@ -96,16 +96,16 @@ class ConnectorError(Exception):
 
     Attributes:
         dataset: ``port/object`` of the dataset concerned, or None if there is none.
-        member: the path of an object in a folder dataset, or None.
+        inside: the path of an object in a folder dataset, or None.
     """
 
     dataset: str | None = None
-    member: str | None = None
+    inside: str | None = None
 
     def __str__(self) -> str:
         """Return the message, prefixed with the dataset's name and the object's path in it, if they are known."""
         message = ": ".join(str(arg) for arg in self.args)
-        where = "/".join(name for name in (self.dataset, self.member) if name)
+        where = "/".join(name for name in (self.dataset, self.inside) if name)
         return f"{where}: {message}" if where else message
 
 
@@ -354,8 +354,8 @@ class NotSupported(ConnectorError, NotImplementedError):
 
 
 @contextmanager
-def naming(dataset: str | None, member: str | None = None) -> Iterator[None]:
-    """Name `dataset`, and the object `member` in it, in every `ConnectorError` that leaves the block without a name.
+def naming(dataset: str | None, inside: str | None = None) -> Iterator[None]:
+    """Name `dataset`, and the object `inside` it, in every `ConnectorError` that leaves the block without a name.
 
     >>> with naming("input/conditions"):
     ...     raise ObjectNotFound("nothing is stored at s3://clinic/conditions")
@@ -367,6 +367,6 @@ def naming(dataset: str | None, member: str | None = None) -> Iterator[None]:
     except ConnectorError as error:
         if error.dataset is None:
             error.dataset = dataset
-        if error.member is None:
-            error.member = member
+        if error.inside is None:
+            error.inside = inside
         raise

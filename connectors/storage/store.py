@@ -283,6 +283,8 @@ class ObjectStore(ABC):
                 else:
                     kind = ObjectChanged
                     message = "{where} was replaced while it was being read; open it again ({code})"
+            case _ if status < HTTPStatus.MULTIPLE_CHOICES:
+                kind, message = StorageUnavailable, "{store} sent an unexpected response for {where} ({code})"
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
                 kind, message = AccessDenied, "{store} does not let these credentials {action} {where} ({code})"
             case HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
