@@ -1,7 +1,10 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import IO, Any, ClassVar, Self
+from typing import IO, Any, ClassVar, Self, TypeVar
+
+T = TypeVar("T")
 
 class Callback:
     size: int | None
@@ -16,6 +19,8 @@ class Callback:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+    def wrap(self, iterable: Iterable[T]) -> Iterator[T]: ...
+    def branched(self, path_1: Any, path_2: Any) -> AbstractContextManager[Callback]: ...
 
 DEFAULT_CALLBACK: Callback
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from connectors.app.config import AppConfig, load
 from connectors.app.staging import StagedVersions, StagingTransaction, staged_target
 from connectors.errors import AccessDenied, ConnectorError, CredentialsExpired, NotAnObject, ObjectNotFound
+from connectors.fs.many import OVER_A_NETWORK
 from connectors.fs.plain import PlainView
 from connectors.names import twin_of
 
@@ -34,6 +35,7 @@ class DatasetFileSystem(PlainView):
     protocol = "dataset"
     root_marker = ""
     transaction_type = StagingTransaction
+    at_once = OVER_A_NETWORK
 
     def __init__(self, app_config: StrPath | None = None, **storage_options: Any) -> None:
         super().__init__(**storage_options)

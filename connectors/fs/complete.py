@@ -11,22 +11,18 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from connectors._fsspec import (
-    DEFAULT_CALLBACK,
     AbstractFileSystem,
     FSMap,
     LocalFileSystem,
     has_magic,
-    local_path,
     other_paths,
 )
 from connectors.errors import AccessDenied, ConfigError, CredentialsExpired, NotAnObject, ObjectChanged, ObjectNotFound
-from connectors.storage.trees import list_tree
 from connectors.system.local_names import check_targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from connectors._fsspec import Callback
 
 __all__ = ["CompleteView"]
 
@@ -136,7 +132,7 @@ class CompleteView(AbstractFileSystem):
         Raises:
             ConfigError: a copy would replace another copy, or an original.
         """
-        copies = self._matched(path1, path2, self, recursive=recursive, maxdepth=maxdepth)
+        copies = self.matched(path1, path2, self, self, recursive=recursive, maxdepth=maxdepth)
         originals = {self._strip_protocol(original) for original, _ in copies}
         targets: set[str] = set()
         for original, copy in copies:
@@ -147,16 +143,26 @@ class CompleteView(AbstractFileSystem):
             targets.add(target)
         return copies
 
-    def _matched(
-        self, path1: Any, path2: Any, target: AbstractFileSystem, *, recursive: bool, maxdepth: int | None
+    @staticmethod
+    def matched(
+        path1: Any,
+        path2: Any,
+        source: AbstractFileSystem,
+        target: AbstractFileSystem,
+        *,
+        recursive: bool,
+        maxdepth: int | None,
     ) -> list[tuple[str, str]]:
-        """Return the paths that a path means, each with its destination in another filesystem."""
+        """Return the paths that a path means in one filesystem, each with its destination in another."""
         if isinstance(path1, list) and isinstance(path2, list):
             return list(zip(path1, path2, strict=True))
-        originals = self.expand_path(path1, recursive=recursive, maxdepth=maxdepth)
         single = isinstance(path1, str)
+        if single and not recursive and not has_magic(path1) and isinstance(source, LocalFileSystem):
+            originals = [path1] if os.path.exists(path1) else source.expand_path(path1)
+        else:
+            originals = source.expand_path(path1, recursive=recursive, maxdepth=maxdepth)
         if single and (not recursive or maxdepth is not None):
-            originals = [one for one in originals if not (one.endswith("/") or self.isdir(one))]
+            originals = [one for one in originals if not (one.endswith("/") or source.isdir(one))]
         if not originals:
             return []
         into = isinstance(path2, str) and _leads_into(target, path2)
@@ -201,36 +207,7 @@ class CompleteView(AbstractFileSystem):
             message = f"the copy {copy} is not the same as {original}; nothing was removed"
             raise ObjectChanged(message)
 
-    def get(
-        self,
-        rpath: Any,
-        lpath: Any,
-        recursive: bool = False,  # noqa: FBT001, FBT002
-        callback: Callback = DEFAULT_CALLBACK,
-        maxdepth: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Copy objects to local files; with `recursive`, everything in a folder.
-
-        Args:
-            rpath: a path, a pattern or a list of them.
-            lpath: the destination: a local path, a folder, or a list of as many paths.
-            recursive: also copy what is in a folder.
-            callback: an `fsspec.Callback` that counts the objects.
-            maxdepth: the number of levels.
-            kwargs: those of `get_file`.
-
-        Raises:
-            ConfigError: two objects cannot both be local files: ``a`` beside ``a/b``, or names that are one file to the
-                local filesystem. Nothing was written.
-        """
-        if isinstance(lpath, (str, os.PathLike)):
-            lpath = local_path(os.fspath(lpath))
-        copies = self._matched(rpath, lpath, LocalFileSystem(), recursive=recursive, maxdepth=maxdepth)
-        self._check_local(copies)
-        super().get([original for original, _ in copies], [copy for _, copy in copies], callback=callback, **kwargs)
-
-    def _check_local(self, copies: list[tuple[str, Any]]) -> None:
+    def check_local(self, copies: list[tuple[str, Any]]) -> None:
         """Check that all copies can be local files, before the first is written."""
         originals: dict[str, str] = {}
         for original, copy in copies:
@@ -251,38 +228,17 @@ class CompleteView(AbstractFileSystem):
         }
         return {one for one in folders if (one in listed if self._parent(one) in parents else self.isfile(one))}
 
-    def put(
-        self,
-        lpath: Any,
-        rpath: Any,
-        recursive: bool = False,  # noqa: FBT001, FBT002
-        callback: Callback = DEFAULT_CALLBACK,
-        maxdepth: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Copy local files in; with `recursive`, everything in a folder.
+    def check_targets_differ(self, copies: list[tuple[Any, str]]) -> None:
+        """Check that no two copies have one destination.
 
         Raises:
-            ConfigError: two files have the same destination; nothing was written.
-            StorageError: a local folder cannot be listed; nothing was written.
+            ConfigError: two do.
         """
-        if isinstance(lpath, list):
-            if not isinstance(rpath, list):
-                lpath = LocalFileSystem().expand_path(lpath, recursive=recursive, maxdepth=maxdepth)
-                rpath = other_paths(lpath, self._strip_protocol(rpath), flatten=True)
-            sources: dict[str, Any] = {}
-            for source, target in zip(lpath, rpath, strict=True):
-                if sources.setdefault(self._strip_protocol(target), source) != source:
-                    message = f"{target} would be replaced by another of these files; copy them to two folders"
-                    raise ConfigError(message)
-        elif not recursive and not has_magic(os.fspath(lpath)) and os.path.isfile(lpath) and isinstance(rpath, str):
-            # fsspec's own would ask for a folder at the target, which a place that may only be written does not tell.
-            into = _leads_into(self, rpath)
-            lpath, rpath = [lpath], [f"{rpath.rstrip('/')}/{os.path.basename(lpath)}" if into else rpath]
-        if recursive and isinstance(lpath, (str, os.PathLike)) and not has_magic(os.fspath(lpath)):
-            # fsspec's own would omit a folder that it cannot list.
-            list_tree(LocalFileSystem(), os.path.abspath(lpath), depth=maxdepth)
-        super().put(lpath, rpath, recursive=recursive, callback=callback, maxdepth=maxdepth, **kwargs)
+        sources: dict[str, Any] = {}
+        for source, target in copies:
+            if sources.setdefault(self._strip_protocol(target), source) != source:
+                message = f"{target} would be replaced by another of these files; copy them to two folders"
+                raise ConfigError(message)
 
     def get_mapper(
         self,

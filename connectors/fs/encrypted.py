@@ -19,6 +19,7 @@ from connectors.errors import (
 from connectors.formats import DEFAULT_SEGMENT_SIZE, FormatName, Plain, select
 from connectors.fs.coroutines import ThreadedCoroutines
 from connectors.fs.folder import Folder
+from connectors.fs.many import OVER_A_NETWORK
 from connectors.fs.opening import OpeningView
 from connectors.fs.sizes import ProvenSizes
 from connectors.secrets import Hidden
@@ -114,6 +115,7 @@ class EncryptedFileSystem(Guarded, OpeningView):
             raise NotSupported(message)
         super().__init__(**({"asynchronous": asynchronous, "loop": loop} if self.async_impl else {}))
         self.fs = fs
+        self.at_once = OVER_A_NETWORK if self.async_impl else 1
         self.dataset = dataset
         self._codec = codec
         self._proven_sizes = ProvenSizes()

@@ -11,14 +11,13 @@ from typing import IO, TYPE_CHECKING, Any
 from connectors._fsspec import DEFAULT_CALLBACK, Transaction
 from connectors.errors import NotAnObject, NotSupported, ObjectNotFound
 from connectors.formats import Plain
-from connectors.fs.complete import CompleteView
+from connectors.fs.many import ManyFilesView
 from connectors.streams import MAX_GAP, SealedText, SealedWriter, as_sink, copy_stream, read_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from connectors._fsspec import Callback
-    from connectors.streams import SealedObject
 
     Offsets = int | None | Sequence[int | None]
 
@@ -34,7 +33,7 @@ class PlainTransaction(Transaction):
             super().complete(commit)
 
 
-class PlainView(CompleteView):
+class PlainView(ManyFilesView):
     """The base of filesystems of plain files. A subclass defines `_open`, `_open_object`, `info` and `ls`."""
 
     cachable = False
@@ -43,10 +42,6 @@ class PlainView(CompleteView):
     def one_manifest(self) -> AbstractContextManager[Any]:
         """Return a context that writes the manifests of changed folders at its end."""
         return nullcontext()
-
-    def _open_object(self, path: str) -> SealedObject:
-        """Open an object for reading by ranges."""
-        raise NotImplementedError
 
     def open(  # fsspec has no types
         self,
