@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import IO, Any, ClassVar, Self, TypeVar
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 class Callback:
     size: int | None
@@ -19,7 +19,7 @@ class Callback:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-    def wrap(self, iterable: Iterable[T]) -> Iterator[T]: ...
+    def wrap(self, iterable: Iterable[_T]) -> Iterator[_T]: ...
     def branched(self, path_1: Any, path_2: Any) -> AbstractContextManager[Callback]: ...
 
 DEFAULT_CALLBACK: Callback

@@ -122,6 +122,11 @@ class SealedObject:
         """Return a prefetcher of runs of its chunks."""
         return Prefetcher(self._stored, self._decryptor.sealed_span, self.layout.chunk + self.layout.tag)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether all of its sealed bytes are in memory."""
+        return self._stored.is_held
+
     def fetch_run(self, first: int, count: int) -> FetchedRun:
         """Fetch chunks `first` to `first + count`, still sealed, for `decrypt_run`."""
         return FetchedRun(first, count, self._stored.fetch(*self._decryptor.sealed_span(first, count)))

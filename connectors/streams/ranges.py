@@ -20,7 +20,7 @@ __all__ = ["MAX_GAP", "read_ranges"]
 
 MAX_GAP = 1 << 16
 """Default gap, in plain bytes, between two ranges up to which they share a request."""
-_WORKERS = 16
+_WORKERS = 8
 
 Range = tuple[int | None, int | None]
 T = TypeVar("T")
@@ -86,6 +86,13 @@ class _Reading:
         self._runs = _runs(self._object, zip(spans, views, strict=True), max_gap)
         self._pending: list[Future[None]] = []
         self._failure: Exception | None = None
+        if self._object.is_held:  # a small object, which arrived with the first request
+            self._failure = _outcome(self._read_all)
+            self._runs = []
+
+    def _read_all(self) -> None:
+        for run in self._runs:
+            self._read(run)
 
     def start(self, pool: ThreadPoolExecutor, *, alone: bool) -> None:
         if alone and len(self._runs) == 1:
