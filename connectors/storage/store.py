@@ -184,6 +184,12 @@ class ObjectStore(ABC):
             outcome = self.attempt(request, path, action, accept=accept, limit=limit)
             if isinstance(outcome, Reply):
                 return Reply(outcome.status, outcome.headers, outcome.body, retries)
+            if retries and isinstance(outcome.error, ObjectExists) and not outcome.transient:
+                message = (
+                    f"{outcome.error}; but an earlier attempt of this write broke off, so the object may be the one "
+                    "that was sent: read it to find out"
+                )
+                raise ObjectExists(message)
             self.wait(outcome, policy)
             retries += 1
 

@@ -56,6 +56,7 @@ class HttpClient:
         self._idle: dict[int, dict[Origin, deque[Connection]]] = {}
         weakref.finalize(self, _close_all, self._idle)
         self._context: ssl.SSLContext | None = None
+        self._proxies: dict[Origin, Proxy | None] = {}
 
     def send(self, request: Request) -> Response | Failure:
         """Send one request; return the response, whatever its status, with its body unread; or the failure.
@@ -63,7 +64,7 @@ class HttpClient:
         End the response with its `close`.
         """
         try:
-            proxy = proxy_for(request.origin)
+            proxy = self._proxy(request.origin)
         except ConfigError as error:
             return Failure(error)
         connection: Connection | None = None
@@ -88,9 +89,15 @@ class HttpClient:
 
     def broken(self, error: BaseException, origin: Origin, *, connected: bool = True) -> Failure:
         """Return the failure that a broken connection to a server means; it holds nothing of the request."""
-        proxy = proxy_for(origin)
+        proxy = self._proxy(origin)
         issuer = partial(issuer_of, origin, proxy, timeout=self.limits.connect_timeout)
         return broken(error, origin, proxy, self.limits, connected=connected, issuer=issuer)
+
+    def _proxy(self, origin: Origin) -> Proxy | None:
+        """Return the proxy for a server; the environment is read for the first request to it."""
+        if origin not in self._proxies:
+            self._proxies[origin] = proxy_for(origin)
+        return self._proxies[origin]
 
     def _headers(self, request: Request) -> list[tuple[str, str]]:
         given = request.headers
