@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import servers
 
-from connectors.errors import StorageUnavailable
+from connectors.errors import ObjectExists, StorageUnavailable
 from connectors.storage import Failure
 from connectors.streams import SealedWriter
 from connectors_s3 import S3Credentials
@@ -127,3 +127,14 @@ def test_failed_abort_is_logged_and_hides_no_error(
     )
     assert sink._upload is not None
     s3.client().abort_multipart_upload(Bucket="clinic", Key=path.partition("/")[2], UploadId=sink._upload.id)
+
+
+def test_exclusive_creation_says_if_the_object_may_be_its_own(
+    fs: S3, path: str, stored: Stored, intercept: Intercept
+) -> None:
+    failing(intercept, "PUT", times=1, late=True)
+    sink = fs.open_sink(path, exclusive=True)
+    sink.write(memoryview(b"mine"))
+    with pytest.raises(ObjectExists, match="the object may be the one that was sent: read it to find out"):
+        sink.commit()
+    assert stored(path) == b"mine"
