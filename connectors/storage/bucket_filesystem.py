@@ -81,6 +81,8 @@ class BucketFileSystem(ObjectFileSystem):
             ObjectExists: `exclusive`, and the object exists.
             NotAnObject: the path names a bucket or a folder.
         """
+        for scheme in self.schemes:
+            path = path.removeprefix(f"{scheme}://")
         return MultipartSink(self, path, self._part_sizes, exclusive=exclusive)
 
     def _check_object(self, *paths: str) -> None:

@@ -201,7 +201,7 @@ class _Upload(Generic[T]):
             self._requests.run(lambda store: store.abort_upload(self._path, self.id))
         except ConnectorError as reason:
             # Not raised, because it would hide the error that led to the abort.
-            _LOG.warning("cannot abort an unfinished upload, whose parts remain stored and may cost money: %s", reason)
+            _LOG.warning("cannot abort an unfinished upload, whose parts may remain stored and cost money: %s", reason)
 
 
 class MultipartSink:

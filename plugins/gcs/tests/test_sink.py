@@ -272,7 +272,7 @@ def test_failed_cancellation_is_logged_and_hides_no_error(
     with caplog.at_level(logging.WARNING):
         sink.discard()
     assert (
-        "cannot abort an unfinished upload, whose parts remain stored and may cost money: "
+        "cannot abort an unfinished upload, whose parts may remain stored and cost money: "
         "Google Cloud Storage does not let these credentials write" in caplog.text
     )
     assert "session-0" not in caplog.text

@@ -361,7 +361,7 @@ class S3Store(BucketStore):
         try:
             self.abort_upload(path, upload)
         except ConnectorError as reason:  # not raised, because it would hide the error that led to the abort
-            _LOG.warning("cannot abort an unfinished copy, whose parts remain stored and may cost money: %s", reason)
+            _LOG.warning("cannot abort an unfinished copy, whose parts may remain stored and cost money: %s", reason)
 
     @property
     def _copied_key(self) -> dict[str, str]:

@@ -123,7 +123,7 @@ def test_failed_abort_is_logged_and_hides_no_error(
     with caplog.at_level(logging.WARNING):
         sink.discard()
     assert (
-        f"whose parts remain stored and may cost money: the connection to s3.example broke; s3://{path}" in caplog.text
+        f"whose parts may remain stored and cost money: the connection to s3.example broke; s3://{path}" in caplog.text
     )
     assert sink._upload is not None
     s3.client().abort_multipart_upload(Bucket="clinic", Key=path.partition("/")[2], UploadId=sink._upload.id)
