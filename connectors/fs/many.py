@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from connectors._fsspec import DEFAULT_CALLBACK, LocalFileSystem, has_magic, local_path
@@ -35,6 +36,10 @@ class ManyFilesView(CompleteView):
     """
 
     at_once = 1
+
+    def one_manifest(self) -> AbstractContextManager[Any]:
+        """Return a context that writes the manifests of changed folders at its end."""
+        return nullcontext()
 
     def _open_object(self, path: str) -> SealedObject:
         """Open an object for reading by ranges."""
@@ -91,7 +96,8 @@ class ManyFilesView(CompleteView):
                 list_tree(LocalFileSystem(), os.path.abspath(lpath), depth=maxdepth)
         copies = self.matched(lpath, rpath, LocalFileSystem(), self, recursive=recursive, maxdepth=maxdepth)
         self.check_targets_differ(copies)
-        self._each(functools.partial(self.put_file, **kwargs), copies, callback)
+        with self.one_manifest():
+            self._each(functools.partial(self.put_file, **kwargs), copies, callback)
 
     def pipe(self, path: str | dict[str, bytes], value: bytes | None = None, **kwargs: Any) -> None:
         """Write a whole file, or many: a mapping of paths to bytes."""
@@ -100,10 +106,14 @@ class ManyFilesView(CompleteView):
         def write(target: str, data: bytes, callback: Callback) -> None:  # noqa: ARG001 - as of the other methods
             self.pipe_file(target, data, **kwargs)
 
-        self._each(write, [(self._strip_protocol(one), data) for one, data in given.items()], DEFAULT_CALLBACK)
+        with self.one_manifest():
+            self._each(write, [(self._strip_protocol(one), data) for one, data in given.items()], DEFAULT_CALLBACK)
 
     def _each(self, work: Callable[..., object], pairs: Sequence[tuple[Any, Any]], callback: Callback) -> None:
-        """Call `work` with each pair, and with a callback for its bytes; the first error in their order is raised."""
+        """Call `work` with each pair; after an error, no more are started, and the first one in their order is raised.
+
+        The callback counts the files, and the bytes of each if they go one by one.
+        """
         callback.set_size(len(pairs))
         if self.at_once == 1 or len(pairs) == 1:
             for pair in callback.wrap(pairs):
@@ -113,11 +123,15 @@ class ManyFilesView(CompleteView):
         with ThreadPoolExecutor(self.at_once, "connectors-files") as pool:
             started = [submit(pool, functools.partial(work, *pair, callback=DEFAULT_CALLBACK)) for pair in pairs]
             try:
-                for one in callback.wrap(started):
-                    one.result()
+                for done in callback.wrap(as_completed(started)):
+                    if done.exception() is not None:
+                        break
             finally:
                 for one in started:
                     one.cancel()
+        for one in started:
+            if not one.cancelled():
+                one.result()
 
     def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any:  # noqa: FBT001, FBT002
         """Return the bytes of a file, or of many by their paths.

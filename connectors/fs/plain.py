@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import io
 import os
-from contextlib import AbstractContextManager, nullcontext
 from typing import IO, TYPE_CHECKING, Any
 
 from connectors._fsspec import DEFAULT_CALLBACK, Transaction
@@ -38,10 +37,6 @@ class PlainView(ManyFilesView):
 
     cachable = False
     transaction_type = PlainTransaction
-
-    def one_manifest(self) -> AbstractContextManager[Any]:
-        """Return a context that writes the manifests of changed folders at its end."""
-        return nullcontext()
 
     def open(  # fsspec has no types
         self,

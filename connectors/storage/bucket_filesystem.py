@@ -239,8 +239,11 @@ class BucketFileSystem(ObjectFileSystem):
             ObjectNotFound: there is no such object.
             NotAnObject: the path names a bucket, and buckets are never removed.
         """
-        path = self._strip_protocol(path)
+        given, path = path, self._strip_protocol(path)
         self._check_object(path)
+        if given.endswith("/"):
+            message = f"{self.store.shown(given)} is a folder; name an object in it"
+            raise NotAnObject(message)
         self.store.remove(path)
 
     _rm = rm_file
@@ -260,16 +263,19 @@ class BucketFileSystem(ObjectFileSystem):
                     message = f"nothing is stored at {self.store.shown(given)}"
                     raise ObjectNotFound(message)
             for name in names:
-                self._rm_tree(name, maxdepth) if recursive else self.rm_file(name)
+                if recursive:
+                    self._rm_tree(name, maxdepth, itself=not str(one).endswith("/"))
+                else:
+                    self.rm_file(one if name == given else name)
 
-    def _rm_tree(self, path: str, maxdepth: int | None) -> None:
+    def _rm_tree(self, path: str, maxdepth: int | None, *, itself: bool) -> None:
         bucket, key = split_path(path)
         listed = [one for page in self.store.pages(path) for one in page.objects]
         found = {f"{bucket}/{one.key}": one.folder or one.key.endswith("/") for one in listed}
         if maxdepth is not None:
             deepest = path.count("/") + maxdepth
             found = {name: folder for name, folder in found.items() if name.rstrip("/").count("/") <= deepest}
-        if key:
+        if key and itself:
             found |= self._stored(path)
         if not found and not self.exists(path):
             message = f"nothing is stored at {self.store.shown(path)}"

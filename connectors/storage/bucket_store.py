@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from connectors.errors import NotAnObject, NotSupported, ObjectNotFound
+from connectors.errors import NotAnObject, NotSupported, ObjectChanged, ObjectNotFound
 from connectors.storage.listing import ListingGuard
 from connectors.storage.multipart import MultipartStore
 from connectors.streams.executor import submit
@@ -108,8 +108,18 @@ class BucketStore(MultipartStore, ABC):
         """
         prefix, token = prefix_of(path), None
         guard = ListingGuard(self.shown(path))
+        missing: ObjectNotFound | ObjectChanged | None
         while True:
-            page = self.list_page(path, prefix, delimiter, token, most)
+            try:
+                page = self.list_page(path, prefix, delimiter, token, most)
+            except ObjectNotFound as error:
+                missing = error
+            else:
+                missing = None
+            if missing is not None:
+                if token is not None:  # what was listed before is no whole listing
+                    missing = ObjectChanged(f"{self.shown(path)} was removed while it was being listed; list it again")
+                raise missing
             names = [*(one.key for one in page.objects), *page.prefixes]
             if not all(name.startswith(prefix) for name in names):
                 raise self.invalid(path, "sent a listing with names outside the folder,")

@@ -40,7 +40,7 @@ __all__ = ["Action", "Meaning", "ObjectStore"]
 Action = Literal["read", "write", "list", "remove", "copy"]
 """What a request does, for error messages; a failed condition means one thing to a reader and another to a writer."""
 
-MAX_REPLY = 32 << 20
+MAX_REPLY = 16 << 20
 """Bytes in the largest response that is not an object, such as a page of a listing."""
 _MAX_ERROR = 1 << 16
 """Bytes of an error's body that are read to find its code."""

@@ -17,8 +17,8 @@ __all__ = ["StoredObject", "missing_pinned"]
 
 T = TypeVar("T")
 
-HEAD_SIZE = 1 << 16
-"""Bytes in the first request: a small object arrives whole, a large one with its header and size."""
+HEAD_SIZE = (1 << 16) + (1 << 12)
+"""Bytes in the first request: an object of 64 KiB arrives whole, sealed, and a large one with its header and size."""
 _KEPT = 4
 """Buffers kept for reuse: few, so that they stay in the CPU cache."""
 _REMOVED = "the object was removed while it was being read; open it again"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import logging
 import os
-import select
 import time
 import weakref
 from collections import deque
@@ -14,6 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NoReturn
 
 from connectors.errors import ConfigError
+from connectors.storage.http.connection import is_readable
 from connectors.storage.http.failures import Failure, broken
 from connectors.storage.http.messages import Request, Response
 from connectors.storage.http.network import Limits, issuer_of, open_connection, proxy_for, tls_context
@@ -67,11 +67,16 @@ class HttpClient:
             proxy = self._proxy(request.origin)
         except ConfigError as error:
             return Failure(error)
+        headers = self._headers(request)
+        if not all(_is_sendable(text) for pair in headers for text in pair):
+            message = "a header of the request holds characters that headers cannot have; check the credentials"
+            return Failure(ConfigError(message))
         connection: Connection | None = None
         reason: BaseException
         try:
             connection = self._connected(request.origin, proxy)
-            raw = connection.transmit(request.method, request.target.reveal(), self._headers(request), request.blocks())
+            connection.patience = request.patience
+            raw = connection.transmit(request.method, request.target.reveal(), headers, request.blocks())
             _check_head(raw)
         except BROKEN as error:
             reason = error
@@ -100,7 +105,7 @@ class HttpClient:
         return self._proxies[origin]
 
     def _headers(self, request: Request) -> list[tuple[str, str]]:
-        given = request.headers
+        given = request.all_headers
         names = {name.lower() for name in given}
         headers = [("Host", request.origin.authority), ("User-Agent", self._agent), *given.items()]
         if "accept-encoding" not in names:
@@ -173,12 +178,12 @@ def _close_all(idle: dict[int, dict[Origin, deque[Connection]]]) -> None:
 
 def _is_quiet(connection: Connection) -> bool:
     """Return whether an idle connection is still open: nothing may arrive on it, not even its end."""
-    sock = connection.sock
-    if sock is None:
-        return False
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return not poll.poll(0)
+    return connection.sock is not None and not is_readable(connection.sock)
+
+
+def _is_sendable(text: str) -> bool:
+    """Return whether a header can hold `text`: http.client's error would quote a value that it refuses."""
+    return text.isascii() and text.isprintable()
 
 
 def _check_head(raw: http.client.HTTPResponse) -> None:

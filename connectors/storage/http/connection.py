@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import io
+import select
+import ssl
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +15,19 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterable
 
-__all__ = ["MAX_RESPONSE_HEADS", "Connection", "StallTimeoutConnection", "StallTimeoutFile", "TlsConnection"]
+    from _typeshed import WriteableBuffer
 
+__all__ = [
+    "MAX_RESPONSE_HEADS",
+    "Connection",
+    "StallTimeoutConnection",
+    "StallTimeoutFile",
+    "TlsConnection",
+    "is_readable",
+]
+
+_MAX_LINES = 10_000
+"""Limit of lines without bytes of a body between them: headers, and the trailers of a chunked body."""
 MAX_RESPONSE_HEADS = 100
 """Limit of status lines per response: a server could send ``100 Continue`` forever."""
 
@@ -27,12 +40,19 @@ class StallTimeoutFile(io.RawIOBase):
 
     Args:
         sock: the socket, with its timeout.
+        patience: seconds in which `MIN_PROGRESS` bytes must arrive, if not twice that time.
+
+    Attributes:
+        surplus: whether more bytes arrived than the response had.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    surplus = False
+
+    def __init__(self, sock: socket.socket, patience: float | None = None) -> None:
         self._raw = sock.makefile("rb", buffering=0)
         timeout = sock.gettimeout()
-        self._limit = None if timeout is None else 2 * timeout
+        self._limit = patience or (None if timeout is None else 2 * timeout)
+        self._ended = False
         self._waited = 0.0
         self._received = 0
 
@@ -50,6 +70,8 @@ class StallTimeoutFile(io.RawIOBase):
         Raises:
             TimeoutError: the transfer has stalled.
         """
+        if self._ended:
+            return 0
         before = time.monotonic()
         try:
             size = self._raw.readinto(buffer)
@@ -63,6 +85,10 @@ class StallTimeoutFile(io.RawIOBase):
             message = "stalled: too few bytes arrived"
             raise TimeoutError(message)
         return size
+
+    def end(self) -> None:
+        """Read nothing more from the socket."""
+        self._ended = True
 
     def close(self) -> None:
         """Close the file; the socket closes with its last file."""
@@ -80,7 +106,25 @@ class _Lines(io.BufferedReader):
 
     def __init__(self, raw: StallTimeoutFile) -> None:
         super().__init__(raw)
-        self._heads = 0
+        self._file = raw
+        self._heads = self._lines = 0
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Read bytes of a body."""
+        self._lines = 0
+        return super().readinto(buffer)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return bytes of a body."""
+        self._lines = 0
+        return super().read(size)
+
+    def close(self) -> None:
+        """Close the file; what it has read beyond the response must not be taken for the next one."""
+        if not self.closed:
+            self._file.end()
+            self._file.surplus = bool(self.peek(1))
+        super().close()
 
     def readline(self, size: int | None = -1) -> bytes:
         """Return the next line.
@@ -93,8 +137,9 @@ class _Lines(io.BufferedReader):
             message = "the connection closed in the middle of the response headers"
             raise http.client.RemoteDisconnected(message)
         self._heads += line.startswith(b"HTTP/")
-        if self._heads > MAX_RESPONSE_HEADS:
-            message = "too many `100 Continue` responses"
+        self._lines += 1
+        if self._heads > MAX_RESPONSE_HEADS or self._lines > _MAX_LINES:
+            message = "too many `100 Continue` responses or lines"
             raise http.client.RemoteDisconnected(message)
         return line
 
@@ -107,6 +152,8 @@ class StallTimeoutConnection(http.client.HTTPConnection):
     """
 
     stall_timeout = 60.0
+    patience: float | None = None
+    _file: StallTimeoutFile | None = None
 
     def connect(self) -> None:
         """Connect, then switch from the connect timeout to the stall timeout."""
@@ -129,7 +176,13 @@ class StallTimeoutConnection(http.client.HTTPConnection):
 
     def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:  # type: ignore[override]
         """Return a response that is read with the stall timeout."""
-        return http.client.HTTPResponse(StallTimeoutFile(sock), *args, **kwargs)  # type: ignore[arg-type]
+        self._file = StallTimeoutFile(sock, self.patience)
+        return http.client.HTTPResponse(self._file, *args, **kwargs)  # type: ignore[arg-type]
+
+    @property
+    def has_surplus(self) -> bool:
+        """Whether more bytes arrived than the last response had."""
+        return self._file is not None and self._file.surplus
 
     def _set_stall_timeout(self) -> None:
         # urllib3 sends requests with the connect timeout, which is too short for a block on a slow line.
@@ -176,9 +229,14 @@ class Connection(StallTimeoutConnection):
                 self.send(block)
             if self._head:  # the body was empty
                 self.send(b"")
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, TimeoutError) as error:
+            late = isinstance(error, TimeoutError)
+        else:
+            return self.getresponse()
+        if not late or is_readable(self.sock):
             return self._early_response()
-        return self.getresponse()
+        message = "the request was not accepted"
+        raise TimeoutError(message)
 
     def _early_response(self) -> http.client.HTTPResponse:
         """Return the response of a server that closed the connection without reading the whole body."""
@@ -204,6 +262,15 @@ class Connection(StallTimeoutConnection):
             if not data:
                 return
         super().send(data)
+
+
+def is_readable(sock: socket.socket | None) -> bool:
+    """Return whether something has arrived on a connection, or its end."""
+    if sock is None:
+        return False
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0)) or (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0)
 
 
 class TlsConnection(Connection, http.client.HTTPSConnection):

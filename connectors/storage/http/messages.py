@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import deque
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Protocol, overload
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     import http.client
     from collections.abc import Callable, Iterator, Mapping
 
-    from connectors.secrets import SecretText
+    from connectors.secrets import Hidden, SecretText
     from connectors.storage.http.connection import Connection
     from connectors.storage.http.network import Origin
 
@@ -72,6 +73,15 @@ class Request:
     target: SecretText = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: Body | None = field(default=None, repr=False)
+    secrets: Hidden | None = field(default=None, repr=False)
+    """Further headers that are secret: a mapping that no traceback shows."""
+    patience: float | None = None
+    """Seconds in which the response must come, however slowly; None for the usual rule that a slow drip is a stall."""
+
+    @property
+    def all_headers(self) -> dict[str, str]:
+        """The headers, with the secret ones."""
+        return {**self.headers, **(self.secrets.reveal() if self.secrets is not None else {})}
 
     def blocks(self) -> Iterator[bytes | memoryview] | None:
         """Yield the blocks of the body; None if there is none."""
@@ -122,6 +132,8 @@ class Response:
     ) -> None:
         self._raw = raw
         self._connection = connection
+        # Whoever takes the only item may use the socket: `close` to keep the connection, or `cancel` to end it.
+        self._open = deque([connection])
         self._keep = keep
         self._process = os.getpid()
         self.status = raw.status
@@ -155,7 +167,10 @@ class Response:
 
     def cancel(self) -> None:
         """Wake a thread that waits in `readinto`: it gets no more bytes. Safe in any thread."""
-        sock = self._connection.sock
+        try:
+            sock = self._open.pop().sock
+        except IndexError:
+            return  # it has ended, and another request may use the connection
         if sock is not None:
             try:
                 # Not SSLSocket's own method, which would let the other thread read without TLS.
@@ -168,6 +183,11 @@ class Response:
         whole = self._raw.isclosed() or self._raw.length == 0
         usable = whole and not self._raw.will_close and self.owned
         self._raw.close()
+        try:
+            self._open.pop()
+        except IndexError:  # cancelled
+            usable = False
+        usable = usable and not self._connection.has_surplus
         if usable and self._connection.sock is not None:
             self._keep(self._connection)
         else:

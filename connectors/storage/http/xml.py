@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 __all__ = ["parse_xml", "text_at", "texts_at"]
 
 
+MAX_ELEMENTS = 300_000
+"""Elements in a document: a page of Azure's listing has 5,000 blobs with some thirty each."""
+MAX_DEPTH = 100
+
+
 def parse_xml(body: bytes) -> Element:
     """Return the root element of a document; names are without their namespaces.
 
@@ -26,8 +31,22 @@ def parse_xml(body: bytes) -> Element:
     builder = TreeBuilder()
     parser = expat.ParserCreate(None, "}")
     parser.buffer_text = True
-    parser.StartElementHandler = lambda name, given: builder.start(name.rpartition("}")[2], given)
-    parser.EndElementHandler = lambda name: builder.end(name.rpartition("}")[2])
+    count = depth = 0
+
+    def start(name: str, given: dict[str, str]) -> None:
+        nonlocal count, depth
+        count, depth = count + 1, depth + 1
+        if count > MAX_ELEMENTS or depth > MAX_DEPTH:
+            message = "it has too many elements,"
+            raise ValueError(message)
+        builder.start(name.rpartition("}")[2], given)
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(name.rpartition("}")[2])
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
     parser.CharacterDataHandler = builder.data
     parser.StartDoctypeDeclHandler = _refuse
     try:

@@ -8,7 +8,8 @@ from urllib.parse import quote, urlsplit
 
 from botocore.config import Config
 
-from connectors.storage import Origin
+from connectors.errors import ConfigError
+from connectors.storage import HIDES_NOTHING, Origin, endpoint_problem, sends_in_the_clear
 from connectors_s3.sessions import region
 
 if TYPE_CHECKING:
@@ -49,6 +50,14 @@ class Hosts:
         if credentials.ambient:
             self.region = self.region or session.get_config_variable("region")
             self.endpoint = self.endpoint or _configured_endpoint(session, self.region)
+            problem = None
+            if self.endpoint is not None and self.endpoint != credentials.endpoint_url:
+                problem = endpoint_problem(self.endpoint, example="https://s3.example.org")
+                if problem is None and sends_in_the_clear(self.endpoint) and not credentials.allow_http:
+                    problem = HIDES_NOTHING
+            if problem is not None:
+                message = f"the endpoint in this machine's configuration for AWS: {problem}"
+                raise ConfigError(message)
         self._style = credentials.addressing_style
 
     @property

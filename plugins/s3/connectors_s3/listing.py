@@ -39,7 +39,11 @@ def page_of(root: Element) -> Page:
     if root.tag != "ListBucketResult" or not all(prefixes):
         message = "it is without names or sizes,"
         raise ValueError(message)
-    more, following = text_at(root, "IsTruncated") == "true", text_at(root, "NextContinuationToken")
+    truncated, following = text_at(root, "IsTruncated").strip(), text_at(root, "NextContinuationToken")
+    more = truncated == "true"
+    if truncated not in ("true", "false", "") or (following and not more):
+        message = "it does not say whether it has further pages,"
+        raise ValueError(message)
     if more and not following:
         message = "it has further pages, but no token for the next,"
         raise ValueError(message)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError
 
-from connectors.errors import AccessDenied
+from connectors.errors import AccessDenied, ConnectorError
 from connectors.storage import FileBody
 
 if TYPE_CHECKING:
@@ -57,22 +56,29 @@ class SigV4Signer:
             AccessDenied: the credentials are ambient, and the machine provides none that work.
         """
         url = f"{request.origin.scheme}://{request.origin.authority}{request.target.reveal()}"
-        unsigned = AWSRequest(request.method, url, headers=dict(request.headers))
+        unsigned = AWSRequest(request.method, url, headers=request.all_headers)
         try:
             if self._credentials is None:
                 self._credentials = self._find()
             frozen = self._credentials and self._credentials.get_frozen_credentials()
-        except BotoCoreError:
+        except ConnectorError:
+            raise
+        except Exception:  # noqa: BLE001 - botocore and what it runs raise anything, with secrets in their frames
             frozen = None
-        if not frozen or not frozen.access_key:
+        if not frozen or not frozen.access_key or not all(map(_is_text, frozen)):
             message = "the credentials are ambient, but this machine provides none that work"
             raise AccessDenied(message)
         _Auth(frozen, self._region(request), _digest(request)).add_auth(unsigned)
-        return dataclasses.replace(request, headers=dict(unsigned.headers.items()))
+        return dataclasses.replace(request, headers=dict(unsigned.headers.items()), secrets=None)
 
     def renew(self) -> bool:
         """Return False: botocore renews credentials before they expire."""
         return False
+
+
+def _is_text(value: object) -> bool:
+    """Return whether a part of the credentials can be sent in a header; the token may be missing."""
+    return value is None or (isinstance(value, str) and value.isascii() and value.isprintable())
 
 
 def _digest(request: Request) -> str:

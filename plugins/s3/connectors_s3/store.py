@@ -19,11 +19,12 @@ from connectors.errors import (
     AccessDenied,
     ConfigError,
     ConnectorError,
+    InvalidLocation,
     ObjectChanged,
     ObjectNotFound,
     StorageUnavailable,
 )
-from connectors.secrets import SecretText
+from connectors.secrets import Hidden, SecretText
 from connectors.storage import (
     BucketStore,
     Failure,
@@ -61,6 +62,8 @@ _DELETED_AT_ONCE = 1000
 """Objects that one request can remove: Amazon S3 API Reference, "DeleteObjects"."""
 _MAX_COPY = 5 << 30
 """Bytes that one request can copy: from the same reference, "CopyObject"."""
+_PATIENCE = 3600.0
+"""Seconds for S3 to put the parts of an object together, or to copy one."""
 _COPY_PART = 1 << 30
 """Bytes in the parts of a larger copy."""
 
@@ -123,6 +126,8 @@ class S3Store(BucketStore):
         path: str,
         headers: Mapping[str, str] | None = None,
         body: bytes | memoryview | None = None,
+        *,
+        secrets: Hidden | None = None,
         **query: str | int | None,
     ) -> Request:
         """Return a request for ``bucket/key``, a bucket or the account, without the query's members that are None."""
@@ -132,8 +137,11 @@ class S3Store(BucketStore):
         given = {name.replace("_", "-"): value for name, value in query.items() if value is not None}
         if given:
             target += f"?{urlencode(given, quote_via=quote, safe='-_.~')}"
+        if {".", ".."} & set(key.split("/")):
+            message = f"{shown(path)} has a segment . or .., with which a server or proxy can reach another object"
+            raise InvalidLocation(message)
         payer = {"x-amz-request-payer": "requester"} if self._credentials.requester_pays else {}
-        return Request(method, origin, SecretText(target), {**payer, **(headers or {})}, body)
+        return Request(method, origin, SecretText(target), {**payer, **(headers or {})}, body, secrets)
 
     def refusal(self, status: int, code: str, path: str, action: Action, headers: Headers | None = None) -> Failure:
         """Return the failure that an error response means; a bucket in another region is asked for there, once."""
@@ -156,19 +164,19 @@ class S3Store(BucketStore):
 
     def read_request(self, path: str, span: str | None, validator: str | None) -> Request:
         """Return the request for an object's bytes."""
-        headers = {**self._customer_key}
+        headers = {}
         if span is not None:
             headers["Range"] = span
-        if validator is not None:
+        if validator is not None and not validator.startswith("W/"):  # a weak one never matches
             headers["If-Match"] = validator
-        return self._request("GET", path, headers)
+        return self._request("GET", path, headers, secrets=self._customer_key)
 
     def describe(self, path: str) -> Listed:
         """Return the object at a path."""
-        reply = self.call(self._request("HEAD", path, self._customer_key), path, "read")
+        reply = self.call(self._request("HEAD", path, secrets=self._customer_key), path, "read")
         size, modified = reply.headers.get("Content-Length", ""), reply.headers.get("Last-Modified", "")
         try:
-            facts = {"etag": reply.headers.get("ETag"), "modified": http_time(modified)}
+            facts = {"etag": self.validator(reply.headers), "modified": http_time(modified)}
             return Listed(split_path(path)[1], int(size if _SIZE.fullmatch(size) else "none"), facts=facts)
         except (ValueError, OverflowError):
             problem = self.invalid(path, "sent no size, or an invalid time,")
@@ -198,7 +206,11 @@ class S3Store(BucketStore):
     def buckets(self) -> list[str]:
         """Return the names of the account's buckets."""
         reply = self.call(self._request("GET", ""), "", "list")
-        return list(texts_at(self._xml("", reply), "Buckets/Bucket/Name"))
+        root = self._xml("", reply)
+        if root.tag != "ListAllMyBucketsResult":
+            message = "S3 sent an invalid list of buckets"
+            raise StorageUnavailable(message)
+        return list(texts_at(root, "Buckets/Bucket/Name"))
 
     def _xml(self, path: str, reply: Reply) -> Element:
         try:
@@ -211,7 +223,9 @@ class S3Store(BucketStore):
 
     def put(self, path: str, data: memoryview, *, exclusive: bool) -> None:
         """Write an object in one request."""
-        request = self._request("PUT", path, {**self._written_as, **_only_new(exclusive)}, data)
+        request = self._request(
+            "PUT", path, {**self._written_as, **_only_new(exclusive)}, data, secrets=self._customer_key
+        )
         reply = self.call(request, path, "write")
         if b"<Error>" in reply.body:
             raise self.refusal(HTTPStatus.OK, _code_at(self._xml(path, reply)), path, "write").error
@@ -219,12 +233,15 @@ class S3Store(BucketStore):
 
     def start_upload(self, path: str, *, exclusive: bool) -> str:  # noqa: ARG002 - the condition is for the end
         """Start a multipart upload; return its ID."""
-        reply = self.call(self._request("POST", path, self._written_as, b"", uploads=""), path, "write")
+        reply = self.call(
+            self._request("POST", path, self._written_as, b"", secrets=self._customer_key, uploads=""), path, "write"
+        )
         return self._told(path, text_at(self._xml(path, reply), "UploadId"), "UploadId")
 
     def send_part(self, path: str, upload: str, number: int, data: memoryview, *, last: bool) -> str:  # noqa: ARG002
         """Send a part; return its ETag."""
-        request = self._request("PUT", path, self._customer_key, data, partNumber=number, uploadId=upload)
+        key = self._customer_key
+        request = self._request("PUT", path, None, data, secrets=key, partNumber=number, uploadId=upload)
         return self._told(path, self.call(request, path, "write").headers.get("ETag", ""), "ETag")
 
     def complete_upload(self, path: str, upload: str, parts: list[str], *, exclusive: bool) -> None:
@@ -234,8 +251,9 @@ class S3Store(BucketStore):
             for number, etag in enumerate(parts, 1)
         )
         body = f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{named}</CompleteMultipartUpload>'
-        headers = {**_only_new(exclusive), **self._customer_key}
-        self._finish(self._request("POST", path, headers, body.encode(), uploadId=upload), path, "write")
+        headers, key = _only_new(exclusive), self._customer_key
+        request = self._request("POST", path, headers, body.encode(), secrets=key, uploadId=upload)
+        self._finish(request, path, "write")
 
     def _finish(self, request: Request, path: str, action: Action) -> str:
         """Send a request whose status does not show success, because S3 sends it before it has done the work.
@@ -243,7 +261,8 @@ class S3Store(BucketStore):
         Returns:
             The ETag of what was written.
         """
-        policy = self.retry_policy()
+        # Meanwhile it sends white space, for minutes perhaps.
+        request, policy = dataclasses.replace(request, patience=_PATIENCE), self.retry_policy()
         while True:
             root = self._xml(path, self.call(request, path, action))
             if root.tag != "Error":
@@ -269,20 +288,20 @@ class S3Store(BucketStore):
             self.call(self._request("DELETE", path, uploadId=upload), path, "write", accept=(*accept, 404))
 
     @property
-    def _customer_key(self) -> dict[str, str]:
+    def _customer_key(self) -> Hidden | None:
         """The headers of requests for objects that S3 encrypts with the customer's key."""
         key = self._credentials.customer_key
         if key is None:
-            return {}
+            return None
         raw = base64.b64decode(key.reveal())
         digest = base64.b64encode(hashlib.md5(raw, usedforsecurity=False).digest()).decode()
         start = "x-amz-server-side-encryption-customer"
-        return {f"{start}-algorithm": "AES256", f"{start}-key": key.reveal(), f"{start}-key-MD5": digest}
+        return Hidden({f"{start}-algorithm": "AES256", f"{start}-key": key.reveal(), f"{start}-key-MD5": digest})
 
     @property
     def _written_as(self) -> dict[str, str]:
         """The headers of the request that starts to write an object."""
-        return {**self._credentials.object_headers, **self._customer_key}
+        return self._credentials.object_headers
 
     # Whole objects.
 
@@ -315,15 +334,17 @@ class S3Store(BucketStore):
         reply = self.call(self._request("POST", bucket, checksum, body, delete=""), paths[0], "remove")
         root = self._xml(bucket, reply)
         if root.tag == "Error":
-            return {paths[0]: self.refusal(HTTPStatus.OK, _code_at(root), paths[0], "remove")}
+            return {path: self.refusal(HTTPStatus.OK, _code_at(root), path, "remove") for path in paths}
         if root.tag != "DeleteResult":
             raise self.invalid(paths[0], "sent an invalid response")
         refused = {}
         for one in root.findall("Error"):
             path = f"{bucket}/{text_at(one, 'Key')}"
-            failure = self.refusal(HTTPStatus.OK, _code_at(one), path if path in paths else paths[0], "remove")
-            if not isinstance(failure.error, ObjectNotFound):
-                refused[path if path in paths else paths[0]] = failure
+            # An error about a key that was not asked for leaves open which of these were removed.
+            for about in [path] if path in paths else paths:
+                failure = self.refusal(HTTPStatus.OK, _code_at(one), about, "remove")
+                if not isinstance(failure.error, ObjectNotFound):
+                    refused[about] = failure
         return refused
 
     def copy(self, path: str, target: str) -> None:
@@ -338,19 +359,19 @@ class S3Store(BucketStore):
 
     def _copy(self, path: str, target: str) -> None:
         found = self.describe(path)
-        source = {"x-amz-copy-source": quote(path, safe="/~"), **self._copied_key}
+        source, keys = {"x-amz-copy-source": quote(path, safe="/~")}, self._copied_key
         if found.facts["etag"]:
             source["x-amz-copy-source-if-match"] = found.facts["etag"]
         if found.size <= _MAX_COPY:
-            self._finish(self._request("PUT", target, {**source, **self._written_as}), target, "copy")
+            self._finish(self._request("PUT", target, {**source, **self._written_as}, secrets=keys), target, "copy")
             return
         upload = self.start_upload(target, exclusive=False)
         try:
             etags = []
             for number, start in enumerate(range(0, found.size, _COPY_PART), 1):
                 span = {"x-amz-copy-source-range": f"bytes={start}-{min(start + _COPY_PART, found.size) - 1}"}
-                headers = {**source, **span, **self._customer_key}
-                request = self._request("PUT", target, headers, partNumber=number, uploadId=upload)
+                headers = {**source, **span}
+                request = self._request("PUT", target, headers, secrets=keys, partNumber=number, uploadId=upload)
                 etags.append(self._finish(request, target, "copy"))
             self.complete_upload(target, upload, etags, exclusive=False)
         except BaseException:
@@ -364,9 +385,14 @@ class S3Store(BucketStore):
             _LOG.warning("cannot abort an unfinished copy, whose parts may remain stored and cost money: %s", reason)
 
     @property
-    def _copied_key(self) -> dict[str, str]:
-        """The headers for a copied object that S3 encrypts with the customer's key."""
-        return {f"x-amz-copy-source-{name[6:]}": value for name, value in self._customer_key.items()}
+    def _copied_key(self) -> Hidden | None:
+        """The headers for a copy of an object that S3 encrypts with the customer's key: for both objects."""
+        key = self._customer_key
+        if key is None:
+            return None
+        return Hidden(
+            {**key.reveal(), **{f"x-amz-copy-source-{name[6:]}": value for name, value in key.reveal().items()}}
+        )
 
 
 def _of_profile(call: Any) -> Any:
