@@ -68,12 +68,16 @@ class RangedSource:
     Args:
         store: the object's store.
         path: the object's path.
+
+    Attributes:
+        ignores_ranges: whether the store has sent the whole object in place of a range.
     """
 
     def __init__(self, store: ObjectStore, path: str) -> None:
         self.store = store
         self.path = path
         self._closed = False
+        self.ignores_ranges = False
         # At most one version, and one response of a server that ignores ranges. Their operations are atomic: no lock
         # that a fork could leave held.
         self._versions: dict[str, Version] = {}
@@ -171,12 +175,13 @@ class RangedSource:
         if self.store.changes_bytes(response.headers):
             return self._invalid("sends a content encoding that was not requested; store the object without one,")
         if response.status == HTTPStatus.OK:
-            return self._whole(response)
+            return self._whole(response, ranged=stop is not None)
         return self._part(response, position, stop)
 
-    def _whole(self, response: Response) -> _Body | Failure:
+    def _whole(self, response: Response, *, ranged: bool) -> _Body | Failure:
         """Return the body of a 200 response: the server ignores ranges, or none was requested."""
         size = response.length
+        self.ignores_ranges = self.ignores_ranges or ranged
         if size is None:
             return self._invalid("neither supports ranges nor sends the size")
         return self._pinned(response, size) or _Body(response, 0, size, whole=True)

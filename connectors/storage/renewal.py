@@ -87,6 +87,11 @@ class RenewedSource:
         """The source with the latest credentials."""
         return self._source
 
+    @property
+    def ignores_ranges(self) -> bool:
+        """Whether the storage sends the whole object, whatever range is asked for."""
+        return bool(getattr(self._source, "ignores_ranges", False))
+
     def close(self) -> None:
         """Close all sources."""
         for source in (*self._expired, self._source):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from connectors.streams.executor import submit
+from connectors.streams.executor import DaemonExecutor, submit
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -120,7 +120,7 @@ class StreamLane(Lane):
         self._arrived = 0  # bytes, between these
         self._stream = stored.open_stream(*span(first, stop - first))
         self._open: list[ByteStream] = [self._stream]  # empty once the stream is closed
-        self._threads = ThreadPoolExecutor(1, "connectors-ahead")
+        self._threads = DaemonExecutor("connectors-ahead")
 
     def ask(self, most: int) -> None:
         """Submit runs to the thread; they are read one after the other."""

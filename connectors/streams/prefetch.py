@@ -127,7 +127,11 @@ class Prefetcher:
             run_size: the approximate size of a run in bytes, if they are read as ranges.
         """
         self._check_process()
-        self._plan.fill(self._lanes, self._lanes[-1].stop if self._lanes else first, stop, run_size)
+        try:
+            self._plan.fill(self._lanes, self._lanes[-1].stop if self._lanes else first, stop, run_size)
+        except BaseException:
+            self.drop()  # interrupted, a lane may have been asked for what it does not know of
+            raise
 
     def _check_process(self) -> None:
         if self._process != os.getpid():
@@ -207,6 +211,12 @@ class _Streams:
 
     def fill(self, lanes: deque[Lane], first: int, stop: int, run_size: int) -> None:  # noqa: ARG002 - see RUN
         """Append streams, and have as much of each read ahead as there is room for."""
+        if self._stored.ignores_ranges:  # another stream would start at the object's first byte
+            self._depth = self._trial = None
+            if not lanes and first < stop:
+                self._append(lanes, first, stop)
+            _ask(lanes, self._ahead)
+            return
         if self._depth is not None:
             self._fill_several(self._depth, lanes, first, stop)
             return
@@ -256,11 +266,13 @@ class _Streams:
         longest = MAX_HELD // depth.now
         length = self._chunks(longest) if depth.is_settled else min(self._share, self._chunks(longest))
         at_once = min(depth.now, max(1, MAX_HELD // (length * self._chunk)))
-        while first < stop and len(lanes) < at_once:
+        held = sum(lane.stop - lane.first for lane in lanes)
+        while first < stop and len(lanes) < at_once and (not lanes or held + length <= self._chunks(MAX_HELD)):
             end = min(first + length, stop)
             self._append(lanes, first, end)
+            held += end - first
             first = end
-        _ask(lanes, max(length, MAX_HELD // AT_ONCE))
+        _ask(lanes, max(length, self._chunks(MAX_HELD // AT_ONCE)))
 
     def took(self, lane: Lane, size: int, waited: float | None) -> None:
         """Adapt the number of streams."""

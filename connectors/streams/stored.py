@@ -79,6 +79,11 @@ class StoredObject:
         """Whether a long range can be read as one stream, and is not in memory already."""
         return isinstance(self._source, StreamsRanges) and not self.is_held
 
+    @property
+    def ignores_ranges(self) -> bool:
+        """Whether the storage sends the whole object, whatever range is asked for."""
+        return bool(getattr(self._source, "ignores_ranges", False))
+
     def fetch(self, start: int, stop: int) -> memoryview:
         """Return the bytes from `start` to `stop`; pass them to `give` when they are no longer used.
 
