@@ -16,16 +16,15 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from connectors.errors import (
     AccessDenied,
     ConnectorError,
-    NotAnObject,
     ObjectExists,
     ObjectNotFound,
     StorageError,
-    StorageUnavailable,
 )
 from connectors.secrets import SecretText
-from connectors.storage import BucketStore, HttpClient, ListingGuard, Meaning, Origin, PartSizes, Request
+from connectors.storage import BucketStore, HttpClient, ListingGuard, Origin, PartSizes, Request
 from connectors_azure import responses
 from connectors_azure.location import shown, split_path
+from connectors_azure.meanings import MEANINGS
 from connectors_azure.signers import signer_of
 
 if TYPE_CHECKING:
@@ -74,68 +73,6 @@ def _digest_of(data: memoryview) -> dict[str, str]:
     return {"Content-MD5": base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()}
 
 
-def _meaning(kind: type[StorageError], message: str, codes: str) -> Meaning:
-    return Meaning(frozenset(codes.split()), kind, f"{message} ({{code}})")
-
-
-# "Status and error codes" and "Blob Storage error codes" of the REST API. All other codes mean what their status says.
-_MEANINGS = (
-    _meaning(
-        ObjectNotFound,
-        "there is no such container: {where}",
-        "ContainerNotFound ContainerBeingDeleted ContainerDisabled",
-    ),
-    _meaning(
-        AccessDenied,
-        "Azure does not let these credentials {action} {where}",
-        "InvalidAuthenticationInfo PublicAccessNotPermitted",
-    ),
-    _meaning(
-        AccessDenied,
-        "these credentials may create {where}, but not replace an existing blob",
-        "UnauthorizedBlobOverwrite",
-    ),
-    _meaning(
-        AccessDenied,
-        "{where} is protected by an immutability policy or a legal hold",
-        "BlobImmutableDueToPolicy BlobImmutableDueToLegalHold BlobOverwriteNotPermitted",
-    ),
-    _meaning(
-        StorageError,
-        "{where} is served only over https://; correct endpoint_url in the credentials",
-        "AccountRequiresHttps",
-    ),
-    _meaning(
-        StorageError,
-        "{where} is leased by another client; release or break the lease first",
-        "LeaseAlreadyPresent LeaseIdMismatchWithBlobOperation LeaseIdMissing LeaseLost "
-        "LeaseNotPresentWithBlobOperation",
-    ),
-    _meaning(StorageError, "{where} is archived; rehydrate it first", "BlobArchived BlobBeingRehydrated"),
-    _meaning(
-        StorageError, "{where} is an append blob or a page blob, not a block blob; remove it first", "InvalidBlobType"
-    ),
-    _meaning(
-        StorageError,
-        "the blocks of {where} are gone, because another client wrote it meanwhile; write it again",
-        "InvalidBlockList",
-    ),
-    _meaning(
-        StorageError,
-        "another tool's unfinished upload of {where} prevents this one; finish it, or use another name",
-        "InvalidBlobOrBlock InvalidBlockId BlockCountExceedsLimit",
-    ),
-    _meaning(StorageError, "{where} has snapshots; remove them first", "SnapshotsPresent"),
-    _meaning(NotAnObject, "{where} is a folder that is not empty", "DirectoryIsNotEmpty"),
-    Meaning(
-        frozenset({"AccountBeingCreated", "Md5Mismatch", "PendingCopyOperation"}),
-        StorageUnavailable,
-        "Azure cannot {action} {where} now ({code}); try again later",
-        transient=True,
-    ),
-)
-
-
 class AzureStore(BucketStore):
     """The blobs of an account.
 
@@ -152,7 +89,7 @@ class AzureStore(BucketStore):
 
     name = "Azure"
     bucket_word = "container"
-    meanings = _MEANINGS
+    meanings = MEANINGS
     conditions = frozenset({"BlobAlreadyExists", "BlobModifiedWhileReading", "BlobOverwritten", "ConditionNotMet"})
 
     def __init__(self, account: Account, credentials: AzureCredentials) -> None:
@@ -382,7 +319,9 @@ class AzureStore(BucketStore):
                 self.call(self.request("PUT", path, query, headers), path, "copy", accept=(204,))
 
     def _remove_copy(self, path: str, copy: str) -> None:
-        """Remove the empty blob that a failed copy leaves."""
+        """Remove the empty blob that a failed copy leaves; without the copy's id, it may be another client's blob."""
+        if not _COPY_ID.fullmatch(copy):
+            return
         left = self._head(path)
         etag = self.validator(left)
         if etag is not None and left.get("x-ms-copy-id", "") == copy:

@@ -255,6 +255,27 @@ def test_asynchronous_copy_is_awaited(
     assert stored(path) == b"37.2"
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("copy_id", [None, "", "not an id"])
+def test_failed_copy_without_a_valid_id_removes_nothing(
+    proxy: Any, open_fs: OpenFs, document: dict[str, Any], path: str, stored: Stored, copy_id: str | None
+) -> None:
+    fs = open_fs(document)
+    fs.pipe_file(path, b"37.2")
+    given = {} if copy_id is None else {"x-ms-copy-id": copy_id}
+
+    def instead(_: str, response: Answer) -> Answer:
+        skipped = ("x-ms-copy-id", "x-ms-copy-status")
+        headers = {name: value for name, value in response.headers.items() if name.lower() not in skipped}
+        return Answer(response.status, {**headers, "x-ms-copy-status": "failed", **given}, response.body)
+
+    proxy.instead = instead
+    with pytest.raises(StorageError, match="Azure did not finish the copy to"):
+        fs.cp_file(path, f"{path}-copy")
+    assert "DELETE" not in proxy.seen
+    assert stored(f"{path}-copy") == b"37.2"
+
+
 def test_dataset_round_trip(document: dict[str, Any], fs: AzureFileSystem, path: str, stored: Stored) -> None:
     dataset = connectors.Dataset(f"azure://{path}", document)
     data = os.urandom(300_000)
