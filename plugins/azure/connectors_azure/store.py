@@ -189,7 +189,8 @@ class AzureStore(BucketStore):
         while True:
             query = {"comp": "list", **({"marker": token} if token else {})}
             reply = self.call(self.request("GET", "", query), "", "list")
-            some, token = self.valid("", partial(responses.names, reply.body, "Containers/Container"))
+            read = partial(responses.names, reply.body, responses.LISTING, "Containers/Container")
+            some, token = self.valid("", read)
             guard.check_page(next(iter(some), None), token)
             found += some
             if not token:
@@ -268,7 +269,7 @@ class AzureStore(BucketStore):
         request = self.request("GET", path, {"comp": "blocklist", "blocklisttype": "committed"})
         try:
             reply = self.call(request, path, "read")
-            return responses.names(reply.body, "CommittedBlocks/Block")[0] == parts
+            return responses.names(reply.body, responses.BLOCKS, "CommittedBlocks/Block")[0] == parts
         except (ConnectorError, ValueError):
             return False
 

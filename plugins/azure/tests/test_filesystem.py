@@ -305,6 +305,20 @@ def test_listing_outside_the_folder_removes_nothing(
     assert set(proxy.seen) == {"GET container list"}
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("page", [b"<html>login</html>", b"<Error><Code>ServerBusy</Code></Error>"])
+def test_page_that_is_no_listing_is_not_an_empty_folder(
+    proxy: Any, open_fs: OpenFs, document: dict[str, Any], page: bytes
+) -> None:
+    proxy.instead = lambda *_: Answer(200, {}, page)
+    fs = open_fs(document)
+    for call in (fs.find, fs.ls, lambda path: fs.rm(path, recursive=True)):
+        with pytest.raises(StorageUnavailable, match="Azure sent an invalid response"):
+            call("ward/folder/")
+    with pytest.raises(StorageUnavailable, match="Azure sent an invalid response"):
+        fs.ls("")
+
+
 def test_forked_child_opens_its_own_connections(fs: AzureFileSystem, path: str) -> None:
     data = os.urandom(100_000)
     fs.pipe_file(path, data)
