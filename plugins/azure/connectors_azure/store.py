@@ -19,13 +19,14 @@ from connectors.errors import (
     ObjectExists,
     ObjectNotFound,
     StorageError,
+    StorageUnavailable,
 )
 from connectors.secrets import SecretText
 from connectors.storage import BucketStore, HttpClient, ListingGuard, Origin, PartSizes, Request
 from connectors_azure import responses
 from connectors_azure.location import shown, split_path
 from connectors_azure.meanings import MEANINGS
-from connectors_azure.signers import signer_of
+from connectors_azure.signers import COPY_SOURCE, signer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,6 +51,12 @@ _MARK = "x-ms-meta-upload"
 """The metadata of a small blob created with `exclusive` that names the upload that created it."""
 _MAX_POLL_INTERVAL = 5.0
 """The longest time in seconds between two requests for the status of a copy."""
+_MAX_IDLE_COPY = 3600.0
+"""Seconds in which a copy must make progress."""
+_MAX_COPY = 14 * 24 * 3600.0
+"""Seconds after which Azure itself gives a copy up: "Copy Blob"."""
+_COPIED = re.compile(r"([0-9]{1,18})/[0-9]{1,18}", re.ASCII)
+"""The bytes that a copy has copied, and the bytes of its source."""
 _STRONG_ETAG = re.compile(r'"[!#-~]{1,1000}"')
 _COPY_ID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 
@@ -292,26 +299,50 @@ class AzureStore(BucketStore):
 
         Raises:
             StorageError: Azure did not finish the copy.
+            StorageUnavailable: the copy made no progress for an hour, or took two weeks, and was cancelled.
         """
-        url = self.account.url_of(*split_path(path))
-        if self.account.sas is not None:
-            url = f"{url}?{self.account.sas.reveal()}"
-        request = self.request("PUT", target, headers={"x-ms-copy-source": url})
-        headers = self.call(request, path, "copy", accept=(202,)).headers
-        copy, state, interval = headers.get("x-ms-copy-id", ""), headers.get("x-ms-copy-status"), 0.1
+        # The signer adds a SAS to this URL, so that no traceback has it.
+        source = {COPY_SOURCE: self.account.url_of(*split_path(path))}
+        headers = self.call(self.request("PUT", target, headers=source), path, "copy", accept=(202,)).headers
+        copy = headers.get("x-ms-copy-id", "")
         try:
-            while state == "pending":
-                time.sleep(interval)
-                interval = min(interval * 2, _MAX_POLL_INTERVAL)
-                headers = self._head(target)
-                state = headers.get("x-ms-copy-status")
+            state = self._await_copy(target, headers)
         except BaseException:
             self._abort_copy(target, copy)
             raise
-        if state != "success":
-            self._remove_copy(target, copy)
-            message = f"Azure did not finish the copy to {self.shown(target)}; copy it again"
-            raise StorageError(message)
+        if state == "success":
+            return
+        if state == "pending":
+            self._abort_copy(target, copy)
+        self._remove_copy(target, copy)
+        if state == "pending":
+            message = (
+                f"Azure makes no progress with the copy to {self.shown(target)}, so it was cancelled; copy it again"
+            )
+            raise StorageUnavailable(message)
+        message = f"Azure did not finish the copy to {self.shown(target)}; copy it again"
+        raise StorageError(message)
+
+    def _await_copy(self, path: str, headers: Headers) -> str | None:
+        """Wait for the end of a copy, and return its state, which is ``pending`` if it takes too long.
+
+        Args:
+            path: the target of the copy.
+            headers: those of the response that started it.
+        """
+        copied, interval, started = -1, 0.1, time.monotonic()
+        grown = started
+        while (state := headers.get("x-ms-copy-status")) == "pending":
+            # Only more bytes are progress: a count that goes up and down could do so forever.
+            progress, now = _COPIED.fullmatch(headers.get("x-ms-copy-progress", "")), time.monotonic()
+            if progress and int(progress[1]) > copied:
+                copied, grown = int(progress[1]), now
+            if now - grown > _MAX_IDLE_COPY or now - started > _MAX_COPY:
+                break
+            time.sleep(interval)
+            interval = min(interval * 2, _MAX_POLL_INTERVAL)
+            headers = self._head(path)
+        return state
 
     def _abort_copy(self, path: str, copy: str) -> None:
         if _COPY_ID.fullmatch(copy):

@@ -256,6 +256,39 @@ def test_asynchronous_copy_is_awaited(
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("limit", "growing"), [("_MAX_IDLE_COPY", False), ("_MAX_COPY", True)])
+def test_copy_without_an_end_is_cancelled(
+    proxy: Any,
+    open_fs: OpenFs,
+    document: dict[str, Any],
+    path: str,
+    stored: Stored,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    growing: bool,
+) -> None:
+    fs = open_fs(document)
+    fs.pipe_file(path, b"37.2")
+    copied = itertools.count() if growing else itertools.cycle([1, 0])
+
+    def instead(_: str, response: Answer) -> Answer:
+        skipped = ("x-ms-copy-progress", "x-ms-copy-status")
+        headers = {name: value for name, value in response.headers.items() if name.lower() not in skipped}
+        pending = {"x-ms-copy-status": "pending", "x-ms-copy-progress": f"{next(copied)}/1000"}
+        return Answer(response.status, {**headers, **pending}, response.body)
+
+    proxy.instead = instead
+    del proxy.seen[:]
+    monkeypatch.setattr(f"connectors_azure.store.{limit}", 0.25)
+    with pytest.raises(StorageUnavailable, match="makes no progress with the copy to .*, so it was cancelled"):
+        fs.cp_file(path, f"{path}-copy")
+    assert proxy.seen[0] == "PUT"
+    assert proxy.seen[-3:] == ["PUT copy", "HEAD", "DELETE"]
+    assert stored(f"{path}-copy") is None  # and no empty object is left
+    assert stored(path) == b"37.2"
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("copy_id", [None, "", "not an id"])
 def test_failed_copy_without_a_valid_id_removes_nothing(
     proxy: Any, open_fs: OpenFs, document: dict[str, Any], path: str, stored: Stored, copy_id: str | None
