@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
     from connectors.storage import Headers
 
-__all__ = ["block_list", "described", "names", "page"]
+__all__ = ["BLOCKS", "LISTING", "block_list", "described", "names", "page"]
 
+BLOCKS = "BlockList"
+"""The root element of a list of blocks."""
+LISTING = "EnumerationResults"
+"""The root element of a page of a listing."""
 _SIZE = re.compile(r"[0-9]{1,18}", re.ASCII)
 _FOLDER_MARK = "hdi_isfolder"
 """Metadata that mark an empty blob as a folder; accounts with a hierarchical namespace and other tools set them."""
@@ -29,20 +33,34 @@ def page(body: bytes) -> Page:
     Raises:
         ValueError: it is invalid.
     """
-    root = parse_xml(body)
+    root = _root(body, LISTING)
     objects = [_blob(one) for one in root.iterfind("Blobs/Blob")]
     prefixes = [_name(one) for one in root.iterfind("Blobs/BlobPrefix")]
     return Page(objects, prefixes, text_at(root, "NextMarker") or None)
 
 
-def names(body: bytes, path: str) -> tuple[list[str], str | None]:
+def names(body: bytes, root: str, path: str) -> tuple[list[str], str | None]:
     """Return the names of the elements at a path, and the token of the next page.
 
+    Args:
+        body: the document.
+        root: the name of its root element.
+        path: the path of the elements below it.
+
     Raises:
-        ValueError: they are invalid.
+        ValueError: they are invalid, or it is another document.
     """
+    found = _root(body, root)
+    return [_name(one) for one in found.iterfind(path)], text_at(found, "NextMarker") or None
+
+
+def _root(body: bytes, name: str) -> Element:
+    """Return the root element of a document; without this check, any document would be an empty list."""
     root = parse_xml(body)
-    return [_name(one) for one in root.iterfind(path)], text_at(root, "NextMarker") or None
+    if root.tag != name:
+        message = "it is another document,"
+        raise ValueError(message)
+    return root
 
 
 def described(key: str, headers: Headers) -> Listed:

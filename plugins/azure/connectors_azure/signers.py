@@ -15,6 +15,7 @@ from connectors_azure.identity import open_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from connectors.secrets import SecretText
     from connectors.storage import HttpClient, Request, Signer
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from connectors_azure.credentials import AzureCredentials
     from connectors_azure.identity import Tokens
 
-__all__ = ["BearerSigner", "SharedKeySigner", "hmac_of", "signer_of"]
+__all__ = ["COPY_SOURCE", "BearerSigner", "SasSigner", "SharedKeySigner", "hmac_of", "signer_of"]
+
+COPY_SOURCE = "x-ms-copy-source"
+"""The header with the URL of a blob to copy."""
 
 # "Authorize with Shared Key", in the order in which they are signed. Content-Length is among them, but the client sets
 # that header, and Date is empty, because x-ms-date is sent in its place.
@@ -112,6 +116,26 @@ class BearerSigner:
         return True
 
 
+class SasSigner(QuerySigner):
+    """Adds a shared access signature to the query, and to the URL of the blob that a request copies."""
+
+    def __init__(self, sas: SecretText, expires_at: datetime | None, endpoint: str) -> None:
+        super().__init__(sas, expires_at, endpoint)
+        self._sas = sas
+
+    def sign(self, request: Request) -> Request:
+        """Return the request with the signature.
+
+        Raises:
+            CredentialsExpired: the signature expired longer ago than clocks differ.
+        """
+        signed = super().sign(request)
+        if COPY_SOURCE not in signed.headers:
+            return signed
+        source = f"{signed.headers[COPY_SOURCE]}?{self._sas.reveal()}"
+        return dataclasses.replace(signed, headers={**signed.headers, COPY_SOURCE: source})
+
+
 def _dated(request: Request) -> dict[str, str]:
     return {**request.headers, "x-ms-date": email.utils.formatdate(usegmt=True)}
 
@@ -125,5 +149,5 @@ def signer_of(account: Account, credentials: AzureCredentials, client: HttpClien
     if account.key is not None:
         return SharedKeySigner(account.name, account.key)
     if account.sas is not None:
-        return QuerySigner(account.sas, credentials.expires_at, account.endpoint)
+        return SasSigner(account.sas, credentials.expires_at, account.endpoint)
     return BearerSigner(open_tokens(account, credentials, client)) if credentials.logs_in else Unsigned()

@@ -16,17 +16,17 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from connectors.errors import (
     AccessDenied,
     ConnectorError,
-    NotAnObject,
     ObjectExists,
     ObjectNotFound,
     StorageError,
     StorageUnavailable,
 )
 from connectors.secrets import SecretText
-from connectors.storage import BucketStore, HttpClient, ListingGuard, Meaning, Origin, PartSizes, Request
+from connectors.storage import BucketStore, HttpClient, ListingGuard, Origin, PartSizes, Request
 from connectors_azure import responses
 from connectors_azure.location import shown, split_path
-from connectors_azure.signers import signer_of
+from connectors_azure.meanings import MEANINGS
+from connectors_azure.signers import COPY_SOURCE, signer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,6 +51,12 @@ _MARK = "x-ms-meta-upload"
 """The metadata of a small blob created with `exclusive` that names the upload that created it."""
 _MAX_POLL_INTERVAL = 5.0
 """The longest time in seconds between two requests for the status of a copy."""
+_MAX_IDLE_COPY = 3600.0
+"""Seconds in which a copy must make progress."""
+_MAX_COPY = 14 * 24 * 3600.0
+"""Seconds after which Azure itself gives a copy up: "Copy Blob"."""
+_COPIED = re.compile(r"([0-9]{1,18})/[0-9]{1,18}", re.ASCII)
+"""The bytes that a copy has copied, and the bytes of its source."""
 _STRONG_ETAG = re.compile(r'"[!#-~]{1,1000}"')
 _COPY_ID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 
@@ -74,68 +80,6 @@ def _digest_of(data: memoryview) -> dict[str, str]:
     return {"Content-MD5": base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()}
 
 
-def _meaning(kind: type[StorageError], message: str, codes: str) -> Meaning:
-    return Meaning(frozenset(codes.split()), kind, f"{message} ({{code}})")
-
-
-# "Status and error codes" and "Blob Storage error codes" of the REST API. All other codes mean what their status says.
-_MEANINGS = (
-    _meaning(
-        ObjectNotFound,
-        "there is no such container: {where}",
-        "ContainerNotFound ContainerBeingDeleted ContainerDisabled",
-    ),
-    _meaning(
-        AccessDenied,
-        "Azure does not let these credentials {action} {where}",
-        "InvalidAuthenticationInfo PublicAccessNotPermitted",
-    ),
-    _meaning(
-        AccessDenied,
-        "these credentials may create {where}, but not replace an existing blob",
-        "UnauthorizedBlobOverwrite",
-    ),
-    _meaning(
-        AccessDenied,
-        "{where} is protected by an immutability policy or a legal hold",
-        "BlobImmutableDueToPolicy BlobImmutableDueToLegalHold BlobOverwriteNotPermitted",
-    ),
-    _meaning(
-        StorageError,
-        "{where} is served only over https://; correct endpoint_url in the credentials",
-        "AccountRequiresHttps",
-    ),
-    _meaning(
-        StorageError,
-        "{where} is leased by another client; release or break the lease first",
-        "LeaseAlreadyPresent LeaseIdMismatchWithBlobOperation LeaseIdMissing LeaseLost "
-        "LeaseNotPresentWithBlobOperation",
-    ),
-    _meaning(StorageError, "{where} is archived; rehydrate it first", "BlobArchived BlobBeingRehydrated"),
-    _meaning(
-        StorageError, "{where} is an append blob or a page blob, not a block blob; remove it first", "InvalidBlobType"
-    ),
-    _meaning(
-        StorageError,
-        "the blocks of {where} are gone, because another client wrote it meanwhile; write it again",
-        "InvalidBlockList",
-    ),
-    _meaning(
-        StorageError,
-        "another tool's unfinished upload of {where} prevents this one; finish it, or use another name",
-        "InvalidBlobOrBlock InvalidBlockId BlockCountExceedsLimit",
-    ),
-    _meaning(StorageError, "{where} has snapshots; remove them first", "SnapshotsPresent"),
-    _meaning(NotAnObject, "{where} is a folder that is not empty", "DirectoryIsNotEmpty"),
-    Meaning(
-        frozenset({"AccountBeingCreated", "Md5Mismatch", "PendingCopyOperation"}),
-        StorageUnavailable,
-        "Azure cannot {action} {where} now ({code}); try again later",
-        transient=True,
-    ),
-)
-
-
 class AzureStore(BucketStore):
     """The blobs of an account.
 
@@ -152,7 +96,7 @@ class AzureStore(BucketStore):
 
     name = "Azure"
     bucket_word = "container"
-    meanings = _MEANINGS
+    meanings = MEANINGS
     conditions = frozenset({"BlobAlreadyExists", "BlobModifiedWhileReading", "BlobOverwritten", "ConditionNotMet"})
 
     def __init__(self, account: Account, credentials: AzureCredentials) -> None:
@@ -252,7 +196,8 @@ class AzureStore(BucketStore):
         while True:
             query = {"comp": "list", **({"marker": token} if token else {})}
             reply = self.call(self.request("GET", "", query), "", "list")
-            some, token = self.valid("", partial(responses.names, reply.body, "Containers/Container"))
+            read = partial(responses.names, reply.body, responses.LISTING, "Containers/Container")
+            some, token = self.valid("", read)
             guard.check_page(next(iter(some), None), token)
             found += some
             if not token:
@@ -331,7 +276,7 @@ class AzureStore(BucketStore):
         request = self.request("GET", path, {"comp": "blocklist", "blocklisttype": "committed"})
         try:
             reply = self.call(request, path, "read")
-            return responses.names(reply.body, "CommittedBlocks/Block")[0] == parts
+            return responses.names(reply.body, responses.BLOCKS, "CommittedBlocks/Block")[0] == parts
         except (ConnectorError, ValueError):
             return False
 
@@ -354,26 +299,50 @@ class AzureStore(BucketStore):
 
         Raises:
             StorageError: Azure did not finish the copy.
+            StorageUnavailable: the copy made no progress for an hour, or took two weeks, and was cancelled.
         """
-        url = self.account.url_of(*split_path(path))
-        if self.account.sas is not None:
-            url = f"{url}?{self.account.sas.reveal()}"
-        request = self.request("PUT", target, headers={"x-ms-copy-source": url})
-        headers = self.call(request, path, "copy", accept=(202,)).headers
-        copy, state, interval = headers.get("x-ms-copy-id", ""), headers.get("x-ms-copy-status"), 0.1
+        # The signer adds a SAS to this URL, so that no traceback has it.
+        source = {COPY_SOURCE: self.account.url_of(*split_path(path))}
+        headers = self.call(self.request("PUT", target, headers=source), path, "copy", accept=(202,)).headers
+        copy = headers.get("x-ms-copy-id", "")
         try:
-            while state == "pending":
-                time.sleep(interval)
-                interval = min(interval * 2, _MAX_POLL_INTERVAL)
-                headers = self._head(target)
-                state = headers.get("x-ms-copy-status")
+            state = self._await_copy(target, headers)
         except BaseException:
             self._abort_copy(target, copy)
             raise
-        if state != "success":
-            self._remove_copy(target, copy)
-            message = f"Azure did not finish the copy to {self.shown(target)}; copy it again"
-            raise StorageError(message)
+        if state == "success":
+            return
+        if state == "pending":
+            self._abort_copy(target, copy)
+        self._remove_copy(target, copy)
+        if state == "pending":
+            message = (
+                f"Azure makes no progress with the copy to {self.shown(target)}, so it was cancelled; copy it again"
+            )
+            raise StorageUnavailable(message)
+        message = f"Azure did not finish the copy to {self.shown(target)}; copy it again"
+        raise StorageError(message)
+
+    def _await_copy(self, path: str, headers: Headers) -> str | None:
+        """Wait for the end of a copy, and return its state, which is ``pending`` if it takes too long.
+
+        Args:
+            path: the target of the copy.
+            headers: those of the response that started it.
+        """
+        copied, interval, started = -1, 0.1, time.monotonic()
+        grown = started
+        while (state := headers.get("x-ms-copy-status")) == "pending":
+            # Only more bytes are progress: a count that goes up and down could do so forever.
+            progress, now = _COPIED.fullmatch(headers.get("x-ms-copy-progress", "")), time.monotonic()
+            if progress and int(progress[1]) > copied:
+                copied, grown = int(progress[1]), now
+            if now - grown > _MAX_IDLE_COPY or now - started > _MAX_COPY:
+                break
+            time.sleep(interval)
+            interval = min(interval * 2, _MAX_POLL_INTERVAL)
+            headers = self._head(path)
+        return state
 
     def _abort_copy(self, path: str, copy: str) -> None:
         if _COPY_ID.fullmatch(copy):
@@ -382,7 +351,9 @@ class AzureStore(BucketStore):
                 self.call(self.request("PUT", path, query, headers), path, "copy", accept=(204,))
 
     def _remove_copy(self, path: str, copy: str) -> None:
-        """Remove the empty blob that a failed copy leaves."""
+        """Remove the empty blob that a failed copy leaves; without the copy's id, it may be another client's blob."""
+        if not _COPY_ID.fullmatch(copy):
+            return
         left = self._head(path)
         etag = self.validator(left)
         if etag is not None and left.get("x-ms-copy-id", "") == copy:

@@ -255,6 +255,60 @@ def test_asynchronous_copy_is_awaited(
     assert stored(path) == b"37.2"
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("limit", "growing"), [("_MAX_IDLE_COPY", False), ("_MAX_COPY", True)])
+def test_copy_without_an_end_is_cancelled(
+    proxy: Any,
+    open_fs: OpenFs,
+    document: dict[str, Any],
+    path: str,
+    stored: Stored,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    growing: bool,
+) -> None:
+    fs = open_fs(document)
+    fs.pipe_file(path, b"37.2")
+    copied = itertools.count() if growing else itertools.cycle([1, 0])
+
+    def instead(_: str, response: Answer) -> Answer:
+        skipped = ("x-ms-copy-progress", "x-ms-copy-status")
+        headers = {name: value for name, value in response.headers.items() if name.lower() not in skipped}
+        pending = {"x-ms-copy-status": "pending", "x-ms-copy-progress": f"{next(copied)}/1000"}
+        return Answer(response.status, {**headers, **pending}, response.body)
+
+    proxy.instead = instead
+    del proxy.seen[:]
+    monkeypatch.setattr(f"connectors_azure.store.{limit}", 0.25)
+    with pytest.raises(StorageUnavailable, match="makes no progress with the copy to .*, so it was cancelled"):
+        fs.cp_file(path, f"{path}-copy")
+    assert proxy.seen[0] == "PUT"
+    assert proxy.seen[-3:] == ["PUT copy", "HEAD", "DELETE"]
+    assert stored(f"{path}-copy") is None  # and no empty object is left
+    assert stored(path) == b"37.2"
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("copy_id", [None, "", "not an id"])
+def test_failed_copy_without_a_valid_id_removes_nothing(
+    proxy: Any, open_fs: OpenFs, document: dict[str, Any], path: str, stored: Stored, copy_id: str | None
+) -> None:
+    fs = open_fs(document)
+    fs.pipe_file(path, b"37.2")
+    given = {} if copy_id is None else {"x-ms-copy-id": copy_id}
+
+    def instead(_: str, response: Answer) -> Answer:
+        skipped = ("x-ms-copy-id", "x-ms-copy-status")
+        headers = {name: value for name, value in response.headers.items() if name.lower() not in skipped}
+        return Answer(response.status, {**headers, "x-ms-copy-status": "failed", **given}, response.body)
+
+    proxy.instead = instead
+    with pytest.raises(StorageError, match="Azure did not finish the copy to"):
+        fs.cp_file(path, f"{path}-copy")
+    assert "DELETE" not in proxy.seen
+    assert stored(f"{path}-copy") == b"37.2"
+
+
 def test_dataset_round_trip(document: dict[str, Any], fs: AzureFileSystem, path: str, stored: Stored) -> None:
     dataset = connectors.Dataset(f"azure://{path}", document)
     data = os.urandom(300_000)
@@ -282,6 +336,20 @@ def test_listing_outside_the_folder_removes_nothing(
         with pytest.raises(StorageUnavailable, match="Azure sent a listing with names outside the folder"):
             call(tree)
     assert set(proxy.seen) == {"GET container list"}
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("page", [b"<html>login</html>", b"<Error><Code>ServerBusy</Code></Error>"])
+def test_page_that_is_no_listing_is_not_an_empty_folder(
+    proxy: Any, open_fs: OpenFs, document: dict[str, Any], page: bytes
+) -> None:
+    proxy.instead = lambda *_: Answer(200, {}, page)
+    fs = open_fs(document)
+    for call in (fs.find, fs.ls, lambda path: fs.rm(path, recursive=True)):
+        with pytest.raises(StorageUnavailable, match="Azure sent an invalid response"):
+            call("ward/folder/")
+    with pytest.raises(StorageUnavailable, match="Azure sent an invalid response"):
+        fs.ls("")
 
 
 def test_forked_child_opens_its_own_connections(fs: AzureFileSystem, path: str) -> None:

@@ -75,8 +75,27 @@ LAUGHS = (
     ],
 )
 def test_document_types_and_other_text_are_refused(body: bytes) -> None:
-    for read in (page, lambda body: names(body, "Containers/Container")):
+    for read in (page, lambda body: names(body, "EnumerationResults", "Containers/Container")):
         with pytest.raises(ValueError, match=r"."):
+            read(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html><body>Please log in</body></html>",
+        b"<Error><Code>ServerBusy</Code></Error>",
+        b"<x><EnumerationResults/></x>",
+        b"<BlobServiceProperties/>",
+    ],
+)
+def test_other_documents_are_not_empty_lists(body: bytes) -> None:
+    for read in (
+        page,
+        lambda body: names(body, "EnumerationResults", "Containers/Container"),
+        lambda body: names(body, "BlockList", "CommittedBlocks/Block"),
+    ):
+        with pytest.raises(ValueError, match="it is another document"):
             read(body)
 
 

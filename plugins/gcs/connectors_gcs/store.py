@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from connectors.errors import ConnectorError, StorageUnavailable
-from connectors.storage import BucketStore, HttpClient, Listed, Origin, Page, split_path
+from connectors.storage import BucketStore, HttpClient, Listed, Origin, Page, RetryPolicy, split_path
 from connectors_gcs.api import CONTENT_TYPE, DONE, GONE, UPLOAD, GcsApi, members_of, objects_of, resource_of
 from connectors_gcs.location import GOOGLE
 from connectors_gcs.signer import AGENT, signer_of
@@ -24,10 +24,18 @@ if TYPE_CHECKING:
 
 __all__ = ["GcsStore"]
 
-_FIELDS = "name,size,generation,md5Hash,timeCreated,updated"
+_FIELDS = "kind,name,size,generation,md5Hash,timeCreated,updated"
 """The fields that are requested of each object."""
+_OBJECT, _OBJECTS, _REWRITE = "storage#object", "storage#objects", "storage#rewriteResponse"
+"""The kinds of an object's metadata, of a page of a listing and of a step of a copy: Cloud Storage JSON API reference.
+Without this check, any JSON object, such as an error's, would be an empty listing."""
 _PAGE = 1_000
 """Names in one response: Cloud Storage JSON API reference, "Objects: list"."""
+_MAX_STEPS = (5 << 40) // (1 << 20)
+"""Steps of the longest copy: 5 TiB ("Quotas and limits"), in the smallest steps that a request can ask for ("Objects:
+rewrite", maxBytesRewrittenPerCall)."""
+_MAX_IDLE_STEPS = 100
+"""Steps in a row in which a copy may make no progress; with the pauses between them, some 25 minutes."""
 _JSON = "application/json; charset=UTF-8"
 _SIZE = re.compile(r"[0-9]{1,18}", re.ASCII)
 _LOG = logging.getLogger(__name__)
@@ -57,9 +65,9 @@ class GcsStore(GcsApi, BucketStore):
             delimiter=delimiter or None,
             maxResults=most or _PAGE,
             pageToken=token,
-            fields=f"items({_FIELDS}),prefixes,nextPageToken",
+            fields=f"kind,items({_FIELDS}),prefixes,nextPageToken",
         )
-        page = self._members(request, path, "list")
+        page = self._members(request, path, "list", _OBJECTS)
         items, prefixes, following = page.get("items", []), page.get("prefixes", []), page.get("nextPageToken")
         if not isinstance(items, list) or not isinstance(prefixes, list) or not all(map(_is_name, prefixes)):
             raise self.invalid(path, "sent an invalid response")
@@ -67,7 +75,8 @@ class GcsStore(GcsApi, BucketStore):
 
     def describe(self, path: str) -> Listed:
         """Return the object at a path."""
-        listed = self._listed(self._members(self.request("GET", resource_of(path), fields=_FIELDS), path, "read"), path)
+        request = self.request("GET", resource_of(path), fields=_FIELDS)
+        listed = self._listed(self._members(request, path, "read", _OBJECT), path)
         if listed.key != split_path(path)[1]:
             raise self.invalid(path, "sent an invalid response")
         return listed
@@ -80,16 +89,29 @@ class GcsStore(GcsApi, BucketStore):
             raise self.refusal(reply.status, "", path, "remove").error
 
     def copy(self, path: str, target: str) -> None:
-        """Copy an object, in as many steps as the storage needs."""
-        token = None
-        while True:
-            resource = f"{resource_of(path)}/rewriteTo{resource_of(target)}"
-            progress = self._members(self.request("POST", resource, rewriteToken=token), path, "copy")
+        """Copy an object, in as many steps as the storage needs.
+
+        Raises:
+            StorageUnavailable: the copy makes no progress, or does not end.
+        """
+        resource = f"{resource_of(path)}/rewriteTo{resource_of(target)}"
+        message = f"{self.name} does not finish the copy of {self.shown(path)}; try again later"
+        policy = RetryPolicy(attempts=_MAX_IDLE_STEPS, first_pause=self.first_pause, longest_pause=self.longest_pause)
+        token, copied = None, 0
+        for _ in range(_MAX_STEPS):
+            progress = self._members(self.request("POST", resource, rewriteToken=token), path, "copy", _REWRITE)
             if progress.get("done") is True:
                 return
-            token = progress.get("rewriteToken")
-            if not isinstance(token, str) or not token:
+            token, total = progress.get("rewriteToken"), str(progress.get("totalBytesRewritten"))
+            if not isinstance(token, str) or not token or not _SIZE.fullmatch(total):
                 raise self.invalid(path, "sent an invalid response")
+            # A token may come back unchanged; what must grow is the number of bytes.
+            if int(total) > copied:
+                policy.received(int(total) - copied)
+                copied = int(total)
+            else:
+                policy.wait(StorageUnavailable(message))
+        raise StorageUnavailable(message)
 
     def put(self, path: str, data: memoryview, *, exclusive: bool) -> None:
         """Write an object in one request, with its digest, which the storage checks before the object appears."""
@@ -169,10 +191,10 @@ class GcsStore(GcsApi, BucketStore):
         except ConnectorError as reason:
             _LOG.warning("cannot remove an object that differs from what was written: %s", reason)
 
-    def _members(self, request: Request, path: str, action: Action) -> dict[str, Any]:
-        """Send a request and return the members of the JSON object in the response."""
+    def _members(self, request: Request, path: str, action: Action, kind: str) -> dict[str, Any]:
+        """Send a request and return the members of the JSON object in the response, which is of this kind."""
         members = members_of(self.call(request, path, action).body)
-        if members is None:
+        if members is None or members.get("kind") != kind:
             raise self.invalid(path, "sent an invalid response")
         return members
 

@@ -233,7 +233,13 @@ class Google:
 
     def _tell(self, name: str) -> Answer:
         generation, data = self.objects[name]
-        told = {"name": name, "size": str(len(data)), "md5Hash": md5(data), "generation": str(generation)}
+        told = {
+            "kind": "storage#object",
+            "name": name,
+            "size": str(len(data)),
+            "md5Hash": md5(data),
+            "generation": str(generation),
+        }
         told |= {"timeCreated": "2026-01-02T03:04:05.678Z", "updated": "2026-01-02T03:04:05.678Z"}
         return Answer(200, {"Content-Type": "application/json"}, json.dumps(told).encode())
 

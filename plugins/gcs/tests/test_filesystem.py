@@ -133,7 +133,9 @@ def test_long_listing_comes_in_pages(google: Any, monkeypatch: pytest.MonkeyPatc
         {"prefixes": ["a/b/"], "nextPageToken": "three"},
         {"items": [item("a/2")]},
     ]
-    google.answering["GET object"] = [Answer(200, {}, json.dumps(page).encode()) for page in pages]
+    google.answering["GET object"] = [
+        Answer(200, {}, json.dumps({"kind": "storage#objects", **page}).encode()) for page in pages
+    ]
     fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
     assert fs.ls("clinic/a", detail=False) == ["clinic/a/1", "clinic/a/2", "clinic/a/b"]
     assert ["pageToken=two%26x%3Dy" in request.target for request in google.seen] == [False, True, False]
@@ -145,14 +147,14 @@ def test_long_listing_comes_in_pages(google: Any, monkeypatch: pytest.MonkeyPatc
         "",
         "[]",
         "x",
-        '{"items": [{}]}',
-        '{"items": [{"name": "folder/a", "size": "x"}]}',
-        '{"items": [7]}',
-        '{"items": 7}',
-        '{"prefixes": [7]}',
-        '{"prefixes": {}}',
-        '{"items": [{"name": "elsewhere/a/long/name/"}]}',
-        r'{"items": [{"name": "folder/\ud800/"}]}',
+        '{"kind": "storage#objects", "items": [{}]}',
+        '{"kind": "storage#objects", "items": [{"name": "folder/a", "size": "x"}]}',
+        '{"kind": "storage#objects", "items": [7]}',
+        '{"kind": "storage#objects", "items": 7}',
+        '{"kind": "storage#objects", "prefixes": [7]}',
+        '{"kind": "storage#objects", "prefixes": {}}',
+        '{"kind": "storage#objects", "items": [{"name": "elsewhere/a/long/name/"}]}',
+        r'{"kind": "storage#objects", "items": [{"name": "folder/\ud800/"}]}',
     ],
 )
 def test_invalid_listing_is_storage_unavailable(google: Any, page: str) -> None:
@@ -162,6 +164,26 @@ def test_invalid_listing_is_storage_unavailable(google: Any, page: str) -> None:
         with pytest.raises(StorageUnavailable, match="sent an invalid response") as caught:
             ask("clinic/folder")
         assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "{}",
+        '{"error": {"code": 503, "message": "backend error"}}',
+        '{"kind": "storage#objects#", "items": []}',
+        '{"kind": "storage#buckets"}',
+        '{"kind": ["storage#objects"]}',
+    ],
+)
+def test_other_documents_are_not_empty_listings(google: Any, page: str) -> None:
+    fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
+    for ask in (fs.ls, fs.find, fs.info, lambda path: fs.rm(path, recursive=True)):
+        google.answering["GET object"] = [Answer(200, {}, page.encode()) for _ in range(3)]
+        with pytest.raises(StorageUnavailable, match="sent an invalid response"):
+            ask("clinic/folder")
+    assert {request.method for request in google.seen} == {"GET"}
+    assert all("kind" in request.target for request in google.seen)
 
 
 def test_object_with_another_name_than_requested_is_an_error(google: Any) -> None:
@@ -194,7 +216,7 @@ def test_folder_is_removed_down_to_maxdepth(fs: Gcs, folder: str) -> None:
 
 def test_objects_listed_outside_the_folder_are_not_removed(google: Any) -> None:
     google.objects = {"folder": (7, b"x"), "elsewhere": (8, b"x")}
-    page = Answer(200, {}, b'{"items": [{"name": "elsewhere", "size": "1", "generation": "8"}]}')
+    page = Answer(200, {}, b'{"kind": "storage#objects", "items": [{"name": "elsewhere", "size": "1"}]}')
     google.answering["GET object"] = [page]
     fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
     with pytest.raises(StorageUnavailable, match="sent an invalid response"):
@@ -282,17 +304,52 @@ def test_local_files_are_uploaded_and_downloaded(fs: Gcs, path: str, tmp_path: P
     assert (tmp_path / "out").read_bytes() == data
 
 
+def step(total: int, **members: Any) -> Answer:
+    """The response to one step of a copy; the number of bytes comes as text."""
+    told = {"kind": "storage#rewriteResponse", "totalBytesRewritten": str(total), "done": False, **members}
+    return Answer(200, {}, json.dumps(told).encode())
+
+
 def test_large_object_is_copied_in_several_steps(google: Any) -> None:
-    steps = [{"done": False, "rewriteToken": "two&x"}, {"done": False, "rewriteToken": "three"}, {"done": True}]
-    google.answering["POST object"] = [Answer(200, {}, json.dumps(step).encode()) for step in steps]
+    steps = [step(7, rewriteToken="two&x"), step(9, rewriteToken="three"), step(10, done=True)]
+    google.answering["POST object"] = steps
     fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
     fs.cp_file("clinic/a/one", "other/two")
     targets = [request.target for request in google.seen]
     assert targets[0] == "/storage/v1/b/clinic/o/a%2Fone/rewriteTo/b/other/o/two"
     assert [target.partition("rewriteToken=")[2] for target in targets] == ["", "two%26x", "three"]
-    google.answering["POST object"] = [Answer(200, {}, b'{"done": false}')]
-    with pytest.raises(StorageUnavailable, match="sent an invalid response"):
+    for invalid in (step(7), step(7, rewriteToken=7), step(-1, rewriteToken="x"), step(7, kind="x", done=True)):
+        google.answering["POST object"] = [invalid]
+        with pytest.raises(StorageUnavailable, match="sent an invalid response"):
+            fs.cp_file("clinic/a", "clinic/b")
+
+
+def test_copy_goes_on_while_bytes_are_copied(google: Any) -> None:
+    google.answering["POST object"] = [
+        *(step(total, rewriteToken="same") for total in range(300)),
+        step(300, done=True),
+    ]
+    fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
+    fs.cp_file("clinic/a", "clinic/b")
+    assert len(google.seen) == 301
+
+
+def test_copy_without_progress_is_given_up(google: Any) -> None:
+    google.answering["POST object"] = [step(7, rewriteToken=f"token-{number}") for number in range(200)]
+    fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
+    fs.store.longest_pause = 0
+    with pytest.raises(StorageUnavailable, match="does not finish the copy of gs://clinic/a; .* without progress"):
         fs.cp_file("clinic/a", "clinic/b")
+    assert len(google.seen) < 110
+
+
+def test_copy_with_too_many_steps_is_given_up(google: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors_gcs.store._MAX_STEPS", 5)
+    google.answering["POST object"] = [step(total, rewriteToken="same") for total in range(1, 10)]
+    fs = Gcs(validate(GcsCredentials, {"anonymous": True, "endpoint_url": google.url, "encryption": None}))
+    with pytest.raises(StorageUnavailable, match="does not finish the copy of gs://clinic/a; try again later"):
+        fs.cp_file("clinic/a", "clinic/b")
+    assert len(google.seen) == 5
 
 
 def test_filesystem_raises_errors_of_connectors(fs: Gcs) -> None:
