@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import weakref
 from collections import deque
@@ -15,8 +16,8 @@ from connectors.storage.http.client import BROKEN
 from connectors.storage.http.failures import Failure
 
 if TYPE_CHECKING:
+    from connectors.storage.http.connection import Connection
     from connectors.storage.http.messages import Response
-    from connectors.storage.http.network import Origin
     from connectors.storage.store import ObjectStore
 
 __all__ = ["RangedSource", "RangedStream", "Version"]
@@ -29,12 +30,8 @@ _ANSWERS = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQU
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What tells one version of an object from another.
-
-    Attributes:
-        size: the size in bytes.
-        validator: what the store names it by, such as an ETag; empty if it does not.
-        modified: the Last-Modified header, or an empty string.
+    """What tells one version of an object from another: its size, what the store names it by (empty if it does not), and
+    the Last-Modified header.
     """
 
     size: int
@@ -50,7 +47,7 @@ class _Body:
         response: the response, its body read up to `position`.
         position: the position of its next byte in the object.
         end: the position after its last byte in the object, according to its headers.
-        whole: whether it is the whole object instead of the requested range.
+        whole: whether it is the whole object.
     """
 
     response: Response
@@ -62,8 +59,8 @@ class _Body:
 class RangedSource:
     """One object in the version of its first response; replacing it later is an error.
 
-    HEAD is never used: a URL that was signed for GET does not allow it. A server that ignores ranges is read
-    sequentially, and again from the start for a read backwards. Safe in threads, and in a forked child.
+    HEAD is never used: a URL signed for GET does not allow it. A server that ignores ranges is read in order, and again
+    from the start for a read backwards. Safe in threads, and in a forked child.
 
     Args:
         store: the object's store.
@@ -145,7 +142,7 @@ class RangedSource:
         """Return the version of the first response, or None before it."""
         return self._versions.get("")
 
-    def ask(self, position: int, stop: int | None) -> _Body | Failure | None:
+    def ask(self, position: int, stop: int | None, busy: deque[Connection] | None = None) -> _Body | Failure | None:
         """Request a range, or the whole object if `stop` is None.
 
         Returns:
@@ -158,7 +155,7 @@ class RangedSource:
             stop = min(stop, version.size)
         span = None if stop is None else f"bytes={position}-{stop - 1}"
         request = self.store.read_request(self.path, span, version.validator if version else None)
-        response = self.store.send(request, self.path, "read", accept=_ANSWERS)
+        response = self.store.send(request, self.path, "read", accept=_ANSWERS, busy=busy)
         if isinstance(response, Failure):
             return response
         body: _Body | Failure | None = None
@@ -256,11 +253,9 @@ class RangedSource:
 
 def _drop(kept: deque[_Body]) -> None:
     """End the kept responses."""
-    while kept:
-        try:
+    with contextlib.suppress(IndexError):  # another thread may take one
+        while kept:
             kept.pop().response.close()
-        except IndexError:  # another thread took it
-            return
 
 
 class RangedStream:
@@ -282,6 +277,7 @@ class RangedStream:
         self._body: _Body | None = None
         self._policy = source.store.retry_policy()
         self._cancelled = Event()
+        self._busy: deque[Connection] = deque()
         self._ended: Failure | None = None
 
     @property
@@ -303,11 +299,12 @@ class RangedStream:
             if self._ended is not None:
                 ended, self._ended = self._ended, None
                 self._wait(ended)
-            body = self._source.ask(self.position, self._stop)
+            body = self._source.ask(self.position, self._stop, self._busy)
             if isinstance(body, Failure):
                 self._wait(body)
             elif body is not None:
                 self._body = body
+                self._check_cancelled()  # `cancel` may have come before there was anything to cancel
 
     def read_into(self, buffer: memoryview) -> int:
         """Read the next bytes into `buffer` and return how many: 0 only at the end of the range or the object.
@@ -349,7 +346,7 @@ class RangedStream:
                 received = body.response.readinto(buffer[: body.end - body.position])
         except BROKEN as error:
             store = self._source.store
-            self._ended = store.located(store.client.broken(error, self._origin()), self._source.path)
+            self._ended = store.located(store.client.broken(error, body.response.origin), self._source.path)
             self._end()
             return 0
         except BaseException:
@@ -363,9 +360,6 @@ class RangedStream:
             )
             self._end()
         return received
-
-    def _origin(self) -> Origin:
-        return self._source.store.read_request(self._source.path, None, None).origin
 
     def _end(self) -> None:
         body, self._body = self._body, None
@@ -391,6 +385,8 @@ class RangedStream:
     def cancel(self) -> None:
         """End the stream from any thread: a `read_into` that waits fails at once."""
         self._cancelled.set()
+        with contextlib.suppress(IndexError):  # no request is waiting
+            self._busy.pop().interrupt()
         body = self._body
         if body is not None:
             body.response.cancel()

@@ -18,6 +18,10 @@ __all__ = ["renewed_source"]
 T = TypeVar("T")
 
 
+_RENEWALS = 3
+"""Times in a row that credentials are renewed: those that another reader renewed may have expired too."""
+
+
 class RenewedSource:
     """A source that continues with renewed credentials if its credentials expire during the read.
 
@@ -50,16 +54,17 @@ class RenewedSource:
         return self._renewing(lambda source: source.read_range(start, stop))
 
     def _renewing(self, read: Callable[[Source], T]) -> T:
-        source = self._source
-        try:
-            return read(source)
-        except CredentialsExpired as error:
-            expired = error
-        try:
-            if not self.is_renewed(source):
-                raise expired
-        finally:
-            del expired  # else a reference cycle keeps the caller's buffer until it is collected
+        for _ in range(_RENEWALS):
+            source = self._source
+            try:
+                return read(source)
+            except CredentialsExpired as error:
+                expired = error
+            try:
+                if not self.is_renewed(source):
+                    raise expired
+            finally:
+                del expired  # else a reference cycle keeps the caller's buffer until it is collected
         return read(self._source)
 
     def is_renewed(self, expired: Source) -> bool:
@@ -150,23 +155,24 @@ class RenewedStream:
             CredentialsExpired: the credentials have expired, and there are no renewed ones.
             ObjectChanged: the renewed credentials find another object.
         """
-        try:
-            size = self._stream.read_into(buffer)
-        except CredentialsExpired as error:
-            expired = error
-        else:
-            self._position += size
-            return size
-        try:
-            if self._cancelled.is_set() or not self._renewed.is_renewed(self._source):
-                raise expired
-        finally:
-            del expired  # else a reference cycle keeps the caller's buffer until it is collected
-        self._stream.close()
-        self._source = self._renewed.current
-        self._stream = self._opened()
-        if self._cancelled.is_set():  # meanwhile: it may have been the stream before this one that was told
-            self._stream.cancel()
+        for _ in range(_RENEWALS):
+            try:
+                size = self._stream.read_into(buffer)
+            except CredentialsExpired as error:
+                expired = error
+            else:
+                self._position += size
+                return size
+            try:
+                if self._cancelled.is_set() or not self._renewed.is_renewed(self._source):
+                    raise expired
+            finally:
+                del expired  # else a reference cycle keeps the caller's buffer until it is collected
+            self._stream.close()
+            self._source = self._renewed.current
+            self._stream = self._opened()
+            if self._cancelled.is_set():  # meanwhile: it may have been the stream before this one that was told
+                self._stream.cancel()
         size = self._stream.read_into(buffer)
         self._position += size
         return size

@@ -30,8 +30,10 @@ from connectors.storage.http.messages import Reply, Request, Response
 from connectors.storage.retry import RetryPolicy
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Collection
 
+    from connectors.storage.http.connection import Connection
     from connectors.storage.http.messages import Headers
     from connectors.storage.signing import Signer
 
@@ -134,20 +136,32 @@ class ObjectStore(ABC):
         """Return a new policy that decides how often a request is sent."""
         return RetryPolicy(attempts=self.attempts, first_pause=self.first_pause, longest_pause=self.longest_pause)
 
+    def routed(self, request: Request, path: str) -> Request:  # noqa: ARG002 - for subclasses
+        """Return the request for the server that is known by now to have the object."""
+        return request
+
     def send(
-        self, request: Request, path: str, action: Action, *, accept: Collection[int] = (HTTPStatus.OK,)
+        self,
+        request: Request,
+        path: str,
+        action: Action,
+        *,
+        accept: Collection[int] = (HTTPStatus.OK,),
+        busy: deque[Connection] | None = None,
     ) -> Response | Failure:
         """Sign and send a request once; return the response if its status is one of `accept`, else the failure.
 
-        The response's body is unread; end it with its `close`. A token that is refused is renewed once.
+        The response's body is unread; end it with its `close`. A token that is refused is renewed once. For `busy`, see
+        `HttpClient.send`.
         """
         renewed = False
+        request = self.routed(request, path)
         while True:
             try:
                 signed = self.signer.sign(request)
             except ConnectorError as error:
                 return Failure(error, transient=isinstance(error, StorageUnavailable))
-            outcome = self.client.send(signed)
+            outcome = self.client.send(signed) if busy is None else self.client.send(signed, busy)
             if isinstance(outcome, Failure):
                 return self.located(outcome, path)
             if outcome.status in accept:

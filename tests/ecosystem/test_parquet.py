@@ -48,8 +48,8 @@ def fetched(monkeypatch):
     monkeypatch.setattr(S3FileSystem, "call_s3", sync_wrapper(call))
     send = HttpClient.send
 
-    def sent(self, request):
-        answer = send(self, request)
+    def sent(self, request, *busy):
+        answer = send(self, request, *busy)
         if request.method == "GET" and isinstance(answer, Response):
             sizes.append(answer.length)
         return answer

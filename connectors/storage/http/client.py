@@ -58,10 +58,15 @@ class HttpClient:
         self._context: ssl.SSLContext | None = None
         self._proxies: dict[Origin, Proxy | None] = {}
 
-    def send(self, request: Request) -> Response | Failure:
+    def send(self, request: Request, busy: deque[Connection] | None = None) -> Response | Failure:
         """Send one request; return the response, whatever its status, with its body unread; or the failure.
 
         End the response with its `close`.
+
+        Args:
+            request: the request.
+            busy: holds the connection while the response is waited for. Another thread that takes it out, and calls
+                its `interrupt`, ends the wait.
         """
         try:
             proxy = self._proxy(request.origin)
@@ -76,8 +81,11 @@ class HttpClient:
         try:
             connection = self._connected(request.origin, proxy)
             connection.patience = request.patience
+            if busy is not None:
+                busy.append(connection)
             raw = connection.transmit(request.method, request.target.reveal(), headers, request.blocks())
             _check_head(raw)
+            _take_out(busy)
         except BROKEN as error:
             reason = error
             if connection is not None:
@@ -88,7 +96,7 @@ class HttpClient:
             raise
         else:
             _log(request, str(raw.status))
-            return Response(raw, connection, partial(self._keep, request.origin))
+            return Response(raw, connection, request.origin, partial(self._keep, request.origin))
         _log(request, type(reason).__name__)
         return self.broken(reason, request.origin, connected=connection is not None)
 
@@ -179,6 +187,22 @@ def _close_all(idle: dict[int, dict[Origin, deque[Connection]]]) -> None:
 def _is_quiet(connection: Connection) -> bool:
     """Return whether an idle connection is still open: nothing may arrive on it, not even its end."""
     return connection.sock is not None and not is_readable(connection.sock)
+
+
+def _take_out(busy: deque[Connection] | None) -> None:
+    """Take a connection out, so that it cannot be interrupted any more.
+
+    Raises:
+        ConnectionAbortedError: another thread has.
+    """
+    try:
+        if busy is not None:
+            busy.pop()
+    except IndexError:
+        message = "interrupted"
+    else:
+        return
+    raise ConnectionAbortedError(message)
 
 
 def _is_sendable(text: str) -> bool:

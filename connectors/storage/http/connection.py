@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import select
+import socket
 import ssl
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from connectors.storage.retry import MIN_PROGRESS
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterable
 
     from _typeshed import WriteableBuffer
@@ -246,6 +247,14 @@ class Connection(StallTimeoutConnection):
             pass
         message = "the connection broke while the request was sent"
         raise ConnectionResetError(message)
+
+    def interrupt(self) -> None:
+        """Wake a thread that waits for this connection: nothing more arrives on it. Safe in any thread."""
+        sock = self.sock
+        if sock is not None:
+            with contextlib.suppress(OSError):  # it is already closed
+                # Not SSLSocket's own method, which would let the other thread read without TLS.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     _holding = False
     _head = b""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections import deque
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Protocol, overload
@@ -120,16 +119,23 @@ class Response:
     Args:
         raw: the response of `http.client`.
         connection: the connection that it came by.
+        origin: the server.
         keep: takes the connection for the next request.
 
     Attributes:
+        origin: the server.
         status: the HTTP status.
         headers: by name, in any case.
     """
 
     def __init__(
-        self, raw: http.client.HTTPResponse, connection: Connection, keep: Callable[[Connection], None]
+        self,
+        raw: http.client.HTTPResponse,
+        connection: Connection,
+        origin: Origin,
+        keep: Callable[[Connection], None],
     ) -> None:
+        self.origin = origin
         self._raw = raw
         self._connection = connection
         # Whoever takes the only item may use the socket: `close` to keep the connection, or `cancel` to end it.
@@ -168,15 +174,10 @@ class Response:
     def cancel(self) -> None:
         """Wake a thread that waits in `readinto`: it gets no more bytes. Safe in any thread."""
         try:
-            sock = self._open.pop().sock
+            connection = self._open.pop()
         except IndexError:
             return  # it has ended, and another request may use the connection
-        if sock is not None:
-            try:
-                # Not SSLSocket's own method, which would let the other thread read without TLS.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-            except OSError:
-                return  # it is already closed
+        connection.interrupt()
 
     def close(self) -> None:
         """End the response: keep its connection if all of it was read, else close the connection."""

@@ -101,11 +101,11 @@ def calls(fs: Gcs, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
     real = fs.store.client.send
 
-    def send(request: Sent) -> Any:
+    def send(request: Sent, *busy: Any) -> Any:
         target = request.target.reveal()
         kind = next((kind for kind in ("multipart", "upload_id", "resumable", "media") if kind in target), "")
         made.append(f"{request.method} {kind}".rstrip())
-        return real(request)
+        return real(request, *busy)
 
     monkeypatch.setattr(fs.store.client, "send", send)
     return made

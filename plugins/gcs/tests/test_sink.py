@@ -254,7 +254,7 @@ def test_storage_refuses_an_upload_that_was_changed_in_transit(
 ) -> None:
     real = strict.store.client.send
 
-    def send(request: Sent) -> Any:
+    def send(request: Sent, *busy: Any) -> Any:
         assert isinstance(request.body, bytes)
         return real(dataclasses.replace(request, body=request.body.replace(b"new", b"neu")))
 

@@ -45,10 +45,10 @@ from connectors_s3.sessions import DEFAULT_REGION, open_session
 from connectors_s3.signer import SigV4Signer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from xml.etree.ElementTree import Element
 
-    from connectors.storage import Action, Headers, Page, Reply, Response
+    from connectors.storage import Action, Headers, Page, Reply
     from connectors_s3.credentials import S3Credentials
 
 __all__ = ["S3Store"]
@@ -110,15 +110,13 @@ class S3Store(BucketStore):
         """Return the region to sign a request for: what S3 said about the bucket, or the configured one."""
         return self._signed_for.get(request.origin.authority) or self._hosts().region or DEFAULT_REGION
 
-    def send(
-        self, request: Request, path: str, action: Action, *, accept: Collection[int] = (HTTPStatus.OK,)
-    ) -> Response | Failure:
-        """Sign and send a request once, to the bucket's region as far as S3 has said which it is."""
+    def routed(self, request: Request, path: str) -> Request:
+        """Return the request for the bucket's region, as far as S3 has said which it is."""
         bucket = split_path(path)[0]
         if bucket in self._regions:
             origin, _ = self._hosts().place(bucket, self._regions[bucket])
             request = dataclasses.replace(request, origin=origin)
-        return super().send(request, path, action, accept=accept)
+        return request
 
     def _request(
         self,

@@ -86,9 +86,9 @@ def calls(fs: S3, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
     real = fs.store.client.send
 
-    def send(request: Any) -> Any:
+    def send(request: Any, *busy: Any) -> Any:
         made.append(call_of(request))
-        return real(request)
+        return real(request, *busy)
 
     monkeypatch.setattr(fs.store.client, "send", send)
     return made
@@ -101,6 +101,8 @@ def intercept(fs: S3, monkeypatch: pytest.MonkeyPatch) -> Intercept:
     def intercept(answer: Callable[[str, Callable[[], Any]], Any]) -> None:
         real = fs.store.client.send
         monkeypatch.setattr(fs.store, "first_pause", 0.001)
-        monkeypatch.setattr(fs.store.client, "send", lambda request: answer(call_of(request), lambda: real(request)))
+        monkeypatch.setattr(
+            fs.store.client, "send", lambda request, *busy: answer(call_of(request), lambda: real(request, *busy))
+        )
 
     return intercept

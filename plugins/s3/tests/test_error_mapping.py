@@ -160,7 +160,7 @@ def test_bucket_or_folder_is_named_without_a_request(path: str) -> None:
 
 
 def test_bugs_pass_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
-    def bug(_: object) -> None:
+    def bug(*_: object) -> None:
         message = "a bug"
         raise KeyError(message)
 

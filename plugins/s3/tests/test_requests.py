@@ -169,7 +169,7 @@ class Sent:
         monkeypatch.setattr(fs.store.client, "send", self._send)
         self._fs = fs
 
-    def _send(self, request: Any) -> Failure:
+    def _send(self, request: Any, *_: Any) -> Failure:
         self.requests.append(request)
         return Failure(StorageError("not sent"))
 

@@ -30,12 +30,12 @@ def watching(fs: S3, monkeypatch: pytest.MonkeyPatch, send_part: Callable[[int, 
     """Make `send_part` send the parts, given their number; return a log of requests and responses, in order."""
     real, log = fs.store.client.send, []
 
-    def send(request: Any) -> Any:
+    def send(request: Any, *busy: Any) -> Any:
         query = request.target.reveal().partition("?")[2]
         part = re.match(r"partNumber=(\d+)&", query)
         name = f"part {part[1]}" if part else f"{request.method} {query.partition('=')[0]}"
         log.append(name)
-        response = send_part(int(part[1]), lambda: real(request)) if part else real(request)
+        response = send_part(int(part[1]), lambda: real(request, *busy)) if part else real(request, *busy)
         log.append(f"{name} done")
         return response
 
@@ -235,8 +235,8 @@ def test_upload_is_aborted_only_after_its_parts_have_been_sent(
     log = watching(fs, monkeypatch, send_part)
     real = fs.store.client.send
 
-    def send(request: Any) -> Any:
-        response = real(request)
+    def send(request: Any, *busy: Any) -> Any:
+        response = real(request, *busy)
         if request.method == "DELETE":
             aborted.set()
         return response

@@ -64,10 +64,10 @@ def expired(fs: S3, monkeypatch: pytest.MonkeyPatch, *calls: str, together: int 
     """Let S3 say that the session has expired, to `calls` of `fs`; to parts when `together` of them are being sent."""
     real, started = fs.store.client.send, threading.Barrier(together)
 
-    def send(request: Any) -> Any:
+    def send(request: Any, *busy: Any) -> Any:
         call = f"{request.method} {request.target.reveal().partition('?')[2].partition('=')[0]}".strip()
         if call not in calls:
-            return real(request)
+            return real(request, *busy)
         if call == "PUT partNumber":
             started.wait(PATIENCE)
         page = b"<Error><Code>ExpiredToken</Code><Message>expired</Message><Token-0>t0ken</Token-0></Error>"
