@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -12,14 +13,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-from connectors.errors import AccessDenied, ConfigError, CredentialsExpired, StorageUnavailable
+from connectors.errors import AccessDenied, ConfigError, ConnectorError, CredentialsExpired, StorageUnavailable
 from connectors.secrets import SecretText
 from connectors.storage import Failure, ObjectStore, Origin, Request, Unsigned, refuse_key_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from connectors.errors import ConnectorError
     from connectors.storage import Action, Headers, HttpClient
     from connectors_azure.account import Account
     from connectors_azure.credentials import AzureCredentials
@@ -81,18 +81,29 @@ class _Principal(Tokens):
 
     def log_in(self) -> tuple[SecretText, float]:
         now = time.time()
-        request = self._server.read_request(self.subject, None, None)
-        reply = self._server.attempt(request, self.subject, "read", limit=_MAX_REPLY)
-        if isinstance(reply, Failure):
-            raise reply.error
-        try:
-            issued = json.loads(reply.body)
-            token, seconds = str(issued["access_token"]), float(issued["expires_in"])
-        except (ValueError, TypeError, LookupError, RecursionError, OverflowError):
-            token, seconds = "", 0.0
-        if not _TOKEN.fullmatch(token):
-            raise self._server.invalid(self.subject, "sent no token")
-        return SecretText(token), now + seconds
+        outcome = self._server.issued(self.subject)
+        if isinstance(outcome, ConnectorError):
+            raise outcome
+        token, seconds = outcome
+        return token, now + seconds
+
+
+class _FormSigner(Unsigned):
+    """Adds the form with the client secret as a request is sent, so that no traceback has it."""
+
+    def __init__(self, credentials: AzureCredentials) -> None:
+        self._credentials = credentials
+
+    def sign(self, request: Request) -> Request:
+        """Return the request with the form."""
+        secret = self._credentials.client_secret
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self._credentials.client_id,
+            "client_secret": secret.reveal() if secret else "",
+            "scope": _SCOPE,
+        }
+        return dataclasses.replace(request, body=urlencode(form).encode())
 
 
 class _LoginServer(ObjectStore):
@@ -105,7 +116,7 @@ class _LoginServer(ObjectStore):
     name = "Microsoft Entra"
 
     def __init__(self, authority: str, credentials: AzureCredentials, client: HttpClient) -> None:
-        super().__init__(client, Unsigned())
+        super().__init__(client, _FormSigner(credentials))
         self._authority = authority
         self._credentials = credentials
 
@@ -114,18 +125,26 @@ class _LoginServer(ObjectStore):
         return f"the login with {path}"
 
     def read_request(self, path: str, span: str | None, validator: str | None) -> Request:  # noqa: ARG002 - for a token
-        """Return the request for a token."""
-        secret = self._credentials.client_secret
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self._credentials.client_id,
-            "client_secret": secret.reveal() if secret else "",
-            "scope": _SCOPE,
-        }
+        """Return the request for a token, without its body."""
         base = urlsplit(self._authority).path.rstrip("/")
         target = SecretText(f"{base}/{self._credentials.tenant_id}/oauth2/v2.0/token")
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        return Request("POST", Origin.of(self._authority), target, headers, urlencode(form).encode())
+        return Request("POST", Origin.of(self._authority), target, headers)
+
+    def issued(self, subject: str) -> tuple[SecretText, float] | ConnectorError:
+        """Return a token and the seconds for which it is valid, or the error.
+
+        The error is not raised here, because its traceback would have the response in a local variable.
+        """
+        reply = self.attempt(self.read_request(subject, None, None), subject, "read", limit=_MAX_REPLY)
+        if isinstance(reply, Failure):
+            return reply.error
+        try:
+            members = json.loads(reply.body)
+            token, seconds = str(members["access_token"]), float(members["expires_in"])
+        except (ValueError, TypeError, LookupError, RecursionError, OverflowError):
+            token, seconds = "", 0.0
+        return (SecretText(token), seconds) if _TOKEN.fullmatch(token) else self.invalid(subject, "sent no token")
 
     def error_code(self, status: int, headers: Headers, body: bytes) -> str:  # noqa: ARG002
         """Return the code in the description of an error."""
@@ -161,17 +180,24 @@ class _Library(Tokens):
         super().drop()
 
     def log_in(self) -> tuple[SecretText, float]:
+        outcome = self._issued()
+        if isinstance(outcome, ConnectorError):
+            raise outcome
+        return outcome
+
+    def _issued(self) -> tuple[SecretText, float] | ConnectorError:
+        """Return a token and when it expires, or the error, which is not raised where the token is a local variable."""
         from azure.core.exceptions import AzureError  # noqa: PLC0415 - a dependency of azure-identity
 
         try:
             issued = self._credential.get_token(_SCOPE)
-            token, ends = SecretText(issued.token), float(issued.expires_on)
+            token, ends = str(issued.token), float(issued.expires_on)
         # Of an invalid response, azure-identity raises whatever its parsing raises.
         except (AzureError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-            translated = self._error_for(error)
-        else:
-            return token, ends
-        raise translated
+            return self._error_for(error)
+        if _TOKEN.fullmatch(token):
+            return SecretText(token), ends
+        return StorageUnavailable(f"Microsoft Entra sent no token for the login with {self.subject}")
 
     def _error_for(self, error: Exception) -> ConnectorError:
         from azure.core import exceptions as azure  # noqa: PLC0415

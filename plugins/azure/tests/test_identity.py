@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hostile import Answer, Request, hostile_server
 from login_server import CLIENT, SECRET, TENANT, Certificate, Login, over_tls, serving, token
 from patience import PATIENCE
+from watching import frames_of, texts_of
 
 import connectors
 from connectors.credentials.model import validate
@@ -160,6 +161,10 @@ def test_error_of_a_refused_principal_does_not_show_its_secret(
         assert ("AADSTS" in problem) == (problem in str(caught.value))
         assert caught.value.__context__ is None
         assert SECRET not in f"{caught.value} {caught.getrepr()} {caplog.text}"
+        frames = list(frames_of(caught.value))
+        assert "connectors_azure/identity.py:log_in" in dict(frames)
+        for text in (*(text for _, text in frames), *texts_of(caught.value)):
+            assert SECRET not in text
 
 
 @pytest.mark.parametrize("resource", ["https://vault.azure.net", "https://management.azure.com"])
@@ -314,6 +319,20 @@ def test_invalid_reply_of_a_login_server_is_an_error(
     fs, path = AzureBackend().connect("az://ward/a", validate(AzureCredentials, principal))
     with pytest.raises(StorageUnavailable, match="Microsoft Entra sent no token for the login with the service"):
         fs.cat_file(path)
+
+
+@pytest.mark.parametrize("issued", ["t\u00f6ken-of-the-principal", "token-of-the-principal\r\nX-Evil: 1"])
+def test_invalid_token_of_a_principal_is_not_in_the_traceback(
+    principal: dict[str, Any], login: Login, monkeypatch: pytest.MonkeyPatch, issued: str
+) -> None:
+    monkeypatch.setattr(login, "issue", lambda _: (200, {"access_token": issued, "expires_in": 60}))
+    fs, path = AzureBackend().connect("az://ward/a", validate(AzureCredentials, principal))
+    with pytest.raises(StorageUnavailable, match="sent no token") as caught:
+        fs.store.signer.sign(fs.store.read_request(path, None, None))
+    frames = list(frames_of(caught.value))
+    assert "connectors_azure/identity.py:log_in" in dict(frames)
+    for text in (*(text for _, text in frames), *texts_of(caught.value)):
+        assert "ken-of-the-principal" not in text
 
 
 @pytest.fixture

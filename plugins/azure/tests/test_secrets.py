@@ -13,6 +13,7 @@ import fsspec.config
 import pytest
 import servers
 from hostile import Answer, Request, hostile_server
+from watching import frames_of, texts_of
 
 from connectors.credentials.model import validate
 from connectors.errors import AccessDenied, ObjectNotFound, StorageError
@@ -188,3 +189,21 @@ def test_signature_is_not_logged_if_the_connection_fails(
         fs.cat_file("ward/none")
     signature = document["sas_token"].partition("sig=")[2]
     assert signature not in f"{caplog.text} {caught.getrepr()}"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_refused_copy_shows_no_signature_in_its_traceback(
+    open_fs: OpenFs, sas: Callable[..., dict[str, Any]], status: int
+) -> None:
+    document = sas(read=True)
+    signature = document["sas_token"].partition("sig=")[2]
+    with hostile_server(lambda _: Answer(status)) as (url, seen):
+        fs = open_fs({**document, "endpoint_url": f"{url}/clinic"})
+        with pytest.raises(AccessDenied) as caught:
+            fs.cp_file("ward/one", "ward/two")
+    assert signature in seen[0].headers["x-ms-copy-source"]
+    assert signature in seen[0].target
+    frames = list(frames_of(caught.value))
+    assert "connectors_azure/store.py:copy" in dict(frames)
+    for text in (*(text for _, text in frames), *texts_of(caught.value)):
+        assert signature not in text
