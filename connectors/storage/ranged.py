@@ -30,9 +30,7 @@ _ANSWERS = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQU
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What tells one version of an object from another: its size, what the store names it by (empty if it does not), and
-    the Last-Modified header.
-    """
+    """What tells versions of an object apart: the size, the store's name for it (or empty), the Last-Modified header."""
 
     size: int
     validator: str

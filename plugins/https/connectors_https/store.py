@@ -41,7 +41,7 @@ _READ_HEADERS = {
     "x-amz-content-sha256": "UNSIGNED-PAYLOAD",
 }
 """Headers that a signature may cover besides the host, with the values that were presumably signed."""
-_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]{1,1000}"')
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{1,1000}"')
 _EXPIRED_CODES = frozenset({"ExpiredToken", "RequestExpired", "ExpiredPresignRequest", "TokenRefreshRequired"})
 _SKEWED = frozenset({"RequestTimeTooSkewed", "RequestInTheFuture"})
 _NO_CONTAINER = frozenset({"NoSuchBucket", "ContainerNotFound"})
