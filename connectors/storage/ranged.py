@@ -30,7 +30,7 @@ _ANSWERS = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQU
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What tells versions of an object apart: the size, the store's name for it (or empty), the Last-Modified header."""
+    """What tells versions of an object apart: the size, the store's name for it, the Last-Modified header."""
 
     size: int
     validator: str
