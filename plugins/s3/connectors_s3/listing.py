@@ -7,13 +7,14 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
+from xml.sax.saxutils import escape
 
 from connectors.storage import Listed, Page, text_at
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["http_time", "page_of"]
+__all__ = ["http_time", "in_xml", "page_of"]
 
 _SIZE = re.compile(r"[0-9]{1,18}", re.ASCII)
 
@@ -67,3 +68,8 @@ def http_time(text: str) -> datetime | None:
         ValueError: it is invalid.
     """
     return parsedate_to_datetime(text) if text else None
+
+
+def in_xml(key: str) -> str:
+    """Return a key as XML text; carriage returns would else be normalised."""
+    return escape(key, {"\r": "&#13;"})

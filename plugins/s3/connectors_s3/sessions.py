@@ -6,15 +6,17 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ProfileNotFound
 from botocore.loaders import Loader
 from botocore.session import Session
 
+from connectors.errors import AccessDenied, ConfigError
 from connectors.storage import refuse_key_log
 
 if TYPE_CHECKING:
     from connectors_s3.credentials import S3Credentials
 
-__all__ = ["DEFAULT_REGION", "open_session", "region"]
+__all__ = ["DEFAULT_REGION", "from_machine", "open_session", "region"]
 
 DEFAULT_REGION = "us-east-1"
 """The region to sign for if there is an endpoint but no region: compatible stores expect this one."""
@@ -60,6 +62,19 @@ def _without_lookups(variables: dict[str, tuple[Any, ...]]) -> dict[str, tuple[A
 def region(credentials: S3Credentials) -> str | None:
     """Return the region to sign for; None if it is the bucket's, and has to be found."""
     return credentials.region or (DEFAULT_REGION if credentials.endpoint_url else None)
+
+
+def from_machine(call: Any) -> Any:
+    """Return the result of `call`, which reads the machine's configuration; botocore's errors quote it."""
+    try:
+        return call()
+    except ConfigError:
+        raise
+    except ProfileNotFound:
+        message = "the profile in the credentials does not exist on this machine"
+    except (BotoCoreError, ValueError):
+        message = "the credentials are ambient, but this machine's configuration for AWS is invalid"
+    raise AccessDenied(message)
 
 
 class _Withhold(logging.Filter):

@@ -13,11 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape
 
-from botocore.exceptions import BotoCoreError, ProfileNotFound
-
 from connectors.errors import (
     AccessDenied,
-    ConfigError,
     ConnectorError,
     InvalidLocation,
     ObjectChanged,
@@ -39,9 +36,9 @@ from connectors.storage import (
 )
 from connectors_s3.error_codes import MEANINGS, NO_SUCH_UPLOAD
 from connectors_s3.hosts import Hosts
-from connectors_s3.listing import http_time, page_of
+from connectors_s3.listing import http_time, in_xml, page_of
 from connectors_s3.location import shown
-from connectors_s3.sessions import DEFAULT_REGION, open_session
+from connectors_s3.sessions import DEFAULT_REGION, from_machine, open_session
 from connectors_s3.signer import SigV4Signer
 
 if TYPE_CHECKING:
@@ -98,13 +95,13 @@ class S3Store(BucketStore):
 
     def _hosts(self) -> Hosts:
         if self._found_hosts is None:
-            self._session = _of_profile(lambda: open_session(self._credentials))
-            self._found_hosts = _of_profile(lambda: Hosts(self._credentials, self._session))
+            self._session = from_machine(lambda: open_session(self._credentials))
+            self._found_hosts = from_machine(lambda: Hosts(self._credentials, self._session))
         return self._found_hosts
 
     def _find_credentials(self) -> Any:
         self._hosts()
-        return _of_profile(self._session.get_credentials)
+        return from_machine(self._session.get_credentials)
 
     def _region_of(self, request: Request) -> str:
         """Return the region to sign a request for: what S3 said about the bucket, or the configured one."""
@@ -325,7 +322,7 @@ class S3Store(BucketStore):
     def _remove_some(self, paths: Sequence[str]) -> dict[str, Failure]:
         """Remove objects of a bucket in one request; return the failures of those that were not removed."""
         bucket = split_path(paths[0])[0]
-        keys = "".join(f"<Object><Key>{_in_xml(split_path(path)[1])}</Key></Object>" for path in paths)
+        keys = "".join(f"<Object><Key>{in_xml(split_path(path)[1])}</Key></Object>" for path in paths)
         body = f"<Delete><Quiet>true</Quiet>{keys}</Delete>".encode()
         # The reference demands one of the checksums, although the signature covers the body.
         checksum = {"x-amz-checksum-sha256": base64.b64encode(hashlib.sha256(body).digest()).decode()}
@@ -393,26 +390,8 @@ class S3Store(BucketStore):
         )
 
 
-def _of_profile(call: Any) -> Any:
-    """Return the result of `call`, which reads the machine's configuration; botocore's errors quote it."""
-    try:
-        return call()
-    except ConfigError:
-        raise
-    except ProfileNotFound:
-        message = "the profile in the credentials does not exist on this machine"
-    except (BotoCoreError, ValueError):
-        message = "the credentials are ambient, but this machine's configuration for AWS is invalid"
-    raise AccessDenied(message)
-
-
 def _only_new(exclusive: bool) -> dict[str, str]:  # noqa: FBT001 - the only argument
     return {"If-None-Match": "*"} if exclusive else {}
-
-
-def _in_xml(key: str) -> str:
-    """Return a key as XML text; carriage returns would else be normalised."""
-    return escape(key, {"\r": "&#13;"})
 
 
 def _code_at(error: Element) -> str:
