@@ -212,13 +212,15 @@ def response(status: str, body: bytes = b"", *headers: str) -> bytes:
 def seeds() -> dict[str, bytes]:
     """Return the initial inputs."""
     item = (
-        b'{"name": "ward/one", "size": "64", "generation": "17", "md5Hash": "a=", '
+        b'{"kind": "storage#object", "name": "ward/one", "size": "64", "generation": "17", "md5Hash": "a=", '
         b'"timeCreated": "2026-01-02T03:04:05.678Z", "updated": "2026-01-02T03:04:05.678Z"}'
     )
     error = b"<?xml version='1.0'?><Error><Code>%s</Code><Message>no</Message></Error>"
     reason = b'{"error": {"errors": [{"reason": "rateLimitExceeded"}], "code": 403}}'
-    page = b'{"items": [' + item + b'], "prefixes": ["ward/north/"], "nextPageToken": "2"}'
-    last = b'{"items": [' + item.replace(b"ward/one", b"ward/").replace(b'"64"', b'"0"') + b"]}"
+    page = b'{"kind": "storage#objects", "items": [' + item + b'], "prefixes": ["ward/north/"], "nextPageToken": "2"}'
+    last = (
+        b'{"kind": "storage#objects", "items": [' + item.replace(b"ward/one", b"ward/").replace(b'"64"', b'"0"') + b"]}"
+    )
     part = response("206 Partial Content", bytes(37), "Content-Range: bytes 3-39/64", 'ETag: "a"')
     object_part = response("206 Partial Content", bytes(37), "Content-Range: bytes 3-39/64", "x-goog-generation: 17")
     first = response(
@@ -265,7 +267,12 @@ def seeds() -> dict[str, bytes]:
         _gcs_find: [response("200 OK", page) + NEXT + response("200 OK", last)],
         _gcs_times: [response("200 OK", item)],
         _gcs_copy: [
-            response("200 OK", b'{"done": false, "rewriteToken": "t"}') + NEXT + response("200 OK", b'{"done": true}')
+            response(
+                "200 OK",
+                b'{"kind": "storage#rewriteResponse", "totalBytesRewritten": "1", "done": false, "rewriteToken": "t"}',
+            )
+            + NEXT
+            + response("200 OK", b'{"kind": "storage#rewriteResponse", "done": true}')
         ],
         _gcs_session: [
             opened

@@ -32,7 +32,9 @@ KEY = "5a" * 32
 DATED = ("Last-Modified: Mon, 05 Jan 2026 03:04:05 GMT", 'ETag: "a"')
 LISTED = b"<ListBucketResult><IsTruncated>false</IsTruncated><Contents>%s</Contents></ListBucketResult>"
 BLOBS = b'<?xml version="1.0"?><EnumerationResults ContainerName="clinic"><Blobs><Blob>%s</Blob></Blobs></EnumerationResults>'
-ITEM = b'{"name": "ward/one", "size": %s, "generation": "1", "timeCreated": "", "updated": ""}'
+ITEM = (
+    b'{"kind": "storage#object", "name": "ward/one", "size": %s, "generation": "1", "timeCreated": "", "updated": ""}'
+)
 TOKEN = b'{"access_token": "t", "expires_in": 1e999}'
 
 RESPONSES = {
@@ -43,7 +45,10 @@ RESPONSES = {
             "206 X", b"a", "Content-Range: bytes 0-0/1", "Last-Modified: Mon, 05 Jan 99999999999999999999 03:04:05 GMT"
         ),
     ),
-    "an infinite size": ("gcs_listing", response("200 OK", b'{"items": [%s]}' % (ITEM % b"Infinity"))),
+    "an infinite size": (
+        "gcs_listing",
+        response("200 OK", b'{"kind": "storage#objects", "items": [%s]}' % (ITEM % b"Infinity")),
+    ),
     "a negative size": ("gcs_info", response("200 OK", ITEM % b'"-64"')),
     "a token that never expires": ("gcs_token", response("200 OK", TOKEN)),
 }
@@ -78,9 +83,9 @@ def test_responses_that_once_raised_other_errors(tally):
 def test_copy_ends_after_an_invalid_rewrite_token():
     number = next(n for n, request in enumerate(responses.REQUESTS) if request.__name__ == "_gcs_copy")
     data = (
-        response("200 OK", b'{"done": false, "rewriteToken": "t"}')
+        response("200 OK", b'{"kind": "storage#rewriteResponse", "done": false, "rewriteToken": "t"}')
         + NEXT
-        + response("200 OK", b'{"done": false, "rewriteToken": 1}')
+        + response("200 OK", b'{"kind": "storage#rewriteResponse", "done": false, "rewriteToken": 1}')
     )
     assert responses.check(bytes([number]) + data) == "StorageUnavailable"
 

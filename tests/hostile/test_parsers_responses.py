@@ -169,6 +169,7 @@ AZURE_BODIES = st.one_of(
     st.binary(max_size=40),
 )  # fmt: skip
 ITEM = {
+    "kind": "storage#object",
     "name": "ward/one",
     "size": "64",
     "generation": "17",
@@ -177,6 +178,7 @@ ITEM = {
     "md5Hash": "a=",
 }
 OPENED = {
+    "kind": "storage#objects",
     "done": True,
     "rewriteToken": "t",
     "nextPageToken": "2",
@@ -187,7 +189,9 @@ OPENED = {
 GCS_BODIES = st.one_of(
     st.one_of(
         strange.edited([ITEM], list(ITEM)),
-        st.lists(strange.edited([ITEM], list(ITEM)), max_size=2).map(lambda items: {"items": items}),
+        st.lists(strange.edited([ITEM], list(ITEM)), max_size=2).map(
+            lambda items: {"kind": "storage#objects", "items": items}
+        ),
         strange.edited([OPENED, {"expires_in": float("inf")}], [*OPENED, "prefixes", "error"]),
         st.builds(lambda error: {"error": error}, strange.json_values({"errors": [{"reason": "rateLimitExceeded"}]})),
         strange.json_values(),
