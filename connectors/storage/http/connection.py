@@ -146,7 +146,7 @@ class _Lines(io.BufferedReader):
 
 
 class StallTimeoutConnection(http.client.HTTPConnection):
-    """A connection with a stall timeout instead of a total timeout; a mixin that comes before a library's own class.
+    """A connection with a stall timeout instead of a total timeout.
 
     Attributes:
         stall_timeout: seconds to wait for a byte of a response, or to send a block of a request.
