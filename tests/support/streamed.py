@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from patience import PATIENCE
+from patience import until
 from sealing import Recorded
 
 from connectors.errors import StorageUnavailable
@@ -18,7 +18,7 @@ class Streamed(Recorded):
         piece: the most bytes that a stream returns at once.
         streams: every stream that was opened.
         fails: errors, by the offset at which a stream raises them instead of going on.
-        blocks_at: the offset at which streams wait until they are cancelled.
+        blocks_at: the offset at which streams wait until they are cancelled, or it is another one.
         wrong: what was done to a stream that its contract forbids.
     """
 
@@ -84,8 +84,7 @@ class MemoryStream:
             raise source.fails[self.position]
         if self.position == source.blocks_at:
             source.blocked.set()
-            if not self.cancelled.wait(PATIENCE):
-                source.wrong.append("a stream that waits was not cancelled")
+            until(lambda: self.cancelled.is_set() or source.blocks_at != self.position, "the wait ends")
         if self.cancelled.is_set():
             message = "the stream was cancelled"
             raise StorageUnavailable(message)
