@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import socket
 import threading
 import time
@@ -11,7 +12,7 @@ import pytest
 
 from connectors.errors import StorageUnavailable
 from connectors.storage import retry
-from connectors.storage.http.connection import StallTimeoutFile
+from connectors.storage.http.incoming import Incoming, IncomingResponse, StallTimeoutFile
 from connectors.storage.retry import MIN_PROGRESS, RetryPolicy
 
 BROKEN = StorageUnavailable("the answer broke off")
@@ -84,7 +85,7 @@ def test_bytes_that_drip_are_given_up(line):
     thread = threading.Thread(target=drip)
     thread.start()
     try:
-        with StallTimeoutFile(ours).makefile() as file, pytest.raises(TimeoutError):
+        with io.BufferedReader(StallTimeoutFile(ours)) as file, pytest.raises(TimeoutError):
             file.read(MIN_PROGRESS)
     finally:
         over.set()
@@ -94,7 +95,7 @@ def test_bytes_that_drip_are_given_up(line):
 def test_time_in_which_nobody_reads_does_not_count(line):
     ours, theirs = line
     ours.settimeout(0.05)
-    with StallTimeoutFile(ours).makefile() as file:
+    with io.BufferedReader(StallTimeoutFile(ours)) as file:
         for byte in (b"a", b"b", b"c"):
             theirs.send(byte)
             time.sleep(0.06)
@@ -105,7 +106,7 @@ def test_a_head_that_is_cut_is_no_head(line):
     ours, theirs = line
     theirs.send(b"HTTP/1.1 206 Partial Content\r\nContent-Length: 40")
     theirs.close()
-    answer = http.client.HTTPResponse(StallTimeoutFile(ours))  # type: ignore[arg-type]
+    answer = IncomingResponse(Incoming(ours))
     with pytest.raises(http.client.RemoteDisconnected):
         answer.begin()
     answer.close()

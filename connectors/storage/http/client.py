@@ -9,7 +9,6 @@ import time
 import weakref
 from collections import deque
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING, NoReturn
 
 from connectors.errors import ConfigError
@@ -84,7 +83,6 @@ class HttpClient:
             if busy is not None:
                 busy.append(connection)
             raw = connection.transmit(request.method, request.target.reveal(), headers, request.blocks())
-            _check_head(raw)
             _take_out(busy)
         except BROKEN as error:
             reason = error
@@ -208,21 +206,3 @@ def _take_out(busy: deque[Connection] | None) -> None:
 def _is_sendable(text: str) -> bool:
     """Return whether a header can hold `text`: http.client's error would quote a value that it refuses."""
     return text.isascii() and text.isprintable()
-
-
-def _check_head(raw: http.client.HTTPResponse) -> None:
-    """Check that the length of a response's body is certain: else a proxy could see another end than this client.
-
-    Raises:
-        HTTPException: it is not; the response is closed.
-    """
-    lengths = {one.strip() for one in raw.headers.get_all("Content-Length", ())}
-    coded = raw.headers.get("Transfer-Encoding")
-    message = None
-    if len(lengths) > 1 or (lengths and coded) or not all(one.isascii() and one.isdigit() for one in lengths):
-        message = "the response has no certain length"
-    elif raw.status < HTTPStatus.OK:
-        message = "the response has an informational status"
-    if message is not None:
-        raw.close()  # its connection does not know it if it was to be closed after it
-        raise http.client.HTTPException(message)

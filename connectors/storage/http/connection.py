@@ -4,209 +4,71 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import io
 import select
 import socket
 import ssl
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from connectors.storage.http.incoming import Incoming, IncomingResponse
 from connectors.storage.retry import MIN_PROGRESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from _typeshed import WriteableBuffer
-
-__all__ = [
-    "MAX_RESPONSE_HEADS",
-    "Connection",
-    "StallTimeoutConnection",
-    "StallTimeoutFile",
-    "TlsConnection",
-    "is_readable",
-]
-
-_MAX_LINES = 10_000
-"""Limit of lines without bytes of a body between them: headers, and the trailers of a chunked body."""
-MAX_RESPONSE_HEADS = 100
-"""Limit of status lines per response: a server could send ``100 Continue`` forever."""
+__all__ = ["Connection", "TlsConnection", "is_readable"]
 
 
-class StallTimeoutFile(io.RawIOBase):
-    """Reads from a socket with a stall timeout; a slow drip is treated as a stall.
-
-    A socket's own timeout restarts with every byte. Here, `MIN_PROGRESS` bytes must arrive within twice that time.
-    Time in which the caller does not read is not counted.
-
-    Args:
-        sock: the socket, with its timeout.
-        patience: seconds in which `MIN_PROGRESS` bytes must arrive, if not twice that time.
-
-    Attributes:
-        surplus: whether more bytes arrived than the response had.
-    """
-
-    surplus = False
-
-    def __init__(self, sock: socket.socket, patience: float | None = None) -> None:
-        self._raw = sock.makefile("rb", buffering=0)
-        timeout = sock.gettimeout()
-        self._limit = patience or (None if timeout is None else 2 * timeout)
-        self._ended = False
-        self._waited = 0.0
-        self._received = 0
-
-    def makefile(self, mode: str = "rb") -> io.BufferedReader:  # noqa: ARG002 - a socket's signature
-        """Return this file, buffered, as `http.client` expects it from a socket."""
-        return _Lines(self)
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int | None:  # type: ignore[override]
-        """Read available bytes into a buffer.
-
-        Raises:
-            TimeoutError: the transfer has stalled.
-        """
-        if self._ended:
-            return 0
-        before = time.monotonic()
-        try:
-            size = self._raw.readinto(buffer)
-        except ConnectionError:
-            size = 0  # treated as the end: the bytes so far are kept, and the caller notices the short body
-        self._waited += time.monotonic() - before
-        self._received += size or 0
-        if self._received >= MIN_PROGRESS:
-            self._waited, self._received = 0.0, 0
-        elif self._limit is not None and self._waited > self._limit:
-            message = "stalled: too few bytes arrived"
-            raise TimeoutError(message)
-        return size
-
-    def end(self) -> None:
-        """Read nothing more from the socket."""
-        self._ended = True
-
-    def close(self) -> None:
-        """Close the file; the socket closes with its last file."""
-        if not self.closed:
-            self._raw.close()
-        super().close()
-
-
-class _Lines(io.BufferedReader):
-    """A buffered file that rejects incomplete header lines and endless ``100 Continue`` responses.
-
-    `http.client` accepts headers that the end of the connection cuts off, even in the middle of
-    ``Content-Length: 4096``, and skips any number of ``100 Continue`` responses.
-    """
-
-    def __init__(self, raw: StallTimeoutFile) -> None:
-        super().__init__(raw)
-        self._file = raw
-        self._heads = self._lines = 0
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Read bytes of a body."""
-        self._lines = 0
-        return super().readinto(buffer)
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Return bytes of a body."""
-        self._lines = 0
-        return super().read(size)
-
-    def close(self) -> None:
-        """Close the file; what it has read beyond the response must not be taken for the next one."""
-        if not self.closed:
-            self._file.end()
-            self._file.surplus = bool(self.peek(1))
-        super().close()
-
-    def readline(self, size: int | None = -1) -> bytes:
-        """Return the next line.
-
-        Raises:
-            RemoteDisconnected: the connection ends within the line, or there are too many responses.
-        """
-        line = super().readline(size)
-        if not line.endswith(b"\n") and len(line) != size:
-            message = "the connection closed in the middle of the response headers"
-            raise http.client.RemoteDisconnected(message)
-        self._heads += line.startswith(b"HTTP/")
-        self._lines += 1
-        if self._heads > MAX_RESPONSE_HEADS or self._lines > _MAX_LINES:
-            message = "too many `100 Continue` responses or lines"
-            raise http.client.RemoteDisconnected(message)
-        return line
-
-
-class StallTimeoutConnection(http.client.HTTPConnection):
+class Connection(http.client.HTTPConnection):
     """A connection with a stall timeout instead of a total timeout.
+
+    It sends a request's head together with the first bytes of its body: if the sender dies between the two, some
+    servers take the body for empty and replace the object with nothing.
 
     Attributes:
         stall_timeout: seconds to wait for a byte of a response, or to send a block of a request.
-    """
-
-    stall_timeout = 60.0
-    patience: float | None = None
-    _file: StallTimeoutFile | None = None
-
-    def connect(self) -> None:
-        """Connect, then switch from the connect timeout to the stall timeout."""
-        super().connect()
-        self._set_stall_timeout()
-
-    def putrequest(self, *args: Any, **kwargs: Any) -> None:
-        """Start a request."""
-        self._set_stall_timeout()
-        super().putrequest(*args, **kwargs)
-
-    def send(self, data: Any) -> None:
-        """Send bytes in blocks, because a socket's timeout applies to each call as a whole."""
-        if isinstance(data, bytes | memoryview) and len(data) > MIN_PROGRESS:
-            view = memoryview(data).cast("B")
-            for start in range(0, len(data), MIN_PROGRESS):
-                super().send(view[start : start + MIN_PROGRESS])
-        else:
-            super().send(data)
-
-    def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:  # type: ignore[override]
-        """Return a response that is read with the stall timeout."""
-        self._file = StallTimeoutFile(sock, self.patience)
-        return http.client.HTTPResponse(self._file, *args, **kwargs)  # type: ignore[arg-type]
-
-    @property
-    def has_surplus(self) -> bool:
-        """Whether more bytes arrived than the last response had."""
-        return self._file is not None and self._file.surplus
-
-    def _set_stall_timeout(self) -> None:
-        # urllib3 sends requests with the connect timeout, which is too short for a block on a slow line.
-        if self.sock is not None:
-            self.sock.settimeout(self.stall_timeout)
-
-
-class Connection(StallTimeoutConnection):
-    """A connection that sends a request's head together with the first bytes of its body.
-
-    If the sender dies between the two, some servers take the body for empty and replace the object with nothing.
-
-    Attributes:
+        patience: seconds in which a response must come, however slowly; None for the rule of `StallTimeoutFile`.
         idle_since: when its last response ended, by `time.monotonic`.
     """
 
     # At a higher debug level, http.client prints every request, and other code may set the level of the base class.
     debuglevel = 0
+    stall_timeout = 60.0
+    patience: float | None = None
     idle_since = 0.0
+    _incoming: tuple[socket.socket, Incoming] | None = None
+    _holding = False
+    _head = b""
+
+    def connect(self) -> None:
+        """Connect, then switch from the connect timeout to the stall timeout."""
+        super().connect()
+        self.sock.settimeout(self.stall_timeout)
+
+    def response_class(  # type: ignore[override]
+        self, sock: socket.socket, debuglevel: int = 0, method: str | None = None
+    ) -> IncomingResponse:
+        """Return a response that is read with the stall timeout."""
+        if self._incoming is None or self._incoming[0] is not sock:  # a proxy's tunnel has two, the second with TLS
+            self._incoming = (sock, Incoming(sock))
+        incoming = self._incoming[1]
+        incoming.begin(self.patience)
+        return IncomingResponse(incoming, debuglevel, method)
+
+    @property
+    def has_surplus(self) -> bool:
+        """Whether more bytes arrived than the last response had."""
+        return self._incoming is not None and self._incoming[1].surplus
+
+    def close(self) -> None:
+        """Close the connection; a response of it cannot be read any more."""
+        super().close()
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            incoming[1].release()
 
     def transmit(
         self, method: str, target: str, headers: Iterable[tuple[str, str]], body: Iterable[bytes | memoryview] | None
-    ) -> http.client.HTTPResponse:
+    ) -> IncomingResponse:
         """Send a request and return the response, its body unread.
 
         Args:
@@ -233,16 +95,16 @@ class Connection(StallTimeoutConnection):
         except (BrokenPipeError, ConnectionResetError, TimeoutError) as error:
             late = isinstance(error, TimeoutError)
         else:
-            return self.getresponse()
+            return self._response()
         if not late or is_readable(self.sock):
             return self._early_response()
         message = "the request was not accepted"
         raise TimeoutError(message)
 
-    def _early_response(self) -> http.client.HTTPResponse:
+    def _early_response(self) -> IncomingResponse:
         """Return the response of a server that closed the connection without reading the whole body."""
         try:
-            return self.getresponse()
+            return self._response()
         except OSError:
             pass
         message = "the connection broke while the request was sent"
@@ -256,11 +118,14 @@ class Connection(StallTimeoutConnection):
                 # Not SSLSocket's own method, which would let the other thread read without TLS.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
-    _holding = False
-    _head = b""
+    def _response(self) -> IncomingResponse:
+        return cast("IncomingResponse", self.getresponse())  # it is what response_class returns
 
     def send(self, data: Any) -> None:
-        """Send bytes; the head of a request with a body is held back until the body starts."""
+        """Send bytes in blocks, because a socket's timeout applies to each call as a whole.
+
+        The head of a request with a body is held back until the body starts.
+        """
         if self._holding:
             self._holding, self._head = False, bytes(data)
             return
@@ -270,7 +135,12 @@ class Connection(StallTimeoutConnection):
             data = data[MIN_PROGRESS:]
             if not data:
                 return
-        super().send(data)
+        if len(data) <= MIN_PROGRESS:
+            super().send(data)
+            return
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), MIN_PROGRESS):
+            super().send(view[start : start + MIN_PROGRESS])
 
 
 def is_readable(sock: socket.socket | None) -> bool:
