@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import hmac
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest
 
 from connectors.errors import AccessDenied, ConnectorError
+from connectors.secrets import SecretText
 from connectors.storage import FileBody
 
 if TYPE_CHECKING:
@@ -22,16 +24,53 @@ __all__ = ["SigV4Signer"]
 _EMPTY = hashlib.sha256(b"").hexdigest()
 
 
+@dataclass(slots=True)
+class _Unsigned:
+    """A request as botocore signs it; its own class would copy each header twice."""
+
+    method: str
+    url: str = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+    context: dict[str, str] = field(repr=False)
+    params: None = None  # they are in the URL
+
+
 class _Auth(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
-    """botocore's signature over a body whose digest is known: it would read the body once more."""
+    """botocore's signature of requests with few headers, all of them signed, over a body whose digest is known.
 
-    def __init__(self, credentials: Any, region: str, digest: str) -> None:
+    Its own takes a quarter of the time of reading a small object.
+    """
+
+    def __init__(self, credentials: Any, region: str) -> None:
         super().__init__(credentials, "s3", region)
-        self._digest = digest
+        self.region = region
+        self._key = ("", SecretText(""))  # the day, and its key
 
-    def payload(self, request: Any) -> str:  # noqa: ARG002 - botocore's signature
+    def payload(self, request: _Unsigned) -> str:
         """Return the digest of the body."""
-        return self._digest
+        return request.context["digest"]
+
+    def headers_to_sign(self, request: _Unsigned) -> dict[str, str]:
+        """Return all headers, by their names in lower case; Host is among them."""
+        return {name.lower(): value for name, value in request.headers.items()}
+
+    def canonical_headers(self, headers_to_sign: dict[str, str]) -> str:
+        """Return the lines of the headers."""
+        return "\n".join(f"{name}:{' '.join(headers_to_sign[name].split())}" for name in sorted(headers_to_sign))
+
+    def signature(self, string_to_sign: str, request: _Unsigned) -> str:
+        """Return the signature, by a key that is derived once a day."""
+        day, key = self._key
+        if day != request.context["timestamp"][:8]:
+            day = request.context["timestamp"][:8]
+            key = SecretText(self._derived(f"AWS4{self.credentials.secret_key}".encode(), day).hex())
+            self._key = (day, key)
+        return hmac.digest(bytes.fromhex(key.reveal()), string_to_sign.encode(), "sha256").hex()
+
+    def _derived(self, key: bytes, day: str) -> bytes:
+        for part in (day, self.region, "s3", "aws4_request"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        return key
 
 
 class SigV4Signer:
@@ -48,6 +87,7 @@ class SigV4Signer:
         self._find = credentials
         self._region = region
         self._credentials: Any = None
+        self._auth: _Auth | None = None
 
     def sign(self, request: Request) -> Request:
         """Return the request with its signature.
@@ -55,8 +95,18 @@ class SigV4Signer:
         Raises:
             AccessDenied: the credentials are ambient, and the machine provides none that work.
         """
+        frozen = self._frozen()
+        region, auth = self._region(request), self._auth
+        if auth is None or auth.region != region or auth.credentials != frozen:
+            auth = self._auth = _Auth(frozen, region)
         url = f"{request.origin.scheme}://{request.origin.authority}{request.target.reveal()}"
-        unsigned = AWSRequest(request.method, url, headers=request.all_headers)
+        headers = {"Host": request.origin.authority, **request.all_headers}
+        auth.add_auth(_Unsigned(request.method, url, headers, {"digest": _digest(request)}))
+        del headers["Host"]
+        return dataclasses.replace(request, headers=headers, secrets=None)
+
+    def _frozen(self) -> Any:
+        """Return the present credentials."""
         try:
             if self._credentials is None:
                 self._credentials = self._find()
@@ -68,8 +118,7 @@ class SigV4Signer:
         if not frozen or not frozen.access_key or not all(map(_is_text, frozen)):
             message = "the credentials are ambient, but this machine provides none that work"
             raise AccessDenied(message)
-        _Auth(frozen, self._region(request), _digest(request)).add_auth(unsigned)
-        return dataclasses.replace(request, headers=dict(unsigned.headers.items()), secrets=None)
+        return frozen
 
     def renew(self) -> bool:
         """Return False: botocore renews credentials before they expire."""
