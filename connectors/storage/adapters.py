@@ -24,7 +24,7 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
-from connectors.storage.capabilities import OpensSinks, OpensSources, creates_exclusively, replaces_atomically
+from connectors.storage.capabilities import OpensSinks, creates_exclusively, opens_sources, replaces_atomically
 from connectors.streams import FileSource, PathSink
 from connectors.streams.sources import open_local
 from connectors.system.atomic_files import write_all
@@ -181,7 +181,7 @@ def open_source(fs: AbstractFileSystem, path: str) -> Source:
     Raises:
         ObjectNotFound, NotAnObject, AccessDenied: the object does not exist, or cannot be read.
     """
-    if isinstance(fs, OpensSources):
+    if opens_sources(fs):
         return fs.open_source(path)
     if isinstance(fs, LocalFileSystem):
         return map_errors(path, lambda: FileSource(open_local(path), owned=True))

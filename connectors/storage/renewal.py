@@ -6,7 +6,7 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, TypeVar
 
 from connectors.errors import CredentialsExpired, ObjectChanged
-from connectors.streams.sources import FillsBuffers, StreamsRanges, fill
+from connectors.streams.sources import fill, fills_buffers, streams_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,7 +142,7 @@ class RenewedStream:
 
     def _opened(self) -> ByteStream:
         # The renewed source may be of another kind.
-        opens = self._source.open_stream if isinstance(self._source, StreamsRanges) else self._ranges
+        opens = self._source.open_stream if streams_ranges(self._source) else self._ranges
         return opens(self._position, self._stop)
 
     def _ranges(self, start: int, stop: int) -> ByteStream:
@@ -210,7 +210,7 @@ class _Ranges:
 
 def renewed_source(source: Source, renew: Callable[[], Source | None]) -> RenewedSource:
     """Return a `RenewedSource` with the capabilities of `source`."""
-    fills = isinstance(source, FillsBuffers)
-    if isinstance(source, StreamsRanges):
+    fills = fills_buffers(source)
+    if streams_ranges(source):
         return (RenewedStreamingFiller if fills else RenewedStreamer)(source, renew)
     return (RenewedFiller if fills else RenewedSource)(source, renew)

@@ -40,6 +40,8 @@ def fetch_in_order(
         yield fetched
         if number and not at_hand:
             break
+    else:
+        return
     threads = ThreadPoolExecutor(at_once or 1, "connectors-ahead")
     coming: deque[Future[memoryview]] = deque()
     try:

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
 from connectors.errors import IntegrityError, NotAnObject, ObjectChanged, ObjectNotFound, naming
-from connectors.streams.sources import FileSource, StreamsRanges, fill_exactly, read_exactly, stream_exactly
+from connectors.streams.sources import FileSource, fill_exactly, read_exactly, stream_exactly, streams_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ class StoredObject:
     @property
     def streams(self) -> bool:
         """Whether a long range can be read as one stream, and is not in memory already."""
-        return isinstance(self._source, StreamsRanges) and not self.is_held
+        return not self.is_held and streams_ranges(self._source)
 
     @property
     def ignores_ranges(self) -> bool:
@@ -98,7 +98,7 @@ class StoredObject:
 
     def open_stream(self, start: int, stop: int) -> ByteStream:
         """Return a stream of the bytes from `start` to `stop`; there must be `streams`. It makes no request yet."""
-        if not isinstance(self._source, StreamsRanges):  # only to tell the type checker
+        if not streams_ranges(self._source):  # only to tell the type checker
             message = "this source has no streams"
             raise TypeError(message)
         return self._source.open_stream(start, stop)

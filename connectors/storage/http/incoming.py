@@ -196,20 +196,22 @@ class IncomingResponse(http.client.HTTPResponse):
         Raises:
             OSError, HTTPException: the connection failed, or this is no head. The text holds nothing of it.
         """
+        status, version, lines = HTTPStatus.CONTINUE.value, b"", [b""]
         for _ in range(MAX_RESPONSE_HEADS):
-            first, *rest = self._incoming.head() or [b""]
-            matched = _STATUS.fullmatch(first)
+            lines = self._incoming.head() or [b""]
+            matched = _STATUS.fullmatch(lines[0])
             if matched is None:
                 message = "the response does not begin with a status of HTTP/1"
                 raise http.client.HTTPException(message)
-            self.status = int(matched[2])
-            if self.status != HTTPStatus.CONTINUE:
+            version, status = matched[1], int(matched[2])
+            if status != HTTPStatus.CONTINUE:
                 break
-        if self.status < HTTPStatus.OK:
+        if status < HTTPStatus.OK:
             message = "the response has an informational status"
             raise http.client.HTTPException(message)
-        self.headers = _fields(rest)
-        self._find_end(keeps_alive=matched[1] == b"1")
+        self.status = status
+        self.headers = _fields(lines[1:])
+        self._find_end(keeps_alive=version == b"1")
 
     def flush(self) -> None:
         """Do nothing: nothing is written, and the connection may be closed already."""
