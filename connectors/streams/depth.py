@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["AT_ONCE", "GAIN", "MAX_AT_ONCE", "Depth", "Rate"]
+__all__ = ["AT_ONCE", "FAR_AT_ONCE", "GAIN", "MAX_AT_ONCE", "Depth", "Rate"]
 
 AT_ONCE = 3
 """Number of ranges or streams read at once, initially."""
 MAX_AT_ONCE = 12
 """Upper limit of the prefetch depth, which starts at `AT_ONCE`: high latency needs more requests in flight."""
+FAR_AT_ONCE = 6
+"""Number of streams initially, if requests take so long that a single one would mostly wait for the next bytes."""
 GAIN = 1.25
 """The speedup that doubling the depth must bring, to be worth its memory."""
 
@@ -58,28 +60,38 @@ class Depth:
         first: the number of runs to fetch at once, initially.
         limit: the most.
         before: the throughput, in bytes per second, with half as many, if `first` has to prove itself too.
+        proven: whether `first` is known to be no more than help; if not, fewer are tried too.
+        gain: the speedup that doubling must bring.
 
     Attributes:
         now: the number of runs to fetch at once.
     """
 
-    def __init__(self, first: int, limit: int, *, before: float | None = None) -> None:
+    def __init__(
+        self, first: int, limit: int, *, before: float | None = None, proven: bool = True, gain: float = GAIN
+    ) -> None:
         self.now = first
         self._limit = limit
-        self._trying = before is not None
-        self._rate = before or 0.0
+        self._proven = proven
+        self._gain = gain
+        self._was = 0 if before is None else first // 2  # the depth before the step that is being tried; 0 for none
+        self._rate = before or 0.0  # with it
         self._runs = self._bytes = 0
+        self._left = 0  # runs that were fetched while more were at once, and tell nothing about fewer
         self._waited = False
         self._since: float | None = None  # unknown until a first run was taken
 
     @property
     def is_settled(self) -> bool:
-        """Whether it has stopped growing because more does not help, or is not allowed."""
-        return self.now == self._limit and not self._trying
+        """Whether it has stopped changing because nothing else helps, or is allowed."""
+        return self.now == self._limit and not self._was and self._proven
 
     def took(self, size: int, *, waited: bool) -> None:
         """Record that the reader took a run of `size` bytes, and whether it had to wait for it."""
         now = time.monotonic()
+        if self._left:
+            self._left -= 1
+            self._since = None
         if self._since is None:
             self._since = now
             return
@@ -89,13 +101,26 @@ class Depth:
         if self._runs < 2 * self.now:
             return
         rate = self._bytes / max(now - self._since, 1e-9)
-        waited = self._waited
+        more_may_help = self._waited
         self._runs, self._bytes, self._waited, self._since = 0, 0, False, now
-        if self._trying and rate < GAIN * self._rate:
-            self.now //= 2
-            self._limit, self._trying = self.now, False
-        elif waited and self.now < self._limit:
-            self.now = min(2 * self.now, self._limit)
-            self._rate, self._trying = rate, True
+        was, self._was = self._was, 0
+        if was > self.now:
+            if more_may_help and self._gain * rate < self._rate:
+                self.now, self._proven = was, True  # fewer bring less
+            self._limit = self.now
+        elif was:
+            if rate < self._gain * self._rate:
+                self.now = self._limit = was  # more do not bring more
+                rate = self._rate
+            else:
+                self._proven = True
+        if more_may_help and self.now < self._limit:
+            self._try(min(2 * self.now, self._limit), rate)
+        elif not self._proven and self.now > 1:
+            self._try(self.now // 2, rate)
         else:
-            self._trying = False
+            self._proven = True
+
+    def _try(self, depth: int, rate: float) -> None:
+        self._left = self.now if depth < self.now else 0
+        self._was, self._rate, self.now = self.now, rate, depth

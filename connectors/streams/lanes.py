@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING
 
-from connectors.streams.executor import DaemonExecutor, submit
+from connectors.streams.executor import submit
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -36,10 +38,10 @@ class FetchedRun:
         return self.first <= index < self.first + self.count
 
 
-class Lane:
+class Lane(ABC):
     """Consecutive chunks that are being read, and handed over in runs.
 
-    No thread refers to a lane's user. So a reader that is dropped is collected, and its lanes are dropped with it.
+    No thread refers to a lane's user. So a reader that is dropped is collected, and drops its lanes.
 
     Attributes:
         first: the next chunk to hand over.
@@ -55,31 +57,34 @@ class Lane:
         self.size = end - start
         self._stored = stored
         self._span = span
-        self._coming: deque[tuple[int, Future[memoryview]]] = deque()
+        self._counts: deque[int] = deque()  # of chunks in the runs that were asked for and not taken
 
     @property
+    @abstractmethod
     def is_ready(self) -> bool:
         """Whether the next run has arrived."""
-        return self._coming[0][1].done()
+
+    @abstractmethod
+    def _next(self) -> memoryview:
+        """Wait for the bytes of the next run, and return them."""
 
     def take(self) -> FetchedRun:
-        """Wait for the next run, and return it.
+        """Wait for the next run, and return it. After an error, drop the lane.
 
         Raises:
             StorageError: it cannot be fetched.
         """
-        count, future = self._coming[0]
-        run = FetchedRun(self.first, count, future.result())
-        self._coming.popleft()  # only now: if the wait was interrupted, the thread still reads
-        self.first += count
+        run = FetchedRun(self.first, self._counts[0], self._next())
+        self.first += self._counts.popleft()
         return run
 
-    def ask(self, most: int) -> None:
+    def ask(self, most: int) -> None:  # noqa: B027 - a range is asked for as a whole
         """Have runs read until `most` chunks, or the last of them, are ahead of the next one to hand over."""
 
-    def cut(self) -> None:
+    def cut(self) -> None:  # noqa: B027
         """End the lane after the runs that were asked for."""
 
+    @abstractmethod
     def drop(self) -> None:
         """Stop reading; the runs that were not taken are dropped."""
 
@@ -90,16 +95,28 @@ class RangeLane(Lane):
     def __init__(self, stored: StoredObject, span: Span, first: int, stop: int, threads: Executor) -> None:
         super().__init__(stored, span, first, stop)
         self.asked = stop
-        self._coming.append((stop - first, submit(threads, stored.fetch, *span(first, stop - first))))
+        self._counts.append(stop - first)
+        self._coming = submit(threads, stored.fetch, *span(first, stop - first))
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the run has arrived."""
+        return self._coming.done()
+
+    def _next(self) -> memoryview:
+        return self._coming.result()
 
     def drop(self) -> None:
         """Cancel the request, if it has not started."""
-        for _, future in self._coming:
-            future.cancel()
+        self._coming.cancel()
 
 
 class StreamLane(Lane):
     """Runs of one stream, which a thread reads one after the other.
+
+    The thread is a daemon: one that waits for a silent server must not delay the interpreter's exit. Without one,
+    because none can be started, runs are read when they are taken. Queues and not futures: handing over a run must cost
+    little beside reading it.
 
     Args:
         stored: the object.
@@ -120,23 +137,48 @@ class StreamLane(Lane):
         self._arrived = 0  # bytes, between these
         self._stream = stored.open_stream(*span(first, stop - first))
         self._open: list[ByteStream] = [self._stream]  # empty once the stream is closed
-        self._threads = DaemonExecutor("connectors-ahead")
+        self._threaded = self._dropped = False
+        self._wanted: SimpleQueue[int] = SimpleQueue()  # the chunks of each run to read; 0 ends the thread
+        self._came: SimpleQueue[memoryview | BaseException] = SimpleQueue()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the next run has arrived."""
+        return not self._came.empty()
 
     def ask(self, most: int) -> None:
-        """Submit runs to the thread; they are read one after the other."""
+        """Ask the thread for more runs."""
         while self.asked < min(self.stop, self.first + most):
             count = min(self._run, self.stop - self.asked)
-            before = self._coming[-1][1] if self._coming else None
-            future = submit(self._threads, self._read, before, self.asked, count)
-            self._coming.append((count, future))
+            self._counts.append(count)
             self.asked += count
-            if self.asked == self.stop:
-                self._threads.shutdown(wait=False)
+            self._wanted.put(count)
+        if self._counts and not self._threaded:
+            self._threaded = True  # before it is: the start may be interrupted
+            try:
+                Thread(target=self._read_on, args=(self.first,), name="connectors-ahead", daemon=True).start()
+            except RuntimeError:
+                self._threaded = False
 
-    def _read(self, before: Future[memoryview] | None, first: int, count: int) -> memoryview:
-        # It is done already, unless no thread could be started for this run and its caller reads it.
-        if before is not None and before.exception() is not None:
-            raise CancelledError  # nobody gets to see this: the error comes first
+    def _read_on(self, first: int) -> None:
+        """Read what is asked for, in the thread."""
+        try:
+            while first < self.stop and (count := self._wanted.get()) and not self._dropped:
+                self._came.put(self._read(first, count))
+                first += count
+        except BaseException as error:  # noqa: BLE001 - raised where the run is taken
+            self._came.put(error)
+        self._close()
+
+    def _next(self) -> memoryview:
+        if not self._threaded:
+            return self._read(self.first, self._counts[0])
+        came = self._came.get()
+        if isinstance(came, BaseException):
+            raise came
+        return came
+
+    def _read(self, first: int, count: int) -> memoryview:
         since = time.perf_counter()
         data = self._stored.read_stream(self._stream, *self._span(first, count))
         self._until = time.perf_counter()
@@ -159,23 +201,16 @@ class StreamLane(Lane):
             self.stop = self.asked
             start, end = self._span(self.first, self.stop - self.first)
             self.size = end - start
-            submit(self._threads, self._close)
-            self._threads.shutdown(wait=False)
+            self._wanted.put(0)
 
     def drop(self) -> None:
         """Cancel the stream, without waiting for the thread that reads it; that thread closes it."""
-        reading = None
-        for _, future in reversed(self._coming):  # the last ones first, so that none of them is started meanwhile
-            if not future.cancel():
-                reading = future
-                break
-        self._coming.clear()
+        self._dropped = True
+        self._counts.clear()
         self._stream.cancel()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        if reading is None:
+        self._wanted.put(0)
+        if not self._threaded:
             self._close()
-        else:
-            reading.add_done_callback(lambda _: self._close())
 
     def _close(self) -> None:
         try:

@@ -5,8 +5,10 @@ small chunks would mostly wait for the global interpreter lock.
 
 A source that `StreamsRanges` is read as one stream, in small runs whose buffers stay in the CPU cache. On a fast
 network nothing is faster, and it is one request, however long the object is. But a connection may be limited, by its
-latency or by the storage. So if the reader has to wait, several streams over the next spans are tried, and kept if they
-bring more. The last of them is as long as the next single stream would be: if they do not bring more, it continues.
+latency or by the storage. A storage that takes long to respond is read as several streams at once from the start, and
+fewer are tried if more do not help. Of any other one, if the reader has to wait, several streams over the next spans
+are tried, and kept if they bring more. The last of them is as long as the next single stream would be: if they do not
+bring more, it continues.
 
 Any other source is read as several ranges, each of them a request.
 """
@@ -19,7 +21,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
-from connectors.streams.depth import AT_ONCE, GAIN, MAX_AT_ONCE, Depth, Rate
+from connectors.streams.depth import AT_ONCE, FAR_AT_ONCE, GAIN, MAX_AT_ONCE, Depth, Rate
 from connectors.streams.lanes import RangeLane, StreamLane
 
 if TYPE_CHECKING:
@@ -47,9 +49,9 @@ TRIALS = 3
 TRIAL_GAIN = 1.5
 """The speedup that `AT_ONCE` streams must bring in a trial; a machine busy with other work can feign a smaller one."""
 NEAR = 0.005
-"""Latency in seconds below which a trial counts the time that new connections take, and is not soon repeated."""
-ROUND_TRIPS = 4
-"""A stream is tried for this many times its latency."""
+"""Latency in seconds below which a storage is read as one stream, unless more prove to be faster."""
+FAR_GAIN = 1.1
+"""The speedup that twice as many streams of a far storage must bring: their memory is the same."""
 FAST = 1e9
 """Bytes per second of a stream whose connection is surely not what limits it."""
 
@@ -202,9 +204,11 @@ class _Streams:
         self._single = Rate()
         self._trial: _Trial | None = None
         self._trials = TRIALS
-        self._share = 0
         self._depth: Depth | None = None  # None: one stream at a time
         self._waited = False
+        self._allowed = MAX_HELD
+        if stored.latency >= NEAR:
+            self._depth = _far()
 
     def _chunks(self, size: int) -> int:
         return max(1, size // self._chunk)
@@ -217,11 +221,11 @@ class _Streams:
                 self._append(lanes, first, stop)
             _ask(lanes, self._ahead)
             return
+        if self._depth is None and self._trial is None and len(lanes) == 1 and isinstance(lanes[0], StreamLane):
+            first = self._try_several(lanes, lanes[0], first, stop)
         if self._depth is not None:
             self._fill_several(self._depth, lanes, first, stop)
             return
-        if self._trial is None and len(lanes) == 1 and isinstance(lanes[0], StreamLane):
-            self._try_several(lanes, lanes[0], stop)
         if self._trial is not None:
             _ask(lanes, self._trial.share)
             return
@@ -240,42 +244,52 @@ class _Streams:
         lanes.append(lane)
         return lane
 
-    def _try_several(self, lanes: deque[Lane], lane: StreamLane, stop: int) -> None:
-        """Start a trial of several streams, if the single one is slow, and about to end."""
+    def _try_several(self, lanes: deque[Lane], lane: StreamLane, first: int, stop: int) -> int:
+        """Read several streams if the storage is far; if the single one is slow and about to end, try them.
+
+        Returns:
+            The first chunk that is not being read.
+        """
         single = self._single
         if not self._trials or single.seconds < TRIAL or single.rate >= FAST or single.most_gain < GAIN:
-            return
-        latency = max(0.0, lane.first_run - RUN / single.rate)
-        far = latency >= NEAR
-        longest = MAX_HELD // AT_ONCE
-        share = self._chunks(int(min(max(ROUND_TRIPS * latency * single.rate, MAX_RUN), longest)) if far else longest)
-        if lane.stop - lane.first > share or stop - lane.stop < (AT_ONCE - 1) * share:
-            return
-        first = lane.stop
-        tried = []
+            return first
+        if lane.first_run - RUN / single.rate >= NEAR:
+            lane.cut()
+            self._depth = _far()
+            return lane.stop
+        share = self._chunks(MAX_HELD // AT_ONCE)
+        if lane.stop - lane.first > share or stop - first < (AT_ONCE - 1) * share:
+            return first
         for _ in range(AT_ONCE - 2):
-            tried.append(self._append(lanes, first, first + share))
+            self._append(lanes, first, first + share)
             first += share
-        if not far:
-            self._next_size = LONGEST_SPAN
-        tried.append(self._append(lanes, first, min(stop, first + max(share, self._next_length(stop - first)))))
-        self._trial = _Trial(share, first + share, tried, far=far)
+        self._next_size = LONGEST_SPAN
+        self._trial = _Trial(share, first + share)
+        end = min(stop, first + max(share, self._next_length(stop - first)))
+        self._append(lanes, first, end)
+        return end
 
     def _fill_several(self, depth: Depth, lanes: deque[Lane], first: int, stop: int) -> None:
-        # Short ones adapt more quickly; long ones are fewer requests.
-        longest = MAX_HELD // depth.now
-        length = self._chunks(longest) if depth.is_settled else min(self._share, self._chunks(longest))
-        at_once = min(depth.now, max(1, MAX_HELD // (length * self._chunk)))
-        held = sum(lane.stop - lane.first for lane in lanes)
-        while first < stop and len(lanes) < at_once and (not lanes or held + length <= self._chunks(MAX_HELD)):
+        allowed = self._chunks(self._allowed)
+        # Short ones adapt more quickly; long ones are fewer requests. Of streams that run side by side, on average half
+        # has been taken already.
+        longest = self._chunks(2 * MAX_HELD // depth.now)
+        share = longest if depth.is_settled else min(self._chunks(MAX_RUN), longest)
+        left = 2 * allowed - sum(lane.stop - lane.first for lane in lanes)
+        while first < stop and len(lanes) < depth.now and (left > 0 or not lanes):
+            # The first ones have different lengths, so that they do not all end at once.
+            length = max(1, min(share * (len(lanes) + 1) // depth.now, left))
             end = min(first + length, stop)
             self._append(lanes, first, end)
-            held += end - first
+            left -= end - first
             first = end
-        _ask(lanes, max(length, self._chunks(MAX_HELD // AT_ONCE)))
+        for lane in lanes:
+            lane.ask(lane.asked - lane.first + max(0, allowed))
+            allowed -= lane.asked - lane.first
 
     def took(self, lane: Lane, size: int, waited: float | None) -> None:
         """Adapt the number of streams."""
+        self._allowed = min(self._allowed + 2 * size, MAX_HELD)
         if self._depth is not None:
             self._waited |= waited is not None
             if lane.first == lane.stop:
@@ -293,9 +307,8 @@ class _Streams:
                 self._single = Rate()
 
     def _end_trial(self, lane: Lane, trial: _Trial) -> None:
-        if trial.rate >= TRIAL_GAIN * self._single.rate:
+        if trial.together.rate >= TRIAL_GAIN * self._single.rate:
             lane.cut()
-            self._share = trial.share if trial.far else self._chunks(MAX_RUN)
             self._depth = Depth(AT_ONCE, MAX_AT_ONCE, before=self._single.rate)
         else:
             self._trials -= 1
@@ -303,7 +316,8 @@ class _Streams:
         self._trial = None
 
     def dropped(self) -> None:
-        """Start with a short stream again; what is known of the connection is kept."""
+        """Start with little again; what is known of the connection is kept."""
+        self._allowed = 2 * RUN
         self._next_size = FIRST_SPAN
         self._single, self._trial, self._waited = Rate(), None, False
 
@@ -317,25 +331,21 @@ class _Trial:
     Args:
         share: the number of chunks that each stream contributes.
         stop: the chunk at which it ends.
-        tried: the streams that were added.
-        far: whether opening them takes a time that does not tell how fast they are then.
 
     Attributes:
-        share, stop, far: as given.
-        together: how fast the reader has been served meanwhile.
+        share, stop: as given.
+        together: how fast the reader has been served meanwhile, with the time that new connections take.
     """
 
-    def __init__(self, share: int, stop: int, tried: list[StreamLane], *, far: bool) -> None:
+    def __init__(self, share: int, stop: int) -> None:
         self.share = share
         self.stop = stop
         self.together = Rate(measuring=True)
-        self._tried = tried
-        self.far = far
 
-    @property
-    def rate(self) -> float:
-        """Bytes per second."""
-        return sum(lane.rate for lane in self._tried) if self.far else self.together.rate
+
+def _far() -> Depth:
+    """Return the depth of a storage that takes long to respond."""
+    return Depth(FAR_AT_ONCE, MAX_AT_ONCE, proven=False, gain=FAR_GAIN)
 
 
 def _ask(lanes: deque[Lane], most: int) -> int:

@@ -192,6 +192,8 @@ class SealedReader(io.RawIOBase):
         if done is not None:
             opened.give(done.sealed)
         layout = opened.layout
+        # A large read of the start, as of a file that is copied, is followed by reads of the rest.
+        reads_on = reads_on or (self._position == 0 and AHEAD_FROM <= wanted <= MAX_RUN)
         if reads_on:
             self._run_size = size = min(max(2 * self._run_size, wanted, layout.chunk), MAX_RUN)
         else:

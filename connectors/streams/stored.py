@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
@@ -39,10 +40,13 @@ class StoredObject:
 
     Attributes:
         head: its first bytes, or all of it, kept in memory.
+        latency: seconds that the quickest request took, of those after the first, which also has to connect; 0 if there
+            was none.
     """
 
     def __init__(self, source: Source, *, name: str | None, pinned: bool) -> None:
         self.head = memoryview(b"")
+        self.latency = 0.0
         self._source = source
         self._name = name
         self._pinned = pinned
@@ -93,8 +97,12 @@ class StoredObject:
         """
         if stop <= len(self.head):
             return self.head[start:stop]
+        since = time.perf_counter()
         with naming(self._name):
-            return self._still_there(lambda: fill_exactly(self._source, start, self.take(stop - start)))
+            fetched = self._still_there(lambda: fill_exactly(self._source, start, self.take(stop - start)))
+        took = time.perf_counter() - since
+        self.latency = min(self.latency or took, took)
+        return fetched
 
     def open_stream(self, start: int, stop: int) -> ByteStream:
         """Return a stream of the bytes from `start` to `stop`; there must be `streams`. It makes no request yet."""

@@ -14,8 +14,9 @@ from connectors.formats import Plain
 from connectors.streams import SealedReader, lanes
 from connectors.streams import depth as depth_module
 from connectors.streams import prefetch as prefetch_module
-from connectors.streams.depth import AT_ONCE, MAX_AT_ONCE
-from connectors.streams.prefetch import MAX_HELD, RUN
+from connectors.streams.depth import AT_ONCE, FAR_AT_ONCE, MAX_AT_ONCE
+from connectors.streams.prefetch import MAX_HELD
+from connectors.streams.stored import StoredObject
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -28,20 +29,17 @@ class Link:
     Args:
         monkeypatch: replaces the clock.
         rate: returns the bytes per second that the reader gets, given the number of streams.
-        latency: seconds that a request takes.
-        each: bytes per second of each stream, as its thread measures it.
+        far: whether a request takes long.
     """
 
-    def __init__(self, monkeypatch, rate, *, latency=0.0, each=0.0):
+    def __init__(self, monkeypatch, rate, *, far=False):
         self.now = 0.0
-        self.most = 0
+        self.most = self.at_the_end = 0
         clock = SimpleNamespace(monotonic=lambda: self.now)
         monkeypatch.setattr(depth_module, "time", clock)
         monkeypatch.setattr(prefetch_module, "time", clock)
-        monkeypatch.setattr(lanes.Lane, "is_ready", False)
-        first_run = property(lambda _: latency and latency + RUN / 80e6, lambda *_: None)
-        monkeypatch.setattr(lanes.StreamLane, "first_run", first_run, raising=False)
-        monkeypatch.setattr(lanes.StreamLane, "rate", each)
+        monkeypatch.setattr(lanes.StreamLane, "is_ready", False)
+        monkeypatch.setattr(StoredObject, "latency", property(lambda _: 0.1 * far, lambda *_: None), raising=False)
         taken = lanes.Lane.take
 
         def take(lane):
@@ -49,6 +47,7 @@ class Link:
             # In a trial, what the first of the streams brings arrives while the reader is served by another.
             streams = AT_ONCE if self.prefetcher._plan._trial else len(self.prefetcher._lanes)
             self.most = max(self.most, streams)
+            self.at_the_end = self.prefetcher._plan._depth.now if self.prefetcher._plan._depth else 1
             self.now += len(run.sealed) / rate(streams)
             return run
 
@@ -82,7 +81,9 @@ class TestDepth:
         source = Zeros(4 * GIB)
         link.read(source)
         late = [stream for stream in source.streams if stream.start > 2 * GIB]
-        assert {stream.stop - stream.start for stream in late[:-1]} == {MAX_HELD // (2 * AT_ONCE)}
+        assert {stream.stop - stream.start for stream in late[:-1]} == {
+            2 * MAX_HELD // (2 * AT_ONCE)
+        }  # half of each, on average, has been taken
 
     def test_a_shared_link_gets_one_stream(self, monkeypatch):
         link = Link(monkeypatch, lambda _: 80e6)
@@ -105,19 +106,52 @@ class TestDepth:
 
     def test_a_reader_that_never_waits_gets_one_stream(self, monkeypatch):
         link = Link(monkeypatch, lambda streams: 80e6 * streams)
-        monkeypatch.setattr(lanes.Lane, "is_ready", True)
+        monkeypatch.setattr(lanes.StreamLane, "is_ready", True)
         link.read(Zeros(GIB))
         assert link.most <= 2  # at the end of a stream, the next one is opened
 
-    @pytest.mark.parametrize(("each", "most"), [(80e6, MAX_AT_ONCE), (30e6, AT_ONCE)], ids=["limited", "shared"])
-    def test_far_storage_is_judged_by_streams_that_have_started(self, each, most, monkeypatch):
-        def rate(streams):
-            """Return a rate that new connections do not raise before the trial is over."""
-            return 80e6 if link.prefetcher._plan._depth is None else each * streams
-
-        link = Link(monkeypatch, rate, latency=0.1, each=each)
-        link.read(Zeros(GIB))
+    @pytest.mark.parametrize(
+        ("rate", "most", "last"),
+        [
+            (lambda streams: 80e6 * streams, MAX_AT_ONCE, MAX_AT_ONCE),
+            (lambda streams: 80e6 * min(streams, FAR_AT_ONCE), MAX_AT_ONCE, FAR_AT_ONCE),
+            (lambda _: 30e6, MAX_AT_ONCE, 1),
+        ],
+        ids=["limited", "narrow", "shared"],
+    )
+    def test_far_storage_gets_several_streams_at_once(self, rate, most, last, monkeypatch):
+        link = Link(monkeypatch, rate, far=True)
+        source = Zeros(3 * GIB)
+        link.read(source)
+        assert [one.start for one in source.streams[:2]] != [0, 8 * MIB]
         assert link.most == most
+        assert link.at_the_end == last
+
+    def test_far_storage_that_is_faster_than_its_reader_gets_one_stream(self, monkeypatch):
+        link = Link(monkeypatch, lambda streams: 80e6 * streams, far=True)
+        monkeypatch.setattr(lanes.StreamLane, "is_ready", True)
+        link.read(Zeros(GIB))
+        assert link.most == FAR_AT_ONCE
+        assert link.at_the_end == 1
+
+    def test_after_a_jump_little_is_read_ahead_and_then_more(self, monkeypatch):
+        source = Streamed(plain_bytes(8 * MIB) * 64)
+        link = Link(monkeypatch, lambda streams: 80e6 * streams, far=True)
+        with SealedReader(source, Plain()) as file:
+            link.prefetcher = file._prefetcher
+            buffer = bytearray(MIB)
+            for _ in range(300):
+                file.readinto(buffer)
+            source.streams.clear()
+            for place in range(8):
+                file.seek(place * 50 * MIB)
+                file.readinto(buffer)
+                file.readinto(buffer)
+            asked = sum(one.stop - one.start for one in source.streams)
+            assert asked < 8 * 16 * MIB
+            for _ in range(100):
+                file.readinto(buffer)
+        assert len(source.streams) > MAX_AT_ONCE
 
     @pytest.mark.parametrize("case", [COBBLESTONE, TINK_1M], ids=str)
     def test_bytes_of_several_streams_come_in_order(self, case, monkeypatch):
