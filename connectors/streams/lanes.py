@@ -90,13 +90,18 @@ class Lane(ABC):
 
 
 class RangeLane(Lane):
-    """One run, read as a range."""
+    """One run, read as a range.
+
+    Of a local file, the caller reads it if no thread has started to by the time it is wanted: on a machine that is busy
+    with other work, waiting for a thread takes longer than reading.
+    """
 
     def __init__(self, stored: StoredObject, span: Span, first: int, stop: int, threads: Executor) -> None:
         super().__init__(stored, span, first, stop)
         self.asked = stop
         self._counts.append(stop - first)
-        self._coming = submit(threads, stored.fetch, *span(first, stop - first))
+        self._place = span(first, stop - first)
+        self._coming = submit(threads, stored.fetch, *self._place)
 
     @property
     def is_ready(self) -> bool:
@@ -104,6 +109,8 @@ class RangeLane(Lane):
         return self._coming.done()
 
     def _next(self) -> memoryview:
+        if self._stored.is_local and self._coming.cancel():
+            return self._stored.fetch(*self._place)
         return self._coming.result()
 
     def drop(self) -> None:

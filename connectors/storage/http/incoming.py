@@ -196,7 +196,7 @@ class IncomingResponse(http.client.HTTPResponse):
         Raises:
             OSError, HTTPException: the connection failed, or this is no head. The text holds nothing of it.
         """
-        status, version, lines = HTTPStatus.CONTINUE.value, b"", [b""]
+        status, version, lines = int(HTTPStatus.CONTINUE), b"", [b""]
         for _ in range(MAX_RESPONSE_HEADS):
             lines = self._incoming.head() or [b""]
             matched = _STATUS.fullmatch(lines[0])
