@@ -144,7 +144,8 @@ class StreamLane(Lane):
         self._arrived = 0  # bytes, between these
         self._stream = stored.open_stream(*span(first, stop - first))
         self._open: list[ByteStream] = [self._stream]  # empty once the stream is closed
-        self._threaded = self._dropped = False
+        self._threaded: bool | None = None  # None: a thread has not been needed yet
+        self._dropped = False
         self._wanted: SimpleQueue[int] = SimpleQueue()  # the chunks of each run to read; 0 ends the thread
         self._came: SimpleQueue[memoryview | BaseException] = SimpleQueue()
 
@@ -160,7 +161,7 @@ class StreamLane(Lane):
             self._counts.append(count)
             self.asked += count
             self._wanted.put(count)
-        if self._counts and not self._threaded:
+        if self._counts and self._threaded is None:
             self._threaded = True  # before it is: the start may be interrupted
             try:
                 Thread(target=self._read_on, args=(self.first,), name="connectors-ahead", daemon=True).start()
@@ -209,6 +210,8 @@ class StreamLane(Lane):
             start, end = self._span(self.first, self.stop - self.first)
             self.size = end - start
             self._wanted.put(0)
+            if not self._threaded and not self._counts:
+                self._close()
 
     def drop(self) -> None:
         """Cancel the stream, without waiting for the thread that reads it; that thread closes it."""

@@ -317,6 +317,24 @@ class TestEnds:
         with reading(COBBLESTONE, source) as file:
             assert read_by(file, MIB) == plain_bytes(SIZE)
 
+    def test_reading_goes_on_where_a_thread_cannot_always_be_started(self, source, monkeypatch):
+        starts, tried = threading.Thread.start, itertools.count()
+
+        def start(thread):
+            if next(tried) % 2 == 0:
+                raise RuntimeError("can't start new thread")
+            starts(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", start)
+        with reading(COBBLESTONE, source) as file:
+            for place in (0, 3 * MIB, 9 * MIB, 5 * MIB):
+                file.seek(place)
+                for _ in range(4):
+                    assert file.read(MIB) == plain_bytes(SIZE)[file.tell() - MIB : file.tell()]
+            file.seek(0)
+            assert read_by(file, MIB) == plain_bytes(SIZE)
+        assert next(tried) > 2
+
 
 def test_a_source_that_only_gives_ranges_is_no_stream():
     assert isinstance(Streamed(b""), StreamsRanges)
