@@ -40,13 +40,12 @@ class StoredObject:
 
     Attributes:
         head: its first bytes, or all of it, kept in memory.
-        latency: seconds that the quickest request took, of those after the first, which also has to connect; 0 if there
-            was none.
+        latency: seconds that the quickest request took; 0 before the second one, because the first has to connect too.
     """
 
     def __init__(self, source: Source, *, name: str | None, pinned: bool) -> None:
         self.head = memoryview(b"")
-        self.latency = 0.0
+        self.latency = self._first_took = 0.0
         self._source = source
         self._name = name
         self._pinned = pinned
@@ -58,7 +57,9 @@ class StoredObject:
         Raises:
             ObjectNotFound, NotAnObject: it is not there.
         """
+        since = time.perf_counter()
         head = self._source.read_range(0, HEAD_SIZE)
+        self._first_took = time.perf_counter() - since
         size = self._still_there(lambda: self._source.size)
         self.head = memoryview(head)[:size]
         return size
@@ -101,7 +102,7 @@ class StoredObject:
         with naming(self._name):
             fetched = self._still_there(lambda: fill_exactly(self._source, start, self.take(stop - start)))
         took = time.perf_counter() - since
-        self.latency = min(self.latency or took, took)
+        self.latency = min(self.latency or self._first_took, took)
         return fetched
 
     def open_stream(self, start: int, stop: int) -> ByteStream:

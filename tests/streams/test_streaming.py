@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import math
 import os
 import signal
 import threading
@@ -41,6 +42,7 @@ pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 def one_stream(monkeypatch):
     """Try no second stream, however slow this machine is at the moment."""
     monkeypatch.setattr(prefetch_module, "TRIALS", 0)
+    monkeypatch.setattr(prefetch_module, "NEAR", math.inf)
 
 
 @pytest.fixture
