@@ -227,9 +227,10 @@ class _Streams:
             self._fill_several(self._depth, lanes, first, stop)
             return
         if self._trial is not None:
-            _ask(lanes, self._trial.share)
+            for lane in lanes:
+                lane.ask(self._trial.share)
             return
-        left = self._ahead - _ask(lanes, self._ahead)
+        left = _ask(lanes, self._ahead)
         if left > 0 and first < stop and len(lanes) <= 1:
             # The next stream starts before the last run of this one has been taken, which hides its latency.
             self._append(lanes, first, min(stop, first + self._next_length(stop - first))).ask(left)
@@ -283,9 +284,7 @@ class _Streams:
             self._append(lanes, first, end)
             left -= end - first
             first = end
-        for lane in lanes:
-            lane.ask(lane.asked - lane.first + max(0, allowed))
-            allowed -= lane.asked - lane.first
+        _ask(lanes, allowed)
 
     def took(self, lane: Lane, size: int, waited: float | None) -> None:
         """Adapt the number of streams."""
@@ -349,7 +348,8 @@ def _far() -> Depth:
 
 
 def _ask(lanes: deque[Lane], most: int) -> int:
-    """Have up to `most` chunks of each lane read ahead; return the number of chunks that are, in all of them."""
+    """Have up to `most` chunks of all lanes together read ahead, those of the first ones first; return what is left."""
     for lane in lanes:
         lane.ask(most)
-    return sum(lane.asked - lane.first for lane in lanes)
+        most -= lane.asked - lane.first
+    return most
