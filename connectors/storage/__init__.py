@@ -27,7 +27,9 @@ Writing an object whole:
 A store with an HTTP API, in its dialect (docs/backends.md shows one):
     `ObjectStore`: one object by one URL. `MultipartStore`: written in parts. `BucketStore`: with listings.
     `Listed`, `Page`: what a listing returns. `Meaning`: what error codes mean. `Action`: what a request does.
-    `BucketFileSystem`: the fsspec filesystem of a `BucketStore`.
+    `BucketFileSystem`: the fsspec filesystem of a `BucketStore`. `BucketBackend`: the base of its backend.
+    `BucketLocation`, `BucketPlace`: its locations, as data. `split_path`: the parts of ``bucket/key``.
+    `MAX_EXPIRES`: the longest time for which a URL can be presigned.
     `RangedSource`, `RangedStream`, `Version`: reads, all from one version. `MultipartSink`, `PartSizes`: writes.
     `Signer`: says how a request is authorised. `Unsigned`, `QuerySigner`, `with_query`.
     `parse_xml`, `text_at`, `texts_at`: read XML responses.
@@ -58,8 +60,9 @@ if TYPE_CHECKING:
     from connectors.credentials.signed_queries import query_damage, query_members
     from connectors.storage.adapters import map_errors
     from connectors.storage.backend import Backend
+    from connectors.storage.bucket_backend import MAX_EXPIRES, BucketBackend
     from connectors.storage.bucket_filesystem import BucketFileSystem
-    from connectors.storage.bucket_store import BucketStore, Listed, Page, split_path
+    from connectors.storage.bucket_store import BucketStore, Listed, Page
     from connectors.storage.capabilities import FindsAll, OpensSinks, OpensSources, Renames
     from connectors.storage.endpoints import HIDES_NOTHING, endpoint_problem, is_loopback, sends_in_the_clear
     from connectors.storage.filesystem import ObjectFileSystem
@@ -70,6 +73,7 @@ if TYPE_CHECKING:
     from connectors.storage.http.network import Limits, Origin, refuse_key_log
     from connectors.storage.http.xml import parse_xml, text_at, texts_at
     from connectors.storage.listing import ListingGuard
+    from connectors.storage.location import BucketLocation, BucketPlace, split_path
     from connectors.storage.multipart import MultipartSink, MultipartStore, PartSizes
     from connectors.storage.put_sink import PutSink
     from connectors.storage.ranged import RangedSource, RangedStream, Version
@@ -83,12 +87,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HIDES_NOTHING",
+    "MAX_EXPIRES",
     "MIN_PROGRESS",
     "SAS_NAMES",
     "AbstractFileSystem",
     "Action",
     "Backend",
+    "BucketBackend",
     "BucketFileSystem",
+    "BucketLocation",
+    "BucketPlace",
     "BucketStore",
     "ByteStream",
     "Credentials",
@@ -156,7 +164,10 @@ _HOMES = {
     "AbstractFileSystem": "_fsspec",
     "Action": "storage.store",
     "Backend": "storage.backend",
+    "BucketBackend": "storage.bucket_backend",
     "BucketFileSystem": "storage.bucket_filesystem",
+    "BucketLocation": "storage.location",
+    "BucketPlace": "storage.location",
     "BucketStore": "storage.bucket_store",
     "ByteStream": "streams.sources",
     "Credentials": "credentials.model",
@@ -173,6 +184,7 @@ _HOMES = {
     "Listed": "storage.bucket_store",
     "ListingGuard": "storage.listing",
     "LocalFileSystem": "_fsspec",
+    "MAX_EXPIRES": "storage.bucket_backend",
     "MIN_PROGRESS": "storage.retry",
     "Meaning": "storage.store",
     "MemoryFileSystem": "_fsspec",
@@ -216,7 +228,7 @@ _HOMES = {
     "sas_problems": "credentials.sas",
     "sas_start": "credentials.expiry",
     "sends_in_the_clear": "storage.endpoints",
-    "split_path": "storage.bucket_store",
+    "split_path": "storage.location",
     "spooled": "system.os_errors",
     "text_at": "storage.http.xml",
     "texts_at": "storage.http.xml",

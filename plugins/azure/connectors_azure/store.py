@@ -24,7 +24,7 @@ from connectors.errors import (
 from connectors.secrets import SecretText
 from connectors.storage import BucketStore, HttpClient, ListingGuard, Origin, PartSizes, Request
 from connectors_azure import responses
-from connectors_azure.location import shown, split_path
+from connectors_azure.location import LOCATION
 from connectors_azure.meanings import MEANINGS
 from connectors_azure.signers import COPY_SOURCE, signer_of
 
@@ -95,7 +95,7 @@ class AzureStore(BucketStore):
     """
 
     name = "Azure"
-    bucket_word = "container"
+    location = LOCATION
     meanings = MEANINGS
     conditions = frozenset({"BlobAlreadyExists", "BlobModifiedWhileReading", "BlobOverwritten", "ConditionNotMet"})
 
@@ -109,10 +109,6 @@ class AzureStore(BucketStore):
         sas = parse_qs(account.sas.reveal()) if account.sas else {}
         # A SAS for one blob, or without the permission to list. One with a stored access policy does not tell.
         self.lists = sas.get("sr") != ["b"] and "l" in sas.get("sp", ["l"])[0]
-
-    def shown(self, path: str) -> str:
-        """Return the location of a blob for messages."""
-        return shown(path)
 
     def request(
         self,
@@ -134,7 +130,7 @@ class AzureStore(BucketStore):
         Raises:
             InvalidLocation: the path is invalid.
         """
-        container, name = split_path(path)
+        container, name = LOCATION.split(path)
         target = f"{self._base}/{container}" + (f"/{quote(name, safe='~/')}" if name else "")
         if query:
             target += f"?{urlencode(query, quote_via=quote, safe='')}"
@@ -165,7 +161,7 @@ class AzureStore(BucketStore):
 
     def describe(self, path: str) -> Listed:
         """Return the blob at a path."""
-        return self.valid(path, partial(responses.described, split_path(path)[1], self._head(path)))
+        return self.valid(path, partial(responses.described, LOCATION.split(path)[1], self._head(path)))
 
     def _head(self, path: str) -> Headers:
         return self.call(self.request("HEAD", path), path, "read").headers
@@ -182,7 +178,7 @@ class AzureStore(BucketStore):
 
     def list_page(self, path: str, prefix: str, delimiter: str, token: str | None, most: int | None) -> Page:
         """Return a page of the blobs in a container."""
-        container = split_path(path)[0]
+        container = LOCATION.split(path)[0]
         query = {"restype": "container", "comp": "list", "include": "metadata", "prefix": prefix}
         query |= {"delimiter": delimiter, "marker": token or "", "maxresults": str(most or "")}
         request = self.request("GET", container, {name: value for name, value in query.items() if value})
@@ -208,7 +204,7 @@ class AzureStore(BucketStore):
 
     def check_object(self, path: str) -> None:
         """Check that a path names a blob."""
-        split_path(path)
+        LOCATION.split(path)
         super().check_object(path)
 
     def put(self, path: str, data: memoryview, *, exclusive: bool) -> None:
@@ -302,7 +298,7 @@ class AzureStore(BucketStore):
             StorageUnavailable: the copy made no progress for an hour, or took two weeks, and was cancelled.
         """
         # The signer adds a SAS to this URL, so that no traceback has it.
-        source = {COPY_SOURCE: self.account.url_of(*split_path(path))}
+        source = {COPY_SOURCE: self.account.url_of(*LOCATION.split(path))}
         headers = self.call(self.request("PUT", target, headers=source), path, "copy", accept=(202,)).headers
         copy = headers.get("x-ms-copy-id", "")
         try:

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 from connectors.errors import CredentialsExpired, ObjectNotFound, StorageUnavailable
 from connectors.secrets import SecretText
 from connectors.storage import Meaning, ObjectStore, Request, split_path
-from connectors_gcs.location import shown
+from connectors_gcs.location import LOCATION
 from connectors_gcs.signer import TokenSigner
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class GcsApi(ObjectStore):
 
     def shown(self, path: str) -> str:
         """Return the location of ``bucket/key`` for messages."""
-        return shown(path)
+        return LOCATION.shown(path)
 
     def validator(self, headers: Headers) -> str | None:
         """Return the object's generation."""
@@ -117,7 +117,7 @@ class GcsApi(ObjectStore):
         failure = super().refusal(status, code, path, action, headers)
         if status == HTTPStatus.UNAUTHORIZED and isinstance(self.signer, TokenSigner):
             said = f"{status} {code}".strip()
-            message = f"the token for {shown(path)} has expired or was revoked ({said}); get a new one"
+            message = f"the token for {self.shown(path)} has expired or was revoked ({said}); get a new one"
             return dataclasses.replace(failure, error=CredentialsExpired(message))
         return failure
 

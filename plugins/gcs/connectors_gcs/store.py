@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from connectors.errors import ConnectorError, StorageUnavailable
 from connectors.storage import BucketStore, HttpClient, Listed, Origin, Page, RetryPolicy, split_path
 from connectors_gcs.api import CONTENT_TYPE, DONE, GONE, UPLOAD, GcsApi, members_of, objects_of, resource_of
-from connectors_gcs.location import GOOGLE
+from connectors_gcs.location import GOOGLE, LOCATION
 from connectors_gcs.signer import AGENT, signer_of
 from connectors_gcs.upload import UNFINISHED, Upload, md5_of
 
@@ -48,6 +48,7 @@ class GcsStore(GcsApi, BucketStore):
         credentials: the account's.
     """
 
+    location = LOCATION
     parts_at_once = 1
     """The chunks of an upload arrive in order."""
 

@@ -37,7 +37,7 @@ from connectors.storage import (
 from connectors_s3.error_codes import MEANINGS, NO_SUCH_UPLOAD
 from connectors_s3.hosts import Hosts
 from connectors_s3.listing import http_time, in_xml, page_of
-from connectors_s3.location import shown
+from connectors_s3.location import LOCATION
 from connectors_s3.sessions import DEFAULT_REGION, from_machine, open_session
 from connectors_s3.signer import SigV4Signer
 
@@ -73,6 +73,7 @@ class S3Store(BucketStore):
     """
 
     name = "S3"
+    location = LOCATION
     meanings = MEANINGS
     conditions: ClassVar[frozenset[str]] = frozenset({"PreconditionFailed"})
 
@@ -86,10 +87,6 @@ class S3Store(BucketStore):
         self._signed_for: dict[str, str] = {}
         signer = Unsigned() if credentials.anonymous else SigV4Signer(self._find_credentials, self._region_of)
         super().__init__(HttpClient(_AGENT), signer)
-
-    def shown(self, path: str) -> str:
-        """Return the location of an object."""
-        return shown(path)
 
     # Who asks, and where.
 
@@ -133,7 +130,7 @@ class S3Store(BucketStore):
         if given:
             target += f"?{urlencode(given, quote_via=quote, safe='-_.~')}"
         if {".", ".."} & set(key.split("/")):
-            message = f"{shown(path)} has a segment . or .., with which a server or proxy can reach another object"
+            message = f"{self.shown(path)} has a segment . or .., with which a server or proxy can reach another object"
             raise InvalidLocation(message)
         payer = {"x-amz-request-payer": "requester"} if self._credentials.requester_pays else {}
         return Request(method, origin, SecretText(target), {**payer, **(headers or {})}, body, secrets)
@@ -267,8 +264,8 @@ class S3Store(BucketStore):
     def _told(self, path: str, value: str, member: str) -> str:
         if not value:
             message = (
-                f"S3 sent an invalid response to an upload of {shown(path)}: it has no {member}, and the object may "
-                "not have been written; write it again"
+                f"S3 sent an invalid response to an upload of {self.shown(path)}: it has no {member}, and the object "
+                "may not have been written; write it again"
             )
             raise StorageUnavailable(message)
         return value
@@ -347,7 +344,7 @@ class S3Store(BucketStore):
         try:
             self._copy(path, target)
         except ObjectChanged:
-            message = f"{shown(path)} was replaced while it was being copied; copy it again"
+            message = f"{self.shown(path)} was replaced while it was being copied; copy it again"
         else:
             return
         raise ObjectChanged(message)
