@@ -2,7 +2,9 @@
 
 The contract:
     `Backend`: what a plugin registers. `Credentials`: the base of the model of its credentials documents.
-    `SecretModel`: the base of a part of such a document.
+    `SecretModel`: the base of a part of such a document. `BucketCredentials`: that of a store of buckets.
+    `exactly_one_way`, `Way`: the ways to authenticate, of which a document gives one, completely.
+    `checked`, `matching`, `Word`, `SecretWord`, `word_problem`: rules for members, which never quote them.
     `sas_expiry`, `sas_start`, `not_yet_valid`: when a shared access signature is valid.
     `sas_problems`, `SAS_NAMES`: what is missing or contradictory in one, and the names of its parameters.
     `query_damage`, `query_members`: what happened to the query of a signed URL on its way.
@@ -64,6 +66,16 @@ if TYPE_CHECKING:
     from connectors.storage.bucket_filesystem import BucketFileSystem
     from connectors.storage.bucket_store import BucketStore, Listed, Page
     from connectors.storage.capabilities import FindsAll, OpensSinks, OpensSources, Renames
+    from connectors.storage.credentials import (
+        BucketCredentials,
+        SecretWord,
+        Way,
+        Word,
+        checked,
+        exactly_one_way,
+        matching,
+        word_problem,
+    )
     from connectors.storage.endpoints import HIDES_NOTHING, endpoint_problem, is_loopback, sends_in_the_clear
     from connectors.storage.filesystem import ObjectFileSystem
     from connectors.storage.guard import Guarded
@@ -94,6 +106,7 @@ __all__ = [
     "Action",
     "Backend",
     "BucketBackend",
+    "BucketCredentials",
     "BucketFileSystem",
     "BucketLocation",
     "BucketPlace",
@@ -135,15 +148,21 @@ __all__ = [
     "Response",
     "RetryPolicy",
     "SecretModel",
+    "SecretWord",
     "Signer",
     "Sink",
     "Source",
     "StreamsRanges",
     "Unsigned",
     "Version",
+    "Way",
+    "Word",
+    "checked",
     "endpoint_problem",
+    "exactly_one_way",
     "is_loopback",
     "map_errors",
+    "matching",
     "not_yet_valid",
     "parse_xml",
     "query_damage",
@@ -158,6 +177,7 @@ __all__ = [
     "text_at",
     "texts_at",
     "with_query",
+    "word_problem",
 ]
 
 _HOMES = {
@@ -165,6 +185,7 @@ _HOMES = {
     "Action": "storage.store",
     "Backend": "storage.backend",
     "BucketBackend": "storage.bucket_backend",
+    "BucketCredentials": "storage.credentials",
     "BucketFileSystem": "storage.bucket_filesystem",
     "BucketLocation": "storage.location",
     "BucketPlace": "storage.location",
@@ -210,15 +231,21 @@ _HOMES = {
     "RetryPolicy": "storage.retry",
     "SAS_NAMES": "credentials.sas",
     "SecretModel": "credentials.model",
+    "SecretWord": "storage.credentials",
     "Signer": "storage.signing",
     "Sink": "streams.sinks",
     "Source": "streams.sources",
     "StreamsRanges": "streams.sources",
     "Unsigned": "storage.signing",
     "Version": "storage.ranged",
+    "Way": "storage.credentials",
+    "Word": "storage.credentials",
+    "checked": "storage.credentials",
     "endpoint_problem": "storage.endpoints",
+    "exactly_one_way": "storage.credentials",
     "is_loopback": "storage.endpoints",
     "map_errors": "storage.adapters",
+    "matching": "storage.credentials",
     "not_yet_valid": "credentials.expiry",
     "parse_xml": "storage.http.xml",
     "query_damage": "credentials.signed_queries",
@@ -233,6 +260,7 @@ _HOMES = {
     "text_at": "storage.http.xml",
     "texts_at": "storage.http.xml",
     "with_query": "storage.signing",
+    "word_problem": "storage.credentials",
 }
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that they report unknown names
