@@ -143,18 +143,6 @@ class PresignedFileSystem(ObjectFileSystem):
             "LastModified": version.modified or None,
         }
 
-    def exists(self, path: str, **_: Any) -> bool:
-        """Return whether the object exists: False only if the server reports that it does not.
-
-        Raises:
-            StorageError: any other error; fsspec's own method would return False.
-        """
-        try:
-            self.info(path)
-        except ObjectNotFound:
-            return False
-        return True
-
     def modified(self, path: str) -> datetime:
         """Return when the object was last written according to the server.
 
