@@ -28,7 +28,8 @@ Writing an object whole:
 
 A store with an HTTP API, in its dialect (docs/backends.md shows one):
     `ObjectStore`: one object by one URL. `MultipartStore`: written in parts. `BucketStore`: with listings.
-    `Listed`, `Page`: what a listing returns. `Meaning`: what error codes mean. `Action`: what a request does.
+    `Listed`, `Page`: what a listing returns. `Action`: what a request does.
+    `meaning`: what error codes mean; each is a `Meaning`.
     `BucketFileSystem`: the fsspec filesystem of a `BucketStore`. `BucketBackend`: the base of its backend.
     `BucketLocation`, `BucketPlace`: its locations, as data. `split_path`: the parts of ``bucket/key``.
     `MAX_EXPIRES`: the longest time for which a URL can be presigned.
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     from connectors.storage.http.xml import parse_xml, text_at, texts_at
     from connectors.storage.listing import ListingGuard
     from connectors.storage.location import BucketLocation, BucketPlace, split_path
+    from connectors.storage.meanings import meaning
     from connectors.storage.multipart import MultipartSink, MultipartStore, PartSizes
     from connectors.storage.put_sink import PutSink
     from connectors.storage.ranged import RangedSource, RangedStream, Version
@@ -163,6 +165,7 @@ __all__ = [
     "is_loopback",
     "map_errors",
     "matching",
+    "meaning",
     "not_yet_valid",
     "parse_xml",
     "query_damage",
@@ -246,6 +249,7 @@ _HOMES = {
     "is_loopback": "storage.endpoints",
     "map_errors": "storage.adapters",
     "matching": "storage.credentials",
+    "meaning": "storage.meanings",
     "not_yet_valid": "credentials.expiry",
     "parse_xml": "storage.http.xml",
     "query_damage": "credentials.signed_queries",

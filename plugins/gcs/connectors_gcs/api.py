@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from connectors.errors import CredentialsExpired, ObjectNotFound, StorageUnavailable
 from connectors.secrets import SecretText
-from connectors.storage import Meaning, ObjectStore, Request, split_path
+from connectors.storage import ObjectStore, Request, meaning, split_path
 from connectors_gcs.location import LOCATION
 from connectors_gcs.signer import TokenSigner
 
@@ -33,7 +33,7 @@ GONE = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND, HT
 UPLOAD = "/upload/storage/v1"
 """The start of the targets of uploads."""
 
-_RATE_LIMITS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "backendError"})
+_RATE_LIMITS = "rateLimitExceeded userRateLimitExceeded quotaExceeded backendError"
 """Reasons that may come with status 403, and pass."""
 _TRY_LATER = "{store} cannot {action} {where} now ({code}); try again later"
 _NO_BUCKET = "bucketNotFound"
@@ -53,8 +53,8 @@ class GcsApi(ObjectStore):
 
     name = "Google Cloud Storage"
     meanings = (
-        Meaning(_RATE_LIMITS, StorageUnavailable, _TRY_LATER, transient=True),
-        Meaning(frozenset({_NO_BUCKET}), ObjectNotFound, "there is no such bucket: {where}"),
+        meaning(_RATE_LIMITS, StorageUnavailable, _TRY_LATER, transient=True),
+        meaning(_NO_BUCKET, ObjectNotFound, "there is no such bucket: {where}"),
     )
 
     def __init__(self, client: HttpClient, signer: Signer, origin: Origin, billed: str | None = None) -> None:
