@@ -35,6 +35,7 @@ A store with an HTTP API, in its dialect (docs/backends.md shows one):
     `MAX_EXPIRES`: the longest time for which a URL can be presigned.
     `RangedSource`, `RangedStream`, `Version`: reads, all from one version. `MultipartSink`, `PartSizes`: writes.
     `Signer`: says how a request is authorised. `Unsigned`, `QuerySigner`, `with_query`.
+    `BearerSigner`, `Tokens`, `token_of`: by tokens, which expire.
     `parse_xml`, `text_at`, `texts_at`: read XML responses.
     `HttpClient`, `Limits`: sends requests. `Request`, `Response`, `Reply`, `Headers`, `FileBody`, `Origin`, `Failure`.
     `refuse_key_log`: for libraries that log in by themselves.
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     from connectors.storage.retry import MIN_PROGRESS, RetryPolicy
     from connectors.storage.signing import QuerySigner, Signer, Unsigned, with_query
     from connectors.storage.store import Action, Meaning, ObjectStore
+    from connectors.storage.tokens import BearerSigner, Tokens, token_of
     from connectors.storage.upload import PartsInFlight
     from connectors.streams.sinks import ExpectsSize, RenewableSink, Sink
     from connectors.streams.sources import ByteStream, FillsBuffers, Source, StreamsRanges
@@ -107,6 +109,7 @@ __all__ = [
     "AbstractFileSystem",
     "Action",
     "Backend",
+    "BearerSigner",
     "BucketBackend",
     "BucketCredentials",
     "BucketFileSystem",
@@ -155,6 +158,7 @@ __all__ = [
     "Sink",
     "Source",
     "StreamsRanges",
+    "Tokens",
     "Unsigned",
     "Version",
     "Way",
@@ -179,6 +183,7 @@ __all__ = [
     "spooled",
     "text_at",
     "texts_at",
+    "token_of",
     "with_query",
     "word_problem",
 ]
@@ -187,6 +192,7 @@ _HOMES = {
     "AbstractFileSystem": "_fsspec",
     "Action": "storage.store",
     "Backend": "storage.backend",
+    "BearerSigner": "storage.tokens",
     "BucketBackend": "storage.bucket_backend",
     "BucketCredentials": "storage.credentials",
     "BucketFileSystem": "storage.bucket_filesystem",
@@ -239,6 +245,7 @@ _HOMES = {
     "Sink": "streams.sinks",
     "Source": "streams.sources",
     "StreamsRanges": "streams.sources",
+    "Tokens": "storage.tokens",
     "Unsigned": "storage.signing",
     "Version": "storage.ranged",
     "Way": "storage.credentials",
@@ -263,6 +270,7 @@ _HOMES = {
     "spooled": "system.os_errors",
     "text_at": "storage.http.xml",
     "texts_at": "storage.http.xml",
+    "token_of": "storage.tokens",
     "with_query": "storage.signing",
     "word_problem": "storage.credentials",
 }

@@ -14,9 +14,8 @@ from urllib.parse import quote, urlencode
 
 from connectors.errors import CredentialsExpired, ObjectNotFound, StorageUnavailable
 from connectors.secrets import SecretText
-from connectors.storage import ObjectStore, Request, meaning, split_path
+from connectors.storage import BearerSigner, ObjectStore, Request, meaning, split_path
 from connectors_gcs.location import LOCATION
-from connectors_gcs.signer import TokenSigner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,7 +114,8 @@ class GcsApi(ObjectStore):
         if status == HTTPStatus.NOT_FOUND and action in ("write", "list"):
             code = _NO_BUCKET
         failure = super().refusal(status, code, path, action, headers)
-        if status == HTTPStatus.UNAUTHORIZED and isinstance(self.signer, TokenSigner):
+        given = isinstance(self.signer, BearerSigner) and not self.signer.renewable
+        if given and status == HTTPStatus.UNAUTHORIZED:
             said = f"{status} {code}".strip()
             message = f"the token for {self.shown(path)} has expired or was revoked ({said}); get a new one"
             return dataclasses.replace(failure, error=CredentialsExpired(message))
