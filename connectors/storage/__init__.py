@@ -34,7 +34,7 @@ A store with an HTTP API, in its dialect (docs/backends.md shows one):
     `BucketLocation`, `BucketPlace`: its locations, as data. `split_path`: the parts of ``bucket/key``.
     `MAX_EXPIRES`: the longest time for which a URL can be presigned.
     `RangedSource`, `RangedStream`, `Version`: reads, all from one version. `MultipartSink`, `PartSizes`: writes.
-    `Signer`: says how a request is authorised. `Unsigned`, `QuerySigner`, `with_query`.
+    `Signer`: says how a request is authorised. `Unsigned`, `QuerySigner`, `with_query`; `expired`: its error.
     `BearerSigner`, `Tokens`, `token_of`: by tokens, which expire.
     `parse_xml`, `text_at`, `texts_at`: read XML responses.
     `HttpClient`, `Limits`: sends requests. `Request`, `Response`, `Reply`, `Headers`, `FileBody`, `Origin`, `Failure`.
@@ -93,7 +93,7 @@ if TYPE_CHECKING:
     from connectors.storage.put_sink import PutSink
     from connectors.storage.ranged import RangedSource, RangedStream, Version
     from connectors.storage.retry import MIN_PROGRESS, RetryPolicy
-    from connectors.storage.signing import QuerySigner, Signer, Unsigned, with_query
+    from connectors.storage.signing import QuerySigner, Signer, Unsigned, expired, with_query
     from connectors.storage.store import Action, Meaning, ObjectStore
     from connectors.storage.tokens import BearerSigner, Tokens, token_of
     from connectors.storage.upload import PartsInFlight
@@ -166,6 +166,7 @@ __all__ = [
     "checked",
     "endpoint_problem",
     "exactly_one_way",
+    "expired",
     "is_loopback",
     "map_errors",
     "matching",
@@ -253,6 +254,7 @@ _HOMES = {
     "checked": "storage.credentials",
     "endpoint_problem": "storage.endpoints",
     "exactly_one_way": "storage.credentials",
+    "expired": "storage.signing",
     "is_loopback": "storage.endpoints",
     "map_errors": "storage.adapters",
     "matching": "storage.credentials",
