@@ -36,7 +36,7 @@ A store with an HTTP API, in its dialect (docs/backends.md shows one):
     `RangedSource`, `RangedStream`, `Version`: reads, all from one version. `MultipartSink`, `PartSizes`: writes.
     `Signer`: says how a request is authorised. `Unsigned`, `QuerySigner`, `with_query`; `expired`: its error.
     `BearerSigner`, `Tokens`, `token_of`: by tokens, which expire.
-    `parse_xml`, `text_at`, `texts_at`: read XML responses.
+    `parse_xml`, `text_at`, `texts_at`, `size_of`: read responses. `query_of`, `range_headers`: parts of requests.
     `HttpClient`, `Limits`: sends requests. `Request`, `Response`, `Reply`, `Headers`, `FileBody`, `Origin`, `Failure`.
     `refuse_key_log`: for libraries that log in by themselves.
 
@@ -78,6 +78,7 @@ if TYPE_CHECKING:
         matching,
         word_problem,
     )
+    from connectors.storage.dialect import query_of, range_headers, size_of
     from connectors.storage.endpoints import HIDES_NOTHING, endpoint_problem, is_loopback, sends_in_the_clear
     from connectors.storage.filesystem import ObjectFileSystem
     from connectors.storage.guard import Guarded
@@ -175,11 +176,14 @@ __all__ = [
     "parse_xml",
     "query_damage",
     "query_members",
+    "query_of",
+    "range_headers",
     "refuse_key_log",
     "sas_expiry",
     "sas_problems",
     "sas_start",
     "sends_in_the_clear",
+    "size_of",
     "split_path",
     "spooled",
     "text_at",
@@ -263,11 +267,14 @@ _HOMES = {
     "parse_xml": "storage.http.xml",
     "query_damage": "credentials.signed_queries",
     "query_members": "credentials.signed_queries",
+    "query_of": "storage.dialect",
+    "range_headers": "storage.dialect",
     "refuse_key_log": "storage.http.network",
     "sas_expiry": "credentials.expiry",
     "sas_problems": "credentials.sas",
     "sas_start": "credentials.expiry",
     "sends_in_the_clear": "storage.endpoints",
+    "size_of": "storage.dialect",
     "split_path": "storage.location",
     "spooled": "system.os_errors",
     "text_at": "storage.http.xml",

@@ -6,7 +6,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from connectors.errors import NotAnObject, NotSupported, ObjectChanged, ObjectNotFound
 from connectors.storage.listing import ListingGuard
@@ -15,11 +15,13 @@ from connectors.storage.multipart import MultipartStore
 from connectors.streams.executor import submit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from connectors.storage.location import BucketLocation
 
 __all__ = ["BucketStore", "Listed", "Page", "prefix_of"]
+
+T = TypeVar("T")
 
 _REMOVERS = 8
 """Objects that are removed at once."""
@@ -159,6 +161,16 @@ class BucketStore(MultipartStore, ABC):
     def _remove_quietly(self, path: str) -> None:
         with contextlib.suppress(ObjectNotFound):  # another client removed it first
             self.remove(path)
+
+    def valid(self, path: str, read: Callable[[], T], what: str = "sent an invalid response") -> T:
+        """Return what `read` reads from a response.
+
+        Raises:
+            StorageUnavailable: it raised ValueError or OverflowError; `what` says what the store did.
+        """
+        with contextlib.suppress(ValueError, OverflowError):
+            return read()
+        raise self.invalid(path, what)
 
     def find_object(self, path: str) -> object:
         """Return the object at a path."""

@@ -10,11 +10,11 @@ import json
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from connectors.errors import CredentialsExpired, ObjectNotFound, StorageUnavailable
 from connectors.secrets import SecretText
-from connectors.storage import BearerSigner, ObjectStore, Request, meaning, split_path
+from connectors.storage import BearerSigner, ObjectStore, Request, meaning, query_of, split_path
 from connectors_gcs.location import LOCATION
 
 if TYPE_CHECKING:
@@ -72,10 +72,7 @@ class GcsApi(ObjectStore):
         **parameters: str | int | None,
     ) -> Request:
         """Return a request, unsigned; parameters of the query that are None are left out."""
-        given = {
-            name: value for name, value in (parameters | {"userProject": self.billed}).items() if value is not None
-        }
-        query = f"?{urlencode(given, quote_via=quote, safe='')}" if given else ""
+        query = query_of(parameters | {"userProject": self.billed})
         return Request(method, self.origin, SecretText(f"{root}{resource}{query}"), headers or {}, body)
 
     def read_request(self, path: str, span: str | None, validator: str | None) -> Request:

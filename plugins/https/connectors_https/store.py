@@ -31,6 +31,7 @@ from connectors.storage import (
     Unsigned,
     expired,
     meaning,
+    range_headers,
 )
 from connectors_https.signature import Signature
 
@@ -118,11 +119,8 @@ class PresignedStore(ObjectStore):
 
     def read_request(self, path: str, span: str | None, validator: str | None) -> Request:  # noqa: ARG002 - one object
         """Return the request for the object's bytes."""
-        headers = self.known_headers()
-        if span is not None:
-            headers["Range"] = span
-        if validator is not None and _STRONG_ETAG.fullmatch(validator):
-            headers["If-Match"] = validator
+        etag = validator if _STRONG_ETAG.fullmatch(validator or "") else None  # it may be a time
+        headers = self.known_headers() | range_headers(span, etag)
         return Request("GET", self._origin, SecretText(self.place.path), headers)
 
     def write_request(self, headers: Mapping[str, str], body: FileBody) -> Request:
