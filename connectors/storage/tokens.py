@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from connectors.errors import ConnectorError
 from connectors.secrets import SecretText
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ class Tokens(ABC):
         with self._locks.setdefault(os.getpid(), Lock()):
             held = self._held
             if held is None or time.time() > held[1] - _MARGIN:
-                held = self._held = self.log_in()
+                issued = self.log_in()
+                if isinstance(issued, ConnectorError):
+                    raise issued
+                held = self._held = issued
             return held[0]
 
     def drop(self) -> None:
@@ -53,8 +57,11 @@ class Tokens(ABC):
         self._held = None
 
     @abstractmethod
-    def log_in(self) -> tuple[SecretText, float]:
-        """Return a new token, and when it expires in seconds since the epoch. Raises as `token` does."""
+    def log_in(self) -> tuple[SecretText, float] | ConnectorError:
+        """Return a new token, and when it expires in seconds since the epoch; or why there is none.
+
+        The error is not raised here, because its traceback would have a response or a key in a local variable.
+        """
 
 
 class BearerSigner:

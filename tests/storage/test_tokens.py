@@ -86,13 +86,10 @@ def test_only_token_is_not_renewed() -> None:
     assert "hush" not in f"{signer!r} {vars(signer)}"
 
 
-def test_failure_to_log_in_is_not_held() -> None:
+def test_failure_to_log_in_is_raised_and_not_held() -> None:
     tokens = Counted(3600)
-
-    def refuse() -> tuple[SecretText, float]:
-        raise AccessDenied("no token")
-
-    tokens.log_in, issue = refuse, tokens.log_in  # type: ignore[method-assign]
+    issue = tokens.log_in
+    tokens.log_in = lambda: AccessDenied("no token")  # type: ignore[assignment, method-assign, return-value]
     with pytest.raises(AccessDenied, match="no token"):
         tokens.token()
     tokens.log_in = issue  # type: ignore[method-assign]

@@ -38,13 +38,8 @@ class _Principal(Tokens):
         super().__init__("the service principal's secret")
         self._server = _LoginServer(account.authority, credentials, client)
 
-    def log_in(self) -> tuple[SecretText, float]:
-        now = time.time()
-        outcome = self._server.issued(self.subject)
-        if isinstance(outcome, ConnectorError):
-            raise outcome
-        token, seconds = outcome
-        return token, now + seconds
+    def log_in(self) -> tuple[SecretText, float] | ConnectorError:
+        return self._server.issued(self.subject)
 
 
 class _FormSigner(Unsigned):
@@ -91,19 +86,17 @@ class _LoginServer(ObjectStore):
         return Request("POST", Origin.of(self._authority), target, headers)
 
     def issued(self, subject: str) -> tuple[SecretText, float] | ConnectorError:
-        """Return a token and the seconds for which it is valid, or the error.
-
-        The error is not raised here, because its traceback would have the response in a local variable.
-        """
+        """Return what `Tokens.log_in` does."""
+        now = time.time()
         reply = self.attempt(self.read_request(subject, None, None), subject, "read", limit=_MAX_REPLY)
         if isinstance(reply, Failure):
             return reply.error
         try:
             members = json.loads(reply.body)
-            token, seconds = token_of(members["access_token"]), float(members["expires_in"])
+            token, ends = token_of(members["access_token"]), now + float(members["expires_in"])
         except (ValueError, TypeError, LookupError, RecursionError, OverflowError):
             token = None
-        return (token, seconds) if token else self.invalid(subject, "sent no token")
+        return (token, ends) if token else self.invalid(subject, "sent no token")
 
     def error_code(self, status: int, headers: Headers, body: bytes) -> str:  # noqa: ARG002
         """Return the code in the description of an error."""
@@ -138,14 +131,7 @@ class _Library(Tokens):
         self._credential = self._make()
         super().drop()
 
-    def log_in(self) -> tuple[SecretText, float]:
-        outcome = self._issued()
-        if isinstance(outcome, ConnectorError):
-            raise outcome
-        return outcome
-
-    def _issued(self) -> tuple[SecretText, float] | ConnectorError:
-        """Return a token and when it expires, or the error, which is not raised where the token is a local variable."""
+    def log_in(self) -> tuple[SecretText, float] | ConnectorError:
         from azure.core.exceptions import AzureError  # noqa: PLC0415 - a dependency of azure-identity
 
         try:
@@ -154,11 +140,9 @@ class _Library(Tokens):
         # Of an invalid response, azure-identity raises whatever its parsing raises.
         except (AzureError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
             return self._error_for(error)
-        return (
-            (token, ends)
-            if token
-            else StorageUnavailable(f"Microsoft Entra sent no token for the login with {self.subject}")
-        )
+        if token is None:
+            return StorageUnavailable(f"Microsoft Entra sent no token for the login with {self.subject}")
+        return token, ends
 
     def _error_for(self, error: Exception) -> ConnectorError:
         from azure.core import exceptions as azure  # noqa: PLC0415

@@ -16,6 +16,7 @@ from connectors.storage import BearerSigner, Failure, HttpClient, Limits, Origin
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from connectors.errors import ConnectorError
     from connectors.storage import Headers, Signer
     from connectors_gcs.credentials import GcsCredentials, ServiceAccount
 
@@ -39,14 +40,8 @@ class GoogleTokens(Tokens):
         super().__init__("the service account" if account else "the credentials that this machine provides")
         self._account = account
 
-    def log_in(self) -> tuple[SecretText, float]:
-        """Return a new token, and when it expires. Raises outside the handler, because Google's errors quote responses.
-
-        Raises:
-            AccessDenied: no token is issued for the credentials.
-            StorageUnavailable: the token server cannot be reached.
-            ConfigError: the proxy for it is invalid.
-        """
+    def log_in(self) -> tuple[SecretText, float] | ConnectorError:
+        """Return a new token, and when it expires; or why there is none: for one, the proxy for it may be invalid."""
         from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - takes a while
 
         # Hidden, because google-auth keeps token and key in attributes, which a debugger shows.
@@ -64,16 +59,13 @@ class GoogleTokens(Tokens):
                 return token, ends.replace(tzinfo=UTC).timestamp() if ends else math.inf
         failure = transport.failure
         if credentials is not None and failure is not None and not isinstance(failure.error, StorageUnavailable):
-            raise failure.error
+            return failure.error
         if unreachable:
             why = f" ({failure.error})" if failure else ""
-            message = f"the token server for {self.subject} cannot be reached{why}; try again later"
-            raise StorageUnavailable(message)
+            return StorageUnavailable(f"the token server for {self.subject} cannot be reached{why}; try again later")
         if self._account is None:
-            message = "the credentials are ambient, but this machine provides none that work"
-        else:
-            message = f"no token was issued for {self.subject}: its key was revoked, or the clock here is wrong"
-        raise AccessDenied(message)
+            return AccessDenied("the credentials are ambient, but this machine provides none that work")
+        return AccessDenied(f"no token was issued for {self.subject}: its key was revoked, or the clock here is wrong")
 
     def _credentials(self, transport: _Transport) -> Any:
         if self._account is None:
