@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from connectors.errors import CredentialsExpired, ObjectNotFound, StorageUnavailable
+from connectors.errors import CredentialsExpired, InvalidLocation, ObjectNotFound, StorageUnavailable
 from connectors.secrets import SecretText
 from connectors.storage import BearerSigner, ObjectStore, Request, meaning, query_of, split_path
 from connectors_gcs.location import LOCATION
@@ -120,12 +120,20 @@ class GcsApi(ObjectStore):
 
 
 def objects_of(path: str) -> str:
-    """Return the resource of the objects in the bucket of ``bucket/key``."""
-    return f"/b/{quote(split_path(path)[0], safe='')}/o"
+    """Return the resource of the objects in the bucket of ``bucket/key``. Raises as `resource_of` does."""
+    parts = split_path(path)
+    if {".", ".."} & set(parts):
+        message = f"{LOCATION.shown(path)} has a part . or .., with which a server or proxy can reach something else"
+        raise InvalidLocation(message)
+    return f"/b/{quote(parts[0], safe='')}/o"
 
 
 def resource_of(path: str) -> str:
-    """Return the resource of the object ``bucket/key``."""
+    """Return the resource of the object ``bucket/key``.
+
+    Raises:
+        InvalidLocation: the bucket or the key is a segment that servers and proxies resolve.
+    """
     return f"{objects_of(path)}/{quote(split_path(path)[1], safe='')}"
 
 

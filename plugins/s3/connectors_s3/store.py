@@ -129,7 +129,7 @@ class S3Store(BucketStore):
         origin, target = self._hosts().place(bucket)
         target = f"{target}/{quote(key, safe='/~')}" if key or not target else target
         target += query_of({name.replace("_", "-"): value for name, value in query.items()})
-        if {".", ".."} & set(key.split("/")):
+        if {".", ".."} & set(path.split("/")):
             message = f"{self.shown(path)} has a segment . or .., with which a server or proxy can reach another object"
             raise InvalidLocation(message)
         payer = {"x-amz-request-payer": "requester"} if self._credentials.requester_pays else {}
