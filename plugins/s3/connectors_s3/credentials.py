@@ -148,10 +148,9 @@ class S3Credentials(BucketCredentials):
         }
         return {name: value for name, value in headers.items() if value is not None}
 
-    @property
-    def addressing_style(self) -> Literal["path", "virtual", "auto"]:
-        """How the bucket is put into URLs."""
-        host = urlsplit(self.endpoint_url).hostname if self.endpoint_url else None
+    def addressing_style(self, endpoint: str | None) -> Literal["path", "virtual", "auto"]:
+        """Return how the bucket is put into the URLs of an endpoint; None is AWS's."""
+        host = urlsplit(endpoint).hostname if endpoint else None
         if self.path_style or (host and (is_loopback(host) or _is_address(host))):
             return "path"
         # "auto" means the virtual host, except for bucket names with dots, which no certificate covers.

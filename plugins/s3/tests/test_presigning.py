@@ -102,7 +102,10 @@ def test_urls_are_those_of_botocore_s_client(members: dict[str, Any], bucket: st
 
 def _by_client(credentials: S3Credentials, bucket: str, key: str, method: str) -> str:
     # Its default is AWS's global host, which redirects to the bucket's region if the bucket is new.
-    style = {"addressing_style": credentials.addressing_style, "us_east_1_regional_endpoint": "regional"}
+    style = {
+        "addressing_style": credentials.addressing_style(credentials.endpoint_url),
+        "us_east_1_regional_endpoint": "regional",
+    }
     if style["addressing_style"] == "auto" and "." not in bucket:
         style["addressing_style"] = "virtual"
     config = Config(
