@@ -11,6 +11,7 @@ from connectors._fsspec import DEFAULT_CALLBACK, Transaction
 from connectors.errors import NotAnObject, NotSupported, ObjectNotFound
 from connectors.formats import Plain
 from connectors.fs.many import ManyFilesView
+from connectors.storage.kinds import TellsKinds
 from connectors.streams import MAX_GAP, SealedText, SealedWriter, as_sink, copy_stream, read_ranges
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class PlainTransaction(Transaction):
             super().complete(commit)
 
 
-class PlainView(ManyFilesView):
+class PlainView(TellsKinds, ManyFilesView):
     """The base of filesystems of plain files. A subclass defines `_open`, `_open_object`, `info` and `ls`."""
 
     cachable = False
@@ -72,33 +73,6 @@ class PlainView(ManyFilesView):
             return file  # type: ignore[no-any-return]
         text = io.TextIOWrapper if kind == "r" else SealedText
         return text(file, encoding=encoding, errors=errors, newline=newline)
-
-    def _found(self, path: str, **kwargs: Any) -> dict[str, Any]:
-        """Return what `info` does, perhaps with a shorter message if there is nothing."""
-        return self.info(path, **kwargs)
-
-    def exists(self, path: str, **kwargs: Any) -> bool:
-        """Return whether `path` exists; an error is raised, not reported as False."""
-        try:
-            self._found(path, **kwargs)
-        except FileNotFoundError:
-            return False
-        return True
-
-    # Not inherited: fsspec's own return False for every error.
-    def isdir(self, path: str) -> bool:
-        """Return whether `path` is a folder."""
-        return self._kind(path) == "directory"
-
-    def isfile(self, path: str) -> bool:
-        """Return whether `path` is a file."""
-        return self._kind(path) == "file"
-
-    def _kind(self, path: str) -> str | None:
-        try:
-            return str(self._found(path)["type"])
-        except FileNotFoundError:
-            return None
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
         """Return the bytes of a file from `start` to `end`, where negative offsets count from the end."""

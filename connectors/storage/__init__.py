@@ -2,7 +2,9 @@
 
 The contract:
     `Backend`: what a plugin registers. `Credentials`: the base of the model of its credentials documents.
-    `SecretModel`: the base of a part of such a document.
+    `SecretModel`: the base of a part of such a document. `BucketCredentials`: that of a store of buckets.
+    `exactly_one_way`, `Way`: the ways to authenticate, of which a document gives one, completely.
+    `checked`, `matching`, `Word`, `SecretWord`, `word_problem`: rules for members, which never quote them.
     `sas_expiry`, `sas_start`, `not_yet_valid`: when a shared access signature is valid.
     `sas_problems`, `SAS_NAMES`: what is missing or contradictory in one, and the names of its parameters.
     `query_damage`, `query_members`: what happened to the query of a signed URL on its way.
@@ -26,11 +28,15 @@ Writing an object whole:
 
 A store with an HTTP API, in its dialect (docs/backends.md shows one):
     `ObjectStore`: one object by one URL. `MultipartStore`: written in parts. `BucketStore`: with listings.
-    `Listed`, `Page`: what a listing returns. `Meaning`: what error codes mean. `Action`: what a request does.
-    `BucketFileSystem`: the fsspec filesystem of a `BucketStore`.
+    `Listed`, `Page`: what a listing returns. `Action`: what a request does.
+    `meaning`: what error codes mean; each is a `Meaning`.
+    `BucketFileSystem`: the fsspec filesystem of a `BucketStore`. `BucketBackend`: the base of its backend.
+    `BucketLocation`, `BucketPlace`: its locations, as data. `split_path`: the parts of ``bucket/key``.
+    `MAX_EXPIRES`: the longest time for which a URL can be presigned.
     `RangedSource`, `RangedStream`, `Version`: reads, all from one version. `MultipartSink`, `PartSizes`: writes.
-    `Signer`: says how a request is authorised. `Unsigned`, `QuerySigner`, `with_query`.
-    `parse_xml`, `text_at`, `texts_at`: read XML responses.
+    `Signer`: says how a request is authorised. `Unsigned`, `QuerySigner`, `with_query`; `expired`: its error.
+    `BearerSigner`, `Tokens`, `token_of`: by tokens, which expire.
+    `parse_xml`, `text_at`, `texts_at`, `size_of`: read responses. `query_of`, `range_headers`: parts of requests.
     `HttpClient`, `Limits`: sends requests. `Request`, `Response`, `Reply`, `Headers`, `FileBody`, `Origin`, `Failure`.
     `refuse_key_log`: for libraries that log in by themselves.
 
@@ -58,9 +64,21 @@ if TYPE_CHECKING:
     from connectors.credentials.signed_queries import query_damage, query_members
     from connectors.storage.adapters import map_errors
     from connectors.storage.backend import Backend
+    from connectors.storage.bucket_backend import MAX_EXPIRES, BucketBackend
     from connectors.storage.bucket_filesystem import BucketFileSystem
-    from connectors.storage.bucket_store import BucketStore, Listed, Page, split_path
+    from connectors.storage.bucket_store import BucketStore, Listed, Page
     from connectors.storage.capabilities import FindsAll, OpensSinks, OpensSources, Renames
+    from connectors.storage.credentials import (
+        BucketCredentials,
+        SecretWord,
+        Way,
+        Word,
+        checked,
+        exactly_one_way,
+        matching,
+        word_problem,
+    )
+    from connectors.storage.dialect import query_of, range_headers, size_of
     from connectors.storage.endpoints import HIDES_NOTHING, endpoint_problem, is_loopback, sends_in_the_clear
     from connectors.storage.filesystem import ObjectFileSystem
     from connectors.storage.guard import Guarded
@@ -70,12 +88,15 @@ if TYPE_CHECKING:
     from connectors.storage.http.network import Limits, Origin, refuse_key_log
     from connectors.storage.http.xml import parse_xml, text_at, texts_at
     from connectors.storage.listing import ListingGuard
+    from connectors.storage.location import BucketLocation, BucketPlace, split_path
+    from connectors.storage.meanings import meaning
     from connectors.storage.multipart import MultipartSink, MultipartStore, PartSizes
     from connectors.storage.put_sink import PutSink
     from connectors.storage.ranged import RangedSource, RangedStream, Version
     from connectors.storage.retry import MIN_PROGRESS, RetryPolicy
-    from connectors.storage.signing import QuerySigner, Signer, Unsigned, with_query
+    from connectors.storage.signing import QuerySigner, Signer, Unsigned, expired, with_query
     from connectors.storage.store import Action, Meaning, ObjectStore
+    from connectors.storage.tokens import BearerSigner, Tokens, token_of
     from connectors.storage.upload import PartsInFlight
     from connectors.streams.sinks import ExpectsSize, RenewableSink, Sink
     from connectors.streams.sources import ByteStream, FillsBuffers, Source, StreamsRanges
@@ -83,12 +104,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HIDES_NOTHING",
+    "MAX_EXPIRES",
     "MIN_PROGRESS",
     "SAS_NAMES",
     "AbstractFileSystem",
     "Action",
     "Backend",
+    "BearerSigner",
+    "BucketBackend",
+    "BucketCredentials",
     "BucketFileSystem",
+    "BucketLocation",
+    "BucketPlace",
     "BucketStore",
     "ByteStream",
     "Credentials",
@@ -127,36 +154,55 @@ __all__ = [
     "Response",
     "RetryPolicy",
     "SecretModel",
+    "SecretWord",
     "Signer",
     "Sink",
     "Source",
     "StreamsRanges",
+    "Tokens",
     "Unsigned",
     "Version",
+    "Way",
+    "Word",
+    "checked",
     "endpoint_problem",
+    "exactly_one_way",
+    "expired",
     "is_loopback",
     "map_errors",
+    "matching",
+    "meaning",
     "not_yet_valid",
     "parse_xml",
     "query_damage",
     "query_members",
+    "query_of",
+    "range_headers",
     "refuse_key_log",
     "sas_expiry",
     "sas_problems",
     "sas_start",
     "sends_in_the_clear",
+    "size_of",
     "split_path",
     "spooled",
     "text_at",
     "texts_at",
+    "token_of",
     "with_query",
+    "word_problem",
 ]
 
 _HOMES = {
     "AbstractFileSystem": "_fsspec",
     "Action": "storage.store",
     "Backend": "storage.backend",
+    "BearerSigner": "storage.tokens",
+    "BucketBackend": "storage.bucket_backend",
+    "BucketCredentials": "storage.credentials",
     "BucketFileSystem": "storage.bucket_filesystem",
+    "BucketLocation": "storage.location",
+    "BucketPlace": "storage.location",
     "BucketStore": "storage.bucket_store",
     "ByteStream": "streams.sources",
     "Credentials": "credentials.model",
@@ -173,6 +219,7 @@ _HOMES = {
     "Listed": "storage.bucket_store",
     "ListingGuard": "storage.listing",
     "LocalFileSystem": "_fsspec",
+    "MAX_EXPIRES": "storage.bucket_backend",
     "MIN_PROGRESS": "storage.retry",
     "Meaning": "storage.store",
     "MemoryFileSystem": "_fsspec",
@@ -198,29 +245,43 @@ _HOMES = {
     "RetryPolicy": "storage.retry",
     "SAS_NAMES": "credentials.sas",
     "SecretModel": "credentials.model",
+    "SecretWord": "storage.credentials",
     "Signer": "storage.signing",
     "Sink": "streams.sinks",
     "Source": "streams.sources",
     "StreamsRanges": "streams.sources",
+    "Tokens": "storage.tokens",
     "Unsigned": "storage.signing",
     "Version": "storage.ranged",
+    "Way": "storage.credentials",
+    "Word": "storage.credentials",
+    "checked": "storage.credentials",
     "endpoint_problem": "storage.endpoints",
+    "exactly_one_way": "storage.credentials",
+    "expired": "storage.signing",
     "is_loopback": "storage.endpoints",
     "map_errors": "storage.adapters",
+    "matching": "storage.credentials",
+    "meaning": "storage.meanings",
     "not_yet_valid": "credentials.expiry",
     "parse_xml": "storage.http.xml",
     "query_damage": "credentials.signed_queries",
     "query_members": "credentials.signed_queries",
+    "query_of": "storage.dialect",
+    "range_headers": "storage.dialect",
     "refuse_key_log": "storage.http.network",
     "sas_expiry": "credentials.expiry",
     "sas_problems": "credentials.sas",
     "sas_start": "credentials.expiry",
     "sends_in_the_clear": "storage.endpoints",
-    "split_path": "storage.bucket_store",
+    "size_of": "storage.dialect",
+    "split_path": "storage.location",
     "spooled": "system.os_errors",
     "text_at": "storage.http.xml",
     "texts_at": "storage.http.xml",
+    "token_of": "storage.tokens",
     "with_query": "storage.signing",
+    "word_problem": "storage.credentials",
 }
 
 if not TYPE_CHECKING:  # hidden from type checkers, so that they report unknown names

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectors._fsspec import has_magic
 from connectors.errors import AccessDenied, CredentialsExpired, NotAnObject, NotSupported, ObjectNotFound
-from connectors.storage.bucket_store import split_path
 from connectors.storage.filesystem import ObjectFileSystem
+from connectors.storage.location import split_path
 from connectors.storage.multipart import MultipartSink
 from connectors.storage.ranged import RangedSource
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from connectors.storage.bucket_store import BucketStore, Listed
+    from connectors.storage.location import BucketLocation
     from connectors.storage.multipart import PartSizes
 
 __all__ = ["BucketFileSystem"]
@@ -31,15 +32,19 @@ class BucketFileSystem(ObjectFileSystem):
     Args:
         store: the account's store.
         part_sizes: the sizes of an upload's parts.
+
+    Attributes:
+        location: the form of the store's locations.
     """
+
+    location: ClassVar[BucketLocation]
 
     # fsspec fills in the constructor's arguments from FSSPEC_… variables and ~/.config/fsspec according to the
     # protocol of the class. So the class has none, and each instance has the real ones.
     protocol: ClassVar[tuple[str, ...]] = ()
-    schemes: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, store: BucketStore, part_sizes: PartSizes) -> None:
-        self.protocol = self.schemes  # type: ignore[misc]  # fsspec lets an instance have its own
+        self.protocol = self.location.schemes  # type: ignore[misc]  # fsspec lets an instance have its own
         super().__init__()
         self.store = store
         self._part_sizes = part_sizes
@@ -50,7 +55,7 @@ class BucketFileSystem(ObjectFileSystem):
         if isinstance(path, list):
             return [cls._strip_protocol(one) for one in path]
         text = os.fspath(path)
-        for scheme in cls.schemes:
+        for scheme in cls.location.schemes:
             text = text.removeprefix(f"{scheme}://")
         return text.strip("/")
 
@@ -81,7 +86,7 @@ class BucketFileSystem(ObjectFileSystem):
             ObjectExists: `exclusive`, and the object exists.
             NotAnObject: the path names a bucket or a folder.
         """
-        for scheme in self.schemes:
+        for scheme in self.location.schemes:
             path = path.removeprefix(f"{scheme}://")
         return MultipartSink(self, path, self._part_sizes, exclusive=exclusive)
 

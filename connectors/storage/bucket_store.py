@@ -6,17 +6,22 @@ import contextlib
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from connectors.errors import NotAnObject, NotSupported, ObjectChanged, ObjectNotFound
 from connectors.storage.listing import ListingGuard
+from connectors.storage.location import split_path
 from connectors.storage.multipart import MultipartStore
 from connectors.streams.executor import submit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["BucketStore", "Listed", "Page", "prefix_of", "split_path"]
+    from connectors.storage.location import BucketLocation
+
+__all__ = ["BucketStore", "Listed", "Page", "prefix_of"]
+
+T = TypeVar("T")
 
 _REMOVERS = 8
 """Objects that are removed at once."""
@@ -57,14 +62,23 @@ class BucketStore(MultipartStore, ABC):
     """A store of buckets, in its dialect. Paths are ``bucket/key``, with the key literal.
 
     Attributes:
+        location: the form of its locations.
         lists: whether the credentials can list; those for a single object cannot, so no folder is seen with them.
-        bucket_word: what the store calls a bucket.
         endpoint: the server's URL, for reprs.
     """
 
+    location: ClassVar[BucketLocation]
     lists = True
     endpoint = ""
-    bucket_word: ClassVar[str] = "bucket"
+
+    @property
+    def bucket_word(self) -> str:
+        """What the store calls a bucket."""
+        return self.location.words[0]
+
+    def shown(self, path: str) -> str:
+        """Return the location of ``bucket/key`` for messages."""
+        return self.location.shown(path)
 
     @abstractmethod
     def list_page(self, path: str, prefix: str, delimiter: str, token: str | None, most: int | None) -> Page:
@@ -148,6 +162,16 @@ class BucketStore(MultipartStore, ABC):
         with contextlib.suppress(ObjectNotFound):  # another client removed it first
             self.remove(path)
 
+    def valid(self, path: str, read: Callable[[], T], what: str = "sent an invalid response") -> T:
+        """Return what `read` reads from a response.
+
+        Raises:
+            StorageUnavailable: it raised ValueError or OverflowError; `what` says what the store did.
+        """
+        with contextlib.suppress(ValueError, OverflowError):
+            return read()
+        raise self.invalid(path, what)
+
     def find_object(self, path: str) -> object:
         """Return the object at a path."""
         return self.describe(path)
@@ -162,12 +186,6 @@ class BucketStore(MultipartStore, ABC):
         if not key or key.endswith("/"):
             message = f"{self.shown(path)} is a {self.bucket_word} or a folder; name an object in it"
             raise NotAnObject(message)
-
-
-def split_path(path: str) -> tuple[str, str]:
-    """Return the bucket and the key of ``bucket/key``; the key is literal and may be empty."""
-    bucket, _, key = path.partition("/")
-    return bucket, key
 
 
 def prefix_of(path: str) -> str:

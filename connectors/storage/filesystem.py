@@ -7,10 +7,11 @@ from abc import abstractmethod
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from connectors._fsspec import DEFAULT_CALLBACK, AbstractFileSystem
-from connectors.errors import NotSupported, ObjectNotFound
+from connectors._fsspec import DEFAULT_CALLBACK
+from connectors.errors import NotSupported
 from connectors.formats import Plain
 from connectors.storage.guard import Guarded
+from connectors.storage.kinds import TellsKinds
 from connectors.streams import SealedWriter, buffered, copy_stream
 from connectors.streams.sources import open_local
 
@@ -28,7 +29,7 @@ _PIECE = 1 << 24
 """Bytes in each later request."""
 
 
-class ObjectFileSystem(Guarded, AbstractFileSystem):
+class ObjectFileSystem(Guarded, TellsKinds):
     """An fsspec filesystem built on `open_source` to read an object, `open_sink` to write one, and fsspec's `info`.
 
     It shows objects as they are stored, usually sealed. Objects appear atomically, also where fsspec's own methods
@@ -42,28 +43,6 @@ class ObjectFileSystem(Guarded, AbstractFileSystem):
     @abstractmethod
     def open_sink(self, path: str, *, exclusive: bool = False) -> Sink:
         """Open a sink for a new object; with `exclusive`, it fails if the object exists."""
-
-    def exists(self, path: str, **_: Any) -> bool:
-        """Return whether an object or a folder exists: False only if `info` raises ObjectNotFound.
-
-        Raises:
-            StorageError: any other error, for which fsspec's own method would return False.
-        """
-        return self._kind(path) is not None
-
-    def isdir(self, path: str) -> bool:
-        """Return whether a folder exists; raises as `exists` does."""
-        return self._kind(path) == "directory"
-
-    def isfile(self, path: str) -> bool:
-        """Return whether an object exists; raises as `exists` does."""
-        return self._kind(path) == "file"
-
-    def _kind(self, path: str) -> str | None:
-        try:
-            return str(self.info(path)["type"])
-        except ObjectNotFound:
-            return None
 
     def _open(
         self,

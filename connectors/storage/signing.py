@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from connectors.storage.http.messages import Request
 
-__all__ = ["SKEW", "QuerySigner", "Signer", "Unsigned", "with_query"]
+__all__ = ["SKEW", "QuerySigner", "Signer", "Unsigned", "expired", "with_query"]
 
 SKEW = 300.0
 """Seconds by which clocks may differ: S3 allows 15 minutes, Azure less; an enclave's clock is its host's."""
@@ -86,10 +86,15 @@ def with_query(request: Request, query: SecretText) -> Request:
     return dataclasses.replace(request, target=joined)
 
 
-def expired(subject: str, ended: datetime) -> CredentialsExpired:
-    """Return the error for a signed query that has expired."""
-    message = (
-        f"the signed query for {subject} expired at {ended:%Y-%m-%d %H:%M:%S} UTC; "
-        "get a newly signed URL, update the credentials, and call Dataset.refresh()"
-    )
-    return CredentialsExpired(message)
+def expired(subject: str, ended: datetime | None, said: str = "") -> CredentialsExpired:
+    """Return the error for a signed query that has expired.
+
+    Args:
+        subject: what the query is for.
+        ended: when it expired; None if only the session ended that signed it.
+        said: what the server said about that.
+    """
+    what = f"the session that signed the query for {subject} has expired ({said})"
+    if ended is not None:
+        what = f"the signed query for {subject} expired at {ended:%Y-%m-%d %H:%M:%S} UTC"
+    return CredentialsExpired(f"{what}; get a newly signed URL, update the credentials, and call Dataset.refresh()")

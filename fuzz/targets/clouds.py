@@ -16,7 +16,7 @@ from connectors.storage import RetryPolicy
 from connectors_azure.account import account_of
 from connectors_azure.credentials import AzureCredentials
 from connectors_azure.filesystem import AzureFileSystem
-from connectors_azure.location import split_location
+from connectors_azure.location import LOCATION
 from connectors_s3.credentials import S3Credentials
 from connectors_s3.filesystem import S3
 from connectors_sftp.credentials import SFTPCredentials
@@ -60,7 +60,7 @@ def _azure() -> AzureFileSystem:
     credentials = AzureCredentials(
         account_name="clinic", account_key="aHVudGVyMg==", endpoint_url="http://127.0.0.1:9/clinic", encryption=None
     )
-    return AzureFileSystem(account_of(credentials, split_location("az://clinic/a")), credentials)
+    return AzureFileSystem(account_of(credentials, LOCATION.parse("az://clinic/a")), credentials)
 
 
 def _machine() -> AzureFileSystem:
@@ -68,7 +68,7 @@ def _machine() -> AzureFileSystem:
     credentials = AzureCredentials(
         account_name="clinic", managed_identity=True, endpoint_url="https://127.0.0.1:9/clinic", encryption=None
     )
-    return AzureFileSystem(account_of(credentials, split_location("az://clinic/a")), credentials)
+    return AzureFileSystem(account_of(credentials, LOCATION.parse("az://clinic/a")), credentials)
 
 
 def _range(fs: Any) -> None:

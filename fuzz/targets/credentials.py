@@ -111,9 +111,10 @@ def _look(credentials: Credentials) -> None:
     for name in ("query", "signature"):
         getattr(credentials, name, lambda: None)()
     hold(credentials.expires_at is None or credentials.expires_at.utcoffset() is not None, "a time without a zone")
-    for name in ("logs_in", "object_options", "addressing_style", "fingerprints", "host_key_algorithms"):
+    for name in ("logs_in", "object_options", "fingerprints", "host_key_algorithms"):
         getattr(credentials, name, None)
     getattr(credentials, "billed_project", None)
+    getattr(credentials, "addressing_style", lambda _: None)(getattr(credentials, "endpoint_url", None))
 
 
 def seeds() -> dict[str, bytes]:

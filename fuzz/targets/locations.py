@@ -16,16 +16,18 @@ from connectors.storage import endpoints, split_path
 from connectors.storage.local import FileBackend, FileCredentials, MemoryBackend, MemoryCredentials
 from connectors.storage.registry import scheme_of
 from connectors_azure import connection_string as azure_text
-from connectors_azure import location as azure
-from connectors_gcs import location as gcs
+from connectors_azure.location import LOCATION as AZURE
+from connectors_gcs.location import LOCATION as GCS
 from connectors_https.location import Place
 from connectors_https.signature import Signature
-from connectors_s3 import location as s3
+from connectors_s3.location import LOCATION as S3
 from connectors_sftp import location as sftp
 from fuzz.checks import ACCEPTED, MARK, attempt, hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from connectors.storage import BucketLocation
 
 __all__ = ["PARSERS", "WORDS", "check", "seeds"]
 
@@ -75,38 +77,31 @@ def _redact(text: str) -> str:
 
 
 def _s3(text: str) -> str:
-    def parse() -> None:
-        bucket, key = s3.split_location(text)
-        hold(text.partition("://")[2] == f"{bucket}/{key}", "a location of S3 does not round-trip")
-        hold(s3.split_path(f"{bucket}/{key}") == (bucket, key), "a path of S3 does not round-trip")
-        _check_name(key)
-
-    return attempt(parse, hidden=_is_secret(text))
+    return _bucket(S3, text)
 
 
 def _gcs(text: str) -> str:
-    def parse() -> None:
-        bucket, key = gcs.split_location(text)
-        hold(text.partition("://")[2] == f"{bucket}/{key}", "a location of Google Cloud Storage does not round-trip")
-        hold(split_path(f"{bucket}/{key}") == (bucket, key), "a path of Google Cloud Storage does not round-trip")
-        _check_name(key)
-
-    return attempt(parse, hidden=_is_secret(text))
+    return _bucket(GCS, text)
 
 
 def _azure(text: str) -> str:
+    return _bucket(AZURE, text)
+
+
+def _bucket(form: BucketLocation, text: str) -> str:
     def parse() -> None:
-        place = azure.split_location(text)
-        hold(text.endswith(f"/{place.name}"), "a location in Azure does not round-trip")
-        hold(azure.split_path(place.path) == (place.container, place.name), "a path in Azure does not round-trip")
-        _check_name(place.name)
+        place = form.parse(text)
+        host = f"@{text.partition('@')[2][: len(place.host)]}" if place.host else ""
+        hold(text.partition("://")[2] == f"{place.bucket}{host}/{place.key}", "a location does not round-trip")
+        hold(split_path(place.path) == form.split(place.path) == place[:2], "a path does not round-trip")
+        _check_name(place.key)
 
     return attempt(parse, hidden=_is_secret(text))
 
 
 def _azure_path(text: str) -> str:
     def parse() -> None:
-        container, name = azure.split_path(text)
+        container, name = AZURE.split(text)
         hold(text in (container, f"{container}/{name}"), "a path in Azure does not round-trip")
 
     return attempt(parse)

@@ -9,10 +9,9 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from connectors.secrets import SecretText
-from connectors.storage import Limits, Reply
+from connectors.storage import BearerSigner, Limits, Reply
 from connectors_gcs.credentials import GcsCredentials
 from connectors_gcs.filesystem import Gcs
-from connectors_gcs.signer import GoogleSigner
 from connectors_gcs.upload import Upload
 from connectors_https.filesystem import PresignedFileSystem
 from connectors_https.location import Place
@@ -148,7 +147,7 @@ def _gcs_remove() -> None:
 
 def _gcs_token() -> None:
     store = Gcs(_account()).store
-    hold(isinstance(store.signer, GoogleSigner), "no account")
+    hold(isinstance(store.signer, BearerSigner), "no account")
     signed = store.signer.sign(store.read_request("clinic/ward/one", None, None))
     token = signed.headers["Authorization"].removeprefix("Bearer ")
     hold(token and token.isascii() and token.isprintable(), "the token is not valid in a header")

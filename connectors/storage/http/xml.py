@@ -17,10 +17,14 @@ MAX_ELEMENTS = 300_000
 MAX_DEPTH = 100
 
 
-def parse_xml(body: bytes) -> Element:
+def parse_xml(body: bytes, root: str | None = None) -> Element:
     """Return the root element of a document; names are without their namespaces.
 
     A document type is refused, because its entities could make a small response huge.
+
+    Args:
+        body: the document.
+        root: the name that its root element has, if that is known; without this check, any document is an empty list.
 
     Raises:
         ValueError: it is not such a document.
@@ -51,10 +55,13 @@ def parse_xml(body: bytes) -> Element:
     parser.StartDoctypeDeclHandler = _refuse
     try:
         parser.Parse(body, True)  # noqa: FBT003 - expat's signature: this is the end
-        return builder.close()
+        found = builder.close()
     except (expat.ExpatError, AssertionError, RecursionError):
-        pass
-    message = "it is not valid XML,"
+        message = "it is not valid XML,"
+    else:
+        if root in (None, found.tag):
+            return found
+        message = "it is another document,"
     raise ValueError(message)
 
 

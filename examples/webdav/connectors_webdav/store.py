@@ -17,14 +17,14 @@ from connectors.errors import (
     StorageError,
 )
 from connectors.secrets import SecretText
-from connectors.storage import Failure, HttpClient, Meaning, ObjectStore, Reply, Request
+from connectors.storage import Failure, HttpClient, ObjectStore, Reply, Request, meaning
 from connectors_webdav.listing import PROPERTIES, Found, members_of, parse_multistatus
 from connectors_webdav.location import parent_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from connectors.storage import Action, FileBody, Headers, Limits, Signer
+    from connectors.storage import Action, FileBody, Headers, Limits, Meaning, Signer
     from connectors_webdav.location import Place
 
 __all__ = ["WebDavStore"]
@@ -51,9 +51,9 @@ class WebDavStore(ObjectStore):
 
     name = "the WebDAV server"
     meanings: ClassVar[tuple[Meaning, ...]] = (
-        Meaning(frozenset({"409"}), StorageError, "{where} is not in a folder, or its folder was removed ({code})"),
-        Meaning(frozenset({"423"}), StorageError, "{where} is locked by another client ({code})"),
-        Meaning(frozenset({"507"}), StorageError, "{store} has no space left for {where} ({code})"),
+        meaning("409", StorageError, "{where} is not in a folder, or its folder was removed ({code})"),
+        meaning("423", StorageError, "{where} is locked by another client ({code})"),
+        meaning("507", StorageError, "{store} has no space left for {where} ({code})"),
     )
 
     def __init__(self, place: Place, signer: Signer, limits: Limits | None = None) -> None:

@@ -9,10 +9,11 @@ from urllib.parse import quote
 from connectors.errors import InvalidCredentials, InvalidLocation
 from connectors.secrets import SecretText
 from connectors_azure.connection_string import parse_connection_string
+from connectors_azure.location import ACCOUNT_HOST
 
 if TYPE_CHECKING:
+    from connectors.storage import BucketPlace
     from connectors_azure.credentials import AzureCredentials
-    from connectors_azure.location import Place
 
 __all__ = ["Account", "account_of"]
 
@@ -48,23 +49,22 @@ class Account:
         return f"{self.endpoint}/{container}/{quote(name, safe='~/')}"
 
 
-def account_of(credentials: AzureCredentials, place: Place) -> Account:
+def account_of(credentials: AzureCredentials, place: BucketPlace) -> Account:
     """Return the account that credentials and a location refer to.
 
     Raises:
         InvalidLocation: the location names another account than the credentials.
         InvalidCredentials: neither names an account.
     """
-    connection = None
+    connection, host = None, ACCOUNT_HOST.fullmatch(place.host)
+    located = host and host["account"]
     if credentials.connection_string is not None:
         connection, _ = parse_connection_string(credentials.connection_string)
     given = connection.account if connection else credentials.account_name
-    if given and place.account and given != place.account:
-        message = (
-            f"the location is in the account {place.account}, but the credentials are for {given}; correct one of them"
-        )
+    if given and located and given != located:
+        message = f"the location is in the account {located}, but the credentials are for {given}; correct one of them"
         raise InvalidLocation(message)
-    name = given or place.account
+    name = given or located
     if name is None:
         message = (
             "credentials.account_name: missing; give the storage account there, or in the location, as in "
@@ -73,7 +73,7 @@ def account_of(credentials: AzureCredentials, place: Place) -> Account:
         raise InvalidCredentials(message)
     if connection:
         return Account(name, connection.endpoint, connection.key, connection.sas)
-    suffix = place.suffix or _PUBLIC
+    suffix = host["suffix"] if host else _PUBLIC
     sas = credentials.sas_token
     return Account(
         name,

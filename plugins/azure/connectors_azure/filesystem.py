@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connectors.storage import BucketFileSystem
-from connectors_azure.location import SCHEMES
+from connectors_azure.location import LOCATION
 from connectors_azure.store import PART_SIZES, AzureStore
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class AzureFileSystem(BucketFileSystem):
         ConfigError: azure-identity is needed and not installed.
     """
 
-    schemes = SCHEMES
+    location = LOCATION
     store: AzureStore
 
     def __init__(self, account: Account, credentials: AzureCredentials, part_sizes: PartSizes = PART_SIZES) -> None:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import os
 import re
 import time
-from abc import ABC, abstractmethod
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from connectors.errors import AccessDenied, ConfigError, ConnectorError, CredentialsExpired, StorageUnavailable
 from connectors.secrets import SecretText
-from connectors.storage import Failure, ObjectStore, Origin, Request, Unsigned, refuse_key_log
+from connectors.storage import Failure, ObjectStore, Origin, Request, Tokens, Unsigned, refuse_key_log, token_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,52 +21,14 @@ if TYPE_CHECKING:
     from connectors_azure.account import Account
     from connectors_azure.credentials import AzureCredentials
 
-__all__ = ["Tokens", "open_tokens"]
+__all__ = ["open_tokens"]
 
 _SCOPE = "https://storage.azure.com/.default"
 """The scope of tokens for Azure Storage in every cloud: "Authorize access to blobs using Microsoft Entra ID"."""
 _CODE = re.compile(r"\bAADSTS[0-9]{4,8}\b")
 _EXPIRED = frozenset({"AADSTS7000222"})
 """The code for an expired client secret: "Microsoft Entra authentication error codes"."""
-_TOKEN = re.compile(r"[!-~]{1,65536}")
-_MARGIN = 300.0
-"""Seconds before its end from which a token is not used any more."""
 _MAX_REPLY = 1 << 20
-
-
-class Tokens(ABC):
-    """Tokens for Azure Storage, each used until it expires or is dropped. Safe in threads, and in a forked child.
-
-    Args:
-        subject: what logs in, for messages.
-    """
-
-    def __init__(self, subject: str) -> None:
-        self.subject = subject
-        self._held: tuple[SecretText, float] | None = None
-        # One by process: a fork could leave the parent's lock held.
-        self._locks: dict[int, Lock] = {}
-
-    def token(self) -> SecretText:
-        """Return a token, a new one if the last is about to expire.
-
-        Raises:
-            AccessDenied, CredentialsExpired: no token is issued.
-            StorageUnavailable: the login server cannot be reached.
-        """
-        with self._locks.setdefault(os.getpid(), Lock()):
-            held = self._held
-            if held is None or time.time() > held[1] - _MARGIN:
-                held = self._held = self.log_in()
-            return held[0]
-
-    def drop(self) -> None:
-        """Forget the token: the next one is new."""
-        self._held = None
-
-    @abstractmethod
-    def log_in(self) -> tuple[SecretText, float]:
-        """Return a new token, and when it expires in seconds since the epoch. Raises as `token` does."""
 
 
 class _Principal(Tokens):
@@ -79,13 +38,8 @@ class _Principal(Tokens):
         super().__init__("the service principal's secret")
         self._server = _LoginServer(account.authority, credentials, client)
 
-    def log_in(self) -> tuple[SecretText, float]:
-        now = time.time()
-        outcome = self._server.issued(self.subject)
-        if isinstance(outcome, ConnectorError):
-            raise outcome
-        token, seconds = outcome
-        return token, now + seconds
+    def log_in(self) -> tuple[SecretText, float] | ConnectorError:
+        return self._server.issued(self.subject)
 
 
 class _FormSigner(Unsigned):
@@ -132,19 +86,17 @@ class _LoginServer(ObjectStore):
         return Request("POST", Origin.of(self._authority), target, headers)
 
     def issued(self, subject: str) -> tuple[SecretText, float] | ConnectorError:
-        """Return a token and the seconds for which it is valid, or the error.
-
-        The error is not raised here, because its traceback would have the response in a local variable.
-        """
+        """Return what `Tokens.log_in` does."""
+        now = time.time()
         reply = self.attempt(self.read_request(subject, None, None), subject, "read", limit=_MAX_REPLY)
         if isinstance(reply, Failure):
             return reply.error
         try:
             members = json.loads(reply.body)
-            token, seconds = str(members["access_token"]), float(members["expires_in"])
+            token, ends = token_of(members["access_token"]), now + float(members["expires_in"])
         except (ValueError, TypeError, LookupError, RecursionError, OverflowError):
-            token, seconds = "", 0.0
-        return (SecretText(token), seconds) if _TOKEN.fullmatch(token) else self.invalid(subject, "sent no token")
+            token = None
+        return (token, ends) if token else self.invalid(subject, "sent no token")
 
     def error_code(self, status: int, headers: Headers, body: bytes) -> str:  # noqa: ARG002
         """Return the code in the description of an error."""
@@ -179,25 +131,18 @@ class _Library(Tokens):
         self._credential = self._make()
         super().drop()
 
-    def log_in(self) -> tuple[SecretText, float]:
-        outcome = self._issued()
-        if isinstance(outcome, ConnectorError):
-            raise outcome
-        return outcome
-
-    def _issued(self) -> tuple[SecretText, float] | ConnectorError:
-        """Return a token and when it expires, or the error, which is not raised where the token is a local variable."""
+    def log_in(self) -> tuple[SecretText, float] | ConnectorError:
         from azure.core.exceptions import AzureError  # noqa: PLC0415 - a dependency of azure-identity
 
         try:
             issued = self._credential.get_token(_SCOPE)
-            token, ends = str(issued.token), float(issued.expires_on)
+            token, ends = token_of(issued.token), float(issued.expires_on)
         # Of an invalid response, azure-identity raises whatever its parsing raises.
         except (AzureError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
             return self._error_for(error)
-        if _TOKEN.fullmatch(token):
-            return SecretText(token), ends
-        return StorageUnavailable(f"Microsoft Entra sent no token for the login with {self.subject}")
+        if token is None:
+            return StorageUnavailable(f"Microsoft Entra sent no token for the login with {self.subject}")
+        return token, ends
 
     def _error_for(self, error: Exception) -> ConnectorError:
         from azure.core import exceptions as azure  # noqa: PLC0415

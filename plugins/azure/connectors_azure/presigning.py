@@ -6,25 +6,21 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from connectors.errors import ConfigError, InvalidLocation, NotSupported
-from connectors.secrets import SecretText, redact_url
-from connectors.storage import parse_xml, text_at
+from connectors.errors import NotSupported
+from connectors.secrets import SecretText
+from connectors.storage import MAX_EXPIRES, parse_xml, text_at
 from connectors_azure.account import account_of
 from connectors_azure.connection_string import key_problem
-from connectors_azure.location import split_location
 from connectors_azure.signers import hmac_of
 from connectors_azure.store import VERSION, AzureStore
 
 if TYPE_CHECKING:
+    from connectors.storage import BucketPlace
     from connectors_azure.account import Account
     from connectors_azure.credentials import AzureCredentials
 
-__all__ = ["MAX_EXPIRES", "DelegationKey", "presign", "service_sas"]
+__all__ = ["DelegationKey", "presign", "service_sas"]
 
-MAX_EXPIRES = 7 * 24 * 3600
-"""The longest time in seconds for which a URL can be valid. It is the longest validity of a user delegation key (Azure
-Storage REST API, "Get User Delegation Key"), and applies to an account key too, because a URL that an account key has
-signed can be revoked only together with the key."""
 _SKEW = timedelta(minutes=5)
 """How far this machine's clock may be ahead."""
 
@@ -43,41 +39,26 @@ class DelegationKey(NamedTuple):
     fields: dict[str, str]
 
 
-def presign(location: str, credentials: AzureCredentials, method: str, expires: int) -> str:
+def presign(place: BucketPlace, credentials: AzureCredentials, method: str, expires: int) -> str:
     """Return a URL that can GET or PUT the blob for `expires` seconds.
 
     Its query is a service SAS, signed with the account key, or a user delegation SAS, signed with a key that a service
     principal or a managed identity gets from Azure. A service SAS takes no request.
 
     Raises:
-        ConfigError: `expires` is not between 1 and 604,800.
-        NotSupported: another method, or credentials that cannot sign URLs.
-        InvalidLocation: this is not a location in Azure, or it is a folder.
+        NotSupported: the credentials cannot sign URLs.
         AccessDenied, StorageUnavailable: Azure does not provide the user delegation key.
     """
-    place = split_location(location)
-    if place.is_folder:
-        message = f"{redact_url(location)} is a folder; a URL is presigned for one object"
-        raise InvalidLocation(message)
-    permissions = _PERMISSIONS.get(method.upper())
-    if permissions is None:
-        message = f"URLs for Azure are presigned for GET or PUT, not for {method}"
-        raise NotSupported(message)
-    if isinstance(expires, bool) or not isinstance(expires, int) or not 1 <= expires <= MAX_EXPIRES:
-        message = f"a presigned URL is valid for 1 to {MAX_EXPIRES} seconds, not for {expires}"
-        raise ConfigError(message)
     account = account_of(credentials, place)
     if account.key is None and not credentials.logs_in:
         message = (
-            "anonymous credentials cannot sign URLs, and a public blob needs none"
-            if credentials.anonymous
-            else "a SAS cannot sign another one; presign with an account key, a service principal or a managed identity"
+            "a SAS cannot sign another one; presign with an account key, a service principal or a managed identity"
         )
         raise NotSupported(message)
     expires_at = datetime.now(UTC) + timedelta(seconds=expires)
     key = account.key or _delegation_key(account, credentials, place.path, expires_at)
-    query = service_sas(account, place.path, permissions, _iso(expires_at), key)
-    return f"{account.url_of(place.container, place.name)}?{query}"
+    query = service_sas(account, place.path, _PERMISSIONS[method], _iso(expires_at), key)
+    return f"{account.url_of(place.bucket, place.key)}?{query}"
 
 
 def service_sas(

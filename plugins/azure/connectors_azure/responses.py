@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import email.utils
-import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from connectors.storage import Listed, Page, parse_xml, text_at
+from connectors.storage import Listed, Page, parse_xml, size_of, text_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +21,6 @@ BLOCKS = "BlockList"
 """The root element of a list of blocks."""
 LISTING = "EnumerationResults"
 """The root element of a page of a listing."""
-_SIZE = re.compile(r"[0-9]{1,18}", re.ASCII)
 _FOLDER_MARK = "hdi_isfolder"
 """Metadata that mark an empty blob as a folder; accounts with a hierarchical namespace and other tools set them."""
 
@@ -33,7 +31,7 @@ def page(body: bytes) -> Page:
     Raises:
         ValueError: it is invalid.
     """
-    root = _root(body, LISTING)
+    root = parse_xml(body, LISTING)
     objects = [_blob(one) for one in root.iterfind("Blobs/Blob")]
     prefixes = [_name(one) for one in root.iterfind("Blobs/BlobPrefix")]
     return Page(objects, prefixes, text_at(root, "NextMarker") or None)
@@ -50,17 +48,8 @@ def names(body: bytes, root: str, path: str) -> tuple[list[str], str | None]:
     Raises:
         ValueError: they are invalid, or it is another document.
     """
-    found = _root(body, root)
+    found = parse_xml(body, root)
     return [_name(one) for one in found.iterfind(path)], text_at(found, "NextMarker") or None
-
-
-def _root(body: bytes, name: str) -> Element:
-    """Return the root element of a document; without this check, any document would be an empty list."""
-    root = parse_xml(body)
-    if root.tag != name:
-        message = "it is another document,"
-        raise ValueError(message)
-    return root
 
 
 def described(key: str, headers: Headers) -> Listed:
@@ -81,16 +70,12 @@ def _blob(element: Element) -> Listed:
 
 
 def _listed(key: str, found: Mapping[str, str], folder: str | None) -> Listed:
-    size = found.get("Content-Length", "")
-    if not _SIZE.fullmatch(size):
-        message = "a blob has no valid size"
-        raise ValueError(message)
     facts = {
         "etag": f'"{found.get("Etag", "").strip(chr(34))}"',  # only as a header it has the quotes
         "created": _time(found.get("Creation-Time")),
         "modified": _time(found.get("Last-Modified")),
     }
-    return Listed(key, int(size), folder == "true", facts)
+    return Listed(key, size_of(found.get("Content-Length")), folder == "true", facts)
 
 
 def _name(element: Element) -> str:

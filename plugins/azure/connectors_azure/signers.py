@@ -10,20 +10,18 @@ import hmac
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from connectors.storage import QuerySigner, Unsigned
+from connectors.storage import BearerSigner, QuerySigner, Unsigned
 from connectors_azure.identity import open_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from connectors.secrets import SecretText
     from connectors.storage import HttpClient, Request, Signer
     from connectors_azure.account import Account
     from connectors_azure.credentials import AzureCredentials
-    from connectors_azure.identity import Tokens
 
-__all__ = ["COPY_SOURCE", "BearerSigner", "SasSigner", "SharedKeySigner", "hmac_of", "signer_of"]
+__all__ = ["COPY_SOURCE", "EntraSigner", "SasSigner", "SharedKeySigner", "hmac_of", "signer_of"]
 
 COPY_SOURCE = "x-ms-copy-source"
 """The header with the URL of a blob to copy."""
@@ -42,7 +40,7 @@ def hmac_of(key: SecretText, text: str) -> str:
     return base64.b64encode(hmac.digest(base64.b64decode(key.reveal()), text.encode(), hashlib.sha256)).decode()
 
 
-class SharedKeySigner:
+class SharedKeySigner(Unsigned):
     """Signs requests with an account key.
 
     Args:
@@ -56,14 +54,13 @@ class SharedKeySigner:
 
     def sign(self, request: Request) -> Request:
         """Return the request with its date and its signature."""
-        headers = _dated(request)
-        signature = hmac_of(self._key, self._text(request, headers))
-        headers["Authorization"] = f"SharedKey {self._account}:{signature}"
-        return dataclasses.replace(request, headers=headers)
+        request = _dated(request)
+        authorization = f"SharedKey {self._account}:{hmac_of(self._key, self._text(request))}"
+        return dataclasses.replace(request, headers={**request.headers, "Authorization": authorization})
 
-    def _text(self, request: Request, headers: Mapping[str, str]) -> str:
+    def _text(self, request: Request) -> str:
         """Return what is signed: the headers of the standard, those of Azure, the path and the query."""
-        given = {name.lower(): value.strip() for name, value in headers.items()}
+        given = {name.lower(): value.strip() for name, value in request.headers.items()}
         path, _, query = request.target.reveal().partition("?")
         lines = [
             request.method,
@@ -76,44 +73,18 @@ class SharedKeySigner:
         ]
         return "\n".join(lines)
 
-    def renew(self) -> bool:
-        """Return False."""
-        return False
-
 
 def _parameter(text: str) -> str:
     name, _, value = text.partition("=")
     return f"{unquote(name).lower()}:{unquote(value)}"
 
 
-class BearerSigner:
-    """Authorises requests with Microsoft Entra tokens.
-
-    A server that refuses a token may name the resource that it wants one for. That is ignored: tokens for another
-    service than Azure Storage are never requested.
-
-    Args:
-        tokens: provides them.
-    """
-
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
+class EntraSigner(BearerSigner):
+    """Authorises requests with Microsoft Entra tokens, which are for Azure Storage and no other service."""
 
     def sign(self, request: Request) -> Request:
-        """Return the request with a token.
-
-        Raises:
-            AccessDenied, CredentialsExpired: no token is issued.
-            StorageUnavailable: the login server cannot be reached.
-        """
-        headers = _dated(request)
-        headers["Authorization"] = f"Bearer {self._tokens.token().reveal()}"
-        return dataclasses.replace(request, headers=headers)
-
-    def renew(self) -> bool:
-        """Drop the token, and return True."""
-        self._tokens.drop()
-        return True
+        """Return the request with its date and a token. Raises as `Tokens.token` does."""
+        return super().sign(_dated(request))
 
 
 class SasSigner(QuerySigner):
@@ -136,8 +107,8 @@ class SasSigner(QuerySigner):
         return dataclasses.replace(signed, headers={**signed.headers, COPY_SOURCE: source})
 
 
-def _dated(request: Request) -> dict[str, str]:
-    return {**request.headers, "x-ms-date": email.utils.formatdate(usegmt=True)}
+def _dated(request: Request) -> Request:
+    return dataclasses.replace(request, headers={**request.headers, "x-ms-date": email.utils.formatdate(usegmt=True)})
 
 
 def signer_of(account: Account, credentials: AzureCredentials, client: HttpClient) -> Signer:
@@ -150,4 +121,4 @@ def signer_of(account: Account, credentials: AzureCredentials, client: HttpClien
         return SharedKeySigner(account.name, account.key)
     if account.sas is not None:
         return SasSigner(account.sas, credentials.expires_at, account.endpoint)
-    return BearerSigner(open_tokens(account, credentials, client)) if credentials.logs_in else Unsigned()
+    return EntraSigner(open_tokens(account, credentials, client)) if credentials.logs_in else Unsigned()

@@ -10,8 +10,8 @@ import re
 import time
 import uuid
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, quote, urlsplit
 
 from connectors.errors import (
     AccessDenied,
@@ -22,22 +22,29 @@ from connectors.errors import (
     StorageUnavailable,
 )
 from connectors.secrets import SecretText
-from connectors.storage import BucketStore, HttpClient, ListingGuard, Origin, PartSizes, Request
+from connectors.storage import (
+    BucketStore,
+    HttpClient,
+    ListingGuard,
+    Origin,
+    PartSizes,
+    Request,
+    query_of,
+    range_headers,
+)
 from connectors_azure import responses
-from connectors_azure.location import shown, split_path
+from connectors_azure.location import LOCATION
 from connectors_azure.meanings import MEANINGS
 from connectors_azure.signers import COPY_SOURCE, signer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from connectors.storage import Headers, Listed, Page, Reply
     from connectors_azure.account import Account
     from connectors_azure.credentials import AzureCredentials
 
 __all__ = ["PART_SIZES", "VERSION", "AzureStore"]
-
-T = TypeVar("T")
 
 VERSION = "2023-11-03"
 """The version of the REST API: blocks of 4000 MiB need 2019-12-12, names with any character in listings 2021-02-12."""
@@ -95,7 +102,7 @@ class AzureStore(BucketStore):
     """
 
     name = "Azure"
-    bucket_word = "container"
+    location = LOCATION
     meanings = MEANINGS
     conditions = frozenset({"BlobAlreadyExists", "BlobModifiedWhileReading", "BlobOverwritten", "ConditionNotMet"})
 
@@ -110,15 +117,11 @@ class AzureStore(BucketStore):
         # A SAS for one blob, or without the permission to list. One with a stored access policy does not tell.
         self.lists = sas.get("sr") != ["b"] and "l" in sas.get("sp", ["l"])[0]
 
-    def shown(self, path: str) -> str:
-        """Return the location of a blob for messages."""
-        return shown(path)
-
     def request(
         self,
         method: str,
         path: str,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | None] | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes | memoryview | None = None,
     ) -> Request:
@@ -127,25 +130,23 @@ class AzureStore(BucketStore):
         Args:
             method: such as GET.
             path: ``container/name``, ``container``, or nothing for the account.
-            query: its parameters, without those of a SAS.
+            query: its parameters, without those of a SAS; those that are None are left out.
             headers: its headers, without the version.
             body: its body, or None.
 
         Raises:
             InvalidLocation: the path is invalid.
         """
-        container, name = split_path(path)
+        container, name = LOCATION.split(path)
         target = f"{self._base}/{container}" + (f"/{quote(name, safe='~/')}" if name else "")
-        if query:
-            target += f"?{urlencode(query, quote_via=quote, safe='')}"
+        target += query_of(query or {})
         return Request(method, self._origin, SecretText(target), {"x-ms-version": VERSION, **(headers or {})}, body)
 
     # Reading.
 
     def read_request(self, path: str, span: str | None, validator: str | None) -> Request:
         """Return the request for a blob's bytes."""
-        headers = {"Range": span, "If-Match": validator}
-        return self.request("GET", path, headers={name: value for name, value in headers.items() if value})
+        return self.request("GET", path, headers=range_headers(span, validator))
 
     def validator(self, headers: Headers) -> str | None:
         """Return the ETag."""
@@ -165,27 +166,17 @@ class AzureStore(BucketStore):
 
     def describe(self, path: str) -> Listed:
         """Return the blob at a path."""
-        return self.valid(path, partial(responses.described, split_path(path)[1], self._head(path)))
+        return self.valid(path, partial(responses.described, LOCATION.split(path)[1], self._head(path)))
 
     def _head(self, path: str) -> Headers:
         return self.call(self.request("HEAD", path), path, "read").headers
 
-    def valid(self, path: str, read: Callable[[], T]) -> T:
-        """Return what `read` reads from a response.
-
-        Raises:
-            StorageUnavailable: it raised ValueError.
-        """
-        with contextlib.suppress(ValueError):
-            return read()
-        raise self.invalid(path, "sent an invalid response")
-
     def list_page(self, path: str, prefix: str, delimiter: str, token: str | None, most: int | None) -> Page:
         """Return a page of the blobs in a container."""
-        container = split_path(path)[0]
-        query = {"restype": "container", "comp": "list", "include": "metadata", "prefix": prefix}
-        query |= {"delimiter": delimiter, "marker": token or "", "maxresults": str(most or "")}
-        request = self.request("GET", container, {name: value for name, value in query.items() if value})
+        container = LOCATION.split(path)[0]
+        query = {"restype": "container", "comp": "list", "include": "metadata", "prefix": prefix or None}
+        query |= {"delimiter": delimiter or None, "marker": token or None, "maxresults": str(most) if most else None}
+        request = self.request("GET", container, query)
         reply = self.call(request, path, "list", limit=_MAX_PAGE)
         return self.valid(path, lambda: responses.page(reply.body))
 
@@ -194,8 +185,7 @@ class AzureStore(BucketStore):
         found: list[str] = []
         guard, token = ListingGuard(self.shown("")), None
         while True:
-            query = {"comp": "list", **({"marker": token} if token else {})}
-            reply = self.call(self.request("GET", "", query), "", "list")
+            reply = self.call(self.request("GET", "", {"comp": "list", "marker": token or None}), "", "list")
             read = partial(responses.names, reply.body, responses.LISTING, "Containers/Container")
             some, token = self.valid("", read)
             guard.check_page(next(iter(some), None), token)
@@ -208,7 +198,7 @@ class AzureStore(BucketStore):
 
     def check_object(self, path: str) -> None:
         """Check that a path names a blob."""
-        split_path(path)
+        LOCATION.split(path)
         super().check_object(path)
 
     def put(self, path: str, data: memoryview, *, exclusive: bool) -> None:
@@ -227,7 +217,9 @@ class AzureStore(BucketStore):
         if not exclusive or not self._was_put(path, mark):
             raise refusal
 
-    def _write(self, path: str, query: dict[str, str], headers: dict[str, str], body: bytes | memoryview) -> Reply:
+    def _write(
+        self, path: str, query: Mapping[str, str | None], headers: dict[str, str], body: bytes | memoryview
+    ) -> Reply:
         return self.call(self.request("PUT", path, query, headers, body), path, "write", accept=(201,))
 
     def _was_put(self, path: str, mark: str) -> bool:
@@ -302,7 +294,7 @@ class AzureStore(BucketStore):
             StorageUnavailable: the copy made no progress for an hour, or took two weeks, and was cancelled.
         """
         # The signer adds a SAS to this URL, so that no traceback has it.
-        source = {COPY_SOURCE: self.account.url_of(*split_path(path))}
+        source = {COPY_SOURCE: self.account.url_of(*LOCATION.split(path))}
         headers = self.call(self.request("PUT", target, headers=source), path, "copy", accept=(202,)).headers
         copy = headers.get("x-ms-copy-id", "")
         try:

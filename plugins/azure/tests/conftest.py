@@ -20,7 +20,7 @@ from connectors.credentials.model import validate
 from connectors_azure import AzureCredentials
 from connectors_azure.account import account_of
 from connectors_azure.filesystem import AzureFileSystem
-from connectors_azure.location import split_location
+from connectors_azure.location import LOCATION
 from connectors_azure.store import PART_SIZES
 
 KEY = "0f" * 32
@@ -61,7 +61,7 @@ def open_fs() -> Callable[..., AzureFileSystem]:
     def open_fs(document: dict[str, Any], block_size: int = 4 * MIB) -> AzureFileSystem:
         credentials = validate(AzureCredentials, document)
         sizes = replace(PART_SIZES, first=block_size)
-        return AzureFileSystem(account_of(credentials, split_location("az://ward/")), credentials, sizes)
+        return AzureFileSystem(account_of(credentials, LOCATION.parse("az://ward/")), credentials, sizes)
 
     return open_fs
 

@@ -13,7 +13,7 @@ from connectors.secrets import SecretText
 from connectors_azure import AzureCredentials
 from connectors_azure.account import account_of
 from connectors_azure.connection_string import parse_connection_string
-from connectors_azure.location import split_location
+from connectors_azure.location import LOCATION
 
 SECRET = "d2pzbHJYVXRuRkVNSS9LN01ERU5HK2JQeFJmaUNZRVhBTVBMRQ=="
 SAS = "sv=2024-11-04&se=2026-01-02T03%3A04%3A05Z&sr=c&sp=rl&sig=s1gnature%2B%3D"
@@ -139,7 +139,7 @@ def test_error_names_the_broken_rule_and_shows_no_value(members: dict[str, Any],
 def test_secrets_are_not_printed_pickled_or_dumped() -> None:
     for members in (KEYED, {**NAMED, "sas_token": SAS}, {"connection_string": CONNECTION}, {**NAMED, **PRINCIPAL}):
         credentials = build(**members)
-        account = account_of(credentials, split_location("abfss://ward@clinic.dfs.core.windows.net/a"))
+        account = account_of(credentials, LOCATION.parse("abfss://ward@clinic.dfs.core.windows.net/a"))
         shown = f"{credentials!r} {credentials.model_dump()} {credentials.model_dump_json()} {account!r}"
         for secret in (SECRET, "s1gnature", "s3cr3t"):
             assert secret not in shown

@@ -162,7 +162,7 @@ def test_error_of_a_refused_principal_does_not_show_its_secret(
         assert caught.value.__context__ is None
         assert SECRET not in f"{caught.value} {caught.getrepr()} {caplog.text}"
         frames = list(frames_of(caught.value))
-        assert "connectors_azure/identity.py:log_in" in dict(frames)
+        assert "storage/tokens.py:token" in dict(frames)
         for text in (*(text for _, text in frames), *texts_of(caught.value)):
             assert SECRET not in text
 
@@ -330,7 +330,7 @@ def test_invalid_token_of_a_principal_is_not_in_the_traceback(
     with pytest.raises(StorageUnavailable, match="sent no token") as caught:
         fs.store.signer.sign(fs.store.read_request(path, None, None))
     frames = list(frames_of(caught.value))
-    assert "connectors_azure/identity.py:log_in" in dict(frames)
+    assert "storage/tokens.py:token" in dict(frames)
     for text in (*(text for _, text in frames), *texts_of(caught.value)):
         assert "ken-of-the-principal" not in text
 

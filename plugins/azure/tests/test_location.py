@@ -9,7 +9,7 @@ from connectors.errors import InvalidCredentials, InvalidLocation
 from connectors.storage.registry import resolve
 from connectors_azure import AzureBackend, AzureCredentials
 from connectors_azure.account import account_of
-from connectors_azure.location import split_location, split_path
+from connectors_azure.location import LOCATION
 
 PUBLIC = AzureCredentials(anonymous=True, account_name="clinic", encryption=None)
 
@@ -36,8 +36,8 @@ PUBLIC = AzureCredentials(anonymous=True, account_name="clinic", encryption=None
     ],
 )
 def test_name_is_literal(location: str, container: str, name: str) -> None:
-    place = split_location(location)
-    assert (place.container, place.name) == (container, name)
+    place = LOCATION.parse(location)
+    assert (place.bucket, place.key) == (container, name)
     assert place.is_folder == (not name or name.endswith("/"))
 
 
@@ -74,14 +74,14 @@ def test_name_is_literal(location: str, container: str, name: str) -> None:
 )
 def test_invalid_location_is_refused(location: str, problem: str) -> None:
     with pytest.raises(InvalidLocation, match=problem) as caught:
-        split_location(location)
+        LOCATION.parse(location)
     assert "id:hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("path", ["ward/../other/name", "ward/a/../../other/b", "Ward/name", "ward/a\\b", "..", "*"])
 def test_path_that_resolves_to_another_is_refused(path: str) -> None:
     with pytest.raises(InvalidLocation):
-        split_path(path)
+        LOCATION.split(path)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_location_and_credentials_must_name_the_same_account() -> None:
 )
 def test_location_in_another_cloud_uses_that_cloud(suffix: str, authority: str) -> None:
     principal = AzureCredentials(tenant_id="t", client_id="c", client_secret="s", encryption=None)
-    account = account_of(principal, split_location(f"abfss://ward@clinic.dfs.{suffix}/a"))
+    account = account_of(principal, LOCATION.parse(f"abfss://ward@clinic.dfs.{suffix}/a"))
     assert (account.endpoint, account.authority) == (f"https://clinic.blob.{suffix}", authority)
 
 

@@ -23,7 +23,7 @@ from connectors.errors import (
 from connectors.storage import Action
 from connectors_azure import AzureCredentials
 from connectors_azure.account import account_of
-from connectors_azure.location import split_location
+from connectors_azure.location import LOCATION
 from connectors_azure.store import AzureStore
 
 SECRET = "5ec2e7"
@@ -33,7 +33,7 @@ def store(**members: Any) -> AzureStore:
     credentials = validate(
         AzureCredentials, {"account_name": "clinic", "encryption": None, **(members or {"anonymous": True})}
     )
-    return AzureStore(account_of(credentials, split_location("az://ward/")), credentials)
+    return AzureStore(account_of(credentials, LOCATION.parse("az://ward/")), credentials)
 
 
 @pytest.mark.parametrize(

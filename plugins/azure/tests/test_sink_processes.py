@@ -41,12 +41,12 @@ from connectors.streams import SealedWriter
 from connectors_azure import AzureCredentials
 from connectors_azure.account import account_of
 from connectors_azure.filesystem import AzureFileSystem
-from connectors_azure.location import split_location
+from connectors_azure.location import LOCATION
 from connectors_azure.store import PART_SIZES
 ending, path, document = sys.argv[1:]
 credentials = validate(AzureCredentials, json.loads(document))
 sizes = replace(PART_SIZES, first=4 << 20)
-fs = AzureFileSystem(account_of(credentials, split_location("az://ward/")), credentials, sizes)
+fs = AzureFileSystem(account_of(credentials, LOCATION.parse("az://ward/")), credentials, sizes)
 writer = SealedWriter(fs.open_sink(path), credentials.codec())
 if ending == "closed":
     atexit.register(writer.close)

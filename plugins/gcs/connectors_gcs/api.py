@@ -10,13 +10,12 @@ import json
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
-from connectors.errors import CredentialsExpired, ObjectNotFound, StorageUnavailable
+from connectors.errors import CredentialsExpired, InvalidLocation, ObjectNotFound, StorageUnavailable
 from connectors.secrets import SecretText
-from connectors.storage import Meaning, ObjectStore, Request, split_path
-from connectors_gcs.location import shown
-from connectors_gcs.signer import TokenSigner
+from connectors.storage import BearerSigner, ObjectStore, Request, meaning, query_of, split_path
+from connectors_gcs.location import LOCATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +32,7 @@ GONE = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND, HT
 UPLOAD = "/upload/storage/v1"
 """The start of the targets of uploads."""
 
-_RATE_LIMITS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "backendError"})
+_RATE_LIMITS = "rateLimitExceeded userRateLimitExceeded quotaExceeded backendError"
 """Reasons that may come with status 403, and pass."""
 _TRY_LATER = "{store} cannot {action} {where} now ({code}); try again later"
 _NO_BUCKET = "bucketNotFound"
@@ -53,8 +52,8 @@ class GcsApi(ObjectStore):
 
     name = "Google Cloud Storage"
     meanings = (
-        Meaning(_RATE_LIMITS, StorageUnavailable, _TRY_LATER, transient=True),
-        Meaning(frozenset({_NO_BUCKET}), ObjectNotFound, "there is no such bucket: {where}"),
+        meaning(_RATE_LIMITS, StorageUnavailable, _TRY_LATER, transient=True),
+        meaning(_NO_BUCKET, ObjectNotFound, "there is no such bucket: {where}"),
     )
 
     def __init__(self, client: HttpClient, signer: Signer, origin: Origin, billed: str | None = None) -> None:
@@ -73,10 +72,7 @@ class GcsApi(ObjectStore):
         **parameters: str | int | None,
     ) -> Request:
         """Return a request, unsigned; parameters of the query that are None are left out."""
-        given = {
-            name: value for name, value in (parameters | {"userProject": self.billed}).items() if value is not None
-        }
-        query = f"?{urlencode(given, quote_via=quote, safe='')}" if given else ""
+        query = query_of(parameters | {"userProject": self.billed})
         return Request(method, self.origin, SecretText(f"{root}{resource}{query}"), headers or {}, body)
 
     def read_request(self, path: str, span: str | None, validator: str | None) -> Request:
@@ -87,7 +83,7 @@ class GcsApi(ObjectStore):
 
     def shown(self, path: str) -> str:
         """Return the location of ``bucket/key`` for messages."""
-        return shown(path)
+        return LOCATION.shown(path)
 
     def validator(self, headers: Headers) -> str | None:
         """Return the object's generation."""
@@ -115,20 +111,29 @@ class GcsApi(ObjectStore):
         if status == HTTPStatus.NOT_FOUND and action in ("write", "list"):
             code = _NO_BUCKET
         failure = super().refusal(status, code, path, action, headers)
-        if status == HTTPStatus.UNAUTHORIZED and isinstance(self.signer, TokenSigner):
+        given = isinstance(self.signer, BearerSigner) and not self.signer.renewable
+        if given and status == HTTPStatus.UNAUTHORIZED:
             said = f"{status} {code}".strip()
-            message = f"the token for {shown(path)} has expired or was revoked ({said}); get a new one"
+            message = f"the token for {self.shown(path)} has expired or was revoked ({said}); get a new one"
             return dataclasses.replace(failure, error=CredentialsExpired(message))
         return failure
 
 
 def objects_of(path: str) -> str:
-    """Return the resource of the objects in the bucket of ``bucket/key``."""
-    return f"/b/{quote(split_path(path)[0], safe='')}/o"
+    """Return the resource of the objects in the bucket of ``bucket/key``. Raises as `resource_of` does."""
+    parts = split_path(path)
+    if {".", ".."} & set(parts):
+        message = f"{LOCATION.shown(path)} has a part . or .., with which a server or proxy can reach something else"
+        raise InvalidLocation(message)
+    return f"/b/{quote(parts[0], safe='')}/o"
 
 
 def resource_of(path: str) -> str:
-    """Return the resource of the object ``bucket/key``."""
+    """Return the resource of the object ``bucket/key``.
+
+    Raises:
+        InvalidLocation: the bucket or the key is a segment that servers and proxies resolve.
+    """
     return f"{objects_of(path)}/{quote(split_path(path)[1], safe='')}"
 
 

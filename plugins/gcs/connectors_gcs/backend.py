@@ -4,44 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connectors.storage import Backend
+from connectors.storage import BucketBackend
 from connectors_gcs.credentials import GcsCredentials
-from connectors_gcs.location import split_location
+from connectors_gcs.location import LOCATION
 
 if TYPE_CHECKING:
+    from connectors.storage import BucketPlace
     from connectors_gcs.filesystem import Gcs
 
 __all__ = ["GcsBackend"]
 
 
-class GcsBackend(Backend):
+class GcsBackend(BucketBackend):
     """Objects in Google Cloud Storage: ``gs://bucket/key``."""
 
     name = "gcs"
-    schemes = ("gs", "gcs")
+    location = LOCATION
+    schemes = LOCATION.schemes
     Credentials = GcsCredentials
 
-    def connect(self, location: str, credentials: GcsCredentials) -> tuple[Gcs, str]:
-        """Return a filesystem of the account's sealed objects, and ``bucket/key`` without a trailing slash.
-
-        Makes no request, not even for a token.
-
-        Raises:
-            InvalidLocation: this is not a location in Google Cloud Storage.
-        """
+    def filesystem(self, place: BucketPlace, credentials: GcsCredentials) -> Gcs:  # noqa: ARG002 - the account has all
+        """Return a filesystem of the account's sealed objects."""
         from connectors_gcs.filesystem import Gcs  # noqa: PLC0415 - the HTTP engine takes a while to import
 
-        path = "/".join(split_location(location)).rstrip("/")
-        return Gcs(credentials), path
+        return Gcs(credentials)
 
-    def presign(self, location: str, credentials: GcsCredentials, method: str, expires: int) -> str:
-        """Return a URL that can GET or PUT the object without credentials for `expires` seconds.
-
-        Raises:
-            ConfigError: `expires` is not between 1 and 604,800.
-            NotSupported: another method, or credentials other than a service account's key.
-            InvalidLocation: this is not a location in Google Cloud Storage, or it is a folder.
-        """
+    def sign_url(self, place: BucketPlace, credentials: GcsCredentials, method: str, expires: int) -> str:
+        """Return a URL that can GET or PUT an object; see `presign`."""
         from connectors_gcs.presigning import presign  # noqa: PLC0415
 
-        return presign(location, credentials, method, expires)
+        return presign(place, credentials, method, expires)

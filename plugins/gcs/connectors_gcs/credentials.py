@@ -9,16 +9,16 @@ For example::
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from connectors.secrets import SecretText  # noqa: TC001 - pydantic reads the annotations
-from connectors.storage import HIDES_NOTHING, Credentials, SecretModel, endpoint_problem, sends_in_the_clear
+from connectors.storage import BucketCredentials, SecretModel, Way, checked, endpoint_problem, matching, word_problem
 
 __all__ = ["DEFAULT_TOKEN_URI", "GcsCredentials", "ServiceAccount", "load_key"]
 
@@ -28,8 +28,43 @@ MIN_KEY_BITS = 2048
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,128}@[A-Za-z0-9.-]{1,253}")
 _EXAMPLE = "https://storage.example.org"
+_NO_ACCOUNT = "not an account's name, such as reader@project.iam.gserviceaccount.com"
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9.:-]{0,99}")
 _SHOWABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+
+
+def load_key(pem: SecretText) -> RSAPrivateKey | None:
+    """Return a private RSA key, or None if the text is not one."""
+    try:
+        key = load_pem_private_key(pem.reveal().encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, RSAPrivateKey) else None
+
+
+def _endpoint_problem(url: str) -> str | None:
+    problem = endpoint_problem(url, example=_EXAMPLE)
+    if problem is None and urlsplit(url).path.strip("/"):
+        return "an endpoint has no path, only a scheme, a host and a port"
+    return problem
+
+
+def _key_problem(pem: SecretText) -> str | None:
+    key, text = load_key(pem), pem.reveal()
+    if key is not None:
+        few = f"an RSA key has at least {MIN_KEY_BITS} bits; this one has {key.key_size}"
+        return few if key.key_size < MIN_KEY_BITS else None
+    if "PUBLIC KEY" in text:
+        return "this is a public key; copy the private key from Google's file"
+    if "\\n" in text:
+        return "its line ends are escaped twice: in JSON a line end is \\n, with one backslash"
+    return "not an RSA private key in PEM; copy it from Google's file unchanged, from BEGIN to END"
+
+
+def _token_problem(token: SecretText) -> str | None:
+    if token.reveal()[:7].lower() == "bearer ":
+        return "leave out the word Bearer and the white space before the token"
+    return word_problem(token)
 
 
 class ServiceAccount(SecretModel):
@@ -40,8 +75,8 @@ class ServiceAccount(SecretModel):
     """
 
     type: Literal["service_account"] = Field(description="The kind of the file; no other kind is accepted.")
-    client_email: str = Field(description="The account's name.")
-    private_key: SecretText = Field(description="Its private RSA key, in PEM.")
+    client_email: Annotated[str, matching(_ACCOUNT, _NO_ACCOUNT)] = Field(description="The account's name.")
+    private_key: Annotated[SecretText, checked(_key_problem)] = Field(description="Its private RSA key, in PEM.")
     private_key_id: str | None = Field(default=None, pattern=r"^[0-9A-Za-z_-]{1,100}$", description="The key's id.")
     token_uri: str = Field(
         default=DEFAULT_TOKEN_URI,
@@ -65,60 +100,37 @@ class ServiceAccount(SecretModel):
             raise ValueError(message)
         return members
 
-    @field_validator("client_email")
-    @classmethod
-    def _check_email(cls, value: str) -> str:
-        if not _ACCOUNT.fullmatch(value):
-            message = "not an account's name, such as reader@project.iam.gserviceaccount.com"
-            raise ValueError(message)
-        return value
 
-    @field_validator("private_key")
-    @classmethod
-    def _check_key(cls, value: SecretText) -> SecretText:
-        key = load_key(value)
-        if key is None:
-            text = value.reveal()
-            if "PUBLIC KEY" in text:
-                message = "this is a public key; copy the private key from Google's file"
-            elif "\\n" in text:
-                message = "its line ends are escaped twice: in JSON a line end is \\n, with one backslash"
-            else:
-                message = "not an RSA private key in PEM; copy it from Google's file unchanged, from BEGIN to END"
-            raise ValueError(message)
-        if key.key_size < MIN_KEY_BITS:
-            message = f"an RSA key has at least {MIN_KEY_BITS} bits; this one has {key.key_size}"
-            raise ValueError(message)
-        return value
-
-
-class GcsCredentials(Credentials):
+class GcsCredentials(BucketCredentials):
     """Credentials: a service account, a token, none for a public object, or those that the machine provides.
 
     `expires_at` is None: an access token expires, but does not say when.
     """
+
+    ways: ClassVar[tuple[Way, ...]] = tuple(
+        Way((name,)) for name in ("service_account", "token", "anonymous", "ambient")
+    )
+    missing: ClassVar[str] = "service_account or token is missing"
 
     type: Literal["gcs"] = "gcs"
     service_account: ServiceAccount | None = Field(
         default=None,
         description="A service account's key: the content of the JSON file downloaded from Google.",
     )
-    token: SecretText | None = Field(default=None, description="An OAuth 2.0 access token, which expires.")
-    endpoint_url: str | None = Field(
+    token: Annotated[SecretText, checked(_token_problem)] | None = Field(
+        default=None, description="An OAuth 2.0 access token, which expires."
+    )
+    endpoint_url: Annotated[str, checked(_endpoint_problem)] | None = Field(
         default=None,
         description="URL of an emulator or private endpoint; null for Google. http:// only for a loopback address.",
     )
-    allow_http: bool = Field(
-        default=False, strict=True, description="Also allow http:// for an endpoint that is not a loopback address."
-    )
-    project: str | None = Field(
+    project: Annotated[str, matching(_PROJECT, "not a project's id, such as clinic-data-4711")] | None = Field(
         default=None,
         description="The project that is billed for requests if requester_pays; null for the service account's.",
     )
     requester_pays: bool = Field(
         default=False, strict=True, description="Bill requests to the project, for a bucket whose requesters pay."
     )
-    anonymous: bool = Field(default=False, strict=True, description="Send no credentials: the object is public.")
     ambient: bool = Field(
         default=False,
         strict=True,
@@ -128,69 +140,20 @@ class GcsCredentials(Credentials):
         ),
     )
 
-    @field_validator("token")
-    @classmethod
-    def _check_token(cls, value: SecretText | None) -> SecretText | None:
-        text = None if value is None else value.reveal()
-        if text is not None and text[:7].lower() == "bearer ":
-            message = "leave out the word Bearer and the white space before the token"
-            raise ValueError(message)
-        if text is not None and (not text or not text.isprintable() or not text.isascii() or " " in text):
-            message = "empty, or contains white space or other characters that are not allowed in a token"
-            raise ValueError(message)
-        return value
-
-    @field_validator("project")
-    @classmethod
-    def _check_project(cls, value: str | None) -> str | None:
-        if value is not None and not _PROJECT.fullmatch(value):
-            message = "not a project's id, such as clinic-data-4711"
-            raise ValueError(message)
-        return value
-
-    @field_validator("endpoint_url")
-    @classmethod
-    def _check_endpoint(cls, value: str | None) -> str | None:
-        problem = _endpoint_problem(value) if value is not None else None
-        if problem:
-            raise ValueError(problem)
-        return value
-
-    @model_validator(mode="after")
-    def _check_together(self) -> Self:
-        problem = self._identity_problem() or self._transport_problem()
-        if problem:
-            raise ValueError(problem)
-        return self
-
-    def _identity_problem(self) -> str | None:
-        """Return what is wrong with the ways to authenticate: there must be exactly one."""
-        ways = [self.service_account is not None, self.token is not None, self.anonymous, self.ambient].count(True)
-        if ways == 0:
-            return (
-                'service_account or token is missing; for a public object add "anonymous": true, '
-                'for the credentials that this machine provides "ambient": true'
-            )
-        if ways > 1:
-            return "give exactly one of service_account, token, anonymous and ambient"
+    def contradiction(self) -> str | None:
+        """Return what is wrong with the project that is billed, or with where tokens come from, or None."""
         if self.requester_pays and not self.billed_project:
             return "requester_pays needs a project to bill"
         if self.requester_pays and self.anonymous:
             return "requester_pays does not go with anonymous: an anonymous request cannot be billed"
-        return None
-
-    def _transport_problem(self) -> str | None:
-        if self.endpoint_url and sends_in_the_clear(self.endpoint_url) and not self.allow_http:
-            return f"endpoint_url: {HIDES_NOTHING}"
         uri = self.service_account.token_uri if self.service_account else DEFAULT_TOKEN_URI
         problem = endpoint_problem(uri, example=_EXAMPLE)
         # This server receives an assertion that is signed in the account's name, which is as good as a token.
         if self.endpoint_url is None:
             genuine = uri.startswith("https://oauth2.googleapis.com/") and problem is None
             return None if genuine else "service_account.token_uri: not https://oauth2.googleapis.com/token"
-        if problem is None and sends_in_the_clear(uri) and not self.allow_http:
-            problem = HIDES_NOTHING
-        return f"service_account.token_uri: {problem}" if problem else None
+        member = "service_account.token_uri"
+        return f"{member}: {problem}" if problem else self.clear_problem(member, uri)
 
     @property
     def billed_project(self) -> str | None:
@@ -198,19 +161,3 @@ class GcsCredentials(Credentials):
         if not self.requester_pays:
             return None
         return self.project or (self.service_account.project_id if self.service_account else None)
-
-
-def load_key(pem: SecretText) -> RSAPrivateKey | None:
-    """Return a private RSA key, or None if the text is not one."""
-    try:
-        key = load_pem_private_key(pem.reveal().encode(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return None
-    return key if isinstance(key, RSAPrivateKey) else None
-
-
-def _endpoint_problem(url: str) -> str | None:
-    problem = endpoint_problem(url, example=_EXAMPLE)
-    if problem is None and urlsplit(url).path.strip("/"):
-        return "an endpoint has no path, only a scheme, a host and a port"
-    return problem

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from connectors.errors import ConfigError
 from connectors.storage import BucketFileSystem, PartSizes
+from connectors_gcs.location import LOCATION
 from connectors_gcs.store import GcsStore
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Gcs(BucketFileSystem):
         ConfigError: `chunk_size` is not allowed.
     """
 
-    schemes = ("gs", "gcs")
+    location = LOCATION
 
     def __init__(self, credentials: GcsCredentials, *, chunk_size: int = CHUNK_SIZE) -> None:
         if chunk_size < CHUNK_UNIT or chunk_size % CHUNK_UNIT:

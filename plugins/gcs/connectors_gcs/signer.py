@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import http.client
 import importlib.metadata
+import math
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from connectors.errors import AccessDenied, StorageUnavailable
 from connectors.secrets import Hidden, SecretText
-from connectors.storage import Failure, HttpClient, Limits, Origin, Request, Unsigned
+from connectors.storage import BearerSigner, Failure, HttpClient, Limits, Origin, Request, Tokens, Unsigned, token_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from connectors.errors import ConnectorError
     from connectors.storage import Headers, Signer
     from connectors_gcs.credentials import GcsCredentials, ServiceAccount
 
-__all__ = ["AGENT", "GoogleSigner", "TokenSigner", "signer_of"]
+__all__ = ["AGENT", "GoogleTokens", "signer_of"]
 
 AGENT = f"enclave-connectors-gcs/{importlib.metadata.version('enclave-connectors-gcs')}"
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
@@ -27,80 +29,43 @@ _MAX_PAGE = 1 << 20
 """Bytes in the largest response to a request for a token."""
 
 
-class TokenSigner:
-    """Adds the token in the document, which expires and cannot be renewed here."""
-
-    def __init__(self, token: SecretText) -> None:
-        self._token = token
-
-    def sign(self, request: Request) -> Request:
-        """Return the request with the token."""
-        return _with_token(request, self._token.reveal())
-
-    def renew(self) -> bool:
-        """Return False."""
-        return False
-
-
-class GoogleSigner:
-    """Adds tokens from google-auth. Without a lock, which a fork could leave held, so two threads may get one each.
+class GoogleTokens(Tokens):
+    """Tokens that google-auth gets.
 
     Args:
         account: the service account, or None for the credentials that this machine provides.
     """
 
     def __init__(self, account: ServiceAccount | None) -> None:
+        super().__init__("the service account" if account else "the credentials that this machine provides")
         self._account = account
-        # Hidden, because google-auth keeps token and key in attributes, which a debugger shows.
-        self._current: Hidden | None = None
 
-    def sign(self, request: Request) -> Request:
-        """Return the request with a valid token.
-
-        Raises:
-            AccessDenied: no token is issued for the credentials.
-            StorageUnavailable: the token server cannot be reached.
-            ConfigError: the proxy for it is invalid.
-        """
-        current = self._current
-        if current is None or not current.reveal().valid:
-            current = Hidden(self._fresh())
-            self._current = current
-        return _with_token(request, current.reveal().token)
-
-    def renew(self) -> bool:
-        """Drop the token, which was refused."""
-        self._current = None
-        return True
-
-    def _fresh(self) -> Any:
-        """Return credentials with a token. Raises outside the handler, because Google's errors quote responses."""
+    def log_in(self) -> tuple[SecretText, float] | ConnectorError:
+        """Return a new token, and when it expires; or why there is none: for one, the proxy for it may be invalid."""
         from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - takes a while
 
+        # Hidden, because google-auth keeps token and key in attributes, which a debugger shows.
         transport, credentials, unreachable = _Transport(), None, False
         try:
-            credentials = self._credentials(transport)
-            credentials.refresh(transport)
+            credentials = Hidden(self._credentials(transport))
+            credentials.reveal().refresh(transport)
         except GoogleAuthError as error:
             unreachable = credentials is not None and bool(error.retryable)
         except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
             pass  # the response holds an invalid token or expiry time
         else:
-            if _is_token(credentials.token):
-                return credentials
-        who = "the service account" if self._account else "the credentials that this machine provides"
+            token, ends = token_of(credentials.reveal().token), credentials.reveal().expiry
+            if token is not None:
+                return token, ends.replace(tzinfo=UTC).timestamp() if ends else math.inf
         failure = transport.failure
         if credentials is not None and failure is not None and not isinstance(failure.error, StorageUnavailable):
-            raise failure.error
+            return failure.error
         if unreachable:
             why = f" ({failure.error})" if failure else ""
-            message = f"the token server for {who} cannot be reached{why}; try again later"
-            raise StorageUnavailable(message)
+            return StorageUnavailable(f"the token server for {self.subject} cannot be reached{why}; try again later")
         if self._account is None:
-            message = "the credentials are ambient, but this machine provides none that work"
-        else:
-            message = f"no token was issued for {who}: its key was revoked, or the clock here is wrong"
-        raise AccessDenied(message)
+            return AccessDenied("the credentials are ambient, but this machine provides none that work")
+        return AccessDenied(f"no token was issued for {self.subject}: its key was revoked, or the clock here is wrong")
 
     def _credentials(self, transport: _Transport) -> Any:
         if self._account is None:
@@ -176,17 +141,8 @@ class _Transport:
         raise failure(message, retryable=True)
 
 
-def _with_token(request: Request, token: str) -> Request:
-    return dataclasses.replace(request, headers={**request.headers, "Authorization": f"Bearer {token}"})
-
-
-def _is_token(value: object) -> bool:
-    """Return whether a header can hold `value`: http.client's error would quote a value that it refuses."""
-    return isinstance(value, str) and bool(value) and value.isascii() and value.isprintable()
-
-
 def signer_of(credentials: GcsCredentials) -> Signer:
     """Return the signer that a credentials document describes."""
     if credentials.service_account is not None or credentials.ambient:
-        return GoogleSigner(credentials.service_account)
-    return Unsigned() if credentials.token is None else TokenSigner(credentials.token)
+        return BearerSigner(GoogleTokens(credentials.service_account))
+    return Unsigned() if credentials.token is None else BearerSigner(credentials.token)

@@ -8,13 +8,14 @@ import logging
 import re
 import secrets
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from connectors.errors import ConnectorError, StorageUnavailable
-from connectors.storage import BucketStore, HttpClient, Listed, Origin, Page, RetryPolicy, split_path
+from connectors.storage import BucketStore, HttpClient, Listed, Origin, Page, RetryPolicy, size_of, split_path
 from connectors_gcs.api import CONTENT_TYPE, DONE, GONE, UPLOAD, GcsApi, members_of, objects_of, resource_of
-from connectors_gcs.location import GOOGLE
+from connectors_gcs.location import GOOGLE, LOCATION
 from connectors_gcs.signer import AGENT, signer_of
 from connectors_gcs.upload import UNFINISHED, Upload, md5_of
 
@@ -48,6 +49,7 @@ class GcsStore(GcsApi, BucketStore):
         credentials: the account's.
     """
 
+    location = LOCATION
     parts_at_once = 1
     """The chunks of an upload arrive in order."""
 
@@ -200,19 +202,23 @@ class GcsStore(GcsApi, BucketStore):
 
     def _listed(self, item: Any, path: str) -> Listed:
         """Return an object as its metadata describe it."""
-        try:
-            # Sizes come as text. A JSON number could be infinite or negative.
-            if _is_name(item["name"]) and _SIZE.fullmatch(str(item["size"])):
-                facts = {
-                    "created": datetime.fromisoformat(item["timeCreated"]),
-                    "modified": datetime.fromisoformat(item["updated"]),
-                    "generation": item["generation"],
-                    "md5Hash": item.get("md5Hash"),
-                }
-                return Listed(item["name"], int(item["size"]), facts=facts)
-        except (AttributeError, KeyError, TypeError, ValueError):
-            pass
-        raise self.invalid(path, "sent an invalid response")
+        return self.valid(path, partial(_listed, item))
+
+
+def _listed(item: Any) -> Listed:
+    try:
+        facts = {
+            "created": datetime.fromisoformat(item["timeCreated"]),
+            "modified": datetime.fromisoformat(item["updated"]),
+            "generation": item["generation"],
+            "md5Hash": item.get("md5Hash"),
+        }
+        if _is_name(item["name"]):
+            return Listed(item["name"], size_of(item["size"]), facts=facts)
+    except (AttributeError, KeyError, TypeError):
+        pass
+    message = "these are no metadata of an object"
+    raise ValueError(message)
 
 
 def _generation(*, exclusive: bool) -> int | None:

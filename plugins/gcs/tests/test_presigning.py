@@ -20,6 +20,7 @@ from connectors.credentials.model import validate
 from connectors.errors import ConfigError, InvalidLocation, NotSupported
 from connectors_gcs import GcsBackend, GcsCredentials
 from connectors_gcs.credentials import DEFAULT_TOKEN_URI
+from connectors_gcs.location import LOCATION
 from connectors_gcs.presigning import presign
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -51,7 +52,7 @@ def test_url_equals_that_of_google_s_library_byte_for_byte(
     account: dict[str, Any], key: str, method: str, endpoint: str | None, billed: str | None
 ) -> None:
     members = {**account, "endpoint_url": endpoint, "requester_pays": billed is not None, "project": billed}
-    ours = presign(f"gs://clinic/{key}", validate(GcsCredentials, members), method, 3600, now=NOW)
+    ours = presign(LOCATION.parse(f"gs://clinic/{key}"), validate(GcsCredentials, members), method, 3600, now=NOW)
     theirs = generate_signed_url_v4(
         Credentials.from_service_account_info(account["service_account"]),
         resource=f"/clinic/{quote(key, safe='/~')}",  # as its Blob.generate_signed_url does
@@ -122,6 +123,10 @@ def test_what_cannot_be_presigned_is_refused(credentials: GcsCredentials) -> Non
     for folder in ("gs://clinic/", "gs://clinic/folder/"):
         with pytest.raises(InvalidLocation, match="is a folder"):
             GcsBackend().presign(folder, credentials, "GET", 60)
-    for who in ({"anonymous": True}, {"ambient": True}, {"token": "ya29.token"}):
-        with pytest.raises(NotSupported, match="only a service_account can sign URLs"):
+    for who, why in (
+        ({"anonymous": True}, "anonymous credentials cannot sign URLs"),
+        ({"ambient": True}, "only a service_account can sign URLs"),
+        ({"token": "ya29.token"}, "only a service_account can sign URLs"),
+    ):
+        with pytest.raises(NotSupported, match=why):
             GcsBackend().presign("gs://clinic/key", validate(GcsCredentials, {**who, "encryption": None}), "GET", 60)

@@ -7,10 +7,11 @@ signed with a URL can be met by one.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from connectors_https.policy import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -118,19 +119,12 @@ def _fixed_checksum(condition: Condition) -> str:
         "get a URL signed without a checksum (AWS SDK for JavaScript: requestChecksumCalculation 'WHEN_REQUIRED'; "
         "for Python: request_checksum_calculation='when_required')"
     )
-    if condition.value and _is_of_nothing(condition.value):
+    if condition.value and decoded(condition.value) in _OF_NOTHING:
         return (
             f"the query demands the checksum of an empty body ({name}), as some SDKs sign by mistake, so the storage "
             f"would refuse every object but an empty one; {advice}"
         )
     return f"the query fixes the object's checksum ({name}), and a sealed object differs each time; {advice}"
-
-
-def _is_of_nothing(value: str) -> bool:
-    try:
-        return base64.b64decode(value.replace(" ", "+"), validate=True) in _OF_NOTHING
-    except (binascii.Error, ValueError):
-        return False
 
 
 def unknown_headers(signed_headers: Collection[str]) -> str | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from connectors.secrets import SecretText
-from connectors.storage import Credentials, not_yet_valid
+from connectors.storage import Credentials, checked, not_yet_valid
 from connectors_https.signature import Signature
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class HttpsCredentials(Credentials):
     """
 
     type: Literal["https"] = "https"
-    query_string: SecretText | None = Field(
+    query_string: Annotated[SecretText, checked(lambda value: _decode(value)[1])] | None = Field(
         default=None,
         description=(
             "The part of the signed URL after its '?', in base64, with or without padding; none for an unsigned URL."
@@ -44,15 +44,6 @@ class HttpsCredentials(Credentials):
         strict=True,
         description="Also allow http:// locations on other hosts, which reveal the signed query to the network.",
     )
-
-    @field_validator("query_string")
-    @classmethod
-    def _check_query(cls, value: SecretText | None) -> SecretText | None:
-        if value is not None:
-            problem = _decode(value)[1]
-            if problem is not None:
-                raise ValueError(problem)
-        return value
 
     def query(self) -> SecretText | None:
         """Return the decoded query, exactly as it was signed; None for an unsigned URL."""
@@ -84,7 +75,7 @@ def _decode(value: SecretText) -> tuple[SecretText | None, str | None]:
     """Return the decoded query, or the rule that the text breaks, without quoting the text."""
     # The base64 command wraps its output and ends it with a newline.
     text = _WHITE_SPACE.sub("", value.reveal()).rstrip("=")
-    problem = _looks_like_no_base64(text)
+    problem = _problem(text, _OTHER_THAN_BASE64)
     if problem is not None:
         return None, problem
     try:
@@ -97,40 +88,37 @@ def _decode(value: SecretText) -> tuple[SecretText | None, str | None]:
     return (None, problem) if problem is not None else (SecretText(query), None)
 
 
-def _looks_like_no_base64(text: str) -> str | None:
-    if not text:
-        return "is empty; if the URL has no query, leave this out or use null"
-    if re.match(r"https?://", text, re.IGNORECASE):
-        return "must be the URL's query alone, in base64; this is the whole URL"
-    if "&" in text or "=" in text or "%" in text:
-        return "must be the URL's query in base64; this looks like the query itself"
-    if re.fullmatch(r"[A-Za-z0-9_-]+", text) and re.search("[_-]", text):
-        return "must be the URL's query in base64; replace - with + and _ with / in it"
-    if not re.fullmatch(r"[A-Za-z0-9+/]+", text):
-        return "must be the URL's query in base64; it contains characters that base64 does not have"
-    return None
-
-
+_OTHER_THAN_BASE64 = (
+    (r"\Z", "is empty; if the URL has no query, leave this out or use null"),
+    (r"(?i)https?://", "must be the URL's query alone, in base64; this is the whole URL"),
+    (r"(?s).*[&=%]", "must be the URL's query in base64; this looks like the query itself"),
+    (r"(?=.*[_-])[A-Za-z0-9_-]+\Z", "must be the URL's query in base64; replace - with + and _ with / in it"),
+    (r"(?s).*[^A-Za-z0-9+/]", "must be the URL's query in base64; it contains characters that base64 does not have"),
+)
+"""What may stand in place of the base64, and what to say about it; the first that fits."""
 _OTHER_THAN_A_QUERY = (
     (r"\?", "must be the base64 of what follows the '?', without the '?' itself"),
     (r"(?i)https?://", "must be the base64 of the URL's query alone; the rest of the URL belongs to the location"),
     (r"[\"'].*[\"']\Z", "must be the base64 of a URL's query, without the quotation marks around it"),
     (r".*&amp;", "must be the base64 of a URL's query; it was copied from HTML, with &amp; in place of &"),
 )
+"""The same of the text that was encoded."""
+
+
+def _problem(text: str, others: tuple[tuple[str, str], ...]) -> str | None:
+    return next((problem for form, problem in others if re.match(form, text)), None)
 
 
 def _looks_like_no_query(query: str) -> str | None:
-    for form, problem in _OTHER_THAN_A_QUERY:
-        if re.match(form, query):
-            return problem
-    if _is_query_in_base64(query):
+    problem = _problem(query, _OTHER_THAN_A_QUERY)
+    if problem is None and _is_query_in_base64(query):
         return "must be the URL's query in base64; it is in base64 twice"
-    if not _QUERY.fullmatch(query) or "#" in query:
+    if problem is None and (not _QUERY.fullmatch(query) or "#" in query):
         return (
             "must be the base64 of a URL's query: printable ASCII without white space and '#'; "
             "it decodes to something else"
         )
-    return None
+    return problem
 
 
 def _is_query_in_base64(text: str) -> bool:

@@ -7,15 +7,13 @@ Azure are in `connectors.storage.sas_problems`. Nothing is sent, so the signatur
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from connectors.storage import SAS_NAMES, query_damage, query_members, sas_problems
-from connectors_https.policy import policy_of
+from connectors_https.policy import decoded, policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,37 +26,42 @@ Form = Literal["s3-v4", "gcs-v4", "s3-v2", "gcs-v2", "cloudfront", "azure"]
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """What a form consists of: its name in sentences, and the names of its parameters, as their vendor writes them."""
+    """What a form consists of: its name in sentences, and the names of its parameters, as their vendor writes them.
+
+    No other form has the parameters in `own`.
+    """
 
     title: str
     required: tuple[str, ...]
     more: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
 
 
 def _version_4(title: str, prefix: str, *more: str) -> _Rules:
     names = ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature")
-    return _Rules(title, tuple(f"{prefix}{name}" for name in names), tuple(f"{prefix}{name}" for name in more))
+    required = tuple(f"{prefix}{name}" for name in names)
+    return _Rules(title, required, tuple(f"{prefix}{name}" for name in more), required)
 
 
 _RULES: dict[Form, _Rules] = {
     "s3-v4": _version_4("S3's signature of version 4", "X-Amz-", "Security-Token", "Region-Set", "Content-Sha256"),
     "gcs-v4": _version_4("Google's signature of version 4", "X-Goog-", "Content-Sha256"),
     "s3-v2": _Rules(
-        "S3's signature of version 2", ("AWSAccessKeyId", "Expires", "Signature"), ("x-amz-security-token",)
+        "S3's signature of version 2",
+        ("AWSAccessKeyId", "Expires", "Signature"),
+        ("x-amz-security-token",),
+        ("AWSAccessKeyId",),
     ),
-    "gcs-v2": _Rules("Google's signature of version 2", ("GoogleAccessId", "Expires", "Signature")),
+    "gcs-v2": _Rules(
+        "Google's signature of version 2", ("GoogleAccessId", "Expires", "Signature"), (), ("GoogleAccessId",)
+    ),
     # A canned policy has Expires, a custom one Policy.
-    "cloudfront": _Rules("CloudFront's signature", ("Key-Pair-Id", "Signature"), ("Expires", "Policy")),
+    "cloudfront": _Rules(
+        "CloudFront's signature", ("Key-Pair-Id", "Signature"), ("Expires", "Policy"), ("Key-Pair-Id",)
+    ),
     "azure": _Rules("Azure's shared access signature", SAS_NAMES),
 }
-_UNMISTAKABLE: tuple[tuple[Form, str], ...] = (
-    *(("s3-v4", name) for name in _RULES["s3-v4"].required),
-    *(("gcs-v4", name) for name in _RULES["gcs-v4"].required),
-    ("s3-v2", "AWSAccessKeyId"),
-    ("gcs-v2", "GoogleAccessId"),
-    ("cloudfront", "Key-Pair-Id"),
-)
-"""Names of parameters that only one form has."""
+_OWN = tuple((form, name) for form, rules in _RULES.items() for name in rules.own)
 _WEEK = 604_800
 """The longest validity in seconds of a signature of version 4."""
 _SIGV4A = "AWS4-ECDSA-P256-SHA256"
@@ -88,19 +91,10 @@ def form_of(query: str) -> Form | None:
     'gcs-v4'
     """
     members = query_members(query)
-    forms: tuple[tuple[Form, bool], ...] = (
-        ("s3-v4", _has_some_of(_RULES["s3-v4"].required, members)),
-        ("gcs-v4", _has_some_of(_RULES["gcs-v4"].required, members)),
-        ("s3-v2", "awsaccesskeyid" in members),
-        ("gcs-v2", "googleaccessid" in members),
-        ("cloudfront", "key-pair-id" in members),
-        ("azure", _is_sas(members)),
-    )
-    return next((form for form, found in forms if found), None) or _form_of_rest(query, members)
-
-
-def _has_some_of(names: tuple[str, ...], members: Mapping[str, str]) -> bool:
-    return any(name.lower() in members for name in names)
+    found: Form | None = next((form for form, name in _OWN if name.lower() in members), None)
+    if found is None and _is_sas(members):
+        found = "azure"
+    return found or _form_of_rest(query, members)
 
 
 def _is_date(text: str) -> bool:
@@ -117,7 +111,7 @@ def _is_sas(members: Mapping[str, str]) -> bool:
 
 def _form_of_rest(query: str, members: Mapping[str, str]) -> Form | None:
     """Return the form of a query whose parameters run together, or which lacks the name of its key."""
-    for form, name in _UNMISTAKABLE:
+    for form, name in _OWN:
         if _stands_in(name, query):
             return form
     sas = rf"(?:{'|'.join(SAS_NAMES)})"
@@ -128,7 +122,7 @@ def _form_of_rest(query: str, members: Mapping[str, str]) -> Form | None:
     # Other vendors also have Expires and Signature, but beside the names of keys of their own.
     own = re.compile(r"expires|signature|policy|content-type|content-md5|x-amz-.*|response-.*")
     others = [name for name in members if not own.fullmatch(name)]
-    cut = [name for name in others if any(one.lower().startswith(name) for _, one in _UNMISTAKABLE)]
+    cut = [name for name in others if any(one.lower().startswith(name) for _, one in _OWN)]
     if not re.search(r"(?:^|&)Signature=", query) or others != cut:
         return None
     if members.keys().isdisjoint({"expires", "policy"}):
@@ -251,12 +245,8 @@ def _older_problems(form: Form, members: Mapping[str, str]) -> Iterator[str]:
 
 
 def _signature_bytes(text: str) -> int | None:
-    # CloudFront writes base64 with -, _ and ~, and a plus sign that was not percent-encoded has become a space.
-    text = text.replace(" ", "+").translate(str.maketrans("-_~", "+=/"))
-    try:
-        return len(base64.b64decode(text, validate=True))
-    except (binascii.Error, ValueError):
-        return None
+    data = decoded(text)
+    return None if data is None else len(data)
 
 
 def _contradictions(form: Form, members: Mapping[str, str]) -> Iterator[str]:

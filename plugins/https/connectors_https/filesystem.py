@@ -13,12 +13,24 @@ from connectors_https.sink import PresignedSink
 from connectors_https.store import PresignedStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from connectors.storage import Limits
     from connectors_https.location import Place
 
 __all__ = ["PresignedFileSystem"]
+
+
+def _refusing(what: str) -> Callable[..., NoReturn]:
+    """Return a method that refuses what no signed URL can do."""
+
+    def refuse(self: PresignedFileSystem, *_: object, **__: object) -> NoReturn:
+        """Refuse."""
+        message = f"a URL can read or write {self.path}; it cannot {what}"
+        raise NotSupported(message)
+
+    return refuse
 
 
 class PresignedFileSystem(ObjectFileSystem):
@@ -143,18 +155,6 @@ class PresignedFileSystem(ObjectFileSystem):
             "LastModified": version.modified or None,
         }
 
-    def exists(self, path: str, **_: Any) -> bool:
-        """Return whether the object exists: False only if the server reports that it does not.
-
-        Raises:
-            StorageError: any other error; fsspec's own method would return False.
-        """
-        try:
-            self.info(path)
-        except ObjectNotFound:
-            return False
-        return True
-
     def modified(self, path: str) -> datetime:
         """Return when the object was last written according to the server.
 
@@ -177,25 +177,6 @@ class PresignedFileSystem(ObjectFileSystem):
         info = self.info(path)
         return [info] if detail else [info["name"]]
 
-    def _refuse(self, what: str) -> NoReturn:
-        message = f"a URL can read or write {self.path}; it cannot {what}"
-        raise NotSupported(message)
-
-    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> NoReturn:  # noqa: ARG002, FBT001, FBT002
-        """Refuse."""
-        self._refuse("delete")
-
-    def rm_file(self, path: str) -> NoReturn:  # noqa: ARG002
-        """Refuse."""
-        self._refuse("delete")
-
-    def _rm(self, path: str) -> NoReturn:  # noqa: ARG002
-        self._refuse("delete")
-
-    def cp_file(self, path1: str, path2: str, **_: Any) -> NoReturn:  # noqa: ARG002
-        """Refuse."""
-        self._refuse("copy")
-
-    def created(self, path: str) -> NoReturn:  # noqa: ARG002
-        """Refuse."""
-        self._refuse("say when it was created")
+    rm = rm_file = _rm = _refusing("delete")
+    cp_file = _refusing("copy")
+    created = _refusing("say when it was created")

@@ -53,17 +53,12 @@ class Place:
                 without `allow_http`; the message never shows the query.
         """
         shown = redact_url(location)
-        parts, problem = _split(location)
-        if parts is None:
+        parts = _split(location)
+        problem = _problem(location, parts)
+        if parts is None or problem is not None:
             message = f"the location {shown!r} {problem}"
             raise InvalidLocation(message)
-        host = parts.netloc.removesuffix(f":{parts.port}").removesuffix(":")
-        if not host:
-            message = f"the location {shown!r} names no host; one is expected after the two slashes"
-            raise InvalidLocation(message)
-        if not _HOST.fullmatch(host):
-            message = f"the location {shown!r} has an invalid host; write it in ASCII, as in DNS"
-            raise InvalidLocation(message)
+        host = _host(parts)
         scheme: Literal["http", "https"] = "https" if parts.scheme == "https" else "http"
         if scheme == "http" and not allow_http and not is_loopback(host):
             message = (
@@ -75,35 +70,37 @@ class Place:
         return cls(location, scheme, host, parts.port, path)
 
 
-def _split(location: str) -> tuple[SplitResult, None] | tuple[None, str]:
-    """Return the parts, or what is wrong with the location, without quoting it, because it may be secret."""
-    if _CONTROL.search(location):
-        return None, "contains a control character or a line break"
-    if _LONE_SURROGATE.search(location):
-        return None, "contains a lone surrogate, which is not Unicode text"
-    if location != location.strip():
-        return None, "has white space at its end"
+def _split(location: str) -> SplitResult | None:
+    """Return the parts of a URL; None if it is not one."""
     try:
         parts = urlsplit(location)
         _ = parts.port
     except ValueError:
-        return None, "is not a URL; a host, an optional port and a path are expected"
-    problem = _problem(location, parts)
-    return (parts, None) if problem is None else (None, problem)
+        return None
+    return parts
 
 
-def _problem(location: str, parts: SplitResult) -> str | None:
-    if parts.scheme not in ("http", "https"):
-        return "has another scheme; https:// is expected"
-    if "?" in location:
-        return (
+def _host(parts: SplitResult) -> str:
+    return parts.netloc.removesuffix(f":{parts.port}").removesuffix(":")
+
+
+def _problem(location: str, parts: SplitResult | None) -> str | None:
+    """Return what is wrong with a location, without quoting it, because it may be secret; the first of these."""
+    given = urlsplit("") if parts is None else parts
+    broken = {
+        "contains a control character or a line break": _CONTROL.search(location),
+        "contains a lone surrogate, which is not Unicode text": _LONE_SURROGATE.search(location),
+        "has white space at its end": location != location.strip(),
+        "is not a URL; a host, an optional port and a path are expected": parts is None,
+        "has another scheme; https:// is expected": given.scheme not in ("http", "https"),
+        (
             "has a query; keep only the part before the '?', and put the rest, in base64, into the "
             "credentials' query_string"
-        )
-    if "#" in location:
-        return "has a fragment; write a '#' in the object's name as %23"
-    if "@" in parts.netloc:
-        return "contains a user; only signed and unsigned URLs are supported"
-    if not parts.path.strip("/"):
-        return "names no object; a path is expected after the host"
-    return None
+        ): "?" in location,
+        "has a fragment; write a '#' in the object's name as %23": "#" in location,
+        "contains a user; only signed and unsigned URLs are supported": "@" in given.netloc,
+        "names no object; a path is expected after the host": not given.path.strip("/"),
+        "names no host; one is expected after the two slashes": not _host(given),
+        "has an invalid host; write it in ASCII, as in DNS": not _HOST.fullmatch(_host(given)),
+    }
+    return next((problem for problem, is_broken in broken.items() if is_broken), None)

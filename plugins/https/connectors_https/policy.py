@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["Policy", "policy_of"]
+__all__ = ["Policy", "decoded", "policy_of"]
 
 _ALPHABET = str.maketrans("-_~", "+=/")
 
@@ -29,6 +29,17 @@ class Policy:
     addresses: bool
 
 
+def decoded(text: str) -> bytes | None:
+    """Return what a parameter holds in base64, or None if it is not that.
+
+    CloudFront writes base64 with -, _ and ~, and a plus sign that was not percent-encoded has become a space.
+    """
+    try:
+        return base64.b64decode(text.replace(" ", "+").translate(_ALPHABET), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
 def policy_of(text: str) -> Policy | None:
     """Return the policy that the parameter Policy holds; None if it holds none.
 
@@ -36,14 +47,14 @@ def policy_of(text: str) -> Policy | None:
     True
     """
     try:
-        document = json.loads(base64.b64decode(text.replace(" ", "+").translate(_ALPHABET), validate=True))
+        document = json.loads(decoded(text) or b"")
         condition = document["Statement"][0]["Condition"]
         if not isinstance(condition, dict):
             return None
         return Policy(
             _moment(condition, "DateGreaterThan"), _moment(condition, "DateLessThan"), "IpAddress" in condition
         )
-    except (binascii.Error, ValueError, LookupError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
 
 

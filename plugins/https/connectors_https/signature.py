@@ -34,6 +34,7 @@ __all__ = ["Flavour", "Signature", "expiry"]
 Flavour = Literal["s3", "azure", "gcs", "plain"]
 """The vendor whose rules a signed URL follows; ``plain`` is a URL without a signature of a known kind."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS = re.compile(r"[0-9]{1,11}", re.ASCII)
 _ENCODINGS = frozenset({"response-content-encoding", "rsce"})
 _HEADER_NAME = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
@@ -134,7 +135,11 @@ def _starts_and_ends(
     if policy is not None and flavour == "plain":
         return policy.starts_at, policy.expires_at
     vendor = {"s3": "x-amz", "gcs": "x-goog"}.get(flavour)
-    return _basic_iso(members.get(f"{vendor}-date", "")), _expires_at(flavour, members)
+    starts = _basic_iso(members.get(f"{vendor}-date", ""))
+    if f"{vendor}-date" in members:
+        return starts, _after(starts, members.get(f"{vendor}-expires"))
+    # S3 and GCS version 2, and CloudFront: seconds since 1970.
+    return starts, _after(_EPOCH, members.get("expires") if "signature" in members else None)
 
 
 def _flavour(members: Mapping[str, str]) -> Flavour:
@@ -142,19 +147,7 @@ def _flavour(members: Mapping[str, str]) -> Flavour:
         return "s3"
     if "x-goog-signature" in members or {"googleaccessid", "signature"} <= members.keys():
         return "gcs"
-    if {"sig", "sv"} <= members.keys():
-        return "azure"
-    return "plain"
-
-
-def _expires_at(flavour: Flavour, members: Mapping[str, str]) -> datetime | None:
-    vendor = {"s3": "x-amz", "gcs": "x-goog"}.get(flavour)
-    if vendor is not None and f"{vendor}-date" in members:
-        return _after(_basic_iso(members[f"{vendor}-date"]), members.get(f"{vendor}-expires"))
-    # S3 and GCS version 2, and CloudFront: seconds since 1970.
-    if "signature" in members:
-        return _after(datetime(1970, 1, 1, tzinfo=UTC), members.get("expires"))
-    return None
+    return "azure" if {"sig", "sv"} <= members.keys() else "plain"
 
 
 def _basic_iso(text: str) -> datetime | None:

@@ -14,16 +14,25 @@ from urllib.parse import urlsplit
 
 from connectors.errors import (
     AccessDenied,
-    CredentialsExpired,
     InvalidLocation,
     NotSupported,
-    ObjectChanged,
     ObjectNotFound,
     StorageError,
     StorageUnavailable,
 )
 from connectors.secrets import SecretText
-from connectors.storage import Failure, HttpClient, ObjectStore, Origin, QuerySigner, Request, Unsigned
+from connectors.storage import (
+    Failure,
+    HttpClient,
+    ObjectStore,
+    Origin,
+    QuerySigner,
+    Request,
+    Unsigned,
+    expired,
+    meaning,
+    range_headers,
+)
 from connectors_https.signature import Signature
 
 if TYPE_CHECKING:
@@ -43,8 +52,7 @@ _READ_HEADERS = {
 """Headers that a signature may cover besides the host, with the values that were presumably signed."""
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{1,1000}"')
 _EXPIRED_CODES = frozenset({"ExpiredToken", "RequestExpired", "ExpiredPresignRequest", "TokenRefreshRequired"})
-_SKEWED = frozenset({"RequestTimeTooSkewed", "RequestInTheFuture"})
-_NO_CONTAINER = frozenset({"NoSuchBucket", "ContainerNotFound"})
+_SKEWED = "RequestTimeTooSkewed RequestInTheFuture"
 _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]{1,260}", re.ASCII)
 
 
@@ -62,6 +70,16 @@ class PresignedStore(ObjectStore):
     """
 
     name = "the server"
+    meanings = (
+        meaning(
+            _SKEWED, AccessDenied, "the server refuses to {action} {where}: this machine's clock is wrong ({code})"
+        ),
+        meaning(
+            "NoSuchBucket ContainerNotFound",
+            ObjectNotFound,
+            "the bucket or container of {where} does not exist ({code})",
+        ),
+    )
 
     def __init__(self, place: Place, query: SecretText | None, limits: Limits | None = None) -> None:
         self.place = place
@@ -101,11 +119,8 @@ class PresignedStore(ObjectStore):
 
     def read_request(self, path: str, span: str | None, validator: str | None) -> Request:  # noqa: ARG002 - one object
         """Return the request for the object's bytes."""
-        headers = self.known_headers()
-        if span is not None:
-            headers["Range"] = span
-        if validator is not None and _STRONG_ETAG.fullmatch(validator):
-            headers["If-Match"] = validator
+        etag = validator if _STRONG_ETAG.fullmatch(validator or "") else None  # it may be a time
+        headers = self.known_headers() | range_headers(span, etag)
         return Request("GET", self._origin, SecretText(self.place.path), headers)
 
     def write_request(self, headers: Mapping[str, str], body: FileBody) -> Request:
@@ -126,32 +141,25 @@ class PresignedStore(ObjectStore):
 
     def refusal(self, status: int, code: str, path: str, action: Action, headers: Headers | None = None) -> Failure:
         """Return the failure that an error response means."""
-        said = f"{status} {code}" if code else str(status)
-        location, method = self.place.location, "PUT" if action == "write" else "GET"
+        failure = super().refusal(status, code, path, action, headers)
+        said, method = f"{status} {code}".strip(), "PUT" if action == "write" else "GET"
         error: StorageError | InvalidLocation
-        if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-            return Failure(self._redirected(headers, said), status=status, code=code)
-        if self._is_expiry(status, code):
-            return Failure(self._expired(said), status=status, code=code)
         match status:
-            case 403 if code in _SKEWED:
-                error = AccessDenied(
-                    f"the server refuses a {method} of {location}: this machine's clock is wrong ({said})"
-                )
-            case 401 | 403:
-                error = AccessDenied(_denied(location, said, method) + self.signature.explanation(method))
-            case 404 | 410 if code in _NO_CONTAINER:
-                error = ObjectNotFound(f"the bucket or container of {location} does not exist ({said})")
-            case 404 | 410:
-                error = ObjectNotFound(f"nothing is stored at {location} ({said})")
+            case _ if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+                error = self._redirected(headers, said)
+            case _ if self._is_expiry(status, code):
+                error = expired(path, self.signature.expires_at if self._is_over() else None, said)
+            case 401 | 403 if code not in _SKEWED.split():
+                error = AccessDenied(_denied(self.place.location, said, method) + self.signature.explanation(method))
+            case 401 | 403 | 404 | 410:
+                return failure
             case 412 if method == "GET":
-                error = ObjectChanged(f"{location} was replaced while it was being read; open it again ({said})")
+                return failure
             case _:
-                failure = super().refusal(status, code, path, action, headers)
-                # S3's response to one of two simultaneous conditional writes, which should be retried.
+                # The code is S3's response to one of two simultaneous conditional writes, which should be retried.
                 transient = failure.transient or code == "ConditionalRequestConflict"
                 why = self.signature.explanation(method) if status == HTTPStatus.BAD_REQUEST else ""
-                error = StorageUnavailable(f"the server answered {said} to a {method} of {location}{why}")
+                error = StorageUnavailable(f"the server answered {said} to a {method} of {self.place.location}{why}")
                 return Failure(error, transient, failure.pause, status, code)
         return Failure(error, status=status, code=code)
 
@@ -165,14 +173,6 @@ class PresignedStore(ObjectStore):
     def _is_over(self) -> bool:
         ends = self.signature.expires_at
         return ends is not None and ends.timestamp() <= time.time()
-
-    def _expired(self, said: str) -> CredentialsExpired:
-        ends = self.signature.expires_at
-        if ends is not None and self._is_over():
-            what = f"the signed query for {self.place.location} expired at {ends:%Y-%m-%d %H:%M:%S} UTC"
-        else:
-            what = f"the session that signed the query for {self.place.location} has expired ({said})"
-        return CredentialsExpired(f"{what}; get a newly signed URL, update the credentials, and call Dataset.refresh()")
 
     def _redirected(self, headers: Headers | None, said: str) -> InvalidLocation:
         """Return the error for a redirect, which is not followed because that would reveal the signed query."""

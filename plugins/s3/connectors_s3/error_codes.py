@@ -10,7 +10,7 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
-from connectors.storage import Meaning
+from connectors.storage import meaning
 
 __all__ = ["MEANINGS", "NO_SUCH_UPLOAD"]
 
@@ -18,84 +18,47 @@ NO_SUCH_UPLOAD = "NoSuchUpload"
 """The code for a multipart upload that does not exist, or no longer exists."""
 
 MEANINGS = (
-    Meaning(frozenset({"NoSuchBucket"}), ObjectNotFound, "there is no such bucket: {where}"),
-    Meaning(
-        frozenset({"NoSuchKey", "NoSuchVersion", "NotFound", "404"}), ObjectNotFound, "nothing is stored at {where}"
-    ),
-    Meaning(
-        frozenset({NO_SUCH_UPLOAD}),
+    meaning("NoSuchBucket", ObjectNotFound, "there is no such bucket: {where}"),
+    meaning("NoSuchKey NoSuchVersion NotFound 404", ObjectNotFound, "nothing is stored at {where}"),
+    meaning(
+        NO_SUCH_UPLOAD,
         StorageUnavailable,
         "the upload of {where} no longer exists ({code}): it was aborted, or completed by a request whose response "
         "was lost; check whether the object exists",
     ),
-    Meaning(
-        frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}),
+    meaning(
+        "ExpiredToken ExpiredTokenException RequestExpired TokenRefreshRequired",
         CredentialsExpired,
         "the credentials for {where} have expired ({code}); get new ones",
     ),
-    Meaning(
-        frozenset({"RequestTimeTooSkewed", "RequestInTheFuture"}),
+    meaning(
+        "RequestTimeTooSkewed RequestInTheFuture",
         AccessDenied,
         "S3 refuses the request for {where}: this machine's clock is wrong ({code})",
     ),
-    Meaning(
-        frozenset(
-            {
-                "AccessDenied",
-                "AccountProblem",
-                "AllAccessDisabled",
-                "Forbidden",
-                "InvalidAccessKeyId",
-                "InvalidSecurity",
-                "InvalidToken",
-                "NotSignedUp",
-                "SignatureDoesNotMatch",
-                "Unauthorized",
-                "UnrecognizedClientException",
-            }
-        ),
+    meaning(
+        "AccessDenied AccountProblem AllAccessDisabled Forbidden InvalidAccessKeyId InvalidSecurity InvalidToken "
+        "NotSignedUp SignatureDoesNotMatch Unauthorized UnrecognizedClientException",
         AccessDenied,
         "S3 does not let these credentials {action} {where} ({code})",
     ),
-    Meaning(
-        frozenset(
-            {
-                "AuthorizationHeaderMalformed",
-                "AuthorizationQueryParametersError",
-                "IllegalLocationConstraintException",
-                "PermanentRedirect",
-                "Redirect",
-                "TemporaryRedirect",
-                *map(str, range(300, 400)),
-            }
-        ),
+    meaning(
+        "AuthorizationHeaderMalformed AuthorizationQueryParametersError IllegalLocationConstraintException "
+        f"PermanentRedirect Redirect TemporaryRedirect {' '.join(map(str, range(300, 400)))}",
         StorageError,
         "{where} is in another region or at another endpoint; set region or endpoint_url in the credentials ({code})",
     ),
-    Meaning(frozenset({"InvalidObjectState"}), StorageError, "{where} is archived; restore it first ({code})"),
-    Meaning(
+    meaning("InvalidObjectState", StorageError, "{where} is archived; restore it first ({code})"),
+    meaning(
         # One of two simultaneous conditional writes; a later request tells which one won.
-        frozenset({"ConditionalRequestConflict"}),
+        "ConditionalRequestConflict",
         ObjectExists,
         "{where} already exists, and mode 'xb' does not replace it ({code})",
         transient=True,
     ),
-    Meaning(
-        frozenset(
-            {
-                "Busy",
-                "IncompleteBody",
-                "InternalError",
-                "OperationAborted",
-                "RequestTimeout",
-                "RequestTimeoutException",
-                "ServiceUnavailable",
-                "SlowDown",
-                "Throttling",
-                "ThrottlingException",
-                "TooManyRequestsException",
-            }
-        ),
+    meaning(
+        "Busy IncompleteBody InternalError OperationAborted RequestTimeout RequestTimeoutException ServiceUnavailable "
+        "SlowDown Throttling ThrottlingException TooManyRequestsException",
         StorageUnavailable,
         "S3 cannot {action} {where} now ({code}); try again later",
         transient=True,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from connectors.errors import ConfigError
 from connectors.storage import BucketFileSystem, PartSizes
+from connectors_s3.location import LOCATION
 from connectors_s3.store import S3Store
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class S3(BucketFileSystem):
         ConfigError: `part_size` is not allowed.
     """
 
-    schemes: ClassVar[tuple[str, ...]] = ("s3",)
+    location = LOCATION
     store: S3Store
 
     def __init__(self, credentials: S3Credentials, *, part_size: int | None = None) -> None:

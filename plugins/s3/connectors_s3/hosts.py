@@ -58,7 +58,7 @@ class Hosts:
             if problem is not None:
                 message = f"the endpoint in this machine's configuration for AWS: {problem}"
                 raise ConfigError(message)
-        self._style = credentials.addressing_style
+        self._style = credentials.addressing_style(self.endpoint)
 
     @property
     def is_aws(self) -> bool:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 from xml.sax.saxutils import escape
 
-from connectors.storage import Listed, Page, text_at
+from connectors.storage import Listed, Page, size_of, text_at
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 __all__ = ["http_time", "in_xml", "page_of"]
 
-_SIZE = re.compile(r"[0-9]{1,18}", re.ASCII)
+_NAMELESS = "it is without names or sizes,"
 
 
 def page_of(root: Element) -> Page:
@@ -29,17 +28,15 @@ def page_of(root: Element) -> Page:
     decode = (lambda text: unquote_plus(text, errors="strict")) if encoded else str
     objects = []
     for one in root.findall("Contents"):
-        key, size = decode(text_at(one, "Key")), text_at(one, "Size")
-        if not key or not _SIZE.fullmatch(size):
-            message = "it is without names or sizes,"
-            raise ValueError(message)
+        key = decode(text_at(one, "Key"))
+        if not key:
+            raise ValueError(_NAMELESS)
         key.encode()  # a lone surrogate cannot be part of a URL
         facts = {"etag": text_at(one, "ETag"), "modified": _iso_time(text_at(one, "LastModified"))}
-        objects.append(Listed(key, int(size), facts=facts))
+        objects.append(Listed(key, size_of(text_at(one, "Size")), facts=facts))
     prefixes = [decode(text_at(one, "Prefix")) for one in root.findall("CommonPrefixes")]
     if root.tag != "ListBucketResult" or not all(prefixes):
-        message = "it is without names or sizes,"
-        raise ValueError(message)
+        raise ValueError(_NAMELESS)
     truncated, following = text_at(root, "IsTruncated").strip(), text_at(root, "NextContinuationToken")
     more = truncated == "true"
     if truncated not in ("true", "false", "") or (following and not more):

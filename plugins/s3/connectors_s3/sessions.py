@@ -77,15 +77,8 @@ def from_machine(call: Any) -> Any:
     raise AccessDenied(message)
 
 
-class _Withhold(logging.Filter):
-    """Drops DEBUG records."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the record is logged."""
-        return record.levelno > logging.DEBUG
-
-
-_WITHHELD = _Withhold()
+def _above_debug(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
 
 
 def _withhold_signatures() -> None:
@@ -96,4 +89,4 @@ def _withhold_signatures() -> None:
     these. Nothing else in these logs is worth that risk.
     """
     for name in ("botocore.auth", "botocore.endpoint", "botocore.httpsession", "botocore.parsers"):
-        logging.getLogger(name).addFilter(_WITHHELD)  # adding it again changes nothing
+        logging.getLogger(name).addFilter(_above_debug)  # adding it again changes nothing

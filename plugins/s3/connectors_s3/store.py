@@ -10,7 +10,7 @@ import logging
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from connectors.errors import (
@@ -30,6 +30,9 @@ from connectors.storage import (
     Request,
     Unsigned,
     parse_xml,
+    query_of,
+    range_headers,
+    size_of,
     split_path,
     text_at,
     texts_at,
@@ -37,7 +40,7 @@ from connectors.storage import (
 from connectors_s3.error_codes import MEANINGS, NO_SUCH_UPLOAD
 from connectors_s3.hosts import Hosts
 from connectors_s3.listing import http_time, in_xml, page_of
-from connectors_s3.location import shown
+from connectors_s3.location import LOCATION
 from connectors_s3.sessions import DEFAULT_REGION, from_machine, open_session
 from connectors_s3.signer import SigV4Signer
 
@@ -53,7 +56,6 @@ __all__ = ["S3Store"]
 _AGENT = f"enclave-connectors-s3/{importlib.metadata.version('enclave-connectors-s3')}"
 _LOG = logging.getLogger(__name__)
 _REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_SIZE = re.compile(r"[0-9]{1,18}", re.ASCII)
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII)
 _DELETED_AT_ONCE = 1000
 """Objects that one request can remove: Amazon S3 API Reference, "DeleteObjects"."""
@@ -73,6 +75,7 @@ class S3Store(BucketStore):
     """
 
     name = "S3"
+    location = LOCATION
     meanings = MEANINGS
     conditions: ClassVar[frozenset[str]] = frozenset({"PreconditionFailed"})
 
@@ -86,10 +89,6 @@ class S3Store(BucketStore):
         self._signed_for: dict[str, str] = {}
         signer = Unsigned() if credentials.anonymous else SigV4Signer(self._find_credentials, self._region_of)
         super().__init__(HttpClient(_AGENT), signer)
-
-    def shown(self, path: str) -> str:
-        """Return the location of an object."""
-        return shown(path)
 
     # Who asks, and where.
 
@@ -129,11 +128,9 @@ class S3Store(BucketStore):
         bucket, key = split_path(path)
         origin, target = self._hosts().place(bucket)
         target = f"{target}/{quote(key, safe='/~')}" if key or not target else target
-        given = {name.replace("_", "-"): value for name, value in query.items() if value is not None}
-        if given:
-            target += f"?{urlencode(given, quote_via=quote, safe='-_.~')}"
-        if {".", ".."} & set(key.split("/")):
-            message = f"{shown(path)} has a segment . or .., with which a server or proxy can reach another object"
+        target += query_of({name.replace("_", "-"): value for name, value in query.items()})
+        if {".", ".."} & set(path.split("/")):
+            message = f"{self.shown(path)} has a segment . or .., with which a server or proxy can reach another object"
             raise InvalidLocation(message)
         payer = {"x-amz-request-payer": "requester"} if self._credentials.requester_pays else {}
         return Request(method, origin, SecretText(target), {**payer, **(headers or {})}, body, secrets)
@@ -159,23 +156,17 @@ class S3Store(BucketStore):
 
     def read_request(self, path: str, span: str | None, validator: str | None) -> Request:
         """Return the request for an object's bytes."""
-        headers = {}
-        if span is not None:
-            headers["Range"] = span
-        if validator is not None and not validator.startswith("W/"):  # a weak one never matches
-            headers["If-Match"] = validator
-        return self._request("GET", path, headers, secrets=self._customer_key)
+        return self._request("GET", path, range_headers(span, validator), secrets=self._customer_key)
 
     def describe(self, path: str) -> Listed:
         """Return the object at a path."""
-        reply = self.call(self._request("HEAD", path, secrets=self._customer_key), path, "read")
-        size, modified = reply.headers.get("Content-Length", ""), reply.headers.get("Last-Modified", "")
-        try:
-            facts = {"etag": self.validator(reply.headers), "modified": http_time(modified)}
-            return Listed(split_path(path)[1], int(size if _SIZE.fullmatch(size) else "none"), facts=facts)
-        except (ValueError, OverflowError):
-            problem = self.invalid(path, "sent no size, or an invalid time,")
-        raise problem
+        headers = self.call(self._request("HEAD", path, secrets=self._customer_key), path, "read").headers
+
+        def read() -> Listed:
+            facts = {"etag": self.validator(headers), "modified": http_time(headers.get("Last-Modified", ""))}
+            return Listed(split_path(path)[1], size_of(headers.get("Content-Length", "")), facts=facts)
+
+        return self.valid(path, read, "sent no size, or an invalid time,")
 
     def list_page(self, path: str, prefix: str, delimiter: str, token: str | None, most: int | None) -> Page:
         """Return a page of the objects in a bucket."""
@@ -201,18 +192,12 @@ class S3Store(BucketStore):
     def buckets(self) -> list[str]:
         """Return the names of the account's buckets."""
         reply = self.call(self._request("GET", ""), "", "list")
-        root = self._xml("", reply)
-        if root.tag != "ListAllMyBucketsResult":
-            message = "S3 sent an invalid list of buckets"
-            raise StorageUnavailable(message)
+        what = "sent an invalid list of buckets"
+        root = self.valid("", lambda: parse_xml(reply.body, "ListAllMyBucketsResult"), what)
         return list(texts_at(root, "Buckets/Bucket/Name"))
 
     def _xml(self, path: str, reply: Reply) -> Element:
-        try:
-            return parse_xml(reply.body)
-        except ValueError:
-            problem = self.invalid(path, "sent an invalid response")
-        raise problem
+        return self.valid(path, lambda: parse_xml(reply.body))
 
     # Writing.
 
@@ -267,8 +252,8 @@ class S3Store(BucketStore):
     def _told(self, path: str, value: str, member: str) -> str:
         if not value:
             message = (
-                f"S3 sent an invalid response to an upload of {shown(path)}: it has no {member}, and the object may "
-                "not have been written; write it again"
+                f"S3 sent an invalid response to an upload of {self.shown(path)}: it has no {member}, and the object "
+                "may not have been written; write it again"
             )
             raise StorageUnavailable(message)
         return value
@@ -347,7 +332,7 @@ class S3Store(BucketStore):
         try:
             self._copy(path, target)
         except ObjectChanged:
-            message = f"{shown(path)} was replaced while it was being copied; copy it again"
+            message = f"{self.shown(path)} was replaced while it was being copied; copy it again"
         else:
             return
         raise ObjectChanged(message)

@@ -111,7 +111,7 @@ def test_encryption_is_required() -> None:
     ],
 )
 def test_addressing_style_fits_the_endpoint(members: dict[str, Any], style: str) -> None:
-    assert made(**KEYS, **members).addressing_style == style
+    assert made(**KEYS, **members).addressing_style(members.get("endpoint_url")) == style
 
 
 def test_secrets_are_not_printed_pickled_or_dumped() -> None:

@@ -150,6 +150,11 @@ def test_ambient_credentials_are_used_if_requested(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
     by_variables = S3(validate(S3Credentials, document))
     assert by_variables.open_source(path).read_range(0, 10) == b"profile"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.endpoint)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", s3.region)
+    by_endpoint = validate(S3Credentials, {"ambient": True, "allow_http": True, "encryption": None})
+    assert S3(by_endpoint).open_source(path).read_range(0, 10) == b"profile"
+    assert S3Backend().presign(f"s3://{path}", by_endpoint, "GET", 60).startswith(f"{s3.endpoint}/{path}?")
 
 
 def test_missing_profile_is_an_error_that_does_not_name_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def test_all_pages_are_listed(document: dict[str, Any]) -> None:
     ("content", "message"),
     [
         ("<IsTruncated>true</IsTruncated>" + ENTRY.format("east", 5), "has further pages, but no token"),
-        ("<Contents><Key>wards/east.csv</Key></Contents>", "without names or sizes"),
+        ("<Contents><Key>wards/east.csv</Key></Contents>", "a size is missing or invalid"),
         ("<Contents><Size>5</Size></Contents>", "without names or sizes"),
         ("<CommonPrefixes></CommonPrefixes>", "without names or sizes"),
         (MORE + ENTRY.format("east", 5), "repeats itself"),

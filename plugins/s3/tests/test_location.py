@@ -7,7 +7,7 @@ import pytest
 
 from connectors.errors import InvalidLocation
 from connectors_s3 import S3Backend, S3Credentials
-from connectors_s3.location import split_location
+from connectors_s3.location import LOCATION
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from connectors_s3.location import split_location
     ],
 )
 def test_key_is_literal(location: str, bucket: str, key: str) -> None:
-    assert split_location(location) == (bucket, key)
+    assert LOCATION.parse(location) == (bucket, key, "")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_key_is_literal(location: str, bucket: str, key: str) -> None:
 )
 def test_invalid_location_is_refused(location: str, problem: str) -> None:
     with pytest.raises(InvalidLocation, match=problem) as caught:
-        split_location(location)
+        LOCATION.parse(location)
     assert "hunter2" not in str(caught.value)
 
 

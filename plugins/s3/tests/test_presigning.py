@@ -8,11 +8,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from botocore.config import Config
 from patience import PATIENCE
 
 from connectors.credentials.model import validate
 from connectors.errors import ConfigError, InvalidLocation, NotSupported
 from connectors_s3 import S3Backend, S3Credentials
+from connectors_s3.sessions import open_session, region
 
 KEYS = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": "wJalrXUtnFEMI", "encryption": None}
 
@@ -72,6 +74,53 @@ def test_only_the_host_is_signed() -> None:
 )
 def test_bucket_is_in_the_host_if_possible(members: dict[str, Any], start: str) -> None:
     assert presign("s3://clinic/a key", **members).startswith(start)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"region": "eu-west-1"},
+        {"region": "us-east-1"},
+        {"region": "cn-north-1"},
+        {"region": "eu-west-1", "path_style": True},
+        {"region": "eu-west-1", "session_token": "TOKEN+/="},
+        {"endpoint_url": "https://store.example/v1/s3/"},
+        {"endpoint_url": "http://store.example:8080", "allow_http": True},
+        {"endpoint_url": "https://[2001:db8::1]:9000"},
+    ],
+)
+@pytest.mark.parametrize("bucket", ["clinic", "my.clinic", "My_Clinic", "1.2.3.4", "x" * 64])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_urls_are_those_of_botocore_s_client(members: dict[str, Any], bucket: str, method: str) -> None:
+    key, credentials = "a//ü+&=~:b@c!$*'(),;%25?#𝄞 ", validate(S3Credentials, {**KEYS, **members})
+    ours = theirs = ""
+    while not ours or parse_qs(ours)["X-Amz-Date"] != parse_qs(theirs)["X-Amz-Date"]:  # the second may change between
+        ours = presign(f"s3://{bucket}/{key}", method, 3600, **members)
+        theirs = _by_client(credentials, bucket, key, method)
+    assert ours == theirs
+
+
+def _by_client(credentials: S3Credentials, bucket: str, key: str, method: str) -> str:
+    # Its default is AWS's global host, which redirects to the bucket's region if the bucket is new.
+    style = {
+        "addressing_style": credentials.addressing_style(credentials.endpoint_url),
+        "us_east_1_regional_endpoint": "regional",
+    }
+    if style["addressing_style"] == "auto" and "." not in bucket:
+        style["addressing_style"] = "virtual"
+    config = Config(
+        signature_version="s3v4",
+        s3=style,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    client = open_session(credentials).create_client(
+        "s3", region_name=region(credentials), endpoint_url=credentials.endpoint_url, config=config
+    )
+    operation = {"GET": "get_object", "PUT": "put_object"}[method]
+    url = client.generate_presigned_url(operation, Params={"Bucket": bucket, "Key": key}, ExpiresIn=3600)
+    client.close()
+    return url
 
 
 def test_session_token_and_region_are_in_the_url() -> None:

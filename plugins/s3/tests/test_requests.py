@@ -12,7 +12,7 @@ import pytest
 from hostile import Answer, Request, hostile_server
 
 from connectors.credentials.model import validate
-from connectors.errors import AccessDenied, StorageError
+from connectors.errors import AccessDenied, InvalidLocation, StorageError
 from connectors.storage import Failure
 from connectors_s3 import S3Backend, S3Credentials
 from connectors_s3 import store as store_module
@@ -276,3 +276,11 @@ def test_requests_go_where_presigned_urls_go(members: dict[str, Any], bucket: st
 def test_range_and_version_are_in_the_request_for_bytes() -> None:
     request = made(region="eu-west-1").store.read_request("clinic/key", "bytes=0-9", '"e"')
     assert dict(request.headers) == {"Range": "bytes=0-9", "If-Match": '"e"'}
+
+
+@pytest.mark.parametrize("path", ["clinic/..", "clinic/a/../b", "clinic/./a", "../clinic", "./key"])
+def test_path_that_a_proxy_resolves_is_refused(path: str) -> None:
+    fs = made(region="eu-west-1", path_style=True)
+    for act in (fs.info, fs.rm_file, fs.cat_file, lambda one: fs.pipe_file(one, b"sealed")):
+        with pytest.raises(InvalidLocation, match="can reach another object"):
+            act(path)

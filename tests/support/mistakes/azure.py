@@ -89,7 +89,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"account_key": ABSENT},
-        'credentials: no credentials are given: give exactly one of account_key, sas_token, connection_string, tenant_id with client_id and client_secret, managed_identity, anonymous and ambient; for a public blob add "anonymous": true, for the credentials that this machine provides "ambient": true',
+        'credentials: no credentials are given: give exactly one of account_key, sas_token, connection_string, tenant_id (with client_id and client_secret), managed_identity, anonymous and ambient; for a public object add "anonymous": true, for the credentials that this machine provides "ambient": true',
     ),
     member(
         DOCUMENT,
@@ -145,7 +145,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"sas_token": SAS},
-        "credentials: give exactly one of account_key, sas_token, connection_string, tenant_id with client_id and client_secret, managed_identity, anonymous and ambient",
+        "credentials: give exactly one of account_key, sas_token, connection_string, tenant_id (with client_id and client_secret), managed_identity, anonymous and ambient",
         secret=True,
     ),
     member(
@@ -186,7 +186,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"account_key": ABSENT, "tenant_id": "contoso.example", "client_id": "11fa2b"},
-        "credentials: a service principal needs all of tenant_id, client_id and client_secret",
+        "credentials: a service principal needs all of tenant_id, client_id and client_secret; client_secret is missing",
     ),
     member(
         DOCUMENT,
@@ -199,7 +199,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"account_key": ABSENT, "tenant_id": "contoso.example", "client_id": "11fa2b", "client_secret": "hush hush"},
-        "credentials.client_secret: empty, or contains white space or other characters that are not allowed here",
+        "credentials.client_secret: contains white space or other characters that are not allowed here",
         secret=True,
     ),
     member(
@@ -245,7 +245,7 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"managed_identity": True},
-        "credentials: give exactly one of account_key, sas_token, connection_string, tenant_id with client_id and client_secret, managed_identity, anonymous and ambient",
+        "credentials: give exactly one of account_key, sas_token, connection_string, tenant_id (with client_id and client_secret), managed_identity, anonymous and ambient",
     ),
     member(
         DOCUMENT,

@@ -157,14 +157,14 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"service_account": ABSENT, "token": "ya29.hushhush\n"},
-        "credentials.token: empty, or contains white space or other characters that are not allowed in a token",
+        "credentials.token: contains white space or other characters that are not allowed here",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"service_account": ABSENT, "token": ""},
-        "credentials.token: empty, or contains white space or other characters that are not allowed in a token",
+        "credentials.token: empty; leave it out if there is none",
     ),
     member(
         DOCUMENT,

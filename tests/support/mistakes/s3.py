@@ -72,7 +72,7 @@ MISTAKES: list[Mistake] = [
         {"access_key_id": ABSENT, "secret_access_key": ABSENT},
         'credentials: access_key_id and secret_access_key are missing; for a public object add "anonymous": true, for the credentials that this machine provides "ambient": true',
     ),
-    member(DOCUMENT, PLACE, {"access_key_id": ""}, "credentials.access_key_id: it is empty"),
+    member(DOCUMENT, PLACE, {"access_key_id": ""}, "credentials.access_key_id: empty; leave it out if there is none"),
     member(DOCUMENT, PLACE, {"access_key_id": 7}, "credentials.access_key_id: text in quotation marks is expected"),
     member(
         DOCUMENT,

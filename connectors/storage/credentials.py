@@ -1,0 +1,174 @@
+"""What the models of credentials documents share: rules for members, and exactly one way to authenticate.
+
+A rule is a part of a member's type, as in ``region: Annotated[str, matching(_REGION, "not a region")] | None``. Its
+message never quotes the member, which may be a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from connectors.credentials.model import Credentials
+from connectors.secrets import SecretText
+from connectors.storage.endpoints import HIDES_NOTHING, sends_in_the_clear
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Sequence
+
+__all__ = ["BucketCredentials", "SecretWord", "Way", "Word", "checked", "exactly_one_way", "matching", "word_problem"]
+
+_QUOTES = "\"'“”„‘’"  # noqa: RUF001 - editors insert these
+
+
+_HINTS = {
+    "anonymous": 'for a public object add "anonymous": true',
+    "ambient": 'for the credentials that this machine provides "ambient": true',
+}
+"""What to say, besides, about ways that are members of these names."""
+
+
+def checked(problem: Callable[[Any], str | None]) -> AfterValidator:
+    """Return the rule that `problem`, which returns what is wrong with a member or None, returns None."""
+
+    def check(value: Any) -> Any:
+        found = problem(value)
+        if found is not None:
+            raise ValueError(found)
+        return value
+
+    return AfterValidator(check)
+
+
+def matching(pattern: re.Pattern[str], problem: str) -> AfterValidator:
+    """Return the rule that a whole text, secret or not, matches a pattern; `problem` says what is wrong otherwise."""
+    return checked(lambda value: None if pattern.fullmatch(_text_of(value)) else problem)
+
+
+def word_problem(value: str | SecretText) -> str | None:
+    """Return what is wrong with an ID, a key or a token that is sent in a header, or None.
+
+    >>> word_problem("two words")
+    'contains white space or other characters that are not allowed here'
+    """
+    text = _text_of(value)
+    if not text:
+        return "empty; leave it out if there is none"
+    if text[0] in _QUOTES or text[-1] in _QUOTES:
+        return "has quotation marks in addition to those of JSON; remove them"
+    if not text.isprintable() or not text.isascii() or " " in text:
+        return "contains white space or other characters that are not allowed here"
+    return None
+
+
+def _text_of(value: str | SecretText) -> str:
+    return value.reveal() if isinstance(value, SecretText) else value
+
+
+Word = Annotated[str, checked(word_problem)]
+"""The type of a member with an ID that is sent in a header."""
+SecretWord = Annotated[SecretText, checked(word_problem)]
+"""The type of a member with a key or token that is sent in a header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to authenticate.
+
+    Attributes:
+        members: the members that it needs. One of them that is neither null nor false says that this way is meant,
+            unless it is among the `extras` of a way that is.
+        extras: optional members that no other way has.
+        title: what they are together, for messages; empty if the members explain themselves.
+    """
+
+    members: tuple[str, ...]
+    extras: tuple[str, ...] = ()
+    title: str = ""
+
+    def __str__(self) -> str:
+        first, *others = self.members
+        return f"{first} (with {_and(others)})" if others else first
+
+
+def exactly_one_way(credentials: object, ways: Sequence[Way], missing: str = "") -> str | None:
+    """Return what is wrong with the ways to authenticate that a document gives, or None.
+
+    There must be exactly one of them, with all of its members, and no extras of others.
+
+    Args:
+        credentials: the document's model.
+        ways: all the ways.
+        missing: what to say if there is none; if it is empty, the ways are listed.
+    """
+
+    def given(name: str) -> bool:
+        return getattr(credentials, name) not in (None, False)
+
+    sure = [way for way in ways if any(given(one) and not _is_extra(one, ways) for one in way.members)]
+    chosen = [way for way in ways if any(given(one) and not _is_extra(one, sure) for one in way.members)]
+    listed = f"give exactly one of {_and([str(way) for way in ways])}"
+    if not chosen:
+        hints = [hint for name, hint in _HINTS.items() if any(name in way.members for way in ways)]
+        return "; ".join((missing or f"no credentials are given: {listed}", *filter(None, [", ".join(hints)])))
+    if len(chosen) > 1:
+        return listed
+    (way,) = chosen
+    absent = [one for one in way.members if not given(one)]
+    if absent:
+        rule = f"{way.title} needs all of {_and(way.members)}" if way.title else f"{_and(way.members)} go together"
+        return f"{rule}; {_and(absent)} {'is' if len(absent) == 1 else 'are'} missing"
+    for other in ways:
+        for extra in other.extras:
+            if given(extra) and extra not in way.members + way.extras:
+                return f"{extra} needs {_and(other.members)}"
+    return None
+
+
+def _is_extra(name: str, ways: Sequence[Way]) -> bool:
+    return any(name in way.extras for way in ways)
+
+
+def _and(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+class BucketCredentials(Credentials):
+    """The base of the credentials of stores of buckets, some of whose objects are public.
+
+    A subclass declares `endpoint_url` anew, with its rule and its description, and a member `ambient` if it has one.
+
+    Attributes:
+        ways: the ways to authenticate.
+        missing: what to say if a document gives none; if it is empty, the ways are listed.
+    """
+
+    ways: ClassVar[tuple[Way, ...]]
+    missing: ClassVar[str] = ""
+
+    endpoint_url: str | None = Field(default=None, description="URL of the store if it is not the vendor's own.")
+    allow_http: bool = Field(
+        default=False, strict=True, description="Also allow http:// for an endpoint that is not a loopback address."
+    )
+    anonymous: bool = Field(default=False, strict=True, description="Send unsigned requests: the object is public.")
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        problem = exactly_one_way(self, self.ways, self.missing) or self.contradiction()
+        if problem is None and self.endpoint_url is not None:
+            problem = self.clear_problem("endpoint_url", self.endpoint_url)
+        if problem:
+            raise ValueError(problem)
+        return self
+
+    def contradiction(self) -> str | None:
+        """Return what else is wrong with members that do not fit together, or None."""
+        return None
+
+    def clear_problem(self, member: str, url: str) -> str | None:
+        """Return what is wrong if requests to the URL of a member would be sent unencrypted without `allow_http`."""
+        return f"{member}: {HIDES_NOTHING}" if sends_in_the_clear(url) and not self.allow_http else None
