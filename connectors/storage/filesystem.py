@@ -11,6 +11,7 @@ from connectors._fsspec import DEFAULT_CALLBACK, AbstractFileSystem
 from connectors.errors import NotSupported, ObjectNotFound
 from connectors.formats import Plain
 from connectors.storage.guard import Guarded
+from connectors.storage.trees import list_levels
 from connectors.streams import SealedWriter, buffered, copy_stream
 from connectors.streams.sources import open_local
 
@@ -64,6 +65,23 @@ class ObjectFileSystem(Guarded, AbstractFileSystem):
             return str(self.info(path)["type"])
         except ObjectNotFound:
             return None
+
+    def find(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        withdirs: bool = False,  # noqa: FBT001, FBT002 - fsspec's signature
+        detail: bool = False,  # noqa: FBT001, FBT002
+        **options: Any,
+    ) -> Any:
+        """List everything below a folder, level by level, or a single object; finding none is not an error.
+
+        Raises:
+            ObjectChanged: a folder was removed meanwhile.
+            StorageError: the storage refuses to list a folder, which fsspec's own method would leave out.
+        """
+        found = list_levels(self, self._strip_protocol(path), depth=maxdepth, folders=withdirs, **options)
+        return found if detail else list(found)
 
     def _open(
         self,

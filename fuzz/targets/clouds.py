@@ -244,12 +244,8 @@ def seeds() -> dict[str, bytes]:
             NEXT.join((packets["file"], packets["handle"], packets["file"], packets["data"], packets["file"]))
         ],
         ("sftp", _info): [packets["file"], packets["folder"], packets["none"]],
-        ("sftp", _listing): [
-            NEXT.join((packets["folder"], packets["handle"], packets["names"], packets["end"], packets["fine"]))
-        ],
-        ("sftp", _find): [
-            NEXT.join((packets["folder"], packets["handle"], packets["names"], packets["end"], packets["fine"]))
-        ],
+        ("sftp", _listing): [NEXT.join((packets["handle"], packets["names"], packets["end"], packets["fine"]))],
+        ("sftp", _find): [NEXT.join((packets["handle"], packets["names"], packets["end"], packets["fine"]))],
         ("sftp", _exists): [packets["none"], packets["denied"]],
         ("sftp", _put): [NEXT.join((packets["none"], packets["folder"], packets["handle"], *[packets["fine"]] * 6))],
         ("sftp", _remove): [NEXT.join((packets["file"], packets["file"], packets["fine"]))],

@@ -5,16 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import asyncssh
+
 from connectors.errors import NotSupported, ObjectNotFound
 from connectors.storage import ObjectFileSystem
 from connectors_sftp.blocks import with_stall_timeout
 from connectors_sftp.loop import run
 from connectors_sftp.naming import make_folder, remove, replace
 from connectors_sftp.paths import (
-    MOST_OBJECTS,
     STAGED,
     encoded,
-    endless,
     found_at,
     kind_of,
     make_folders,
@@ -27,8 +27,6 @@ from connectors_sftp.source import SFTPSource
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
-
-    import asyncssh
 
     from connectors_sftp.credentials import SFTPCredentials
     from connectors_sftp.error_mapping import Action
@@ -92,33 +90,13 @@ class SFTP(ObjectFileSystem):
             ObjectNotFound: there is nothing.
         """
         path = self._strip_protocol(path)
-        entry = self._entry_or_none(path)
-        if entry is None:
-            raise self._missing(path)
-        return entry
-
-    def _entry_or_none(self, path: str) -> dict[str, Any] | None:
         found = self._do(path, "read", lambda session: found_at(session, path))
-        return None if found is None else _entry(path, found)
+        if found is None:
+            raise self._missing(path)
+        return _entry(path, found)
 
     def _missing(self, path: str) -> ObjectNotFound:
         return ObjectNotFound(f"nothing is stored at {self._endpoint.shown(path)}")
-
-    def exists(self, path: str, **_: Any) -> bool:
-        """Return whether something is stored at a path; raises if the server does not say."""
-        return self._type(path) is not None
-
-    def isfile(self, path: str) -> bool:
-        """Return whether a file is stored at a path."""
-        return self._type(path) == "file"
-
-    def isdir(self, path: str) -> bool:
-        """Return whether there is a folder at a path."""
-        return self._type(path) == "directory"
-
-    def _type(self, path: str) -> str | None:
-        entry = self._entry_or_none(self._strip_protocol(path))
-        return str(entry["type"]) if entry else None
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
         """List a folder, or a single file.
@@ -131,19 +109,19 @@ class SFTP(ObjectFileSystem):
         return entries if detail else [entry["name"] for entry in entries]
 
     async def _list(self, session: Session, path: str) -> list[dict[str, Any]]:
+        try:
+            members = await scan(session, path, self._endpoint)
+        except asyncssh.SFTPError as error:
+            refused = error
+        else:
+            inside = [(f"{path.rstrip('/')}/{name}", found) for name, found in members if not STAGED.fullmatch(name)]
+            return [await self._listed(session, name, found) for name, found in inside]
         found = await found_at(session, path)
         if found is None:
             raise self._missing(path)
-        if kind_of(found) != "directory":
-            return [_entry(path, found)]
-        return await self._members(session, path)
-
-    async def _members(self, session: Session, path: str) -> list[dict[str, Any]]:
-        entries = []
-        for name, attributes in await scan(session, path, self._endpoint):
-            if not STAGED.fullmatch(name):
-                entries.append(await self._listed(session, f"{path.rstrip('/')}/{name}", attributes))
-        return entries
+        if kind_of(found) == "directory":
+            raise refused
+        return [_entry(path, found)]
 
     @staticmethod
     async def _listed(session: Session, path: str, attributes: asyncssh.SFTPAttrs) -> dict[str, Any]:
@@ -153,47 +131,10 @@ class SFTP(ObjectFileSystem):
                 attributes = target
         return _entry(path, attributes)
 
-    def find(
-        self,
-        path: str,
-        maxdepth: int | None = None,
-        withdirs: bool = False,  # noqa: FBT001, FBT002 - fsspec's signature
-        detail: bool = False,  # noqa: FBT001, FBT002
-        **_: Any,
-    ) -> Any:
-        """List all files below a folder; fsspec's own method silently omits folders that cannot be listed.
-
-        Raises:
-            StorageUnavailable: the listing does not end.
-        """
-        path = self._strip_protocol(path)
-        root = self._entry_or_none(path)
-        found = {path: root} if root and (root["type"] != "directory" or withdirs) else {}
-        level = [path] if root and root["type"] == "directory" else []
-        depth = 0
-        while level and (maxdepth is None or depth < maxdepth):
-            entries: list[dict[str, Any]] = []
-            for folder in level:
-                entries += self._inside(folder)
-                if len(found) + len(entries) > MOST_OBJECTS:
-                    raise endless(path, self._endpoint)
-            level = [entry["name"] for entry in entries if entry["type"] == "directory"]
-            found |= {entry["name"]: entry for entry in entries if withdirs or entry["type"] != "directory"}
-            depth += 1
-        names = sorted(found)
-        return {name: found[name] for name in names} if detail else names
-
     def find_all(self, path: str, *, folders: bool) -> dict[str, dict[str, Any]]:
         """Return everything below a folder, or the object itself, by name: all of it, or an error."""
         found: dict[str, dict[str, Any]] = self.find(path, withdirs=folders, detail=True)
         return found
-
-    def _inside(self, folder: str) -> list[dict[str, Any]]:
-        try:
-            entries: list[dict[str, Any]] = self._do(folder, "list", lambda session: self._members(session, folder))
-        except ObjectNotFound:
-            return []  # the folder was removed since it was listed
-        return entries
 
     def modified(self, path: str) -> dt.datetime:
         """Return when a file was last written, in whole seconds."""

@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST_DEPTH",
     "MOST_NAMES",
-    "MOST_OBJECTS",
     "STAGED",
     "encoded",
-    "endless",
     "found_at",
     "kind_of",
     "make_folders",
@@ -35,8 +33,6 @@ STAGED = re.compile(r"\..*\.[0-9a-f]{32}\.part")
 """The names of staged files."""
 MOST_NAMES = 1_000_000
 """The most names in one folder."""
-MOST_OBJECTS = 10_000_000
-"""The most files and folders below one folder, as in a bucket's listing."""
 MOST_DEPTH = 256
 """The deepest nesting of folders."""
 
@@ -124,7 +120,7 @@ async def scan(session: Session, path: str, endpoint: Endpoint) -> list[tuple[st
     """
     found: list[tuple[str, asyncssh.SFTPAttrs]] = []
     if path.count("/") > MOST_DEPTH:
-        raise endless(path, endpoint)
+        raise _endless(path, endpoint)
     entries: Any = session.sftp.scandir(encoded(path))
     async with contextlib.aclosing(entries):
         while (entry := await with_stall_timeout(anext(entries, None))) is not None:
@@ -135,12 +131,12 @@ async def scan(session: Session, path: str, endpoint: Endpoint) -> list[tuple[st
                 message = f"the server's listing of {endpoint.shown(path)} contains invalid names; do not trust it"
                 raise StorageUnavailable(message)
             if len(found) == MOST_NAMES:
-                raise endless(path, endpoint)
+                raise _endless(path, endpoint)
             found.append((name, entry.attrs))
     return found
 
 
-def endless(path: str, endpoint: Endpoint) -> StorageUnavailable:
+def _endless(path: str, endpoint: Endpoint) -> StorageUnavailable:
     """Return the error for a listing that does not end."""
     message = f"the server's listing of {endpoint.shown(path)} does not end; do not trust it"
     return StorageUnavailable(message)

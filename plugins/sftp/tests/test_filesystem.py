@@ -18,7 +18,8 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
-from connectors_sftp import filesystem, paths
+from connectors.storage import trees
+from connectors_sftp import paths
 from connectors_sftp.error_mapping import storage_error
 from connectors_sftp.filesystem import SFTP
 
@@ -140,15 +141,15 @@ def test_endless_listing_is_an_error(own: Server, monkeypatch: pytest.MonkeyPatc
                     yield entry(f"folder-{number}", stat.S_IFDIR)
 
     monkeypatch.setattr(paths, "MOST_NAMES", 5_000)
-    monkeypatch.setattr(filesystem, "MOST_OBJECTS", 5_000)
+    monkeypatch.setattr(trees, "_MAX_OBJECTS", 5_000)
     (own.root / "ward").mkdir()
     own.hooks["scandir"] = scandir
     fs = own.filesystem()
     for ask in (fs.find, *((fs.ls,) if "name" in what else ())):
-        with pytest.raises(StorageUnavailable, match="does not end; do not trust it"):
+        with pytest.raises(StorageUnavailable, match="does not end; do not trust"):
             ask(f"{own.root}/ward")
     if "tree" not in what:
-        with pytest.raises(StorageUnavailable, match="does not end; do not trust it"):
+        with pytest.raises(StorageUnavailable, match="does not end; do not trust"):
             fs.rm(f"{own.root}/ward", recursive=True)
 
 
