@@ -21,6 +21,7 @@ Reading an object by ranges:
 Writing an object whole:
     `OpensSinks`: a filesystem that can. `Sink`: the contract. `RenewableSink`: a sink that renews its credentials.
     `ExpectsSize`: a sink that prepares for the object's size.
+    `AtomicSink`: the base of a sink that can be committed or discarded once.
     `PutSink`: a sink that sends the object in one request. `PartsInFlight`: the parts of a multipart upload.
     `spooled`: temporary files, whose errors say that this machine's disk is full.
 
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from connectors.credentials.sas import SAS_NAMES, sas_problems
     from connectors.credentials.signed_queries import query_damage, query_members
     from connectors.storage.adapters import map_errors
+    from connectors.storage.atomic_sink import AtomicSink
     from connectors.storage.backend import Backend
     from connectors.storage.bucket_filesystem import BucketFileSystem
     from connectors.storage.bucket_store import BucketStore, Listed, Page, split_path
@@ -87,6 +89,7 @@ __all__ = [
     "SAS_NAMES",
     "AbstractFileSystem",
     "Action",
+    "AtomicSink",
     "Backend",
     "BucketFileSystem",
     "BucketStore",
@@ -155,6 +158,7 @@ __all__ = [
 _HOMES = {
     "AbstractFileSystem": "_fsspec",
     "Action": "storage.store",
+    "AtomicSink": "storage.atomic_sink",
     "Backend": "storage.backend",
     "BucketFileSystem": "storage.bucket_filesystem",
     "BucketStore": "storage.bucket_store",

@@ -21,12 +21,15 @@ from connectors.errors import (
     StorageUnavailable,
 )
 
-__all__ = ["FOREIGN", "REFUSED", "Action", "storage_error"]
+__all__ = ["ABSENT", "FOREIGN", "REFUSED", "Action", "storage_error"]
 
 Action = Literal["read", "write", "list", "remove"]
 
 FOREIGN = (asyncssh.Error, OSError, PacketDecodeError)
 """The library's errors for a failed request; timeouts are among them as OSError."""
+
+ABSENT = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
+"""The errors for a path at which nothing is stored."""
 
 REFUSED = (asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists, asyncssh.SFTPPermissionDenied)
 """The errors for creating something that exists already: version 3 of the protocol, which all servers use, has no
@@ -34,7 +37,7 @@ code of its own for this (draft-ietf-secsh-filexfer-02, section 7)."""
 
 # The first match counts. A request that fails with StorageUnavailable is retried if that is safe.
 _MEANINGS: tuple[tuple[tuple[type[BaseException], ...], type[ConnectorError], str], ...] = (
-    ((asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath), ObjectNotFound, "nothing is stored at {where}"),
+    (ABSENT, ObjectNotFound, "nothing is stored at {where}"),
     ((asyncssh.SFTPFileAlreadyExists,), ObjectExists, "{where} already exists"),
     (
         (asyncssh.SFTPNotADirectory, asyncssh.SFTPFileIsADirectory),

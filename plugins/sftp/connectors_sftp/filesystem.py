@@ -9,16 +9,16 @@ import asyncssh
 
 from connectors.errors import NotSupported, ObjectNotFound
 from connectors.storage import ObjectFileSystem
-from connectors_sftp.blocks import with_stall_timeout
 from connectors_sftp.loop import run
-from connectors_sftp.naming import make_folder, remove, replace
-from connectors_sftp.paths import (
+from connectors_sftp.names import (
     STAGED,
-    encoded,
     found_at,
     kind_of,
+    make_folder,
     make_folders,
     parent_of,
+    remove,
+    replace,
     scan,
 )
 from connectors_sftp.sessions import Sessions
@@ -110,7 +110,7 @@ class SFTP(ObjectFileSystem):
 
     async def _list(self, session: Session, path: str) -> list[dict[str, Any]]:
         try:
-            members = await scan(session, path, self._endpoint)
+            members = await scan(session, path)
         except asyncssh.SFTPError as error:
             refused = error
         else:
@@ -185,8 +185,8 @@ class SFTP(ObjectFileSystem):
         self._do(new, "write", lambda session: self._rename(session, old, new), retry=False)
 
     async def _rename(self, session: Session, old: str, new: str) -> None:
-        await make_folders(session, parent_of(new), self._endpoint)
-        await replace(session, self._endpoint, old, new)
+        await make_folders(session, parent_of(new))
+        await replace(session, old, new)
 
     def mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:  # noqa: FBT001, FBT002 - fsspec's signature
         """Make a folder.
@@ -195,12 +195,7 @@ class SFTP(ObjectFileSystem):
             ObjectExists: something is stored there.
         """
         path = self._strip_protocol(path)
-        self._do(
-            path,
-            "write",
-            lambda session: make_folder(session, self._endpoint, path, parents=create_parents),
-            retry=False,
-        )
+        self._do(path, "write", lambda session: make_folder(session, path, parents=create_parents), retry=False)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - fsspec's signature
         """Make a folder and those above it.
@@ -212,13 +207,13 @@ class SFTP(ObjectFileSystem):
         path = self._strip_protocol(path)
         if not exist_ok:
             self.mkdir(path)
-        elif not self.isdir(path):
-            self._do(path, "write", lambda session: make_folders(session, path, self._endpoint), retry=False)
+        else:
+            self._do(path, "write", lambda session: make_folders(session, path), retry=False)
 
     def rmdir(self, path: str) -> None:
         """Remove an empty folder."""
         path = self._strip_protocol(path)
-        self._do(path, "remove", lambda session: with_stall_timeout(session.sftp.rmdir(encoded(path))), retry=False)
+        self._do(path, "remove", lambda session: session.ask(session.sftp.rmdir(path)), retry=False)
 
     def rm_file(self, path: str) -> None:
         """Remove a file, or a link itself.
@@ -230,9 +225,7 @@ class SFTP(ObjectFileSystem):
         self._remove(self._strip_protocol(path), recursive=False)
 
     def _remove(self, path: str, *, recursive: bool) -> None:
-        self._do(
-            path, "remove", lambda session: remove(session, self._endpoint, path, recursive=recursive), retry=False
-        )
+        self._do(path, "remove", lambda session: remove(session, path, recursive=recursive), retry=False)
 
     def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # noqa: FBT001, FBT002
         """Remove files, and with `recursive` folders with their content, staged files included.

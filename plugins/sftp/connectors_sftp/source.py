@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import asyncssh
 
 from connectors.errors import ConnectorError, NotAnObject, NotSupported, ObjectChanged, StorageUnavailable
-from connectors_sftp.blocks import Missing, with_stall_timeout
+from connectors_sftp.blocks import Missing
 from connectors_sftp.error_mapping import FOREIGN
 from connectors_sftp.loop import post, run
-from connectors_sftp.paths import encoded
+from connectors_sftp.sessions import retry_policy
 
 if TYPE_CHECKING:
     from connectors_sftp.sessions import Session, Sessions
@@ -71,30 +71,26 @@ class SFTPSource:
         stop = min(stop, self.size)
         if start >= stop:
             return memoryview(b"")
-        retry_policy = self._sessions.retry_policy()
-        missing = Missing(start, stop, retry_policy)
-        run(
-            self._sessions.attempt(
-                self._path, "read", lambda session: self._read(session, missing), retry_policy=retry_policy
-            )
-        )
+        policy = retry_policy()
+        missing = Missing(start, stop, policy)
+        run(self._sessions.attempt(self._path, "read", lambda session: self._read(session, missing), policy=policy))
         return memoryview(missing.data)
 
     async def _read(self, session: Session, missing: Missing) -> None:
         file = await self.file_in(session)
         whole = await missing.read(session, file)
-        await self.check(file)
+        await self.check(session, file)
         if not whole:
             message = f"the server sent fewer bytes of {self._shown} than it has according to its size"
             raise StorageUnavailable(message)
 
-    async def check(self, file: File) -> None:
+    async def check(self, session: Session, file: File) -> None:
         """Check that the file has not changed, after its bytes have arrived, so that no change goes undetected.
 
         Raises:
             ObjectChanged: it has.
         """
-        if _version(await with_stall_timeout(file.stat()), self._shown) != self._version:
+        if _version(await session.ask(file.stat()), self._shown) != self._version:
             message = f"{self._shown} was changed while it was being read; open it again"
             raise ObjectChanged(message)
 
@@ -106,17 +102,16 @@ class SFTPSource:
         return await asyncio.shield(self._opened[1])
 
     async def _open(self, session: Session) -> File:
-        path = encoded(self._path)
         # Checked before opening, because opening a pipe blocks the server until something is written to it.
-        self._check_kind(await with_stall_timeout(session.sftp.stat(path)))
-        file: File = await with_stall_timeout(session.sftp.open(path, asyncssh.FXF_READ, block_size=0, encoding=None))
-        attributes = await with_stall_timeout(file.stat())
+        self._check_kind(await session.ask(session.sftp.stat(self._path)))
+        file = await session.open(self._path, asyncssh.FXF_READ)
+        attributes = await session.ask(file.stat())
         self._check_kind(attributes)
         found = _version(attributes, self._shown)
         if self._version is None:
             self._version = found
         elif self._version != found:
-            await with_stall_timeout(file.close())
+            await session.ask(file.close())
             message = f"{self._shown} was replaced while it was being read; open it again"
             raise ObjectChanged(message)
         return file
@@ -156,6 +151,6 @@ async def _close(session: Session, opening: asyncio.Task[File]) -> None:
     try:
         file = await opening
         if session.alive:
-            await with_stall_timeout(file.close())
+            await session.ask(file.close())
     except (*FOREIGN, ConnectorError):
         return  # the handle was lost with its session

@@ -19,7 +19,7 @@ from connectors.errors import (
     StorageUnavailable,
 )
 from connectors.storage import trees
-from connectors_sftp import paths
+from connectors_sftp import names
 from connectors_sftp.error_mapping import storage_error
 from connectors_sftp.filesystem import SFTP
 
@@ -140,7 +140,7 @@ def test_endless_listing_is_an_error(own: Server, monkeypatch: pytest.MonkeyPatc
                 for number in range(100):
                     yield entry(f"folder-{number}", stat.S_IFDIR)
 
-    monkeypatch.setattr(paths, "MOST_NAMES", 5_000)
+    monkeypatch.setattr(names, "MOST_NAMES", 5_000)
     monkeypatch.setattr(trees, "_MAX_OBJECTS", 5_000)
     (own.root / "ward").mkdir()
     own.hooks["scandir"] = scandir

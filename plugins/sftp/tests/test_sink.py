@@ -30,7 +30,7 @@ from connectors.testing.tools import in_child
 from connectors_sftp import sessions
 from connectors_sftp.filesystem import SFTP
 from connectors_sftp.loop import run
-from connectors_sftp.paths import STAGED
+from connectors_sftp.names import STAGED
 from connectors_sftp.sink import PART_SIZE, SFTPSink
 
 MIB = 1 << 20
