@@ -7,7 +7,7 @@ slash, as the consoles of the clouds and Hadoop make them, marks a folder and is
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from connectors._fsspec import has_magic
 from connectors.errors import AccessDenied, CredentialsExpired, NotAnObject, NotSupported, ObjectNotFound
@@ -33,13 +33,7 @@ class BucketFileSystem(ObjectFileSystem):
         part_sizes: the sizes of an upload's parts.
     """
 
-    # fsspec fills in the constructor's arguments from FSSPEC_… variables and ~/.config/fsspec according to the
-    # protocol of the class. So the class has none, and each instance has the real ones.
-    protocol: ClassVar[tuple[str, ...]] = ()
-    schemes: ClassVar[tuple[str, ...]] = ()
-
     def __init__(self, store: BucketStore, part_sizes: PartSizes) -> None:
-        self.protocol = self.schemes  # type: ignore[misc]  # fsspec lets an instance have its own
         super().__init__()
         self.store = store
         self._part_sizes = part_sizes

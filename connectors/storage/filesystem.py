@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectors._fsspec import DEFAULT_CALLBACK, AbstractFileSystem
 from connectors.errors import NotSupported, ObjectNotFound
@@ -34,7 +34,19 @@ class ObjectFileSystem(Guarded, AbstractFileSystem):
 
     It shows objects as they are stored, usually sealed. Objects appear atomically, also where fsspec's own methods
     would write them differently.
+
+    Attributes:
+        schemes: those of its locations.
     """
+
+    # fsspec fills in the constructor's arguments from FSSPEC_… variables and ~/.config/fsspec according to the
+    # protocol of the class. So the class has none, and each instance has the real ones.
+    protocol: ClassVar[str | tuple[str, ...]] = ()
+    schemes: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.protocol = self.schemes or self.protocol  # type: ignore[misc]  # fsspec lets an instance have its own
+        super().__init__(*args, **options)
 
     @abstractmethod
     def open_source(self, path: str) -> Source:

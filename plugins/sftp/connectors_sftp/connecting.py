@@ -85,10 +85,10 @@ async def open_connection(
     refusal: asyncssh.KeyExchangeFailed | None = None
     for algorithms in credentials.host_key_algorithms:
         client = _Client(credentials.fingerprints, key)
-        options = _options(credentials, algorithms)
+        options = _options(client, credentials, algorithms)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                return await asyncssh.connect(endpoint.host, endpoint.port, client_factory=_factory(client), **options)
+                return await asyncssh.connect(endpoint.host, endpoint.port, **options)
         except asyncssh.HostKeyNotVerifiable:
             shown.append(client.shown or "one of another type")
         except asyncssh.KeyExchangeFailed as error:
@@ -103,14 +103,11 @@ async def open_connection(
     raise StorageError(message)
 
 
-def _factory(client: _Client) -> Any:
-    return lambda: client
-
-
-def _options(credentials: SFTPCredentials, algorithms: Sequence[str]) -> dict[str, Any]:
+def _options(client: _Client, credentials: SFTPCredentials, algorithms: Sequence[str]) -> dict[str, Any]:
     """Return the arguments of `asyncssh.connect`, including all that it would otherwise read from this machine."""
     password = credentials.password
     options: dict[str, Any] = {
+        "client_factory": lambda: client,
         "config": None,
         # These lists trust no host and no certificate authority, so that asyncssh asks the client.
         "known_hosts": ([], [], []),
@@ -149,15 +146,8 @@ def _check_user() -> None:
     raise StorageError(message)
 
 
-class _Withhold(logging.Filter):
-    """Drops DEBUG records."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the record is logged."""
-        return record.levelno > logging.DEBUG
-
-
-_WITHHELD = _Withhold()
+def _is_harmless(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
 
 
 def _withhold_passwords() -> None:
@@ -166,4 +156,4 @@ def _withhold_passwords() -> None:
     After ``asyncssh.set_debug_level(3)``, the logger ``asyncssh`` dumps every packet at DEBUG, including the one with
     the password. The logger ``asyncssh.sftp`` logs only names and sealed bytes.
     """
-    logging.getLogger("asyncssh").addFilter(_WITHHELD)  # adding it again changes nothing
+    logging.getLogger("asyncssh").addFilter(_is_harmless)  # adding it again changes nothing

@@ -141,12 +141,11 @@ class SFTPCredentials(Credentials):
         In each connection, a server shows one key: that of the first requested algorithm for which it has one. A
         fingerprint does not tell its key's type, so each type is tried in a connection of its own.
         """
-        kinds = [kind for _, kind in self._host_keys()]
+        kinds = {kind for _, kind in self._host_keys()}
         if None in kinds:
             return list(KEY_FAMILIES)
-        given = {kind if kind != _RSA else KEY_FAMILIES[2][0] for kind in kinds}
-        wanted = [one for family in KEY_FAMILIES for one in family if one in given]
-        return [(*wanted, KEY_FAMILIES[2][1]) if KEY_FAMILIES[2][0] in wanted else tuple(wanted)]
+        wanted = [KEY_FAMILIES[2] if kind == _RSA else (kind,) for kind in _KINDS if kind in kinds]
+        return [tuple(one for algorithms in wanted for one in algorithms)]
 
 
 def _private_key_problem(text: str) -> str | None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
 from connectors.errors import NotSupported, ObjectNotFound
 from connectors.storage import ObjectFileSystem
-from connectors_sftp.loop import run
 from connectors_sftp.names import (
     STAGED,
     found_at,
@@ -26,10 +25,9 @@ from connectors_sftp.sink import SFTPSink
 from connectors_sftp.source import SFTPSource
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Iterable
 
     from connectors_sftp.credentials import SFTPCredentials
-    from connectors_sftp.error_mapping import Action
     from connectors_sftp.location import Endpoint
     from connectors_sftp.sessions import Session
 
@@ -50,13 +48,10 @@ class SFTP(ObjectFileSystem):
         InvalidCredentials: the private key cannot be read, or its passphrase is wrong.
     """
 
-    # fsspec fills in the constructor's arguments from FSSPEC_SFTP_* variables and ~/.config/fsspec according to the
-    # protocol of the class. So the class has none, and each instance has the real one.
-    protocol: ClassVar[tuple[str, ...]] = ()
+    schemes = ("sftp", "ssh")
     root_marker = "/"
 
     def __init__(self, endpoint: Endpoint, credentials: SFTPCredentials) -> None:
-        self.protocol = ("sftp", "ssh")  # type: ignore[misc]  # fsspec lets an instance have its own
         super().__init__()
         self._endpoint = endpoint
         self._sessions = Sessions(endpoint, credentials)
@@ -78,9 +73,6 @@ class SFTP(ObjectFileSystem):
         """
         return SFTPSink(self._sessions, self._strip_protocol(path), exclusive=exclusive)
 
-    def _do(self, path: str, action: Action, call: Callable[[Session], Awaitable[Any]], *, retry: bool = True) -> Any:
-        return run(self._sessions.attempt(path, action, call, retry=retry))
-
     # Listing.
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
@@ -90,7 +82,7 @@ class SFTP(ObjectFileSystem):
             ObjectNotFound: there is nothing.
         """
         path = self._strip_protocol(path)
-        found = self._do(path, "read", lambda session: found_at(session, path))
+        found = self._sessions.run(path, "read", lambda session: found_at(session, path))
         if found is None:
             raise self._missing(path)
         return _entry(path, found)
@@ -105,7 +97,7 @@ class SFTP(ObjectFileSystem):
             ObjectNotFound: there is neither.
         """
         path = self._strip_protocol(path)
-        entries = self._do(path, "list", lambda session: self._list(session, path))
+        entries = self._sessions.run(path, "list", lambda session: self._list(session, path))
         return entries if detail else [entry["name"] for entry in entries]
 
     async def _list(self, session: Session, path: str) -> list[dict[str, Any]]:
@@ -182,7 +174,7 @@ class SFTP(ObjectFileSystem):
         old, new = self._strip_protocol(old), self._strip_protocol(new)
         if into:
             new = f"{new.rstrip('/')}/{old.rpartition('/')[2]}"
-        self._do(new, "write", lambda session: self._rename(session, old, new), retry=False)
+        self._sessions.run(new, "write", lambda session: self._rename(session, old, new), retry=False)
 
     async def _rename(self, session: Session, old: str, new: str) -> None:
         await make_folders(session, parent_of(new))
@@ -195,7 +187,9 @@ class SFTP(ObjectFileSystem):
             ObjectExists: something is stored there.
         """
         path = self._strip_protocol(path)
-        self._do(path, "write", lambda session: make_folder(session, path, parents=create_parents), retry=False)
+        self._sessions.run(
+            path, "write", lambda session: make_folder(session, path, parents=create_parents), retry=False
+        )
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - fsspec's signature
         """Make a folder and those above it.
@@ -208,12 +202,12 @@ class SFTP(ObjectFileSystem):
         if not exist_ok:
             self.mkdir(path)
         else:
-            self._do(path, "write", lambda session: make_folders(session, path), retry=False)
+            self._sessions.run(path, "write", lambda session: make_folders(session, path), retry=False)
 
     def rmdir(self, path: str) -> None:
         """Remove an empty folder."""
         path = self._strip_protocol(path)
-        self._do(path, "remove", lambda session: session.ask(session.sftp.rmdir(path)), retry=False)
+        self._sessions.run(path, "remove", lambda session: session.ask(session.sftp.rmdir(path)), retry=False)
 
     def rm_file(self, path: str) -> None:
         """Remove a file, or a link itself.
@@ -225,7 +219,7 @@ class SFTP(ObjectFileSystem):
         self._remove(self._strip_protocol(path), recursive=False)
 
     def _remove(self, path: str, *, recursive: bool) -> None:
-        self._do(path, "remove", lambda session: remove(session, path, recursive=recursive), retry=False)
+        self._sessions.run(path, "remove", lambda session: remove(session, path, recursive=recursive), retry=False)
 
     def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # noqa: FBT001, FBT002
         """Remove files, and with `recursive` folders with their content, staged files included.

@@ -6,13 +6,13 @@ import asyncio
 import os
 import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from connectors.errors import ConnectorError, StorageUnavailable
 from connectors.storage import RetryPolicy
 from connectors_sftp.connecting import identity, open_connection
 from connectors_sftp.error_mapping import FOREIGN, Action, storage_error
-from connectors_sftp.loop import post
+from connectors_sftp.loop import post, run
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -151,6 +151,10 @@ class Sessions:
         self._held: dict[int, _Held] = {}
         # Not at exit, when the loop is closed with everything in it.
         weakref.finalize(self, _hang_up, self._held).atexit = False
+
+    def run(self, path: str, action: Action, call: Callable[[Session], Awaitable[T]], **options: Any) -> T:
+        """Return the result of `attempt` in the loop."""
+        return run(self.attempt(path, action, call, **options))
 
     async def attempt(
         self,

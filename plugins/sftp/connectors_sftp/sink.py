@@ -66,10 +66,10 @@ class SFTPSink(AtomicSink):
         self._written = 0
         self._mode: int | None = None
         self._handle: tuple[Session, asyncssh.SFTPClientFile] | None = None
-        run(sessions.attempt(path, "write", self._check_place))
+        sessions.run(path, "write", self._check_place)
         _SINKS.add(self)
         try:
-            self._session, self._file = self._handle = run(sessions.attempt(path, "write", self._open))
+            self._session, self._file = self._handle = sessions.run(path, "write", self._open)
         except BaseException:
             self.discard()
             raise
@@ -114,7 +114,7 @@ class SFTPSink(AtomicSink):
 
     def _call(self, call: Callable[[Session], Awaitable[None]]) -> None:
         """Do what needs the file's handle, in its session: it is lost with that."""
-        run(self._sessions.attempt(self._path, "write", call, within=self._session))
+        self._sessions.run(self._path, "write", call, within=self._session)
 
     def take(self, data: memoryview) -> None:
         """Take all of `data`, and send the parts that are complete."""

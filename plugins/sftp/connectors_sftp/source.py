@@ -12,7 +12,7 @@ import asyncssh
 from connectors.errors import ConnectorError, NotAnObject, NotSupported, ObjectChanged, StorageUnavailable
 from connectors_sftp.blocks import Missing
 from connectors_sftp.error_mapping import FOREIGN
-from connectors_sftp.loop import post, run
+from connectors_sftp.loop import post
 from connectors_sftp.sessions import retry_policy
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class SFTPSource:
         self._version: _Version | None = None
         self._opened: tuple[Session, asyncio.Task[File]] | None = None
         self._closed = False
-        run(sessions.attempt(path, "read", self.file_in))
+        sessions.run(path, "read", self.file_in)
 
     @property
     def size(self) -> int:
@@ -73,7 +73,7 @@ class SFTPSource:
             return memoryview(b"")
         policy = retry_policy()
         missing = Missing(start, stop, policy)
-        run(self._sessions.attempt(self._path, "read", lambda session: self._read(session, missing), policy=policy))
+        self._sessions.run(self._path, "read", lambda session: self._read(session, missing), policy=policy)
         return memoryview(missing.data)
 
     async def _read(self, session: Session, missing: Missing) -> None:
