@@ -21,15 +21,17 @@ Reading an object by ranges:
 Writing an object whole:
     `OpensSinks`: a filesystem that can. `Sink`: the contract. `RenewableSink`: a sink that renews its credentials.
     `ExpectsSize`: a sink that prepares for the object's size.
-    `AtomicSink`: the base of a sink that can be committed or discarded once.
     `PutSink`: a sink that sends the object in one request. `PartsInFlight`: the parts of a multipart upload.
     `spooled`: temporary files, whose errors say that this machine's disk is full.
 
+A store that takes an object in parts, with any API:
+    `MultipartStore`: the contract. `MultipartSink`, `PartSizes`: write to it, several parts at once.
+
 A store with an HTTP API, in its dialect (docs/backends.md shows one):
-    `ObjectStore`: one object by one URL. `MultipartStore`: written in parts. `BucketStore`: with listings.
+    `ObjectStore`: one object by one URL. `BucketStore`: written in parts, with listings.
     `Listed`, `Page`: what a listing returns. `Meaning`: what error codes mean. `Action`: what a request does.
     `BucketFileSystem`: the fsspec filesystem of a `BucketStore`.
-    `RangedSource`, `RangedStream`, `Version`: reads, all from one version. `MultipartSink`, `PartSizes`: writes.
+    `RangedSource`, `RangedStream`, `Version`: reads, all from one version.
     `Signer`: says how a request is authorised. `Unsigned`, `QuerySigner`, `with_query`.
     `parse_xml`, `text_at`, `texts_at`: read XML responses.
     `HttpClient`, `Limits`: sends requests. `Request`, `Response`, `Reply`, `Headers`, `FileBody`, `Origin`, `Failure`.
@@ -58,7 +60,6 @@ if TYPE_CHECKING:
     from connectors.credentials.sas import SAS_NAMES, sas_problems
     from connectors.credentials.signed_queries import query_damage, query_members
     from connectors.storage.adapters import map_errors
-    from connectors.storage.atomic_sink import AtomicSink
     from connectors.storage.backend import Backend
     from connectors.storage.bucket_filesystem import BucketFileSystem
     from connectors.storage.bucket_store import BucketStore, Listed, Page, split_path
@@ -89,7 +90,6 @@ __all__ = [
     "SAS_NAMES",
     "AbstractFileSystem",
     "Action",
-    "AtomicSink",
     "Backend",
     "BucketFileSystem",
     "BucketStore",
@@ -158,7 +158,6 @@ __all__ = [
 _HOMES = {
     "AbstractFileSystem": "_fsspec",
     "Action": "storage.store",
-    "AtomicSink": "storage.atomic_sink",
     "Backend": "storage.backend",
     "BucketFileSystem": "storage.bucket_filesystem",
     "BucketStore": "storage.bucket_store",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from connectors.errors import NotAnObject, NotSupported, ObjectChanged, ObjectNotFound
 from connectors.storage.listing import ListingGuard
 from connectors.storage.multipart import MultipartStore
+from connectors.storage.store import ObjectStore
 from connectors.streams.executor import submit
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Page(NamedTuple):
     following: str | None
 
 
-class BucketStore(MultipartStore, ABC):
+class BucketStore(ObjectStore, MultipartStore, ABC):
     """A store of buckets, in its dialect. Paths are ``bucket/key``, with the key literal.
 
     Attributes:

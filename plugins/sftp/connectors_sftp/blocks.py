@@ -1,7 +1,9 @@
-"""Reads and writes ranges of an open file in blocks, many of them at once, and checks each response."""
+"""Open files on an SFTP server: read and written in blocks, many of them at once."""
 
 from __future__ import annotations
 
+import asyncio
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import asyncssh
@@ -10,7 +12,41 @@ if TYPE_CHECKING:
     from connectors.storage import RetryPolicy
     from connectors_sftp.sessions import Session
 
-__all__ = ["Missing", "write_at"]
+__all__ = ["File", "Missing", "OpenedOnce", "close_file", "write_at"]
+
+File = asyncssh.SFTPClientFile
+
+
+class OpenedOnce(ABC):
+    """A file that is opened once in each session in which it is used.
+
+    Attributes:
+        opened: the latest of these sessions, and the open file.
+    """
+
+    opened: tuple[Session, asyncio.Future[File]] | None = None
+
+    @abstractmethod
+    async def open_in(self, session: Session) -> File:
+        """Open the file."""
+
+    async def file_in(self, session: Session) -> File:
+        """Return the open file in a session; the first caller opens it. Raises as `open_in` does."""
+        if self.opened is None or self.opened[0] is not session:
+            self.opened = session, asyncio.ensure_future(self.open_in(session))
+        # Shielded, because other callers may wait for it when one is interrupted.
+        return await asyncio.shield(self.opened[1])
+
+
+async def close_file(session: Session, opening: asyncio.Future[File]) -> None:
+    """Close an open file, unless it was lost with its session.
+
+    Raises:
+        asyncssh.Error, OSError, ConnectorError: it could not be opened, or cannot be closed.
+    """
+    if session.alive:
+        file = await opening
+        await session.ask(file.close())
 
 
 class Missing:
@@ -31,7 +67,7 @@ class Missing:
         self._spans = {start: stop}
         self._policy = policy
 
-    async def read(self, session: Session, file: asyncssh.SFTPClientFile) -> bool:
+    async def read(self, session: Session, file: File) -> bool:
         """Read the missing bytes, and return whether the range is complete.
 
         Raises:
@@ -60,7 +96,7 @@ class Missing:
         return not self._spans
 
 
-async def write_at(session: Session, file: asyncssh.SFTPClientFile, data: memoryview, offset: int) -> None:
+async def write_at(session: Session, file: File, data: memoryview, offset: int) -> None:
     """Write all of `data` at `offset`.
 
     Raises:

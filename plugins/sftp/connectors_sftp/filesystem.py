@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 
 from connectors.errors import NotSupported, ObjectNotFound
-from connectors.storage import ObjectFileSystem
+from connectors.storage import MultipartSink, ObjectFileSystem
 from connectors_sftp.names import (
     STAGED,
     found_at,
@@ -21,8 +21,8 @@ from connectors_sftp.names import (
     scan,
 )
 from connectors_sftp.sessions import Sessions
-from connectors_sftp.sink import SFTPSink
 from connectors_sftp.source import SFTPSource
+from connectors_sftp.store import PARTS, SFTPStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +54,7 @@ class SFTP(ObjectFileSystem):
     def __init__(self, endpoint: Endpoint, credentials: SFTPCredentials) -> None:
         super().__init__()
         self._endpoint = endpoint
-        self._sessions = Sessions(endpoint, credentials)
+        self.store = SFTPStore(Sessions(endpoint, credentials))
 
     def open_source(self, path: str) -> SFTPSource:
         """Return a source that reads the sealed bytes of a file by ranges.
@@ -62,16 +62,16 @@ class SFTP(ObjectFileSystem):
         Raises:
             ObjectNotFound, NotAnObject, AccessDenied: there is no such file, or it may not be read.
         """
-        return SFTPSource(self._sessions, self._strip_protocol(path))
+        return SFTPSource(self.store.sessions, self._strip_protocol(path))
 
-    def open_sink(self, path: str, *, exclusive: bool = False) -> SFTPSink:
-        """Return a sink for the sealed bytes of a new file; creates missing folders.
+    def open_sink(self, path: str, *, exclusive: bool = False) -> MultipartSink:
+        """Return a sink for the sealed bytes of a new file; its folders are created with it.
 
         Raises:
             ObjectExists: `exclusive`, and the file exists.
-            NotAnObject, AccessDenied: the file cannot be written there.
+            NotAnObject, NotSupported: there is something else than a file.
         """
-        return SFTPSink(self._sessions, self._strip_protocol(path), exclusive=exclusive)
+        return MultipartSink(self, self._strip_protocol(path), PARTS, exclusive=exclusive)
 
     # Listing.
 
@@ -82,7 +82,7 @@ class SFTP(ObjectFileSystem):
             ObjectNotFound: there is nothing.
         """
         path = self._strip_protocol(path)
-        found = self._sessions.run(path, "read", lambda session: found_at(session, path))
+        found = self.store.sessions.run(path, "read", lambda session: found_at(session, path))
         if found is None:
             raise self._missing(path)
         return _entry(path, found)
@@ -97,7 +97,7 @@ class SFTP(ObjectFileSystem):
             ObjectNotFound: there is neither.
         """
         path = self._strip_protocol(path)
-        entries = self._sessions.run(path, "list", lambda session: self._list(session, path))
+        entries = self.store.sessions.run(path, "list", lambda session: self._list(session, path))
         return entries if detail else [entry["name"] for entry in entries]
 
     async def _list(self, session: Session, path: str) -> list[dict[str, Any]]:
@@ -146,13 +146,7 @@ class SFTP(ObjectFileSystem):
 
     def cp_file(self, path1: str, path2: str, **_: Any) -> None:
         """Copy a file, completely or not at all, within the server if it supports that."""
-        source = self.open_source(path1)
-        try:
-            sink = self.open_sink(path2)
-            sink.copy_from(source)
-            sink.commit()
-        finally:
-            source.close()
+        self.store.copy(self._strip_protocol(path1), self._strip_protocol(path2))
 
     # Names.
 
@@ -174,7 +168,7 @@ class SFTP(ObjectFileSystem):
         old, new = self._strip_protocol(old), self._strip_protocol(new)
         if into:
             new = f"{new.rstrip('/')}/{old.rpartition('/')[2]}"
-        self._sessions.run(new, "write", lambda session: self._rename(session, old, new), retry=False)
+        self.store.sessions.run(new, "write", lambda session: self._rename(session, old, new), retry=False)
 
     async def _rename(self, session: Session, old: str, new: str) -> None:
         await make_folders(session, parent_of(new))
@@ -187,7 +181,7 @@ class SFTP(ObjectFileSystem):
             ObjectExists: something is stored there.
         """
         path = self._strip_protocol(path)
-        self._sessions.run(
+        self.store.sessions.run(
             path, "write", lambda session: make_folder(session, path, parents=create_parents), retry=False
         )
 
@@ -202,12 +196,12 @@ class SFTP(ObjectFileSystem):
         if not exist_ok:
             self.mkdir(path)
         else:
-            self._sessions.run(path, "write", lambda session: make_folders(session, path), retry=False)
+            self.store.sessions.run(path, "write", lambda session: make_folders(session, path), retry=False)
 
     def rmdir(self, path: str) -> None:
         """Remove an empty folder."""
         path = self._strip_protocol(path)
-        self._sessions.run(path, "remove", lambda session: session.ask(session.sftp.rmdir(path)), retry=False)
+        self.store.sessions.run(path, "remove", lambda session: session.ask(session.sftp.rmdir(path)), retry=False)
 
     def rm_file(self, path: str) -> None:
         """Remove a file, or a link itself.
@@ -219,7 +213,7 @@ class SFTP(ObjectFileSystem):
         self._remove(self._strip_protocol(path), recursive=False)
 
     def _remove(self, path: str, *, recursive: bool) -> None:
-        self._sessions.run(path, "remove", lambda session: remove(session, path, recursive=recursive), retry=False)
+        self.store.sessions.run(path, "remove", lambda session: remove(session, path, recursive=recursive), retry=False)
 
     def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # noqa: FBT001, FBT002
         """Remove files, and with `recursive` folders with their content, staged files included.

@@ -7,10 +7,10 @@ first needs one.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import os
 import threading
+import weakref
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -59,6 +59,7 @@ def _own() -> _Loop:
                 own = _Loop()
                 own.start()
                 _loops[process] = own
+                weakref.finalize(own, _stop)  # at exit, the latest of these runs first: uploads are aborted before
     return _loops[process]
 
 
@@ -105,7 +106,6 @@ async def _end() -> None:
     await asyncio.gather(*others, return_exceptions=True)
 
 
-@atexit.register
 def _stop() -> None:
     """Wait for what was posted, end all else and stop, so that asyncio does not complain about unfinished tasks."""
     global _ended  # noqa: PLW0603 - the process ends once

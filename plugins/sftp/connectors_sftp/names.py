@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "STAGED",
     "appear",
+    "check_file",
     "found_at",
     "kind_of",
     "make_folder",
@@ -51,6 +52,27 @@ def kind_of(found: asyncssh.SFTPAttrs) -> str:
     mode = stat.S_IFMT(found.permissions or 0)
     # Servers without permissions list files without a mode.
     return {stat.S_IFDIR: "directory", stat.S_IFREG: "file", 0: "file"}.get(mode, "other")
+
+
+def check_file(found: asyncssh.SFTPAttrs, shown: str, use: str) -> None:
+    """Check that a file was found.
+
+    Args:
+        found: the attributes of what was found.
+        shown: its location, for messages.
+        use: what is to be done with it, such as "read".
+
+    Raises:
+        NotAnObject: it is a folder.
+        NotSupported: it is a device, pipe or socket, which may never answer, and which a rename would replace.
+    """
+    kind = kind_of(found)
+    if kind == "directory":
+        message = f"{shown} is a folder; name an object in it"
+        raise NotAnObject(message)
+    if kind != "file":
+        message = f"{shown} is a device, pipe or socket; only files can be {use}"
+        raise NotSupported(message)
 
 
 def mode_of(found: asyncssh.SFTPAttrs | None) -> int | None:

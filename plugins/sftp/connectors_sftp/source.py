@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 import asyncssh
 
-from connectors.errors import ConnectorError, NotAnObject, NotSupported, ObjectChanged, StorageUnavailable
-from connectors_sftp.blocks import Missing
-from connectors_sftp.error_mapping import FOREIGN
+from connectors.errors import ObjectChanged, StorageUnavailable
+from connectors_sftp.blocks import File, Missing, OpenedOnce, close_file
 from connectors_sftp.loop import post
+from connectors_sftp.names import check_file
 from connectors_sftp.sessions import retry_policy
 
 if TYPE_CHECKING:
@@ -20,15 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["SFTPSource"]
 
-File = asyncssh.SFTPClientFile
-
 
 class _Version(NamedTuple):
     size: int
     mtime: int
 
 
-class SFTPSource:
+class SFTPSource(OpenedOnce):
     """One file in the version that was opened.
 
     Its handle stays valid when the file is replaced. After each range, and when it is opened again after a broken
@@ -49,7 +45,6 @@ class SFTPSource:
         self._path = path
         self._shown = sessions.endpoint.shown(path)
         self._version: _Version | None = None
-        self._opened: tuple[Session, asyncio.Task[File]] | None = None
         self._closed = False
         sessions.run(path, "read", self.file_in)
 
@@ -94,19 +89,13 @@ class SFTPSource:
             message = f"{self._shown} was changed while it was being read; open it again"
             raise ObjectChanged(message)
 
-    async def file_in(self, session: Session) -> File:
-        """Return the file's handle in a session; the first caller opens it."""
-        if self._opened is None or self._opened[0] is not session:
-            self._opened = session, asyncio.ensure_future(self._open(session))
-        # Shielded, because other callers may wait for it when one is interrupted.
-        return await asyncio.shield(self._opened[1])
-
-    async def _open(self, session: Session) -> File:
+    async def open_in(self, session: Session) -> File:
+        """Open the file, if it still is in the version that was opened first."""
         # Checked before opening, because opening a pipe blocks the server until something is written to it.
-        self._check_kind(await session.ask(session.sftp.stat(self._path)))
+        check_file(await session.ask(session.sftp.stat(self._path)), self._shown, "read")
         file = await session.open(self._path, asyncssh.FXF_READ)
         attributes = await session.ask(file.stat())
-        self._check_kind(attributes)
+        check_file(attributes, self._shown, "read")
         found = _version(attributes, self._shown)
         if self._version is None:
             self._version = found
@@ -116,22 +105,12 @@ class SFTPSource:
             raise ObjectChanged(message)
         return file
 
-    def _check_kind(self, attributes: asyncssh.SFTPAttrs) -> None:
-        mode = attributes.permissions
-        if mode is None or not stat.S_IFMT(mode) or stat.S_ISREG(mode):
-            return
-        if stat.S_ISDIR(mode):
-            message = f"{self._shown} is a folder; name a single object"
-            raise NotAnObject(message)
-        message = f"{self._shown} is a device, pipe or socket; only files can be read"
-        raise NotSupported(message)
-
     def close(self) -> None:
         """Close the file without waiting."""
         self._closed, was_closed = True, self._closed
-        # A forked child leaves the handle to its parent.
-        if not was_closed and self._opened is not None and self._opened[0].process == os.getpid():
-            post(_close(*self._opened))
+        # A forked child leaves the file to its parent.
+        if not was_closed and self.opened is not None and self.opened[0].process == os.getpid():
+            post(close_file(*self.opened))
 
     def __del__(self) -> None:
         self.close()
@@ -145,12 +124,3 @@ def _version(attributes: asyncssh.SFTPAttrs, where: str) -> _Version:
         message = f"the server does not say how large {where} is"
         raise StorageUnavailable(message)
     return _Version(attributes.size, attributes.mtime or 0)
-
-
-async def _close(session: Session, opening: asyncio.Task[File]) -> None:
-    try:
-        file = await opening
-        if session.alive:
-            await session.ask(file.close())
-    except (*FOREIGN, ConnectorError):
-        return  # the handle was lost with its session
