@@ -9,25 +9,16 @@ import asyncssh
 
 from connectors.errors import NotSupported, ObjectNotFound
 from connectors.storage import MultipartSink, ObjectFileSystem
-from connectors_sftp.names import (
-    STAGED,
-    found_at,
-    kind_of,
-    make_folder,
-    make_folders,
-    parent_of,
-    remove,
-    replace,
-    scan,
-)
+from connectors_sftp import names
 from connectors_sftp.sessions import Sessions
 from connectors_sftp.source import SFTPSource
 from connectors_sftp.store import PARTS, SFTPStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from connectors_sftp.credentials import SFTPCredentials
+    from connectors_sftp.error_mapping import Action
     from connectors_sftp.location import Endpoint
     from connectors_sftp.sessions import Session
 
@@ -53,7 +44,6 @@ class SFTP(ObjectFileSystem):
 
     def __init__(self, endpoint: Endpoint, credentials: SFTPCredentials) -> None:
         super().__init__()
-        self._endpoint = endpoint
         self.store = SFTPStore(Sessions(endpoint, credentials))
 
     def open_source(self, path: str) -> SFTPSource:
@@ -82,13 +72,15 @@ class SFTP(ObjectFileSystem):
             ObjectNotFound: there is nothing.
         """
         path = self._strip_protocol(path)
-        found = self.store.sessions.run(path, "read", lambda session: found_at(session, path))
-        if found is None:
-            raise self._missing(path)
-        return _entry(path, found)
+        return self._entry(path, self.store.sessions.run(path, "read", lambda session: names.found_at(session, path)))
 
-    def _missing(self, path: str) -> ObjectNotFound:
-        return ObjectNotFound(f"nothing is stored at {self._endpoint.shown(path)}")
+    def _entry(self, path: str, found: asyncssh.SFTPAttrs | None) -> dict[str, Any]:
+        if found is None:
+            message = f"nothing is stored at {self.store.shown(path)}"
+            raise ObjectNotFound(message)
+        kind = names.kind_of(found)
+        size = (found.size or 0) if kind == "file" else 0
+        return {"name": path, "size": size, "type": kind, "mtime": found.mtime}
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
         """List a folder, or a single file.
@@ -102,26 +94,21 @@ class SFTP(ObjectFileSystem):
 
     async def _list(self, session: Session, path: str) -> list[dict[str, Any]]:
         try:
-            members = await scan(session, path)
-        except asyncssh.SFTPError as error:
-            refused = error
+            members = await names.scan(session, path)
+        except asyncssh.SFTPError:
+            found = await names.found_at(session, path)
+            if found is not None and names.kind_of(found) == "directory":
+                raise
         else:
-            inside = [(f"{path.rstrip('/')}/{name}", found) for name, found in members if not STAGED.fullmatch(name)]
-            return [await self._listed(session, name, found) for name, found in inside]
-        found = await found_at(session, path)
-        if found is None:
-            raise self._missing(path)
-        if kind_of(found) == "directory":
-            raise refused
-        return [_entry(path, found)]
+            there = [(f"{path.rstrip('/')}/{name}", one) for name, one in members if not names.STAGED.fullmatch(name)]
+            return [self._entry(inside, await self._followed(session, inside, one)) for inside, one in there]
+        return [self._entry(path, found)]
 
     @staticmethod
-    async def _listed(session: Session, path: str, attributes: asyncssh.SFTPAttrs) -> dict[str, Any]:
-        if kind_of(attributes) == "other":
-            target = await found_at(session, path)
-            if target is not None and kind_of(target) == "file":
-                attributes = target
-        return _entry(path, attributes)
+    async def _followed(session: Session, path: str, found: asyncssh.SFTPAttrs) -> asyncssh.SFTPAttrs:
+        """Return the attributes of the file that a link points to; otherwise those that were found."""
+        target = await names.found_at(session, path) if names.kind_of(found) == "other" else None
+        return target if target is not None and names.kind_of(target) == "file" else found
 
     def find_all(self, path: str, *, folders: bool) -> dict[str, dict[str, Any]]:
         """Return everything below a folder, or the object itself, by name: all of it, or an error."""
@@ -139,7 +126,7 @@ class SFTP(ObjectFileSystem):
         Raises:
             NotSupported: always.
         """
-        message = f"SFTP does not say when {self._endpoint.shown(self._strip_protocol(path))} was created"
+        message = f"SFTP does not say when {self.store.shown(self._strip_protocol(path))} was created"
         raise NotSupported(message)
 
     # Bytes.
@@ -150,13 +137,15 @@ class SFTP(ObjectFileSystem):
 
     # Names.
 
+    def _once(self, path: str, action: Action, call: Callable[[Session], Awaitable[object]]) -> None:
+        self.store.sessions.run(path, action, call, retry=False)
+
     def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
         """Rename a file or folder; a file replaces an existing one. The matches of a pattern are copied and removed."""
-        old = self._strip_protocol(path1)
-        if not self.exists(old):
+        if self.exists(path1):
+            self.rename_all(path1, path2)
+        else:
             super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
-            return
-        self.rename_all(path1, path2)
 
     def rename_all(self, old: str, new: str) -> None:
         """Rename a file or folder, into `new` if that is a folder; a file replaces an existing one.
@@ -168,11 +157,11 @@ class SFTP(ObjectFileSystem):
         old, new = self._strip_protocol(old), self._strip_protocol(new)
         if into:
             new = f"{new.rstrip('/')}/{old.rpartition('/')[2]}"
-        self.store.sessions.run(new, "write", lambda session: self._rename(session, old, new), retry=False)
+        self._once(new, "write", lambda session: self._rename(session, old, new))
 
     async def _rename(self, session: Session, old: str, new: str) -> None:
-        await make_folders(session, parent_of(new))
-        await replace(session, old, new)
+        await names.make_folders(session, names.parent_of(new))
+        await names.replace(session, old, new)
 
     def mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:  # noqa: FBT001, FBT002 - fsspec's signature
         """Make a folder.
@@ -181,9 +170,7 @@ class SFTP(ObjectFileSystem):
             ObjectExists: something is stored there.
         """
         path = self._strip_protocol(path)
-        self.store.sessions.run(
-            path, "write", lambda session: make_folder(session, path, parents=create_parents), retry=False
-        )
+        self._once(path, "write", lambda session: names.make_folder(session, path, parents=create_parents))
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - fsspec's signature
         """Make a folder and those above it.
@@ -193,15 +180,15 @@ class SFTP(ObjectFileSystem):
             NotAnObject: there is a file in place of a folder.
         """
         path = self._strip_protocol(path)
-        if not exist_ok:
-            self.mkdir(path)
+        if exist_ok:
+            self._once(path, "write", lambda session: names.make_folders(session, path))
         else:
-            self.store.sessions.run(path, "write", lambda session: make_folders(session, path), retry=False)
+            self.mkdir(path)
 
     def rmdir(self, path: str) -> None:
         """Remove an empty folder."""
         path = self._strip_protocol(path)
-        self.store.sessions.run(path, "remove", lambda session: session.ask(session.sftp.rmdir(path)), retry=False)
+        self._once(path, "remove", lambda session: session.ask(session.sftp.rmdir(path)))
 
     def rm_file(self, path: str) -> None:
         """Remove a file, or a link itself.
@@ -210,10 +197,10 @@ class SFTP(ObjectFileSystem):
             ObjectNotFound: there is no such file.
             NotAnObject: it is a folder.
         """
-        self._remove(self._strip_protocol(path), recursive=False)
+        self._remove(self._strip_protocol(path))
 
-    def _remove(self, path: str, *, recursive: bool) -> None:
-        self.store.sessions.run(path, "remove", lambda session: remove(session, path, recursive=recursive), retry=False)
+    def _remove(self, path: str, *, recursive: bool = False) -> None:
+        self._once(path, "remove", lambda session: names.remove(session, path, recursive=recursive))
 
     def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # noqa: FBT001, FBT002
         """Remove files, and with `recursive` folders with their content, staged files included.
@@ -246,10 +233,4 @@ class SFTP(ObjectFileSystem):
         return text if text.startswith("/") else f"/{text}"
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} at {self._endpoint}>"
-
-
-def _entry(path: str, attributes: asyncssh.SFTPAttrs) -> dict[str, Any]:
-    kind = kind_of(attributes)
-    size = (attributes.size or 0) if kind == "file" else 0
-    return {"name": path, "size": size, "type": kind, "mtime": attributes.mtime}
+        return f"<{type(self).__name__} at {self.store.sessions.endpoint}>"

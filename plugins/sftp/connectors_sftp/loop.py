@@ -111,7 +111,7 @@ def _stop() -> None:
     global _ended  # noqa: PLW0603 - the process ends once
     _ended = True
     own = _loops.get(os.getpid())
-    if own is None:
+    if own is None or not own.is_alive():  # a forked child calls this for its parent too
         return
     wait(list(own.posted), STOP_TIMEOUT / 2)
     with contextlib.suppress(TimeoutError):

@@ -14,6 +14,8 @@ from connectors.errors import NotAnObject, NotSupported, ObjectExists, ObjectNot
 from connectors_sftp.error_mapping import ABSENT, FOREIGN, REFUSED, storage_error
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from connectors_sftp.sessions import Session
 
 __all__ = [
@@ -55,12 +57,7 @@ def kind_of(found: asyncssh.SFTPAttrs) -> str:
 
 
 def check_file(found: asyncssh.SFTPAttrs, shown: str, use: str) -> None:
-    """Check that a file was found.
-
-    Args:
-        found: the attributes of what was found.
-        shown: its location, for messages.
-        use: what is to be done with it, such as "read".
+    """Check by its attributes that what was found is a file; `shown` and `use`, such as "read", are for messages.
 
     Raises:
         NotAnObject: it is a folder.
@@ -128,23 +125,12 @@ async def make_folders(session: Session, path: str) -> list[str]:
         NotAnObject: there is a file in place of one of them.
         asyncssh.Error, OSError: a folder cannot be made.
     """
-    missing = []
+    missing: list[str] = []
     while not await _is_folder(session, path):
-        missing.append(path)
+        missing.insert(0, path)
         path = parent_of(path)
-    made = []
-    for folder in reversed(missing):
-        try:
-            await session.ask(session.sftp.mkdir(folder))
-        except REFUSED as error:
-            refused = error
-        else:
-            made.append(folder)
-            continue
-        # Another process may have just made it.
-        if not await _is_folder(session, folder):
-            raise refused
-    return made
+    # Another process may make one of them too.
+    return [one for one in missing if await _has_made(session, one, session.sftp.mkdir(one))]
 
 
 async def _is_folder(session: Session, path: str) -> bool:
@@ -172,15 +158,20 @@ async def make_folder(session: Session, path: str, *, parents: bool) -> None:
     """
     if parents:
         await make_folders(session, parent_of(path))
+    if not await _has_made(session, path, session.sftp.mkdir(path)):
+        message = f"{session.shown(path)} already exists"
+        raise ObjectExists(message)
+
+
+async def _has_made(session: Session, path: str, request: Awaitable[None]) -> bool:
+    """Return whether a request has made `path`: False if something is stored there."""
     try:
-        await session.ask(session.sftp.mkdir(path))
+        await session.ask(request)
     except REFUSED:
         if await found_at(session, path, follow=False) is None:
             raise
-    else:
-        return
-    message = f"{session.shown(path)} already exists"
-    raise ObjectExists(message)
+        return False
+    return True
 
 
 async def replace(session: Session, old: str, new: str) -> None:
@@ -194,7 +185,7 @@ async def replace(session: Session, old: str, new: str) -> None:
         await session.ask(session.sftp.posix_rename(old, new))
     except asyncssh.SFTPOpUnsupported:
         # Without that extension, a rename fails if the new name exists, and removing it first would leave a gap.
-        renamed = await _rename(session, old, new)
+        renamed = await _has_made(session, new, session.sftp.rename(old, new))
     else:
         renamed = True
     if not renamed:
@@ -223,21 +214,12 @@ async def appear(session: Session, old: str, new: str) -> None:
             await session.ask(session.sftp.remove(old))
         except FOREIGN as error:  # only warns, because the file has its final name
             warn_of_remains(session.shown(old), storage_error(error, session.shown(old), "remove"))
+        return
     # Without links, a plain rename: by the protocol it fails if the new name exists, but not every server asks.
-    elif await found_at(session, new, follow=False) is not None or not await _rename(session, old, new):
+    taken = await found_at(session, new, follow=False) is not None
+    if taken or not await _has_made(session, new, session.sftp.rename(old, new)):
         message = f"{session.shown(new)} already exists, and mode 'xb' does not replace it"
         raise ObjectExists(message)
-
-
-async def _rename(session: Session, old: str, new: str) -> bool:
-    """Rename `old` to `new`, and return whether it was possible: False if `new` exists."""
-    try:
-        await session.ask(session.sftp.rename(old, new))
-    except REFUSED:
-        if await found_at(session, new, follow=False) is None:
-            raise
-        return False
-    return True
 
 
 def warn_of_remains(shown: str, reason: Exception) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from connectors.errors import ConnectorError, StorageUnavailable
 from connectors.storage import RetryPolicy
@@ -50,6 +50,7 @@ class Session:
 
     Attributes:
         sftp: the client; `ask` waits for its responses.
+        read_block, write_block: bytes to read or to write in one request.
         shown: returns the location of a path, for messages.
         process: the id of the process it belongs to.
     """
@@ -57,6 +58,8 @@ class Session:
     def __init__(self, connection: asyncssh.SSHClientConnection, sftp: asyncssh.SFTPClient, endpoint: Endpoint) -> None:
         self._connection = connection
         self.sftp = sftp
+        self.read_block = min(max(sftp.limits.max_read_len, 1), MAX_BLOCK)
+        self.write_block = min(max(sftp.limits.max_write_len, 1), MAX_BLOCK)
         self.shown = endpoint.shown
         self.process = os.getpid()
         self._given_up = False
@@ -65,16 +68,6 @@ class Session:
     def alive(self) -> bool:
         """False once the connection is known to be broken."""
         return not self._given_up and not self._connection.is_closed()
-
-    @property
-    def read_block(self) -> int:
-        """Bytes to read in one request."""
-        return min(max(self.sftp.limits.max_read_len, 1), MAX_BLOCK)
-
-    @property
-    def write_block(self) -> int:
-        """Bytes to write in one request."""
-        return min(max(self.sftp.limits.max_write_len, 1), MAX_BLOCK)
 
     async def open(self, path: str, flags: int) -> asyncssh.SFTPClientFile:
         """Return an open file whose reads and writes are one request each."""
@@ -152,11 +145,7 @@ class Sessions:
         # Not at exit, when the loop is closed with everything in it.
         weakref.finalize(self, _hang_up, self._held).atexit = False
 
-    def run(self, path: str, action: Action, call: Callable[[Session], Awaitable[T]], **options: Any) -> T:
-        """Return the result of `attempt` in the loop."""
-        return run(self.attempt(path, action, call, **options))
-
-    async def attempt(
+    def run(
         self,
         path: str,
         action: Action,
@@ -164,7 +153,6 @@ class Sessions:
         *,
         retry: bool = True,
         policy: RetryPolicy | None = None,
-        within: Session | None = None,
     ) -> T:
         """Return the result of `call` in a session; translate its errors.
 
@@ -175,27 +163,30 @@ class Sessions:
             retry: retry if the connection breaks. Not for what cannot be done twice: the first request may have been
                 carried out although its response was lost.
             policy: decides how often, if `call` notes the bytes that arrive in it.
-            within: the only session in which it can be done, because a file is open there; then it is not retried.
 
         Raises:
             ConnectorError: the last failure.
         """
-        policy = policy or retry_policy()
+        return run(self._attempt(self.endpoint.shown(path), action, call, policy or retry_policy(), retry=retry))
+
+    async def _attempt(
+        self, shown: str, action: Action, call: Callable[[Session], Awaitable[T]], policy: RetryPolicy, *, retry: bool
+    ) -> T:
         while True:
-            session = within
+            session = None
             try:
-                session = session or await self._session()
+                session = await self._session()
                 return await call(session)
             except FOREIGN as error:
                 if isinstance(error, ConnectorError):
                     raise
-                ours = storage_error(error, self.endpoint.shown(path), action)
+                ours = storage_error(error, shown, action)
             # Raised outside the handler, so that the library's error is not chained.
             if not isinstance(ours, StorageUnavailable):
                 raise ours
             if session is not None:
                 session.give_up()
-                if within is not None or not retry:
+                if not retry:
                     raise ours
             await asyncio.sleep(policy.pause(ours))
 

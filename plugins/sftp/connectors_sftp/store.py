@@ -10,19 +10,10 @@ import asyncssh
 
 from connectors.errors import ConnectorError, NotAnObject, ObjectNotFound, StorageError
 from connectors.storage import MultipartStore, PartSizes
+from connectors_sftp import names
 from connectors_sftp.blocks import OpenedOnce, close_file, write_at
 from connectors_sftp.error_mapping import ABSENT, FOREIGN, REFUSED
 from connectors_sftp.loop import in_loop
-from connectors_sftp.names import (
-    appear,
-    check_file,
-    found_at,
-    make_folders,
-    mode_of,
-    parent_of,
-    replace,
-    warn_of_remains,
-)
 from connectors_sftp.sessions import WINDOW
 from connectors_sftp.source import SFTPSource
 
@@ -83,7 +74,7 @@ class _Staged(OpenedOnce):
             if self._created:
                 message = f"the staged file of {self._shown} was removed while it was being written; write it again"
                 raise StorageError(message)
-            self._folders += await make_folders(session, parent_of(self.path))
+            self._folders += await names.make_folders(session, names.parent_of(self.path))
         if not self._created:
             self._mode = await self._hide(session, file)
             self._created = True
@@ -92,7 +83,7 @@ class _Staged(OpenedOnce):
     @staticmethod
     async def _hide(session: Session, file: File) -> int | None:
         """Make the file private to its owner; return the permissions that the server gave it, or None."""
-        mode = mode_of(await session.ask(file.stat()))
+        mode = names.mode_of(await session.ask(file.stat()))
         if mode is None:
             return None
         try:
@@ -133,7 +124,7 @@ class _Staged(OpenedOnce):
             raise StorageError(message)
         if self._mode is not None:
             # Those of the file that is replaced, or the server's defaults for a new file.
-            replaced = mode_of(await found_at(session, self._final))
+            replaced = names.mode_of(await names.found_at(session, self._final))
             mode = self._mode if replaced is None else replaced
             await session.ask(file.setstat(asyncssh.SFTPAttrs(permissions=mode)))
         self.opened = None
@@ -141,7 +132,7 @@ class _Staged(OpenedOnce):
 
     async def appear(self, session: Session, *, exclusive: bool) -> None:
         """Rename the file to its final name."""
-        await (appear if exclusive else replace)(session, self.path, self._final)
+        await (names.appear if exclusive else names.replace)(session, self.path, self._final)
 
     async def remove(self, session: Session) -> None:
         """Remove the file, and the folders that were made for it."""
@@ -183,9 +174,9 @@ class SFTPStore(MultipartStore):
             NotAnObject: there is a folder.
             NotSupported: there is a device, pipe or socket.
         """
-        found = self.sessions.run(path, "write", lambda session: found_at(session, path))
+        found = self.sessions.run(path, "write", lambda session: names.found_at(session, path))
         if found is not None:
-            check_file(found, self.shown(path), "replaced")
+            names.check_file(found, self.shown(path), "replaced")
         if path == "/":
             message = f"{self.shown(path)} is a folder; name an object in it"
             raise NotAnObject(message)
@@ -196,7 +187,7 @@ class SFTPStore(MultipartStore):
         Raises:
             ObjectNotFound: there is nothing.
         """
-        if self.sessions.run(path, "write", lambda session: found_at(session, path, follow=False)) is None:
+        if self.sessions.run(path, "write", lambda session: names.found_at(session, path, follow=False)) is None:
             message = f"nothing is stored at {self.shown(path)}"
             raise ObjectNotFound(message)
 
@@ -265,4 +256,4 @@ class SFTPStore(MultipartStore):
             self.sessions.run(path, "remove", upload.remove)
         except ConnectorError as error:
             # Not raised, because it would hide the error that led to the abort.
-            warn_of_remains(self.shown(upload.path), error)
+            names.warn_of_remains(self.shown(upload.path), error)
