@@ -52,21 +52,16 @@ def identity(credentials: SFTPCredentials) -> asyncssh.SSHKey | None:
 
 
 class _Client(asyncssh.SSHClient):
-    """Verifies the server's host key, and provides the user's private key."""
+    """Verifies the server's host key."""
 
-    def __init__(self, expected: frozenset[str], key: asyncssh.SSHKey | None) -> None:
+    def __init__(self, expected: frozenset[str]) -> None:
         self._expected = expected
-        self._keys = [key] if key is not None else []
         self.shown: str | None = None
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002
         """Return whether the host key is an expected one; called before any credentials are sent."""
         self.shown = fingerprint(key.public_data)
         return self.shown in self._expected
-
-    def public_key_auth_requested(self) -> asyncssh.SSHKey | None:
-        """Return the key to try next."""
-        return self._keys.pop() if self._keys else None
 
 
 async def open_connection(
@@ -84,8 +79,8 @@ async def open_connection(
     shown: list[str] = []
     refusal: asyncssh.KeyExchangeFailed | None = None
     for algorithms in credentials.host_key_algorithms:
-        client = _Client(credentials.fingerprints, key)
-        options = _options(client, credentials, algorithms)
+        client = _Client(credentials.fingerprints)
+        options = _options(client, credentials, key, algorithms)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 return await asyncssh.connect(endpoint.host, endpoint.port, **options)
@@ -103,7 +98,9 @@ async def open_connection(
     raise StorageError(message)
 
 
-def _options(client: _Client, credentials: SFTPCredentials, algorithms: Sequence[str]) -> dict[str, Any]:
+def _options(
+    client: _Client, credentials: SFTPCredentials, key: asyncssh.SSHKey | None, algorithms: Sequence[str]
+) -> dict[str, Any]:
     """Return the arguments of `asyncssh.connect`, including all that it would otherwise read from this machine."""
     password = credentials.password
     options: dict[str, Any] = {
@@ -127,7 +124,7 @@ def _options(client: _Client, credentials: SFTPCredentials, algorithms: Sequence
     if password is not None:
         options["password"] = password.reveal  # called when it is needed
     if not credentials.ambient:
-        options |= {"client_keys": None, "agent_path": None}
+        options |= {"client_keys": None if key is None else [key], "agent_path": None}
     return options
 
 

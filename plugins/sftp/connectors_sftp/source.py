@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import asyncssh
 
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from connectors_sftp.sessions import Session, Sessions
 
 __all__ = ["SFTPSource"]
-
-
-class _Version(NamedTuple):
-    size: int
-    mtime: int
 
 
 class SFTPSource(OpenedOnce):
@@ -39,19 +34,19 @@ class SFTPSource(OpenedOnce):
         NotSupported: it is a device, pipe or socket.
     """
 
+    _closed = False
+
     def __init__(self, sessions: Sessions, path: str) -> None:
-        self._closed = True  # until there is something to close
         self._sessions = sessions
         self._path = path
         self._shown = sessions.endpoint.shown(path)
-        self._version: _Version | None = None
-        self._closed = False
+        self._version: tuple[int, int] | None = None
         sessions.run(path, "read", self.file_in)
 
     @property
     def size(self) -> int:
         """The file's size in bytes according to the server."""
-        return self._version.size if self._version else 0
+        return self._version[0] if self._version else 0
 
     def read_range(self, start: int, stop: int) -> memoryview:
         """Return the bytes from `start` to `stop`.
@@ -119,8 +114,9 @@ class SFTPSource(OpenedOnce):
         return f"<{type(self).__name__} {self._shown}>"
 
 
-def _version(attributes: asyncssh.SFTPAttrs, where: str) -> _Version:
+def _version(attributes: asyncssh.SFTPAttrs, where: str) -> tuple[int, int]:
+    """Return the size and the modification time."""
     if attributes.size is None:
         message = f"the server does not say how large {where} is"
         raise StorageUnavailable(message)
-    return _Version(attributes.size, attributes.mtime or 0)
+    return attributes.size, attributes.mtime or 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
-from connectors.errors import ConnectorError, NotAnObject, ObjectNotFound, StorageError
+from connectors.errors import ConnectorError, ObjectNotFound, StorageError
 from connectors.storage import MultipartStore, PartSizes
 from connectors_sftp import names
 from connectors_sftp.blocks import OpenedOnce, close_file, write_at
@@ -177,9 +177,6 @@ class SFTPStore(MultipartStore):
         found = self.sessions.run(path, "write", lambda session: names.found_at(session, path))
         if found is not None:
             names.check_file(found, self.shown(path), "replaced")
-        if path == "/":
-            message = f"{self.shown(path)} is a folder; name an object in it"
-            raise NotAnObject(message)
 
     def find_object(self, path: str) -> None:
         """Ask whether there is something at a path, a link included.
