@@ -154,7 +154,8 @@ class SFTPStore(MultipartStore):
         sessions: the server.
     """
 
-    parts_at_once = 2
+    # A part fills the window: on a slow connection, a second one would wait so long that it counts as stalled.
+    parts_at_once = 1
 
     def __init__(self, sessions: Sessions) -> None:
         self.sessions = sessions
