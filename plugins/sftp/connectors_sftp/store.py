@@ -76,23 +76,22 @@ class _Staged(OpenedOnce):
                 raise StorageError(message)
             self._folders += await names.make_folders(session, names.parent_of(self.path))
         if not self._created:
-            self._mode = await self._hide(session, file)
+            await self._hide(session, file)
             self._created = True
         return file
 
-    @staticmethod
-    async def _hide(session: Session, file: File) -> int | None:
-        """Make the file private to its owner; return the permissions that the server gave it, or None."""
-        mode = names.mode_of(await session.ask(file.stat()))
-        if mode is None:
-            return None
+    async def _hide(self, session: Session, file: File) -> None:
+        """Make the file private to its owner, and keep the permissions that the server gave it."""
+        if self._mode is None:  # else a response was lost, and the file may be private already
+            self._mode = names.mode_of(await session.ask(file.stat()))
+        if self._mode is None:
+            return
         try:
             await session.ask(file.setstat(asyncssh.SFTPAttrs(permissions=STAGED_MODE)))
         except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):
             raise
         except asyncssh.SFTPError:
-            return None  # servers in front of object stores refuse to set permissions
-        return mode
+            self._mode = None  # servers in front of object stores refuse to set permissions
 
     async def write(self, session: Session, data: memoryview, offset: int) -> None:
         """Write all of `data` at `offset`."""
