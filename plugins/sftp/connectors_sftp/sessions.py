@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from connectors.errors import ConnectorError, StorageUnavailable
@@ -118,14 +117,6 @@ class Session:
         self._connection.abort()
 
 
-@dataclass(eq=False)
-class _Held:
-    """One process's session and the lock for opening it."""
-
-    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
-    session: Session | None = None
-
-
 class Sessions:
     """The session with one server as one user; a forked child has its own.
 
@@ -141,9 +132,9 @@ class Sessions:
         self.endpoint = endpoint
         self._credentials = credentials
         self._identity = identity(credentials)
-        self._held: dict[int, _Held] = {}
+        self._openings: dict[int, asyncio.Future[Session]] = {}
         # Not at exit, when the loop is closed with everything in it.
-        weakref.finalize(self, _hang_up, self._held).atexit = False
+        weakref.finalize(self, _hang_up, self._openings).atexit = False
 
     def run(
         self,
@@ -191,11 +182,11 @@ class Sessions:
             await asyncio.sleep(policy.pause(ours))
 
     async def _session(self) -> Session:
-        held = self._held.setdefault(os.getpid(), _Held())
-        async with held.opening:
-            if held.session is None or not held.session.alive:
-                held.session = await self._open()
-            return held.session
+        opening = self._openings.get(os.getpid())
+        if opening is None or (opening.done() and not _succeeded(opening)):
+            opening = self._openings[os.getpid()] = asyncio.ensure_future(self._open())
+        # Shielded, because other threads may wait for it when one is interrupted.
+        return await asyncio.shield(opening)
 
     async def _open(self) -> Session:
         connection = await open_connection(self.endpoint, self._credentials, self._identity)
@@ -213,18 +204,22 @@ def retry_policy() -> RetryPolicy:
     return RetryPolicy(attempts=ATTEMPTS, first_pause=FIRST_PAUSE)
 
 
-_INHERITED: list[_Held] = []
+def _succeeded(opening: asyncio.Future[Session]) -> bool:
+    return not opening.cancelled() and opening.exception() is None and opening.result().alive
+
+
+_INHERITED: list[asyncio.Future[Session]] = []
 """A forked child's copies of its parent's sessions, which are kept because dropping them would close them."""
 
 
-def _hang_up(held: dict[int, _Held]) -> None:
+def _hang_up(openings: dict[int, asyncio.Future[Session]]) -> None:
     """Close the connection of a `Sessions` that was garbage-collected."""
-    own = held.pop(os.getpid(), None)
-    _INHERITED.extend(held.values())
+    own = openings.pop(os.getpid(), None)
+    _INHERITED.extend(openings.values())
     if own is not None:
         post(_close(own))
 
 
-async def _close(held: _Held) -> None:
-    if held.session is not None:
-        held.session.give_up()
+async def _close(opening: asyncio.Future[Session]) -> None:
+    if _succeeded(opening):
+        opening.result().give_up()
