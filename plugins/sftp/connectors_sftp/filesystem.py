@@ -160,7 +160,7 @@ class SFTP(ObjectFileSystem):
         self._once(new, "write", lambda session: self._rename(session, old, new))
 
     async def _rename(self, session: Session, old: str, new: str) -> None:
-        await names.make_folders(session, names.parent_of(new))
+        await names.make_folders(session, names.parent_of(new), [])
         await names.replace(session, old, new)
 
     def mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:  # noqa: FBT001, FBT002 - fsspec's signature
@@ -181,7 +181,7 @@ class SFTP(ObjectFileSystem):
         """
         path = self._strip_protocol(path)
         if exist_ok:
-            self._once(path, "write", lambda session: names.make_folders(session, path))
+            self._once(path, "write", lambda session: names.make_folders(session, path, []))
         else:
             self.mkdir(path)
 

@@ -118,8 +118,8 @@ async def scan(session: Session, path: str) -> list[tuple[str, asyncssh.SFTPAttr
     return found
 
 
-async def make_folders(session: Session, path: str) -> list[str]:
-    """Make a folder and its missing parents; return those that were made, outermost first.
+async def make_folders(session: Session, path: str, made: list[str]) -> None:
+    """Make a folder and its missing parents; add those that were made to `made`, outermost first.
 
     Raises:
         NotAnObject: there is a file in place of one of them.
@@ -129,8 +129,9 @@ async def make_folders(session: Session, path: str) -> list[str]:
     while not await _is_folder(session, path):
         missing.insert(0, path)
         path = parent_of(path)
-    # Another process may make one of them too.
-    return [one for one in missing if await _has_made(session, one, session.sftp.mkdir(one))]
+    for one in missing:
+        # Noted one by one: an interrupted call has made some of them. Another process may make one too.
+        made += [one] if await _has_made(session, one, session.sftp.mkdir(one)) else []
 
 
 async def _is_folder(session: Session, path: str) -> bool:
@@ -157,7 +158,7 @@ async def make_folder(session: Session, path: str, *, parents: bool) -> None:
         asyncssh.Error, OSError: the folder cannot be made.
     """
     if parents:
-        await make_folders(session, parent_of(path))
+        await make_folders(session, parent_of(path), [])
     if not await _has_made(session, path, session.sftp.mkdir(path)):
         message = f"{session.shown(path)} already exists"
         raise ObjectExists(message)

@@ -74,7 +74,7 @@ class _Staged(OpenedOnce):
             if self._created:
                 message = f"the staged file of {self._shown} was removed while it was being written; write it again"
                 raise StorageError(message)
-            self._folders += await names.make_folders(session, names.parent_of(self.path))
+            await names.make_folders(session, names.parent_of(self.path), self._folders)
         if not self._created:
             await self._hide(session, file)
             self._created = True

@@ -294,6 +294,23 @@ def test_writing_continues_after_a_broken_connection(own: Server, method: str) -
     assert mode_of(path) == mode_of(f"{path}-2")
 
 
+def test_folders_made_before_a_broken_connection_are_removed_on_discard(own: Server) -> None:
+    fs, made = own.filesystem(), []
+
+    def mkdir(real: Any, *arguments: Any) -> Any:
+        made.append(arguments)
+        if len(made) == 2:
+            own.connections[-1].abort()
+            raise asyncssh.SFTPFailure("cut")
+        return real(*arguments)
+
+    own.hooks["mkdir"] = mkdir
+    sink = begun(fs, f"{own.root}/a/b/c/object")
+    assert (len(made), own.made) == (4, 2)
+    sink.discard()
+    assert list(own.root.iterdir()) == []
+
+
 def test_connection_that_breaks_at_the_rename_keeps_the_previous_file(own: Server) -> None:
     fs, path = own.filesystem(), f"{own.root}/object"
     Path(path).write_bytes(b"stood there")
