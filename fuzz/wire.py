@@ -112,7 +112,7 @@ class ScriptedSessions(Sessions):
         connection: Any = channel
         channel.receiving = asyncio.ensure_future(handler.recv_packets())
         await handler.request_limits()
-        return Session(connection, asyncssh.SFTPClient(handler, None, "strict"))
+        return Session(connection, asyncssh.SFTPClient(handler, "utf-8", "surrogateescape"), self.endpoint)
 
 
 class _Channel:

@@ -26,14 +26,17 @@ Writing an object whole:
     `PutSink`: a sink that sends the object in one request. `PartsInFlight`: the parts of a multipart upload.
     `spooled`: temporary files, whose errors say that this machine's disk is full.
 
+A store that takes an object in parts, with any API:
+    `MultipartStore`: the contract. `MultipartSink`, `PartSizes`: write to it, several parts at once.
+
 A store with an HTTP API, in its dialect (docs/backends.md shows one):
-    `ObjectStore`: one object by one URL. `MultipartStore`: written in parts. `BucketStore`: with listings.
+    `ObjectStore`: one object by one URL. `BucketStore`: written in parts, with listings.
     `Listed`, `Page`: what a listing returns. `Action`: what a request does.
     `meaning`: what error codes mean; each is a `Meaning`.
     `BucketFileSystem`: the fsspec filesystem of a `BucketStore`. `BucketBackend`: the base of its backend.
     `BucketLocation`, `BucketPlace`: its locations, as data. `split_path`: the parts of ``bucket/key``.
     `MAX_EXPIRES`: the longest time for which a URL can be presigned.
-    `RangedSource`, `RangedStream`, `Version`: reads, all from one version. `MultipartSink`, `PartSizes`: writes.
+    `RangedSource`, `RangedStream`, `Version`: reads, all from one version.
     `Signer`: says how a request is authorised. `Unsigned`, `QuerySigner`, `with_query`; `expired`: its error.
     `BearerSigner`, `Tokens`, `token_of`: by tokens, which expire.
     `parse_xml`, `text_at`, `texts_at`, `size_of`: read responses. `query_of`, `range_headers`: parts of requests.

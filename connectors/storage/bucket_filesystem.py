@@ -39,10 +39,6 @@ class BucketFileSystem(ObjectFileSystem):
 
     location: ClassVar[BucketLocation]
 
-    # fsspec fills in the constructor's arguments from FSSPEC_… variables and ~/.config/fsspec according to the
-    # protocol of the class. So the class has none, and each instance has the real ones.
-    protocol: ClassVar[tuple[str, ...]] = ()
-
     def __init__(self, store: BucketStore, part_sizes: PartSizes) -> None:
         self.protocol = self.location.schemes  # type: ignore[misc]  # fsspec lets an instance have its own
         super().__init__()

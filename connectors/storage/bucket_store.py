@@ -12,6 +12,7 @@ from connectors.errors import NotAnObject, NotSupported, ObjectChanged, ObjectNo
 from connectors.storage.listing import ListingGuard
 from connectors.storage.location import split_path
 from connectors.storage.multipart import MultipartStore
+from connectors.storage.store import ObjectStore
 from connectors.streams.executor import submit
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Page(NamedTuple):
     following: str | None
 
 
-class BucketStore(MultipartStore, ABC):
+class BucketStore(ObjectStore, MultipartStore, ABC):
     """A store of buckets, in its dialect. Paths are ``bucket/key``, with the key literal.
 
     Attributes:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectors._fsspec import DEFAULT_CALLBACK
 from connectors.errors import NotSupported
 from connectors.formats import Plain
 from connectors.storage.guard import Guarded
 from connectors.storage.kinds import TellsKinds
+from connectors.storage.trees import list_levels
 from connectors.streams import SealedWriter, buffered, copy_stream
 from connectors.streams.sources import open_local
 
@@ -34,7 +35,19 @@ class ObjectFileSystem(Guarded, TellsKinds):
 
     It shows objects as they are stored, usually sealed. Objects appear atomically, also where fsspec's own methods
     would write them differently.
+
+    Attributes:
+        schemes: those of its locations.
     """
+
+    # fsspec fills in the constructor's arguments from FSSPEC_… variables and ~/.config/fsspec according to the
+    # protocol of the class. So the class has none, and each instance has the real ones.
+    protocol: ClassVar[str | tuple[str, ...]] = ()
+    schemes: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.protocol = self.schemes or self.protocol  # type: ignore[misc]  # fsspec lets an instance have its own
+        super().__init__(*args, **options)
 
     @abstractmethod
     def open_source(self, path: str) -> Source:
@@ -43,6 +56,23 @@ class ObjectFileSystem(Guarded, TellsKinds):
     @abstractmethod
     def open_sink(self, path: str, *, exclusive: bool = False) -> Sink:
         """Open a sink for a new object; with `exclusive`, it fails if the object exists."""
+
+    def find(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        withdirs: bool = False,  # noqa: FBT001, FBT002 - fsspec's signature
+        detail: bool = False,  # noqa: FBT001, FBT002
+        **options: Any,
+    ) -> Any:
+        """List everything below a folder, level by level, or a single object; finding none is not an error.
+
+        Raises:
+            ObjectChanged: a folder was removed meanwhile.
+            StorageError: the storage refuses to list a folder, which fsspec's own method would leave out.
+        """
+        found = list_levels(self, self._strip_protocol(path), depth=maxdepth, folders=withdirs, **options)
+        return found if detail else list(found)
 
     def _open(
         self,

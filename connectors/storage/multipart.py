@@ -19,7 +19,6 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
-from connectors.storage.store import ObjectStore
 from connectors.storage.upload import AT_ONCE, PartsInFlight
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class PartSizes:
         return PartSizes(first, self.least, self.most, self.count, self.total, fixed=True)
 
 
-class MultipartStore(ObjectStore, ABC):
+class MultipartStore(ABC):
     """A store that takes an object in parts, which stay invisible until it is told to put them together.
 
     Attributes:
@@ -88,6 +87,14 @@ class MultipartStore(ObjectStore, ABC):
     """
 
     parts_at_once = AT_ONCE
+
+    def must_not_wait(self) -> bool:
+        """Return whether the calling thread sends the store's requests, so that it cannot wait for one."""
+        return False
+
+    @abstractmethod
+    def shown(self, path: str) -> str:
+        """Return the location of an object for messages."""
 
     @abstractmethod
     def check_object(self, path: str) -> None:
@@ -194,7 +201,7 @@ class _Upload(Generic[T]):
         Does nothing when called again, if the upload is completed, or in a forked child.
         """
         if self._process == os.getpid() and not self._completed:
-            self.parts.abandon(self._abort)
+            self.parts.abandon(self._abort, elsewhere=self._requests.fs.store.must_not_wait())
 
     def _abort(self) -> None:
         try:
@@ -220,7 +227,6 @@ class MultipartSink:
 
     def __init__(self, fs: Any, path: str, sizes: PartSizes, *, exclusive: bool = False) -> None:
         store: MultipartStore = fs.store
-        store.check_object(path)
         self._path = path
         self._shown = store.shown(path)
         self._sizes = sizes
@@ -232,6 +238,7 @@ class MultipartSink:
         self._upload: _Upload[Any] | None = None
         self._state = "open"
         self._process = os.getpid()
+        store.check_object(path)
         if exclusive:
             self._check_absent()
 

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
     Entry = dict[str, Any]
 
-__all__ = ["check_names", "is_safe", "list_folder", "list_tree", "remove"]
+__all__ = ["check_names", "is_safe", "list_folder", "list_levels", "list_tree", "remove"]
 
 _MAX_DEPTH = 512
 """Limit of nested folders: names have at most 1,024 bytes in S3 and Google Cloud Storage; Azure allows fewer."""
+_MAX_OBJECTS = 10_000_000
+"""Limit of objects and folders below one folder, as in a bucket's listing."""
 
 
 def is_safe(relative: str) -> bool:
@@ -91,6 +93,13 @@ def list_tree(
         found: dict[str, Entry] = map_errors(path, lambda: fs.find_all(path, folders=folders))
         check_names(path, found)
         return found
+    return list_levels(fs, path, depth=depth, folders=folders, **options)
+
+
+def list_levels(
+    fs: AbstractFileSystem, path: str, *, depth: int | None = None, folders: bool = False, **options: Any
+) -> dict[str, Entry]:
+    """Return what `list_tree` does, of any filesystem: lists one folder after the other, level by level."""
     try:
         top = list_folder(fs, path, **options)
     except ObjectNotFound:
@@ -102,12 +111,17 @@ def list_tree(
         return {}
     entries = [entry for entry in top if not _is_folder(entry, path)]
     found, level = _by_name(entries), 1
-    while entries and level != depth:
+    while entries and (depth is None or level < depth):
         if level > _MAX_DEPTH:
             message = f"the folders in {path} are nested without end; do not trust the storage"
             raise StorageUnavailable(message)
         below = [entry["name"] for entry in entries if entry["type"] == "directory"]
-        entries, level = [entry for name in below for entry in _listed_again(fs, name, options)], level + 1
+        entries, level = [], level + 1
+        for name in below:
+            entries += _listed_again(fs, name, options)
+            if len(found) + len(entries) > _MAX_OBJECTS:
+                message = f"the listing of {path} does not end; do not trust the storage"
+                raise StorageUnavailable(message)
         found |= _by_name(entries)
     if not folders:
         found = {name: entry for name, entry in found.items() if entry["type"] != "directory"}

@@ -133,7 +133,7 @@ def _user() -> SFTPCredentials:
 def _sftp(packets: Sequence[bytes]) -> SFTP:
     endpoint = Endpoint("127.0.0.1", 9)
     fs = SFTP(endpoint, _user())
-    fs._sessions = ScriptedSessions(endpoint, _user(), [VERSION, *packets])
+    fs.store.sessions = ScriptedSessions(endpoint, _user(), [VERSION, *packets])
     return fs
 
 
@@ -244,14 +244,10 @@ def seeds() -> dict[str, bytes]:
             NEXT.join((packets["file"], packets["handle"], packets["file"], packets["data"], packets["file"]))
         ],
         ("sftp", _info): [packets["file"], packets["folder"], packets["none"]],
-        ("sftp", _listing): [
-            NEXT.join((packets["folder"], packets["handle"], packets["names"], packets["end"], packets["fine"]))
-        ],
-        ("sftp", _find): [
-            NEXT.join((packets["folder"], packets["handle"], packets["names"], packets["end"], packets["fine"]))
-        ],
+        ("sftp", _listing): [NEXT.join((packets["handle"], packets["names"], packets["end"], packets["fine"]))],
+        ("sftp", _find): [NEXT.join((packets["handle"], packets["names"], packets["end"], packets["fine"]))],
         ("sftp", _exists): [packets["none"], packets["denied"]],
-        ("sftp", _put): [NEXT.join((packets["none"], packets["folder"], packets["handle"], *[packets["fine"]] * 6))],
+        ("sftp", _put): [NEXT.join((packets["none"], packets["handle"], packets["file"], *[packets["fine"]] * 6))],
         ("sftp", _remove): [NEXT.join((packets["file"], packets["file"], packets["fine"]))],
         ("sftp", _copy): [NEXT.join((packets["file"], packets["handle"], packets["file"], packets["data"]))],
         ("sftp", _times): [packets["file"]],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from connectors.errors import NotSupported, ObjectNotFound
 from connectors.storage import ObjectFileSystem, RangedSource
@@ -33,13 +33,10 @@ class WebDavFileSystem(ObjectFileSystem):
         exclusive_create: whether the server refuses one of two MOVEs to one name; RFC 4918 does not say.
     """
 
-    # fsspec fills in the constructor's arguments from its configuration according to the protocol of the class. So the
-    # class has none, and each instance has the real ones.
-    protocol: ClassVar[tuple[str, ...]] = ()
+    schemes = ("webdavs", "webdav")
     root_marker = "/"
 
     def __init__(self, place: Place, credentials: WebDavCredentials, limits: Limits | None = None) -> None:
-        self.protocol = ("webdavs", "webdav")  # type: ignore[misc]  # fsspec lets an instance have its own
         super().__init__()
         self.atomic_replace = credentials.atomic_replace
         self.exclusive_create = credentials.exclusive_create

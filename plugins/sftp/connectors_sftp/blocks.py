@@ -1,38 +1,52 @@
-"""Reads and writes blocks of an open file with many requests in flight, and checks each response."""
+"""Open files on an SFTP server: read and written in blocks, many of them at once."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 import asyncssh
 
-from connectors_sftp.sessions import STALL_TIMEOUT
-
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
     from connectors.storage import RetryPolicy
     from connectors_sftp.sessions import Session
 
-__all__ = ["WINDOW", "Missing", "with_stall_timeout", "write_at"]
+__all__ = ["File", "Missing", "OpenedOnce", "close_file", "write_at"]
 
-T = TypeVar("T")
-
-WINDOW = 1 << 22
-"""Bytes in flight at once: with a round trip of 40 ms, they allow 100 MB a second."""
-MAX_REQUESTS = 128
-"""Requests in flight at once, however small they are."""
+File = asyncssh.SFTPClientFile
 
 
-async def with_stall_timeout(request: Awaitable[T], limit: float | None = None) -> T:
-    """Return the response to a request.
+class OpenedOnce(ABC):
+    """A file that is opened once in each session in which it is used.
+
+    Attributes:
+        opened: the latest of these sessions, and the open file.
+    """
+
+    opened: tuple[Session, asyncio.Future[File]] | None = None
+
+    @abstractmethod
+    async def open_in(self, session: Session) -> File:
+        """Open the file."""
+
+    async def file_in(self, session: Session) -> File:
+        """Return the open file in a session; the first caller opens it. Raises as `open_in` does."""
+        if self.opened is None or self.opened[0] is not session:
+            self.opened = session, asyncio.ensure_future(self.open_in(session))
+        # Shielded, because other callers may wait for it when one is interrupted.
+        return await asyncio.shield(self.opened[1])
+
+
+async def close_file(session: Session, opening: asyncio.Future[File]) -> None:
+    """Close an open file, unless it was lost with its session.
 
     Raises:
-        TimeoutError: it did not come within `limit` seconds; without a limit, within `STALL_TIMEOUT`.
+        asyncssh.Error, OSError, ConnectorError: it could not be opened, or cannot be closed.
     """
-    async with asyncio.timeout(STALL_TIMEOUT if limit is None else limit):
-        return await request
+    if session.alive:
+        file = await opening
+        await session.ask(file.close())
 
 
 class Missing:
@@ -41,28 +55,26 @@ class Missing:
     Args:
         start: the range's start.
         stop: the range's end, not beyond the file's.
-        retry_policy: notes the bytes that arrive.
+        policy: notes the bytes that arrive.
 
     Attributes:
         data: the range's bytes, as far as they have arrived.
     """
 
-    def __init__(self, start: int, stop: int, retry_policy: RetryPolicy) -> None:
+    def __init__(self, start: int, stop: int, policy: RetryPolicy) -> None:
         self.data = bytearray(stop - start)
         self._start = start
         self._spans = {start: stop}
-        self._retry_policy = retry_policy
+        self._policy = policy
 
-    async def read(self, session: Session, file: asyncssh.SFTPClientFile) -> bool:
+    async def read(self, session: Session, file: File) -> bool:
         """Read the missing bytes, and return whether the range is complete.
 
         Raises:
             asyncssh.Error, OSError: the session broke, or a response is invalid.
         """
         block = session.read_block
-        places = [
-            (at, min(at + block, stop)) for start, stop in self._spans.items() for at in range(start, stop, block)
-        ]
+        places = [place for start, stop in self._spans.items() for place in _blocks(start, stop, block)]
         self._spans = dict(places)
 
         async def read(at: int, until: int) -> None:
@@ -78,13 +90,13 @@ class Missing:
                 at += len(data)
                 if at < until:
                     self._spans[at] = until
-                self._retry_policy.received(len(data))
+                self._policy.received(len(data))
 
-        await _in_parallel(places, block, read)
+        await session.ask_many(places, block, read)
         return not self._spans
 
 
-async def write_at(session: Session, file: asyncssh.SFTPClientFile, data: memoryview, offset: int) -> None:
+async def write_at(session: Session, file: File, data: memoryview, offset: int) -> None:
     """Write all of `data` at `offset`.
 
     Raises:
@@ -94,33 +106,8 @@ async def write_at(session: Session, file: asyncssh.SFTPClientFile, data: memory
     async def write(at: int, until: int) -> None:
         await file.write(bytes(data[at:until]), offset + at)
 
-    block = session.write_block
-    places = [(at, min(at + block, len(data))) for at in range(0, len(data), block)]
-    await _in_parallel(places, block, write)
+    await session.ask_many(_blocks(0, len(data), session.write_block), session.write_block, write)
 
 
-async def _in_parallel(
-    places: Sequence[tuple[int, int]], block: int, work: Callable[[int, int], Awaitable[None]]
-) -> None:
-    """Do `work` on all places in parallel; each has at most `block` bytes.
-
-    Raises:
-        TimeoutError: no block was finished for `STALL_TIMEOUT` seconds.
-    """
-    waiting = iter(places)
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(STALL_TIMEOUT) as limit:
-
-        async def worker() -> None:
-            for at, until in waiting:
-                await work(at, until)
-                limit.reschedule(loop.time() + STALL_TIMEOUT)
-
-        width = min(max(WINDOW // block, 1), MAX_REQUESTS, len(places))
-        workers = [asyncio.ensure_future(worker()) for _ in range(width)]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for one in workers:
-                one.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+def _blocks(start: int, stop: int, block: int) -> list[tuple[int, int]]:
+    return [(at, min(at + block, stop)) for at in range(start, stop, block)]

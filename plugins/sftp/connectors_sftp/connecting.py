@@ -52,21 +52,16 @@ def identity(credentials: SFTPCredentials) -> asyncssh.SSHKey | None:
 
 
 class _Client(asyncssh.SSHClient):
-    """Verifies the server's host key, and provides the user's private key."""
+    """Verifies the server's host key."""
 
-    def __init__(self, expected: frozenset[str], key: asyncssh.SSHKey | None) -> None:
+    def __init__(self, expected: frozenset[str]) -> None:
         self._expected = expected
-        self._keys = [key] if key is not None else []
         self.shown: str | None = None
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002
         """Return whether the host key is an expected one; called before any credentials are sent."""
         self.shown = fingerprint(key.public_data)
         return self.shown in self._expected
-
-    def public_key_auth_requested(self) -> asyncssh.SSHKey | None:
-        """Return the key to try next."""
-        return self._keys.pop() if self._keys else None
 
 
 async def open_connection(
@@ -84,11 +79,11 @@ async def open_connection(
     shown: list[str] = []
     refusal: asyncssh.KeyExchangeFailed | None = None
     for algorithms in credentials.host_key_algorithms:
-        client = _Client(credentials.fingerprints, key)
-        options = _options(credentials, algorithms)
+        client = _Client(credentials.fingerprints)
+        options = _options(client, credentials, key, algorithms)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                return await asyncssh.connect(endpoint.host, endpoint.port, client_factory=_factory(client), **options)
+                return await asyncssh.connect(endpoint.host, endpoint.port, **options)
         except asyncssh.HostKeyNotVerifiable:
             shown.append(client.shown or "one of another type")
         except asyncssh.KeyExchangeFailed as error:
@@ -103,14 +98,13 @@ async def open_connection(
     raise StorageError(message)
 
 
-def _factory(client: _Client) -> Any:
-    return lambda: client
-
-
-def _options(credentials: SFTPCredentials, algorithms: Sequence[str]) -> dict[str, Any]:
+def _options(
+    client: _Client, credentials: SFTPCredentials, key: asyncssh.SSHKey | None, algorithms: Sequence[str]
+) -> dict[str, Any]:
     """Return the arguments of `asyncssh.connect`, including all that it would otherwise read from this machine."""
     password = credentials.password
     options: dict[str, Any] = {
+        "client_factory": lambda: client,
         "config": None,
         # These lists trust no host and no certificate authority, so that asyncssh asks the client.
         "known_hosts": ([], [], []),
@@ -130,7 +124,7 @@ def _options(credentials: SFTPCredentials, algorithms: Sequence[str]) -> dict[st
     if password is not None:
         options["password"] = password.reveal  # called when it is needed
     if not credentials.ambient:
-        options |= {"client_keys": None, "agent_path": None}
+        options |= {"client_keys": None if key is None else [key], "agent_path": None}
     return options
 
 
@@ -149,15 +143,8 @@ def _check_user() -> None:
     raise StorageError(message)
 
 
-class _Withhold(logging.Filter):
-    """Drops DEBUG records."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the record is logged."""
-        return record.levelno > logging.DEBUG
-
-
-_WITHHELD = _Withhold()
+def _is_harmless(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
 
 
 def _withhold_passwords() -> None:
@@ -166,4 +153,4 @@ def _withhold_passwords() -> None:
     After ``asyncssh.set_debug_level(3)``, the logger ``asyncssh`` dumps every packet at DEBUG, including the one with
     the password. The logger ``asyncssh.sftp`` logs only names and sealed bytes.
     """
-    logging.getLogger("asyncssh").addFilter(_WITHHELD)  # adding it again changes nothing
+    logging.getLogger("asyncssh").addFilter(_is_harmless)  # adding it again changes nothing

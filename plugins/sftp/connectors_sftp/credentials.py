@@ -85,16 +85,11 @@ class SFTPCredentials(Credentials):
 
     @field_validator("host_key", mode="before")
     @classmethod
-    def _check_kind(cls, value: object) -> object:
-        if not (isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))):
+    def _check_host_key(cls, value: object) -> object:
+        keys = [value] if isinstance(value, str) else value
+        if not isinstance(keys, list) or not all(isinstance(one, str) for one in keys):
             message = "text in quotation marks is expected, or a list of such"
             raise ValueError(message)
-        return value
-
-    @field_validator("host_key")
-    @classmethod
-    def _check_host_key(cls, value: str | list[str]) -> str | list[str]:
-        keys = [value] if isinstance(value, str) else value
         if not keys:
             message = "at least one is required: it proves which server the credentials are sent to"
             raise ValueError(message)
@@ -108,22 +103,17 @@ class SFTPCredentials(Credentials):
         return value
 
     @model_validator(mode="after")
-    def _check_together(self) -> Self:
-        problem = self._identity_problem()
-        if problem:
-            raise ValueError(problem)
-        return self
-
-    def _identity_problem(self) -> str | None:
-        """Return what is wrong with the ways to authenticate: there must be exactly one."""
+    def _check_identity(self) -> Self:
         ways = [self.password is not None, self.private_key is not None, self.ambient].count(True)
         if ways == 0:
-            return 'password or private_key is missing; for the keys that this machine provides add "ambient": true'
-        if ways > 1:
-            return "give exactly one of password, private_key and ambient"
-        if self.passphrase is not None and self.private_key is None:
-            return "passphrase is only for a private_key"
-        return None
+            problem = 'password or private_key is missing; for the keys that this machine provides add "ambient": true'
+        elif ways > 1:
+            problem = "give exactly one of password, private_key and ambient"
+        elif self.passphrase is not None and self.private_key is None:
+            problem = "passphrase is only for a private_key"
+        else:
+            return self
+        raise ValueError(problem)
 
     def _host_keys(self) -> list[tuple[str, str | None]]:
         keys = [self.host_key] if isinstance(self.host_key, str) else self.host_key
@@ -141,12 +131,11 @@ class SFTPCredentials(Credentials):
         In each connection, a server shows one key: that of the first requested algorithm for which it has one. A
         fingerprint does not tell its key's type, so each type is tried in a connection of its own.
         """
-        kinds = [kind for _, kind in self._host_keys()]
+        kinds = {kind for _, kind in self._host_keys()}
         if None in kinds:
             return list(KEY_FAMILIES)
-        given = {kind if kind != _RSA else KEY_FAMILIES[2][0] for kind in kinds}
-        wanted = [one for family in KEY_FAMILIES for one in family if one in given]
-        return [(*wanted, KEY_FAMILIES[2][1]) if KEY_FAMILIES[2][0] in wanted else tuple(wanted)]
+        wanted = [KEY_FAMILIES[2] if kind == _RSA else (kind,) for kind in _KINDS if kind in kinds]
+        return [tuple(one for algorithms in wanted for one in algorithms)]
 
 
 def _private_key_problem(text: str) -> str | None:

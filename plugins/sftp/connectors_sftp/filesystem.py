@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
+
+import asyncssh
 
 from connectors.errors import NotSupported, ObjectNotFound
-from connectors.storage import ObjectFileSystem
-from connectors_sftp.blocks import with_stall_timeout
-from connectors_sftp.loop import run
-from connectors_sftp.naming import make_folder, remove, replace
-from connectors_sftp.paths import (
-    MOST_OBJECTS,
-    STAGED,
-    encoded,
-    endless,
-    found_at,
-    kind_of,
-    make_folders,
-    parent_of,
-    scan,
-)
+from connectors.storage import MultipartSink, ObjectFileSystem
+from connectors_sftp import names
 from connectors_sftp.sessions import Sessions
-from connectors_sftp.sink import SFTPSink
 from connectors_sftp.source import SFTPSource
+from connectors_sftp.store import PARTS, SFTPStore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
-
-    import asyncssh
 
     from connectors_sftp.credentials import SFTPCredentials
     from connectors_sftp.error_mapping import Action
@@ -52,16 +39,12 @@ class SFTP(ObjectFileSystem):
         InvalidCredentials: the private key cannot be read, or its passphrase is wrong.
     """
 
-    # fsspec fills in the constructor's arguments from FSSPEC_SFTP_* variables and ~/.config/fsspec according to the
-    # protocol of the class. So the class has none, and each instance has the real one.
-    protocol: ClassVar[tuple[str, ...]] = ()
+    schemes = ("sftp", "ssh")
     root_marker = "/"
 
     def __init__(self, endpoint: Endpoint, credentials: SFTPCredentials) -> None:
-        self.protocol = ("sftp", "ssh")  # type: ignore[misc]  # fsspec lets an instance have its own
         super().__init__()
-        self._endpoint = endpoint
-        self._sessions = Sessions(endpoint, credentials)
+        self.store = SFTPStore(Sessions(endpoint, credentials))
 
     def open_source(self, path: str) -> SFTPSource:
         """Return a source that reads the sealed bytes of a file by ranges.
@@ -69,19 +52,16 @@ class SFTP(ObjectFileSystem):
         Raises:
             ObjectNotFound, NotAnObject, AccessDenied: there is no such file, or it may not be read.
         """
-        return SFTPSource(self._sessions, self._strip_protocol(path))
+        return SFTPSource(self.store.sessions, self._strip_protocol(path))
 
-    def open_sink(self, path: str, *, exclusive: bool = False) -> SFTPSink:
-        """Return a sink for the sealed bytes of a new file; creates missing folders.
+    def open_sink(self, path: str, *, exclusive: bool = False) -> MultipartSink:
+        """Return a sink for the sealed bytes of a new file; its folders are created with it.
 
         Raises:
             ObjectExists: `exclusive`, and the file exists.
-            NotAnObject, AccessDenied: the file cannot be written there.
+            NotAnObject, NotSupported: there is something else than a file.
         """
-        return SFTPSink(self._sessions, self._strip_protocol(path), exclusive=exclusive)
-
-    def _do(self, path: str, action: Action, call: Callable[[Session], Awaitable[Any]], *, retry: bool = True) -> Any:
-        return run(self._sessions.attempt(path, action, call, retry=retry))
+        return MultipartSink(self, self._strip_protocol(path), PARTS, exclusive=exclusive)
 
     # Listing.
 
@@ -92,33 +72,15 @@ class SFTP(ObjectFileSystem):
             ObjectNotFound: there is nothing.
         """
         path = self._strip_protocol(path)
-        entry = self._entry_or_none(path)
-        if entry is None:
-            raise self._missing(path)
-        return entry
+        return self._entry(path, self.store.sessions.run(path, "read", lambda session: names.found_at(session, path)))
 
-    def _entry_or_none(self, path: str) -> dict[str, Any] | None:
-        found = self._do(path, "read", lambda session: found_at(session, path))
-        return None if found is None else _entry(path, found)
-
-    def _missing(self, path: str) -> ObjectNotFound:
-        return ObjectNotFound(f"nothing is stored at {self._endpoint.shown(path)}")
-
-    def exists(self, path: str, **_: Any) -> bool:
-        """Return whether something is stored at a path; raises if the server does not say."""
-        return self._type(path) is not None
-
-    def isfile(self, path: str) -> bool:
-        """Return whether a file is stored at a path."""
-        return self._type(path) == "file"
-
-    def isdir(self, path: str) -> bool:
-        """Return whether there is a folder at a path."""
-        return self._type(path) == "directory"
-
-    def _type(self, path: str) -> str | None:
-        entry = self._entry_or_none(self._strip_protocol(path))
-        return str(entry["type"]) if entry else None
+    def _entry(self, path: str, found: asyncssh.SFTPAttrs | None) -> dict[str, Any]:
+        if found is None:
+            message = f"nothing is stored at {self.store.shown(path)}"
+            raise ObjectNotFound(message)
+        kind = names.kind_of(found)
+        size = (found.size or 0) if kind == "file" else 0
+        return {"name": path, "size": size, "type": kind, "mtime": found.mtime}
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's signature
         """List a folder, or a single file.
@@ -127,73 +89,31 @@ class SFTP(ObjectFileSystem):
             ObjectNotFound: there is neither.
         """
         path = self._strip_protocol(path)
-        entries = self._do(path, "list", lambda session: self._list(session, path))
+        entries = self.store.sessions.run(path, "list", lambda session: self._list(session, path))
         return entries if detail else [entry["name"] for entry in entries]
 
     async def _list(self, session: Session, path: str) -> list[dict[str, Any]]:
-        found = await found_at(session, path)
-        if found is None:
-            raise self._missing(path)
-        if kind_of(found) != "directory":
-            return [_entry(path, found)]
-        return await self._members(session, path)
-
-    async def _members(self, session: Session, path: str) -> list[dict[str, Any]]:
-        entries = []
-        for name, attributes in await scan(session, path, self._endpoint):
-            if not STAGED.fullmatch(name):
-                entries.append(await self._listed(session, f"{path.rstrip('/')}/{name}", attributes))
-        return entries
+        try:
+            members = await names.scan(session, path)
+        except asyncssh.SFTPError:
+            found = await names.found_at(session, path)
+            if found is not None and names.kind_of(found) == "directory":
+                raise
+        else:
+            there = [(f"{path.rstrip('/')}/{name}", one) for name, one in members if not names.STAGED.fullmatch(name)]
+            return [self._entry(inside, await self._followed(session, inside, one)) for inside, one in there]
+        return [self._entry(path, found)]
 
     @staticmethod
-    async def _listed(session: Session, path: str, attributes: asyncssh.SFTPAttrs) -> dict[str, Any]:
-        if kind_of(attributes) == "other":
-            target = await found_at(session, path)
-            if target is not None and kind_of(target) == "file":
-                attributes = target
-        return _entry(path, attributes)
-
-    def find(
-        self,
-        path: str,
-        maxdepth: int | None = None,
-        withdirs: bool = False,  # noqa: FBT001, FBT002 - fsspec's signature
-        detail: bool = False,  # noqa: FBT001, FBT002
-        **_: Any,
-    ) -> Any:
-        """List all files below a folder; fsspec's own method silently omits folders that cannot be listed.
-
-        Raises:
-            StorageUnavailable: the listing does not end.
-        """
-        path = self._strip_protocol(path)
-        root = self._entry_or_none(path)
-        found = {path: root} if root and (root["type"] != "directory" or withdirs) else {}
-        level = [path] if root and root["type"] == "directory" else []
-        depth = 0
-        while level and (maxdepth is None or depth < maxdepth):
-            entries: list[dict[str, Any]] = []
-            for folder in level:
-                entries += self._inside(folder)
-                if len(found) + len(entries) > MOST_OBJECTS:
-                    raise endless(path, self._endpoint)
-            level = [entry["name"] for entry in entries if entry["type"] == "directory"]
-            found |= {entry["name"]: entry for entry in entries if withdirs or entry["type"] != "directory"}
-            depth += 1
-        names = sorted(found)
-        return {name: found[name] for name in names} if detail else names
+    async def _followed(session: Session, path: str, found: asyncssh.SFTPAttrs) -> asyncssh.SFTPAttrs:
+        """Return the attributes of the file that a link points to; otherwise those that were found."""
+        target = await names.found_at(session, path) if names.kind_of(found) == "other" else None
+        return target if target is not None and names.kind_of(target) == "file" else found
 
     def find_all(self, path: str, *, folders: bool) -> dict[str, dict[str, Any]]:
         """Return everything below a folder, or the object itself, by name: all of it, or an error."""
         found: dict[str, dict[str, Any]] = self.find(path, withdirs=folders, detail=True)
         return found
-
-    def _inside(self, folder: str) -> list[dict[str, Any]]:
-        try:
-            entries: list[dict[str, Any]] = self._do(folder, "list", lambda session: self._members(session, folder))
-        except ObjectNotFound:
-            return []  # the folder was removed since it was listed
-        return entries
 
     def modified(self, path: str) -> dt.datetime:
         """Return when a file was last written, in whole seconds."""
@@ -206,30 +126,26 @@ class SFTP(ObjectFileSystem):
         Raises:
             NotSupported: always.
         """
-        message = f"SFTP does not say when {self._endpoint.shown(self._strip_protocol(path))} was created"
+        message = f"SFTP does not say when {self.store.shown(self._strip_protocol(path))} was created"
         raise NotSupported(message)
 
     # Bytes.
 
     def cp_file(self, path1: str, path2: str, **_: Any) -> None:
         """Copy a file, completely or not at all, within the server if it supports that."""
-        source = self.open_source(path1)
-        try:
-            sink = self.open_sink(path2)
-            sink.copy_from(source)
-            sink.commit()
-        finally:
-            source.close()
+        self.store.copy(self._strip_protocol(path1), self._strip_protocol(path2))
 
     # Names.
 
+    def _once(self, path: str, action: Action, call: Callable[[Session], Awaitable[object]]) -> None:
+        self.store.sessions.run(path, action, call, retry=False)
+
     def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
         """Rename a file or folder; a file replaces an existing one. The matches of a pattern are copied and removed."""
-        old = self._strip_protocol(path1)
-        if not self.exists(old):
+        if self.exists(path1):
+            self.rename_all(path1, path2)
+        else:
             super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
-            return
-        self.rename_all(path1, path2)
 
     def rename_all(self, old: str, new: str) -> None:
         """Rename a file or folder, into `new` if that is a folder; a file replaces an existing one.
@@ -241,11 +157,11 @@ class SFTP(ObjectFileSystem):
         old, new = self._strip_protocol(old), self._strip_protocol(new)
         if into:
             new = f"{new.rstrip('/')}/{old.rpartition('/')[2]}"
-        self._do(new, "write", lambda session: self._rename(session, old, new), retry=False)
+        self._once(new, "write", lambda session: self._rename(session, old, new))
 
     async def _rename(self, session: Session, old: str, new: str) -> None:
-        await make_folders(session, parent_of(new), self._endpoint)
-        await replace(session, self._endpoint, old, new)
+        await names.make_folders(session, names.parent_of(new), [])
+        await names.replace(session, old, new)
 
     def mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:  # noqa: FBT001, FBT002 - fsspec's signature
         """Make a folder.
@@ -254,12 +170,7 @@ class SFTP(ObjectFileSystem):
             ObjectExists: something is stored there.
         """
         path = self._strip_protocol(path)
-        self._do(
-            path,
-            "write",
-            lambda session: make_folder(session, self._endpoint, path, parents=create_parents),
-            retry=False,
-        )
+        self._once(path, "write", lambda session: names.make_folder(session, path, parents=create_parents))
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - fsspec's signature
         """Make a folder and those above it.
@@ -269,15 +180,15 @@ class SFTP(ObjectFileSystem):
             NotAnObject: there is a file in place of a folder.
         """
         path = self._strip_protocol(path)
-        if not exist_ok:
+        if exist_ok:
+            self._once(path, "write", lambda session: names.make_folders(session, path, []))
+        else:
             self.mkdir(path)
-        elif not self.isdir(path):
-            self._do(path, "write", lambda session: make_folders(session, path, self._endpoint), retry=False)
 
     def rmdir(self, path: str) -> None:
         """Remove an empty folder."""
         path = self._strip_protocol(path)
-        self._do(path, "remove", lambda session: with_stall_timeout(session.sftp.rmdir(encoded(path))), retry=False)
+        self._once(path, "remove", lambda session: session.ask(session.sftp.rmdir(path)))
 
     def rm_file(self, path: str) -> None:
         """Remove a file, or a link itself.
@@ -286,12 +197,10 @@ class SFTP(ObjectFileSystem):
             ObjectNotFound: there is no such file.
             NotAnObject: it is a folder.
         """
-        self._remove(self._strip_protocol(path), recursive=False)
+        self._remove(self._strip_protocol(path))
 
-    def _remove(self, path: str, *, recursive: bool) -> None:
-        self._do(
-            path, "remove", lambda session: remove(session, self._endpoint, path, recursive=recursive), retry=False
-        )
+    def _remove(self, path: str, *, recursive: bool = False) -> None:
+        self._once(path, "remove", lambda session: names.remove(session, path, recursive=recursive))
 
     def rm(self, path: str | Iterable[str], recursive: bool = False, maxdepth: int | None = None) -> None:  # noqa: FBT001, FBT002
         """Remove files, and with `recursive` folders with their content, staged files included.
@@ -324,10 +233,4 @@ class SFTP(ObjectFileSystem):
         return text if text.startswith("/") else f"/{text}"
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} at {self._endpoint}>"
-
-
-def _entry(path: str, attributes: asyncssh.SFTPAttrs) -> dict[str, Any]:
-    kind = kind_of(attributes)
-    size = (attributes.size or 0) if kind == "file" else 0
-    return {"name": path, "size": size, "type": kind, "mtime": attributes.mtime}
+        return f"<{type(self).__name__} at {self.store.sessions.endpoint}>"

@@ -15,7 +15,9 @@ DEFAULT_PORT = 22
 MAX_NAME_SIZE = 255
 """The most bytes in a file's name on common systems of SFTP servers: NAME_MAX of POSIX's limits.h."""
 
-_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
+_AUTHORITY = re.compile(
+    r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?))(?::([0-9]{1,5}))?"
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -70,23 +72,16 @@ def split_location(location: str) -> tuple[Endpoint, str]:
 
 
 def _endpoint(authority: str) -> Endpoint | None:
-    bracketed = authority.startswith("[")
-    host, closing, port = authority[1:].partition("]") if bracketed else (authority.partition(":")[0], "", "")
-    if not bracketed:
-        port = authority[len(host) :]
-    if port and not re.fullmatch(r":[0-9]{1,5}", port):
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None:
         return None
-    number = int(port[1:]) if port else DEFAULT_PORT
-    named = (closing and _is_ipv6(host)) if bracketed else _HOST.fullmatch(host)
-    return Endpoint(host, number) if named and 0 < number <= 0xFFFF else None  # noqa: PLR2004 - 16 bits
-
-
-def _is_ipv6(host: str) -> bool:
+    address, name, port = match[1], match[2], int(match[3] or DEFAULT_PORT)
     try:
-        ipaddress.IPv6Address(host)
+        if address is not None:
+            ipaddress.IPv6Address(address)
     except ValueError:
-        return False
-    return "%" not in host
+        return None
+    return Endpoint(address or name, port) if 0 < port <= 0xFFFF else None  # noqa: PLR2004 - 16 bits
 
 
 def _path_problem(path: str, *, named: bool) -> str | None:

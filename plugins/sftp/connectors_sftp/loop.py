@@ -7,10 +7,11 @@ first needs one.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import os
 import threading
+import weakref
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from connectors.errors import StorageUnavailable
@@ -25,10 +26,20 @@ T = TypeVar("T")
 STOP_TIMEOUT = 5.0
 """Seconds that connections may take to close when the process ends."""
 
-_loops: dict[int, tuple[asyncio.AbstractEventLoop, threading.Thread]] = {}
+
+class _Loop(threading.Thread):
+    """An event loop in its thread, and what was posted to it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.posted: set[Future[Any]] = set()
+        super().__init__(target=self.loop.run_forever, name="connectors-sftp", daemon=True)
+
+
+_loops: dict[int, _Loop] = {}
+"""By process: the parent's is kept, because it holds the parent's sockets, which must not be closed here."""
 _lock = threading.Lock()
 _ended = False
-_posted: set[asyncio.Task[Any]] = set()
 
 
 def _renew_lock() -> None:
@@ -39,23 +50,22 @@ def _renew_lock() -> None:
 os.register_at_fork(after_in_child=_renew_lock)
 
 
-def _running() -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
-    """Return this process's loop and its thread; start them if necessary."""
+def _own() -> _Loop:
+    """Return this process's loop; start it if necessary, under a lock that garbage collection never needs."""
     process = os.getpid()
-    with _lock:
-        if process not in _loops:
-            # The parent's loop is kept, because it holds the parent's sockets, which must not be closed here.
-            loop = asyncio.new_event_loop()
-            thread = threading.Thread(target=loop.run_forever, name="connectors-sftp", daemon=True)
-            thread.start()
-            _loops[process] = loop, thread
-        return _loops[process]
+    if process not in _loops:
+        with _lock:
+            if process not in _loops:
+                own = _Loop()
+                own.start()
+                _loops[process] = own
+                weakref.finalize(own, _stop)  # at exit, the latest of these runs first: uploads are aborted before
+    return _loops[process]
 
 
 def in_loop() -> bool:
     """Return whether this is the loop's own thread, which cannot wait for itself."""
-    loop = _loops.get(os.getpid())
-    return loop is not None and loop[1] is threading.current_thread()
+    return _loops.get(os.getpid()) is threading.current_thread()
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -70,7 +80,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         if not _ended:
             message = "the thread that does the requests to SFTP servers cannot wait for one"
         raise StorageUnavailable(message)
-    future = asyncio.run_coroutine_threadsafe(coroutine, _running()[0])
+    future = asyncio.run_coroutine_threadsafe(coroutine, _own().loop)
     try:
         return future.result()
     except BaseException:
@@ -83,36 +93,28 @@ def post(coroutine: Coroutine[Any, Any, object]) -> None:
     if _ended:
         coroutine.close()
         return
-    loop, _ = _running() if os.getpid() not in _loops else _loops[os.getpid()]
-    loop.call_soon_threadsafe(_start, coroutine)
-
-
-def _start(coroutine: Coroutine[Any, Any, object]) -> None:
-    task = asyncio.ensure_future(coroutine)
-    _posted.add(task)  # the loop itself holds only a weak reference
-    task.add_done_callback(_posted.discard)
+    own = _own()
+    future = asyncio.run_coroutine_threadsafe(coroutine, own.loop)
+    own.posted.add(future)  # the loop itself holds only a weak reference
+    future.add_done_callback(own.posted.discard)
 
 
 async def _end() -> None:
-    """Wait for the posted tasks, then cancel all others and wait for them to end."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(STOP_TIMEOUT / 2):
-            await asyncio.gather(*_posted, return_exceptions=True)
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
 
 
-@atexit.register
 def _stop() -> None:
-    """Stop this process's loop, so that asyncio does not complain about unfinished tasks."""
+    """Wait for what was posted, end all else and stop, so that asyncio does not complain about unfinished tasks."""
     global _ended  # noqa: PLW0603 - the process ends once
     _ended = True
-    loop, thread = _loops.get(os.getpid(), (None, None))
-    if loop is None or thread is None:
+    own = _loops.get(os.getpid())
+    if own is None or not own.is_alive():  # a forked child calls this for its parent too
         return
+    wait(list(own.posted), STOP_TIMEOUT / 2)
     with contextlib.suppress(TimeoutError):
-        asyncio.run_coroutine_threadsafe(_end(), loop).result(STOP_TIMEOUT)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(STOP_TIMEOUT)
+        asyncio.run_coroutine_threadsafe(_end(), own.loop).result(STOP_TIMEOUT)
+    own.loop.call_soon_threadsafe(own.loop.stop)
+    own.join(STOP_TIMEOUT)

@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from connectors.errors import ConnectorError, StorageUnavailable
 from connectors.storage import RetryPolicy
 from connectors_sftp.connecting import identity, open_connection
 from connectors_sftp.error_mapping import FOREIGN, Action, storage_error
-from connectors_sftp.loop import post
+from connectors_sftp.loop import post, run
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     import asyncssh
 
     from connectors_sftp.credentials import SFTPCredentials
     from connectors_sftp.location import Endpoint
 
-__all__ = ["ATTEMPTS", "STALL_TIMEOUT", "Session", "Sessions"]
+__all__ = ["ATTEMPTS", "WINDOW", "Session", "Sessions"]
 
 T = TypeVar("T")
 
@@ -34,19 +33,33 @@ STALL_TIMEOUT = 60.0
 """Seconds without a response until a session counts as broken."""
 MAX_BLOCK = 1 << 18
 """Bytes in the largest request, whatever the server offers."""
+WINDOW = 1 << 22
+"""Bytes in flight at once: with a round trip of 40 ms, they allow 100 MB a second."""
+MAX_REQUESTS = 128
+"""Requests in flight at once, however small they are."""
 
 
 class Session:
     """One SFTP session over one SSH connection.
 
+    Args:
+        connection: the connection.
+        sftp: its client. Its paths are text; names that are not UTF-8 are restored as they were listed.
+        endpoint: the server, for messages.
+
     Attributes:
-        sftp: the client; its paths are bytes.
+        sftp: the client; `ask` waits for its responses.
+        read_block, write_block: bytes to read or to write in one request.
+        shown: returns the location of a path, for messages.
         process: the id of the process it belongs to.
     """
 
-    def __init__(self, connection: asyncssh.SSHClientConnection, sftp: asyncssh.SFTPClient) -> None:
+    def __init__(self, connection: asyncssh.SSHClientConnection, sftp: asyncssh.SFTPClient, endpoint: Endpoint) -> None:
         self._connection = connection
         self.sftp = sftp
+        self.read_block = min(max(sftp.limits.max_read_len, 1), MAX_BLOCK)
+        self.write_block = min(max(sftp.limits.max_write_len, 1), MAX_BLOCK)
+        self.shown = endpoint.shown
         self.process = os.getpid()
         self._given_up = False
 
@@ -55,28 +68,53 @@ class Session:
         """False once the connection is known to be broken."""
         return not self._given_up and not self._connection.is_closed()
 
-    @property
-    def read_block(self) -> int:
-        """Bytes to read in one request."""
-        return min(max(self.sftp.limits.max_read_len, 1), MAX_BLOCK)
+    async def open(self, path: str, flags: int) -> asyncssh.SFTPClientFile:
+        """Return an open file whose reads and writes are one request each."""
+        return await self.ask(self.sftp.open(path, flags, block_size=0, encoding=None))
 
-    @property
-    def write_block(self) -> int:
-        """Bytes to write in one request."""
-        return min(max(self.sftp.limits.max_write_len, 1), MAX_BLOCK)
+    @staticmethod
+    async def ask(request: Awaitable[T], limit: float | None = None) -> T:
+        """Return the response to a request.
+
+        Raises:
+            TimeoutError: it did not come within `limit` seconds; without a limit, within `STALL_TIMEOUT`.
+            asyncssh.Error, OSError: the request failed.
+        """
+        async with asyncio.timeout(STALL_TIMEOUT if limit is None else limit):
+            return await request
+
+    @staticmethod
+    async def ask_many(
+        places: Sequence[tuple[int, int]], block: int, request: Callable[[int, int], Awaitable[None]]
+    ) -> None:
+        """Request all places, many of them at once; each has at most `block` bytes.
+
+        Raises:
+            TimeoutError: none was finished for `STALL_TIMEOUT` seconds.
+            asyncssh.Error, OSError: a request failed.
+        """
+        waiting = iter(places)
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(STALL_TIMEOUT) as limit:
+
+            async def worker() -> None:
+                for start, stop in waiting:
+                    await request(start, stop)
+                    limit.reschedule(loop.time() + STALL_TIMEOUT)
+
+            width = min(max(WINDOW // block, 1), MAX_REQUESTS, len(places))
+            workers = [asyncio.ensure_future(worker()) for _ in range(width)]
+            try:
+                await asyncio.gather(*workers)
+            finally:
+                for one in workers:
+                    one.cancel()
+                await asyncio.gather(*workers, return_exceptions=True)
 
     def give_up(self) -> None:
         """Abort the connection without a disconnect message."""
         self._given_up = True
         self._connection.abort()
-
-
-@dataclass(eq=False)
-class _Held:
-    """One process's session and the lock for opening it."""
-
-    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
-    session: Session | None = None
 
 
 class Sessions:
@@ -94,23 +132,18 @@ class Sessions:
         self.endpoint = endpoint
         self._credentials = credentials
         self._identity = identity(credentials)
-        self._held: dict[int, _Held] = {}
+        self._openings: dict[int, asyncio.Future[Session]] = {}
         # Not at exit, when the loop is closed with everything in it.
-        weakref.finalize(self, _hang_up, self._held).atexit = False
+        weakref.finalize(self, _hang_up, self._openings).atexit = False
 
-    @staticmethod
-    def retry_policy() -> RetryPolicy:
-        """Return a new policy that decides how often something is attempted."""
-        return RetryPolicy(attempts=ATTEMPTS, first_pause=FIRST_PAUSE)
-
-    async def attempt(
+    def run(
         self,
         path: str,
         action: Action,
         call: Callable[[Session], Awaitable[T]],
         *,
         retry: bool = True,
-        retry_policy: RetryPolicy | None = None,
+        policy: RetryPolicy | None = None,
     ) -> T:
         """Return the result of `call` in a session; translate its errors.
 
@@ -120,12 +153,16 @@ class Sessions:
             call: what to do.
             retry: retry if the connection breaks. Not for what cannot be done twice: the first request may have been
                 carried out although its response was lost.
-            retry_policy: decides how often, if `call` notes the bytes that arrive in it.
+            policy: decides how often, if `call` notes the bytes that arrive in it.
 
         Raises:
             ConnectorError: the last failure.
         """
-        retry_policy = retry_policy or self.retry_policy()
+        return run(self._attempt(self.endpoint.shown(path), action, call, policy or retry_policy(), retry=retry))
+
+    async def _attempt(
+        self, shown: str, action: Action, call: Callable[[Session], Awaitable[T]], policy: RetryPolicy, *, retry: bool
+    ) -> T:
         while True:
             session = None
             try:
@@ -134,7 +171,7 @@ class Sessions:
             except FOREIGN as error:
                 if isinstance(error, ConnectorError):
                     raise
-                ours = storage_error(error, self.endpoint.shown(path), action)
+                ours = storage_error(error, shown, action)
             # Raised outside the handler, so that the library's error is not chained.
             if not isinstance(ours, StorageUnavailable):
                 raise ours
@@ -142,37 +179,47 @@ class Sessions:
                 session.give_up()
                 if not retry:
                     raise ours
-            await asyncio.sleep(retry_policy.pause(ours))
+            await asyncio.sleep(policy.pause(ours))
 
     async def _session(self) -> Session:
-        held = self._held.setdefault(os.getpid(), _Held())
-        async with held.opening:
-            if held.session is None or not held.session.alive:
-                held.session = await self._open()
-            return held.session
+        opening = self._openings.get(os.getpid())
+        if opening is None or (opening.done() and not _succeeded(opening)):
+            opening = self._openings[os.getpid()] = asyncio.ensure_future(self._open())
+        # Shielded, because other threads may wait for it when one is interrupted.
+        return await asyncio.shield(opening)
 
     async def _open(self) -> Session:
         connection = await open_connection(self.endpoint, self._credentials, self._identity)
         try:
             async with asyncio.timeout(STALL_TIMEOUT):
-                return Session(connection, await connection.start_sftp_client(path_encoding=None))
+                sftp = await connection.start_sftp_client(path_errors="surrogateescape")
         except BaseException:
             connection.abort()
             raise
+        return Session(connection, sftp, self.endpoint)
 
 
-_INHERITED: list[_Held] = []
+def retry_policy() -> RetryPolicy:
+    """Return a new policy that decides how often something is attempted."""
+    return RetryPolicy(attempts=ATTEMPTS, first_pause=FIRST_PAUSE)
+
+
+def _succeeded(opening: asyncio.Future[Session]) -> bool:
+    return not opening.cancelled() and opening.exception() is None and opening.result().alive
+
+
+_INHERITED: list[asyncio.Future[Session]] = []
 """A forked child's copies of its parent's sessions, which are kept because dropping them would close them."""
 
 
-def _hang_up(held: dict[int, _Held]) -> None:
+def _hang_up(openings: dict[int, asyncio.Future[Session]]) -> None:
     """Close the connection of a `Sessions` that was garbage-collected."""
-    own = held.pop(os.getpid(), None)
-    _INHERITED.extend(held.values())
+    own = openings.pop(os.getpid(), None)
+    _INHERITED.extend(openings.values())
     if own is not None:
         post(_close(own))
 
 
-async def _close(held: _Held) -> None:
-    if held.session is not None:
-        held.session.give_up()
+async def _close(opening: asyncio.Future[Session]) -> None:
+    if _succeeded(opening):
+        opening.result().give_up()

@@ -18,7 +18,8 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
-from connectors_sftp import filesystem, paths
+from connectors.storage import trees
+from connectors_sftp import names
 from connectors_sftp.error_mapping import storage_error
 from connectors_sftp.filesystem import SFTP
 
@@ -139,16 +140,16 @@ def test_endless_listing_is_an_error(own: Server, monkeypatch: pytest.MonkeyPatc
                 for number in range(100):
                     yield entry(f"folder-{number}", stat.S_IFDIR)
 
-    monkeypatch.setattr(paths, "MOST_NAMES", 5_000)
-    monkeypatch.setattr(filesystem, "MOST_OBJECTS", 5_000)
+    monkeypatch.setattr(names, "MOST_NAMES", 5_000)
+    monkeypatch.setattr(trees, "_MAX_OBJECTS", 5_000)
     (own.root / "ward").mkdir()
     own.hooks["scandir"] = scandir
     fs = own.filesystem()
     for ask in (fs.find, *((fs.ls,) if "name" in what else ())):
-        with pytest.raises(StorageUnavailable, match="does not end; do not trust it"):
+        with pytest.raises(StorageUnavailable, match="does not end; do not trust"):
             ask(f"{own.root}/ward")
     if "tree" not in what:
-        with pytest.raises(StorageUnavailable, match="does not end; do not trust it"):
+        with pytest.raises(StorageUnavailable, match="does not end; do not trust"):
             fs.rm(f"{own.root}/ward", recursive=True)
 
 
@@ -172,11 +173,13 @@ def test_file_that_changes_while_it_is_copied_is_not_copied(own: Server) -> None
     path = f"{own.root}/object"
     Path(path).write_bytes(bytes(100))
 
-    fs = own.filesystem()
-    source, sink = fs.open_source(path), fs.open_sink(f"{path}-2")
-    os.utime(path, (1, 1))
+    def change(real: Any, *arguments: Any) -> Any:
+        os.utime(path, (1, 1))
+        return real(*arguments)
+
+    own.hooks["fsetstat"] = change
     with pytest.raises(StorageError, match="was changed"):
-        sink.copy_from(source)
+        own.filesystem().cp_file(path, f"{path}-2")
     assert os.listdir(own.root) == ["object"]
 
 

@@ -26,12 +26,13 @@ from connectors.errors import (
     StorageError,
     StorageUnavailable,
 )
+from connectors.storage import MultipartSink
 from connectors.testing.tools import in_child
 from connectors_sftp import sessions
 from connectors_sftp.filesystem import SFTP
 from connectors_sftp.loop import run
-from connectors_sftp.paths import STAGED
-from connectors_sftp.sink import PART_SIZE, SFTPSink
+from connectors_sftp.names import STAGED
+from connectors_sftp.store import PART_SIZE
 
 MIB = 1 << 20
 Server = Any  # tests/conftest.py's SSHServer, which no test can import
@@ -44,6 +45,13 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def beside(path: str) -> list[str]:
     return sorted(os.listdir(os.path.dirname(path)))
+
+
+def begun(fs: SFTP, path: str) -> MultipartSink:
+    """Return a sink that has sent its first part."""
+    sink = fs.open_sink(path)
+    sink.write(memoryview(bytes(PART_SIZE + 1)))
+    return sink
 
 
 def mode_of(path: str) -> int:
@@ -85,7 +93,8 @@ def test_caller_may_reuse_its_buffer(fs: SFTP, path: str) -> None:
 
 def test_staged_file_is_hidden_and_private_to_its_owner(fs: SFTP, path: str) -> None:
     sink = fs.open_sink(path)
-    sink.write(memoryview(bytes(PART_SIZE)))
+    assert beside(path) == []
+    sink.write(memoryview(bytes(PART_SIZE + 1)))
     (name,) = beside(path)
     assert STAGED.fullmatch(name)
     assert name.startswith(".object.")
@@ -120,14 +129,14 @@ def test_new_file_has_the_server_s_default_permissions(fs: SFTP, path: str) -> N
 
 
 def test_missing_folders_are_made_and_removed_on_discard(fs: SFTP, path: str) -> None:
-    sink = fs.open_sink(f"{path}/a/b/c")
+    sink = begun(fs, f"{path}/a/b/c")
     assert os.path.isdir(f"{path}/a/b")
-    other = fs.open_sink(f"{path}/a/d")
+    other = begun(fs, f"{path}/a/d")
     sink.discard()
     assert beside(f"{path}/a/x") != []
     other.commit()
     assert beside(f"{path}/a/x") == ["d"]
-    fs.open_sink(f"{path}/e/f").discard()
+    begun(fs, f"{path}/e/f").discard()
     assert beside(f"{path}/x") == ["a"]
 
 
@@ -141,7 +150,7 @@ def test_target_that_is_not_a_file_is_refused(fs: SFTP, path: str) -> None:
         fs.open_sink(f"{path}/pipe")
     Path(f"{path}/file").touch()
     with pytest.raises(NotAnObject, match="is not a folder"):
-        fs.open_sink(f"{path}/file/below")
+        fs.pipe_file(f"{path}/file/below", b"37.2")
     assert beside(f"{path}/x") == ["file", "pipe"]
 
 
@@ -156,7 +165,7 @@ def test_only_one_of_many_exclusive_writers_succeeds(fs: SFTP, path: str) -> Non
     sinks = [fs.open_sink(path, exclusive=True) for _ in range(8)]
     outcomes: list[Any] = []
 
-    def commit(number: int, sink: SFTPSink) -> None:
+    def commit(number: int, sink: MultipartSink) -> None:
         sink.write(memoryview(bytes([number])))
         try:
             sink.commit()
@@ -257,22 +266,72 @@ def test_failing_request_keeps_the_previous_file(own: Server, method: str) -> No
     assert beside(path) == ["object"]
 
 
-@pytest.mark.parametrize("method", ["write", "fsync", "posix_rename"])
-def test_broken_connection_keeps_the_previous_file(own: Server, method: str) -> None:
-    def cut(*_: Any) -> Any:
+def cut(own: Server, method: str) -> None:
+    """Break the connection at the next request of a kind."""
+
+    def cut(real: Any, *arguments: Any) -> Any:
         own.hooks.pop(method)
+        if method in ("close", "fsetstat"):
+            real(*arguments)
         own.connections[-1].abort()
         raise asyncssh.SFTPFailure("cut")
 
     own.hooks[method] = cut
+
+
+@pytest.mark.parametrize("method", ["open", "fsetstat", "write", "fsync", "close"])
+def test_writing_continues_after_a_broken_connection(own: Server, method: str) -> None:
+    fs, path, data = own.filesystem(), f"{own.root}/folder/object", os.urandom(3 * PART_SIZE + 1)
+    sink = fs.open_sink(path)
+    cut(own, method)
+    for start in range(0, len(data), MIB):
+        sink.write(memoryview(data)[start : start + MIB])
+    sink.commit()
+    assert Path(path).read_bytes() == data
+    assert beside(path) == ["object"]
+    assert own.made == 2
+    Path(f"{path}-2").touch()
+    assert mode_of(path) == mode_of(f"{path}-2")
+
+
+def test_folders_made_before_a_broken_connection_are_removed_on_discard(own: Server) -> None:
+    fs, made = own.filesystem(), []
+
+    def mkdir(real: Any, *arguments: Any) -> Any:
+        made.append(arguments)
+        if len(made) == 2:
+            own.connections[-1].abort()
+            raise asyncssh.SFTPFailure("cut")
+        return real(*arguments)
+
+    own.hooks["mkdir"] = mkdir
+    sink = begun(fs, f"{own.root}/a/b/c/object")
+    assert (len(made), own.made) == (4, 2)
+    sink.discard()
+    assert list(own.root.iterdir()) == []
+
+
+def test_connection_that_breaks_at_the_rename_keeps_the_previous_file(own: Server) -> None:
     fs, path = own.filesystem(), f"{own.root}/object"
     Path(path).write_bytes(b"stood there")
+    cut(own, "posix_rename")
     with pytest.raises(StorageUnavailable):
         fs.pipe_file(path, os.urandom(PART_SIZE + 1))
     assert Path(path).read_bytes() == b"stood there"
     assert beside(path) == ["object"]
     fs.pipe_file(path, b"again")
     assert Path(path).read_bytes() == b"again"
+
+
+def test_staged_file_that_somebody_removes_is_not_started_again(own: Server) -> None:
+    fs, path = own.filesystem(), f"{own.root}/object"
+    sink = begun(fs, path)
+    own.cut()
+    (staged,) = own.root.iterdir()
+    staged.unlink()
+    with pytest.raises(StorageError, match="was removed while it was being written"):
+        sink.commit()
+    assert list(own.root.iterdir()) == []
 
 
 def test_bytes_lost_by_the_server_are_detected(own: Server) -> None:
@@ -288,7 +347,7 @@ def test_staged_file_that_cannot_be_removed_is_logged(own: Server, caplog: pytes
         raise asyncssh.SFTPPermissionDenied("no")
 
     own.hooks["remove"] = refused
-    sink = own.filesystem().open_sink(f"{own.root}/object")
+    sink = begun(own.filesystem(), f"{own.root}/object")
     with caplog.at_level(logging.WARNING):
         sink.discard()
     assert "cannot remove the staged file" in caplog.text
@@ -309,7 +368,7 @@ def test_commit_succeeds_if_the_staged_name_cannot_be_removed(own: Server, caplo
 
 
 def test_sink_can_be_dropped_in_the_loop_s_thread(fs: SFTP, path: str) -> None:
-    holding = [fs.open_sink(path)]
+    holding = [begun(fs, path)]
 
     async def drop() -> None:
         holding.pop().discard()
@@ -322,11 +381,10 @@ def test_sink_can_be_dropped_in_the_loop_s_thread(fs: SFTP, path: str) -> None:
 
 
 def test_forked_child_leaves_the_parent_s_sink_alone(fs: SFTP, path: str) -> None:
-    sink = fs.open_sink(path)
-    sink.write(memoryview(b"37.2"))
+    sink = begun(fs, path)
     assert "was opened for writing by the parent process" in in_child("fork", use, sink)
     sink.commit()
-    assert Path(path).read_bytes() == b"37.2"
+    assert Path(path).read_bytes() == bytes(PART_SIZE + 1)
 
 
 PROGRAM = """

@@ -177,7 +177,7 @@ def test_server_that_falls_silent_is_an_error(own: Server, monkeypatch: pytest.M
 
     path, fs = at(own), own.filesystem()
     assert fs.cat_file(path) == b"37.2"
-    monkeypatch.setattr("connectors_sftp.blocks.STALL_TIMEOUT", 0.2)
+    monkeypatch.setattr("connectors_sftp.sessions.STALL_TIMEOUT", 0.2)
     own.hooks[method] = lambda *_: wait()
     with pytest.raises(StorageUnavailable, match="TimeoutError"):
         fs.cat_file(path)
