@@ -18,20 +18,22 @@ T = TypeVar("T")
 
 
 class DaemonExecutor(Executor):
-    """Runs calls in order in one thread, which does not delay the interpreter's exit.
+    """Runs calls, in the order of their submission, in threads that do not delay the interpreter's exit.
 
     The standard library's pools wait at exit for their threads, and one may wait minutes for a silent server.
 
     Args:
-        name: the thread's name.
+        name: the threads' name.
+        threads: the most threads; one runs the calls one after the other.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, threads: int = 1) -> None:
         self._name = name
+        self._threads = threads
         self._queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        self._started = False
+        self._started = 0
         self._ended = False
-        weakref.finalize(self, self._queue.put, None).atexit = False
+        weakref.finalize(self, _end, self._queue, threads).atexit = False
 
     def submit(self, call: Callable[..., T], /, *arguments: Any, **named: Any) -> Future[T]:
         """Submit a call.
@@ -42,15 +44,24 @@ class DaemonExecutor(Executor):
         if self._ended:
             message = "the executor was shut down"
             raise RuntimeError(message)
-        if not self._started:
-            Thread(target=_work, args=(self._queue,), name=self._name, daemon=True).start()
-            self._started = True
+        if self._started < self._threads:
+            self._start()
         future: Future[T] = Future()
         self._queue.put((future, functools.partial(call, *arguments, **named)))
         return future
 
+    def _start(self) -> None:
+        try:
+            Thread(target=_work, args=(self._queue,), name=self._name, daemon=True).start()
+        except RuntimeError:
+            if not self._started:
+                raise
+            self._threads = self._started  # those that there are do all of it
+        else:
+            self._started += 1
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the base's signature
-        """End the thread after what was submitted, or with `cancel_futures` after what it is doing; do not wait."""
+        """End the threads after what was submitted, or with `cancel_futures` after what they are doing; do not wait."""
         self._ended = True
         if cancel_futures:
             while True:
@@ -60,7 +71,13 @@ class DaemonExecutor(Executor):
                     break
                 if waiting is not None:
                     waiting[0].cancel()
-        self._queue.put(None)
+        _end(self._queue, self._started)
+
+
+def _end(queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None], threads: int) -> None:
+    """Have threads end after what is in their queue."""
+    for _ in range(threads):
+        queue.put(None)
 
 
 def _work(queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]) -> None:
