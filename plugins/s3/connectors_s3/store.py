@@ -167,14 +167,14 @@ class S3Store(BucketStore):
         return self._request("GET", path, headers, secrets=self._customer_key)
 
     def describe(self, path: str) -> Listed:
-        """Return the object at a path."""
+        """Return the object at a path. A 200 without an ETag is not a store's, but that of something before it."""
         reply = self.call(self._request("HEAD", path, secrets=self._customer_key), path, "read")
-        size, modified = reply.headers.get("Content-Length", ""), reply.headers.get("Last-Modified", "")
+        size, etag = reply.headers.get("Content-Length", ""), self.validator(reply.headers)
         try:
-            facts = {"etag": self.validator(reply.headers), "modified": http_time(modified)}
-            return Listed(split_path(path)[1], int(size if _SIZE.fullmatch(size) else "none"), facts=facts)
+            facts = {"etag": etag, "modified": http_time(reply.headers.get("Last-Modified", ""))}
+            return Listed(split_path(path)[1], int(size if etag and _SIZE.fullmatch(size) else ""), facts=facts)
         except (ValueError, OverflowError):
-            problem = self.invalid(path, "sent no size, or an invalid time,")
+            problem = self.invalid(path, "sent no size, no version, or an invalid time,")
         raise problem
 
     def list_page(self, path: str, prefix: str, delimiter: str, token: str | None, most: int | None) -> Page:

@@ -169,3 +169,11 @@ def test_bugs_pass_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     for act in (read, write):
         with pytest.raises(KeyError, match="a bug"):
             act(fs)
+
+
+def test_answer_to_head_without_a_version_describes_no_object() -> None:
+    with hostile_server(lambda _: Answer(200, {"Content-Type": "text/html"}, b"<html>log in</html>")) as (url, _):
+        fs = against(url)
+        for call in (fs.info, fs.exists, fs.size):
+            with pytest.raises(StorageUnavailable, match="S3 sent no size, no version, .* s3://clinic/key"):
+                call("clinic/key")
