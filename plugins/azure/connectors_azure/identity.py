@@ -34,7 +34,8 @@ _EXPIRED = frozenset({"AADSTS7000222"})
 _TOKEN = re.compile(r"[!-~]{1,65536}")
 _MARGIN = 300.0
 """Seconds before its end from which a token is not used any more."""
-_MAX_REPLY = 1 << 20
+_MAX_REPLY = 1 << 17
+"""Bytes in the largest response with a token: twice those of the largest token."""
 
 
 class Tokens(ABC):
