@@ -36,7 +36,7 @@ from connectors.storage import (
 )
 from connectors_s3.error_codes import MEANINGS, NO_SUCH_UPLOAD
 from connectors_s3.hosts import Hosts
-from connectors_s3.listing import http_time, in_xml, page_of
+from connectors_s3.listing import code_at, http_time, in_xml, page_of
 from connectors_s3.location import shown
 from connectors_s3.sessions import DEFAULT_REGION, from_machine, open_session
 from connectors_s3.signer import SigV4Signer
@@ -54,7 +54,6 @@ _AGENT = f"enclave-connectors-s3/{importlib.metadata.version('enclave-connectors
 _LOG = logging.getLogger(__name__)
 _REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SIZE = re.compile(r"[0-9]{1,18}", re.ASCII)
-_CODE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII)
 _DELETED_AT_ONCE = 1000
 """Objects that one request can remove: Amazon S3 API Reference, "DeleteObjects"."""
 _MAX_COPY = 5 << 30
@@ -143,6 +142,7 @@ class S3Store(BucketStore):
         failure = super().refusal(status, code, path, action, headers)
         told = headers.get("x-amz-bucket-region", "") if headers is not None else ""
         hosts, bucket = self._hosts(), split_path(path)[0]
+        hosts.heard(headers)
         if not hosts.is_aws or not bucket or not _REGION.fullmatch(told):
             return failure
         if self._regions.get(bucket, hosts.region or DEFAULT_REGION) == told:
@@ -154,6 +154,11 @@ class S3Store(BucketStore):
     def changes_bytes(self, headers: Headers) -> bool:  # noqa: ARG002 - the header is the object's, and S3 never applies it
         """Return False."""
         return False
+
+    @property
+    def creates_exclusively(self) -> bool:
+        """Whether the server is known to decide which creator of an object wins, as far as it has responded."""
+        return self._hosts().creates_exclusively
 
     # Reading.
 
@@ -223,7 +228,7 @@ class S3Store(BucketStore):
         )
         reply = self.call(request, path, "write")
         if b"<Error>" in reply.body:
-            raise self.refusal(HTTPStatus.OK, _code_at(self._xml(path, reply)), path, "write").error
+            raise self.refusal(HTTPStatus.OK, code_at(self._xml(path, reply)), path, "write").error
         self._told(path, reply.headers.get("ETag") or "", "ETag")
 
     def start_upload(self, path: str, *, exclusive: bool) -> str:  # noqa: ARG002 - the condition is for the end
@@ -262,7 +267,7 @@ class S3Store(BucketStore):
             root = self._xml(path, self.call(request, path, action))
             if root.tag != "Error":
                 return self._told(path, text_at(root, "ETag"), "ETag")
-            self.wait(self.refusal(HTTPStatus.OK, _code_at(root), path, action), policy)
+            self.wait(self.refusal(HTTPStatus.OK, code_at(root), path, action), policy)
 
     def _told(self, path: str, value: str, member: str) -> str:
         if not value:
@@ -329,7 +334,7 @@ class S3Store(BucketStore):
         reply = self.call(self._request("POST", bucket, checksum, body, delete=""), paths[0], "remove")
         root = self._xml(bucket, reply)
         if root.tag == "Error":
-            return {path: self.refusal(HTTPStatus.OK, _code_at(root), path, "remove") for path in paths}
+            return {path: self.refusal(HTTPStatus.OK, code_at(root), path, "remove") for path in paths}
         if root.tag != "DeleteResult":
             raise self.invalid(paths[0], "sent an invalid response")
         refused = {}
@@ -337,7 +342,7 @@ class S3Store(BucketStore):
             path = f"{bucket}/{text_at(one, 'Key')}"
             # An error about a key that was not asked for leaves open which of these were removed.
             for about in [path] if path in paths else paths:
-                failure = self.refusal(HTTPStatus.OK, _code_at(one), about, "remove")
+                failure = self.refusal(HTTPStatus.OK, code_at(one), about, "remove")
                 if not isinstance(failure.error, ObjectNotFound):
                     refused[about] = failure
         return refused
@@ -392,9 +397,3 @@ class S3Store(BucketStore):
 
 def _only_new(exclusive: bool) -> dict[str, str]:  # noqa: FBT001 - the only argument
     return {"If-None-Match": "*"} if exclusive else {}
-
-
-def _code_at(error: Element) -> str:
-    """Return the code of an error, or an empty string if it does not look like one."""
-    code = text_at(error, "Code")
-    return code if _CODE.fullmatch(code) else ""
