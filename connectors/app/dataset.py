@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from threading import RLock
 from typing import IO, TYPE_CHECKING, Any
 
 from connectors._fsspec import DEFAULT_CALLBACK
@@ -16,6 +15,7 @@ from connectors.secrets import Hidden, redact_url
 from connectors.storage.registry import resolve
 from connectors.streams import PathSink, SealedWriter, copy_stream
 from connectors.streams.sources import open_local
+from connectors.system.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,7 +70,7 @@ class Dataset:
     def _setup(self, read: Callable[[], tuple[str, Credentials | Hidden]], name: str | None) -> None:
         self._read = read
         self._name = name
-        self._lock = RLock()
+        self._lock = ForkSafeLock()
         self._resolved: _Resolved | None = None
         self._filesystem: tuple[EncryptedFileSystem, str] | None = None
 
@@ -100,7 +100,7 @@ class Dataset:
         return self._resolve().is_folder
 
     def _resolve(self) -> _Resolved:
-        with self._lock, naming(self._name):
+        with self._lock.current, naming(self._name):
             # Connections, locks and event loops do not survive a fork: a child resolves again.
             if self._resolved is None or self._resolved.process != os.getpid():
                 location, document = self._read()
@@ -114,7 +114,7 @@ class Dataset:
 
         If the dataset is a folder, so is the path, and its objects are ``f"{path}/{name}"``.
         """
-        with self._lock, naming(self._name):
+        with self._lock.current, naming(self._name):
             resolved = self._resolve()
             if self._filesystem is None:
                 inner, path = resolved.backend.connect(resolved.location, resolved.credentials)
@@ -133,7 +133,7 @@ class Dataset:
 
     def _renewed(self) -> AbstractFileSystem | None:
         """Return the storage's filesystem with renewed credentials, or None if the documents have not changed."""
-        with self._lock, naming(self._name):
+        with self._lock.current, naming(self._name):
             before = self._resolve()
             location, document = self._read()
             backend, credentials = resolve(location, document)
@@ -153,7 +153,7 @@ class Dataset:
         Open files do this automatically when their credentials expire, if only the credentials have changed. Files
         open for writing do it if the storage can continue an upload.
         """
-        with self._lock:
+        with self._lock.current:
             self._resolved = None
             self._filesystem = None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 from connectors._fsspec import LocalFileSystem, has_magic
@@ -28,6 +27,7 @@ from connectors.storage.capabilities import Renames
 from connectors.storage.filesystem import ObjectFileSystem
 from connectors.storage.guard import Guarded
 from connectors.storage.trees import list_folder, list_tree, remove
+from connectors.system.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     import asyncio
@@ -129,7 +129,7 @@ class EncryptedFileSystem(Guarded, OpeningView):
         self._layout = codec.layout if root is None else codec.bound("").layout
         self._reference = reference
         self._renewed = renewed
-        self._renewing = Lock()
+        self._renewing = ForkSafeLock()
 
     def __reduce__(self) -> Any:
         return super().__reduce__() if self._reference is None else self._reference

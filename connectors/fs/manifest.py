@@ -18,7 +18,6 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import RLock
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
@@ -30,6 +29,7 @@ from connectors.names import twin_of
 from connectors.storage.trees import is_safe
 from connectors.streams import SealedWriter, buffered
 from connectors.streams.executor import submit
+from connectors.system.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -120,7 +120,7 @@ class FolderManifest:
         self._open_sink = open_sink
         self._is_empty = is_empty
         self._dataset = dataset
-        self._lock = RLock()
+        self._lock = ForkSafeLock()
         self._pin: str | None = None
         self._holding = 0
         self._changed = False
@@ -128,7 +128,7 @@ class FolderManifest:
 
     def forget(self) -> None:
         """Drop the cached manifest, unless it has unwritten changes."""
-        with self._lock:
+        with self._lock.current:
             if not self._changed:
                 self._members: dict[str, Member] | None = None
                 self._names: list[str] = []
@@ -147,13 +147,13 @@ class FolderManifest:
     @property
     def pin(self) -> str:
         """The fingerprint of this version of the folder: 64 hexadecimal digits."""
-        with self._lock:
+        with self._lock.current:
             _ = self.members
             assert self._pin is not None  # noqa: S101 - set whenever members are read or written
             return self._pin
 
     def _read(self, *, to_write: bool) -> Mapping[str, Member]:
-        with self._lock:
+        with self._lock.current:
             if self._members is None and not (to_write and self._is_new):
                 self._load()
             if self._members is None and not to_write:
@@ -214,7 +214,7 @@ class FolderManifest:
 
     def within(self, folder: str) -> list[str]:
         """Return the paths of the objects in a folder and below it; of all objects for the empty path."""
-        with self._lock:
+        with self._lock.current:
             self._read(to_write=True)
             if not folder:
                 return self._names
@@ -263,19 +263,19 @@ class FolderManifest:
 
     def written(self, name: str, size: int, pin: str) -> None:
         """Add an object that was written."""
-        with self._lock:
+        with self._lock.current:
             self._change({**self._read(to_write=True), name: Member(size=size, pin=pin)})
 
     def removed(self, names: Iterable[str]) -> None:
         """Remove the entries of objects that are gone."""
-        with self._lock:
+        with self._lock.current:
             gone = set(names)
             if gone & self.members.keys():
                 self._change({name: one for name, one in self.members.items() if name not in gone})
 
     def replace(self, members: dict[str, Member]) -> None:
         """Replace all entries."""
-        with self._lock:
+        with self._lock.current:
             self._change(members)
 
     def _change(self, members: dict[str, Member]) -> None:
@@ -287,12 +287,12 @@ class FolderManifest:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Write it once at the end of the block, for all changes in the block."""
-        with self._lock:
+        with self._lock.current:
             self._holding += 1
         try:
             yield
         finally:
-            with self._lock:
+            with self._lock.current:
                 self._holding -= 1
                 if self._changed and not self._holding:
                     self._write()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors._fsspec import DEFAULT_CALLBACK, LocalFileSystem, has_magic, local_path
 from connectors.fs.complete import CompleteView
+from connectors.fs.progress import InTurn
 from connectors.storage.trees import list_tree
 from connectors.streams import read_ranges
 from connectors.streams.executor import submit
@@ -60,7 +61,8 @@ class ManyFilesView(CompleteView):
             rpath: a path, a pattern or a list of them.
             lpath: the destination: a local path, a folder, or a list of as many paths.
             recursive: also copy what is in a folder.
-            callback: an `fsspec.Callback` that counts the objects.
+            callback: an `fsspec.Callback` that counts the objects. What its `branched` returns for each of them counts
+                that one's bytes; it may be called by several threads, one at a time.
             maxdepth: the number of levels.
             kwargs: those of `get_file`.
 
@@ -112,7 +114,7 @@ class ManyFilesView(CompleteView):
     def _each(self, work: Callable[..., object], pairs: Sequence[tuple[Any, Any]], callback: Callback) -> None:
         """Call `work` with each pair; after an error, no more are started, and the first one in their order is raised.
 
-        The callback counts the files, and the bytes of each if they go one by one.
+        The callback counts the files; what it branches for each of them counts that file's bytes as they pass.
         """
         callback.set_size(len(pairs))
         if self.at_once == 1 or len(pairs) == 1:
@@ -120,12 +122,19 @@ class ManyFilesView(CompleteView):
                 with callback.branched(*pair) as child:
                     work(*pair, callback=child)
             return
+        in_turn = InTurn(callback)
+
+        def work_on(pair: tuple[Any, Any]) -> None:
+            with in_turn.branched(*pair) as child:
+                work(*pair, callback=child)
+
         with ThreadPoolExecutor(self.at_once, "connectors-files") as pool:
-            started = [submit(pool, functools.partial(work, *pair, callback=DEFAULT_CALLBACK)) for pair in pairs]
+            started = [submit(pool, work_on, pair) for pair in pairs]
             try:
-                for done in callback.wrap(as_completed(started)):
+                for done in as_completed(started):
                     if done.exception() is not None:
                         break
+                    in_turn.relative_update()
             finally:
                 for one in started:
                     one.cancel()

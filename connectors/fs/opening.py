@@ -16,13 +16,13 @@ from connectors.streams.object import missing_pinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from threading import Lock
 
     from connectors._fsspec import AbstractFileSystem, Callback
     from connectors.errors import ConnectorError, StorageError
     from connectors.formats import Format
     from connectors.fs.folder import Folder
     from connectors.streams import Sink, Source
+    from connectors.system.locks import ForkSafeLock
 
 __all__ = ["OpeningView"]
 
@@ -42,7 +42,7 @@ class OpeningView(PlainView):
     _codec: Format
     _folder: Folder | None
     _renewed: Callable[[], AbstractFileSystem | None] | None
-    _renewing: Lock
+    _renewing: ForkSafeLock
     _reference: tuple[Callable[..., object], tuple[object, ...]] | None
 
     def _open(self, path: str, mode: str = "rb", *, autocommit: bool = True, **_: Any) -> Any:
@@ -128,7 +128,7 @@ class OpeningView(PlainView):
 
     def _renew(self, expired: AbstractFileSystem) -> AbstractFileSystem:
         """Return the inner filesystem with renewed credentials; `expired` itself if there are none."""
-        with self._renewing:
+        with self._renewing.current:
             fresh = self._renewed() if self.fs is expired and self._renewed is not None else None
             if fresh is not None:
                 self.fs = fresh

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from connectors._fsspec import DEFAULT_CALLBACK
 from connectors.errors import ConfigError, ConnectorError, CredentialsExpired, naming
+from connectors.fs.progress import BytesOf
 from connectors.runner.command import Capture, check_command, execute
 from connectors.runner.folder import PrivateFolder, keeping
 from connectors.runner.outputs import files_below, open_output
@@ -308,11 +309,10 @@ def _upload_folder(dataset: Dataset, folder: str, callback: Callback) -> None:
     fs, path = dataset.filesystem()
     with fs.transaction:
         for name, names in below.items():
-            _copy(os.path.join(folder, name), names, fs.open(f"{path}/{name}", "wb"), None)
-            callback.relative_update(os.path.getsize(os.path.join(folder, name)))
+            _copy(os.path.join(folder, name), names, fs.open(f"{path}/{name}", "wb"), BytesOf(callback))
 
 
-def _copy(path: str, names: int, target: IO[bytes], callback: Callback | None) -> None:
+def _copy(path: str, names: int, target: IO[bytes], callback: Callback) -> None:
     with target as writer:
         source = open_output(path, names)
         if source is None:

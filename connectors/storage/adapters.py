@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 import os
 import tempfile
-from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from connectors._fsspec import LocalFileSystem, MemoryFileSystem
@@ -28,6 +27,7 @@ from connectors.storage.capabilities import OpensSinks, creates_exclusively, ope
 from connectors.streams import FileSource, PathSink
 from connectors.streams.sources import open_local
 from connectors.system.atomic_files import write_all
+from connectors.system.locks import ForkSafeLock
 from connectors.system.os_errors import OF_THIS_MACHINE, failure, spooled
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-_IN_MEMORY = Lock()
+_IN_MEMORY = ForkSafeLock()
 """Held while an object appears in memory."""
 
 
@@ -161,7 +161,7 @@ class SpoolSink:
         if isinstance(self._fs, MemoryFileSystem):
             # Its put_file would show an incomplete object, and this process's writers share it.
             self._spool.seek(0)
-            with _IN_MEMORY:
+            with _IN_MEMORY.current:
                 self._check()
                 self._fs.pipe_file(self._path, self._spool.read())
             return

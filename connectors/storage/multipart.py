@@ -14,6 +14,7 @@ from connectors.errors import (
     AccessDenied,
     ConnectorError,
     CredentialsExpired,
+    NotSupported,
     ObjectExists,
     ObjectNotFound,
     StorageError,
@@ -87,6 +88,11 @@ class MultipartStore(ABC):
     """
 
     parts_at_once = AT_ONCE
+
+    @property
+    def creates_exclusively(self) -> bool:
+        """Whether the store is known to decide which creator of an object wins, whatever was looked up before."""
+        return True
 
     def must_not_wait(self) -> bool:
         """Return whether the calling thread sends the store's requests, so that it cannot wait for one."""
@@ -248,10 +254,19 @@ class MultipartSink:
             self._requests.run(lambda store: store.find_object(self._path))
         except CredentialsExpired:
             raise
-        except (ObjectNotFound, AccessDenied):
-            return  # writing does not need permission to read
-        message = f"{self._shown} already exists, and mode 'xb' does not replace it"
-        raise ObjectExists(message)
+        except ObjectNotFound:
+            return
+        except AccessDenied:  # writing does not need permission to read
+            if self._requests.fs.store.creates_exclusively:
+                return
+            message = (
+                f"mode 'xb' is not supported for {self._shown}: the credentials cannot show whether it exists, and the "
+                "server is not known to refuse a write if it does; let them read, or give each writer a name of its own"
+            )
+            problem: ConnectorError = NotSupported(message)
+        else:
+            problem = ObjectExists(f"{self._shown} already exists, and mode 'xb' does not replace it")
+        raise problem
 
     def renew_by(self, renew: Callable[[Any], Any]) -> None:
         """Continue with renewed credentials if these expire: an upload belongs to the account, not to the session.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from threading import Event, Lock
+from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
 from connectors.errors import CredentialsExpired, ObjectChanged
 from connectors.streams.sources import fill, fills_buffers, streams_ranges
+from connectors.system.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ class RenewedSource:
         self._renew = renew
         self._expired: list[Source] = []
         self._size: int | None = None
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
 
     @property
     def size(self) -> int:
@@ -73,7 +74,7 @@ class RenewedSource:
         Raises:
             ObjectChanged: they find another object.
         """
-        with self._lock:
+        with self._lock.current:
             if self._source is not expired:
                 return True  # by another thread
             renewed = self._renew()

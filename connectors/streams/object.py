@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from collections import deque
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from connectors.errors import PinMismatch, TruncatedObject, naming
@@ -16,12 +17,37 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
     from connectors.formats import Decryptor, Format
-    from connectors.streams.sources import Source
+    from connectors.streams.sources import ByteStream, Source
 
-__all__ = ["MAX_RUN", "FetchedRun", "SealedObject", "missing_pinned"]
+__all__ = ["MAX_RUN", "FetchedRun", "Reads", "SealedObject", "missing_pinned"]
 
 HELD_SIZE = 1 << 24
 """Up to this size, an object whose format verifies it as a whole is fetched once and kept in memory, sealed."""
+
+
+class Reads:
+    """Reads in progress, which another thread can cancel. Its operations are atomic: it needs no lock."""
+
+    def __init__(self) -> None:
+        self._streams: deque[ByteStream] = deque()
+        self._cancelled = False
+
+    @contextmanager
+    def including(self, stream: ByteStream) -> Iterator[None]:
+        """Have `stream` cancelled if the reads are cancelled inside the block, or were before it."""
+        self._streams.append(stream)
+        try:
+            if self._cancelled:
+                stream.cancel()
+            yield
+        finally:
+            self._streams.remove(stream)
+
+    def cancel(self) -> None:
+        """Wake all of them: they raise an error, and so does each further one."""
+        self._cancelled = True
+        for stream in tuple(self._streams):
+            stream.cancel()
 
 
 class SealedObject:
@@ -127,9 +153,20 @@ class SealedObject:
         """Whether all of its sealed bytes are in memory."""
         return self._stored.is_held
 
-    def fetch_run(self, first: int, count: int) -> FetchedRun:
-        """Fetch chunks `first` to `first + count`, still sealed, for `decrypt_run`."""
-        return FetchedRun(first, count, self._stored.fetch(*self._decryptor.sealed_span(first, count)))
+    def fetch_run(self, first: int, count: int, reads: Reads | None = None) -> FetchedRun:
+        """Fetch chunks `first` to `first + count`, still sealed, for `decrypt_run`.
+
+        Args:
+            first: the first chunk.
+            count: the number of chunks.
+            reads: reads of which this one is to be; another thread can cancel them, if the source has streams.
+        """
+        start, stop = self._decryptor.sealed_span(first, count)
+        stored = self._stored
+        if reads is None or not stored.streams or stop <= len(stored.head):
+            return FetchedRun(first, count, stored.fetch(start, stop))
+        with closing(stored.open_stream(start, stop)) as stream, reads.including(stream):
+            return FetchedRun(first, count, stored.read_stream(stream, start, stop))
 
     def plain_span(self, first: int, count: int) -> tuple[int, int]:
         """Return the start and end of chunks `first` to `first + count` in the plain bytes."""
@@ -146,13 +183,15 @@ class SealedObject:
         with naming(self._name):
             self._decryptor.decrypt_run(first, count, fetched.sealed[start - base : stop - base], out)
 
-    def read_run(self, first: int, count: int, out: memoryview) -> None:
+    def read_run(self, first: int, count: int, out: memoryview, reads: Reads | None = None) -> None:
         """Fetch chunks `first` to `first + count` and decrypt them into `out`, which has exactly their plain size.
+
+        For `reads`, see `fetch_run`.
 
         Raises:
             IntegrityError, StorageError: they are not what their owner encrypted, or cannot be fetched.
         """
-        fetched = self.fetch_run(first, count)
+        fetched = self.fetch_run(first, count, reads)
         try:
             self.decrypt_run(fetched, first, count, out)
         finally:

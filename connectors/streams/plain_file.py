@@ -7,6 +7,9 @@ make it return the bytes of another place. Such a read returns to where its own 
 Threads that run Python code share one position, as with any file of Python: a program may move in one thread of a pool
 and read on in another. So a read returns to its own place only if it, or the thread that moved the file since, was
 called by no Python code, which is how native threads call.
+
+If another thread is reading a file while the process forks, Python's own lock of the file stays held in the child.
+There `read`, `readinto` and `seek` are refused, where they would wait forever, and `close` closes what is below.
 """
 
 from __future__ import annotations
@@ -14,12 +17,15 @@ from __future__ import annotations
 import io
 import os
 import sys
-from threading import RLock, get_ident
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from connectors.errors import NotSupported, ObjectChanged
+from connectors.errors import NotSupported, ObjectChanged, StorageError
+from connectors.system.locks import ForkSafeLock
 
 if TYPE_CHECKING:
+    from threading import RLock
+
     from _typeshed import WriteableBuffer
 
     from connectors.streams.reader import SealedReader
@@ -41,8 +47,7 @@ class PlainFile(io.BufferedReader):
         super().__init__(raw, buffer_size)
         self.place: tuple[Any, str] | None = None
         """The filesystem and the path that open it again in another process; None if that would need a secret."""
-        self._turn = RLock()
-        self._process = os.getpid()
+        self._turn = ForkSafeLock()
         self._sought: dict[int, int] = {}  # by thread: where it has moved, until it reads
         self._mover: tuple[int, bool] | None = None  # the thread that last moved the position, and whether it is native
 
@@ -83,10 +88,18 @@ class PlainFile(io.BufferedReader):
             self._return(native)
             return super().readinto(buffer)
 
+    def close(self) -> None:
+        """Close the file and its source."""
+        if self._turn.orphaned:
+            self.raw.close()
+        else:
+            super().close()
+
     def _my_turn(self) -> RLock:
-        if self._process != os.getpid():  # a fork may have left it held by a thread that this process does not have
-            self._turn, self._process = RLock(), os.getpid()
-        return self._turn
+        if self._turn.orphaned:
+            message = "another thread was reading this file when the process forked; open it again in this process"
+            raise StorageError(message)
+        return self._turn.current
 
     def _return(self, native: bool) -> None:  # noqa: FBT001
         """Return to where this thread has moved, if a native thread has moved the position since, or this is one."""

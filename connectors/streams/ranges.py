@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from connectors.streams.executor import submit
-from connectors.streams.object import MAX_RUN
+from connectors.streams.executor import DaemonExecutor, submit
+from connectors.streams.object import MAX_RUN, Reads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from concurrent.futures import Future
+    from concurrent.futures import Executor, Future
 
     from connectors.formats import Layout
     from connectors.streams.object import SealedObject
@@ -53,17 +52,22 @@ def read_ranges(
             and negative ones.
         max_gap: plain bytes between two ranges up to which they share a request.
     """
-    alone = len(wanted) == 1
-    with ThreadPoolExecutor(_WORKERS, "connectors-ranges") as pool:  # starts no thread before the first task
-        if alone:
-            started = [_outcome(lambda: _Reading(*wanted[0], max_gap))]
-        else:
-            opening = [submit(pool, _Reading, opens, ranges, max_gap) for opens, ranges in wanted]
-            started = [_outcome(reading.result) for reading in opening]
-        for reading in started:
-            if not isinstance(reading, Exception):
-                reading.start(pool, alone=alone)
-        return [reading if isinstance(reading, Exception) else reading.finish() for reading in started]
+    readings = [_Reading(*one, max_gap) for one in wanted]
+    pool = DaemonExecutor("connectors-ranges", _WORKERS)  # starts no thread before the first task
+    try:
+        if len(readings) == 1:
+            return [readings[0].read_alone(pool)]
+        for reading in readings:
+            reading.open_in(pool)
+        for reading in readings:
+            reading.start(pool)
+        return [reading.finish() for reading in readings]
+    except BaseException:  # such as an interrupt, which must not wait for a silent server
+        for reading in readings:
+            reading.abandon()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _outcome(call: Callable[[], T]) -> T | Exception:
@@ -74,52 +78,119 @@ def _outcome(call: Callable[[], T]) -> T | Exception:
 
 
 class _Reading:
-    """A read of the ranges of one object."""
+    """A read of the ranges of one object.
+
+    Args:
+        opens: opens the object.
+        ranges: the ranges.
+        max_gap: plain bytes between two ranges up to which they share a request.
+    """
 
     def __init__(self, opens: Callable[[], SealedObject], ranges: Sequence[Range], max_gap: int) -> None:
-        self._object = opens()
-        spans = [slice(*one).indices(self._object.size)[:2] for one in ranges]
-        # A BytesIO would save a copy. But while an exception's frames hold its buffer, the garbage collector of Python
-        # 3.12.0 and 3.12.1 crashes on it, and that of later ones reports a BufferError (gh-111049 and gh-111331).
-        self._out = [bytearray(max(0, stop - start)) for start, stop in spans]
-        views = (memoryview(out) for out in self._out)
-        self._runs = _runs(self._object, zip(spans, views, strict=True), max_gap)
+        self._opens = opens
+        self._ranges = ranges
+        self._max_gap = max_gap
+        self._open: list[SealedObject] = []  # empty once the object is closed
+        self._out: list[bytearray] = []
+        self._runs: list[_Run] = []
+        self._opening: Future[Exception | None] | None = None
         self._pending: list[Future[None]] = []
+        self._reads = Reads()
         self._failure: Exception | None = None
-        if self._object.is_held:  # a small object, which arrived with the first request
+
+    def read_alone(self, pool: Executor) -> list[bytes] | Exception:
+        """Open the object in this thread, and return its ranges; if they are in one run, read in this thread."""
+        self._failure = self._begin()
+        if len(self._runs) == 1:
             self._failure = _outcome(self._read_all)
-            self._runs = []
+        else:
+            self.start(pool)
+        return self.finish()
+
+    def open_in(self, pool: Executor) -> None:
+        """Have a thread open the object."""
+        self._opening = submit(pool, self._begin)
+
+    def start(self, pool: Executor) -> None:
+        """Have threads read the ranges, once the object is open."""
+        if self._opening is not None:
+            self._failure = self._opening.result()
+        for run in self._runs:
+            self._pending.append(submit(pool, self._read, run))
+
+    def finish(self) -> list[bytes] | Exception:
+        """Wait for the reads, close the object, and return the ranges, or the error that prevents it."""
+        for future in self._pending:
+            # After a failure, cancel pending reads, but wait for running ones, which use the source.
+            if self._failure is None or not future.cancel():
+                self._failure = _outcome(future.result) or self._failure
+        self._close()
+        return self._failure or [bytes(out) for out in self._out]
+
+    def abandon(self) -> None:
+        """Cancel all reads, without waiting for those that run; the last of them closes the object."""
+        self._reads.cancel()
+        futures: list[Future[Any]] = [*self._pending]
+        if self._opening is not None:
+            futures.append(self._opening)
+        running = [one for one in futures if not one.cancel() and not one.done()]
+
+        def close_after_all(_: Future[Any] | None = None) -> None:
+            if all(one.done() for one in running):
+                self._close()
+
+        for one in running:
+            one.add_done_callback(close_after_all)
+        close_after_all()
+
+    def _close(self) -> None:
+        try:
+            opened = self._open.pop()  # atomic, so only one of two threads closes it
+        except IndexError:
+            return
+        opened.close()
+
+    def _begin(self) -> Exception | None:
+        """Open the object; return the error that prevents it."""
+        return _outcome(self._begin_or_fail)
+
+    def _begin_or_fail(self) -> None:
+        opened = self._opens()
+        self._open.append(opened)
+        try:
+            spans = [slice(*one).indices(opened.size)[:2] for one in self._ranges]
+            # A BytesIO would save a copy. But while an exception's frames hold its buffer, the garbage collector of
+            # Python 3.12.0 and 3.12.1 crashes on it, and that of later ones reports a BufferError (gh-111049 and
+            # gh-111331).
+            self._out = [bytearray(max(0, stop - start)) for start, stop in spans]
+            views = (memoryview(out) for out in self._out)
+            runs = _runs(opened, zip(spans, views, strict=True), self._max_gap)
+            if opened.is_held:  # a small object, which arrived with the first request
+                for run in runs:
+                    self._read(run)
+            else:
+                self._runs = runs
+        except BaseException:
+            self._close()
+            raise
 
     def _read_all(self) -> None:
         for run in self._runs:
             self._read(run)
 
-    def start(self, pool: ThreadPoolExecutor, *, alone: bool) -> None:
-        if alone and len(self._runs) == 1:
-            self._failure = _outcome(lambda: self._read(self._runs[0]))
-        else:
-            self._pending = [submit(pool, self._read, run) for run in self._runs]
-
-    def finish(self) -> list[bytes] | Exception:
-        for future in self._pending:
-            # After a failure, cancel pending reads, but wait for running ones, which use the source.
-            if self._failure is None or not future.cancel():
-                self._failure = _outcome(future.result) or self._failure
-        self._object.close()
-        return self._failure or [bytes(out) for out in self._out]
-
     def _read(self, run: _Run) -> None:
+        opened = self._open[0]
         count = run.last - run.first + 1
-        start, stop = self._object.plain_span(run.first, count)
+        start, stop = opened.plain_span(run.first, count)
         if len(run.parts) == 1 and (run.parts[0].start, len(run.parts[0].out)) == (start, stop - start):
-            self._object.read_run(run.first, count, run.parts[0].out)
+            opened.read_run(run.first, count, run.parts[0].out, self._reads)
             return
-        plain = self._object.take(stop - start)
-        self._object.read_run(run.first, count, plain)
+        plain = opened.take(stop - start)
+        opened.read_run(run.first, count, plain, self._reads)
         for part in run.parts:
             offset = part.start - start
             part.out[:] = plain[offset : offset + len(part.out)]
-        self._object.give(plain)
+        opened.give(plain)
 
 
 def _runs(opened: SealedObject, wanted: Iterable[tuple[tuple[int, int], memoryview]], max_gap: int) -> list[_Run]:

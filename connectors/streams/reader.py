@@ -4,6 +4,9 @@ A `SealedReader` returns only verified bytes, and verifies the object's end befo
 of sealed chunks in memory: a single chunk for random access, growing runs for sequential reads, and then also the runs
 being prefetched. Chunks are decrypted when they are read: directly into the caller's buffer if they fit, otherwise
 several at a time into the reader's own buffer.
+
+Threads may share a reader, as they may share any raw file of Python's: they share its position, and each `readinto`
+returns bytes that follow each other. `seek` waits for a read in progress, `close` does not.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from connectors.streams.fetch import came_from_memory
 from connectors.streams.object import MAX_RUN, FetchedRun, SealedObject
+from connectors.system.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -51,6 +55,7 @@ class SealedReader(io.RawIOBase):
         self._object: SealedObject | None = None
         self._prefetcher: Prefetcher | None = None
         super().__init__()
+        self._turn = ForkSafeLock()
         self._dataset = name
         self._position = self._size = 0
         self._fetched: FetchedRun | None = None
@@ -87,22 +92,27 @@ class SealedReader(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move to a plain offset; beyond the end is allowed and reads nothing."""
-        self._check_open()
         offset = operator.index(offset)
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}.get(whence)
-        if base is None:
-            message = f"invalid whence ({whence}, should be 0, 1 or 2)"
-            raise ValueError(message)
-        if base + offset < 0:
-            message = f"negative seek position {base + offset}"
-            raise ValueError(message)
-        self._position = base + offset
-        return self._position
+        with self._turn.current:
+            self._check_open()
+            base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}.get(whence)
+            if base is None:
+                message = f"invalid whence ({whence}, should be 0, 1 or 2)"
+                raise ValueError(message)
+            if base + offset < 0:
+                message = f"negative seek position {base + offset}"
+                raise ValueError(message)
+            self._position = base + offset
+            return self._position
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill `buffer`; return the number of bytes: fewer at the end, or if less than a chunk of room is left."""
-        opened, _ = self._check_open()
         out = memoryview(buffer).cast("B")
+        with self._turn.current:
+            return self._read_into(out)
+
+    def _read_into(self, out: memoryview) -> int:
+        opened, _ = self._check_open()
         reads_on = self._position == self._read_stop > 0
         start, done = self._position, 0
         try:
@@ -132,6 +142,10 @@ class SealedReader(io.RawIOBase):
 
     def readall(self) -> bytes:
         """Return everything from the position to the end."""
+        with self._turn.current:
+            return self._read_all()
+
+    def _read_all(self) -> bytes:
         self._check_open()
         # `bytes` that nothing else refers to yet are filled in place: copying takes as long as decrypting.
         start = self._position
@@ -140,7 +154,7 @@ class SealedReader(io.RawIOBase):
             with whole.getbuffer() as view:
                 done = 0
                 while done < len(view):
-                    done += self.readinto(view[done:])
+                    done += self._read_into(view[done:])
         except BaseException as error:
             self._position = start
             traceback.clear_frames(error.__traceback__)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from threading import Lock
 from typing import IO, TYPE_CHECKING, Protocol, runtime_checkable
 
 from connectors.errors import AccessDenied, ConfigError, NotAnObject, ObjectNotFound, TruncatedObject
 from connectors.secrets import redact_url
 from connectors.system.atomic_files import write_all
+from connectors.system.locks import ForkSafeLock
 from connectors.system.os_errors import failure, spooled
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class FileSource:
     def __init__(self, file: BinaryFile, *, owned: bool = False) -> None:
         self._file = file
         self._owned = owned
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
         self._local = _local(file)
         self.size = os.fstat(self._local.fileno()).st_size if self._local else file.seek(0, os.SEEK_END)
 
@@ -127,7 +127,7 @@ class FileSource:
         if self._local is not None:
             # Call `fileno` each time: the number of a closed file may be reused for another one.
             return _pread(self._local.fileno(), start, stop)
-        with self._lock:
+        with self._lock.current:
             self._file.seek(start)
             return _read_up_to(self._file, stop - start)
 

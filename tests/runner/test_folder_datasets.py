@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 import unicodedata
+from contextlib import contextmanager
 
+import fsspec
 import pytest
 from lab import fails_early, python
 
@@ -47,6 +49,31 @@ def test_folder_written_by_the_command_is_published_with_its_contents(foldered):
     command = ["sh", "-c", 'cd "$CONNECTORS_OUTPUTS" && mkdir out && cd out && exec "$0" -c "$1"', *python(code)[::2]]
     runner.run(foldered.app, command, outputs={"parts": "out"})
     assert members(foldered) == {"one": b"one", "a/two": b"a/two", "a/b/three": b"a/b/three"}
+
+
+def test_bytes_of_a_folder_are_counted_as_they_pass(foldered):
+    class Seen(fsspec.Callback):
+        def call(self, hook_name=None, **kwargs):
+            seen.append((self.size, self.value))
+
+    @contextmanager
+    def progress(description):
+        yield Seen() if description.startswith("writing") else fsspec.Callback()
+
+    code = """
+        import os
+        os.chdir(os.environ["CONNECTORS_OUTPUTS"])
+        os.mkdir("out")
+        for name, size in (("one", 5 << 20), ("two", 1000)):
+            open("out/" + name, "wb").write(bytes(size))
+    """
+    seen = []
+    runner.run(foldered.app, python(code), outputs={"parts": "out"}, progress=progress)
+    total = (5 << 20) + 1000
+    assert seen[0] == (total, 0)
+    assert seen[-1] == (total, total)
+    assert {size for size, _ in seen} == {total}
+    assert len(seen) > 3  # more than one for each file
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import functools
+import signal
+import threading
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE, until
 from sealing import CASES, COBBLESTONE, GCM, OTHER_KEY, TINK_1M, TINK_SMALL, Recorded, plain_bytes
+from streamed import Streamed
 
 from connectors.errors import IntegrityError, StorageUnavailable, WrongKey
 from connectors.streams import SealedObject, read_ranges
@@ -103,3 +108,78 @@ def test_a_storage_that_fails_late_is_an_error_of_its_object():
     assert isinstance(outcome[0], StorageUnavailable)
     assert str(outcome[0]) == "input/x: the storage is gone"
     assert source.closed
+
+
+def test_ranges_that_are_none_leave_the_object_closed():
+    plain = plain_bytes(100 * CHUNK)
+    for count in (1, 2):
+        bad = [wanted(COBBLESTONE, COBBLESTONE.seal(plain), [("0", 5)]) for _ in range(count)]
+        assert [type(one) for one in read_ranges([one for one, _ in bad])] == [TypeError] * count
+        assert all(source.closed for _, source in bad)
+
+
+class Silent(Recorded):
+    """A source of ranges, which from the third one on come only when told."""
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.blocked, self.go = threading.Event(), threading.Event()
+        self.reading = self.closed_while_read = 0
+
+    def read_range(self, start, stop):
+        self.reading += 1
+        if len(self.ranges) >= 2:
+            self.blocked.set()
+            assert self.go.wait(PATIENCE)
+        data = super().read_range(start, stop)
+        self.reading -= 1
+        return data
+
+    def close(self):
+        self.closed_while_read += self.reading
+        super().close()
+
+
+@contextmanager
+def interrupted_once(blocked):
+    """Expect an interrupt, which comes once all of the events have."""
+
+    def interrupt():
+        for one in blocked:
+            assert one.wait(PATIENCE)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        yield
+    thread.join()
+
+
+@pytest.mark.parametrize("ranges", [[(0, 10), (50 * CHUNK, -10)], [(50 * CHUNK, 50 * CHUNK + 10)]], ids=["two", "one"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_interrupt_ends_streams_that_wait_and_closes_every_object(count, ranges):
+    sealed = COBBLESTONE.seal(plain_bytes(100 * CHUNK))
+    sources = [Streamed(sealed) for _ in range(count)]
+    objects = [(functools.partial(SealedObject, source, COBBLESTONE.codec()), ranges) for source in sources]
+    codec = COBBLESTONE.codec()
+    start, _ = codec.decryptor(sealed[: codec.head_size], len(sealed)).sealed_span(50, 1)
+    for source in sources:
+        source.blocks_at = start
+    with interrupted_once([source.blocked for source in sources]):
+        read_ranges(objects)
+    for source in sources:
+        until(lambda source=source: source.closed, "the object is closed")
+        assert not source.unclosed
+        assert not source.wrong
+
+
+def test_an_interrupt_waits_for_no_range_and_the_last_one_closes_its_object():
+    sources = [Silent(COBBLESTONE.seal(plain_bytes(100 * CHUNK))) for _ in range(2)]
+    with interrupted_once([source.blocked for source in sources]):
+        read_ranges([(functools.partial(SealedObject, one, COBBLESTONE.codec()), [(0, -1)]) for one in sources])
+    assert [source.closed for source in sources] == [False, False]
+    for source in sources:
+        source.go.set()
+        until(lambda source=source: source.closed, "the object is closed")
+        assert not source.closed_while_read

@@ -63,7 +63,8 @@ def hostile_server(respond: Callable[[Request], Answer]) -> Iterator[tuple[str, 
             request = Request(len(seen), self.command, self.path, headers, body)
             seen.append(request)
             answer = respond(request)
-            self.send_response(answer.status)
+            # With a Server header of its own, unless the answer has one.
+            (self.send_response_only if "Server" in answer.headers else self.send_response)(answer.status)
             for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
                 self.send_header(name, value)
             self.end_headers()

@@ -28,7 +28,8 @@ _SCOPE = "https://storage.azure.com/.default"
 _CODE = re.compile(r"\bAADSTS[0-9]{4,8}\b")
 _EXPIRED = frozenset({"AADSTS7000222"})
 """The code for an expired client secret: "Microsoft Entra authentication error codes"."""
-_MAX_REPLY = 1 << 20
+_MAX_REPLY = 1 << 17
+"""Bytes in the largest response with a token: twice those of the largest token."""
 
 
 class _Principal(Tokens):

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from connectors.errors import (
     AccessDenied,
     ConnectorError,
+    ObjectChanged,
     ObjectExists,
     ObjectNotFound,
     StorageError,
@@ -169,7 +170,11 @@ class AzureStore(BucketStore):
         return self.valid(path, partial(responses.described, LOCATION.split(path)[1], self._head(path)))
 
     def _head(self, path: str) -> Headers:
-        return self.call(self.request("HEAD", path), path, "read").headers
+        """Return what Azure says about a blob; anything between it and this machine may say 200 to a HEAD."""
+        headers = self.call(self.request("HEAD", path), path, "read").headers
+        if not headers.get("x-ms-blob-type") or self.validator(headers) is None:
+            raise self.invalid(path, "sent an invalid response")
+        return headers
 
     def list_page(self, path: str, prefix: str, delimiter: str, token: str | None, most: int | None) -> Page:
         """Return a page of the blobs in a container."""
@@ -292,6 +297,7 @@ class AzureStore(BucketStore):
         Raises:
             StorageError: Azure did not finish the copy.
             StorageUnavailable: the copy made no progress for an hour, or took two weeks, and was cancelled.
+            ObjectChanged: another client wrote the target meanwhile.
         """
         # The signer adds a SAS to this URL, so that no traceback has it.
         source = {COPY_SOURCE: self.account.url_of(*LOCATION.split(path))}
@@ -321,7 +327,11 @@ class AzureStore(BucketStore):
         Args:
             path: the target of the copy.
             headers: those of the response that started it.
+
+        Raises:
+            ObjectChanged: another client wrote the target, or copied to it.
         """
+        copy = headers.get("x-ms-copy-id", "")
         copied, interval, started = -1, 0.1, time.monotonic()
         grown = started
         while (state := headers.get("x-ms-copy-status")) == "pending":
@@ -334,6 +344,9 @@ class AzureStore(BucketStore):
             time.sleep(interval)
             interval = min(interval * 2, _MAX_POLL_INTERVAL)
             headers = self._head(path)
+            if headers.get("x-ms-copy-id", "") != copy:
+                message = f"{self.shown(path)} was replaced while a blob was being copied to it; copy it again"
+                raise ObjectChanged(message)
         return state
 
     def _abort_copy(self, path: str, copy: str) -> None:

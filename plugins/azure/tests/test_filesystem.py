@@ -17,6 +17,7 @@ from connectors.errors import (
     InvalidLocation,
     NotAnObject,
     NotSupported,
+    ObjectChanged,
     ObjectExists,
     ObjectNotFound,
     StorageError,
@@ -357,3 +358,39 @@ def test_forked_child_opens_its_own_connections(fs: AzureFileSystem, path: str) 
     fs.pipe_file(path, data)
     assert in_child("fork", fs.cat_file, path) == data
     assert fs.cat_file(path) == data
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("answered", [{}, {"ETag": '"1"'}, {"x-ms-blob-type": "BlockBlob"}], ids=str)
+def test_answer_to_head_that_is_not_azures_describes_no_blob(
+    proxy: Any, open_fs: OpenFs, document: dict[str, Any], answered: dict[str, str]
+) -> None:
+    fs = open_fs(document)
+    proxy.instead = lambda *_: Answer(200, {"Content-Type": "text/html", **answered}, b"<html>log in</html>")
+    for call in (fs.info, fs.exists, fs.size):
+        with pytest.raises(StorageUnavailable, match="Azure sent an invalid response for .*ward/one"):
+            call("ward/one")
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("other", ["00000000-0000-0000-0000-000000000000", None])
+def test_copy_that_another_client_replaces_is_no_success(
+    proxy: Any, open_fs: OpenFs, document: dict[str, Any], path: str, stored: Stored, other: str | None
+) -> None:
+    fs = open_fs(document)
+    fs.pipe_file(path, b"37.2")
+
+    def instead(name: str, response: Answer) -> Answer:
+        skipped = {"x-ms-copy-status"} | ({"x-ms-copy-id"} if name == "HEAD" else set())
+        headers = {one: value for one, value in response.headers.items() if one.lower() not in skipped}
+        headers["x-ms-copy-status"] = "success" if name == "HEAD" else "pending"
+        if name == "HEAD" and other is not None:
+            headers["x-ms-copy-id"] = other
+        return Answer(response.status, headers, response.body)
+
+    proxy.instead = instead
+    del proxy.seen[:]
+    with pytest.raises(ObjectChanged, match="was replaced while a blob was being copied to it"):
+        fs.cp_file(path, f"{path}-copy")
+    assert "DELETE" not in proxy.seen
+    assert stored(f"{path}-copy") == b"37.2"

@@ -6,6 +6,7 @@ Cloud Storage documentation, "JSON API overview" and "Retry strategy".
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
 from http import HTTPStatus
@@ -22,7 +23,17 @@ if TYPE_CHECKING:
 
     from connectors.storage import Action, Failure, Headers, HttpClient, Origin, Signer
 
-__all__ = ["CONTENT_TYPE", "DONE", "GONE", "UPLOAD", "GcsApi", "members_of", "objects_of", "resource_of"]
+__all__ = [
+    "CONTENT_TYPE",
+    "DONE",
+    "GONE",
+    "MAX_RESPONSE",
+    "UPLOAD",
+    "GcsApi",
+    "members_of",
+    "objects_of",
+    "resource_of",
+]
 
 CONTENT_TYPE = "application/octet-stream"
 DONE = frozenset({HTTPStatus.OK, HTTPStatus.CREATED})
@@ -32,6 +43,13 @@ GONE = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND, HT
 UPLOAD = "/upload/storage/v1"
 """The start of the targets of uploads."""
 
+MAX_RESPONSE = 7 << 20
+"""Bytes in the largest response: a page of 1,000 objects. Their names have 1,024 bytes at most ("About Cloud Storage
+objects"), of each of which JSON makes six characters at most; their other members have some 500 bytes."""
+_MAX_VALUES = 100_000
+"""JSON's values in the largest response: 1,000 objects with a hundred members each, although seven are requested. Seven
+MiB of empty objects would take twenty-four times as much memory."""
+_STRING_OR_VALUE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|([,\[{])', re.DOTALL)
 _RATE_LIMITS = "rateLimitExceeded userRateLimitExceeded quotaExceeded backendError"
 """Reasons that may come with status 403, and pass."""
 _TRY_LATER = "{store} cannot {action} {where} now ({code}); try again later"
@@ -138,9 +156,19 @@ def resource_of(path: str) -> str:
 
 
 def members_of(body: bytes) -> dict[str, Any] | None:
-    """Return a JSON object's members, or None if `body` is not one."""
+    """Return a JSON object's members, or None if `body` is not one, or is larger than Google's can be."""
+    if len(body) > MAX_RESPONSE or _has_too_many_values(body):
+        return None
     try:
         members = json.loads(body)
     except (ValueError, RecursionError):
         return None
     return members if isinstance(members, dict) else None
+
+
+def _has_too_many_values(body: bytes) -> bool:
+    """Return whether JSON has more values than Google sends: each is the first in something, or comes after a comma."""
+    if sum(map(body.count, (b",", b"[", b"{"))) < _MAX_VALUES:
+        return False
+    values = (found.lastindex for found in _STRING_OR_VALUE.finditer(body))  # what is in a string is no value
+    return next(itertools.islice(filter(None, values), _MAX_VALUES, None), None) is not None

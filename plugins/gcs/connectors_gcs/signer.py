@@ -25,8 +25,8 @@ __all__ = ["AGENT", "GoogleTokens", "signer_of"]
 AGENT = f"enclave-connectors-gcs/{importlib.metadata.version('enclave-connectors-gcs')}"
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 """The scope that tokens are requested for: it covers objects, but not their permissions."""
-_MAX_PAGE = 1 << 20
-"""Bytes in the largest response to a request for a token."""
+_MAX_PAGE = 1 << 17
+"""Bytes in the largest response to a request for a token: twice those of the largest header."""
 
 
 class GoogleTokens(Tokens):

@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.errors import ConnectorError, StorageUnavailable
 from connectors.storage import BucketStore, HttpClient, Listed, Origin, Page, RetryPolicy, size_of, split_path
-from connectors_gcs.api import CONTENT_TYPE, DONE, GONE, UPLOAD, GcsApi, members_of, objects_of, resource_of
+from connectors_gcs.api import (
+    CONTENT_TYPE,
+    DONE,
+    GONE,
+    MAX_RESPONSE,
+    UPLOAD,
+    GcsApi,
+    members_of,
+    objects_of,
+    resource_of,
+)
 from connectors_gcs.location import GOOGLE, LOCATION
 from connectors_gcs.signer import AGENT, signer_of
 from connectors_gcs.upload import UNFINISHED, Upload, md5_of
@@ -195,7 +205,7 @@ class GcsStore(GcsApi, BucketStore):
 
     def _members(self, request: Request, path: str, action: Action, kind: str) -> dict[str, Any]:
         """Send a request and return the members of the JSON object in the response, which is of this kind."""
-        members = members_of(self.call(request, path, action).body)
+        members = members_of(self.call(request, path, action, limit=MAX_RESPONSE).body)
         if members is None or members.get("kind") != kind:
             raise self.invalid(path, "sent an invalid response")
         return members

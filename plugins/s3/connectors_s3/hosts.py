@@ -15,6 +15,7 @@ from connectors_s3.sessions import region
 if TYPE_CHECKING:
     from typing import Any
 
+    from connectors.storage import Headers
     from connectors_s3.credentials import S3Credentials
 
 __all__ = ["Hosts"]
@@ -34,6 +35,10 @@ _SUFFIXES = (
     ("eu-isoe-", "cloud.adc-e.uk"),
     ("eusc-", "amazonaws.eu"),
 )
+_CREATE_EXCLUSIVELY = ("AmazonS3", "MinIO", "SeaweedFS")
+"""The starts of the Server header of software that refuses a write with `If-None-Match: *` if the object exists."""
+_R2 = ".r2.cloudflarestorage.com"
+"""The end of the hosts of Cloudflare R2, which does so too."""
 
 
 class Hosts:
@@ -59,6 +64,17 @@ class Hosts:
                 message = f"the endpoint in this machine's configuration for AWS: {problem}"
                 raise ConfigError(message)
         self._style = credentials.addressing_style(self.endpoint)
+        self._server = ""
+
+    def heard(self, headers: Headers | None) -> None:
+        """Take note of the software that a response names."""
+        self._server = self._server or (headers.get("Server", "") if headers is not None else "")
+
+    @property
+    def creates_exclusively(self) -> bool:
+        """Whether the server is known to respect `If-None-Match: *`; others may replace the object."""
+        host = urlsplit(self.endpoint or "").hostname or ""
+        return self.is_aws or host.endswith(_R2) or self._server.startswith(_CREATE_EXCLUSIVELY)
 
     @property
     def is_aws(self) -> bool:

@@ -1,7 +1,8 @@
-"""Reads what S3 says about objects: pages of listings, and times."""
+"""Reads what S3 says about objects: pages of listings, times, and codes of errors."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -13,9 +14,10 @@ from connectors.storage import Listed, Page, size_of, text_at
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["http_time", "in_xml", "page_of"]
+__all__ = ["code_at", "http_time", "in_xml", "page_of"]
 
 _NAMELESS = "it is without names or sizes,"
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII)
 
 
 def page_of(root: Element) -> Page:
@@ -70,3 +72,9 @@ def http_time(text: str) -> datetime | None:
 def in_xml(key: str) -> str:
     """Return a key as XML text; carriage returns would else be normalised."""
     return escape(key, {"\r": "&#13;"})
+
+
+def code_at(error: Element) -> str:
+    """Return the code of an error, or an empty string if it does not look like one."""
+    code = text_at(error, "Code")
+    return code if _CODE.fullmatch(code) else ""

@@ -39,7 +39,7 @@ from connectors.storage import (
 )
 from connectors_s3.error_codes import MEANINGS, NO_SUCH_UPLOAD
 from connectors_s3.hosts import Hosts
-from connectors_s3.listing import http_time, in_xml, page_of
+from connectors_s3.listing import code_at, http_time, in_xml, page_of
 from connectors_s3.location import LOCATION
 from connectors_s3.sessions import DEFAULT_REGION, from_machine, open_session
 from connectors_s3.signer import SigV4Signer
@@ -56,7 +56,6 @@ __all__ = ["S3Store"]
 _AGENT = f"enclave-connectors-s3/{importlib.metadata.version('enclave-connectors-s3')}"
 _LOG = logging.getLogger(__name__)
 _REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_CODE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII)
 _DELETED_AT_ONCE = 1000
 """Objects that one request can remove: Amazon S3 API Reference, "DeleteObjects"."""
 _MAX_COPY = 5 << 30
@@ -140,6 +139,7 @@ class S3Store(BucketStore):
         failure = super().refusal(status, code, path, action, headers)
         told = headers.get("x-amz-bucket-region", "") if headers is not None else ""
         hosts, bucket = self._hosts(), split_path(path)[0]
+        hosts.heard(headers)
         if not hosts.is_aws or not bucket or not _REGION.fullmatch(told):
             return failure
         if self._regions.get(bucket, hosts.region or DEFAULT_REGION) == told:
@@ -152,6 +152,11 @@ class S3Store(BucketStore):
         """Return False."""
         return False
 
+    @property
+    def creates_exclusively(self) -> bool:
+        """Whether the server is known to decide which creator of an object wins, as far as it has responded."""
+        return self._hosts().creates_exclusively
+
     # Reading.
 
     def read_request(self, path: str, span: str | None, validator: str | None) -> Request:
@@ -159,14 +164,17 @@ class S3Store(BucketStore):
         return self._request("GET", path, range_headers(span, validator), secrets=self._customer_key)
 
     def describe(self, path: str) -> Listed:
-        """Return the object at a path."""
+        """Return the object at a path. A 200 without an ETag is not a store's, but that of something before it."""
         headers = self.call(self._request("HEAD", path, secrets=self._customer_key), path, "read").headers
 
         def read() -> Listed:
-            facts = {"etag": self.validator(headers), "modified": http_time(headers.get("Last-Modified", ""))}
+            etag = self.validator(headers)
+            if etag is None:
+                raise ValueError
+            facts = {"etag": etag, "modified": http_time(headers.get("Last-Modified", ""))}
             return Listed(split_path(path)[1], size_of(headers.get("Content-Length", "")), facts=facts)
 
-        return self.valid(path, read, "sent no size, or an invalid time,")
+        return self.valid(path, read, "sent no size, no version, or an invalid time,")
 
     def list_page(self, path: str, prefix: str, delimiter: str, token: str | None, most: int | None) -> Page:
         """Return a page of the objects in a bucket."""
@@ -208,7 +216,7 @@ class S3Store(BucketStore):
         )
         reply = self.call(request, path, "write")
         if b"<Error>" in reply.body:
-            raise self.refusal(HTTPStatus.OK, _code_at(self._xml(path, reply)), path, "write").error
+            raise self.refusal(HTTPStatus.OK, code_at(self._xml(path, reply)), path, "write").error
         self._told(path, reply.headers.get("ETag") or "", "ETag")
 
     def start_upload(self, path: str, *, exclusive: bool) -> str:  # noqa: ARG002 - the condition is for the end
@@ -247,7 +255,7 @@ class S3Store(BucketStore):
             root = self._xml(path, self.call(request, path, action))
             if root.tag != "Error":
                 return self._told(path, text_at(root, "ETag"), "ETag")
-            self.wait(self.refusal(HTTPStatus.OK, _code_at(root), path, action), policy)
+            self.wait(self.refusal(HTTPStatus.OK, code_at(root), path, action), policy)
 
     def _told(self, path: str, value: str, member: str) -> str:
         if not value:
@@ -314,7 +322,7 @@ class S3Store(BucketStore):
         reply = self.call(self._request("POST", bucket, checksum, body, delete=""), paths[0], "remove")
         root = self._xml(bucket, reply)
         if root.tag == "Error":
-            return {path: self.refusal(HTTPStatus.OK, _code_at(root), path, "remove") for path in paths}
+            return {path: self.refusal(HTTPStatus.OK, code_at(root), path, "remove") for path in paths}
         if root.tag != "DeleteResult":
             raise self.invalid(paths[0], "sent an invalid response")
         refused = {}
@@ -322,7 +330,7 @@ class S3Store(BucketStore):
             path = f"{bucket}/{text_at(one, 'Key')}"
             # An error about a key that was not asked for leaves open which of these were removed.
             for about in [path] if path in paths else paths:
-                failure = self.refusal(HTTPStatus.OK, _code_at(one), about, "remove")
+                failure = self.refusal(HTTPStatus.OK, code_at(one), about, "remove")
                 if not isinstance(failure.error, ObjectNotFound):
                     refused[about] = failure
         return refused
@@ -377,9 +385,3 @@ class S3Store(BucketStore):
 
 def _only_new(exclusive: bool) -> dict[str, str]:  # noqa: FBT001 - the only argument
     return {"If-None-Match": "*"} if exclusive else {}
-
-
-def _code_at(error: Element) -> str:
-    """Return the code of an error, or an empty string if it does not look like one."""
-    code = text_at(error, "Code")
-    return code if _CODE.fullmatch(code) else ""

@@ -13,6 +13,7 @@ from connectors.errors import (
     ConnectorError,
     CredentialsExpired,
     NotAnObject,
+    NotSupported,
     ObjectChanged,
     ObjectExists,
     ObjectNotFound,
@@ -169,3 +170,50 @@ def test_bugs_pass_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     for act in (read, write):
         with pytest.raises(KeyError, match="a bug"):
             act(fs)
+
+
+def test_answer_to_head_without_a_version_describes_no_object() -> None:
+    with hostile_server(lambda _: Answer(200, {"Content-Type": "text/html"}, b"<html>log in</html>")) as (url, _):
+        fs = against(url)
+        for call in (fs.info, fs.exists, fs.size):
+            with pytest.raises(StorageUnavailable, match="S3 sent no size, no version, .* s3://clinic/key"):
+                call("clinic/key")
+
+
+@pytest.mark.parametrize("server", ["Garage", "nginx/1.27", ""])
+def test_exclusive_creation_needs_a_server_that_decides_it_or_lets_look(server: str) -> None:
+    seen_by_reader = iter([Answer(404, {"Server": server}), Answer(200, {"ETag": '"1"', "Server": server})])
+    with hostile_server(lambda _: Answer(403, {"Server": server})) as (url, seen):
+        with pytest.raises(
+            NotSupported, match="mode 'xb' is not supported for s3://clinic/key: the credentials cannot"
+        ):
+            against(url).open_sink("clinic/key", exclusive=True)
+    assert [one.method for one in seen] == ["HEAD"]
+    with hostile_server(lambda _: next(seen_by_reader)) as (url, seen):
+        sink = against(url).open_sink("clinic/key", exclusive=True)
+        sink.commit()
+    assert [(one.method, one.headers.get("if-none-match")) for one in seen] == [("HEAD", None), ("PUT", "*")]
+
+
+@pytest.mark.parametrize("server", ["AmazonS3", "MinIO", "SeaweedFS 8000GB 4.48"])
+def test_exclusive_creation_is_left_to_a_server_that_decides_it(server: str) -> None:
+    answers = iter([Answer(403, {"Server": server}), Answer(412, {"Server": server})])
+    with hostile_server(lambda _: next(answers)) as (url, seen):
+        sink = against(url).open_sink("clinic/key", exclusive=True)
+        with pytest.raises(ObjectExists):
+            sink.commit()
+    assert [one.headers.get("if-none-match") for one in seen] == [None, "*"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "decides"),
+    [
+        (None, True),
+        ("https://0123456789abcdef0123456789abcdef.eu.r2.cloudflarestorage.com", True),
+        ("https://r2.cloudflarestorage.com.example.org", False),
+        ("https://s3.example.org", False),
+    ],
+)
+def test_servers_are_known_to_decide_by_their_host(endpoint: Any, decides: bool) -> None:
+    members = {"region": "eu-west-1"} if endpoint is None else {}
+    assert against(endpoint, **members).store.creates_exclusively is decides
