@@ -11,18 +11,19 @@ import http.client
 import io
 import re
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from connectors.storage.http.messages import HeaderFields
 from connectors.storage.retry import MIN_PROGRESS
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterable, Iterator
 
     from _typeshed import WriteableBuffer
 
-__all__ = ["MAX_RESPONSE_HEADS", "Incoming", "IncomingResponse", "StallTimeoutFile"]
+__all__ = ["MAX_RESPONSE_HEADS", "HeaderFields", "Incoming", "IncomingResponse", "StallTimeoutFile"]
 
 MAX_RESPONSE_HEADS = 100
 """Limit of heads per response: a server could send ``100 Continue`` forever."""
@@ -173,6 +174,32 @@ class Incoming(io.BufferedReader):
     def release(self) -> None:
         """Close the file."""
         super().close()
+
+
+class HeaderFields(Mapping[str, str]):
+    """The headers of a response: the first of each name, in any case.
+
+    Args:
+        pairs: the names and values, in their order.
+    """
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self._values.setdefault(name.lower(), []).append(value)
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()][0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def all(self, name: str) -> list[str]:
+        """Return the values of all headers of a name."""
+        return self._values.get(name.lower(), [])
 
 
 class IncomingResponse(http.client.HTTPResponse):

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Protocol, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from connectors.secrets import Hidden, SecretText
     from connectors.storage.http.connection import Connection
     from connectors.storage.http.incoming import IncomingResponse
     from connectors.storage.http.network import Origin
 
-__all__ = ["Body", "FileBody", "HeaderFields", "Headers", "Reply", "Request", "Response"]
+__all__ = ["Body", "FileBody", "Headers", "Reply", "Request", "Response"]
 
 _BLOCK = 1 << 17
 """Bytes of a file that are read and sent at once."""
@@ -30,32 +30,6 @@ class Headers(Protocol):
     def get(self, name: str, default: str, /) -> str: ...
     def get(self, name: str, default: str | None = None, /) -> str | None:
         """Return the first header of a name, or the default."""
-
-
-class HeaderFields:
-    """The headers of a response that arrived.
-
-    Args:
-        pairs: the names and values, in their order.
-    """
-
-    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        self._values: dict[str, list[str]] = {}
-        for name, value in pairs:
-            self._values.setdefault(name.lower(), []).append(value)
-
-    @overload
-    def get(self, name: str, /) -> str | None: ...
-    @overload
-    def get(self, name: str, default: str, /) -> str: ...
-    def get(self, name: str, default: str | None = None, /) -> str | None:
-        """Return the first header of a name, in any case, or the default."""
-        values = self._values.get(name.lower())
-        return values[0] if values else default
-
-    def all(self, name: str) -> list[str]:
-        """Return the values of all headers of a name."""
-        return self._values.get(name.lower(), [])
 
 
 @dataclass(frozen=True, slots=True)
