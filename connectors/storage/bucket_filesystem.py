@@ -6,7 +6,6 @@ slash, as the consoles of the clouds and Hadoop make them, marks a folder and is
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from connectors._fsspec import has_magic
@@ -37,16 +36,6 @@ class BucketFileSystem(ObjectFileSystem):
         super().__init__()
         self.store = store
         self._part_sizes = part_sizes
-
-    @classmethod
-    def _strip_protocol(cls, path: Any) -> Any:
-        """Return ``bucket/key`` of a path with or without its scheme."""
-        if isinstance(path, list):
-            return [cls._strip_protocol(one) for one in path]
-        text = os.fspath(path)
-        for scheme in cls.schemes:
-            text = text.removeprefix(f"{scheme}://")
-        return text.strip("/")
 
     @classmethod
     def _parent(cls, path: str) -> str:
