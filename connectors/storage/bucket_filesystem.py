@@ -6,8 +6,7 @@ slash, as the consoles of the clouds and Hadoop make them, marks a folder and is
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from connectors._fsspec import has_magic
 from connectors.errors import AccessDenied, CredentialsExpired, NotAnObject, NotSupported, ObjectNotFound
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from connectors.storage.bucket_store import BucketStore, Listed
-    from connectors.storage.location import BucketLocation
     from connectors.storage.multipart import PartSizes
 
 __all__ = ["BucketFileSystem"]
@@ -32,28 +30,12 @@ class BucketFileSystem(ObjectFileSystem):
     Args:
         store: the account's store.
         part_sizes: the sizes of an upload's parts.
-
-    Attributes:
-        location: the form of the store's locations.
     """
 
-    location: ClassVar[BucketLocation]
-
     def __init__(self, store: BucketStore, part_sizes: PartSizes) -> None:
-        self.protocol = self.location.schemes  # type: ignore[misc]  # fsspec lets an instance have its own
         super().__init__()
         self.store = store
         self._part_sizes = part_sizes
-
-    @classmethod
-    def _strip_protocol(cls, path: Any) -> Any:
-        """Return ``bucket/key`` of a path with or without its scheme."""
-        if isinstance(path, list):
-            return [cls._strip_protocol(one) for one in path]
-        text = os.fspath(path)
-        for scheme in cls.location.schemes:
-            text = text.removeprefix(f"{scheme}://")
-        return text.strip("/")
 
     @classmethod
     def _parent(cls, path: str) -> str:
@@ -82,7 +64,7 @@ class BucketFileSystem(ObjectFileSystem):
             ObjectExists: `exclusive`, and the object exists.
             NotAnObject: the path names a bucket or a folder.
         """
-        for scheme in self.location.schemes:
+        for scheme in self.schemes:
             path = path.removeprefix(f"{scheme}://")
         return MultipartSink(self, path, self._part_sizes, exclusive=exclusive)
 

@@ -49,6 +49,20 @@ class ObjectFileSystem(Guarded, TellsKinds):
         self.protocol = self.schemes or self.protocol  # type: ignore[misc]  # fsspec lets an instance have its own
         super().__init__(*args, **options)
 
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        """Return the path of a path or a location; with a `root_marker`, a location's host is not part of it."""
+        if isinstance(path, list):
+            return [cls._strip_protocol(one) for one in path]
+        if not cls.schemes:
+            return super()._strip_protocol(path)
+        text = os.fspath(path)
+        for scheme in cls.schemes:
+            if text.startswith(f"{scheme}://"):
+                text = text.removeprefix(f"{scheme}://")
+                text = text.partition("/")[2] if cls.root_marker else text
+        return f"{cls.root_marker}{text.strip('/')}"
+
     @abstractmethod
     def open_source(self, path: str) -> Source:
         """Open an object for reading by ranges."""

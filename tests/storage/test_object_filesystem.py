@@ -67,3 +67,15 @@ def test_a_listing_without_end_is_an_error(monkeypatch):
 
 def test_only_an_instance_has_the_schemes_as_its_protocol():
     assert (Shelves.protocol, Shelves().protocol) == ((), ("shelf",))
+
+
+def test_a_location_is_stripped_to_its_path():
+    class Rooted(Shelves):
+        root_marker = "/"
+
+    assert Shelves._strip_protocol(["shelf://room/one/", "room/one"]) == ["room/one", "room/one"]
+    assert Rooted._strip_protocol(["shelf://host/room/one/", "/room/one", "shelf://host"]) == [
+        "/room/one",
+        "/room/one",
+        "/",
+    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from connectors.errors import NotSupported, ObjectNotFound
@@ -41,16 +40,6 @@ class WebDavFileSystem(ObjectFileSystem):
         self.atomic_replace = credentials.atomic_replace
         self.exclusive_create = credentials.exclusive_create
         self.store = WebDavStore(place, signer_for(credentials), limits)
-
-    @classmethod
-    def _strip_protocol(cls, path: Any) -> Any:
-        """Return the absolute path for a path or a location."""
-        if isinstance(path, list):
-            return [cls._strip_protocol(one) for one in path]
-        text = os.fspath(path)
-        if text.startswith(("webdavs://", "webdav://")):
-            text = text.partition("://")[2].partition("/")[2]
-        return f"/{text.strip('/')}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self.store.shown('/')}>"

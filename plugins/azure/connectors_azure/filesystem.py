@@ -30,7 +30,7 @@ class AzureFileSystem(BucketFileSystem):
         ConfigError: azure-identity is needed and not installed.
     """
 
-    location = LOCATION
+    schemes = LOCATION.schemes
     store: AzureStore
 
     def __init__(self, account: Account, credentials: AzureCredentials, part_sizes: PartSizes = PART_SIZES) -> None:

@@ -36,7 +36,7 @@ class Gcs(BucketFileSystem):
         ConfigError: `chunk_size` is not allowed.
     """
 
-    location = LOCATION
+    schemes = LOCATION.schemes
 
     def __init__(self, credentials: GcsCredentials, *, chunk_size: int = CHUNK_SIZE) -> None:
         if chunk_size < CHUNK_UNIT or chunk_size % CHUNK_UNIT:

@@ -37,7 +37,7 @@ class S3(BucketFileSystem):
         ConfigError: `part_size` is not allowed.
     """
 
-    location = LOCATION
+    schemes = LOCATION.schemes
     store: S3Store
 
     def __init__(self, credentials: S3Credentials, *, part_size: int | None = None) -> None:

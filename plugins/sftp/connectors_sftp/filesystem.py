@@ -220,17 +220,5 @@ class SFTP(ObjectFileSystem):
             for each in matching or [whole]:
                 self._remove(each, recursive=recursive)
 
-    @classmethod
-    def _strip_protocol(cls, path: Any) -> Any:
-        """Return the absolute path for a path or a location."""
-        if isinstance(path, list):
-            return [cls._strip_protocol(one) for one in path]
-        text = str(path)
-        for scheme in ("sftp://", "ssh://"):
-            if text.startswith(scheme):
-                text = text.removeprefix(scheme).partition("/")[2]
-        text = text.rstrip("/")
-        return text if text.startswith("/") else f"/{text}"
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self.store.sessions.endpoint}>"

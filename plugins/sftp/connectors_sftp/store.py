@@ -39,7 +39,7 @@ OPENINGS = 3
 
 
 class _Staged(OpenedOnce):
-    """A staged file, of which only `appear` must not be done twice.
+    """A staged file, of which `copy` and `appear` must not be done twice.
 
     Args:
         path: the final path.
@@ -204,7 +204,8 @@ class SFTPStore(MultipartStore):
         with contextlib.closing(SFTPSource(self.sessions, path)) as source:
             self.check_object(target)
             with self._upload(target) as staged:
-                if not self.sessions.run(target, "write", lambda session: staged.copy(session, source)):
+                # Not retried: a server may go on copying for a connection that broke, from a file that changes then.
+                if not self.sessions.run(target, "write", lambda session: staged.copy(session, source), retry=False):
                     for number, start in enumerate(range(0, source.size, PART_SIZE), 1):
                         part = memoryview(source.read_range(start, start + PART_SIZE))
                         self.send_part(target, staged, number, part, last=False)
