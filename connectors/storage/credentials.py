@@ -81,7 +81,7 @@ class Way:
     Attributes:
         members: the members that it needs. One of them that is neither null nor false says that this way is meant,
             unless it is among the `extras` of a way that is.
-        extras: optional members that no other way has.
+        extras: members that this way may have besides. With another way they are an error, unless it needs them.
         title: what they are together, for messages; empty if the members explain themselves.
     """
 
@@ -112,8 +112,9 @@ def exactly_one_way(credentials: object, ways: Sequence[Way], missing: str = "")
     chosen = [way for way in ways if any(given(one) and not _is_extra(one, sure) for one in way.members)]
     listed = f"give exactly one of {_and([str(way) for way in ways])}"
     if not chosen:
-        hints = [hint for name, hint in _HINTS.items() if any(name in way.members for way in ways)]
-        return "; ".join((missing or f"no credentials are given: {listed}", *filter(None, [", ".join(hints)])))
+        hints = ", ".join(hint for name, hint in _HINTS.items() if any(name in way.members for way in ways))
+        told = missing or f"no credentials are given: {listed}"
+        return f"{told}; {hints}" if hints else told
     if len(chosen) > 1:
         return listed
     (way,) = chosen
