@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from connectors.credentials.model import Credentials
 from connectors.secrets import SecretText
-from connectors.storage.endpoints import HIDES_NOTHING, sends_in_the_clear
+from connectors.storage.endpoints import HIDES_NOTHING, endpoint_problem, sends_in_the_clear
 
 if TYPE_CHECKING:
     import re
@@ -81,7 +81,7 @@ class Way:
     Attributes:
         members: the members that it needs. One of them that is neither null nor false says that this way is meant,
             unless it is among the `extras` of a way that is.
-        extras: optional members that no other way has.
+        extras: members that this way may have besides. With another way they are an error, unless it needs them.
         title: what they are together, for messages; empty if the members explain themselves.
     """
 
@@ -112,8 +112,9 @@ def exactly_one_way(credentials: object, ways: Sequence[Way], missing: str = "")
     chosen = [way for way in ways if any(given(one) and not _is_extra(one, sure) for one in way.members)]
     listed = f"give exactly one of {_and([str(way) for way in ways])}"
     if not chosen:
-        hints = [hint for name, hint in _HINTS.items() if any(name in way.members for way in ways)]
-        return "; ".join((missing or f"no credentials are given: {listed}", *filter(None, [", ".join(hints)])))
+        hints = ", ".join(hint for name, hint in _HINTS.items() if any(name in way.members for way in ways))
+        told = missing or f"no credentials are given: {listed}"
+        return f"{told}; {hints}" if hints else told
     if len(chosen) > 1:
         return listed
     (way,) = chosen
@@ -140,15 +141,17 @@ def _and(names: Sequence[str]) -> str:
 class BucketCredentials(Credentials):
     """The base of the credentials of stores of buckets, some of whose objects are public.
 
-    A subclass declares `endpoint_url` anew, with its rule and its description, and a member `ambient` if it has one.
+    A subclass may declare `endpoint_url` anew, with a description of its own.
 
     Attributes:
         ways: the ways to authenticate.
         missing: what to say if a document gives none; if it is empty, the ways are listed.
+        endpoint_example: an URL of an endpoint, for the message about an invalid one.
     """
 
     ways: ClassVar[tuple[Way, ...]]
     missing: ClassVar[str] = ""
+    endpoint_example: ClassVar[str] = "https://storage.example.org"
 
     endpoint_url: str | None = Field(default=None, description="URL of the store if it is not the vendor's own.")
     allow_http: bool = Field(
@@ -156,19 +159,32 @@ class BucketCredentials(Credentials):
     )
     anonymous: bool = Field(default=False, strict=True, description="Send unsigned requests: the object is public.")
 
+    @field_validator("endpoint_url")
+    @classmethod
+    def _check_endpoint(cls, value: str | None) -> str | None:
+        problem = None if value is None else cls.endpoint_problem(value)
+        if problem is not None:
+            raise ValueError(problem)
+        return value
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         problem = exactly_one_way(self, self.ways, self.missing) or self.contradiction()
-        if problem is None and self.endpoint_url is not None:
-            problem = self.clear_problem("endpoint_url", self.endpoint_url)
-        if problem:
+        if problem is None and self.endpoint_url and (clear := self.clear_problem(self.endpoint_url)):
+            problem = f"endpoint_url: {clear}"
+        if problem is not None:
             raise ValueError(problem)
         return self
+
+    @classmethod
+    def endpoint_problem(cls, url: str) -> str | None:
+        """Return what is wrong with the URL of an endpoint, without quoting any of it, or None."""
+        return endpoint_problem(url, example=cls.endpoint_example)
 
     def contradiction(self) -> str | None:
         """Return what else is wrong with members that do not fit together, or None."""
         return None
 
-    def clear_problem(self, member: str, url: str) -> str | None:
-        """Return what is wrong if requests to the URL of a member would be sent unencrypted without `allow_http`."""
-        return f"{member}: {HIDES_NOTHING}" if sends_in_the_clear(url) and not self.allow_http else None
+    def clear_problem(self, url: str) -> str | None:
+        """Return what is wrong with a server's URL if it sends requests unencrypted without `allow_http`, or None."""
+        return HIDES_NOTHING if sends_in_the_clear(url) and not self.allow_http else None

@@ -32,6 +32,8 @@ def endpoint_problem(url: str, *, example: str) -> str | None:
         return f"an endpoint is a URL such as {example}"
     if "@" in parts.netloc or "?" in url or "#" in url:
         return "an endpoint has no user information, query or fragment; credentials go into their own members"
+    if {".", ".."} & set(parts.path.split("/")):  # HTTP clients and proxies resolve these
+        return "its path contains a segment . or .."
     return None
 
 

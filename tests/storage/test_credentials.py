@@ -120,6 +120,7 @@ def test_one_complete_way_is_accepted(members: dict[str, object]) -> None:
         ({"anonymous": True, "session": "s"}, "session needs key_id and key"),
         ({"machine": True, "server": "s"}, "server needs tenant, client and secret"),
         ({**KEYS, "shut": True}, "the library is shut"),
+        ({**KEYS, "shut": True, "endpoint_url": "http://library.example"}, "the library is shut"),
         (
             {**KEYS, "endpoint_url": "http://library.example"},
             'endpoint_url: http:// is not encrypted; use https://, or set "allow_http": true',
@@ -130,6 +131,22 @@ def test_anything_but_one_complete_way_is_refused(members: dict[str, object], ru
     with pytest.raises(InvalidCredentials) as caught:
         validate(Library, {"encryption": None, **members})
     assert str(caught.value) == f"credentials: {rule}"
+
+
+@pytest.mark.parametrize(
+    ("url", "rule"),
+    [
+        ("ftp://hush.example", "an endpoint is a URL such as https://storage.example.org"),
+        ("https://hush.example/a/../b", "its path contains a segment . or .."),
+        ("https://hush.example/?a", "an endpoint has no user information, query or fragment"),
+        ("https://hush.example:port", "not a URL: its host or port cannot be read"),
+    ],
+)
+def test_endpoint_is_checked_and_not_quoted(url: str, rule: str) -> None:
+    with pytest.raises(InvalidCredentials, match="credentials.endpoint_url: ") as caught:
+        validate(Library, {"encryption": None, **KEYS, "endpoint_url": url})
+    assert rule in str(caught.value)
+    assert "hush" not in str(caught.value)
 
 
 def test_backend_may_say_itself_what_is_missing() -> None:

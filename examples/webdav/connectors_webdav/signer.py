@@ -7,7 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from connectors.secrets import SecretText
-from connectors.storage import Unsigned
+from connectors.storage import BearerSigner, Unsigned
 
 if TYPE_CHECKING:
     from connectors.storage import Request, Signer
@@ -39,7 +39,7 @@ class HeaderSigner:
 def signer_for(credentials: WebDavCredentials) -> Signer:
     """Return the signer for a credentials document."""
     if credentials.token is not None:
-        return HeaderSigner(SecretText(f"Bearer {credentials.token.reveal()}"))
+        return BearerSigner(credentials.token)
     if credentials.user is None or credentials.password is None:
         return Unsigned()
     pair = f"{credentials.user}:{credentials.password.reveal()}".encode()

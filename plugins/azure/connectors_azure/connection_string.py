@@ -12,6 +12,7 @@ from connectors.secrets import SecretText
 from connectors.storage import endpoint_problem
 
 __all__ = [
+    "ENDPOINT",
     "Connection",
     "key_problem",
     "parse_connection_string",
@@ -19,6 +20,8 @@ __all__ = [
     "url_problem",
 ]
 
+ENDPOINT = "https://clinic.blob.core.windows.net"
+"""An example of an endpoint."""
 _SAS = re.compile(r"[!-~]+")
 _HOST_NAME = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
@@ -120,7 +123,4 @@ def sas_problem(sas: SecretText) -> str | None:
 
 def url_problem(url: str) -> str | None:
     """Return what is wrong with the URL of an endpoint, without quoting any of it, or None."""
-    problem = endpoint_problem(url, example="https://clinic.blob.core.windows.net")
-    if problem is None and {".", ".."} & set(urlsplit(url).path.split("/")):
-        return "its path contains a segment . or .."
-    return problem
+    return endpoint_problem(url, example=ENDPOINT)

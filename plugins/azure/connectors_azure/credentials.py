@@ -25,7 +25,7 @@ from connectors.storage import (
     sas_problems,
     sas_start,
 )
-from connectors_azure.connection_string import key_problem, parse_connection_string, sas_problem, url_problem
+from connectors_azure.connection_string import ENDPOINT, key_problem, parse_connection_string, sas_problem, url_problem
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,6 +51,7 @@ class AzureCredentials(BucketCredentials):
         Way(("managed_identity",), extras=("client_id",)),
         *(Way((name,)) for name in ("anonymous", "ambient")),
     )
+    endpoint_example: ClassVar[str] = ENDPOINT
 
     type: Literal["azure"] = "azure"
     # The account becomes part of a host name, so it decides which server gets the requests.
@@ -136,4 +137,5 @@ class AzureCredentials(BucketCredentials):
             return None
         if self.logs_in:
             return f"{member}: Microsoft Entra tokens are sent only over https://"
-        return self.clear_problem(member, url)
+        problem = self.clear_problem(url)
+        return f"{member}: {problem}" if problem else None

@@ -27,7 +27,6 @@ DEFAULT_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - where 
 MIN_KEY_BITS = 2048
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,128}@[A-Za-z0-9.-]{1,253}")
-_EXAMPLE = "https://storage.example.org"
 _NO_ACCOUNT = "not an account's name, such as reader@project.iam.gserviceaccount.com"
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9.:-]{0,99}")
 _SHOWABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
@@ -40,13 +39,6 @@ def load_key(pem: SecretText) -> RSAPrivateKey | None:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
     return key if isinstance(key, RSAPrivateKey) else None
-
-
-def _endpoint_problem(url: str) -> str | None:
-    problem = endpoint_problem(url, example=_EXAMPLE)
-    if problem is None and urlsplit(url).path.strip("/"):
-        return "an endpoint has no path, only a scheme, a host and a port"
-    return problem
 
 
 def _key_problem(pem: SecretText) -> str | None:
@@ -120,7 +112,7 @@ class GcsCredentials(BucketCredentials):
     token: Annotated[SecretText, checked(_token_problem)] | None = Field(
         default=None, description="An OAuth 2.0 access token, which expires."
     )
-    endpoint_url: Annotated[str, checked(_endpoint_problem)] | None = Field(
+    endpoint_url: str | None = Field(
         default=None,
         description="URL of an emulator or private endpoint; null for Google. http:// only for a loopback address.",
     )
@@ -140,6 +132,14 @@ class GcsCredentials(BucketCredentials):
         ),
     )
 
+    @classmethod
+    def endpoint_problem(cls, url: str) -> str | None:
+        """Return what is wrong with the URL of an endpoint, without quoting any of it, or None."""
+        problem = super().endpoint_problem(url)
+        if problem is None and urlsplit(url).path.strip("/"):
+            return "an endpoint has no path, only a scheme, a host and a port"
+        return problem
+
     def contradiction(self) -> str | None:
         """Return what is wrong with the project that is billed, or with where tokens come from, or None."""
         if self.requester_pays and not self.billed_project:
@@ -147,13 +147,13 @@ class GcsCredentials(BucketCredentials):
         if self.requester_pays and self.anonymous:
             return "requester_pays does not go with anonymous: an anonymous request cannot be billed"
         uri = self.service_account.token_uri if self.service_account else DEFAULT_TOKEN_URI
-        problem = endpoint_problem(uri, example=_EXAMPLE)
+        problem = endpoint_problem(uri, example=self.endpoint_example)
         # This server receives an assertion that is signed in the account's name, which is as good as a token.
         if self.endpoint_url is None:
             genuine = uri.startswith("https://oauth2.googleapis.com/") and problem is None
             return None if genuine else "service_account.token_uri: not https://oauth2.googleapis.com/token"
-        member = "service_account.token_uri"
-        return f"{member}: {problem}" if problem else self.clear_problem(member, uri)
+        problem = problem or self.clear_problem(uri)
+        return f"service_account.token_uri: {problem}" if problem else None
 
     @property
     def billed_project(self) -> str | None:

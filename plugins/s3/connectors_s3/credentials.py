@@ -21,25 +21,20 @@ from connectors.storage import (
     SecretWord,
     Way,
     Word,
-    checked,
-    endpoint_problem,
     is_loopback,
     matching,
 )
 
-__all__ = ["S3Credentials"]
+__all__ = ["REGION", "S3Credentials"]
 
-_REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+"""The names of regions."""
 
 _ZONE = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9][a-z]")
 """Availability zones of AWS, such as eu-west-1a: Amazon EC2 User Guide, "Regions and Zones"."""
 _KEY_ID = re.compile(r"A[KS]IA[A-Z0-9]{16}")
 """IDs of AWS access keys: AWS Identity and Access Management User Guide, "Unique identifiers"."""
 _CUSTOMER_KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
-
-
-def _endpoint_problem(url: str) -> str | None:
-    return endpoint_problem(url, example="https://s3.example.org")
 
 
 class S3Credentials(BucketCredentials):
@@ -55,17 +50,18 @@ class S3Credentials(BucketCredentials):
         Way(("ambient",)),
     )
     missing: ClassVar[str] = "access_key_id and secret_access_key are missing"
+    endpoint_example: ClassVar[str] = "https://s3.example.org"
 
     type: Literal["s3"] = "s3"
     access_key_id: Word | None = Field(default=None, description="The ID of the access key.")
     secret_access_key: SecretWord | None = Field(default=None, description="The secret of the access key.")
     session_token: SecretWord | None = Field(default=None, description="The session token of temporary keys.")
     # The region becomes part of a host name, so it decides where the requests go.
-    region: Annotated[str, matching(_REGION, "not the name of a region, such as eu-west-1")] | None = Field(
+    region: Annotated[str, matching(REGION, "not the name of a region, such as eu-west-1")] | None = Field(
         default=None,
         description="The bucket's region. Required to presign URLs without an endpoint_url.",
     )
-    endpoint_url: Annotated[str, checked(_endpoint_problem)] | None = Field(
+    endpoint_url: str | None = Field(
         default=None,
         description="URL of an S3-compatible store; null for AWS. http:// only for a loopback address.",
     )

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 from botocore.config import Config
 
 from connectors.errors import ConfigError
-from connectors.storage import HIDES_NOTHING, Origin, endpoint_problem, sends_in_the_clear
+from connectors.storage import Origin
 from connectors_s3.sessions import region
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ class Hosts:
             self.endpoint = self.endpoint or _configured_endpoint(session, self.region)
             problem = None
             if self.endpoint is not None and self.endpoint != credentials.endpoint_url:
-                problem = endpoint_problem(self.endpoint, example="https://s3.example.org")
-                if problem is None and sends_in_the_clear(self.endpoint) and not credentials.allow_http:
-                    problem = HIDES_NOTHING
+                problem = credentials.endpoint_problem(self.endpoint) or credentials.clear_problem(self.endpoint)
             if problem is not None:
                 message = f"the endpoint in this machine's configuration for AWS: {problem}"
                 raise ConfigError(message)

@@ -7,7 +7,6 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import logging
-import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
@@ -37,6 +36,7 @@ from connectors.storage import (
     text_at,
     texts_at,
 )
+from connectors_s3.credentials import REGION
 from connectors_s3.error_codes import MEANINGS, NO_SUCH_UPLOAD
 from connectors_s3.hosts import Hosts
 from connectors_s3.listing import code_at, http_time, in_xml, page_of
@@ -55,7 +55,6 @@ __all__ = ["S3Store"]
 
 _AGENT = f"enclave-connectors-s3/{importlib.metadata.version('enclave-connectors-s3')}"
 _LOG = logging.getLogger(__name__)
-_REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _DELETED_AT_ONCE = 1000
 """Objects that one request can remove: Amazon S3 API Reference, "DeleteObjects"."""
 _MAX_COPY = 5 << 30
@@ -140,7 +139,7 @@ class S3Store(BucketStore):
         told = headers.get("x-amz-bucket-region", "") if headers is not None else ""
         hosts, bucket = self._hosts(), split_path(path)[0]
         hosts.heard(headers)
-        if not hosts.is_aws or not bucket or not _REGION.fullmatch(told):
+        if not hosts.is_aws or not bucket or not REGION.fullmatch(told):
             return failure
         if self._regions.get(bucket, hosts.region or DEFAULT_REGION) == told:
             return failure
