@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import re
 import select
 import socket
 import ssl
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from connectors.storage.retry import MIN_PROGRESS
@@ -29,6 +31,12 @@ __all__ = [
 
 _MAX_LINES = 10_000
 """Limit of lines without bytes of a body between them: headers, and the trailers of a chunked body."""
+_MAX_LOOK = 1 << 12
+"""Limit of bytes of a response that are looked at while a body is sent."""
+_GO_ON = (b"HTTP/1.1 1", b"HTTP/1.0 1")
+"""The starts of responses such as ``100 Continue``, which another one follows."""
+_INTERIM = re.compile(rb"\A(?:HTTP/1\.[01] 1[^\r\n]*+\r\n(?:[^\r\n]++\r\n)*+\r\n)+")
+"""Whole ones."""
 MAX_RESPONSE_HEADS = 100
 """Limit of status lines per response: a server could send ``100 Continue`` forever."""
 
@@ -42,6 +50,7 @@ class StallTimeoutFile(io.RawIOBase):
     Args:
         sock: the socket, with its timeout.
         patience: seconds in which `MIN_PROGRESS` bytes must arrive, if not twice that time.
+        early: bytes that have been read from the socket already.
 
     Attributes:
         surplus: whether more bytes arrived than the response had.
@@ -49,7 +58,8 @@ class StallTimeoutFile(io.RawIOBase):
 
     surplus = False
 
-    def __init__(self, sock: socket.socket, patience: float | None = None) -> None:
+    def __init__(self, sock: socket.socket, patience: float | None = None, early: bytes = b"") -> None:
+        self._early = early
         self._raw = sock.makefile("rb", buffering=0)
         timeout = sock.gettimeout()
         self._limit = patience or (None if timeout is None else 2 * timeout)
@@ -73,6 +83,10 @@ class StallTimeoutFile(io.RawIOBase):
         """
         if self._ended:
             return 0
+        if self._early:
+            early, self._early = self._early[: len(buffer)], self._early[len(buffer) :]
+            buffer[: len(early)] = early
+            return len(early)
         before = time.monotonic()
         try:
             size = self._raw.readinto(buffer)
@@ -155,6 +169,7 @@ class StallTimeoutConnection(http.client.HTTPConnection):
     stall_timeout = 60.0
     patience: float | None = None
     _file: StallTimeoutFile | None = None
+    _early = b""
 
     def connect(self) -> None:
         """Connect, then switch from the connect timeout to the stall timeout."""
@@ -177,7 +192,8 @@ class StallTimeoutConnection(http.client.HTTPConnection):
 
     def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:  # type: ignore[override]
         """Return a response that is read with the stall timeout."""
-        self._file = StallTimeoutFile(sock, self.patience)
+        early, self._early = self._early, b""
+        self._file = StallTimeoutFile(sock, self.patience, early)
         return http.client.HTTPResponse(self._file, *args, **kwargs)  # type: ignore[arg-type]
 
     @property
@@ -223,26 +239,29 @@ class Connection(StallTimeoutConnection):
         for name, value in headers:
             self.putheader(name, value)
         self._head, self._holding = b"", body is not None
+        self._has_body = body is not None
         self.endheaders()
         self._holding = False
+        self._early = b""
         try:
             for block in body or ():
                 self.send(block)
             if self._head:  # the body was empty
                 self.send(b"")
-        except (BrokenPipeError, ConnectionResetError, TimeoutError) as error:
-            late = isinstance(error, TimeoutError)
-        else:
-            return self.getresponse()
-        if not late or is_readable(self.sock):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+            self._set_stall_timeout()
             return self._early_response()
-        message = "the request was not accepted"
-        raise TimeoutError(message)
+        self._set_stall_timeout()
+        return self.getresponse()
 
     def _early_response(self) -> http.client.HTTPResponse:
-        """Return the response of a server that closed the connection without reading the whole body."""
+        """Return the response of a server that does not read the whole body, if it is not a success."""
         try:
-            return self.getresponse()
+            response = self.getresponse()
+            if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+                response.will_close = True  # the server would take another request for the rest of the body
+                return response
+            response.close()
         except OSError:
             pass
         message = "the connection broke while the request was sent"
@@ -266,11 +285,55 @@ class Connection(StallTimeoutConnection):
             return
         head, self._head = self._head, b""
         if head:
-            super().send(head + bytes(data[:MIN_PROGRESS]))
+            self._put(head + bytes(data[:MIN_PROGRESS]))
             data = data[MIN_PROGRESS:]
-            if not data:
-                return
-        super().send(data)
+        if self._has_body:
+            self._put(data)
+        else:
+            super().send(data)
+
+    _has_body = False
+
+    def _put(self, data: bytes | memoryview) -> None:
+        """Send bytes of a request with a body.
+
+        Raises:
+            ConnectionResetError: the server responds, and takes no more of them.
+            TimeoutError: it does not take a block within the stall timeout.
+        """
+        self.sock.settimeout(0)
+        view = memoryview(data).cast("B")
+        while view:
+            block, view = view[:MIN_PROGRESS], view[MIN_PROGRESS:]
+            since = time.monotonic()
+            while block:
+                try:
+                    block = block[self.sock.send(block) :]
+                except (BlockingIOError, ssl.SSLWantWriteError):
+                    self._await(select.POLLIN | select.POLLOUT, since)
+                except ssl.SSLWantReadError:
+                    self._await(select.POLLIN, since)
+
+    def _await(self, events: int, since: float) -> None:
+        """Wait until a block can go on; look for a response if it cannot."""
+        poll = select.poll()
+        poll.register(self.sock, events)
+        found = poll.poll(max(0.0, since + self.stall_timeout - time.monotonic()) * 1000)
+        if not found:
+            message = "the request was not accepted"
+            raise TimeoutError(message)
+        if found[0][1] & (select.POLLIN | select.POLLOUT) == select.POLLIN:
+            self._look()
+
+    def _look(self) -> None:
+        """Read what has arrived; it may be no response, but one that goes on, or a record of TLS itself."""
+        with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            arrived = self.sock.recv(_MAX_LOOK)
+            self._early = _INTERIM.sub(b"", self._early + arrived)
+            starts = len(self._early) >= len(b"HTTP/1.1 1") and not self._early.startswith(_GO_ON)
+            if starts or len(self._early) > _MAX_LOOK or not arrived:
+                message = "the server does not read the whole request"
+                raise ConnectionResetError(message)
 
 
 def is_readable(sock: socket.socket | None) -> bool:
