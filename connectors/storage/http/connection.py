@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import select
 import socket
 import ssl
+import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from connectors.storage.http.incoming import Incoming, IncomingResponse
@@ -16,6 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["Connection", "TlsConnection", "is_readable"]
+
+_MAX_LOOK = 1 << 12
+"""Limit of bytes of a response that are looked at while a body is sent."""
+_GO_ON = (b"HTTP/1.1 1", b"HTTP/1.0 1")
+"""The starts of responses such as ``100 Continue``, which another one follows."""
+_INTERIM = re.compile(rb"\A(?:HTTP/1\.[01] 1[^\r\n]*+\r\n(?:[^\r\n]++\r\n)*+\r\n)+")
+"""Whole ones."""
 
 
 class Connection(http.client.HTTPConnection):
@@ -36,8 +46,9 @@ class Connection(http.client.HTTPConnection):
     patience: float | None = None
     idle_since = 0.0
     _incoming: tuple[socket.socket, Incoming] | None = None
-    _holding = False
+    _holding = _has_body = False
     _head = b""
+    _early = b""  # of a response that began while the request was sent
 
     def connect(self) -> None:
         """Connect, then switch from the connect timeout to the stall timeout."""
@@ -51,7 +62,8 @@ class Connection(http.client.HTTPConnection):
         if self._incoming is None or self._incoming[0] is not sock:  # a proxy's tunnel has two, the second with TLS
             self._incoming = (sock, Incoming(sock))
         incoming = self._incoming[1]
-        incoming.begin(self.patience)
+        early, self._early = self._early, b""
+        incoming.begin(self.patience, early)
         return IncomingResponse(incoming, debuglevel, method)
 
     @property
@@ -84,27 +96,29 @@ class Connection(http.client.HTTPConnection):
         self.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
         for name, value in headers:
             self.putheader(name, value)
-        self._head, self._holding = b"", body is not None
+        self._head, self._holding, self._has_body = b"", body is not None, body is not None
         self.endheaders()
-        self._holding = False
+        self._holding, self._early = False, b""
         try:
             for block in body or ():
                 self.send(block)
             if self._head:  # the body was empty
                 self.send(b"")
-        except (BrokenPipeError, ConnectionResetError, TimeoutError) as error:
-            late = isinstance(error, TimeoutError)
-        else:
-            return self._response()
-        if not late or is_readable(self.sock):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+            self.sock.settimeout(self.stall_timeout)
             return self._early_response()
-        message = "the request was not accepted"
-        raise TimeoutError(message)
+        if body is not None:
+            self.sock.settimeout(self.stall_timeout)
+        return self._response()
 
     def _early_response(self) -> IncomingResponse:
-        """Return the response of a server that closed the connection without reading the whole body."""
+        """Return the response of a server that does not read the whole body, if it is not a success."""
         try:
-            return self._response()
+            response = self._response()
+            if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+                response.is_last = True  # the server would take another request for the rest of the body
+                return response
+            response.close()
         except OSError:
             pass
         message = "the connection broke while the request was sent"
@@ -122,25 +136,59 @@ class Connection(http.client.HTTPConnection):
         return cast("IncomingResponse", self.getresponse())  # it is what response_class returns
 
     def send(self, data: Any) -> None:
-        """Send bytes in blocks, because a socket's timeout applies to each call as a whole.
-
-        The head of a request with a body is held back until the body starts.
-        """
+        """Send bytes; the head of a request with a body is held back until the body starts."""
         if self._holding:
             self._holding, self._head = False, bytes(data)
             return
         head, self._head = self._head, b""
         if head:
-            super().send(head + bytes(data[:MIN_PROGRESS]))
+            self._put(head + bytes(data[:MIN_PROGRESS]))
             data = data[MIN_PROGRESS:]
-            if not data:
-                return
-        if len(data) <= MIN_PROGRESS:
+        if self._has_body:
+            self._put(data)
+        else:
             super().send(data)
-            return
+
+    def _put(self, data: bytes | memoryview) -> None:
+        """Send bytes of a request with a body.
+
+        Raises:
+            ConnectionResetError: the server responds, and takes no more of them.
+            TimeoutError: it does not take a block within the stall timeout.
+        """
+        self.sock.settimeout(0)
         view = memoryview(data).cast("B")
-        for start in range(0, len(view), MIN_PROGRESS):
-            super().send(view[start : start + MIN_PROGRESS])
+        while view:
+            block, view = view[:MIN_PROGRESS], view[MIN_PROGRESS:]
+            since = time.monotonic()
+            while block:
+                try:
+                    block = block[self.sock.send(block) :]
+                except (BlockingIOError, ssl.SSLWantWriteError):
+                    self._await(select.POLLIN | select.POLLOUT, since)
+                except ssl.SSLWantReadError:
+                    self._await(select.POLLIN, since)
+
+    def _await(self, events: int, since: float) -> None:
+        """Wait until a block can go on; look for a response if it cannot."""
+        poll = select.poll()
+        poll.register(self.sock, events)
+        found = poll.poll(max(0.0, since + self.stall_timeout - time.monotonic()) * 1000)
+        if not found:
+            message = "the request was not accepted"
+            raise TimeoutError(message)
+        if found[0][1] & (select.POLLIN | select.POLLOUT) == select.POLLIN:
+            self._look()
+
+    def _look(self) -> None:
+        """Read what has arrived; it may be no response, but one that goes on, or a record of TLS itself."""
+        with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            arrived = self.sock.recv(_MAX_LOOK)
+            self._early = _INTERIM.sub(b"", self._early + arrived)
+            starts = len(self._early) >= len(b"HTTP/1.1 1") and not self._early.startswith(_GO_ON)
+            if starts or len(self._early) > _MAX_LOOK or not arrived:
+                message = "the server does not read the whole request"
+                raise ConnectionResetError(message)
 
 
 def is_readable(sock: socket.socket | None) -> bool:

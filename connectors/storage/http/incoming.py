@@ -52,12 +52,14 @@ class StallTimeoutFile(io.RawIOBase):
         self._reference = sock.makefile("rb", buffering=0)  # the socket stays open until its last file is closed
         self.begin(None)
 
-    def begin(self, patience: float | None) -> None:
+    def begin(self, patience: float | None, early: bytes = b"") -> None:
         """Expect a response.
 
         Args:
             patience: seconds in which `MIN_PROGRESS` bytes must arrive, if not twice the socket's timeout.
+            early: bytes of it that have been read from the socket already.
         """
+        self._early = early
         timeout = self._sock.gettimeout()
         self._limit = patience or (None if timeout is None else 2 * timeout)
         self._ended = False
@@ -76,6 +78,10 @@ class StallTimeoutFile(io.RawIOBase):
         """
         if self._ended:
             return 0
+        if self._early:
+            early, self._early = self._early[: len(buffer)], self._early[len(buffer) :]
+            buffer[: len(early)] = early
+            return len(early)
         before = time.monotonic()
         try:
             size = self._sock.recv_into(buffer)
@@ -115,9 +121,9 @@ class Incoming(io.BufferedReader):
         super().__init__(self._file)
         self._lines = 0
 
-    def begin(self, patience: float | None) -> None:
+    def begin(self, patience: float | None, early: bytes = b"") -> None:
         """Expect a response, as `StallTimeoutFile.begin` does."""
-        self._file.begin(patience)
+        self._file.begin(patience, early)
         self._lines = 0
 
     def makefile(self, mode: str = "rb") -> Incoming:  # noqa: ARG002 - a socket's signature
