@@ -60,7 +60,7 @@ class Depth:
         first: the number of runs to fetch at once, initially.
         limit: the most.
         before: the throughput, in bytes per second, with half as many, if `first` has to prove itself too.
-        proven: whether `first` is known to be no more than help; if not, fewer are tried too.
+        least: the fewest that are tried if more do not help; None for `first`.
         gain: the speedup that doubling must bring.
 
     Attributes:
@@ -68,11 +68,11 @@ class Depth:
     """
 
     def __init__(
-        self, first: int, limit: int, *, before: float | None = None, proven: bool = True, gain: float = GAIN
+        self, first: int, limit: int, *, before: float | None = None, least: int | None = None, gain: float = GAIN
     ) -> None:
         self.now = first
         self._limit = limit
-        self._proven = proven
+        self._least = first if least is None else least
         self._gain = gain
         self._was = 0 if before is None else first // 2  # the depth before the step that is being tried; 0 for none
         self._rate = before or 0.0  # with it
@@ -84,7 +84,7 @@ class Depth:
     @property
     def is_settled(self) -> bool:
         """Whether it has stopped changing because nothing else helps, or is allowed."""
-        return self.now == self._limit and not self._was and self._proven
+        return self.now == self._limit and not self._was and self.now <= self._least
 
     def took(self, size: int, *, waited: bool) -> None:
         """Record that the reader took a run of `size` bytes, and whether it had to wait for it."""
@@ -106,20 +106,18 @@ class Depth:
         was, self._was = self._was, 0
         if was > self.now:
             if more_may_help and self._gain * rate < self._rate:
-                self.now, self._proven = was, True  # fewer bring less
+                self.now = self._least = was  # fewer bring less
             self._limit = self.now
         elif was:
             if rate < self._gain * self._rate:
                 self.now = self._limit = was  # more do not bring more
                 rate = self._rate
             else:
-                self._proven = True
+                self._least = self.now
         if more_may_help and self.now < self._limit:
             self._try(min(2 * self.now, self._limit), rate)
-        elif not self._proven and self.now > 1:
-            self._try(self.now // 2, rate)
-        else:
-            self._proven = True
+        elif self.now > self._least:
+            self._try(max(self.now // 2, self._least), rate)
 
     def _try(self, depth: int, rate: float) -> None:
         self._left = self.now if depth < self.now else 0

@@ -344,7 +344,7 @@ class _Trial:
 
 def _far() -> Depth:
     """Return the depth of a storage that takes long to respond."""
-    return Depth(FAR_AT_ONCE, MAX_AT_ONCE, proven=False, gain=FAR_GAIN)
+    return Depth(FAR_AT_ONCE, MAX_AT_ONCE, least=AT_ONCE, gain=FAR_GAIN)
 
 
 def _ask(lanes: deque[Lane], most: int) -> int:

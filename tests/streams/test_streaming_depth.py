@@ -115,7 +115,7 @@ class TestDepth:
         [
             (lambda streams: 80e6 * streams, MAX_AT_ONCE, MAX_AT_ONCE),
             (lambda streams: 80e6 * min(streams, FAR_AT_ONCE), MAX_AT_ONCE, FAR_AT_ONCE),
-            (lambda _: 30e6, MAX_AT_ONCE, 1),
+            (lambda _: 30e6, MAX_AT_ONCE, AT_ONCE),
         ],
         ids=["limited", "narrow", "shared"],
     )
@@ -127,12 +127,12 @@ class TestDepth:
         assert link.most == most
         assert link.at_the_end == last
 
-    def test_far_storage_that_is_faster_than_its_reader_gets_one_stream(self, monkeypatch):
+    def test_far_storage_that_is_faster_than_its_reader_gets_few_streams(self, monkeypatch):
         link = Link(monkeypatch, lambda streams: 80e6 * streams, far=True)
         monkeypatch.setattr(lanes.StreamLane, "is_ready", True)
         link.read(Zeros(GIB))
         assert link.most == FAR_AT_ONCE
-        assert link.at_the_end == 1
+        assert link.at_the_end == AT_ONCE
 
     def test_after_a_jump_little_is_read_ahead_and_then_more(self, monkeypatch):
         source = Streamed(plain_bytes(8 * MIB) * 64)
