@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import signal
 import threading
-from contextlib import contextmanager
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from interrupts import interrupted
 from patience import PATIENCE, until
 from sealing import CASES, COBBLESTONE, GCM, OTHER_KEY, TINK_1M, TINK_SMALL, Recorded, plain_bytes
 from streamed import Streamed
@@ -140,20 +139,9 @@ class Silent(Recorded):
         super().close()
 
 
-@contextmanager
-def interrupted_once(blocked):
-    """Expect an interrupt, which comes once all of the events have."""
-
-    def interrupt():
-        for one in blocked:
-            assert one.wait(PATIENCE)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        yield
-    thread.join()
+def all_of(events):
+    """Return a function that waits for all events."""
+    return lambda: until(lambda: all(one.is_set() for one in events), "everything waits")
 
 
 @pytest.mark.parametrize("ranges", [[(0, 10), (50 * CHUNK, -10)], [(50 * CHUNK, 50 * CHUNK + 10)]], ids=["two", "one"])
@@ -166,7 +154,7 @@ def test_an_interrupt_ends_streams_that_wait_and_closes_every_object(count, rang
     start, _ = codec.decryptor(sealed[: codec.head_size], len(sealed)).sealed_span(50, 1)
     for source in sources:
         source.blocks_at = start
-    with interrupted_once([source.blocked for source in sources]):
+    with interrupted(all_of([source.blocked for source in sources])):
         read_ranges(objects)
     for source in sources:
         until(lambda source=source: source.closed, "the object is closed")
@@ -176,7 +164,7 @@ def test_an_interrupt_ends_streams_that_wait_and_closes_every_object(count, rang
 
 def test_an_interrupt_waits_for_no_range_and_the_last_one_closes_its_object():
     sources = [Silent(COBBLESTONE.seal(plain_bytes(100 * CHUNK))) for _ in range(2)]
-    with interrupted_once([source.blocked for source in sources]):
+    with interrupted(all_of([source.blocked for source in sources])):
         read_ranges([(functools.partial(SealedObject, one, COBBLESTONE.codec()), [(0, -1)]) for one in sources])
     assert [source.closed for source in sources] == [False, False]
     for source in sources:

@@ -6,10 +6,10 @@ import gc
 import itertools
 import math
 import os
-import signal
 import threading
 
 import pytest
+from interrupts import interrupted
 from patience import until
 from sealing import CASES, COBBLESTONE, GCM, TINK_1M, Case, plain_bytes, reading
 from streamed import Streamed, Zeros, read_by
@@ -251,17 +251,10 @@ class TestEnds:
         waiting.close()
 
     def test_a_read_that_is_interrupted_can_be_repeated(self, waiting, source):
-        def interrupt():
-            until(lambda: reads, "the main thread reads")
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-
-        reads, position = [], waiting.tell()
-        thread = threading.Thread(target=interrupt)
-        thread.start()
-        with pytest.raises(KeyboardInterrupt):
-            reads.append(True)
+        reads, position = threading.Event(), waiting.tell()
+        with interrupted(reads.wait):
+            reads.set()
             waiting.readall()
-        thread.join()
         assert waiting.tell() == position
         source.blocks_at = None
         assert waiting.readall() == plain_bytes(SIZE)[position:]
