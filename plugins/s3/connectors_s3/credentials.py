@@ -53,7 +53,7 @@ class S3Credentials(BucketCredentials):
     endpoint_example: ClassVar[str] = "https://s3.example.org"
 
     type: Literal["s3"] = "s3"
-    access_key_id: Word | None = Field(default=None, description="The ID of the access key.")
+    access_key_id: Word | None = Field(default=None, min_length=1, description="The ID of the access key.")
     secret_access_key: SecretWord | None = Field(default=None, description="The secret of the access key.")
     session_token: SecretWord | None = Field(default=None, description="The session token of temporary keys.")
     # The region becomes part of a host name, so it decides where the requests go.
