@@ -9,13 +9,13 @@ For example::
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from connectors.secrets import SecretText  # noqa: TC001 - pydantic reads the annotations
 from connectors.storage import BucketCredentials, SecretModel, Way, checked, endpoint_problem, matching, word_problem
@@ -28,8 +28,8 @@ MIN_KEY_BITS = 2048
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,128}@[A-Za-z0-9.-]{1,253}")
 _NO_ACCOUNT = "not an account's name, such as reader@project.iam.gserviceaccount.com"
-_PROJECT = re.compile(r"[a-z0-9][a-z0-9.:-]{0,99}")
 _SHOWABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+_PROJECT = re.compile(r"[a-z0-9][a-z0-9.:-]{0,99}")
 
 
 def load_key(pem: SecretText) -> RSAPrivateKey | None:
@@ -81,16 +81,10 @@ class ServiceAccount(SecretModel):
     auth_provider_x509_cert_url: str | None = Field(default=None, description="Ignored.")
     client_x509_cert_url: str | None = Field(default=None, description="Ignored.")
 
-    @model_validator(mode="before")
     @classmethod
-    def _refuse_unknown(cls, members: Any) -> Any:
-        # Checked here, because pydantic's error would not list the members of this file.
-        unknown = sorted(set(members) - cls.model_fields.keys()) if isinstance(members, dict) else []
-        if unknown:
-            shown = unknown[0] if _SHOWABLE_NAME.fullmatch(unknown[0]) else "…"
-            message = f"{shown} is not a member of a key file; its members are {', '.join(sorted(cls.model_fields))}"
-            raise ValueError(message)
-        return members
+    def shown_name(cls, name: str) -> str:
+        """Return a member's name, or "…" if it is unlike those of such files, because it may be a secret."""
+        return name if _SHOWABLE_NAME.fullmatch(name) else "…"
 
 
 class GcsCredentials(BucketCredentials):

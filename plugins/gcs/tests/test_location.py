@@ -78,6 +78,15 @@ def test_folder_s_path_has_no_trailing_slash(location: str, path: str) -> None:
     assert fs._strip_protocol(f"gs://{path}/") == path
 
 
+@pytest.mark.parametrize("path", ["clinic/..", "clinic/.", "../clinic", "./key"])
+def test_path_that_a_proxy_resolves_is_refused(path: str) -> None:
+    credentials = GcsCredentials(anonymous=True, endpoint_url="http://127.0.0.1:9", encryption=None)
+    fs = GcsBackend().connect("gs://clinic/", credentials)[0]
+    for act in (fs.info, fs.rm_file, fs.cat_file, lambda one: fs.pipe_file(one, b"sealed")):
+        with pytest.raises(InvalidLocation, match="can reach something else"):
+            act(path)
+
+
 def test_importing_the_plugin_loads_no_cloud_library() -> None:
     program = (
         "import sys, connectors_gcs\n"

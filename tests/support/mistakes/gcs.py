@@ -103,14 +103,14 @@ MISTAKES: list[Mistake] = [
         DOCUMENT,
         PLACE,
         {"service_account": account(clientEmail="x", client_email=ABSENT)},
-        "credentials.service_account: clientEmail is not a member of a key file; its members are auth_provider_x509_cert_url, auth_uri, client_email, client_id, client_x509_cert_url, private_key, private_key_id, project_id, token_uri, type, universe_domain",
+        "credentials.service_account.clientEmail: unknown member; did you mean client_email?",
         secret=True,
     ),
     member(
         DOCUMENT,
         PLACE,
         {"service_account": account(refresh_token="hushhush")},
-        "credentials.service_account: refresh_token is not a member of a key file; its members are auth_provider_x509_cert_url, auth_uri, client_email, client_id, client_x509_cert_url, private_key, private_key_id, project_id, token_uri, type, universe_domain",
+        "credentials.service_account.refresh_token: unknown member; known members: auth_provider_x509_cert_url, auth_uri, client_email, client_id, client_x509_cert_url, private_key, private_key_id, project_id, token_uri, type, universe_domain",
         secret=True,
     ),
     member(
