@@ -242,17 +242,16 @@ class Connection(StallTimeoutConnection):
         self._has_body = body is not None
         self.endheaders()
         self._holding = False
-        self._early = b""
+        self._early, broken = b"", False
         try:
             for block in body or ():
                 self.send(block)
             if self._head:  # the body was empty
                 self.send(b"")
         except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
-            self._set_stall_timeout()
-            return self._early_response()
+            broken = True  # handled below: an interrupt here would have this error, and what was sent, as its context
         self._set_stall_timeout()
-        return self.getresponse()
+        return self._early_response() if broken else self.getresponse()
 
     def _early_response(self) -> http.client.HTTPResponse:
         """Return the response of a server that does not read the whole body, if it is not a success."""
