@@ -7,6 +7,7 @@ error codes mean. Ranged reads, retries, pins, renewed tokens, multipart uploads
 from __future__ import annotations
 
 import re
+import traceback
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -154,6 +155,15 @@ class ObjectStore(ABC):
         The response's body is unread; end it with its `close`. A token that is refused is renewed once. For `busy`, see
         `HttpClient.send`.
         """
+        try:
+            return self._send_signed(request, path, action, accept, busy)
+        except BaseException as error:  # such as an interrupt
+            traceback.clear_frames(error.__traceback__)  # those below hold keys and signatures
+            raise
+
+    def _send_signed(
+        self, request: Request, path: str, action: Action, accept: Collection[int], busy: deque[Connection] | None
+    ) -> Response | Failure:
         renewed = False
         request = self.routed(request, path)
         while True:

@@ -6,12 +6,14 @@ import http.client
 import logging
 import os
 import time
+import traceback
 import weakref
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from connectors.errors import ConfigError
+from connectors.secrets import Hidden
 from connectors.storage.http.connection import is_readable
 from connectors.storage.http.failures import Failure, broken
 from connectors.storage.http.messages import Request, Response
@@ -71,26 +73,27 @@ class HttpClient:
             proxy = self._proxy(request.origin)
         except ConfigError as error:
             return Failure(error)
-        headers = self._headers(request)
-        if not all(_is_sendable(text) for pair in headers for text in pair):
-            message = "a header of the request holds characters that headers cannot have; check the credentials"
-            return Failure(ConfigError(message))
         connection: Connection | None = None
         reason: BaseException
         try:
+            headers = Hidden(self._headers(request))  # a traceback that prints locals would print them
+            if not _are_sendable(headers):
+                message = "a header of the request holds characters that headers cannot have; check the credentials"
+                return Failure(ConfigError(message))
             connection = self._connected(request.origin, proxy)
             connection.patience = request.patience
             if busy is not None:
                 busy.append(connection)
-            raw = connection.transmit(request.method, request.target.reveal(), headers, request.blocks())
+            raw = connection.transmit(request.method, request.target.reveal(), headers.reveal(), request.blocks())
             _take_out(busy)
         except BROKEN as error:
             reason = error
             if connection is not None:
                 connection.close()
-        except BaseException:
+        except BaseException as error:  # such as an interrupt
             if connection is not None:
                 connection.close()
+            traceback.clear_frames(error.__traceback__)  # those below hold the signed request
             raise
         else:
             _log(request, str(raw.status))
@@ -203,6 +206,6 @@ def _take_out(busy: deque[Connection] | None) -> None:
     raise ConnectionAbortedError(message)
 
 
-def _is_sendable(text: str) -> bool:
-    """Return whether a header can hold `text`: http.client's error would quote a value that it refuses."""
-    return text.isascii() and text.isprintable()
+def _are_sendable(headers: Hidden) -> bool:
+    """Return whether these are headers that can be sent: http.client's error would quote a value that it refuses."""
+    return all(text.isascii() and text.isprintable() for pair in headers.reveal() for text in pair)

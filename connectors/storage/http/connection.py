@@ -98,18 +98,17 @@ class Connection(http.client.HTTPConnection):
             self.putheader(name, value)
         self._head, self._holding, self._has_body = b"", body is not None, body is not None
         self.endheaders()
-        self._holding, self._early = False, b""
+        self._holding, self._early, broken = False, b"", False
         try:
             for block in body or ():
                 self.send(block)
             if self._head:  # the body was empty
                 self.send(b"")
         except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
-            self.sock.settimeout(self.stall_timeout)
-            return self._early_response()
+            broken = True  # handled below: an interrupt here would have this error, and what was sent, as its context
         if body is not None:
             self.sock.settimeout(self.stall_timeout)
-        return self._response()
+        return self._early_response() if broken else self._response()
 
     def _early_response(self) -> IncomingResponse:
         """Return the response of a server that does not read the whole body, if it is not a success."""

@@ -16,6 +16,7 @@ import base64
 import os
 import re
 import ssl
+import traceback
 import urllib.request
 from dataclasses import dataclass, field
 from typing import Literal
@@ -170,15 +171,19 @@ def open_connection(
     else:
         connection = TlsConnection(*via, timeout=connect_timeout, context=context)
     connection.stall_timeout = stall_timeout
-    if proxy:
-        authorization = {"Proxy-Authorization": proxy.authorization.reveal()} if proxy.authorization else {}
-        connection.set_tunnel(origin.host, origin.port, authorization)
     try:
+        if proxy:
+            connection.set_tunnel(origin.host, origin.port, _tunnel_headers(proxy))
         connection.connect()
-    except BaseException:
+    except BaseException as error:
         connection.close()
+        traceback.clear_frames(error.__traceback__)  # those below hold the proxy's password
         raise
     return connection
+
+
+def _tunnel_headers(proxy: Proxy) -> dict[str, str]:
+    return {"Proxy-Authorization": proxy.authorization.reveal()} if proxy.authorization else {}
 
 
 _NAME = re.compile(r"[\w .,&'()-]{1,100}")
