@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.auth import S3SigV4Auth
 
 from connectors.errors import AccessDenied, ConnectorError
-from connectors.secrets import SecretText
+from connectors.secrets import Hidden, SecretText
 from connectors.storage import FileBody
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class SigV4Signer:
         self._find = credentials
         self._region = region
         self._credentials: Any = None
-        self._auth: _Auth | None = None
+        self._auth: Hidden | None = None  # its attributes, which debuggers show, hold the secret key
 
     def sign(self, request: Request) -> Request:
         """Return the request with its signature.
@@ -96,12 +96,12 @@ class SigV4Signer:
             AccessDenied: the credentials are ambient, and the machine provides none that work.
         """
         frozen = self._frozen()
-        region, auth = self._region(request), self._auth
-        if auth is None or auth.region != region or auth.credentials != frozen:
-            auth = self._auth = _Auth(frozen, region)
+        region, held = self._region(request), self._auth
+        if held is None or held.reveal().region != region or held.reveal().credentials != frozen:
+            held = self._auth = Hidden(_Auth(frozen, region))
         url = f"{request.origin.scheme}://{request.origin.authority}{request.target.reveal()}"
         headers = {"Host": request.origin.authority, **request.all_headers}
-        auth.add_auth(_Unsigned(request.method, url, headers, {"digest": _digest(request)}))
+        held.reveal().add_auth(_Unsigned(request.method, url, headers, {"digest": _digest(request)}))
         del headers["Host"]
         return dataclasses.replace(request, headers=headers, secrets=None)
 
