@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
@@ -131,17 +130,11 @@ class StreamLane(Lane):
         first: the first chunk.
         stop: the end of the chunks.
         run: the number of chunks in a run.
-
-    Attributes:
-        first_run: seconds that the first run took, with the latency of the request; 0 if it has not arrived.
     """
 
     def __init__(self, stored: StoredObject, span: Span, first: int, stop: int, run: int) -> None:
         super().__init__(stored, span, first, stop)
-        self.first_run = 0.0
         self._run = run
-        self._since = self._until = 0.0  # when the first run and the last one had arrived
-        self._arrived = 0  # bytes, between these
         self._stream = stored.open_stream(*span(first, stop - first))
         self._open: list[ByteStream] = [self._stream]  # empty once the stream is closed
         self._threaded: bool | None = None  # None: a thread has not been needed yet
@@ -187,21 +180,10 @@ class StreamLane(Lane):
         return came
 
     def _read(self, first: int, count: int) -> memoryview:
-        since = time.perf_counter()
         data = self._stored.read_stream(self._stream, *self._span(first, count))
-        self._until = time.perf_counter()
-        if self._since:
-            self._arrived += len(data)
-        else:
-            self._since, self.first_run = self._until, self._until - since
         if first + count == self.stop:
             self._close()
         return data
-
-    @property
-    def rate(self) -> float:
-        """Bytes per second that have arrived after the first run."""
-        return self._arrived / max(self._until - self._since, 1e-9)
 
     def cut(self) -> None:
         """Have the stream closed after the runs that were asked for."""

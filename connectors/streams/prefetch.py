@@ -208,7 +208,7 @@ class _Streams:
         self._waited = False
         self._allowed = MAX_HELD
         if stored.latency >= NEAR:
-            self._depth = _far()
+            self._depth = Depth(FAR_AT_ONCE, MAX_AT_ONCE, least=AT_ONCE, gain=FAR_GAIN)
 
     def _chunks(self, size: int) -> int:
         return max(1, size // self._chunk)
@@ -246,7 +246,7 @@ class _Streams:
         return lane
 
     def _try_several(self, lanes: deque[Lane], lane: StreamLane, first: int, stop: int) -> int:
-        """Read several streams if the storage is far; if the single one is slow and about to end, try them.
+        """Try several streams, if the single one is slow and about to end.
 
         Returns:
             The first chunk that is not being read.
@@ -254,10 +254,6 @@ class _Streams:
         single = self._single
         if not self._trials or single.seconds < TRIAL or single.rate >= FAST or single.most_gain < GAIN:
             return first
-        if lane.first_run - RUN / single.rate >= NEAR:
-            lane.cut()
-            self._depth = _far()
-            return lane.stop
         share = self._chunks(MAX_HELD // AT_ONCE)
         if lane.stop - lane.first > share or stop - first < (AT_ONCE - 1) * share:
             return first
@@ -340,11 +336,6 @@ class _Trial:
         self.share = share
         self.stop = stop
         self.together = Rate(measuring=True)
-
-
-def _far() -> Depth:
-    """Return the depth of a storage that takes long to respond."""
-    return Depth(FAR_AT_ONCE, MAX_AT_ONCE, least=AT_ONCE, gain=FAR_GAIN)
 
 
 def _ask(lanes: deque[Lane], most: int) -> int:
