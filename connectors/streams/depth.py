@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["AT_ONCE", "FAR_AT_ONCE", "GAIN", "MAX_AT_ONCE", "Depth", "Rate"]
+__all__ = ["AT_ONCE", "FAR_AT_ONCE", "FAR_MOST", "GAIN", "MAX_AT_ONCE", "Depth", "Rate"]
 
 AT_ONCE = 3
 """Number of ranges or streams read at once, initially."""
 MAX_AT_ONCE = 12
 """Upper limit of the prefetch depth, which starts at `AT_ONCE`: high latency needs more requests in flight."""
-FAR_AT_ONCE = 6
+FAR_AT_ONCE = 12
 """Number of streams initially, if requests take so long that a single one would mostly wait for the next bytes."""
+FAR_MOST = 24
+"""Upper limit of that number."""
 GAIN = 1.25
 """The speedup that doubling the depth must bring, to be worth its memory."""
 

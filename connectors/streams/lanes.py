@@ -63,6 +63,11 @@ class Lane(ABC):
     def is_ready(self) -> bool:
         """Whether the next run has arrived."""
 
+    @property
+    def arrived(self) -> int:
+        """About how many chunks have arrived and were not taken."""
+        return 0
+
     @abstractmethod
     def _next(self) -> memoryview:
         """Wait for the bytes of the next run, and return them."""
@@ -146,6 +151,11 @@ class StreamLane(Lane):
     def is_ready(self) -> bool:
         """Whether the next run has arrived."""
         return not self._came.empty()
+
+    @property
+    def arrived(self) -> int:
+        """About how many chunks have arrived and were not taken."""
+        return self._came.qsize() * self._run
 
     def ask(self, most: int) -> None:
         """Ask the thread for more runs."""

@@ -21,7 +21,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
-from connectors.streams.depth import AT_ONCE, FAR_AT_ONCE, GAIN, MAX_AT_ONCE, Depth, Rate
+from connectors.streams.depth import AT_ONCE, FAR_AT_ONCE, FAR_MOST, GAIN, MAX_AT_ONCE, Depth, Rate
 from connectors.streams.lanes import RangeLane, StreamLane
 
 if TYPE_CHECKING:
@@ -32,8 +32,11 @@ __all__ = ["Prefetcher"]
 
 MAX_RUN = 1 << 22
 """Bytes in the longest run of chunks that is fetched as one range, unless a chunk is longer."""
-MAX_HELD = 48 << 20
+MAX_HELD = 64 << 20
 """Bytes in all prefetched runs, unless a single one is larger."""
+FIRST_HELD = 1 << 24
+"""Bytes that several streams may hold initially. Then they may hold twice what the reader has taken as well: one that
+stops early has not had much more sent than it read."""
 RUN = 1 << 20
 """Bytes of a stream that are handed over at once, unless a chunk is longer."""
 RUNS = 3
@@ -48,6 +51,10 @@ TRIALS = 3
 """Number of times that several streams are tried in vain."""
 TRIAL_GAIN = 1.5
 """The speedup that `AT_ONCE` streams must bring in a trial; a machine busy with other work can feign a smaller one."""
+PART = 1 << 23
+"""Bytes of the object between the borders at which several streams begin and end. Stores keep large objects in such
+parts, and read a range quickest that lies in one of them (Amazon S3 User Guide, "Best practices design patterns:
+optimizing Amazon S3 performance", on byte-range fetches)."""
 NEAR = 0.005
 """Latency in seconds below which a storage is read as one stream, unless more prove to be faster."""
 FAR_GAIN = 1.1
@@ -118,6 +125,8 @@ class Prefetcher:
         self._plan.took(lane, len(run.sealed), None if since is None else time.monotonic() - since)
         if lane.first == lane.stop:
             self._lanes.popleft()
+            if not self._lanes:
+                self._stored.trim()
         return run
 
     def fill(self, first: int, stop: int, run_size: int) -> None:
@@ -148,6 +157,7 @@ class Prefetcher:
                 lane.drop()
             self._lanes.clear()
             self._plan.dropped()
+        self._stored.trim()
 
     def close(self) -> None:
         """Stop, without waiting for the reads in progress; their results are dropped."""
@@ -206,9 +216,9 @@ class _Streams:
         self._trials = TRIALS
         self._depth: Depth | None = None  # None: one stream at a time
         self._waited = False
-        self._allowed = MAX_HELD
+        self._allowed = FIRST_HELD
         if stored.latency >= NEAR:
-            self._depth = Depth(FAR_AT_ONCE, MAX_AT_ONCE, least=AT_ONCE, gain=FAR_GAIN)
+            self._depth = Depth(FAR_AT_ONCE, FAR_MOST, least=AT_ONCE, gain=FAR_GAIN)
 
     def _chunks(self, size: int) -> int:
         return max(1, size // self._chunk)
@@ -240,6 +250,11 @@ class _Streams:
         self._next_size = min(LONGER * self._next_size, LONGEST_SPAN)
         return rest if rest - length <= length // 2 else length
 
+    def _to_border(self, first: int) -> int:
+        """Return the number of chunks from `first` to about the next multiple of `PART` in the object."""
+        start, _ = self._span(first, 1)
+        return -(-(PART - start % PART) // self._chunk)
+
     def _append(self, lanes: deque[Lane], first: int, stop: int) -> StreamLane:
         lane = StreamLane(self._stored, self._span, first, stop, self._run)
         lanes.append(lane)
@@ -268,19 +283,17 @@ class _Streams:
 
     def _fill_several(self, depth: Depth, lanes: deque[Lane], first: int, stop: int) -> None:
         allowed = self._chunks(self._allowed)
-        # Short ones adapt more quickly; long ones are fewer requests. Of streams that run side by side, on average half
-        # has been taken already.
-        longest = self._chunks(2 * MAX_HELD // depth.now)
-        share = longest if depth.is_settled else min(self._chunks(MAX_RUN), longest)
+        # Of streams that run side by side, on average half has been taken already.
         left = 2 * allowed - sum(lane.stop - lane.first for lane in lanes)
         while first < stop and len(lanes) < depth.now and (left > 0 or not lanes):
-            # The first ones have different lengths, so that they do not all end at once.
-            length = max(1, min(share * (len(lanes) + 1) // depth.now, left))
-            end = min(first + length, stop)
+            end = min(stop, first + max(1, min(self._to_border(first), left)))
             self._append(lanes, first, end)
             left -= end - first
             first = end
-        _ask(lanes, allowed)
+        for lane in lanes:
+            # Little beyond what has arrived: all of them shall start, and only what has arrived takes memory.
+            lane.ask(min(allowed, lane.arrived + 2 * self._run))
+            allowed -= lane.asked - lane.first
 
     def took(self, lane: Lane, size: int, waited: float | None) -> None:
         """Adapt the number of streams."""

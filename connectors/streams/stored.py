@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
@@ -21,7 +22,7 @@ T = TypeVar("T")
 HEAD_SIZE = (1 << 16) + (1 << 12)
 """Bytes in the first request: an object of 64 KiB arrives whole, sealed, and a large one with its header and size."""
 _KEPT = 4
-"""Buffers kept for reuse: few, so that they stay in the CPU cache."""
+"""Buffers kept for reuse while nothing is prefetched; meanwhile all are, because freeing them takes longer."""
 _REMOVED = "the object was removed while it was being read; open it again"
 
 
@@ -138,6 +139,10 @@ class StoredObject:
         """Take back a buffer that is no longer used, for a later range."""
         self._buffers.give(buffer)
 
+    def trim(self) -> None:
+        """Free most of the buffers that are not used: nothing is prefetched any more, or elsewhere."""
+        self._buffers.trim()
+
     def close(self) -> None:
         """Close the source."""
         self.head = memoryview(b"")
@@ -152,8 +157,8 @@ class _Buffers:
     """Reusable buffers of one object: allocating some MiB takes longer than decrypting their contents."""
 
     def __init__(self) -> None:
-        # Its two operations are atomic; a fork could leave a lock held.
-        self._free: deque[_Buffer] = deque(maxlen=_KEPT)
+        # Its operations are atomic; a fork could leave a lock held.
+        self._free: deque[_Buffer] = deque()
 
     def take(self, size: int) -> memoryview:
         """Return an uninitialized buffer of `size` bytes."""
@@ -169,3 +174,9 @@ class _Buffers:
         """Take back a buffer, if it is reusable."""
         if isinstance(buffer.obj, _Buffer):
             self._free.append(buffer.obj)
+
+    def trim(self) -> None:
+        """Keep only a few: those that were used last, which are in the CPU cache."""
+        with contextlib.suppress(IndexError):  # another thread takes one
+            while len(self._free) > _KEPT:
+                self._free.popleft()
