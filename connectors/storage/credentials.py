@@ -48,8 +48,12 @@ def matching(pattern: re.Pattern[str], problem: str) -> AfterValidator:
     return checked(lambda value: None if pattern.fullmatch(_text_of(value)) else problem)
 
 
-def word_problem(value: str | SecretText) -> str | None:
+def word_problem(value: str | SecretText, *, chosen: bool = False) -> str | None:
     """Return what is wrong with an ID, a key or a token that is sent in a header, or None.
+
+    Args:
+        value: the text.
+        chosen: whether it can be any text that a person chose, which may begin or end with a quotation mark.
 
     >>> word_problem("two words")
     'contains white space or other characters that are not allowed here'
@@ -57,7 +61,8 @@ def word_problem(value: str | SecretText) -> str | None:
     text = _text_of(value)
     if not text:
         return "empty; leave it out if there is none"
-    if text[0] in _QUOTES or text[-1] in _QUOTES:
+    quotes = [text[0] in _QUOTES, text[-1] in _QUOTES]
+    if all(quotes) or (any(quotes) and not chosen):
         return "has quotation marks in addition to those of JSON; remove them"
     if not text.isprintable() or not text.isascii() or " " in text:
         return "contains white space or other characters that are not allowed here"

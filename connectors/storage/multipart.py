@@ -256,12 +256,13 @@ class MultipartSink:
             raise
         except ObjectNotFound:
             return
-        except AccessDenied:  # writing does not need permission to read
+        except AccessDenied as error:  # writing does not need permission to read
             if self._requests.fs.store.creates_exclusively:
                 return
             message = (
                 f"mode 'xb' is not supported for {self._shown}: the credentials cannot show whether it exists, and the "
-                "server is not known to refuse a write if it does; let them read, or give each writer a name of its own"
+                "server is not known to refuse a write if it does; let them read, or give each writer a name of its "
+                f"own ({error})"
             )
             problem: ConnectorError = NotSupported(message)
         else:

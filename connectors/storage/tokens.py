@@ -20,7 +20,7 @@ __all__ = ["BearerSigner", "Tokens", "token_of"]
 
 _TOKEN = re.compile(r"[!-~]{1,65536}")
 _MARGIN = 300.0
-"""Seconds before its end from which a token is not used any more."""
+"""Seconds before its end from which a token is not used any more; of one that lives shortly, a quarter of its life."""
 
 
 class Tokens(ABC):
@@ -32,7 +32,7 @@ class Tokens(ABC):
 
     def __init__(self, subject: str) -> None:
         self.subject = subject
-        self._held: tuple[SecretText, float] | None = None
+        self._held: tuple[SecretText, float] | None = None  # until when it is used
         # One by process: a fork could leave the parent's lock held.
         self._locks: dict[int, Lock] = {}
 
@@ -45,11 +45,12 @@ class Tokens(ABC):
         """
         with self._locks.setdefault(os.getpid(), Lock()):
             held = self._held
-            if held is None or time.time() > held[1] - _MARGIN:
+            if held is None or time.time() > held[1]:
                 issued = self.log_in()
                 if isinstance(issued, ConnectorError):
                     raise issued
-                held = self._held = issued
+                token, ends = issued
+                held = self._held = (token, ends - min(_MARGIN, max(0.0, ends - time.time()) / 4))
             return held[0]
 
     def drop(self) -> None:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,26 +18,31 @@ REQUEST = Request("GET", Origin.of("https://store.example"), SecretText("/a"), {
 
 
 class Counted(Tokens):
-    """Issues tokens that are valid for some seconds, and counts them."""
+    """Issues tokens that end at a time, and counts them."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, ends: float) -> None:
         super().__init__("the test")
-        self.seconds = seconds
+        self.ends = ends
         self.issued = 0
 
     def log_in(self) -> tuple[SecretText, float]:
         self.issued += 1
-        return SecretText(f"hush-{self.issued}"), time.time() + self.seconds
+        return SecretText(f"hush-{self.issued}"), self.ends
 
 
-def test_token_is_used_until_it_is_about_to_expire() -> None:
-    lasting, short = Counted(3600), Counted(60)
-    assert [lasting.token().reveal() for _ in range(3)] == ["hush-1"] * 3
-    assert [short.token().reveal() for _ in range(3)] == ["hush-1", "hush-2", "hush-3"]
+def test_token_is_used_until_it_is_about_to_expire(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = now = time.time()
+    monkeypatch.setattr("connectors.storage.tokens.time", SimpleNamespace(time=lambda: now))
+    lasting, short, expired = Counted(start + 3600), Counted(start + 60), Counted(start - 1)
+    used = []
+    for later in (0, 44, 46, 3299, 3301):
+        now = start + later
+        used.append([int(one.token().reveal().removeprefix("hush-")) for one in (lasting, short, expired)])
+    assert used == [[1, 1, 1], [1, 1, 2], [1, 2, 3], [1, 3, 4], [2, 4, 5]]
 
 
 def test_threads_share_a_token() -> None:
-    tokens, start = Counted(3600), threading.Barrier(8)
+    tokens, start = Counted(time.time() + 3600), threading.Barrier(8)
 
     def ask(_: int) -> str:
         start.wait()
@@ -48,7 +54,7 @@ def test_threads_share_a_token() -> None:
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_forked_child_does_not_wait_for_a_lock_of_its_parent() -> None:
-    tokens, inside, done = Counted(3600), threading.Event(), threading.Event()
+    tokens, inside, done = Counted(time.time() + 3600), threading.Event(), threading.Event()
 
     def slow() -> tuple[SecretText, float]:
         inside.set()
@@ -73,7 +79,7 @@ def test_forked_child_does_not_wait_for_a_lock_of_its_parent() -> None:
 
 
 def test_refused_token_is_replaced_if_another_can_be_had() -> None:
-    signer = BearerSigner(Counted(3600))
+    signer = BearerSigner(Counted(time.time() + 3600))
     assert signer.sign(REQUEST).headers == {"Range": "bytes=0-1", "Authorization": "Bearer hush-1"}
     assert (signer.renewable, signer.renew()) == (True, True)
     assert signer.sign(REQUEST).headers["Authorization"] == "Bearer hush-2"
@@ -87,7 +93,7 @@ def test_only_token_is_not_renewed() -> None:
 
 
 def test_failure_to_log_in_is_raised_and_not_held() -> None:
-    tokens = Counted(3600)
+    tokens = Counted(time.time() + 3600)
     issue = tokens.log_in
     tokens.log_in = lambda: AccessDenied("no token")  # type: ignore[assignment, method-assign, return-value]
     with pytest.raises(AccessDenied, match="no token"):

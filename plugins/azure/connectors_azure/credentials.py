@@ -8,6 +8,7 @@ For example::
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -15,7 +16,6 @@ from pydantic import Field
 from connectors.secrets import SecretText  # noqa: TC001 - pydantic reads the annotations
 from connectors.storage import (
     BucketCredentials,
-    SecretWord,
     Way,
     Word,
     checked,
@@ -24,6 +24,7 @@ from connectors.storage import (
     sas_expiry,
     sas_problems,
     sas_start,
+    word_problem,
 )
 from connectors_azure.connection_string import ENDPOINT, key_problem, parse_connection_string, sas_problem, url_problem
 
@@ -74,7 +75,9 @@ class AzureCredentials(BucketCredentials):
         default=None,
         description="The application id of a service principal, or the client id of a user-assigned managed identity.",
     )
-    client_secret: SecretWord | None = Field(default=None, description="A service principal's secret.")
+    client_secret: Annotated[SecretText, checked(partial(word_problem, chosen=True))] | None = Field(
+        default=None, description="A service principal's secret."
+    )
     authority_url: Annotated[str, checked(url_problem)] | None = Field(
         default=None,
         description="Login service of a service principal; null for that of the location's cloud, or the public cloud.",

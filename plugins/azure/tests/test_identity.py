@@ -292,7 +292,7 @@ def test_token_that_is_about_to_expire_is_not_used_again(
     principal: dict[str, Any], login: Login, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fs, path = AzureBackend().connect("az://ward/short", validate(AzureCredentials, principal))
-    issued = {"token_type": "Bearer", "expires_in": 299, "access_token": token()}
+    issued = {"token_type": "Bearer", "expires_in": 0, "access_token": token()}
     monkeypatch.setattr(login, "issue", lambda form: (login.requests.append(form), (200, issued))[1])
     for _ in range(2):
         assert not fs.isfile(path)

@@ -50,7 +50,7 @@ def test_connecting_sends_no_request(service: Gcs, google: Any, tokens: Any) -> 
 
 
 def test_token_that_is_about_to_expire_is_renewed(service: Gcs, google: Any, tokens: Any) -> None:
-    tokens.lifetime = 30
+    tokens.lifetime = 0
     service.cat_file(PATH, 0, 1)
     service.cat_file(PATH, 0, 1)
     assert sent(google) == ["Bearer ya29.token-number-0", "Bearer ya29.token-number-1"]

@@ -35,7 +35,7 @@ _SUFFIXES = (
     ("eu-isoe-", "cloud.adc-e.uk"),
     ("eusc-", "amazonaws.eu"),
 )
-_CREATE_EXCLUSIVELY = ("AmazonS3", "MinIO", "SeaweedFS")
+_CREATE_EXCLUSIVELY = ("AmazonS3", "MinIO")
 """The starts of the Server header of software that refuses a write with `If-None-Match: *` if the object exists."""
 _R2 = ".r2.cloudflarestorage.com"
 """The end of the hosts of Cloudflare R2, which does so too."""

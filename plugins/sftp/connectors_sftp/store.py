@@ -58,6 +58,7 @@ class _Staged(OpenedOnce):
         self._folders: list[str] = []
         self._created = False
         self._mode: int | None = None
+        self._finished = False
 
     async def open_in(self, session: Session) -> File:
         """Open the file; the first time, create it with its folders, private to its owner."""
@@ -114,6 +115,8 @@ class _Staged(OpenedOnce):
         Raises:
             StorageError: the server has not got all of them.
         """
+        if self._finished:
+            return  # only the response to the last request was lost; the file may not be writable any more
         file = await self.file_in(session)
         with contextlib.suppress(asyncssh.SFTPOpUnsupported):
             await session.ask(file.fsync(), WORK_TIMEOUT)
@@ -126,6 +129,7 @@ class _Staged(OpenedOnce):
             replaced = names.mode_of(await names.found_at(session, self._final))
             mode = self._mode if replaced is None else replaced
             await session.ask(file.setstat(asyncssh.SFTPAttrs(permissions=mode)))
+        self._finished = True
         self.opened = None
         await session.ask(file.close())
 
