@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import socket
+import struct
+import threading
 
 import pytest
 
@@ -38,6 +40,7 @@ def respond(line, data, *, method="GET"):
         (OK + b"content-length:3\r\nCONTENT-LENGTH: 3\t \r\n\r\nabc", b"abc", False),
         (OK + b"Content-Length: 3\r\nConnection: close\r\n\r\nabc", b"abc", True),
         (OK + b"Content-Length: 0\r\n\r\n", b"", False),
+        (OK + b"Content-Length: 3\r\nConnection: keep-alive\r\nConnection: close\r\n\r\nabc", b"abc", True),
         (OK + b"Connection: keep-alive\r\n\r\nto its end", b"to its end", True),
         (OK + b"Transfer-Encoding: Chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: 1\r\n\r\n", b"abcde", False),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc", b"abc", True),
@@ -55,6 +58,73 @@ def test_the_end_of_a_body_is_known(line, data, body, is_last):
     assert response.readinto(came) == 0
     assert response.is_last is is_last
     response.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"-5\r\nabcde\r\n0\r\n\r\n",
+        b"-ffffffff\r\n\r\n" * 9,
+        b"0x3\r\nabc\r\n0\r\n\r\n",
+        b"+3\r\nabc\r\n0\r\n\r\n",
+        b"1_0\r\nabc\r\n0\r\n\r\n",
+        b" 3\r\nabc\r\n0\r\n\r\n",
+        b"3\nabc\r\n0\r\n\r\n",
+        b"3\r\nabcXX0\r\n\r\n",
+        b"3\r\nabc\r\n",
+        b"3\r\nab",
+        b"3\r\nabc\r\n0\r\n",
+        b"3\r\nabc\r\n0\r\n" + b"X: 1\r\n" * 200 + b"\r\n",
+        b"3;" + b"x" * 5000 + b"\r\nabc\r\n0\r\n\r\n",
+        b"",
+    ],
+    ids=lambda data: repr(data[:40]),
+)
+def test_chunks_that_are_not_certain_are_refused(line, body):
+    response = respond(line, OK + b"Transfer-Encoding: chunked\r\n\r\n" + body)
+    with pytest.raises(http.client.HTTPException):
+        response.readinto(bytearray(100))
+    assert not response.is_whole
+    response.close()
+
+
+def test_a_body_that_breaks_off_is_not_whole(line):
+    response = respond(line, OK + b"Content-Length: 9\r\n\r\nabc")
+    assert response.readinto(bytearray(100)) == 3
+    assert not response.is_whole
+
+
+def test_a_body_without_a_length_ends_only_when_the_server_closes(line):
+    response = respond(line, OK + b"\r\nabc")
+    assert response.readinto(bytearray(2)) == 2
+    assert not response.is_whole
+    assert response.readinto(bytearray(2)) == 1
+    assert response.is_whole
+
+
+def test_a_reset_is_not_the_end_of_a_body_without_a_length():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname(), timeout=10)
+        theirs, _ = listener.accept()
+        with ours:
+            theirs.sendall(OK + b"\r\nabc")
+            response = IncomingResponse(Incoming(ours))
+            response.begin()
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            theirs.close()
+            with pytest.raises(ConnectionResetError):
+                response.readinto(bytearray(100))
+            assert not response.is_whole
+
+
+def test_a_head_costs_no_more_than_its_length(line):
+    """A line of spaces took half a minute once: its pattern tried every place at which its value could end."""
+    ours, theirs = line
+    head = OK + b"X: a" + b" " * 60_000 + b"a\r\nContent-Length: 0\r\n\r\n"
+    threading.Thread(target=theirs.sendall, args=(head,)).start()
+    response = IncomingResponse(Incoming(ours))
+    response.begin()
+    assert len(response.headers["x"]) == 60_002
 
 
 def test_a_response_to_head_has_no_body(line):
@@ -90,6 +160,7 @@ def test_a_response_to_head_has_no_body(line):
         OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         OK + b"Transfer-Encoding: identity\r\n\r\n0\r\n\r\n",
         OK + b"Transfer-Encoding:\r\n\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n",
         OK + b"Content-Length : 3\r\n\r\nabc",
         OK + b"X: 1\r\n folded\r\nContent-Length: 3\r\n\r\nabc",
         OK + b"no header\r\n\r\nabc",

@@ -24,7 +24,7 @@ _MAX_LOOK = 1 << 12
 """Limit of bytes of a response that are looked at while a body is sent."""
 _GO_ON = (b"HTTP/1.1 1", b"HTTP/1.0 1")
 """The starts of responses such as ``100 Continue``, which another one follows."""
-_INTERIM = re.compile(rb"\A(?:HTTP/1\.[01] 1[^\r\n]*+\r\n(?:[^\r\n]++\r\n)*+\r\n)+")
+_INTERIM = re.compile(rb"\A(?:HTTP/1\.[01] 1[^\r\n]*+\r?\n(?:[^\r\n]++\r?\n)*+\r?\n)+")
 """Whole ones."""
 
 
@@ -170,9 +170,10 @@ class Connection(http.client.HTTPConnection):
 
     def _await(self, events: int, since: float) -> None:
         """Wait until a block can go on; look for a response if it cannot."""
+        left = since + self.stall_timeout - time.monotonic()
         poll = select.poll()
         poll.register(self.sock, events)
-        found = poll.poll(max(0.0, since + self.stall_timeout - time.monotonic()) * 1000)
+        found = poll.poll(left * 1000) if left > 0 else []
         if not found:
             message = "the request was not accepted"
             raise TimeoutError(message)

@@ -181,8 +181,7 @@ class Response:
 
     def close(self) -> None:
         """End the response: keep its connection if all of it was read, else close the connection."""
-        whole = self._raw.isclosed() or self._raw.length == 0
-        usable = whole and not self._raw.is_last and self.owned
+        usable = self._raw.is_whole and not self._raw.is_last and self.owned
         self._raw.close()
         try:
             self._open.pop()
