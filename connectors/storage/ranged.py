@@ -8,12 +8,12 @@ import weakref
 from collections import deque
 from dataclasses import dataclass
 from http import HTTPStatus
-from threading import Event
 from typing import TYPE_CHECKING
 
 from connectors.errors import ObjectChanged, StorageUnavailable
 from connectors.storage.http.client import BROKEN
 from connectors.storage.http.failures import Failure
+from connectors.system.locks import Flag
 
 if TYPE_CHECKING:
     from connectors.storage.http.connection import Connection
@@ -274,7 +274,7 @@ class RangedStream:
         self._stop = stop
         self._body: _Body | None = None
         self._policy = source.store.retry_policy()
-        self._cancelled = Event()
+        self._cancelled = Flag()
         self._busy: deque[Connection] = deque()
         self._ended: Failure | None = None
 

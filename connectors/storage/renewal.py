@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
 from connectors.errors import CredentialsExpired, ObjectChanged
 from connectors.streams.sources import fill, fills_buffers, streams_ranges
-from connectors.system.locks import ForkSafeLock
+from connectors.system.locks import Flag, ForkSafeLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,10 +79,13 @@ class RenewedSource:
             renewed = self._renew()
             if renewed is None:
                 return False
-            if self._size is not None and renewed.size != self._size:
+            try:
+                if self._size is not None and renewed.size != self._size:
+                    message = "the object was replaced while its credentials were being renewed; open it again"
+                    raise ObjectChanged(message)
+            except BaseException:
                 renewed.close()
-                message = "the object was replaced while its credentials were being renewed; open it again"
-                raise ObjectChanged(message)
+                raise
             self._expired.append(expired)  # other threads may still be using it
             self._source = renewed
             return True
@@ -137,7 +139,7 @@ class RenewedStream:
         self._renewed = renewed
         self._position = start
         self._stop = stop
-        self._cancelled = Event()
+        self._cancelled = Flag()
         self._source = renewed.current
         self._stream = self._opened()
 

@@ -143,7 +143,7 @@ class StreamLane(Lane):
         self._stream = stored.open_stream(*span(first, stop - first))
         self._open: list[ByteStream] = [self._stream]  # empty once the stream is closed
         self._threaded: bool | None = None  # None: a thread has not been needed yet
-        self._dropped = False
+        self._dropped = self._reading = False
         self._wanted: SimpleQueue[int] = SimpleQueue()  # the chunks of each run to read; 0 ends the thread
         self._came: SimpleQueue[memoryview | BaseException] = SimpleQueue()
 
@@ -179,15 +179,30 @@ class StreamLane(Lane):
                 first += count
         except BaseException as error:  # noqa: BLE001 - raised where the run is taken
             self._came.put(error)
+        # Of a lane that was dropped because the reader was closed in another thread, this wakes the reader.
+        self._came.put(ValueError("I/O operation on closed file"))
         self._close()
 
     def _next(self) -> memoryview:
         if not self._threaded:
-            return self._read(self.first, self._counts[0])
+            return self._read_here()
         came = self._came.get()
         if isinstance(came, BaseException):
-            raise came
+            try:
+                raise came
+            finally:
+                del came  # else a reference cycle keeps the caller's buffer until it is collected
         return came
+
+    def _read_here(self) -> memoryview:
+        """Read the next run in the caller's thread."""
+        self._reading = True
+        try:
+            return self._read(self.first, self._counts[0])
+        finally:
+            self._reading = False
+            if self._dropped:
+                self._close()
 
     def _read(self, first: int, count: int) -> memoryview:
         data = self._stored.read_stream(self._stream, *self._span(first, count))
@@ -208,10 +223,9 @@ class StreamLane(Lane):
     def drop(self) -> None:
         """Cancel the stream, without waiting for the thread that reads it; that thread closes it."""
         self._dropped = True
-        self._counts.clear()
         self._stream.cancel()
         self._wanted.put(0)
-        if not self._threaded:
+        if not self._threaded and not self._reading:
             self._close()
 
     def _close(self) -> None:

@@ -15,6 +15,7 @@ Any other source is read as several ranges, each of them a request.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import deque
@@ -101,6 +102,7 @@ class Prefetcher:
         self._lanes: deque[Lane] = deque()
         self._process = os.getpid()
         self._plan = self._new_plan()
+        self._closed = False
 
     def _new_plan(self) -> _Plan:
         return (_Streams if self.streams else _Ranges)(self._stored, self._span, self._chunk)
@@ -112,10 +114,10 @@ class Prefetcher:
             StorageError: it cannot be fetched.
         """
         self._check_process()
-        if not self._lanes or self._lanes[0].first != index or self._lanes[0].asked == index:
+        lane = self._lane_at(0)
+        if lane is None or lane.first != index or lane.asked == index:
             self.drop()
             return None
-        lane = self._lanes[0]
         since = None if lane.is_ready else time.monotonic()
         try:
             run = lane.take()
@@ -124,7 +126,8 @@ class Prefetcher:
             raise
         self._plan.took(lane, len(run.sealed), None if since is None else time.monotonic() - since)
         if lane.first == lane.stop:
-            self._lanes.popleft()
+            with contextlib.suppress(IndexError):  # closed in another thread
+                self._lanes.popleft()
             if not self._lanes:
                 self._stored.trim()
         return run
@@ -136,10 +139,15 @@ class Prefetcher:
             first: the chunk that the reader wants next.
             stop: the end of the chunks that it will want.
             run_size: the approximate size of a run in bytes, if they are read as ranges.
+
+        Raises:
+            ValueError: it is closed, maybe in another thread.
         """
         self._check_process()
+        last = self._lane_at(-1)
         try:
-            self._plan.fill(self._lanes, self._lanes[-1].stop if self._lanes else first, stop, run_size)
+            self._plan.fill(self._lanes, first if last is None else last.stop, stop, run_size)
+            self._check_open()  # only now: what was appended after `close` has to be dropped
         except BaseException:
             self.drop()  # interrupted, a lane may have been asked for what it does not know of
             raise
@@ -150,17 +158,30 @@ class Prefetcher:
             self._lanes.clear()
             self._plan = self._new_plan()
 
+    def _lane_at(self, place: int) -> Lane | None:
+        try:
+            return self._lanes[place]
+        except IndexError:
+            return None
+
+    def _check_open(self) -> None:
+        if self._closed:
+            message = "I/O operation on closed file"
+            raise ValueError(message)
+
     def drop(self) -> None:
         """Drop all prefetched runs: the reader has moved elsewhere."""
         if self._lanes:
-            for lane in self._lanes:
+            while (lane := self._lane_at(0)) is not None:
                 lane.drop()
-            self._lanes.clear()
+                with contextlib.suppress(IndexError):  # another thread drops them too
+                    self._lanes.popleft()  # only now: an interrupt must not leave a lane that nobody drops
             self._plan.dropped()
         self._stored.trim()
 
     def close(self) -> None:
-        """Stop, without waiting for the reads in progress; their results are dropped."""
+        """Stop, without waiting for the reads in progress; their results are dropped. Safe in any thread."""
+        self._closed = True
         if self._process == os.getpid():
             self.drop()
             self._plan.close()
@@ -237,7 +258,7 @@ class _Streams:
             self._fill_several(self._depth, lanes, first, stop)
             return
         if self._trial is not None:
-            for lane in lanes:
+            for lane in tuple(lanes):
                 lane.ask(self._trial.share)
             return
         left = _ask(lanes, self._ahead)
@@ -284,13 +305,13 @@ class _Streams:
     def _fill_several(self, depth: Depth, lanes: deque[Lane], first: int, stop: int) -> None:
         allowed = self._chunks(self._allowed)
         # Of streams that run side by side, on average half has been taken already.
-        left = 2 * allowed - sum(lane.stop - lane.first for lane in lanes)
+        left = 2 * allowed - sum(lane.stop - lane.first for lane in tuple(lanes))
         while first < stop and len(lanes) < depth.now and (left > 0 or not lanes):
             end = min(stop, first + max(1, min(self._to_border(first), left)))
             self._append(lanes, first, end)
             left -= end - first
             first = end
-        for lane in lanes:
+        for lane in tuple(lanes):
             # Little beyond what has arrived: all of them shall start, and only what has arrived takes memory.
             lane.ask(min(allowed, lane.arrived + 2 * self._run))
             allowed -= lane.asked - lane.first
@@ -353,7 +374,7 @@ class _Trial:
 
 def _ask(lanes: deque[Lane], most: int) -> int:
     """Have up to `most` chunks of all lanes together read ahead, those of the first ones first; return what is left."""
-    for lane in lanes:
+    for lane in tuple(lanes):
         lane.ask(most)
         most -= lane.asked - lane.first
     return most

@@ -1,12 +1,14 @@
-"""A lock that a fork never leaves held by a thread that the child does not have."""
+"""A lock and a flag that an interrupt, the garbage collector or a fork never leaves in a state that blocks others."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import weakref
+from queue import Empty, SimpleQueue
 
-__all__ = ["ForkSafeLock"]
+__all__ = ["Flag", "ForkSafeLock"]
 
 
 class ForkSafeLock:
@@ -32,6 +34,33 @@ class ForkSafeLock:
         else:
             self.current = threading.RLock()
             self.orphaned = True
+
+
+class Flag:
+    """An event for one thread that waits. Unlike `threading.Event`, it can be set wherever code can be interrupted.
+
+    Setting an event takes a lock in Python: an interrupt in between leaves it held, and so the next one waits forever.
+    """
+
+    def __init__(self) -> None:
+        self._set = False
+        self._wake: SimpleQueue[None] = SimpleQueue()
+
+    def set(self) -> None:
+        """Set the flag, and wake the thread that waits."""
+        self._set = True
+        self._wake.put(None)
+
+    def is_set(self) -> bool:
+        """Return whether it was set."""
+        return self._set
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is set, but no longer than that; return whether it is."""
+        if not self._set:
+            with contextlib.suppress(Empty):
+                self._wake.get(timeout=seconds)
+        return self._set
 
 
 _LOCKS: weakref.WeakSet[ForkSafeLock] = weakref.WeakSet()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import math
 import os
+import sys
 import threading
 
 import pytest
@@ -28,6 +30,7 @@ from connectors.errors import (
 )
 from connectors.streams import SealedReader, StreamsRanges
 from connectors.streams import prefetch as prefetch_module
+from connectors.streams.lanes import StreamLane
 from connectors.streams.object import HELD_SIZE, MAX_RUN
 from connectors.streams.prefetch import FIRST_SPAN, RUN, RUNS
 
@@ -249,6 +252,52 @@ class TestEnds:
         thread.join()
         assert failed
         waiting.close()
+
+    @pytest.mark.parametrize("threaded", [True, False])
+    def test_a_reader_that_is_closed_in_another_thread_ends_its_read(self, source, threaded, monkeypatch):
+        if not threaded:
+            monkeypatch.setattr(StreamLane, "_threaded", property(lambda _: False, lambda *_: None), raising=False)
+        file, failed = reading(COBBLESTONE, source), []
+        source.blocks_at = 6 * MIB
+
+        def read():
+            try:
+                file.readall()
+            except (ConnectorError, ValueError) as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        until(source.blocked.is_set, "the stream waits")
+        file.close()
+        thread.join()
+        assert failed
+
+    def test_readers_that_are_closed_at_any_moment_leave_nothing(self, monkeypatch):
+        monkeypatch.setattr(prefetch_module, "NEAR", 0)  # several streams
+        switch = sys.getswitchinterval()
+        sys.setswitchinterval(1e-5)
+        try:
+            for moment in range(60):
+                source = Streamed(COBBLESTONE.seal(plain_bytes(SIZE)))
+                file, ended = reading(COBBLESTONE, source), []
+
+                def read(file=file, ended=ended):
+                    with contextlib.suppress(ConnectorError, ValueError):
+                        while file.read(MIB):
+                            pass
+                    ended.append(True)
+
+                thread = threading.Thread(target=read)
+                thread.start()
+                until(lambda source=source, least=moment % 12: len(source.streams) >= min(least, 3), "it reads")
+                file.close()
+                thread.join()
+                assert ended
+                until(lambda source=source: not source.unclosed, "every stream is closed")
+                assert not source.wrong
+        finally:
+            sys.setswitchinterval(switch)
 
     def test_a_read_that_is_interrupted_can_be_repeated(self, waiting, source):
         reads, position = threading.Event(), waiting.tell()

@@ -6,7 +6,7 @@ import threading
 
 from patience import PATIENCE
 
-from connectors.system.locks import ForkSafeLock
+from connectors.system.locks import Flag, ForkSafeLock
 from connectors.testing.tools import in_child
 
 
@@ -43,3 +43,16 @@ def test_a_lock_that_the_forking_thread_holds_stays_held_in_the_child() -> None:
     with lock.current:
         assert in_child("fork", is_free, lock) == (False, False)
     assert in_child("fork", is_free, lock) == (True, False)
+
+
+def test_a_flag_ends_a_wait():
+    flag = Flag()
+    assert not flag.wait(0)
+    thread = threading.Thread(target=flag.set)
+    thread.start()
+    assert flag.wait(60)
+    thread.join()
+    assert flag.is_set()
+    flag.set()
+    assert flag.wait(60)
+    assert flag.wait(60)
