@@ -80,12 +80,14 @@ class RenewedSource:
             if renewed is None:
                 return False
             try:
-                if self._size is not None and renewed.size != self._size:
-                    message = "the object was replaced while its credentials were being renewed; open it again"
-                    raise ObjectChanged(message)
+                differs = self._size is not None and renewed.size != self._size
             except BaseException:
                 renewed.close()
                 raise
+            if differs:
+                renewed.close()
+                message = "the object was replaced while its credentials were being renewed; open it again"
+                raise ObjectChanged(message)
             self._expired.append(expired)  # other threads may still be using it
             self._source = renewed
             return True
