@@ -126,8 +126,7 @@ class Prefetcher:
             raise
         self._plan.took(lane, len(run.sealed), None if since is None else time.monotonic() - since)
         if lane.first == lane.stop:
-            with contextlib.suppress(IndexError):  # closed in another thread
-                self._lanes.popleft()
+            self._remove(lane)
             if not self._lanes:
                 self._stored.trim()
         return run
@@ -164,6 +163,11 @@ class Prefetcher:
         except IndexError:
             return None
 
+    def _remove(self, lane: Lane) -> None:
+        """Remove a lane, and no other, if another thread that drops lanes has not."""
+        with contextlib.suppress(ValueError):
+            self._lanes.remove(lane)
+
     def _check_open(self) -> None:
         if self._closed:
             message = "I/O operation on closed file"
@@ -174,8 +178,7 @@ class Prefetcher:
         if self._lanes:
             while (lane := self._lane_at(0)) is not None:
                 lane.drop()
-                with contextlib.suppress(IndexError):  # another thread drops them too
-                    self._lanes.popleft()  # only now: an interrupt must not leave a lane that nobody drops
+                self._remove(lane)  # only now: an interrupt must not leave a lane that nobody drops
             self._plan.dropped()
         self._stored.trim()
 
