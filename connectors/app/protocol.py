@@ -199,6 +199,15 @@ class DatasetFileSystem(PlainView):
         named = {path + name.removeprefix(inner): entry for name, entry in found.items()}
         return {name: {**entry, "name": name} for name, entry in named.items()} if detail else list(named)
 
+    def folder_links(self, paths: list[str]) -> list[str]:
+        """Return those of the paths that are links to folders in a folder dataset."""
+        inside: dict[EncryptedFileSystem, dict[str, str]] = {}
+        for path in paths:
+            if path.count("/") > 1:  # else a port, or the dataset itself
+                fs, inner = self._locate(path)
+                inside.setdefault(fs, {})[inner] = path
+        return [named[link] for fs, named in inside.items() for link in fs.folder_links(list(named))]
+
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copy an object: within the storage if possible, otherwise by decrypting and encrypting it."""
         (fs1, inner1), (fs2, inner2) = self._locate(path1), self._locate(path2)

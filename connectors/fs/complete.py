@@ -17,7 +17,16 @@ from connectors._fsspec import (
     has_magic,
     other_paths,
 )
-from connectors.errors import AccessDenied, ConfigError, CredentialsExpired, NotAnObject, ObjectChanged, ObjectNotFound
+from connectors.errors import (
+    AccessDenied,
+    ConfigError,
+    CredentialsExpired,
+    NotAnObject,
+    NotSupported,
+    ObjectChanged,
+    ObjectNotFound,
+)
+from connectors.storage.trees import folder_links
 from connectors.system.local_names import check_targets
 
 if TYPE_CHECKING:
@@ -106,6 +115,7 @@ class CompleteView(AbstractFileSystem):
 
         Raises:
             ConfigError: two objects have the same destination, or one's is another's path. Nothing was copied.
+            NotSupported: a link to a folder is among them. Nothing was copied.
         """
         for original, copy in self._copies(path1, path2, recursive=recursive, maxdepth=maxdepth):
             try:
@@ -165,10 +175,15 @@ class CompleteView(AbstractFileSystem):
             originals = [one for one in originals if not (one.endswith("/") or source.isdir(one))]
         if not originals:
             return []
+        _check_links(source, path1, originals)
         into = isinstance(path2, str) and _leads_into(target, path2)
         magic = single and has_magic(path1)
         below = single and (len(originals) == 1 if magic else into and not path1.endswith("/"))
         return list(zip(originals, other_paths(originals, path2, exists=below, flatten=not single), strict=True))
+
+    def folder_links(self, paths: list[str]) -> list[str]:  # noqa: ARG002 - there are none
+        """Return those of the paths that are links to folders, which listings do not follow."""
+        return []
 
     def mv(self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> None:  # noqa: FBT001, FBT002
         """Move objects: copy all of them, verify all copies, and only then remove the originals.
@@ -178,6 +193,7 @@ class CompleteView(AbstractFileSystem):
 
         Raises:
             ConfigError: two objects have the same destination, or one's is another's path. Nothing was copied.
+            NotSupported: a link to a folder is among them. Nothing was copied.
             ObjectChanged: a copy is not the same as its original.
         """
         copies = [
@@ -261,6 +277,22 @@ def _leads_into(fs: AbstractFileSystem, path: str) -> bool:
         raise
     except AccessDenied:
         return False  # writing does not need permission to read
+
+
+def _check_links(source: AbstractFileSystem, given: Any, originals: list[str]) -> None:
+    """Check that no link to a folder is among what to copy, unless it was given by its own name.
+
+    Raises:
+        NotSupported: there is one. Its content is not listed, so the copy would be an empty folder.
+    """
+    named = {source._strip_protocol(one) for one in ([given] if isinstance(given, str) else given)}  # noqa: SLF001
+    found = [one for one in originals if one.rstrip("/") not in named]
+    links = source.folder_links(found) if isinstance(source, CompleteView) else folder_links(source, found)
+    if links:
+        message = (
+            f"{links[0]} is a link to a folder, which is copied only by its own name; copy it by itself, or remove it"
+        )
+        raise NotSupported(message)
 
 
 def _folders_above(path: str) -> Iterator[str]:

@@ -26,7 +26,7 @@ from connectors.storage.adapters import check_replaceable, claimed_size, map_err
 from connectors.storage.capabilities import Renames
 from connectors.storage.filesystem import ObjectFileSystem
 from connectors.storage.guard import Guarded
-from connectors.storage.trees import list_folder, list_tree, remove
+from connectors.storage.trees import folder_links, list_folder, list_tree, remove
 from connectors.system.locks import ForkSafeLock
 
 if TYPE_CHECKING:
@@ -270,6 +270,12 @@ class EncryptedFileSystem(Guarded, OpeningView):
             return {**info, "size": claimed_size(info), "sealed_size": claimed_size(info)}
         size, sealed_size = self._proven_sizes.of(info, lambda: self._open_object(path))
         return {**info, "size": size, "sealed_size": sealed_size}
+
+    def folder_links(self, paths: list[str]) -> list[str]:
+        """Return those of the paths that are links to folders, which listings do not follow."""
+        with naming(self.dataset):
+            inner = {self._inner(path): path for path in paths}
+            return [inner[link] for link in folder_links(self.fs, list(inner))]
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copy an object: within the storage, still sealed, unless its name is bound into it."""

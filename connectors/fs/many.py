@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from connectors._fsspec import DEFAULT_CALLBACK, LocalFileSystem, has_magic, local_path
+from connectors.errors import NotAnObject, ObjectNotFound
 from connectors.fs.complete import CompleteView
 from connectors.fs.progress import InTurn
 from connectors.storage.trees import list_tree
@@ -69,6 +70,7 @@ class ManyFilesView(CompleteView):
         Raises:
             ConfigError: two objects cannot both be local files: ``a`` beside ``a/b``, or names that are one file to the
                 local filesystem. Nothing was written.
+            NotSupported: a link to a folder is among them. Nothing was written.
         """
         if isinstance(lpath, (str, os.PathLike)):
             lpath = local_path(os.fspath(lpath))
@@ -90,6 +92,7 @@ class ManyFilesView(CompleteView):
         Raises:
             ConfigError: two files have the same destination; nothing was written.
             StorageError: a local folder cannot be listed; nothing was written.
+            NotSupported: a link to a folder is among the files; nothing was written.
         """
         if isinstance(lpath, (str, os.PathLike)):
             lpath = local_path(os.fspath(lpath))
@@ -147,7 +150,7 @@ class ManyFilesView(CompleteView):
 
         Args:
             path: a path, a pattern or a list of them.
-            recursive: also read what is in a folder.
+            recursive: read what is in a folder.
             on_error: "raise" raises the first error, "omit" leaves out what cannot be read, "return" returns the error
                 in place of the bytes.
             kwargs: those of `cat_file`: `start` and `end`.
@@ -163,8 +166,15 @@ class ManyFilesView(CompleteView):
             for one, outcome in zip(some, outcomes, strict=True):
                 if not isinstance(outcome, Exception):
                     found[one] = outcome[0]
+                elif recursive and self._is_own_folder(one, outcome):
+                    continue
                 elif on_error == "raise":
                     raise outcome
                 elif on_error == "return":
                     found[one] = outcome
         return found
+
+    def _is_own_folder(self, path: str, error: Exception) -> bool:
+        """Return whether an error tells of a folder whose objects are listed with it; those of a link are not."""
+        missing = isinstance(error, (NotAnObject, ObjectNotFound))
+        return missing and self.isdir(path) and not self.folder_links([path])

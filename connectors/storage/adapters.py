@@ -184,7 +184,7 @@ def open_source(fs: AbstractFileSystem, path: str) -> Source:
     if opens_sources(fs):
         return fs.open_source(path)
     if isinstance(fs, LocalFileSystem):
-        return map_errors(path, lambda: FileSource(open_local(path), owned=True))
+        return map_errors(path, lambda: FileSource(open_local(path, pipes=False), owned=True))
     return RangeSource(fs, path)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FindsAll",
+    "HasLinks",
     "OpensSinks",
     "OpensSources",
     "Renames",
@@ -71,6 +72,14 @@ class FindsAll(Protocol):
         Raises:
             StorageError: any part of the listing was refused: a shorter list is never returned.
         """
+
+
+@runtime_checkable
+class HasLinks(Protocol):
+    """A filesystem with symbolic links: its `info` follows them, and its listings do not."""
+
+    def folder_links(self, paths: list[str]) -> list[str]:
+        """Return those of the paths that are links to folders."""
 
 
 @runtime_checkable

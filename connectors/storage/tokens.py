@@ -33,6 +33,7 @@ class Tokens(ABC):
     def __init__(self, subject: str) -> None:
         self.subject = subject
         self._held: tuple[SecretText, float] | None = None  # until when it is used
+        self._failures: list[ConnectorError] = []  # the last one; a new list for each
         # One by process: a fork could leave the parent's lock held.
         self._locks: dict[int, Lock] = {}
 
@@ -43,11 +44,14 @@ class Tokens(ABC):
             AccessDenied, CredentialsExpired: no token is issued.
             StorageUnavailable: the login server cannot be reached.
         """
+        failures = self._failures
         with self._locks.setdefault(os.getpid(), Lock()):
             held = self._held
             if held is None or time.time() > held[1]:
-                issued = self.log_in()
+                # Threads that waited while another could not log in have its error, rather than each its own timeout.
+                issued = self.log_in() if failures is self._failures else self._failures[0]
                 if isinstance(issued, ConnectorError):
+                    self._failures = [issued]
                     raise issued
                 token, ends = issued
                 held = self._held = (token, ends - min(_MARGIN, max(0.0, ends - time.time()) / 4))

@@ -7,13 +7,14 @@ refuses is an error: a shorter list would be missing rows to a reader, and lost 
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from connectors._fsspec import LocalFileSystem, has_magic
 from connectors.errors import IntegrityError, ObjectChanged, ObjectNotFound, StorageUnavailable
 from connectors.names import quoted
 from connectors.storage.adapters import map_errors
-from connectors.storage.capabilities import FindsAll
+from connectors.storage.capabilities import FindsAll, HasLinks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     Entry = dict[str, Any]
 
-__all__ = ["check_names", "is_safe", "list_folder", "list_levels", "list_tree", "remove"]
+__all__ = ["check_names", "folder_links", "is_safe", "list_folder", "list_levels", "list_tree", "remove"]
 
 _MAX_DEPTH = 512
 """Limit of nested folders: names have at most 1,024 bytes in S3 and Google Cloud Storage; Azure allows fewer."""
@@ -68,8 +69,22 @@ def list_folder(fs: AbstractFileSystem, path: str, **options: Any) -> list[Entry
     """
     entries: list[Entry] = map_errors(path, lambda: fs.ls(path, detail=True, **options))
     check_names(path, (entry["name"] for entry in entries))
-    # Some filesystems end the name of a folder with a slash.
-    return [{**one, "name": one["name"].rstrip("/")} if one["type"] == "directory" else one for one in entries]
+    return [_folder_or_object(entry) for entry in entries]
+
+
+def _folder_or_object(entry: Entry) -> Entry:
+    """Return an entry whose type is "directory" or "file".
+
+    Links, devices and pipes become objects, because readers skip other types without a word, and miss rows by that.
+    Reading one that leads to no file is an error.
+    """
+    match entry["type"]:
+        case "file":
+            return entry
+        case "directory":
+            return {**entry, "name": entry["name"].rstrip("/")}  # some filesystems end the name with a slash
+        case _:
+            return {**entry, "type": "file", "size": None}
 
 
 def list_tree(
@@ -92,7 +107,7 @@ def list_tree(
     if depth is None and isinstance(fs, FindsAll):
         found: dict[str, Entry] = map_errors(path, lambda: fs.find_all(path, folders=folders))
         check_names(path, found)
-        return found
+        return {name: _folder_or_object(entry) for name, entry in found.items()}
     return list_levels(fs, path, depth=depth, folders=folders, **options)
 
 
@@ -128,6 +143,13 @@ def list_levels(
     elif path.strip("/") and path not in found:
         found[path] = {"name": path, "type": "directory", "size": 0}
     return dict(sorted(found.items()))
+
+
+def folder_links(fs: AbstractFileSystem, paths: list[str]) -> list[str]:
+    """Return those paths that are links to folders, which listings do not follow."""
+    if isinstance(fs, LocalFileSystem):
+        return [path for path in paths if os.path.islink(path) and os.path.isdir(path)]
+    return map_errors(paths[0], lambda: fs.folder_links(paths)) if paths and isinstance(fs, HasLinks) else []
 
 
 def _by_name(entries: Iterable[Entry]) -> dict[str, Entry]:

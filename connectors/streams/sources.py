@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import tempfile
 from typing import IO, TYPE_CHECKING, Protocol, runtime_checkable
 
-from connectors.errors import AccessDenied, ConfigError, NotAnObject, ObjectNotFound, TruncatedObject
+from connectors.errors import AccessDenied, ConfigError, NotAnObject, NotSupported, ObjectNotFound, TruncatedObject
 from connectors.secrets import redact_url
 from connectors.system.atomic_files import write_all
 from connectors.system.locks import ForkSafeLock
@@ -247,10 +248,15 @@ def as_path(path: StrPath) -> str:
     return text
 
 
-def open_local(path: StrPath) -> io.FileIO:
+def open_local(path: StrPath, *, pipes: bool = True) -> io.FileIO:
     """Open a local file for reading.
 
+    Args:
+        path: its path.
+        pipes: whether it may be a named pipe or a device, whose other end may never come.
+
     Raises:
+        NotSupported: not `pipes`, and it is something else than a file.
         ObjectNotFound: there is none.
         NotAnObject: it is a folder.
         AccessDenied: this process may not read it.
@@ -258,9 +264,15 @@ def open_local(path: StrPath) -> io.FileIO:
     """
     text = as_path(path)
     try:
-        return io.FileIO(text, "rb")
+        if pipes:
+            return io.FileIO(text, "rb")
+        opened = io.FileIO(text, "rb", opener=_at_once)
+        if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            return opened
+        opened.close()
+        error: Exception = NotSupported(f"{text} is a device, pipe or socket; only files can be read")
     except (FileNotFoundError, NotADirectoryError):
-        error: Exception = ObjectNotFound(f"there is no file {text}")
+        error = ObjectNotFound(f"there is no file {text}")
     except IsADirectoryError:
         error = NotAnObject(f"{text} is a folder; name a file")
     except PermissionError:
@@ -268,6 +280,11 @@ def open_local(path: StrPath) -> io.FileIO:
     except OSError as problem:
         error = failure(problem, text, "cannot be read")
     raise error
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file; a named pipe without waiting for its writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def as_source(file: StrPath | BinaryFile | Source) -> Source:

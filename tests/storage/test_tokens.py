@@ -52,6 +52,36 @@ def test_threads_share_a_token() -> None:
         assert set(pool.map(ask, range(8))) == {"hush-1"}
 
 
+def test_threads_that_waited_for_a_login_share_its_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens, inside, done = Counted(time.time() + 3600), threading.Event(), threading.Event()
+    attempts: list[int] = []
+    arrived = threading.Semaphore(0)
+
+    def getpid() -> int:  # asked just before the lock is waited for
+        arrived.release()
+        return os.getpid()
+
+    monkeypatch.setattr("connectors.storage.tokens.os", SimpleNamespace(getpid=getpid))
+
+    def fail() -> AccessDenied:
+        attempts.append(1)
+        inside.set()
+        done.wait()
+        return AccessDenied(f"the login server refuses, {len(attempts)}")
+
+    tokens.log_in = fail  # type: ignore[assignment,method-assign]
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(tokens.token)
+        inside.wait()
+        waiting = [pool.submit(tokens.token) for _ in range(7)]
+        for _ in range(8):
+            arrived.acquire()
+        done.set()
+        assert {str(one.exception()) for one in [first, *waiting]} == {"the login server refuses, 1"}
+    with pytest.raises(AccessDenied, match="refuses, 2"):
+        tokens.token()
+
+
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_forked_child_does_not_wait_for_a_lock_of_its_parent() -> None:
     tokens, inside, done = Counted(time.time() + 3600), threading.Event(), threading.Event()

@@ -110,6 +110,10 @@ class SFTP(ObjectFileSystem):
         target = await names.found_at(session, path) if names.kind_of(found) == "other" else None
         return target if target is not None and names.kind_of(target) == "file" else found
 
+    def folder_links(self, paths: list[str]) -> list[str]:
+        """Return those of the paths that are links to folders."""
+        return self.store.sessions.run(paths[0], "list", lambda session: names.folder_links(session, paths))
+
     def find_all(self, path: str, *, folders: bool) -> dict[str, dict[str, Any]]:
         """Return everything below a folder, or the object itself, by name: all of it, or an error."""
         found: dict[str, dict[str, Any]] = self.find(path, withdirs=folders, detail=True)
@@ -160,6 +164,9 @@ class SFTP(ObjectFileSystem):
         self._once(new, "write", lambda session: self._rename(session, old, new))
 
     async def _rename(self, session: Session, old: str, new: str) -> None:
+        if await names.found_at(session, old, follow=False) is None:
+            message = f"nothing is stored at {session.shown(old)}"
+            raise ObjectNotFound(message)
         await names.make_folders(session, names.parent_of(new), [])
         await names.replace(session, old, new)
 

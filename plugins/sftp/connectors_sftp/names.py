@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import re
 import stat
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 
 from connectors.errors import NotAnObject, NotSupported, ObjectExists, ObjectNotFound, StorageUnavailable
-from connectors_sftp.error_mapping import ABSENT, FOREIGN, REFUSED, storage_error
+from connectors_sftp.error_mapping import ABSENT, REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -22,6 +21,7 @@ __all__ = [
     "STAGED",
     "appear",
     "check_file",
+    "folder_links",
     "found_at",
     "kind_of",
     "make_folder",
@@ -31,7 +31,6 @@ __all__ = [
     "remove",
     "replace",
     "scan",
-    "warn_of_remains",
 ]
 
 STAGED = re.compile(r"\..*\.[0-9a-f]{32}\.part")
@@ -40,8 +39,6 @@ MOST_NAMES = 1_000_000
 """The most names in one folder."""
 MOST_DEPTH = 256
 """The deepest nesting of folders."""
-
-_LOG = logging.getLogger(__name__)
 
 
 def parent_of(path: str) -> str:
@@ -116,6 +113,20 @@ async def scan(session: Session, path: str) -> list[tuple[str, asyncssh.SFTPAttr
         message = f"the server's listing of {session.shown(path)} {problem}; do not trust it"
         raise StorageUnavailable(message)
     return found
+
+
+async def folder_links(session: Session, paths: list[str]) -> list[str]:
+    """Return those of the paths that are links to folders."""
+    links: list[str] = []
+
+    async def look(start: int, stop: int) -> None:
+        for path in paths[start:stop]:
+            own = await found_at(session, path, follow=False)
+            target = await found_at(session, path) if own is not None and kind_of(own) == "other" else None
+            links.extend([path] if target is not None and kind_of(target) == "directory" else [])
+
+    await session.ask_many([(place, place + 1) for place in range(len(paths))], 1, look)
+    return sorted(links)
 
 
 async def make_folders(session: Session, path: str, made: list[str]) -> None:
@@ -197,8 +208,11 @@ async def replace(session: Session, old: str, new: str) -> None:
         raise NotSupported(message)
 
 
-async def appear(session: Session, old: str, new: str) -> None:
+async def appear(session: Session, old: str, new: str) -> bool:
     """Rename the file `old` to `new`, unless `new` exists, which the server decides in one step.
+
+    Returns:
+        Whether the file is still at `old` too.
 
     Raises:
         ObjectExists: `new` exists.
@@ -211,21 +225,13 @@ async def appear(session: Session, old: str, new: str) -> None:
     else:
         linked = True
     if linked:
-        try:
-            await session.ask(session.sftp.remove(old))
-        except FOREIGN as error:  # only warns, because the file has its final name
-            warn_of_remains(session.shown(old), storage_error(error, session.shown(old), "remove"))
-        return
+        return True
     # Without links, a plain rename: by the protocol it fails if the new name exists, but not every server asks.
     taken = await found_at(session, new, follow=False) is not None
     if taken or not await _has_made(session, new, session.sftp.rename(old, new)):
         message = f"{session.shown(new)} already exists, and mode 'xb' does not replace it"
         raise ObjectExists(message)
-
-
-def warn_of_remains(shown: str, reason: Exception) -> None:
-    """Log that a staged file cannot be removed, and why."""
-    _LOG.warning("cannot remove the staged file %s; remove it by hand: %s", shown, reason)
+    return False
 
 
 async def remove(session: Session, path: str, *, recursive: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from connectors_sftp.sessions import WINDOW
 from connectors_sftp.source import SFTPSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from connectors_sftp.blocks import File
     from connectors_sftp.sessions import Session, Sessions
@@ -36,6 +37,9 @@ STAGED_MODE = 0o600
 """Permissions of a staged file, which only its owner may read although it is sealed."""
 OPENINGS = 3
 """Attempts to create the staged file, if its folder is removed while it is empty."""
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class _Staged(OpenedOnce):
@@ -133,17 +137,24 @@ class _Staged(OpenedOnce):
         self.opened = None
         await session.ask(file.close())
 
-    async def appear(self, session: Session, *, exclusive: bool) -> None:
-        """Rename the file to its final name."""
-        await (names.appear if exclusive else names.replace)(session, self.path, self._final)
+    async def appear(self, session: Session, *, exclusive: bool) -> bool:
+        """Rename the file to its final name; return whether it still has its staged name too."""
+        if exclusive:
+            return await names.appear(session, self.path, self._final)
+        await names.replace(session, self.path, self._final)
+        return False
+
+    async def remove_name(self, session: Session) -> None:
+        """Remove the staged name."""
+        with contextlib.suppress(*ABSENT):
+            await session.ask(session.sftp.remove(self.path))
 
     async def remove(self, session: Session) -> None:
         """Remove the file, and the folders that were made for it."""
         if self.opened is not None:
             with contextlib.suppress(ConnectorError, *FOREIGN):
                 await close_file(*self.opened)
-        with contextlib.suppress(*ABSENT):
-            await session.ask(session.sftp.remove(self.path))
+        await self.remove_name(session)
         # Unless another process has put something into them.
         with contextlib.suppress(*ABSENT, *REFUSED, asyncssh.SFTPDirNotEmpty):
             for folder in reversed(self._folders):
@@ -250,12 +261,16 @@ class SFTPStore(MultipartStore):
             StorageUnavailable: no response came, so the complete file may or may not have appeared.
         """
         self.sessions.run(path, "write", lambda session: upload.finish(session, sum(parts)))
-        self.sessions.run(path, "write", lambda session: upload.appear(session, exclusive=exclusive), retry=False)
+        if self.sessions.run(path, "write", lambda session: upload.appear(session, exclusive=exclusive), retry=False):
+            self._unlink(path, upload.remove_name, upload)
 
     def abort_upload(self, path: str, upload: Any) -> None:
         """Remove the staged file, and the folders that were made for it; log that it cannot be removed."""
+        self._unlink(path, upload.remove, upload)
+
+    def _unlink(self, path: str, call: Callable[[Session], Awaitable[None]], upload: _Staged) -> None:
         try:
-            self.sessions.run(path, "remove", upload.remove)
+            self.sessions.run(path, "remove", call)
         except ConnectorError as error:
-            # Not raised, because it would hide the error that led to the abort.
-            names.warn_of_remains(self.shown(upload.path), error)
+            # Not raised: the file has its final name, or another error led to the abort.
+            _LOG.warning("cannot remove the staged file %s; remove it by hand: %s", self.shown(upload.path), error)

@@ -105,6 +105,15 @@ def test_links_are_followed_to_files_but_not_to_folders(fs: SFTP, folder: str) -
     assert not os.path.exists(folder)
 
 
+def test_links_to_folders_are_found_among_many_names(fs: SFTP, folder: str) -> None:
+    os.symlink("one", f"{folder}/to-one")
+    os.symlink("nowhere", f"{folder}/to-nothing")
+    links = [f"{folder}/to-{number}" for number in range(300)]
+    for link in links:
+        os.symlink("ward", link)
+    assert fs.folder_links([*fs.find(folder, withdirs=True), f"{folder}/none"]) == sorted(links)
+
+
 def test_names_that_are_not_unicode_are_listed_and_read(fs: SFTP, folder: str) -> None:
     Path(os.fsdecode(f"{folder}/".encode() + b"caf\xe9")).write_bytes(b"37.2")
     (name,) = (one for one in fs.ls(folder, detail=False) if one.startswith(f"{folder}/caf"))
@@ -191,6 +200,9 @@ def test_files_and_folders_are_moved(fs: SFTP, folder: str) -> None:
     assert fs.cat_file(f"{folder}/new/ward/two") == b"one"
     with pytest.raises(FileNotFoundError):
         fs.mv(f"{folder}/none", f"{folder}/x")
+    with pytest.raises(ObjectNotFound, match="stored at .*/none"):
+        fs.rename_all(f"{folder}/none", f"{folder}/deep/down/x")
+    assert not os.path.exists(f"{folder}/deep")
 
 
 def test_files_and_folders_are_removed(fs: SFTP, folder: str) -> None:

@@ -299,6 +299,18 @@ def test_commit_succeeds_if_the_staged_name_cannot_be_removed(own: Server, caplo
     assert "cannot remove the staged file" in caplog.text
 
 
+def test_staged_name_is_removed_over_a_new_connection(own: Server) -> None:
+    def cut(*_: Any) -> Any:
+        own.hooks.clear()
+        raise asyncssh.SFTPConnectionLost("cut")
+
+    own.hooks["remove"] = cut
+    sink = own.filesystem().open_sink(f"{own.root}/object", exclusive=True)
+    sink.write(memoryview(b"37.2"))
+    sink.commit()
+    assert beside(f"{own.root}/object") == ["object"]
+
+
 def test_sink_can_be_dropped_in_the_loop_s_thread(fs: SFTP, path: str) -> None:
     holding = [begun(fs, path)]
 
