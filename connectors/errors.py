@@ -32,10 +32,12 @@
     │   ├── ObjectExists (FileExistsError)
     │   ├── NotAnObject (IsADirectoryError)   a folder where a file was expected
     │   ├── AccessDenied (PermissionError)
-    │   │   └── CredentialsExpired            renew them, then `Dataset.refresh()`
+    │   │   ├── CredentialsExpired            renew them, then `Dataset.refresh()`
+    │   │   └── KeyRefused                    the dataset's key is not given to this process
     │   ├── ObjectChanged                     replaced between two reads of it
     │   ├── MachineFailed                     this machine: a full disk, a quota, no more open files
     │   └── StorageUnavailable                unreachable, overloaded or answering nonsense
+    │       └── KeyUnavailable                that is true of what gives the dataset's key
     └── NotSupported                          this backend, format or mode cannot do that
 
 An error says what to do, and names the dataset (``port/object``) where there is one. No error ever
@@ -67,6 +69,8 @@ __all__ = [
     "InvalidKey",
     "InvalidLocation",
     "InvalidStatement",
+    "KeyRefused",
+    "KeyUnavailable",
     "MachineFailed",
     "MeasurementMismatch",
     "NotAnObject",
@@ -337,6 +341,10 @@ class CredentialsExpired(AccessDenied):
     """The credentials have expired: renew them, then call `Dataset.refresh()`."""
 
 
+class KeyRefused(AccessDenied):
+    """What holds the dataset's key does not give it: wrong credentials, a missing permission, a wrong passphrase."""
+
+
 class ObjectChanged(StorageError):
     """The object was replaced while it was being read; open it again."""
 
@@ -347,6 +355,10 @@ class MachineFailed(StorageError):
 
 class StorageUnavailable(StorageError):
     """The storage cannot be reached, is overloaded, or returned an invalid response."""
+
+
+class KeyUnavailable(StorageUnavailable):
+    """What holds the dataset's key cannot be reached, is overloaded, or returned an invalid response."""
 
 
 class NotSupported(ConnectorError, NotImplementedError):

@@ -7,9 +7,10 @@ the original error.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+import re
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from connectors.secrets import Hidden
@@ -17,9 +18,14 @@ from connectors.secrets import Hidden
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Model", "without_values"]
+    from pydantic import ModelWrapValidatorHandler
+
+__all__ = ["Model", "SecretModel", "printable_name", "without_values"]
 
 T = TypeVar("T")
+
+_SHOWABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,29}")
+"""What a member's name looks like; a secret in the place of a name is longer or looks different."""
 _MOST_ERRORS = 10_000
 """Errors that are listed; a stranger's document can have millions, each with a copy of all names that lead to it."""
 
@@ -98,3 +104,43 @@ def _bare_details(error: ValidationError, shown_name: Callable[[str], str]) -> l
         }
         for detail in error.errors(include_url=False, include_context=False, include_input=False)
     ]
+
+
+_CLOSED = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, ser_json_inf_nan="strings")
+
+
+class SecretModel(Model):
+    """A document that holds secrets, or a part of one: it does not pickle, and its errors hold no value.
+
+    That is also true where it is a member of another model.
+    """
+
+    model_config = _CLOSED
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _hide_values(cls, members: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        hidden = Hidden(members)
+        del members
+        return without_values(lambda: handler(hidden.reveal()), cls.shown_name)
+
+    @classmethod
+    def shown_name(cls, name: str) -> str:
+        """Return a member's name, or "…" if it may be a secret."""
+        return printable_name(name)
+
+    def __reduce__(self) -> NoReturn:
+        message = (
+            f"{type(self).__name__} holds secrets and does not pickle; "
+            "send the app config's location instead and load it in the other process"
+        )
+        raise TypeError(message)
+
+
+def printable_name(name: str) -> str:
+    """Return a name from a document for a message, or "…" if it may be a secret.
+
+    >>> printable_name("acess_key_id"), printable_name("5EC2E7" * 10)
+    ('acess_key_id', '…')
+    """
+    return name if _SHOWABLE_NAME.fullmatch(name) else "…"

@@ -148,16 +148,21 @@ class SecretKey(_Secret[bytes]):
         from pydantic_core import core_schema  # noqa: PLC0415 - only credentials need it
 
         return core_schema.no_info_plain_validator_function(
-            cls._of_member,
+            cls.of_member,
             serialization=core_schema.plain_serializer_function_ser_schema(
                 _serialize, info_arg=True, return_schema=core_schema.str_schema()
             ),
         )
 
     @classmethod
-    def _of_member(cls, value: object) -> SecretKey:
-        """Return the key in a document's member, which may be any JSON value."""
-        if isinstance(value, (SecretKey, str, bytes)):
+    def of_member(cls, value: object) -> SecretKey:
+        """Return the key in a document's member, which may be any JSON value.
+
+        Raises:
+            InvalidKey: it is no key.
+        """
+        value = Hidden(value)
+        if isinstance(value.reveal(), (SecretKey, str, bytes)):
             return cls(value)
         message = "a key is 64 hexadecimal digits, in quotation marks"
         raise InvalidKey(message)

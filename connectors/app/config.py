@@ -298,6 +298,10 @@ class _ConnectedDataset(Dataset):
         self._reference = (root, port, name)
         self._setup(self._read_documents, f"{port}/{name}")
 
+    @property
+    def _root(self) -> str:
+        return self._reference[0]
+
     def _read_documents(self) -> tuple[str, Hidden]:
         root, port, name = self._reference
         limits = {LOCATION: LOCATION_LIMIT, CREDENTIALS: CREDENTIALS_LIMIT}

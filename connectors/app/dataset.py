@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from connectors._fsspec import DEFAULT_CALLBACK
 from connectors.credentials.model import Credentials
-from connectors.errors import NotAnObject, naming
+from connectors.errors import KeyRefused, NotAnObject, naming
 from connectors.formats import Plain
 from connectors.fs.encrypted import EncryptedFileSystem
 from connectors.secrets import Hidden, redact_url
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from connectors._fsspec import AbstractFileSystem, Callback
+    from connectors.formats import Format
     from connectors.storage.backend import Backend
     from connectors.streams.sources import StrPath
 
@@ -75,6 +76,11 @@ class Dataset:
         self._filesystem: tuple[EncryptedFileSystem, str] | None = None
 
     @property
+    def _root(self) -> str | None:
+        """The folder that key files in the credentials are below; None outside an app config."""
+        return None
+
+    @property
     def name(self) -> str | None:
         """``port/object``, or the name given to the constructor."""
         return self._name
@@ -117,11 +123,13 @@ class Dataset:
         with self._lock.current, naming(self._name):
             resolved = self._resolve()
             if self._filesystem is None:
+                codec = self._codec()
+                resolved = self._resolve()  # perhaps of renewed documents
                 inner, path = resolved.backend.connect(resolved.location, resolved.credentials)
                 path = path.rstrip("/") if resolved.is_folder else path
                 view = EncryptedFileSystem(
                     fs=inner,
-                    codec=resolved.credentials.codec(),
+                    codec=codec,
                     root=path if resolved.credentials.binds_names(resolved.location) else None,
                     manifest=resolved.credentials.has_manifest(resolved.location),
                     dataset=self._name,
@@ -130,6 +138,19 @@ class Dataset:
                 )
                 self._filesystem = view, path
             return self._filesystem
+
+    def _codec(self) -> Format:
+        """Return the format with its key. If the key is refused, and the documents were renewed, try the new ones."""
+        before = self._resolve().credentials
+        try:
+            return before.codec(self._root)
+        except KeyRefused as error:
+            refused = error
+        self._resolved = None
+        renewed = self._resolve().credentials
+        if renewed == before:
+            raise refused
+        return renewed.codec(self._root)
 
     def _renewed(self) -> AbstractFileSystem | None:
         """Return the storage's filesystem with renewed credentials, or None if the documents have not changed."""
@@ -154,6 +175,8 @@ class Dataset:
         open for writing do it if the storage can continue an upload.
         """
         with self._lock.current:
+            if self._resolved is not None and self._resolved.credentials.encryption is not None:
+                self._resolved.credentials.encryption.forget_keys(self._root)
             self._resolved = None
             self._filesystem = None
 

@@ -11,65 +11,51 @@ The source of the document does not matter here.
 
 from __future__ import annotations
 
-import difflib
-import functools
-import re
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from connectors.credentials.parsing import parse_document, printable_name
-from connectors.errors import ConfigError, InvalidCredentials
-from connectors.formats import DEFAULT_SEGMENT_SIZE, Format, FormatName, Plain, check_pin, select
+from connectors.credentials.parsing import parse_document
+from connectors.errors import ConfigError, ConnectorError, InvalidCredentials
+from connectors.formats import DEFAULT_SEGMENT_SIZE, Format, FormatName, FormerKeys, Plain, check_pin, select
 from connectors.formats.tink import MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE
-from connectors.models import Model, without_values
-from connectors.secrets import Hidden, SecretKey
+from connectors.keys import KeyMember, forget, resolve
+from connectors.models import SecretModel, printable_name
+from connectors.secrets import Hidden
+from connectors.wording import Wording, problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
+    from typing import Self
 
-    from pydantic import ModelWrapValidatorHandler
+    from connectors.keys import KeyReference
+    from connectors.secrets import SecretKey
 
 __all__ = ["Credentials", "Encryption", "SecretModel", "parse_document", "printable_name", "validate"]
 
 C = TypeVar("C", bound="Credentials")
 
-_MODEL = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, ser_json_inf_nan="strings")
-
-
-class SecretModel(Model):
-    """A document that holds secrets, or a part of one: it does not pickle, and its errors hold no value.
-
-    That is also true where it is a member of another model.
-    """
-
-    model_config = _MODEL
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _hide_values(cls, members: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        hidden = Hidden(members)
-        del members
-        return without_values(lambda: handler(hidden.reveal()), cls.shown_name)
-
-    @classmethod
-    def shown_name(cls, name: str) -> str:
-        """Return a member's name, or "…" if it may be a secret."""
-        return printable_name(name)
-
-    def __reduce__(self) -> NoReturn:
-        message = (
-            f"{type(self).__name__} holds secrets and does not pickle; "
-            "send the app config's location instead and load it in the other process"
-        )
-        raise TypeError(message)
+MOST_FORMER_KEYS = 16
+"""Former keys of one document: each costs a derivation for every object that is under none of those before it."""
 
 
 class Encryption(SecretModel):
     """How a dataset is encrypted."""
 
-    key: SecretKey = Field(description="The AES-256 key: 64 hexadecimal digits, in either case.")
+    key: KeyMember = Field(
+        description=(
+            "The AES-256 key: 64 hexadecimal digits, in either case, or an object that names the key's source."
+        ),
+    )
+    former_keys: tuple[KeyMember, ...] = Field(
+        default=(),
+        max_length=MOST_FORMER_KEYS,
+        description=(
+            "Keys that objects are only read with, such as those of before a rotation; cobblestone-256 only, whose "
+            "headers tell which key fits."
+        ),
+    )
     format: FormatName = Field(
         default="auto",
         description=(
@@ -129,10 +115,54 @@ class Encryption(SecretModel):
     def _check_pin(cls, value: str | None) -> str | None:
         return None if value is None else check_pin(value)
 
-    def codec(self) -> Format:
-        """Return the format, with its key, that reads and writes the dataset."""
+    @model_validator(mode="after")
+    def _check_former(self) -> Self:
+        if self.former_keys and self.format in ("gcm", "tink-gcm-hkdf"):
+            message = (
+                "former_keys needs the format cobblestone-256: nothing in an object of another format tells which key "
+                "it is under"
+            )
+            raise ValueError(message)
+        return self
+
+    def codec(self, root: str | None = None) -> Format:
+        """Return the format, with its key, that reads and writes the dataset. References to keys are resolved.
+
+        Former keys are resolved when an object needs one.
+
+        Args:
+            root: the folder that key files are below: the app config's root; None outside an app config.
+
+        Raises:
+            KeyRefused, KeyUnavailable, InvalidKey, ConfigError: the key's source does not give it.
+        """
+        former = self.former_keys
+        return self.codec_under(
+            _resolved("encryption.key", self.key, root),
+            (lambda: [_resolved("encryption.former_keys", key, root) for key in former]) if former else None,
+        )
+
+    def codec_under(self, key: SecretKey, former: FormerKeys | None = None) -> Format:
+        """Return the format under another key than the document's; no reference is resolved.
+
+        Raises:
+            ConfigError: the format does not have one of the options.
+        """
         context = (self.context or "").encode()
-        return select(self.format, self.key, context=context, segment_size=self.segment_size, pin=self.pin)
+        return select(self.format, key, context=context, segment_size=self.segment_size, pin=self.pin, former=former)
+
+    def forget_keys(self, root: str | None = None) -> None:
+        """Forget what references to keys led to: the next `codec` asks their sources again."""
+        forget([self.key, *self.former_keys], root)
+
+
+def _resolved(member: str, key: SecretKey | KeyReference, root: str | None) -> SecretKey:
+    """Return a key; an error of its source is of the same type, and names the member."""
+    try:
+        return resolve(key, root)
+    except ConnectorError as error:
+        error.args = (f"{member}: {error.args[0]}", *error.args[1:]) if error.args else error.args
+        raise
 
 
 class Credentials(SecretModel):
@@ -206,9 +236,9 @@ class Credentials(SecretModel):
             raise InvalidCredentials(message)
         return encryption.manifest
 
-    def codec(self) -> Format:
-        """Return the format, with its key, that reads and writes the dataset."""
-        return self.encryption.codec() if self.encryption else Plain()
+    def codec(self, root: str | None = None) -> Format:
+        """Return the format, with its key, that reads and writes the dataset; see `Encryption.codec`."""
+        return self.encryption.codec(root) if self.encryption else Plain()
 
     def document(self) -> dict[str, Any]:
         """Return the document, including its secrets; write it only to private files."""
@@ -229,97 +259,23 @@ def validate(model: type[C], document: Mapping[str, Any] | Hidden) -> C:
 6 characters; credentials.tpye: unknown member; did you mean type?
     """
     document = Hidden(document)
-    problems: list[str] = []
+    found: list[str] = []
     try:
         return model.model_validate(dict(document.reveal()))
     except ValidationError as error:
-        problems.extend(_problems(error, model))
+        found.extend(problems(error, model, root="credentials", wording=_wording(model)))
     except ConfigError as error:
-        problems.append(str(error))
+        found.append(str(error))
     # Raised outside the handler: pydantic's error holds the document and must not become its context.
-    raise InvalidCredentials("; ".join(problems))
+    raise InvalidCredentials("; ".join(found))
 
 
-def _problems(error: ValidationError, model: type[Credentials]) -> Iterator[str]:
-    details = error.errors(include_url=False, include_context=False, include_input=False)
-    missing = [detail["loc"] for detail in details if detail["type"] == "missing"]
-    strange = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
-    meant = {place: _meant(place, model, missing) for place in strange}
-    misspelt = {(*place[:-1], name) for place, name in meant.items()}
-    for detail in details:
-        if detail["type"] == "missing" and detail["loc"] in misspelt:
-            continue  # present under a misspelt name, which is reported
-        # A rule about several members has no location.
-        *parents, name = ["credentials", *(str(part) for part in detail["loc"])]
-        member = ".".join([*parents, printable_name(name)])
-        match detail["type"]:
-            case "missing" if name == "encryption":
-                rule = 'required; if the dataset really is not encrypted, set "encryption": null'
-            case "missing":
-                rule = "required"
-            case "extra_forbidden":
-                rule = f"unknown member; {_advice(name, meant[detail['loc']], _owner(model, parents[1:]), model)}"
-            case "model_type" if name == "encryption":
-                rule = 'an object, as in {"key": "…"}, is expected, or null if the dataset is not encrypted'
-            case "model_type":
-                rule = "an object, in braces and without quotation marks around it, is expected"
-            case _:
-                rule = _reworded(detail["msg"].removeprefix("Value error, "))
-        yield f"{member}: {rule}"
-
-
-def _meant(
-    place: tuple[int | str, ...], model: type[Credentials], missing: Iterable[tuple[int | str, ...]]
-) -> str | None:
-    """Return the known member that an unknown one most likely means."""
-    *parents, name = map(str, place)
-    prefixes = model.member_prefixes
-    sound = _plain(name, prefixes)
-    known = {_plain(one, prefixes): one for one in _owner(model, parents).model_fields}
-    sure = [one for one in known if sorted(one) == sorted(sound)]
-    beside = [_plain(str(one[-1]), prefixes) for one in missing if one[:-1] == place[:-1]]
-    sure += [one for one in beside if sound and one.startswith(sound)]
-    close = [one for one in sure if one in known] or difflib.get_close_matches(sound, known, n=1, cutoff=0.75)
-    return known[close[0]] if close else None
-
-
-def _plain(name: str, prefixes: Iterable[str]) -> str:
-    """Return a member's normalized name: the same for accessKeyId, AWS_ACCESS_KEY_ID and access_key_id."""
-    return functools.reduce(str.removeprefix, prefixes, re.sub(r"[^a-z0-9]", "", name.lower()))
-
-
-def _advice(name: str, meant: str | None, owner: type[BaseModel], model: type[BaseModel]) -> str:
-    if meant is not None:
-        return f"did you mean {meant}?"
-    if owner is model and name in Encryption.model_fields:
-        return "it belongs in encryption"
-    if owner is not model and name in model.model_fields:
-        return "it belongs one level up"
-    return f"known members: {', '.join(sorted(owner.model_fields))}"
-
-
-_WORDINGS = (
-    (r"^Input should be a valid string$", "text in quotation marks is expected"),
-    (r"^Input should be a valid integer.*", "a whole number, without quotation marks, is expected"),
-    (r"^Input should be a valid boolean$", "true or false, without quotation marks, is expected"),
-    (r"^Input should be greater than or equal to ([0-9]+)$", r"the minimum is \1"),
-    (r"^Input should be less than or equal to ([0-9]+)$", r"the maximum is \1"),
-    (r"^String should have at least 1 character$", "it is empty"),
-    (r"^Input should be ('.*)$", r"\1 is expected"),
-)
-
-
-def _reworded(message: str) -> str:
-    """Return pydantic's message in terms of the document instead of the model."""
-    for pattern, words in _WORDINGS:
-        message = re.sub(pattern, words, message)
-    return message
-
-
-def _owner(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
-    """Return the model of the object at a path of members, or the last known model on the way."""
-    for name in path:
-        annotation = model.model_fields[name].annotation if name in model.model_fields else None
-        kinds = [annotation, *get_args(annotation)]
-        model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), model)
-    return model
+def _wording(model: type[Credentials]) -> Wording:
+    return Wording(
+        missing={"encryption": 'required; if the dataset really is not encrypted, set "encryption": null'},
+        objects={
+            "encryption": 'an object, as in {"key": "…"}, is expected, or null if the dataset is not encrypted',
+        },
+        elsewhere=lambda name: "it belongs in encryption" if name in Encryption.model_fields else None,
+        prefixes=model.member_prefixes,
+    )

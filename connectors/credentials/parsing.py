@@ -12,21 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from connectors.errors import InvalidCredentials
+from connectors.models import printable_name
 from connectors.secrets import Hidden
 
 __all__ = ["parse_document", "printable_name"]
-
-_SHOWABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,29}")
-"""What a member's name looks like; a secret in the place of a name is longer or looks different."""
-
-
-def printable_name(name: str) -> str:
-    """Return a name from a document for a message, or "…" if it may be a secret.
-
-    >>> printable_name("acess_key_id"), printable_name("5EC2E7" * 10)
-    ('acess_key_id', '…')
-    """
-    return name if _SHOWABLE_NAME.fullmatch(name) else "…"
 
 
 def parse_document(data: bytes | str | Mapping[str, Any] | Hidden) -> dict[str, Any]:

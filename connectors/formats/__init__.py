@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from connectors.errors import ConfigError
 from connectors.formats.auto import Auto
 from connectors.formats.cobblestone import Cobblestone256
-from connectors.formats.contract import Decryptor, Encryptor, Format
+from connectors.formats.contract import Decryptor, Encryptor, Format, FormerKeys
 from connectors.formats.gcm import Gcm
 from connectors.formats.layout import Layout
 from connectors.formats.pin import check_pin
@@ -27,6 +27,7 @@ __all__ = [
     "Encryptor",
     "Format",
     "FormatName",
+    "FormerKeys",
     "Gcm",
     "Layout",
     "Plain",
@@ -48,6 +49,7 @@ def select(
     context: bytes = b"",
     segment_size: int = DEFAULT_SEGMENT_SIZE,
     pin: str | None = None,
+    former: FormerKeys | None = None,
 ) -> Format:
     """Return the format called `name`, under `key`.
 
@@ -57,6 +59,7 @@ def select(
         context: bytes that bind objects to a place or purpose, without a zero byte; not with gcm.
         segment_size: bytes in a sealed segment; tink-gcm-hkdf only.
         pin: the `Decryptor.pin` of the only version to accept; None accepts any.
+        former: returns keys that cobblestone-256 objects are also read with; not with gcm and tink-gcm-hkdf.
 
     Raises:
         InvalidKey: the key has another length or form.
@@ -73,9 +76,14 @@ def select(
     codec: Format
     match name:
         case "auto":
-            codec = Auto(key, context)
+            codec = Auto(key, context, former)
         case "cobblestone-256":
-            codec = Cobblestone256(key, context)
+            codec = Cobblestone256(key, context, former)
+        case "tink-gcm-hkdf" | "gcm" if former is not None:
+            message = (
+                f"former keys need the format cobblestone-256: nothing in a {name} object tells which key it is under"
+            )
+            raise ConfigError(message)
         case "tink-gcm-hkdf":
             codec = TinkGcmHkdf(key, context, segment_size=segment_size)
         case "gcm":

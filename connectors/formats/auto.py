@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from connectors.errors import TruncatedObject, WrongKey
 from connectors.formats.cobblestone import LAYOUT, Cobblestone256
-from connectors.formats.contract import Decryptor, Encryptor, Format, with_name
+from connectors.formats.contract import Decryptor, Encryptor, Format, FormerKeys, with_name
 from connectors.formats.gcm import LAYOUT as GCM_LAYOUT
 from connectors.formats.gcm import Gcm
 
@@ -21,22 +21,24 @@ class Auto(Format):
 
     If a Cobblestone header verifies under the key and context, the object is cobblestone-256, and any later problem
     is an error. Any other object is read as gcm, whose tag decides. With a context, only cobblestone-256 is accepted:
-    gcm cannot bind one, and accepting it would let the storage strip the binding off.
+    gcm cannot bind one, and accepting it would let the storage strip the binding off. Former keys read only
+    cobblestone-256, whose commitment tells which one fits.
     """
 
     name = "auto"
     head_size = Cobblestone256.head_size
 
-    def __init__(self, key: SecretKey, context: bytes = b"") -> None:
+    def __init__(self, key: SecretKey, context: bytes = b"", former: FormerKeys | None = None) -> None:
         self._key = key
         self._context = context
         self.layout = LAYOUT if context else None
-        self._cobblestone = Cobblestone256(key, context)
+        self._former = former
+        self._cobblestone = Cobblestone256(key, context, former)
         self._gcm = None if context else Gcm(key)
 
     def bound(self, name: str) -> Auto:
         """Return the same format with `name` in the context: only cobblestone-256 can be read then."""
-        return Auto(self._key, with_name(self._context, name))
+        return Auto(self._key, with_name(self._context, name), self._former)
 
     def encryptor(self) -> Encryptor:
         """Return an encryptor for cobblestone-256."""

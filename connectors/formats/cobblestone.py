@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from connectors.errors import WrongKey
 from connectors.formats.chunked import ChunkDecryptor
-from connectors.formats.contract import Encryptor, Format, with_name
+from connectors.formats.contract import Encryptor, Format, FormerKeys, with_name
 from connectors.formats.layout import Layout
 from connectors.formats.provider import asks_openssl
 
@@ -56,15 +56,18 @@ class Cobblestone256(Format):
     Args:
         key: 32 bytes.
         context: bytes that bind the object to a place or purpose; reading needs the same bytes.
+        former: returns further keys that objects are read with, never written. Which one fits is told by the
+            commitment in an object's header. It is called for the first header that `key` does not fit.
     """
 
     name = "cobblestone-256"
     head_size = HEADER_SIZE
     layout: Layout = LAYOUT
 
-    def __init__(self, key: SecretKey, context: bytes = b"") -> None:
+    def __init__(self, key: SecretKey, context: bytes = b"", former: FormerKeys | None = None) -> None:
         self._key = key
         self._context = context
+        self._former = former
 
     @_asks_openssl
     def encryptor(self) -> CobblestoneEncryptor:
@@ -81,7 +84,16 @@ class Cobblestone256(Format):
         return opened
 
     def recognize(self, head: bytes, sealed_size: int) -> CobblestoneDecryptor | None:
-        """Return a decryptor, or None if the header was not written with this key and context."""
+        """Return a decryptor, or None if the header was not written with this key, or a former one, and context."""
+        opened = self._recognize(head, sealed_size)
+        if opened is None and self._former is not None:
+            # All of them are tried, so that the time does not tell which one fits.
+            former = [Cobblestone256(key, self._context) for key in self._former()]
+            found = [one._recognize(head, sealed_size) for one in former]  # noqa: SLF001 - its own class
+            opened = next((one for one in found if one is not None), None)
+        return opened
+
+    def _recognize(self, head: bytes, sealed_size: int) -> CobblestoneDecryptor | None:
         header = head[:HEADER_SIZE]
         aead, base_nonce, expected = self._derive(header[:SALT_SIZE])
         if not hmac.compare_digest(header[SALT_SIZE:], expected):
@@ -95,7 +107,7 @@ class Cobblestone256(Format):
 
     def bound(self, name: str) -> Cobblestone256:
         """Return the same format with `name` in the context."""
-        return Cobblestone256(self._key, with_name(self._context, name))
+        return Cobblestone256(self._key, with_name(self._context, name), self._former)
 
     @_asks_openssl
     def _derive(self, salt: bytes) -> tuple[AESGCM, bytes, bytes]:

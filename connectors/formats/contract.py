@@ -8,19 +8,22 @@ buffers their callers own. The streams, one layer up, fetch, buffer, seek and co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from connectors.errors import IntegrityError, TruncatedObject
 from connectors.formats.pin import compute_pin
+from connectors.secrets import SecretKey
 
 if TYPE_CHECKING:
     from connectors.formats.layout import Layout
 
-__all__ = ["Decryptor", "Encryptor", "Fetch", "Format", "with_name"]
+__all__ = ["Decryptor", "Encryptor", "Fetch", "Format", "FormerKeys", "with_name"]
 
 Fetch = Callable[[Iterable[tuple[int, int]]], Iterator[bytes | memoryview]]
 """Yields ranges of an object's bytes, given as (start, stop); each is valid until the next one is requested."""
+FormerKeys = Callable[[], Sequence[SecretKey]]
+"""Returns the keys that objects are only read with, for formats whose headers commit to their key."""
 
 
 def with_name(context: bytes, name: str) -> bytes:

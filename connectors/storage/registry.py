@@ -14,6 +14,7 @@ from connectors.credentials.model import Credentials, parse_document, printable_
 from connectors.errors import BackendConflict, BackendNotFound, InvalidLocation
 from connectors.secrets import Hidden, redact_url
 from connectors.storage.backend import Backend
+from connectors.system.plugins import owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,7 +63,7 @@ def _installed() -> tuple[InstalledBackend, ...]:
 
 
 def _load(point: importlib.metadata.EntryPoint) -> InstalledBackend:
-    distribution, version = _owner(point)
+    distribution, version = owner_of(point)
     try:
         backend = point.load()
         problem = _incomplete(backend, point)
@@ -71,17 +72,6 @@ def _load(point: importlib.metadata.EntryPoint) -> InstalledBackend:
     if problem is not None:
         return InstalledBackend(point.name, (), distribution, version, problem)
     return InstalledBackend(backend.name, tuple(backend.schemes), distribution, version, backend=backend)
-
-
-def _owner(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
-    """Return the name and version of the distribution that registered `point`; its metadata may be damaged."""
-    if point.dist is None:
-        return "(unknown)", ""
-    try:
-        metadata = point.dist.metadata
-        return str(metadata["Name"] or "(unnamed)"), str(metadata["Version"] or "")
-    except (OSError, LookupError, TypeError, ValueError):
-        return "(damaged metadata)", ""
 
 
 def _incomplete(backend: object, point: importlib.metadata.EntryPoint) -> str | None:

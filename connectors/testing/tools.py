@@ -21,7 +21,7 @@ from connectors.storage.capabilities import creates_exclusively, replaces_atomic
 from connectors.storage.registry import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from connectors._fsspec import AbstractFileSystem
@@ -46,6 +46,7 @@ __all__ = [
     "in_child",
     "lay_down",
     "leaks",
+    "leaks_among",
     "overrides_contract",
     "plain",
     "resolved",
@@ -190,9 +191,14 @@ def leaks(given: connectors.Dataset, *shown: object) -> list[str]:
 
     Exceptions are searched with their causes, contexts and notes.
     """
+    return leaks_among(secrets_of(given.credentials), *shown)
+
+
+def leaks_among(secrets: Iterable[str], *shown: object) -> list[str]:
+    """Return which secrets appear in the given objects, as `leaks` does, each by its first four characters."""
     texts = [_text(one) for one in shown]
     found = []
-    for secret in secrets_of(given.credentials):
+    for secret in secrets:
         forms = {secret, secret.upper(), secret.lower(), *secret.splitlines()}
         found += [form[:4] + "…" for form in forms if len(form) >= 8 and any(form in text for text in texts)]
     return found

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.credentials.model import Credentials, parse_document, printable_name, validate
 from connectors.errors import ConfigError, ConnectorError, IntegrityError
-from connectors.secrets import redact_url
+from connectors.formats import Format, Plain
+from connectors.secrets import KEY_SIZE, SecretKey, redact_url
 from connectors.storage.registry import backends, resolve
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _describe(found: Finding, backend: Backend, credentials: Credentials, locati
     found.backend = backend.name
     found.format = encryption.format if encryption else "plain"
     found.context = bool(encryption and encryption.context)
-    credentials.codec()  # raises for what the format does not support, such as a context with gcm
+    _format(credentials)  # raises for what it does not support, such as a context with gcm
     found.expires_at = credentials.expires_at
     if found.expires_at is not None and found.expires_at <= datetime.now(UTC):
         found.problems.append(f"the credentials expired at {moment(found.expires_at)}; renew them")
@@ -155,10 +156,16 @@ def _resolve(document: Mapping[str, Any], location: str | None, found: Finding) 
         backend, credentials = resolve(location, document)
         backend.connect(location, credentials)  # parses the location, and sends nothing
         if credentials.binds_names(location):
-            credentials.codec().bound("")  # raises if the format cannot do it
+            _format(credentials).bound("")  # raises if the format cannot do it
         return backend, credentials
     backend = _likely_backend(document)
     return backend, validate(backend.Credentials, document)
+
+
+def _format(credentials: Credentials) -> Format:
+    """Return the format, under another key: a reference to the key is not resolved."""
+    encryption = credentials.encryption
+    return Plain() if encryption is None else encryption.codec_under(SecretKey(bytes(KEY_SIZE)))
 
 
 def _likely_backend(document: Mapping[str, Any]) -> Backend:

@@ -1,0 +1,31 @@
+"""Key sources: where the key of a dataset comes from, if it is not in the document itself.
+
+A document has the key as 64 hexadecimal digits, or a reference to it: an object that names its source. `file`,
+`passphrase` and `wrapped` are here; plugins add key services, and import only this package, `connectors.storage` for
+its HTTP engine, `connectors.errors` and `connectors.secrets`.
+
+    `KeySource`: the contract. `KeyReference`: the base of a source's references. `Wrapped`: a wrapped key in one.
+    `KeyMember`, `ReferenceMember`: members of documents that hold a key or a reference.
+    `resolve`: the key that a reference leads to. `forget`: ask its source again.
+    `sources`, `source_of`, `reference`, `wrapping`: the installed sources, and their documents.
+"""
+
+from connectors.keys.contract import KeyReference, KeySource, Wrapped
+from connectors.keys.member import KeyMember, ReferenceMember
+from connectors.keys.registry import InstalledSource, reference, source_of, sources, wrapping
+from connectors.keys.resolving import forget, resolve
+
+__all__ = [
+    "InstalledSource",
+    "KeyMember",
+    "KeyReference",
+    "KeySource",
+    "ReferenceMember",
+    "Wrapped",
+    "forget",
+    "reference",
+    "resolve",
+    "source_of",
+    "sources",
+    "wrapping",
+]

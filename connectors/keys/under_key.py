@@ -1,0 +1,73 @@
+"""The key source ``wrapped``: a key that is wrapped under another key, which has a source of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, model_validator
+
+from connectors.errors import KeyRefused
+from connectors.keys.contract import KeyReference, KeySource, Wrapped
+from connectors.keys.member import ReferenceMember  # noqa: TC001 - pydantic reads it
+from connectors.keys.registry import source_of
+from connectors.keys.resolving import resolve
+from connectors.keys.aes_wrap import unwrap_under, wrap_under
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from connectors.secrets import SecretKey
+
+__all__ = ["UnderKey"]
+
+
+class UnderKeyWrapping(KeyReference):
+    """The key that others are wrapped under."""
+
+    source: Literal["wrapped"] = "wrapped"
+    by: ReferenceMember = Field(description='The wrapping key\'s own reference, as in {"source": "file", …}.')
+
+    @model_validator(mode="after")
+    def _check_depth(self) -> Self:
+        if self.by.source == "wrapped":
+            message = "by: a wrapping key is not wrapped itself; name its own source"
+            raise ValueError(message)
+        return self
+
+
+class UnderKeyReference(UnderKeyWrapping):
+    """A key wrapped under another key."""
+
+    wrapped: Wrapped = Field(description="The key, wrapped by AES key wrap (RFC 3394), in base64.")
+
+
+class UnderKey(KeySource):
+    """A key wrapped under another: ``{"source": "wrapped", "by": {"source": "file", …}, "wrapped": "…"}``."""
+
+    name = "wrapped"
+    summary = "another key"
+    Reference = UnderKeyReference
+    Wrapping = UnderKeyWrapping
+
+    def unwrap(self, reference: UnderKeyReference, root: str | None) -> SecretKey:
+        """Return the key; raises as the contract and the wrapping key's source say."""
+        key = unwrap_under(resolve(reference.by, root), reference.wrapped)
+        if key is None:
+            message = (
+                f"the key is not wrapped under {self._by(reference)}: name the key that wraps it, or the document "
+                "was changed"
+            )
+            raise KeyRefused(message)
+        return key
+
+    def wrap(self, key: SecretKey, wrapping: UnderKeyWrapping, root: str | None) -> UnderKeyReference:
+        """Return a reference to a key, wrapped under the wrapping key."""
+        return UnderKeyReference(by=wrapping.by, wrapped=wrap_under(resolve(wrapping.by, root), key))
+
+    def holder(self, reference: UnderKeyWrapping) -> str:
+        """Return what holds the wrapping key."""
+        return f"a key wrapped under {self._by(reference)}"
+
+    @staticmethod
+    def _by(reference: UnderKeyWrapping) -> str:
+        return source_of(reference.by.source).holder(reference.by)
