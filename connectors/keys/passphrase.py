@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from pydantic import Field, model_validator
 
 from connectors.errors import ConfigError, KeyRefused
+from connectors.keys.aes_wrap import unwrap_under, wrap_under
 from connectors.keys.contract import KeyReference, KeySource, Wrapped
 from connectors.keys.files import read_below
-from connectors.keys.aes_wrap import unwrap_under, wrap_under
 from connectors.secrets import KEY_SIZE, SecretKey, SecretText
 
 if TYPE_CHECKING:

@@ -113,7 +113,9 @@ def source_of(name: str) -> KeySource:
         message = f"{found[0].distribution} is installed but cannot be used: {found[0].problem}"
     elif name in _declared():
         extra = _declared()[name]
-        message = f"the key source {name!r} is not installed; install it with: pip install enclave-connectors-{extra}"
+        message = (
+            f'the key source {name!r} is not installed; install it with: pip install "enclave-connectors[{extra}]"'
+        )
     else:
         message = f"there is no key source {printable_name(name)!r}; {_did_you_mean(name)}"
     raise BackendNotFound(message)

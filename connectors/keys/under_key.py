@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 
 from connectors.errors import KeyRefused
+from connectors.keys.aes_wrap import unwrap_under, wrap_under
 from connectors.keys.contract import KeyReference, KeySource, Wrapped
 from connectors.keys.member import ReferenceMember  # noqa: TC001 - pydantic reads it
 from connectors.keys.registry import source_of
 from connectors.keys.resolving import resolve
-from connectors.keys.aes_wrap import unwrap_under, wrap_under
 
 if TYPE_CHECKING:
     from typing import Self

@@ -12,6 +12,7 @@ The contract:
 The filesystem, which is fsspec's:
     `ObjectFileSystem`: a base that derives a filesystem from an ``open_source`` and an ``open_sink``.
     `FindsAll`: a filesystem that lists a whole folder in few requests, completely or with an error.
+    `HasLinks`: a filesystem with symbolic links, which says which of them lead to folders.
     `Renames`: a filesystem that renames an object or a folder in one step.
     `Guarded`: keeps secrets out of the storage options, pickles and JSON of any other filesystem.
     `AbstractFileSystem`, `LocalFileSystem`, `MemoryFileSystem`: fsspec's own, with types.
@@ -41,6 +42,7 @@ A store with an HTTP API, in its dialect (docs/backends.md shows one):
     `BearerSigner`, `Tokens`, `token_of`: by tokens, which expire.
     `parse_xml`, `text_at`, `texts_at`, `size_of`: read responses. `query_of`, `range_headers`: parts of requests.
     `HttpClient`, `Limits`: sends requests. `Request`, `Response`, `Reply`, `Headers`, `FileBody`, `Origin`, `Failure`.
+    `KeyServer`: a key service with an HTTP API, for key sources (`connectors.keys`).
     `refuse_key_log`: for libraries that log in by themselves.
 
 Requests:
@@ -70,7 +72,7 @@ if TYPE_CHECKING:
     from connectors.storage.bucket_backend import MAX_EXPIRES, BucketBackend
     from connectors.storage.bucket_filesystem import BucketFileSystem
     from connectors.storage.bucket_store import BucketStore, Listed, Page
-    from connectors.storage.capabilities import FindsAll, OpensSinks, OpensSources, Renames
+    from connectors.storage.capabilities import FindsAll, HasLinks, OpensSinks, OpensSources, Renames
     from connectors.storage.credentials import (
         BucketCredentials,
         SecretWord,
@@ -90,6 +92,7 @@ if TYPE_CHECKING:
     from connectors.storage.http.messages import FileBody, Headers, Reply, Request, Response
     from connectors.storage.http.network import Limits, Origin, refuse_key_log
     from connectors.storage.http.xml import parse_xml, text_at, texts_at
+    from connectors.storage.key_server import KeyServer
     from connectors.storage.listing import ListingGuard
     from connectors.storage.location import BucketLocation, BucketPlace, split_path
     from connectors.storage.meanings import meaning
@@ -128,8 +131,10 @@ __all__ = [
     "FillsBuffers",
     "FindsAll",
     "Guarded",
+    "HasLinks",
     "Headers",
     "HttpClient",
+    "KeyServer",
     "Limits",
     "Listed",
     "ListingGuard",
@@ -217,7 +222,9 @@ _HOMES = {
     "Guarded": "storage.guard",
     "HIDES_NOTHING": "storage.endpoints",
     "Headers": "storage.http.messages",
+    "HasLinks": "storage.capabilities",
     "HttpClient": "storage.http.client",
+    "KeyServer": "storage.key_server",
     "Limits": "storage.http.network",
     "Listed": "storage.bucket_store",
     "ListingGuard": "storage.listing",

@@ -51,7 +51,7 @@ _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,63}", re.ASCII)
 _XML_CODE = re.compile(rb"<Code>([A-Za-z0-9_.]{1,64})</Code>")
 _ETAG = re.compile(r"[\x21-\x7e]{1,1000}", re.ASCII)
 """An ETag that can be sent back as it came; some stores leave out the quotation marks."""
-_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +321,7 @@ class ObjectStore(ABC):
                 kind, message = ObjectNotFound, "nothing is stored at {where} ({code})"
             case _ if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
                 message = "{where} is redirected, and redirects are not followed; check the credentials ({code})"
-            case _ if status in _TRANSIENT:
+            case _ if status in TRANSIENT:
                 kind, transient = StorageUnavailable, True
                 message = "{store} cannot {action} {where} now ({code}); try again later"
         return Meaning(frozenset(), kind, message, transient)
