@@ -32,6 +32,10 @@ class _Verbs(LazyGroup):
         "connectors.cli.data.keygen": {
             "keygen": "Generate a key: 64 hex digits, in a file that only you can read.",
         },
+        "connectors.cli.data.keys": {
+            "keys": "List the installed key sources.",
+            "key": "Show what the keys of documents are held by, check that they are given, and wrap them anew.",
+        },
         "connectors.cli.data.encrypt": {
             "encrypt": "Encrypt a file.",
             "decrypt": "Decrypt a sealed file.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from connectors.errors import TruncatedObject, WrongKey
@@ -16,11 +17,18 @@ if TYPE_CHECKING:
 __all__ = ["Auto"]
 
 
+LARGEST_GCM = 1 << 24
+"""Bytes of the largest object that is read as gcm without being named so: whoever has a wrong key learns it early."""
+
+_LOG = logging.getLogger(__name__)
+
+
 class Auto(Format):
     """Reads cobblestone-256 and gcm, writes cobblestone-256.
 
     If a Cobblestone header verifies under the key and context, the object is cobblestone-256, and any later problem
-    is an error. Any other object is read as gcm, whose tag decides. With a context, only cobblestone-256 is accepted:
+    is an error. Any other object of at most 16 MiB is read as gcm, whose tag decides; a larger one needs the format gcm
+    to be named. With a context, only cobblestone-256 is accepted:
     gcm cannot bind one, and accepting it would let the storage strip the binding off. Former keys read only
     cobblestone-256, whose commitment tells which one fits.
     """
@@ -58,8 +66,16 @@ class Auto(Format):
                 return opened
         if self._gcm is None:
             message = (
-                "the header does not verify as cobblestone-256: wrong key or context, or a changed header "
-                "(gcm cannot bind a context)"
+                "the header does not verify as cobblestone-256: wrong key or context, a changed header, or an object "
+                "that was never sealed (gcm cannot bind a context)"
             )
             raise WrongKey(message)
+        if sealed_size > LARGEST_GCM:
+            message = (
+                "the header does not verify as cobblestone-256: wrong key, a changed header, or an object that was "
+                f"never sealed. An object of {sealed_size} bytes is read as gcm, which verifies all of it before the "
+                'first byte is released, only if its document says so: "format": "gcm"'
+            )
+            raise WrongKey(message)
+        _LOG.info("no cobblestone-256 header under this key: reading all %d bytes to verify them as gcm", sealed_size)
         return self._gcm.decryptor(head, sealed_size)

@@ -79,7 +79,10 @@ class Cobblestone256(Format):
         LAYOUT.plain_size(sealed_size)  # a truncated header is reported as a truncation, not as a wrong key
         opened = self.recognize(head, sealed_size)
         if opened is None:
-            message = "the header does not verify: wrong key or context, another format, or a changed header"
+            message = (
+                "the header does not verify: wrong key or context, another format, a changed header, or an object "
+                "that was never sealed"
+            )
             raise WrongKey(message)
         return opened
 

@@ -155,8 +155,8 @@ class GcmDecryptor(Decryptor):
         hashing.finalize()
         if not self._is_tag(tag, hashing.tag):
             message = (
-                "the object's tag does not verify: wrong key, "
-                "or the object was changed, truncated or swapped in storage"
+                "the object's tag does not verify: wrong key, the object was changed, truncated or swapped in "
+                "storage, or was never sealed"
             )
             raise IntegrityError(message)
         self._macs, self._tag = macs, tag

@@ -13,21 +13,40 @@ from connectors.formats import DEFAULT_SEGMENT_SIZE, NAMES
 if TYPE_CHECKING:
     from connectors.formats import FormatName
 
-__all__ = ["Context", "KeyFile", "OptionalKeyFile", "SegmentSize", "context_bytes", "encryption_options"]
+__all__ = [
+    "Context",
+    "FormatOfDocument",
+    "KeyFile",
+    "OptionalKeyFile",
+    "SegmentSize",
+    "context_bytes",
+    "encryption_options",
+    "format_name",
+]
 
-_KEY = typer.Option("-K", "--key-file", metavar="FILE", help="The key: a file of 64 hex digits, or - for stdin.")
+_KEY = typer.Option(
+    "-K", "--key-file", metavar="FILE", help="The key: a file of 64 hex digits or of a reference, or - for stdin."
+)
 KeyFile = Annotated[str, _KEY]
 OptionalKeyFile = Annotated[str | None, _KEY]
 Context = Annotated[
     str | None,
     typer.Option("--context", metavar="TEXT", help="Text the object is bound to; decrypting needs the same."),
 ]
+FormatOfDocument = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="The format that the document names: that of the object, or the one to write. auto names none.",
+    ),
+]
 SegmentSize = Annotated[
     int | None, typer.Option("--segment-size", metavar="BYTES", help="For tink-gcm-hkdf only; the default is 1048576.")
 ]
 
 
-def _format_name(name: str) -> FormatName:
+def format_name(name: str) -> FormatName:
     """Return a format's name as the literal type.
 
     Raises:
@@ -60,7 +79,7 @@ def encryption_options(name: str, context: str | None, segment_size: int | None)
         ConfigError: there is no such format, or the context is not text.
         UsageMistake: the format has a fixed segment size, or none.
     """
-    known = _format_name(name)
+    known = format_name(name)
     if segment_size is not None and known != "tink-gcm-hkdf":
         message = f"--segment-size needs --format tink-gcm-hkdf; {known} has no segment size to choose"
         raise UsageMistake(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,10 +11,12 @@ from connectors.app.config import load
 from connectors.app.dataset import Dataset
 from connectors.app.layout import write_dataset
 from connectors.cli.common import console
+from connectors.cli.common.encryption import format_name
 from connectors.cli.common.exit_codes import CHECK_FAILED, TAMPERED, UsageMistake
 from connectors.cli.common.options import AppConfigFolder, AsJson, Force, example
 from connectors.cli.common.private_files import read_private
 from connectors.cli.data.inspection import inspect_dataset, inspect_document, measure, moment
+from connectors.credentials.parsing import parse_document
 from connectors.errors import ConfigError, InvalidLocation, ObjectExists
 
 if TYPE_CHECKING:
@@ -154,6 +157,10 @@ def new(
     credentials: Annotated[
         str, typer.Option("--credentials", metavar="FILE", help="Its credentials document, or - for stdin.")
     ],
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", metavar="NAME", help="The dataset's format, if its document does not name it."),
+    ] = None,
     force: Force = False,
 ) -> None:
     """Add a dataset to an app config folder.
@@ -164,6 +171,8 @@ def new(
         message = "the location has leading or trailing white space, or characters that are not allowed in a URL"
         raise InvalidLocation(message)
     data = read_private(credentials, "credentials document")
+    if format_ is not None:
+        data = _with_format(data, format_name(format_))
 
     found = inspect_document(credentials, data, location)
     if not found.good:
@@ -178,3 +187,13 @@ def new(
     if exists:
         raise ObjectExists(exists)
     console.note(f"Wrote {written}. The application reads it as dataset://{port}/{name}.")
+
+
+def _with_format(data: bytes, name: str) -> bytes:
+    """Return a credentials document that names its format."""
+    document = parse_document(data)
+    encryption = document.get("encryption")
+    if not isinstance(encryption, dict) or encryption.get("format", name) != name:
+        message = "--format is for a document whose encryption names no format yet, or this one; change the document"
+        raise UsageMistake(message)
+    return json.dumps({**document, "encryption": {**encryption, "format": name}}, ensure_ascii=False).encode()

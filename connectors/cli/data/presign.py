@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from connectors.cli.common import console
-from connectors.cli.common.encryption import Context, OptionalKeyFile, context_bytes
+from connectors.cli.common.encryption import Context, FormatOfDocument, OptionalKeyFile, context_bytes, format_name
 from connectors.cli.common.exit_codes import UsageMistake
 from connectors.cli.common.files import same_file
 from connectors.cli.common.options import AsJson, Force, example
-from connectors.cli.common.private_files import read_key, read_private, write_private
+from connectors.cli.common.private_files import read_key_member, read_private, write_private
 from connectors.cli.data.inspection import moment, parse_incomplete
 from connectors.errors import NotSupported
+from connectors.keys import KeyReference
 from connectors.storage.registry import resolve
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def presign(
     region: Annotated[str | None, typer.Option("--region", metavar="NAME", help="The bucket's region.")] = None,
     key_file: OptionalKeyFile = None,
     context: Context = None,
+    format_: FormatOfDocument = "cobblestone-256",
     out: Annotated[
         str | None, typer.Option("-out", "--out", metavar="FILE", help="The file to write the credentials document to.")
     ] = None,
@@ -72,7 +74,8 @@ def presign(
 ) -> None:
     """Sign a URL to download or upload an object.
 
-    With -K, the output is a complete credentials document for the dataset; --out writes it to a file. Until the URL
+    With -K, the output is a complete credentials document for the dataset, which names its format; --out writes it to a
+    file. Until the URL
     expires, anyone who has its query can use it: treat it as a password.
     """
     verb = _METHODS.get(method.lower(), "")
@@ -97,14 +100,15 @@ def presign(
         (force and out is None, "--force needs --out FILE, the file to replace"),
         (credentials == key_file == "-", "the credentials and the key cannot both come from standard input"),
     )
-    key = None if key_file is None else read_key(key_file)
+    key = None if key_file is None else read_key_member(key_file)
     context_bytes(context)
+    known = format_name(format_)
     given = {"ambient": ambient, "profile": profile, "endpoint_url": endpoint_url, "region": region}
     signed = _sign(location, credentials, {name: value for name, value in given.items() if value}, verb, expires)
     if url_only:
         console.print_line(signed.url)
         return
-    document = None if key is None else signed.document(key, context)
+    document = None if key is None else signed.document(key, context, known)
     if document is not None and out is not None:
         write_private(out, f"{json.dumps(document, indent=2, ensure_ascii=False)}\n".encode(), force=force)
     _show(signed, document, out, as_json=as_json)
@@ -140,9 +144,12 @@ class _Signed:
         """The query, in base64."""
         return base64.b64encode(self.url.partition("?")[2].encode("ascii")).decode("ascii")
 
-    def document(self, key: SecretKey, context: str | None) -> dict[str, Any]:
-        """Return the dataset's credentials document in the short form, which every platform accepts."""
-        encryption = {"key": key.reveal().hex().upper()}
+    def document(self, key: SecretKey | KeyReference, context: str | None, format_: str) -> dict[str, Any]:
+        """Return the dataset's credentials document; with `auto`, the short form, which every platform accepts."""
+        given = key.document() if isinstance(key, KeyReference) else key.reveal().hex().upper()
+        encryption: dict[str, Any] = {"key": given}
+        if format_ != "auto":
+            encryption["format"] = format_
         if context:
             encryption["context"] = context
         return {"query_string": self.query_string, "encryption": encryption}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from getpass import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from connectors.cli.common import console
 from connectors.cli.common.exit_codes import UsageMistake
-from connectors.cli.common.private_files import read_private, write_private
+from connectors.cli.common.private_files import ask, passphrase_in, read_private, write_private
 from connectors.cli.workflow.render import request_lines
 from connectors.errors import ConfigError
 from connectors.names import printable
@@ -179,7 +178,7 @@ def _passphrase_source(file: str | None) -> Callable[[str], str]:
     """Return a function that reads a passphrase or a PIN, from a file or from the terminal."""
 
     def secret(what: str) -> str:
-        return _from_file(file) if file is not None else _ask(what)
+        return passphrase_in(file) if file is not None else ask(what)
 
     return secret
 
@@ -191,32 +190,15 @@ def new_passphrase(file: str | None, name: str) -> str:
         ConfigError: there is no terminal, the passphrase is empty, or the two differ.
     """
     if file is not None:
-        return _from_file(file)
-    first = _ask(f"new passphrase of {name}")
+        return passphrase_in(file)
+    first = ask(f"new passphrase of {name}")
     if not first:
         message = "an empty passphrase protects nothing; for tests, use --unencrypted"
         raise ConfigError(message)
-    if _ask("the passphrase again") != first:
+    if ask("the passphrase again") != first:
         message = "the two passphrases differ; no identity was made"
         raise ConfigError(message)
     return first
-
-
-def _from_file(file: str) -> str:
-    data = read_private(file, "passphrase file")
-    try:
-        return data.decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        message = "the passphrase file is not UTF-8 text"
-    raise ConfigError(message)
-
-
-def _ask(what: str) -> str:
-    if not sys.stdin.isatty():
-        message = f"the {what} cannot be asked for without a terminal; use --passphrase-file FILE"
-        raise ConfigError(message)
-
-    return getpass(f"{what[:1].upper()}{what[1:]}: ", stream=sys.stderr)
 
 
 def confirm(question: str, *, yes: bool) -> None:
