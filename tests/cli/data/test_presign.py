@@ -138,7 +138,7 @@ def test_document_alone_goes_to_standard_output(home):
     done = connectors("presign", LOCATION, "--credentials", "owner.json", "-K", "key.hex", cwd=home)
     document = json.loads(done.out)
     assert list(document) == ["query_string", "encryption"]
-    assert document["encryption"] == {"key": KEY}
+    assert document["encryption"] == {"key": KEY, "format": "cobblestone-256"}
     assert list(facts(done.err)) == ["location", "method", "expires"]
     assert KEY not in done.err
     assert document["query_string"] not in done.err
@@ -227,3 +227,28 @@ def test_azure_account_signs_documents_to_write_and_to_read(azure, tmp_path):
     datasets[0].write_bytes(b"temperature 37.2\n")
     assert datasets[1].read_bytes() == b"temperature 37.2\n"
     service.close()
+
+
+def test_reference_of_a_key_file_is_written_and_not_the_key(home, s3):
+    (home / "kek.hex").write_text("77" * 32)
+    place = ["--wrap", "wrapped", "by.source=file", f"by.path={home}/kek.hex"]
+    assert connectors("keygen", "key.json", "--from", "key.hex", *place, cwd=home).code == 0
+    (home / "owner.json").write_text(json.dumps(account(s3)))
+    words = ["presign", "s3://clinic/presign/sealed", "--credentials", "owner.json", "-K", "key.json"]
+    document = json.loads(connectors(*words, cwd=home).out)
+    assert document["encryption"] == {"key": json.loads((home / "key.json").read_text()), "format": "cobblestone-256"}
+
+
+def test_format_auto_gives_the_short_form(home, s3):
+    (home / "owner.json").write_text(json.dumps(account(s3)))
+    words = [
+        "presign",
+        "s3://clinic/presign/sealed",
+        "--credentials",
+        "owner.json",
+        "-K",
+        "key.hex",
+        "--format",
+        "auto",
+    ]
+    assert json.loads(connectors(*words, cwd=home).out)["encryption"] == {"key": KEY}
