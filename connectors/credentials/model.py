@@ -161,8 +161,8 @@ def _resolved(member: str, key: SecretKey | KeyReference, root: str | None) -> S
     try:
         return resolve(key, root)
     except ConnectorError as error:
-        error.args = (f"{member}: {error.args[0]}", *error.args[1:]) if error.args else error.args
-        raise
+        named = type(error)(f"{member}: {error}")
+    raise named
 
 
 class Credentials(SecretModel):

@@ -28,7 +28,7 @@ def _decoded(value: object) -> object:
     try:
         return base64.b64decode("".join(value.split()), validate=True)
     except (binascii.Error, ValueError):
-        message = "a wrapped key is base64 text; this was cut short or changed: copy it again"
+        message = "base64 text is expected; this was cut short or changed: copy it again"
     raise ValueError(message)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from connectors.errors import ConnectorError
 from connectors.keys.contract import KeyReference
 from connectors.keys.registry import source_of
 from connectors.secrets import SecretKey
@@ -16,9 +17,18 @@ if TYPE_CHECKING:
 
 __all__ = ["forget", "resolve"]
 
-_HELD: dict[bytes, SecretKey] = {}
-"""The keys of this process, by a digest of their references."""
-_LOCKS: dict[bytes, ForkSafeLock] = {}
+
+class _Answer:
+    """What the source of one reference has answered in this process."""
+
+    def __init__(self) -> None:
+        self.lock = ForkSafeLock()
+        self.key: SecretKey | None = None
+        self.failures: list[ConnectorError] = []  # the last one; a new list for each
+
+
+_ANSWERS: dict[bytes, _Answer] = {}
+"""The answers of this process, by a digest of the references."""
 
 
 def resolve(key: SecretKey | KeyReference, root: str | None = None) -> SecretKey:
@@ -34,20 +44,28 @@ def resolve(key: SecretKey | KeyReference, root: str | None = None) -> SecretKey
     """
     if isinstance(key, SecretKey):
         return key
-    identity = _identity(key, root)
-    # One thread asks the service; the others wait for its answer.
-    with _LOCKS.setdefault(identity, ForkSafeLock()).current:
-        held = _HELD.get(identity)
-        if held is None:
-            held = _HELD[identity] = source_of(key.source).unwrap(key, root)
-        return held
+    answer = _ANSWERS.setdefault(_identity(key, root), _Answer())
+    failures = answer.failures
+    # One thread asks the source. The others wait for its answer, and share an error rather than each its own timeout.
+    with answer.lock.current:
+        if answer.key is not None:
+            return answer.key
+        if failures is not answer.failures:
+            shared = answer.failures[0]
+            raise type(shared)(*shared.args)
+        try:
+            answer.key = source_of(key.source).unwrap(key, root)
+        except ConnectorError as error:
+            answer.failures = [type(error)(*error.args)]  # without a traceback, which holds frames
+            raise
+        return answer.key
 
 
 def forget(keys: Iterable[SecretKey | KeyReference], root: str | None = None) -> None:
     """Forget what references led to, and those in them: their next use asks the source again."""
     for key in keys:
         if isinstance(key, KeyReference):
-            _HELD.pop(_identity(key, root), None)
+            _ANSWERS.pop(_identity(key, root), None)
             forget((value for _, value in key if isinstance(value, KeyReference)), root)
 
 

@@ -210,7 +210,7 @@ class TestWrapped:
             ({"by": {"source": "wrapped", "by": {}, "wrapped": "AAAA"}}, "by: wrapped: by: "),
             ({"by": "00" * 32}, "by: a key is .* an object that names its source"),
             ({"by": {"source": "vault2"}}, "by: there is no key source 'vault2'"),
-            ({"wrapped": "not base64!"}, "wrapped: a wrapped key is base64"),
+            ({"wrapped": "not base64!"}, "wrapped: base64 text is expected"),
             ({"wrapped": ""}, "wrapped: it is empty"),
             ({"wraped": "AAAA"}, "wraped: unknown member"),
         ],
