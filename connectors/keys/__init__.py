@@ -7,10 +7,12 @@ its HTTP engine, `connectors.errors` and `connectors.secrets`.
     `KeySource`: the contract. `KeyReference`: the base of a source's references. `Wrapped`: a wrapped key in one.
     `KeyMember`, `ReferenceMember`: members of documents that hold a key or a reference.
     `resolve`: the key that a reference leads to. `forget`: ask its source again.
+    `read_below`: the content of a file with a secret, such as a token, that a reference names.
     `sources`, `source_of`, `reference`, `wrapping`: the installed sources, and their documents.
 """
 
 from connectors.keys.contract import KeyReference, KeySource, Wrapped
+from connectors.keys.files import read_below
 from connectors.keys.member import KeyMember, ReferenceMember
 from connectors.keys.registry import InstalledSource, reference, source_of, sources, wrapping
 from connectors.keys.resolving import forget, resolve
@@ -23,6 +25,7 @@ __all__ = [
     "ReferenceMember",
     "Wrapped",
     "forget",
+    "read_below",
     "reference",
     "resolve",
     "source_of",
