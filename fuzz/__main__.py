@@ -21,6 +21,7 @@ PACKAGES = [
     "connectors_https",
     "connectors_s3",
     "connectors_sftp",
+    "connectors_vault",
 ]
 """The packages whose coverage guides the fuzzer: those of this project, not the libraries below them."""
 
