@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMPS := $(VENV)/stamps
-PLUGINS := azure gcs https s3 sftp vault
+PLUGINS := azure cdh gcs https s3 sftp vault
 PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
 OURS := enclave-connectors $(PLUGINS:%=enclave-connectors-%)
 WHEELS := .venv-wheels

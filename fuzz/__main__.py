@@ -17,6 +17,7 @@ CORPUS = Path(__file__).parent / "corpus"
 PACKAGES = [
     "connectors",
     "connectors_azure",
+    "connectors_cdh",
     "connectors_gcs",
     "connectors_https",
     "connectors_s3",
