@@ -20,6 +20,7 @@ PACKAGES = [
     "connectors_cdh",
     "connectors_gcs",
     "connectors_https",
+    "connectors_pkcs11",
     "connectors_s3",
     "connectors_sftp",
     "connectors_vault",

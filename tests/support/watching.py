@@ -37,7 +37,7 @@ _OURS = tuple(
     f"{folder}/"  # in this repository, or in the wheels under test
     for name in (
         "connectors",
-        *(f"connectors_{name}" for name in ("azure", "cdh", "gcs", "https", "s3", "sftp", "vault")),
+        *(f"connectors_{name}" for name in ("azure", "cdh", "gcs", "https", "pkcs11", "s3", "sftp", "vault")),
     )
     for folder in importlib.import_module(name).__path__
 )
