@@ -61,7 +61,7 @@ class Guest(KeyService):
         return {"source": "cdh", "resource": path, "address": self.url}
 
     @property
-    def requests(self) -> int:  # type: ignore[override]
+    def requests(self) -> int:
         return len(self.seen)
 
     def secrets(self) -> list[str]:

@@ -110,7 +110,7 @@ class Clinic(KeyService):
         return {"role": self.key, "jwt_file": str(path)}
 
     @property
-    def requests(self) -> int:  # type: ignore[override]
+    def requests(self) -> int:
         return len(self.seen)
 
     def secrets(self) -> list[str]:
