@@ -121,6 +121,9 @@ class KeyServer(ObjectStore):
             raise
         except StorageError as error:
             ours = _as_ours(error)
+        except BaseException as error:  # such as an interrupt
+            traceback.clear_frames(error.__traceback__)  # those below may hold the response
+            raise
         raise ours
 
     def _prepared(self, request: Request, verb: str, body: Hidden | None) -> tuple[KeyServer, Request]:

@@ -126,14 +126,17 @@ def _tokens_of(reference: VaultWrapping, root: str | None) -> Tokens | SecretTex
     login = cast("AppRole | Kubernetes", reference.approle or reference.kubernetes)
     if isinstance(login, Kubernetes):
         root = _root_for(login.jwt_file, reference, root)
-    members = login.model_dump(context={"reveal": True})
-    place = [reference.address, reference.namespace, root, type(login).__name__]
-    identity = hashlib.sha256(json.dumps([place, members], sort_keys=True).encode()).digest()
-    del members
+    identity = _identity([reference.address, reference.namespace, root, type(login).__name__], login)
     if identity not in _ISSUED:
         for oldest in list(_ISSUED)[: 1 - _MOST_LOGINS]:
             _ISSUED.pop(oldest, None)
     return _ISSUED.setdefault(identity, _Issued(VaultLogin(reference), login, reference.address, root))
+
+
+def _identity(place: list[str | None], login: AppRole | Kubernetes) -> bytes:
+    """Return a digest of a login and of where it is valid."""
+    members = Hidden(login.model_dump(context={"reveal": True}))
+    return hashlib.sha256(json.dumps([place, members.reveal()], sort_keys=True).encode()).digest()
 
 
 def _root_for(path: str, reference: VaultWrapping, root: str | None) -> str | None:

@@ -97,8 +97,8 @@ class VaultServer(KeyServer):
         if reference.context is not None:
             body = Hidden({**body.reveal(), "context": base64.b64encode(reference.context.encode()).decode()})
         request = self.request(f"{reference.mount}/{operation}/{reference.key}")
-        data = self.ask(request, reference.shown, _VERBS[operation], body).reveal().get("data")
-        return Hidden(data.get(wanted) if isinstance(data, dict) else None)
+        data = Hidden(self.ask(request, reference.shown, _VERBS[operation], body).reveal().get("data"))
+        return Hidden(data.reveal().get(wanted) if isinstance(data.reveal(), dict) else None)
 
     def error_code(self, status: int, headers: Headers, body: bytes) -> str:  # noqa: ARG002
         """Return what `{"errors": ["…"]}` says, in a word; nothing if it cannot be read."""
