@@ -1,11 +1,11 @@
 # Everything here sets itself up: Python 3.11 or later with pip, and make, are enough.
-# Where npm is installed, tests also run against Azurite; without it they say so and skip.
+# Where npm is installed, tests also run against Azurite, and where apt is, against SoftHSM; without it they say so and skip.
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMPS := $(VENV)/stamps
-PLUGINS := azure gcs https s3 sftp
+PLUGINS := azure cdh gcs https pkcs11 s3 sftp vault
 PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
 OURS := enclave-connectors $(PLUGINS:%=enclave-connectors-%)
 WHEELS := .venv-wheels
@@ -162,7 +162,7 @@ $(STAMPS)/test: $(STAMPS)/uv $(PROJECTS)
 	@touch $@
 
 # mitmproxy needs an older cryptography than this package: it has an environment, and constraints, of its own.
-$(STAMPS)/servers: $(STAMPS)/uv constraints-proxy.txt
+$(STAMPS)/servers: $(STAMPS)/uv constraints-proxy.txt .ci/install-softhsm
 	@echo "· installing mitmproxy into .servers"
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .servers/mitmproxy
 	@$(BIN)/uv pip install --quiet --python .servers/mitmproxy --require-hashes -r constraints-proxy.txt
@@ -170,6 +170,7 @@ $(STAMPS)/servers: $(STAMPS)/uv constraints-proxy.txt
 	  echo "· installing Azurite into .servers"; \
 	  npm install --loglevel=error --no-fund --no-audit --no-package-lock --prefix .servers azurite@3.37.0; \
 	else echo "· npm is not installed: tests against Azurite will be skipped"; fi
+	@.ci/install-softhsm .servers/softhsm
 	@touch $@
 
 $(STAMPS)/supply: $(STAMPS)/uv $(PROJECTS)

@@ -17,10 +17,13 @@ CORPUS = Path(__file__).parent / "corpus"
 PACKAGES = [
     "connectors",
     "connectors_azure",
+    "connectors_cdh",
     "connectors_gcs",
     "connectors_https",
+    "connectors_pkcs11",
     "connectors_s3",
     "connectors_sftp",
+    "connectors_vault",
 ]
 """The packages whose coverage guides the fuzzer: those of this project, not the libraries below them."""
 

@@ -8,10 +8,12 @@ its HTTP engine, `connectors.errors` and `connectors.secrets`.
     `KeyMember`, `ReferenceMember`: members of documents that hold a key or a reference.
     `resolve`: the key that a reference leads to. `forget`: ask its source again.
     `key_id`: what tells two keys apart without showing them.
+    `read_below`: the content of a file with a secret, such as a token, that a reference names.
     `sources`, `source_of`, `reference`, `wrapping`: the installed sources, and their documents.
 """
 
 from connectors.keys.contract import KeyReference, KeySource, Wrapped
+from connectors.keys.files import read_below
 from connectors.keys.identity import key_id
 from connectors.keys.member import KeyMember, ReferenceMember
 from connectors.keys.registry import InstalledSource, reference, source_of, sources, wrapping
@@ -26,6 +28,7 @@ __all__ = [
     "Wrapped",
     "forget",
     "key_id",
+    "read_below",
     "reference",
     "resolve",
     "source_of",

@@ -60,13 +60,14 @@ def warn_if_wide(descriptor: int, shown: str) -> None:
         warnings.warn(message, WideKeyFile, stacklevel=2)
 
 
-def read_below(root: str | None, path: str, what: str) -> Hidden:
+def read_below(root: str | None, path: str, what: str, *, private: bool = True) -> Hidden:
     """Return the content of a small file with a secret that a reference names.
 
     Args:
         root: the app config's root, which the path is below; without one, the path is absolute.
         path: the path.
         what: what errors call the file: "key file".
+        private: whether to warn if others can read it; false for files whose permissions are somebody else's choice.
 
     Raises:
         ConfigError: there is no such file, it leads out of the root, or cannot be read.
@@ -83,7 +84,7 @@ def read_below(root: str | None, path: str, what: str) -> Hidden:
     if root is not None and not _is_inside(root, whole):
         message = f"{shown} leads out of the app config's root; put the file itself there"
         raise ConfigError(message)
-    return _read(whole, shown)
+    return _read(whole, shown, private=private)
 
 
 def _is_inside(root: str, path: str) -> bool:
@@ -95,14 +96,15 @@ def _is_inside(root: str, path: str) -> bool:
     return os.path.commonpath([root, path]) == root
 
 
-def _read(path: str, shown: str) -> Hidden:
+def _read(path: str, shown: str, *, private: bool) -> Hidden:
     try:
         # A pipe without a writer must not block.
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 problem = "is not a regular file"
             else:
-                warn_if_wide(file.fileno(), shown)
+                if private:
+                    warn_if_wide(file.fileno(), shown)
                 data = Hidden(file.read(MOST_BYTES + 1))
                 problem = _wrong_size(len(data.reveal()))
     except FileNotFoundError:

@@ -7,6 +7,7 @@ import binascii
 import copy
 import dataclasses
 import json
+import traceback
 from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
@@ -89,29 +90,50 @@ class KeyServer(ObjectStore):
             KeyRefused, KeyUnavailable: as `KeySource.unwrap` says.
             MachineFailed: this machine failed, not the service.
         """
-        reply = Hidden(self.get(request, key, verb, body))
+        return self._members(Hidden(self.get(request, key, verb, body)), key)
+
+    def ask_once(self, request: Request, key: str, verb: str, body: Hidden | None = None) -> Hidden | ConnectorError:
+        """Send a request as `ask` does, but once, and return the error instead of raising it: for `Tokens.log_in`."""
+        one, request = self._prepared(request, verb, body)
+        reply = one.attempt(request, key, "read", limit=_MAX_REPLY)
+        if isinstance(reply, Failure):
+            return reply.error
         try:
-            members = json.loads(reply.reveal())
+            return self._members(Hidden(reply.body), key)
+        except KeyUnavailable as error:
+            return error
+
+    def _members(self, reply: Hidden, key: str) -> Hidden:
+        try:
+            members = Hidden(json.loads(reply.reveal()))
         except (ValueError, RecursionError):
-            members = None
-        if not isinstance(members, dict):
+            members = Hidden(None)
+        if not isinstance(members.reveal(), dict):
             raise self.nonsense(key)
-        return Hidden(members)
+        return members
 
     def get(self, request: Request, key: str, verb: str, body: Hidden | None = None) -> bytes:
         """Send a request as `ask` does, and return the body of the response, whatever it is."""
-        one = copy.copy(self)
-        one._verb = verb  # noqa: SLF001 - a copy of its own
-        if body is not None:
-            one.signer = _WithBody(self.signer, body)
-            request = dataclasses.replace(request, headers={"Content-Type": "application/json", **request.headers})
+        one, request = self._prepared(request, verb, body)
         try:
             return one.call(request, key, "read", limit=_MAX_REPLY).body
         except (KeyRefused, KeyUnavailable, MachineFailed):
             raise
         except StorageError as error:
             ours = _as_ours(error)
+        except BaseException as error:  # such as an interrupt
+            traceback.clear_frames(error.__traceback__)  # those below may hold the response
+            raise
         raise ours
+
+    def _prepared(self, request: Request, verb: str, body: Hidden | None) -> tuple[KeyServer, Request]:
+        """Return a copy of this server that sends the body and names the verb, and the request for it."""
+        one = copy.copy(self)
+        one._verb = verb  # noqa: SLF001 - a copy of its own
+        if body is not None:
+            one.signer = _WithBody(self.signer, body)
+            request = dataclasses.replace(request, headers={"Content-Type": "application/json", **request.headers})
+        return one, request
 
     def refusal(self, status: int, code: str, path: str, action: Action, headers: Headers | None = None) -> Failure:  # noqa: ARG002
         """Return the failure that an error response means."""
@@ -178,7 +200,11 @@ class _WithBody:
 
     def sign(self, request: Request) -> Request:
         """Return the request with its body, signed."""
-        return self._signer.sign(dataclasses.replace(request, body=json.dumps(self._body.reveal()).encode()))
+        try:
+            return self._signer.sign(dataclasses.replace(request, body=json.dumps(self._body.reveal()).encode()))
+        except BaseException as error:  # such as one that no token is issued
+            traceback.clear_frames(error.__traceback__)  # those below hold the body
+            raise
 
     def renew(self) -> bool:
         """Renew as the signer does."""

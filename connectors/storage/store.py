@@ -83,12 +83,14 @@ class ObjectStore(ABC):
         name: the store's name in messages, such as S3.
         meanings: the store's error codes. What is missing has the meaning of its HTTP status.
         conditions: the error codes of failed conditions, besides status 412.
+        renewing: the statuses of a refused token, which is renewed once.
         attempts, first_pause, longest_pause: limits of retries; None for those of `RetryPolicy`.
     """
 
     name: ClassVar[str]
     meanings: ClassVar[tuple[Meaning, ...]] = ()
     conditions: ClassVar[frozenset[str]] = frozenset()
+    renewing: ClassVar[frozenset[int]] = frozenset({HTTPStatus.UNAUTHORIZED})
     attempts: int | None = None
     first_pause: float | None = None
     longest_pause: float | None = None
@@ -176,7 +178,7 @@ class ObjectStore(ABC):
                 return self.located(outcome, path)
             if outcome.status in accept:
                 return outcome
-            if not renewed and outcome.status == HTTPStatus.UNAUTHORIZED and self.signer.renew():
+            if not renewed and outcome.status in self.renewing and self.signer.renew():
                 outcome.close()
                 renewed = True
                 continue

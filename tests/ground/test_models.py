@@ -20,7 +20,9 @@ from connectors.workflow.documents.kinds import Party
 
 MARK = f"hunter{1 + 1}-hunter{1 + 1}"
 """Not in any line of this file, which tracebacks show."""
-PACKAGES = ["connectors"] + [f"connectors_{name}" for name in ("azure", "gcs", "https", "s3", "sftp")]
+PACKAGES = ["connectors"] + [
+    f"connectors_{name}" for name in ("azure", "cdh", "gcs", "https", "pkcs11", "s3", "sftp", "vault")
+]
 
 
 class Shelf(connectors.Credentials):

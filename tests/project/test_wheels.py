@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 UV = Path(sys.executable).parent / "uv"
-PLUGINS = ["azure", "gcs", "https", "s3", "sftp"]
+PLUGINS = ["azure", "cdh", "gcs", "https", "pkcs11", "s3", "sftp", "vault"]
 ORIGIN = json.loads(distribution("enclave-connectors").read_text("direct_url.json") or "{}")
 """Where this distribution was installed from: https://packaging.python.org/specifications/direct-url/"""
 

@@ -35,7 +35,10 @@ MAX_OBJECTS = 15_000
 """The maximum number of objects that are visited from the given ones."""
 _OURS = tuple(
     f"{folder}/"  # in this repository, or in the wheels under test
-    for name in ("connectors", *(f"connectors_{name}" for name in ("azure", "gcs", "https", "s3", "sftp")))
+    for name in (
+        "connectors",
+        *(f"connectors_{name}" for name in ("azure", "cdh", "gcs", "https", "pkcs11", "s3", "sftp", "vault")),
+    )
     for folder in importlib.import_module(name).__path__
 )
 _LEAVES = (
