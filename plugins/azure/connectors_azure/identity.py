@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import json
 import logging
 import re
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from connectors.storage import Action, Headers, HttpClient
     from connectors_azure.login import EntraLogin
 
-__all__ = ["open_tokens"]
+__all__ = ["AGENT", "open_tokens"]
 
+AGENT = f"enclave-connectors-azure/{importlib.metadata.version('enclave-connectors-azure')}"
+"""The User-Agent of this plugin's requests."""
 _CODE = re.compile(r"\bAADSTS[0-9]{4,8}\b")
 _EXPIRED = frozenset({"AADSTS7000222"})
 """The code for an expired client secret: "Microsoft Entra authentication error codes"."""
