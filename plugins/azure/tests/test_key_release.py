@@ -201,6 +201,7 @@ def test_outage_behind_the_sidecar_is_retried(sidecar: Sidecar, text: str) -> No
         ({"sidecar_url": "localhost:8080"}, "an endpoint is a URL such as"),
         ({"akv_endpoint": "clinic.example"}, "not the host of a vault or a Managed HSM"),
         ({"akv_endpoint": "clinic.vault.azure.net.example"}, "not the host of a vault or a Managed HSM"),
+        ({"akv_endpoint": "\u017flinic.vault.azure.net"}, "not the host of a vault or a Managed HSM"),
         ({"akv_endpoint": "https://clinic.vault.azure.net"}, "not the host of a vault or a Managed HSM"),
         ({"maa_endpoint": "sharedneu..azure.net"}, "not a host"),
         ({"maa_endpoint": "https://sharedneu.neu.attest.azure.net"}, "not a host"),

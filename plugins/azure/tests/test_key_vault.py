@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from key_vault import KeyVault, problem
 from login_server import SECRET, Certificate, Login, token
 from watching import frames_of, texts_of
 
-from connectors.errors import ConnectorError, InvalidCredentials, KeyRefused, KeyUnavailable
+from connectors.errors import ConfigError, ConnectorError, InvalidCredentials, KeyRefused, KeyUnavailable
 from connectors.keys import forget, reference, resolve, source_of, wrapping
 from connectors.secrets import SecretKey
 from connectors.testing import KeySourceContract
@@ -245,6 +246,13 @@ def test_refused_login_names_the_key_and_no_secret(vault: KeyVault, login: Login
 def test_unreachable_login_service_is_an_outage(vault: KeyVault) -> None:
     document = {**wrapped(vault.wrapping()), "authority_url": "https://127.0.0.1:9"}
     assert "the login with the service principal's secret" in refused(document, KeyUnavailable)
+
+
+def test_missing_azure_identity_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "azure.identity", None)
+    for login in ({"managed_identity": True}, {"ambient": True}):
+        with pytest.raises(ConfigError, match=r'pip install "enclave-connectors-azure\[identity\]"'):
+            unwrapped(members(**login))
 
 
 # Documents.
