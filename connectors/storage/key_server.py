@@ -36,6 +36,8 @@ __all__ = ["KeyServer"]
 _MAX_REPLY = 1 << 18
 """Bytes of the largest response: a key with whatever describes it."""
 
+_PLAIN_ALPHABET = str.maketrans("-_", "+/")
+
 _REASONS: dict[int, str] = {
     HTTPStatus.BAD_REQUEST: "it does not accept the wrapped key: it was wrapped by another key, or was changed",
     HTTPStatus.UNAUTHORIZED: "it does not accept the credentials; renew or correct them",
@@ -55,9 +57,11 @@ class KeyServer(ObjectStore):
         name: the service's name in messages, such as AWS KMS.
         reasons: why the service refuses, and what to do, by its error code; what is missing has the reason of its HTTP
             status.
+        transient: the error codes of what passes, so that the request is sent again, whatever their HTTP status.
     """
 
     reasons: ClassVar[Mapping[str, str]] = {}
+    transient: ClassVar[frozenset[str]] = frozenset()
     _verb = "give"
 
     def shown(self, path: str) -> str:
@@ -120,11 +124,17 @@ class KeyServer(ObjectStore):
         except (KeyRefused, KeyUnavailable, MachineFailed):
             raise
         except StorageError as error:
-            ours = _as_ours(error)
+            ours = self._as_ours(error, verb, key)
         except BaseException as error:  # such as an interrupt
             traceback.clear_frames(error.__traceback__)  # those below may hold the response
             raise
         raise ours
+
+    def _as_ours(self, error: StorageError, verb: str, key: str) -> StorageError:
+        """Return an error of the engine, or of a login, as one about a key."""
+        kind: type[StorageError] = KeyUnavailable if isinstance(error, StorageUnavailable) else KeyRefused
+        text = str(error)
+        return kind(text if self.name in text else f"{self.name} cannot {verb} {key}: {text}")
 
     def _prepared(self, request: Request, verb: str, body: Hidden | None) -> tuple[KeyServer, Request]:
         """Return a copy of this server that sends the body and names the verb, and the request for it."""
@@ -138,13 +148,12 @@ class KeyServer(ObjectStore):
     def refusal(self, status: int, code: str, path: str, action: Action, headers: Headers | None = None) -> Failure:  # noqa: ARG002
         """Return the failure that an error response means."""
         said = f"{status} {code}" if code else str(status)
-        if code not in self.reasons and (status in TRANSIENT or status < HTTPStatus.BAD_REQUEST):
+        passes = code in self.transient or (code not in self.reasons and status in TRANSIENT)
+        if passes or (code not in self.reasons and status < HTTPStatus.BAD_REQUEST):
             error: ConnectorError = KeyUnavailable(
                 f"{self.name} cannot {self._verb} {path} now ({said}); try again later"
             )
-            return Failure(
-                error, status in TRANSIENT, retry_after(headers) if headers is not None else None, status, code
-            )
+            return Failure(error, passes, retry_after(headers) if headers is not None else None, status, code)
         reason = self.reasons.get(code, _REASONS.get(status))
         error = KeyRefused(f"{self.name} refuses to {self._verb} {path} ({said}){f': {reason}' if reason else ''}")
         return Failure(error, status=status, code=code)
@@ -161,22 +170,22 @@ class KeyServer(ObjectStore):
         return KeyUnavailable(f"{self.name} sent an invalid response about {key}; check that it is this service")
 
     def key_of(self, text: object, key: str) -> SecretKey:
-        """Return the key in base64 that a service has sent.
+        """Return the key in base64 that a service has sent. Raises as `bytes_of` and `checked_key` do."""
+        hidden = Hidden(text)
+        del text
+        return self.checked_key(self.bytes_of(hidden, key), key)
+
+    def bytes_of(self, text: object, key: str) -> Hidden:
+        """Return the bytes in base64 that a service has sent, in the usual or the URL-safe alphabet, padded or not.
 
         Raises:
             KeyUnavailable: it is not base64.
-            InvalidKey: it has another length.
         """
-        hidden, data = Hidden(text), None
+        data = _decoded(Hidden(text))
         del text
-        try:
-            if isinstance(hidden.reveal(), str):
-                data = Hidden(base64.b64decode(hidden.reveal(), validate=True))
-        except (binascii.Error, ValueError):
-            data = None
         if data is None:
             raise self.nonsense(key)
-        return self.checked_key(data, key)
+        return data
 
     def checked_key(self, data: Hidden, key: str) -> SecretKey:
         """Return the bytes that a service has sent as a key.
@@ -211,7 +220,12 @@ class _WithBody:
         return self._signer.renew()
 
 
-def _as_ours(error: StorageError) -> StorageError:
-    """Return an error of the engine, or of a login, as one about a key."""
-    kind: type[StorageError] = KeyUnavailable if isinstance(error, StorageUnavailable) else KeyRefused
-    return kind(*error.args)
+def _decoded(text: Hidden) -> Hidden | None:
+    """Return the bytes of base64 text, or None if it is not that."""
+    if not isinstance(text.reveal(), str):
+        return None
+    bare = text.reveal().rstrip("=").translate(_PLAIN_ALPHABET)
+    try:
+        return Hidden(base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True))
+    except (binascii.Error, ValueError):
+        return None

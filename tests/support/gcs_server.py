@@ -7,7 +7,7 @@ import json
 import platform
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -102,8 +102,10 @@ class Tokens:
         self.assertions: list[dict[str, Any]] = []
         self.lifetime = 3600
         self.refuse: Answer | None = None
+        self.heard: Callable[[], None] = lambda: None
 
     def answer(self, request: Request) -> Answer:
+        self.heard()
         if self.refuse is not None:
             return self.refuse
         form = parse_qs(request.body.decode())

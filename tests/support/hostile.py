@@ -9,6 +9,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
 __all__ = ["Answer", "Request", "hostile_server"]
@@ -49,8 +50,13 @@ class Answer:
 
 
 @contextmanager
-def hostile_server(respond: Callable[[Request], Answer]) -> Iterator[tuple[str, list[Request]]]:
-    """Serve what `respond` says on loopback; give the server's URL and the list that requests are kept in."""
+def hostile_server(
+    respond: Callable[[Request], Answer], tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, list[Request]]]:
+    """Serve what `respond` says on loopback, with or without TLS.
+
+    Gives the server's URL and the list that requests are kept in.
+    """
     seen: list[Request] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -79,10 +85,12 @@ def hostile_server(respond: Callable[[Request], Answer]) -> Iterator[tuple[str, 
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", seen
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}", seen
     finally:
         server.shutdown()
         server.server_close()

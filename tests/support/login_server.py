@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-__all__ = ["CLIENT", "SECRET", "TENANT", "Certificate", "Login", "over_tls", "serving", "token"]
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+__all__ = ["CLIENT", "SECRET", "TENANT", "Certificate", "Login", "over_tls", "self_signed", "serving", "token"]
 
 TENANT, CLIENT, SECRET = "6b1f9d2e-tenant", "11fa2b7c-client", "s3cr3t~of.the-principal"
 
 
-def token() -> str:
+def token(audience: str = "https://storage.azure.com") -> str:
     """Return a token as Microsoft Entra issues it; Azurite checks everything but the signature."""
     now = int(time.time())
     claims: dict[str, Any] = {
-        "aud": "https://storage.azure.com",
+        "aud": audience,
         "iss": f"https://sts.windows.net/{TENANT}/",
         "nbf": now - 60,
     }
@@ -37,6 +44,36 @@ class Certificate:
     path: str
     key: str
 
+    def context(self) -> ssl.SSLContext:
+        """Return the TLS of a server that has the certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.path, self.key)
+        return context
+
+
+def self_signed(folder: Path) -> Certificate:
+    """Write a certificate for the loopback address, and its key, into a folder."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "certificate.pem").write_bytes(built.public_bytes(serialization.Encoding.PEM))
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "key.pem").write_bytes(secret)
+    return Certificate(str(folder / "certificate.pem"), str(folder / "key.pem"))
+
 
 @dataclass
 class Login:
@@ -46,11 +83,15 @@ class Login:
         url: its URL.
         problem: the error code that it returns instead of a token.
         requests: the forms that were sent to it.
+        issued: the tokens.
+        heard: called for each request.
     """
 
     url: str = ""
     problem: str | None = None
     requests: list[dict[str, list[str]]] = field(default_factory=list)
+    issued: list[str] = field(default_factory=list)
+    heard: Callable[[], None] = lambda: None
 
     def discover(self, path: str) -> dict[str, Any]:
         tenant = path.split("/")[1]
@@ -62,11 +103,13 @@ class Login:
 
     def issue(self, form: dict[str, list[str]]) -> tuple[int, dict[str, Any]]:
         self.requests.append(form)
+        self.heard()
         problem = self.problem or (None if form["client_secret"] == [SECRET] else "AADSTS7000215")
         if problem:
             description = f"{problem}: the secret {form['client_secret'][0]} is invalid. Trace ID: 1"
             return 401, {"error": "invalid_client", "error_description": description}
-        return 200, {"token_type": "Bearer", "expires_in": 3600, "access_token": token()}
+        self.issued.append(token(form["scope"][0].split()[0].removesuffix("/.default")))
+        return 200, {"token_type": "Bearer", "expires_in": 3600, "access_token": self.issued[-1]}
 
 
 @contextmanager
@@ -101,9 +144,7 @@ def over_tls(certificate: Certificate, handler: type[BaseHTTPRequestHandler]) ->
     """Serve HTTPS on loopback; yield the URL."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.path, certificate.key)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.socket = certificate.context().wrap_socket(server.socket, server_side=True)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -10,6 +10,7 @@ from connectors.errors import InvalidCredentials, InvalidLocation
 from connectors.secrets import SecretText
 from connectors_azure.connection_string import parse_connection_string
 from connectors_azure.location import ACCOUNT_HOST
+from connectors_azure.login import CHINA, GOVERNMENT, PUBLIC
 
 if TYPE_CHECKING:
     from connectors.storage import BucketPlace
@@ -19,10 +20,9 @@ __all__ = ["Account", "account_of"]
 
 _PUBLIC = "core.windows.net"
 _AUTHORITIES = {
-    # Microsoft Entra, "National clouds".
-    _PUBLIC: "https://login.microsoftonline.com",
-    "core.usgovcloudapi.net": "https://login.microsoftonline.us",
-    "core.chinacloudapi.cn": "https://login.partner.microsoftonline.cn",
+    _PUBLIC: PUBLIC,
+    "core.usgovcloudapi.net": GOVERNMENT,
+    "core.chinacloudapi.cn": CHINA,
 }
 
 
@@ -42,7 +42,7 @@ class Account:
     endpoint: str
     key: SecretText | None = None
     sas: SecretText | None = None
-    authority: str = _AUTHORITIES[_PUBLIC]
+    authority: str = PUBLIC
 
     def url_of(self, container: str, name: str) -> str:
         """Return the URL of a blob, without a signature."""

@@ -8,7 +8,6 @@ For example::
 from __future__ import annotations
 
 import re
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -17,16 +16,15 @@ from connectors.secrets import SecretText  # noqa: TC001 - pydantic reads the an
 from connectors.storage import (
     BucketCredentials,
     Way,
-    Word,
     checked,
     matching,
     not_yet_valid,
     sas_expiry,
     sas_problems,
     sas_start,
-    word_problem,
 )
 from connectors_azure.connection_string import ENDPOINT, key_problem, parse_connection_string, sas_problem, url_problem
+from connectors_azure.login import LOGINS, EntraLogin
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,21 +33,19 @@ __all__ = ["AzureCredentials"]
 
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _NO_ACCOUNT = "not the name of a storage account: use 3 to 24 lower-case letters and digits, without the host"
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,254}")
 
 
 def _connection_problem(value: SecretText) -> str | None:
     return parse_connection_string(value)[1]
 
 
-class AzureCredentials(BucketCredentials):
+class AzureCredentials(EntraLogin, BucketCredentials):
     """Credentials: a key, a SAS, an identity, none for a public blob, or those that the machine provides."""
 
     member_prefixes: ClassVar[tuple[str, ...]] = ("azure",)
     ways: ClassVar[tuple[Way, ...]] = (
         *(Way((name,)) for name in ("account_key", "sas_token", "connection_string")),
-        Way(("tenant_id", "client_id", "client_secret"), extras=("authority_url",), title="a service principal"),
-        Way(("managed_identity",), extras=("client_id",)),
+        *LOGINS,
         *(Way((name,)) for name in ("anonymous", "ambient")),
     )
     endpoint_example: ClassVar[str] = ENDPOINT
@@ -67,31 +63,6 @@ class AzureCredentials(BucketCredentials):
     )
     connection_string: Annotated[SecretText, checked(_connection_problem)] | None = Field(
         default=None, description="The account's connection string, with a key or a SAS; it names the account."
-    )
-    tenant_id: Annotated[str, matching(_TENANT, "not a tenant's id or domain")] | None = Field(
-        default=None, description="A service principal's tenant."
-    )
-    client_id: Word | None = Field(
-        default=None,
-        description="The application id of a service principal, or the client id of a user-assigned managed identity.",
-    )
-    client_secret: Annotated[SecretText, checked(partial(word_problem, chosen=True))] | None = Field(
-        default=None, description="A service principal's secret."
-    )
-    authority_url: Annotated[str, checked(url_problem)] | None = Field(
-        default=None,
-        description="Login service of a service principal; null for that of the location's cloud, or the public cloud.",
-    )
-    managed_identity: bool = Field(
-        default=False, strict=True, description="Use the identity that Azure gives this machine."
-    )
-    ambient: bool = Field(
-        default=False,
-        strict=True,
-        description=(
-            "Use the AZURE_* variables, the machine's identity or the login of its Azure tools, and the environment's "
-            "proxies. Without it, none of them is read."
-        ),
     )
     endpoint_url: Annotated[str, checked(url_problem)] | None = Field(
         default=None,
@@ -121,17 +92,12 @@ class AzureCredentials(BucketCredentials):
         connection, _ = parse_connection_string(self.connection_string)
         return (connection.sas, connection.endpoint) if connection else (None, None)
 
-    @property
-    def logs_in(self) -> bool:
-        """Whether requests carry a Microsoft Entra token."""
-        return self.client_secret is not None or self.managed_identity or self.ambient
-
     def contradiction(self) -> str | None:
         """Return what is wrong with members that do not fit together, or None."""
         if self.connection_string is not None and not (self.account_name is None and self.endpoint_url is None):
             return "the connection_string already contains account_name and endpoint_url; leave them out"
-        if self.authority_url is not None and not self.authority_url.lower().startswith("https://"):
-            return "authority_url: the client secret is sent there, so the URL must start with https://"
+        if (problem := self.authority_problem()) is not None:
+            return problem
         member, url = "endpoint_url", self.endpoint_url
         if self.connection_string is not None:
             parsed, _ = parse_connection_string(self.connection_string)

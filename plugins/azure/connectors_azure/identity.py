@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import json
 import logging
 import re
@@ -18,13 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from connectors.storage import Action, Headers, HttpClient
-    from connectors_azure.account import Account
-    from connectors_azure.credentials import AzureCredentials
+    from connectors_azure.login import EntraLogin
 
-__all__ = ["open_tokens"]
+__all__ = ["AGENT", "open_tokens"]
 
-_SCOPE = "https://storage.azure.com/.default"
-"""The scope of tokens for Azure Storage in every cloud: "Authorize access to blobs using Microsoft Entra ID"."""
+AGENT = f"enclave-connectors-azure/{importlib.metadata.version('enclave-connectors-azure')}"
+"""The User-Agent of this plugin's requests."""
 _CODE = re.compile(r"\bAADSTS[0-9]{4,8}\b")
 _EXPIRED = frozenset({"AADSTS7000222"})
 """The code for an expired client secret: "Microsoft Entra authentication error codes"."""
@@ -35,9 +35,9 @@ _MAX_REPLY = 1 << 17
 class _Principal(Tokens):
     """A service principal, by the OAuth 2.0 client credentials flow."""
 
-    def __init__(self, account: Account, credentials: AzureCredentials, client: HttpClient) -> None:
+    def __init__(self, login: EntraLogin, authority: str, scope: str, client: HttpClient) -> None:
         super().__init__("the service principal's secret")
-        self._server = _LoginServer(account.authority, credentials, client)
+        self._server = _LoginServer(login, authority, scope, client)
 
     def log_in(self) -> tuple[SecretText, float] | ConnectorError:
         return self._server.issued(self.subject)
@@ -46,17 +46,18 @@ class _Principal(Tokens):
 class _FormSigner(Unsigned):
     """Adds the form with the client secret as a request is sent, so that no traceback has it."""
 
-    def __init__(self, credentials: AzureCredentials) -> None:
-        self._credentials = credentials
+    def __init__(self, login: EntraLogin, scope: str) -> None:
+        self._login = login
+        self._scope = scope
 
     def sign(self, request: Request) -> Request:
         """Return the request with the form."""
-        secret = self._credentials.client_secret
+        secret = self._login.client_secret
         form = {
             "grant_type": "client_credentials",
-            "client_id": self._credentials.client_id,
+            "client_id": self._login.client_id,
             "client_secret": secret.reveal() if secret else "",
-            "scope": _SCOPE,
+            "scope": self._scope,
         }
         return dataclasses.replace(request, body=urlencode(form).encode())
 
@@ -70,10 +71,10 @@ class _LoginServer(ObjectStore):
 
     name = "Microsoft Entra"
 
-    def __init__(self, authority: str, credentials: AzureCredentials, client: HttpClient) -> None:
-        super().__init__(client, _FormSigner(credentials))
+    def __init__(self, login: EntraLogin, authority: str, scope: str, client: HttpClient) -> None:
+        super().__init__(client, _FormSigner(login, scope))
         self._authority = authority
-        self._credentials = credentials
+        self._login = login
 
     def shown(self, path: str) -> str:
         """Return what is requested."""
@@ -82,7 +83,7 @@ class _LoginServer(ObjectStore):
     def read_request(self, path: str, span: str | None, validator: str | None) -> Request:  # noqa: ARG002 - for a token
         """Return the request for a token, without its body."""
         base = urlsplit(self._authority).path.rstrip("/")
-        target = SecretText(f"{base}/{self._credentials.tenant_id}/oauth2/v2.0/token")
+        target = SecretText(f"{base}/{self._login.tenant_id}/oauth2/v2.0/token")
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         return Request("POST", Origin.of(self._authority), target, headers)
 
@@ -122,9 +123,10 @@ def _refused(subject: str, code: str) -> ConnectorError:
 class _Library(Tokens):
     """A login that azure-identity knows: a managed identity, or what it finds on this machine."""
 
-    def __init__(self, make: Callable[[], Any], subject: str) -> None:
+    def __init__(self, make: Callable[[], Any], scope: str, subject: str) -> None:
         super().__init__(subject)
         self._make = make
+        self._scope = scope
         self._credential = make()
 
     def drop(self) -> None:
@@ -136,7 +138,7 @@ class _Library(Tokens):
         from azure.core.exceptions import AzureError  # noqa: PLC0415 - a dependency of azure-identity
 
         try:
-            issued = self._credential.get_token(_SCOPE)
+            issued = self._credential.get_token(self._scope)
             token, ends = token_of(issued.token), float(issued.expires_on)
         # Of an invalid response, azure-identity raises whatever its parsing raises.
         except (AzureError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
@@ -174,31 +176,32 @@ def _library() -> Any:
     raise ConfigError(message)
 
 
-def open_tokens(account: Account, credentials: AzureCredentials, client: HttpClient) -> Tokens:
-    """Return what provides the tokens of `credentials`; makes no request yet.
+def open_tokens(login: EntraLogin, authority: str, scope: str, client: HttpClient) -> Tokens:
+    """Return what provides the tokens of a login; makes no request yet.
 
     Args:
-        account: the account, whose cloud has a login server.
-        credentials: log in.
+        login: who logs in.
+        authority: URL of the login server of a service principal.
+        scope: the service that the tokens are for: ``https://vault.azure.net/.default``.
         client: sends the requests of a service principal.
 
     Raises:
         ConfigError: azure-identity is needed and not installed, or SSLKEYLOGFILE is set.
     """
-    if not (credentials.ambient or credentials.managed_identity):
-        return _Principal(account, credentials, client)
+    if not (login.ambient or login.managed_identity):
+        return _Principal(login, authority, scope, client)
     library = _library()
     refuse_key_log("azure-identity")
     # Keep the responses of login servers out of the logs, because azure-identity logs them in full.
     for name in ("azure.identity._internal.get_token_mixin", "azure.identity._internal.decorators"):
         logging.getLogger(name).addFilter(_drop)  # adding it again changes nothing
-    if credentials.ambient:
-        return _Library(library.DefaultAzureCredential, "the ambient login of this machine")
+    if login.ambient:
+        return _Library(library.DefaultAzureCredential, scope, "the ambient login of this machine")
 
     def managed() -> Any:
-        return library.ManagedIdentityCredential(client_id=credentials.client_id, use_env_settings=False)
+        return library.ManagedIdentityCredential(client_id=login.client_id, use_env_settings=False)
 
-    return _Library(managed, "this machine's managed identity")
+    return _Library(managed, scope, "this machine's managed identity")
 
 
 def _drop(_: logging.LogRecord) -> bool:

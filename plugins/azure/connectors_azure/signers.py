@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COPY_SOURCE", "EntraSigner", "SasSigner", "SharedKeySigner", "hmac_of", "signer_of"]
 
+SCOPE = "https://storage.azure.com/.default"
+"""The scope of tokens for Azure Storage in every cloud: "Authorize access to blobs using Microsoft Entra ID"."""
 COPY_SOURCE = "x-ms-copy-source"
 """The header with the URL of a blob to copy."""
 
@@ -112,7 +114,12 @@ def _dated(request: Request) -> Request:
 
 
 def signer_of(account: Account, credentials: AzureCredentials, client: HttpClient) -> Signer:
-    """Return what authorises requests to an account; makes no request. The arguments are those of `open_tokens`.
+    """Return what authorises requests to an account; makes no request.
+
+    Args:
+        account: the account.
+        credentials: the account's credentials.
+        client: sends the requests of a service principal that logs in.
 
     Raises:
         ConfigError: azure-identity is needed and not installed.
@@ -121,4 +128,6 @@ def signer_of(account: Account, credentials: AzureCredentials, client: HttpClien
         return SharedKeySigner(account.name, account.key)
     if account.sas is not None:
         return SasSigner(account.sas, credentials.expires_at, account.endpoint)
-    return EntraSigner(open_tokens(account, credentials, client)) if credentials.logs_in else Unsigned()
+    if not credentials.logs_in:
+        return Unsigned()
+    return EntraSigner(open_tokens(credentials, account.authority, SCOPE, client))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import importlib.metadata
 import re
 import time
 import uuid
@@ -34,6 +33,7 @@ from connectors.storage import (
     range_headers,
 )
 from connectors_azure import responses
+from connectors_azure.identity import AGENT
 from connectors_azure.location import LOCATION
 from connectors_azure.meanings import MEANINGS
 from connectors_azure.signers import COPY_SOURCE, signer_of
@@ -49,7 +49,6 @@ __all__ = ["PART_SIZES", "VERSION", "AzureStore"]
 
 VERSION = "2023-11-03"
 """The version of the REST API: blocks of 4000 MiB need 2019-12-12, names with any character in listings 2021-02-12."""
-_AGENT = f"enclave-connectors-azure/{importlib.metadata.version('enclave-connectors-azure')}"
 _MIB = 1 << 20
 PART_SIZES = PartSizes(first=8 * _MIB, least=1, most=4000 * _MIB, count=50_000, total=50_000 * 4000 * _MIB)
 """The sizes of blocks: "Scalability and performance targets for Blob storage"."""
@@ -108,7 +107,7 @@ class AzureStore(BucketStore):
     conditions = frozenset({"BlobAlreadyExists", "BlobModifiedWhileReading", "BlobOverwritten", "ConditionNotMet"})
 
     def __init__(self, account: Account, credentials: AzureCredentials) -> None:
-        client = HttpClient(_AGENT)
+        client = HttpClient(AGENT)
         super().__init__(client, signer_of(account, credentials, client), credentials.expires_at)
         self.account = account
         self.endpoint = account.endpoint

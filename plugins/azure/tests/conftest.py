@@ -14,6 +14,7 @@ import servers
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 from hostile import Answer, Request, hostile_server
+from login_server import Certificate, Login, self_signed, serving
 from patience import PATIENCE
 
 from connectors.credentials.model import validate
@@ -154,6 +155,25 @@ def proxy(azure: servers.AzureServer, service: BlobServiceClient, document: dict
     with hostile_server(proxy.respond) as (url, _):
         document["endpoint_url"] = f"{url}/{azure.account}"
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """A self-signed certificate for the loopback address."""
+    return self_signed(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture
+def trusted(certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trust that certificate instead of the public authorities."""
+    monkeypatch.setenv("SSL_CERT_FILE", certificate.path)
+
+
+@pytest.fixture
+def login(certificate: Certificate, trusted: None) -> Iterator[Login]:
+    """A login server whose certificate is trusted."""
+    with serving(certificate) as login:
+        yield login
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import ipaddress
 import json
 import os
 import secrets
@@ -14,7 +13,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -23,11 +21,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import servers
 from azure.storage.blob import BlobServiceClient
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from hostile import Answer, Request, hostile_server
-from login_server import CLIENT, SECRET, TENANT, Certificate, Login, over_tls, serving, token
+from login_server import CLIENT, SECRET, TENANT, Certificate, Login, over_tls, token
 from patience import PATIENCE
 from watching import frames_of, texts_of
 
@@ -38,37 +33,7 @@ from connectors_azure import AzureBackend, AzureCredentials
 
 KEY = "0f" * 32
 
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    """A self-signed certificate for the loopback address."""
-    folder = tmp_path_factory.mktemp("certificate")
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "certificate.pem").write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "key.pem").write_bytes(secret)
-    return Certificate(str(folder / "certificate.pem"), str(folder / "key.pem"))
-
-
-@pytest.fixture(autouse=True)
-def trusted(certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trust that certificate instead of the public authorities."""
-    monkeypatch.setenv("SSL_CERT_FILE", certificate.path)
+pytestmark = pytest.mark.usefixtures("trusted")
 
 
 @pytest.fixture(scope="session")
@@ -104,12 +69,6 @@ def secure(certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -
         with BlobServiceClient(server.endpoint, credential=credential, connection_verify=certificate.path) as client:
             client.create_container("ward")
         yield server
-
-
-@pytest.fixture
-def login(certificate: Certificate) -> Iterator[Login]:
-    with serving(certificate) as login:
-        yield login
 
 
 @pytest.fixture

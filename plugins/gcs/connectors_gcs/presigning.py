@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from connectors.errors import NotSupported
-from connectors_gcs.credentials import load_key
 from connectors_gcs.location import GOOGLE
+from connectors_gcs.login import load_key
 
 if TYPE_CHECKING:
     from connectors.storage import BucketPlace

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from connectors.errors import ConnectorError
     from connectors.storage import Headers, Signer
-    from connectors_gcs.credentials import GcsCredentials, ServiceAccount
+    from connectors_gcs.login import GoogleLogin, ServiceAccount
 
-__all__ = ["AGENT", "GoogleTokens", "signer_of"]
+__all__ = ["AGENT", "STORAGE", "GoogleTokens", "signer_of"]
 
 AGENT = f"enclave-connectors-gcs/{importlib.metadata.version('enclave-connectors-gcs')}"
-SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
-"""The scope that tokens are requested for: it covers objects, but not their permissions."""
+STORAGE = "https://www.googleapis.com/auth/devstorage.read_write"
+"""The scope of tokens for objects, but not for their permissions."""
 _MAX_PAGE = 1 << 17
 """Bytes in the largest response to a request for a token: twice those of the largest header."""
 
@@ -34,11 +34,13 @@ class GoogleTokens(Tokens):
 
     Args:
         account: the service account, or None for the credentials that this machine provides.
+        scope: what the tokens are for.
     """
 
-    def __init__(self, account: ServiceAccount | None) -> None:
+    def __init__(self, account: ServiceAccount | None, scope: str) -> None:
         super().__init__("the service account" if account else "the credentials that this machine provides")
         self._account = account
+        self._scope = scope
 
     def log_in(self) -> tuple[SecretText, float] | ConnectorError:
         """Return a new token, and when it expires; or why there is none: for one, the proxy for it may be invalid."""
@@ -71,7 +73,7 @@ class GoogleTokens(Tokens):
         if self._account is None:
             import google.auth  # noqa: PLC0415
 
-            return cast("Any", google.auth).default(scopes=[SCOPE], request=transport)[0]
+            return cast("Any", google.auth).default(scopes=[self._scope], request=transport)[0]
         from google.oauth2.service_account import Credentials  # noqa: PLC0415
 
         account = self._account
@@ -81,7 +83,7 @@ class GoogleTokens(Tokens):
             "private_key_id": account.private_key_id,
             "token_uri": account.token_uri,
         }
-        return cast("Any", Credentials).from_service_account_info(members, scopes=[SCOPE])
+        return cast("Any", Credentials).from_service_account_info(members, scopes=[self._scope])
 
 
 class _Page(NamedTuple):
@@ -141,8 +143,8 @@ class _Transport:
         raise failure(message, retryable=True)
 
 
-def signer_of(credentials: GcsCredentials) -> Signer:
-    """Return the signer that a credentials document describes."""
-    if credentials.service_account is not None or credentials.ambient:
-        return BearerSigner(GoogleTokens(credentials.service_account))
-    return Unsigned() if credentials.token is None else BearerSigner(credentials.token)
+def signer_of(login: GoogleLogin, scope: str) -> Signer:
+    """Return the signer that a document describes, with tokens for a scope."""
+    if login.service_account is not None or login.ambient:
+        return BearerSigner(GoogleTokens(login.service_account, scope))
+    return Unsigned() if login.token is None else BearerSigner(login.token)

@@ -26,7 +26,7 @@ from connectors_gcs.api import (
     resource_of,
 )
 from connectors_gcs.location import GOOGLE, LOCATION
-from connectors_gcs.signer import AGENT, signer_of
+from connectors_gcs.signer import AGENT, STORAGE, signer_of
 from connectors_gcs.upload import UNFINISHED, Upload, md5_of
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class GcsStore(GcsApi, BucketStore):
     def __init__(self, credentials: GcsCredentials) -> None:
         self.endpoint = (credentials.endpoint_url or GOOGLE).rstrip("/")
         origin = Origin.of(self.endpoint)
-        super().__init__(HttpClient(AGENT), signer_of(credentials), origin, credentials.billed_project)
+        super().__init__(HttpClient(AGENT), signer_of(credentials, STORAGE), origin, credentials.billed_project)
 
     def list_page(self, path: str, prefix: str, delimiter: str, token: str | None, most: int | None) -> Page:
         """Return a page of the objects in a bucket."""

@@ -14,7 +14,7 @@ from connectors.credentials.model import validate
 from connectors.errors import InvalidCredentials
 from connectors.storage.registry import resolve
 from connectors_gcs import GcsCredentials
-from connectors_gcs.credentials import DEFAULT_TOKEN_URI
+from connectors_gcs.login import DEFAULT_TOKEN_URI
 
 TOKEN = "ya29.a0AfH6SMBxEXAMPLETOKEN"
 ACCOUNT = {"service_account": "the account"}

@@ -19,8 +19,8 @@ import connectors
 from connectors.credentials.model import validate
 from connectors.errors import ConfigError, InvalidLocation, NotSupported
 from connectors_gcs import GcsBackend, GcsCredentials
-from connectors_gcs.credentials import DEFAULT_TOKEN_URI
 from connectors_gcs.location import LOCATION
+from connectors_gcs.login import DEFAULT_TOKEN_URI
 from connectors_gcs.presigning import presign
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
