@@ -54,9 +54,11 @@ class KeyServer(ObjectStore):
         name: the service's name in messages, such as AWS KMS.
         reasons: why the service refuses, and what to do, by its error code; what is missing has the reason of its HTTP
             status.
+        transient: the error codes of what passes, so that the request is sent again, whatever their HTTP status.
     """
 
     reasons: ClassVar[Mapping[str, str]] = {}
+    transient: ClassVar[frozenset[str]] = frozenset()
     _verb = "give"
 
     def shown(self, path: str) -> str:
@@ -116,13 +118,12 @@ class KeyServer(ObjectStore):
     def refusal(self, status: int, code: str, path: str, action: Action, headers: Headers | None = None) -> Failure:  # noqa: ARG002
         """Return the failure that an error response means."""
         said = f"{status} {code}" if code else str(status)
-        if code not in self.reasons and (status in TRANSIENT or status < HTTPStatus.BAD_REQUEST):
+        passes = code in self.transient or (code not in self.reasons and status in TRANSIENT)
+        if passes or (code not in self.reasons and status < HTTPStatus.BAD_REQUEST):
             error: ConnectorError = KeyUnavailable(
                 f"{self.name} cannot {self._verb} {path} now ({said}); try again later"
             )
-            return Failure(
-                error, status in TRANSIENT, retry_after(headers) if headers is not None else None, status, code
-            )
+            return Failure(error, passes, retry_after(headers) if headers is not None else None, status, code)
         reason = self.reasons.get(code, _REASONS.get(status))
         error = KeyRefused(f"{self.name} refuses to {self._verb} {path} ({said}){f': {reason}' if reason else ''}")
         return Failure(error, status=status, code=code)
