@@ -6,11 +6,10 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from botocore.config import Config
-
 from connectors.errors import ConfigError
 from connectors.storage import Origin
-from connectors_s3.sessions import region
+from connectors_s3.regions import host_of
+from connectors_s3.sessions import DEFAULT_REGION, configured_endpoint, region
 
 if TYPE_CHECKING:
     from typing import Any
@@ -26,15 +25,6 @@ _IN_HTTP_HOST = re.compile(
     r"(?![0-9]+(\.[0-9]+){3}$)(?=.{3,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 )
 """The same without a certificate, at an http:// endpoint."""
-_SUFFIXES = (
-    # Botocore's partitions.json.
-    ("cn-", "amazonaws.com.cn"),
-    ("us-iso-", "c2s.ic.gov"),
-    ("us-isob-", "sc2s.sgov.gov"),
-    ("us-isof-", "csp.hci.ic.gov"),
-    ("eu-isoe-", "cloud.adc-e.uk"),
-    ("eusc-", "amazonaws.eu"),
-)
 _CREATE_EXCLUSIVELY = ("AmazonS3", "MinIO")
 """The starts of the Server header of software that refuses a write with `If-None-Match: *` if the object exists."""
 _R2 = ".r2.cloudflarestorage.com"
@@ -91,7 +81,9 @@ class Hosts:
             host = base.netloc
             scheme = base.scheme
         else:
-            scheme, path, host = "https", "", _aws_host(region_name or self.region)
+            # Without a region it leads to every bucket that is in the host, in whatever region.
+            named = region_name or self.region
+            scheme, path, host = "https", "", host_of("s3", named) if named else "s3.amazonaws.com"
         # botocore has the same rules, which presigned URLs come from.
         fitting = _IN_HTTP_HOST if scheme == "http" and self._style == "virtual" else _IN_HOST
         if self._style != "path" and fitting.fullmatch(bucket):
@@ -99,21 +91,9 @@ class Hosts:
         return Origin.of(f"{scheme}://{host}"), f"{path}/{quote(bucket, safe='')}" if bucket else path
 
 
-def _aws_host(region_name: str | None) -> str:
-    if region_name is None:
-        return "s3.amazonaws.com"  # leads to every bucket that is in the host, in whatever region
-    suffix = next((suffix for start, suffix in _SUFFIXES if region_name.startswith(start)), "amazonaws.com")
-    return f"s3.{region_name}.{suffix}"
-
-
 def _configured_endpoint(session: Any, region_name: str | None) -> str | None:
     """Return the endpoint that the machine's configuration names, or None for Amazon's usual one."""
-    client = session.create_client(
-        "s3", region_name=region_name or "us-east-1", config=Config(s3={"us_east_1_regional_endpoint": "regional"})
-    )
-    try:
-        endpoint: str = client.meta.endpoint_url
-    finally:
-        client.close()
+    s3 = {"us_east_1_regional_endpoint": "regional"}
+    endpoint = configured_endpoint(session, "s3", region_name or DEFAULT_REGION, s3=s3)
     usual = re.fullmatch(r"https://s3\.[a-z0-9-]+\.amazonaws\.com(\.cn)?", endpoint)
     return None if usual else endpoint
