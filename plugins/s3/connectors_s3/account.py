@@ -41,20 +41,21 @@ class AwsAccount(SecretModel):
     )
     profile: str | None = Field(default=None, min_length=1, description="A profile in ~/.aws; only with ambient.")
 
-    def account_problem(self, *, on_aws: bool) -> str | None:
+    def account_problem(self, service: str, endpoint: str) -> str | None:
         """Return what is wrong with members that do not fit together, or with keys whose format shows it, or None.
 
         Args:
-            on_aws: whether the service is AWS's own, and not at an endpoint that the document names.
+            service: the service's name in hosts.
+            endpoint: the member that names an endpoint other than AWS's usual one.
         """
         secret, key_id = self.secret_access_key, self.access_key_id or ""
         if self.profile is not None and not self.ambient:
             return 'profile names credentials of this machine, so it needs "ambient": true'
         if secret is not None and _KEY_ID.fullmatch(secret.reveal()):
             return "access_key_id and secret_access_key are swapped: the ID begins with AKIA or ASIA"
-        if not on_aws:
+        if getattr(self, endpoint) is not None:
             return None
         if key_id.startswith("ASIA") and self.session_token is None:
             return "session_token is missing; an access_key_id that begins with ASIA needs it"
-        wrong = region_problem(self.region)
+        wrong = region_problem(self.region, service, endpoint)
         return f"region: {wrong}" if wrong else None

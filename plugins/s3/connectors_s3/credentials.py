@@ -82,7 +82,7 @@ class S3Credentials(AwsAccount, BucketCredentials):
     def contradiction(self) -> str | None:
         """Return what is wrong with members that do not fit together, or with keys whose format shows it, or None."""
         by_kms = (self.server_side_encryption or "").startswith("aws:kms")
-        problem = self.account_problem(on_aws=self.endpoint_url is None)
+        problem = self.account_problem("s3", "endpoint_url")
         if problem is None and self.kms_key_id is not None and not by_kms:
             problem = 'kms_key_id needs "server_side_encryption": "aws:kms"'
         if problem is None and self.customer_key is not None and self.server_side_encryption is not None:

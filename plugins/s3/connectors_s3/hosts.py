@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from connectors.errors import ConfigError
+from connectors.errors import ConfigError, NotSupported
 from connectors.storage import Origin
-from connectors_s3.regions import host_of
+from connectors_s3.regions import host_of, is_amazon, region_problem
 from connectors_s3.sessions import DEFAULT_REGION, configured_endpoint, region
 
 if TYPE_CHECKING:
@@ -25,6 +25,13 @@ _IN_HTTP_HOST = re.compile(
     r"(?![0-9]+(\.[0-9]+){3}$)(?=.{3,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 )
 """The same without a certificate, at an http:// endpoint."""
+_OTHER_KINDS = {
+    "--x-s3": "a directory bucket (S3 Express One Zone)",
+    "--xa-s3": "an access point of a directory bucket (S3 Express One Zone)",
+    "--op-s3": "an access point of S3 on Outposts",
+}
+"""The ends of names that Amazon reserves for what needs other hosts, signatures and sessions: Amazon S3 User Guide,
+"General purpose bucket naming rules"."""
 _CREATE_EXCLUSIVELY = ("AmazonS3", "MinIO")
 """The starts of the Server header of software that refuses a write with `If-None-Match: *` if the object exists."""
 _R2 = ".r2.cloudflarestorage.com"
@@ -43,7 +50,11 @@ class Hosts:
         self.endpoint = credentials.endpoint_url
         self.region = region(credentials)
         if credentials.ambient:
-            self.region = self.region or session.get_config_variable("region")
+            if self.region is None:
+                self.region = session.get_config_variable("region")
+                if (wrong := region_problem(self.region, "s3", "endpoint_url")) is not None:
+                    message = f"the region in this machine's configuration for AWS: {wrong}"
+                    raise ConfigError(message)
             self.endpoint = self.endpoint or _configured_endpoint(session, self.region)
             problem = None
             if self.endpoint is not None and self.endpoint != credentials.endpoint_url:
@@ -75,6 +86,9 @@ class Hosts:
         Args:
             bucket: the bucket; an empty string for the account.
             region_name: the bucket's region in AWS, if it is not that of the credentials.
+
+        Raises:
+            NotSupported: Amazon's requests to a bucket of this kind differ.
         """
         if self.endpoint is not None:
             base, path = urlsplit(self.endpoint), urlsplit(self.endpoint).path.rstrip("/")
@@ -84,6 +98,10 @@ class Hosts:
             # Without a region it leads to every bucket that is in the host, in whatever region.
             named = region_name or self.region
             scheme, path, host = "https", "", host_of("s3", named) if named else "s3.amazonaws.com"
+        kind = next((kind for end, kind in _OTHER_KINDS.items() if bucket.endswith(end)), None)
+        if kind is not None and (self.is_aws or is_amazon(urlsplit(f"{scheme}://{host}").hostname or "")):
+            message = f"s3://{bucket} is {kind}, which is not supported; use a general purpose bucket"
+            raise NotSupported(message)
         # botocore has the same rules, which presigned URLs come from.
         fitting = _IN_HTTP_HOST if scheme == "http" and self._style == "virtual" else _IN_HOST
         if self._style != "path" and fitting.fullmatch(bucket):

@@ -67,7 +67,7 @@ class AwsKmsWrapping(AwsAccount, KeyReference):
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         problem = exactly_one_way(self, (ACCESS_KEY, AMBIENT), self.missing)
-        problem = problem or self.account_problem(on_aws=self.endpoint is None)
+        problem = problem or self.account_problem("kms", "endpoint")
         arn = _ARN.fullmatch(self.key_id)
         if problem is None and self.region is None and arn is None:
             problem = "region is missing; only an ARN in key_id says which it is"

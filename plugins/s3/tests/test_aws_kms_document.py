@@ -78,6 +78,11 @@ def test_ambient_credentials_are_asked_for() -> None:
         ({"region": "eu-west-2"}, "region is another one than that in key_id"),
         ({"region": "eu-west-1/", "key_id": "alias/clinic"}, "region: not the name of a region"),
         ({"region": "eu-west-1a", "key_id": "alias/clinic"}, "region: this is an availability zone"),
+        (
+            {"region": "us-east-1-fips", "key_id": "alias/clinic"},
+            "in endpoint the endpoint: https://kms-fips.us-east-1",
+        ),
+        ({"region": "aws-global", "key_id": "alias/clinic"}, "region: this stands for a host of several regions"),
         ({"endpoint": "http://kms.example.org"}, "endpoint: http:// is not encrypted, and the key is in the response"),
         ({"endpoint": "https://user:pw@kms.example.org"}, "endpoint: .*user information"),
         ({"endpoint": "kms.example.org"}, "endpoint: an endpoint is a URL such as https://kms.example.org"),
