@@ -41,8 +41,7 @@ class AwsKms(KeySource):
 
         del root
         arn, wrapped = KmsServer(wrapping).encrypt(key)
-        members = wrapping.model_dump(exclude={"source", "key_id"}, context={"reveal": True})
-        return AwsKmsReference(**members, key_id=arn, wrapped=wrapped)
+        return AwsKmsReference(**{**dict(wrapping), "key_id": arn, "wrapped": wrapped})
 
     def holder(self, reference: AwsKmsWrapping) -> str:
         """Return the KMS key's name."""

@@ -15,7 +15,7 @@ from connectors_s3.regions import REGION, Region
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["AwsKmsReference", "AwsKmsWrapping", "kms_endpoint_problem"]
+__all__ = ["AwsKmsReference", "AwsKmsWrapping", "kms_endpoint_problem", "region_in"]
 
 _ARN = re.compile(
     rf"arn:aws[a-z-]{{0,20}}:kms:({REGION.pattern}):[0-9]{{12}}:(key/[A-Za-z0-9-]{{1,256}}|alias/[A-Za-z0-9/_-]{{1,250}})"
@@ -31,6 +31,12 @@ def kms_endpoint_problem(url: str) -> str | None:
     if problem is None and sends_in_the_clear(url):
         problem = "http:// is not encrypted, and the key is in the response; use https://"
     return problem
+
+
+def region_in(key_id: str) -> str | None:
+    """Return the region in the ARN of a KMS key or an alias; None if it is no ARN."""
+    arn = _ARN.fullmatch(key_id)
+    return arn[1] if arn else None
 
 
 def _key_problem(key_id: str) -> str | None:
@@ -68,10 +74,10 @@ class AwsKmsWrapping(AwsAccount, KeyReference):
     def _check_together(self) -> Self:
         problem = exactly_one_way(self, (ACCESS_KEY, AMBIENT), self.missing)
         problem = problem or self.account_problem("kms", "endpoint")
-        arn = _ARN.fullmatch(self.key_id)
-        if problem is None and self.region is None and arn is None:
+        region = region_in(self.key_id)
+        if problem is None and self.region is None and region is None:
             problem = "region is missing; only an ARN in key_id says which it is"
-        if problem is None and self.region is not None and arn is not None and arn[1] != self.region:
+        if problem is None and None not in (self.region, region) and self.region != region:
             problem = "region is another one than that in key_id; leave it out"
         if problem is not None:
             raise ValueError(problem)
@@ -80,13 +86,12 @@ class AwsKmsWrapping(AwsAccount, KeyReference):
     @property
     def region_name(self) -> str:
         """The key's region."""
-        arn = _ARN.fullmatch(self.key_id)
-        return arn[1] if arn else self.region or ""
+        return region_in(self.key_id) or self.region or ""
 
     @property
     def shown(self) -> str:
         """The key, for messages."""
-        return self.key_id if _ARN.fullmatch(self.key_id) else f"{self.key_id} in {self.region}"
+        return self.key_id if region_in(self.key_id) else f"{self.key_id} in {self.region}"
 
 
 class AwsKmsReference(AwsKmsWrapping):

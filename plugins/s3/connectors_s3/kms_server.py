@@ -6,14 +6,13 @@ import base64
 import contextlib
 import importlib.metadata
 import json
-import re
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from connectors.errors import AccessDenied, ConfigError, KeyRefused
 from connectors.secrets import Hidden, SecretText
 from connectors.storage import HttpClient, KeyServer, Origin, Request
-from connectors_s3.kms_reference import kms_endpoint_problem
+from connectors_s3.kms_reference import kms_endpoint_problem, region_in
 from connectors_s3.regions import host_of
 from connectors_s3.sessions import configured_endpoint, from_machine, open_session
 from connectors_s3.signer import SigV4Signer
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["KmsServer"]
 
 _AGENT = f"enclave-connectors-s3/{importlib.metadata.version('enclave-connectors-s3')}"
-_KEY_ARN = re.compile(r"arn:[^/]{1,256}:key/[A-Za-z0-9-]{1,256}", re.ASCII)
 
 _CREDENTIALS = "there is no such access key, or its session token is wrong; correct the credentials"
 _SIGNATURE = "secret_access_key is wrong, or this machine's clock is"
@@ -151,11 +149,11 @@ class KmsServer(KeyServer):
     def _arn_in(self, reply: Hidden) -> str:
         """Return the ARN of the key that KMS has used; it is the named one."""
         arn, named = reply.reveal().get("KeyId"), self._place.key_id
-        if not isinstance(arn, str) or not _KEY_ARN.fullmatch(arn):
-            raise self.nonsense(self._place.shown)
-        if not named.rpartition(":")[2].startswith("alias/") and arn != named and arn.partition("/")[2] != named:
-            raise self.nonsense(self._place.shown)
-        return arn
+        if isinstance(arn, str) and ":key/" in arn and region_in(arn) == self._place.region_name:
+            by_alias = named.rpartition(":")[2].startswith("alias/")
+            if by_alias or named in (arn, arn.partition("/")[2]):
+                return arn
+        raise self.nonsense(self._place.shown)
 
 
 def _base64(data: bytes) -> str:

@@ -188,6 +188,14 @@ def test_response_that_kms_does_not_send_is_an_outage(members: Any, work: Callab
     assert f"AWS KMS sent an invalid response about {ARN}" in str(caught)
 
 
+@pytest.mark.parametrize("arn", [ARN.replace("eu-west-1", "us-east-1"), ARN.replace("key/", "alias/"), f"{ARN}\n", "x"])
+def test_alias_leads_to_a_key_of_the_region(arn: str) -> None:
+    members = {"KeyId": arn, "CiphertextBlob": "AAAA"}
+    with hostile_server(lambda _: Answer(200, {}, json.dumps(members).encode())) as (url, _):
+        with pytest.raises(KeyUnavailable, match="invalid response about alias/clinic in eu-west-1"):
+            wrap(url, key_id="alias/clinic", region="eu-west-1")
+
+
 def test_plaintext_that_is_no_key_is_refused() -> None:
     members = {"KeyId": ARN, "Plaintext": base64.b64encode(b"\xff" * 16).decode()}
     assert type(failure(lambda _: Answer(200, {}, json.dumps(members).encode()))) is InvalidKey
