@@ -6,11 +6,10 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from botocore.config import Config
-
-from connectors.errors import ConfigError
+from connectors.errors import ConfigError, NotSupported
 from connectors.storage import Origin
-from connectors_s3.sessions import region
+from connectors_s3.regions import host_of, is_amazon, region_problem
+from connectors_s3.sessions import DEFAULT_REGION, configured_endpoint, region
 
 if TYPE_CHECKING:
     from typing import Any
@@ -26,15 +25,13 @@ _IN_HTTP_HOST = re.compile(
     r"(?![0-9]+(\.[0-9]+){3}$)(?=.{3,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 )
 """The same without a certificate, at an http:// endpoint."""
-_SUFFIXES = (
-    # Botocore's partitions.json.
-    ("cn-", "amazonaws.com.cn"),
-    ("us-iso-", "c2s.ic.gov"),
-    ("us-isob-", "sc2s.sgov.gov"),
-    ("us-isof-", "csp.hci.ic.gov"),
-    ("eu-isoe-", "cloud.adc-e.uk"),
-    ("eusc-", "amazonaws.eu"),
-)
+_OTHER_KINDS = {
+    "--x-s3": "a directory bucket (S3 Express One Zone)",
+    "--xa-s3": "an access point of a directory bucket (S3 Express One Zone)",
+    "--op-s3": "an access point of S3 on Outposts",
+}
+"""The ends of names that Amazon reserves for what needs other hosts, signatures and sessions: Amazon S3 User Guide,
+"General purpose bucket naming rules"."""
 _CREATE_EXCLUSIVELY = ("AmazonS3", "MinIO")
 """The starts of the Server header of software that refuses a write with `If-None-Match: *` if the object exists."""
 _R2 = ".r2.cloudflarestorage.com"
@@ -53,7 +50,11 @@ class Hosts:
         self.endpoint = credentials.endpoint_url
         self.region = region(credentials)
         if credentials.ambient:
-            self.region = self.region or session.get_config_variable("region")
+            if self.region is None:
+                self.region = session.get_config_variable("region")
+                if (wrong := region_problem(self.region, "s3", "endpoint_url")) is not None:
+                    message = f"the region in this machine's configuration for AWS: {wrong}"
+                    raise ConfigError(message)
             self.endpoint = self.endpoint or _configured_endpoint(session, self.region)
             problem = None
             if self.endpoint is not None and self.endpoint != credentials.endpoint_url:
@@ -85,13 +86,22 @@ class Hosts:
         Args:
             bucket: the bucket; an empty string for the account.
             region_name: the bucket's region in AWS, if it is not that of the credentials.
+
+        Raises:
+            NotSupported: Amazon's requests to a bucket of this kind differ.
         """
         if self.endpoint is not None:
             base, path = urlsplit(self.endpoint), urlsplit(self.endpoint).path.rstrip("/")
             host = base.netloc
             scheme = base.scheme
         else:
-            scheme, path, host = "https", "", _aws_host(region_name or self.region)
+            # Without a region it leads to every bucket that is in the host, in whatever region.
+            named = region_name or self.region
+            scheme, path, host = "https", "", host_of("s3", named) if named else "s3.amazonaws.com"
+        kind = next((kind for end, kind in _OTHER_KINDS.items() if bucket.endswith(end)), None)
+        if kind is not None and (self.is_aws or is_amazon(urlsplit(f"{scheme}://{host}").hostname or "")):
+            message = f"s3://{bucket} is {kind}, which is not supported; use a general purpose bucket"
+            raise NotSupported(message)
         # botocore has the same rules, which presigned URLs come from.
         fitting = _IN_HTTP_HOST if scheme == "http" and self._style == "virtual" else _IN_HOST
         if self._style != "path" and fitting.fullmatch(bucket):
@@ -99,21 +109,9 @@ class Hosts:
         return Origin.of(f"{scheme}://{host}"), f"{path}/{quote(bucket, safe='')}" if bucket else path
 
 
-def _aws_host(region_name: str | None) -> str:
-    if region_name is None:
-        return "s3.amazonaws.com"  # leads to every bucket that is in the host, in whatever region
-    suffix = next((suffix for start, suffix in _SUFFIXES if region_name.startswith(start)), "amazonaws.com")
-    return f"s3.{region_name}.{suffix}"
-
-
 def _configured_endpoint(session: Any, region_name: str | None) -> str | None:
     """Return the endpoint that the machine's configuration names, or None for Amazon's usual one."""
-    client = session.create_client(
-        "s3", region_name=region_name or "us-east-1", config=Config(s3={"us_east_1_regional_endpoint": "regional"})
-    )
-    try:
-        endpoint: str = client.meta.endpoint_url
-    finally:
-        client.close()
+    s3 = {"us_east_1_regional_endpoint": "regional"}
+    endpoint = configured_endpoint(session, "s3", region_name or DEFAULT_REGION, s3=s3)
     usual = re.fullmatch(r"https://s3\.[a-z0-9-]+\.amazonaws\.com(\.cn)?", endpoint)
     return None if usual else endpoint

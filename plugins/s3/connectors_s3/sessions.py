@@ -6,6 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ProfileNotFound
 from botocore.loaders import Loader
 from botocore.session import Session
@@ -14,15 +15,16 @@ from connectors.errors import AccessDenied, ConfigError
 from connectors.storage import refuse_key_log
 
 if TYPE_CHECKING:
+    from connectors_s3.account import AwsAccount
     from connectors_s3.credentials import S3Credentials
 
-__all__ = ["DEFAULT_REGION", "from_machine", "open_session", "region"]
+__all__ = ["DEFAULT_REGION", "configured_endpoint", "from_machine", "open_session", "region"]
 
 DEFAULT_REGION = "us-east-1"
 """The region to sign for if there is an endpoint but no region: compatible stores expect this one."""
 
 
-def open_session(credentials: S3Credentials) -> Any:
+def open_session(credentials: AwsAccount) -> Any:
     """Return a session of botocore with `credentials`.
 
     Unless they are ambient, the session uses nothing from the AWS_* variables, ~/.aws or the instance metadata: no
@@ -34,7 +36,7 @@ def open_session(credentials: S3Credentials) -> Any:
     return Session(profile=credentials.profile) if credentials.ambient else _isolated_session(credentials)
 
 
-def _isolated_session(credentials: S3Credentials) -> Any:
+def _isolated_session(credentials: AwsAccount) -> Any:
     """Return a session that uses nothing from the machine's configuration."""
     session = Session(session_vars=_without_lookups(Session.SESSION_VARIABLES))
     # ~/.aws/models could redefine the requests to S3. The sections s3 and proxies_config have no session variable.
@@ -62,6 +64,23 @@ def _without_lookups(variables: dict[str, tuple[Any, ...]]) -> dict[str, tuple[A
 def region(credentials: S3Credentials) -> str | None:
     """Return the region to sign for; None if it is the bucket's, and has to be found."""
     return credentials.region or (DEFAULT_REGION if credentials.endpoint_url else None)
+
+
+def configured_endpoint(session: Any, service: str, region_name: str, **options: Any) -> str:
+    """Return the endpoint of a service that the machine's configuration leads to.
+
+    Args:
+        session: an ambient session of botocore.
+        service: the service's name.
+        region_name: the region.
+        options: those of the service, for botocore's `Config`.
+    """
+    client = session.create_client(service, region_name=region_name, config=Config(**options))
+    try:
+        endpoint: str = client.meta.endpoint_url
+    finally:
+        client.close()
+    return endpoint
 
 
 def from_machine(call: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Signs requests with Signature Version 4, by botocore, with its credentials and their refresh."""
+"""Signs requests to services of AWS with Signature Version 4, by botocore, with its credentials and their refresh."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import hmac
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 
 from connectors.errors import AccessDenied, ConnectorError
 from connectors.secrets import Hidden, SecretText
@@ -35,14 +35,15 @@ class _Unsigned:
     params: None = None  # they are in the URL
 
 
-class _Auth(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
+class _Auth(SigV4Auth):  # type: ignore[misc]  # botocore has no types
     """botocore's signature of requests with few headers, all of them signed, over a body whose digest is known.
 
     Its own takes a quarter of the time of reading a small object.
     """
 
-    def __init__(self, credentials: Any, region: str) -> None:
-        super().__init__(credentials, "s3", region)
+    def __init__(self, credentials: Any, service: str, region: str) -> None:
+        super().__init__(credentials, service, region)
+        self.service = service
         self.region = region
         self._key = ("", SecretText(""))  # the day, and its key
 
@@ -68,24 +69,30 @@ class _Auth(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
         return hmac.digest(bytes.fromhex(key.reveal()), string_to_sign.encode(), "sha256").hex()
 
     def _derived(self, key: bytes, day: str) -> bytes:
-        for part in (day, self.region, "s3", "aws4_request"):
+        for part in (day, self.region, self.service, "aws4_request"):
             key = hmac.digest(key, part.encode(), "sha256")
         return key
+
+
+class _S3Auth(_Auth, S3SigV4Auth):  # type: ignore[misc]
+    """The same with what S3 has otherwise: a header with the digest of the body, and paths that stay as they are."""
 
 
 class SigV4Signer:
     """Signs requests for one account.
 
-    The body's SHA-256 is signed, which every store checks: so no other checksum is sent.
+    The body's SHA-256 is signed, which every store and service checks: so no other checksum is sent.
 
     Args:
         credentials: returns botocore's credentials, or None if there are none; called once, with the first request.
         region: returns the region to sign for, of a request.
+        service: the name of the service in signatures.
     """
 
-    def __init__(self, credentials: Callable[[], Any], region: Callable[[Request], str]) -> None:
+    def __init__(self, credentials: Callable[[], Any], region: Callable[[Request], str], service: str = "s3") -> None:
         self._find = credentials
         self._region = region
+        self._service = service
         self._credentials: Any = None
         self._auth: Hidden | None = None  # its attributes, which debuggers show, hold the secret key
 
@@ -98,7 +105,8 @@ class SigV4Signer:
         frozen = self._frozen()
         region, held = self._region(request), self._auth
         if held is None or held.reveal().region != region or held.reveal().credentials != frozen:
-            held = self._auth = Hidden(_Auth(frozen, region))
+            kind = _S3Auth if self._service == "s3" else _Auth
+            held = self._auth = Hidden(kind(frozen, self._service, region))
         url = f"{request.origin.scheme}://{request.origin.authority}{request.target.reveal()}"
         headers = {"Host": request.origin.authority, **request.all_headers}
         held.reveal().add_auth(_Unsigned(request.method, url, headers, {"digest": _digest(request)}))

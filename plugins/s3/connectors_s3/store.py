@@ -36,11 +36,11 @@ from connectors.storage import (
     text_at,
     texts_at,
 )
-from connectors_s3.credentials import REGION
 from connectors_s3.error_codes import MEANINGS, NO_SUCH_UPLOAD
 from connectors_s3.hosts import Hosts
 from connectors_s3.listing import code_at, http_time, in_xml, page_of
 from connectors_s3.location import LOCATION
+from connectors_s3.regions import REGION
 from connectors_s3.sessions import DEFAULT_REGION, from_machine, open_session
 from connectors_s3.signer import SigV4Signer
 

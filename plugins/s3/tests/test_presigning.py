@@ -66,6 +66,10 @@ def test_only_the_host_is_signed() -> None:
         ({"region": "eu-west-1"}, "https://clinic.s3.eu-west-1.amazonaws.com/a%20key?"),
         ({"region": "us-east-1"}, "https://clinic.s3.us-east-1.amazonaws.com/a%20key?"),
         ({"region": "eu-west-1", "path_style": True}, "https://s3.eu-west-1.amazonaws.com/clinic/a%20key?"),
+        (
+            {"region": "us-east-1", "endpoint_url": "https://s3-fips.us-east-1.amazonaws.com"},
+            "https://clinic.s3-fips.us-east-1.amazonaws.com/a%20key?",
+        ),
         ({"endpoint_url": "https://store.example"}, "https://clinic.store.example/a%20key?"),
         ({"endpoint_url": "https://store.example", "path_style": True}, "https://store.example/clinic/a%20key?"),
         ({"endpoint_url": "https://192.0.2.7:9000"}, "https://192.0.2.7:9000/clinic/a%20key?"),
@@ -84,6 +88,7 @@ def test_bucket_is_in_the_host_if_possible(members: dict[str, Any], start: str) 
         {"region": "cn-north-1"},
         {"region": "eu-west-1", "path_style": True},
         {"region": "eu-west-1", "session_token": "TOKEN+/="},
+        {"region": "us-east-1", "endpoint_url": "https://s3-fips.us-east-1.amazonaws.com"},
         {"endpoint_url": "https://store.example/v1/s3/"},
         {"endpoint_url": "http://store.example:8080", "allow_http": True},
         {"endpoint_url": "https://[2001:db8::1]:9000"},
@@ -143,6 +148,50 @@ def test_validity_outside_the_limits_is_refused(expires: Any) -> None:
 
 def test_longest_validity_is_allowed() -> None:
     assert "X-Amz-Expires=604800&" in presign("s3://clinic/key", expires=604_800, region="eu-west-1")
+
+
+@pytest.mark.parametrize("bucket", ["clinic--use1-az4--x-s3", "reader--use1-az4--xa-s3", "clinic-o01ac5d28a--op-s3"])
+@pytest.mark.parametrize("endpoint", [None, "https://s3express-use1-az4.us-east-1.amazonaws.com"])
+def test_buckets_that_amazon_serves_otherwise_are_refused(bucket: str, endpoint: str | None) -> None:
+    members = {"region": "us-east-1", "endpoint_url": endpoint}
+    for method in ("GET", "PUT"):
+        with pytest.raises(NotSupported, match=rf"s3://{bucket} is an? .*not supported; use a general purpose bucket"):
+            presign(f"s3://{bucket}/key", method, **members)
+    fs, path = S3Backend().connect(f"s3://{bucket}/key", validate(S3Credentials, {**KEYS, **members}))
+    with pytest.raises(NotSupported, match="use a general purpose bucket"):
+        fs.cat_file(path)
+    with pytest.raises(NotSupported, match="use a general purpose bucket"):
+        fs.pipe_file(path, b"sealed")
+
+
+def test_names_that_amazon_reserves_are_those_of_buckets_elsewhere() -> None:
+    url = presign("s3://clinic--x-s3/key", endpoint_url="https://store.example")
+    assert url.startswith("https://clinic--x-s3.store.example/key?")
+
+
+@pytest.mark.parametrize("region_name", ["aws-global", "us-east-1-fips"])
+def test_machine_s_region_that_is_none_is_an_error(monkeypatch: pytest.MonkeyPatch, region_name: str) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region_name)
+    ambient = validate(S3Credentials, {"ambient": True, "encryption": None})
+    with pytest.raises(ConfigError, match="the region in this machine's configuration for AWS: this stands for"):
+        S3Backend().presign("s3://clinic/key", ambient, "GET", 60)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
+    named = validate(S3Credentials, {"ambient": True, "region": "us-east-1", "encryption": None})
+    url = S3Backend().presign("s3://clinic/key", named, "GET", 60)
+    assert url.startswith("https://clinic.s3.us-east-1.amazonaws.com/key?")
+
+
+@pytest.mark.parametrize("region_name", ["us-east-1", "ca-central-1"])
+def test_machine_s_choice_of_fips_endpoints_is_followed(monkeypatch: pytest.MonkeyPatch, region_name: str) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region_name)
+    monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
+    url = S3Backend().presign(
+        "s3://clinic/key", validate(S3Credentials, {"ambient": True, "encryption": None}), "GET", 60
+    )
+    assert url.startswith(f"https://clinic.s3-fips.{region_name}.amazonaws.com/key?")
 
 
 def test_unsupported_presigning_is_refused() -> None:

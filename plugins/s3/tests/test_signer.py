@@ -73,3 +73,19 @@ def test_the_key_is_of_the_day_the_region_and_the_account(monkeypatch):
     check()
     held[0] = Credentials("AKIDTWO", "two", "token")
     check()
+
+
+@pytest.mark.parametrize("token", [None, "FwoGZXIvYXdzEXAMPLE//=="], ids=["key", "temporary key"])
+@pytest.mark.parametrize("target", ["/", "/gateway/kms/", "/a//b c/../d%20e/"])
+def test_it_is_what_botocore_signs_for_other_services(target, token, monkeypatch):
+    moment = botocore.auth.get_current_datetime()
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: moment)
+    credentials = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", token)
+    signer = SigV4Signer(lambda: credentials, lambda _: "eu-west-1", "kms")
+    url, headers = "https://kms.eu-west-1.amazonaws.com", {"X-Amz-Target": "TrentService.Decrypt"}
+    signed = signer.sign(Request("POST", network.Origin.of(url), SecretText(target), headers, BODY))
+
+    theirs = AWSRequest("POST", url + target, headers=headers, data=BODY)
+    botocore.auth.SigV4Auth(credentials, "kms", "eu-west-1").add_auth(theirs)
+    assert signed.headers == dict(theirs.headers.items())
+    assert "X-Amz-Content-SHA256" not in signed.headers

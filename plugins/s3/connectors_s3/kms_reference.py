@@ -1,0 +1,100 @@
+"""The documents of the key source ``aws-kms``: which KMS key wraps, and who asks for it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from connectors.keys import KeyReference, Wrapped
+from connectors.storage import checked, endpoint_problem, exactly_one_way, sends_in_the_clear
+from connectors_s3.account import ACCESS_KEY, AMBIENT, AwsAccount
+from connectors_s3.regions import REGION, Region
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["AwsKmsReference", "AwsKmsWrapping", "kms_endpoint_problem", "region_in"]
+
+_ARN = re.compile(
+    rf"arn:aws[a-z-]{{0,20}}:kms:({REGION.pattern}):[0-9]{{12}}:(key/[A-Za-z0-9-]{{1,256}}|alias/[A-Za-z0-9/_-]{{1,250}})"
+)
+"""The ARN of a key or of an alias: AWS KMS Developer Guide, "Key identifiers (KeyId)"."""
+_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32}|alias/[A-Za-z0-9/_-]{1,250}")
+"""The ID of a key, or the name of an alias: from the same page."""
+
+
+def kms_endpoint_problem(url: str) -> str | None:
+    """Return what is wrong with the URL of an endpoint, without quoting any of it, or None."""
+    problem = endpoint_problem(url, example="https://kms.example.org")
+    if problem is None and sends_in_the_clear(url):
+        problem = "http:// is not encrypted, and the key is in the response; use https://"
+    return problem
+
+
+def region_in(key_id: str) -> str | None:
+    """Return the region in the ARN of a KMS key or an alias; None if it is no ARN."""
+    arn = _ARN.fullmatch(key_id)
+    return arn[1] if arn else None
+
+
+def _key_problem(key_id: str) -> str | None:
+    if _ARN.fullmatch(key_id) or _NAME.fullmatch(key_id):
+        return None
+    return "not a key of AWS KMS: give its ARN, its ID, or an alias such as alias/clinic"
+
+
+def _context_problem(context: dict[str, str]) -> str | None:
+    if context and all(context):
+        return None
+    return 'it must say what the key is for, as in {"dataset": "conditions"}'
+
+
+class AwsKmsWrapping(AwsAccount, KeyReference):
+    """The KMS key that wraps, and who asks for it."""
+
+    source: Literal["aws-kms"] = "aws-kms"
+    key_id: Annotated[str, checked(_key_problem)] = Field(
+        description="The symmetric KMS key: its ARN, its ID, or an alias such as alias/clinic."
+    )
+    context: Annotated[dict[str, str], checked(_context_problem)] = Field(
+        description=(
+            "The encryption context: what the key is for, which KMS binds to the wrapped key. It is not secret: "
+            "CloudTrail shows it."
+        )
+    )
+    region: Region | None = Field(default=None, description="The key's region; needed unless key_id is an ARN.")
+    endpoint: Annotated[str, checked(kms_endpoint_problem)] | None = Field(
+        default=None,
+        description="URL of a private or FIPS endpoint; null for AWS's usual one. http:// only for a loopback address.",
+    )
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        problem = exactly_one_way(self, (ACCESS_KEY, AMBIENT), self.missing)
+        problem = problem or self.account_problem("kms", "endpoint")
+        region = region_in(self.key_id)
+        if problem is None and self.region is None and region is None:
+            problem = "region is missing; only an ARN in key_id says which it is"
+        if problem is None and None not in (self.region, region) and self.region != region:
+            problem = "region is another one than that in key_id; leave it out"
+        if problem is not None:
+            raise ValueError(problem)
+        return self
+
+    @property
+    def region_name(self) -> str:
+        """The key's region."""
+        return region_in(self.key_id) or self.region or ""
+
+    @property
+    def shown(self) -> str:
+        """The key, for messages."""
+        return self.key_id if region_in(self.key_id) else f"{self.key_id} in {self.region}"
+
+
+class AwsKmsReference(AwsKmsWrapping):
+    """A key wrapped by a KMS key."""
+
+    wrapped: Wrapped = Field(description="The wrapped key, as KMS returned it, in base64.")
