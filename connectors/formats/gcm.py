@@ -4,11 +4,7 @@
 
     object = nonce(12) || ciphertext || tag(16)
 
-One tag covers the whole object, so no byte may be released before the whole object has been read. The storage may
-serve other bytes on a second read, so the first read must keep something to check the second one against: a GMAC
-of each block of ciphertext, under a key that lives only as long as the decryptor. The first pass verifies the
-object's tag and computes each block's GMAC (16 bytes for each 256 KiB). After that any block can be read: its GMAC
-is verified, and it is decrypted with AES-CTR, which GCM is built on.
+One tag covers the whole object: `connectors.formats.whole` says how it is read nevertheless in any order.
 
 There is no context, so whole objects under one key can be swapped; prefer cobblestone-256. Encrypt at most 2^32
 objects under one key (NIST SP 800-38D, 8.3: nonces are random), preferably far fewer. An object holds at most
@@ -17,38 +13,21 @@ objects under one key (NIST SP 800-38D, 8.3: nonces are random), preferably far 
 
 from __future__ import annotations
 
-import hmac
 import os
-from itertools import chain
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-from connectors.errors import ConfigError, IntegrityError
-from connectors.formats.contract import Decryptor, Encryptor, Format
+from connectors.errors import ConfigError
+from connectors.formats.contract import Format
 from connectors.formats.layout import Layout
 from connectors.formats.provider import asks_openssl
+from connectors.formats.whole import BLOCK_SIZE, MAX_PLAIN, NONCE_SIZE, TAG_SIZE, WholeDecryptor, WholeEncryptor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from cryptography.hazmat.primitives.ciphers import CipherContext
-
-    from connectors.formats.contract import Fetch
     from connectors.secrets import SecretKey
 
 __all__ = ["Gcm"]
 
-NONCE_SIZE = 12
-TAG_SIZE = 16
-_AES_BLOCK = 16
-BLOCK_SIZE = 1 << 18
-_VERIFY_RUN = 16
-"""Blocks that `authenticate` fetches in one request: one request for each block would be far slower."""
-
-LAYOUT = Layout(header=NONCE_SIZE, chunk=BLOCK_SIZE, tag=0, trailer=TAG_SIZE, max_plain=(1 << 36) - 32)
+LAYOUT = Layout(header=NONCE_SIZE, chunk=BLOCK_SIZE, tag=0, trailer=TAG_SIZE, max_plain=MAX_PLAIN)
 
 
 class Gcm(Format):
@@ -73,14 +52,16 @@ class Gcm(Format):
         self._key = key
 
     @asks_openssl("gcm")
-    def encryptor(self) -> GcmEncryptor:
+    def encryptor(self) -> WholeEncryptor:
         """Return an encryptor with a fresh random nonce."""
-        return GcmEncryptor(self._key, os.urandom(NONCE_SIZE))
+        nonce = os.urandom(NONCE_SIZE)
+        return WholeEncryptor(LAYOUT, self._key, nonce, start=b"gcm\0" + nonce, header=nonce)
 
     @asks_openssl("gcm")
-    def decryptor(self, head: bytes, sealed_size: int) -> GcmDecryptor:
+    def decryptor(self, head: bytes, sealed_size: int) -> WholeDecryptor:
         """Return a decryptor, which must authenticate the whole object before it decrypts any of it."""
-        return GcmDecryptor(self._key, head[:NONCE_SIZE], sealed_size)
+        nonce = head[:NONCE_SIZE]
+        return WholeDecryptor("gcm", LAYOUT, self._key, nonce, sealed_size, start=b"gcm\0" + nonce)
 
     def bound(self, name: str) -> Gcm:  # noqa: ARG002
         """Refuse: there is no context to bind a name into.
@@ -93,145 +74,3 @@ class Gcm(Format):
             'use cobblestone-256, or set "bind": "none" in the encryption'
         )
         raise ConfigError(message)
-
-
-class GcmEncryptor(Encryptor):
-    """Encrypts one object in one pass."""
-
-    def __init__(self, key: SecretKey, nonce: bytes) -> None:
-        super().__init__(LAYOUT)
-        self.header = nonce
-        self._encryptor = Cipher(algorithms.AES(key.reveal()), modes.GCM(nonce)).encryptor()
-
-    def _identity(self) -> bytes:
-        return _identity(self.header, self._encryptor.tag)
-
-    def _encrypt_run(self, first: int, count: int, plain: memoryview, out: memoryview, *, final: bool) -> int:  # noqa: ARG002
-        done = _update_into(self._encryptor.update_into, plain, out)
-        if final:
-            self._encryptor.finalize()
-            out[done : done + TAG_SIZE] = self._encryptor.tag
-            done += TAG_SIZE
-        return done
-
-
-class GcmDecryptor(Decryptor):
-    """Decrypts one object: reads all of it once to verify, then any block."""
-
-    reads_all = True
-
-    def __init__(self, key: SecretKey, nonce: bytes, sealed_size: int) -> None:
-        super().__init__(LAYOUT, sealed_size)
-        self._key = key
-        self._nonce = nonce
-        self._mac = AESGCM(AESGCM.generate_key(256))
-        self._macs: list[bytes] = []
-        self._tag = b""
-
-    def _identity(self) -> bytes:
-        return _identity(self._nonce, self._tag)
-
-    def authenticate(self, fetch: Fetch) -> None:
-        """Read the whole object, verify its tag, and keep a GMAC of each block. Nothing is decrypted."""
-        macs: list[bytes] = []
-        # Hashed as additional data: without decryption, GCM takes half the time.
-        hashing = Cipher(algorithms.AES(self._key.reveal()), modes.GCM(self._nonce)).encryptor()
-        ranges = fetch(
-            chain(
-                [(self.sealed_size - TAG_SIZE, self.sealed_size)],
-                (
-                    self.sealed_span(first, min(_VERIFY_RUN, self.chunks - first))
-                    for first in range(0, self.chunks, _VERIFY_RUN)
-                ),
-            )
-        )
-        tag = bytes(next(ranges))
-        for run in ranges:
-            view = memoryview(run)
-            for start in range(0, len(view) or 1, BLOCK_SIZE):
-                block = view[start : start + BLOCK_SIZE]
-                hashing.authenticate_additional_data(block)
-                macs.append(self._mac.encrypt(_mac_nonce(len(macs)), b"", block))
-        hashing.finalize()
-        if not self._is_tag(tag, hashing.tag):
-            message = (
-                "the object's tag does not verify: wrong key, the object was changed, truncated or swapped in "
-                "storage, or was never sealed"
-            )
-            raise IntegrityError(message)
-        self._macs, self._tag = macs, tag
-
-    def _is_tag(self, tag: bytes, hashed: bytes) -> bool:
-        """Return whether `tag` is the object's, given `hashed`, the tag of its ciphertext as additional data.
-
-        A tag is GHASH(additional data || ciphertext || their two lengths) XOR E(counter 1), each of the first two
-        padded with zeros (SP 800-38D, 7.1). So the right tag differs from `hashed` by what the lengths contribute:
-        X * H, where X is the XOR of (8 size, 0), as the bytes were hashed, and (0, 8 size).
-
-        H, the key of GHASH, is a secret, and arithmetic on Python's integers takes a time that depends on them. So
-        the library multiplies: the GMAC of the blocks X, D is that of two blocks of zeros exactly if X * H^3 + D * H^2
-        is 0, that is, if D = X * H. (If H were 0, every tag would pass; of 2^128 keys, one has that H.)
-        """
-        if len(tag) != TAG_SIZE:
-            return False
-        lengths = (8 * self.plain_size).to_bytes(_AES_BLOCK // 2) * 2
-        difference = bytes(one ^ other for one, other in zip(tag, hashed, strict=True))
-        # One nonce for both, which never leave this method: an equal mask is what makes them comparable.
-        mac, nonce = AESGCM(self._key.reveal()), bytes(NONCE_SIZE)
-        expected = mac.encrypt(nonce, b"", bytes(2 * _AES_BLOCK))
-        return hmac.compare_digest(mac.encrypt(nonce, b"", lengths + difference), expected)
-
-    def _decrypt_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:
-        if not self._macs:
-            message = "authenticate the object before decrypting any of it"
-            raise ValueError(message)
-        decryptor = self._stream(first)
-        done = 0
-        for index in range(first, first + count):
-            block = sealed[done : done + BLOCK_SIZE]
-            try:
-                self._mac.decrypt(_mac_nonce(index), self._macs[index], block)
-            except InvalidTag:
-                verified = False
-            else:
-                verified = True
-            if not verified:
-                message = (
-                    f"block {index} is not the one that was verified before: "
-                    "the storage served other bytes on a second read; do not trust it"
-                )
-                raise IntegrityError(message)
-            done += _update_into(decryptor.update_into, block, out[done:])
-        return done
-
-    @asks_openssl("gcm")
-    def _stream(self, first: int) -> CipherContext:
-        """Return the cipher at the start of block `first`."""
-        # GCM is AES-CTR with a counter that starts at 2; counter 1 is used for the tag (NIST SP 800-38D, 7.1).
-        counter = 2 + first * (BLOCK_SIZE // _AES_BLOCK)
-        stream = modes.CTR(self._nonce + counter.to_bytes(4))
-        return Cipher(algorithms.AES(self._key.reveal()), stream).decryptor()
-
-
-def _identity(nonce: bytes, tag: bytes) -> bytes:
-    return b"gcm\0" + nonce + tag
-
-
-def _mac_nonce(index: int) -> bytes:
-    return index.to_bytes(NONCE_SIZE)
-
-
-def _update_into(update: Callable[[memoryview, memoryview], int], data: memoryview, out: memoryview) -> int:
-    """Run a stream cipher over `data` into `out`, which may be as short as `data`.
-
-    `update_into` of cryptography 50 requires 15 bytes more room than it fills, for block ciphers, so the last bytes go
-    through a separate buffer.
-    """
-    if len(out) >= len(data) + _AES_BLOCK - 1:
-        return update(data, out)
-    split = max(0, len(data) - _AES_BLOCK + 1)
-    done = update(data[:split], out) if split else 0
-    rest = memoryview(bytearray(2 * _AES_BLOCK))
-    size = update(data[split:], rest)
-    out[done : done + size] = rest[:size]
-    return done + size

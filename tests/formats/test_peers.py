@@ -19,6 +19,7 @@ from tink.proto import aes_gcm_hkdf_streaming_pb2, common_pb2, tink_pb2
 import connectors
 from connectors.errors import IntegrityError, WrongKey
 from connectors.formats import gcm
+from connectors.formats.whole import WholeDecryptor
 from connectors.secrets import SecretKey
 
 CONTEXTS = [b"", b"input/conditions"]
@@ -176,14 +177,18 @@ def test_two_sealings_of_one_message_share_nothing(case: Case) -> None:
     assert one[-100:] != other[-100:]
 
 
+@pytest.mark.parametrize("associated", [b"", b"\0\x73", bytes(16), b"ward 7, bed 3, week 9"])
 @pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 4096, 262_144, 262_145, 1_000_003])
-def test_a_tag_verified_without_decrypting_is_the_librarys(size: int) -> None:
+def test_a_tag_verified_without_decrypting_is_the_librarys(size: int, associated: bytes) -> None:
     aead, nonce, plain = AESGCM(KEY), os.urandom(12), os.urandom(size)
-    sealed = aead.encrypt(nonce, plain, None)
+    sealed = aead.encrypt(nonce, plain, associated)
+    decryptor = WholeDecryptor(
+        "gcm", gcm.LAYOUT, SecretKey(KEY), nonce, 12 + len(sealed), start=b"", associated=associated
+    )
     hashing = Cipher(algorithms.AES(KEY), modes.GCM(nonce)).encryptor()
-    hashing.authenticate_additional_data(sealed[:-16])
+    hashing.authenticate_additional_data(decryptor._padded() + sealed[:-16])
     hashing.finalize()
-    tag, decryptor = sealed[-16:], gcm.GcmDecryptor(SecretKey(KEY), nonce, 12 + len(sealed))
+    tag = sealed[-16:]
     assert decryptor._is_tag(tag, hashing.tag)
     others = [(int.from_bytes(tag) ^ 1 << bit).to_bytes(16) for bit in range(128)]
     others += [bytes(16), tag[:15], tag + b"\0", os.urandom(16), *([hashing.tag] if size else [])]
