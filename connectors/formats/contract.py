@@ -8,7 +8,8 @@ buffers their callers own. The streams, one layer up, fetch, buffer, seek and co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from connectors.errors import IntegrityError, TruncatedObject
@@ -18,12 +19,15 @@ from connectors.secrets import SecretKey
 if TYPE_CHECKING:
     from connectors.formats.layout import Layout
 
-__all__ = ["Decryptor", "Encryptor", "Fetch", "Format", "FormerKeys", "with_name"]
+__all__ = ["Decryptor", "Encryptor", "Fetch", "Format", "FormerKeys", "ReadBeside", "with_name"]
 
 Fetch = Callable[[Iterable[tuple[int, int]]], Iterator[bytes | memoryview]]
 """Yields ranges of an object's bytes, given as (start, stop); each is valid until the next one is requested."""
 FormerKeys = Callable[[], Sequence[SecretKey]]
 """Returns the keys that objects are only read with, for formats whose headers commit to their key."""
+ReadBeside = Callable[[str], bytes]
+"""Returns the object whose name is that of the one being read and a suffix. Raises ObjectNotFound, and NotSupported
+if it is too large."""
 
 
 def with_name(context: bytes, name: str) -> bytes:
@@ -60,10 +64,12 @@ class Encryptor(_Sealing):
 
     Attributes:
         header: the bytes the object starts with.
+        properties: what the storage has to keep with the object, by name; empty for most formats.
         sealed: the number of plain bytes encrypted so far.
     """
 
     header: bytes
+    properties: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -200,10 +206,12 @@ class Format(ABC):
         name: the name in `Encryption.format`.
         head_size: the number of bytes from the object's start that `decryptor` needs.
         layout: the format's sizes; None if only an object's header tells them.
+        needs_properties: whether objects are decrypted by `decryptor_of`.
         pin: the only version to accept, or None for any.
     """
 
     name: ClassVar[str]
+    needs_properties: ClassVar[bool] = False
     head_size: int
     layout: Layout | None
     pin: str | None = None
@@ -229,6 +237,28 @@ class Format(ABC):
             WrongKey: the header was not written with this key and context.
             NotSupported: OpenSSL refuses one of its algorithms.
         """
+
+    def decryptor_of(
+        self,
+        properties: Mapping[str, str],  # noqa: ARG002 - for formats that need it
+        beside: ReadBeside,  # noqa: ARG002
+        head: bytes,
+        sealed_size: int,
+    ) -> Decryptor:
+        """Return a decryptor for an object with what the storage keeps with it; used if `needs_properties`.
+
+        Args:
+            properties: the object's properties, by names in lower case, such as the user metadata of S3.
+            beside: reads an object beside this one.
+            head: as for `decryptor`.
+            sealed_size: likewise.
+
+        Raises:
+            IntegrityError: the properties are not what the object's owner wrote; WrongKey if they are not of this key.
+            KeyRefused, KeyUnavailable: what holds the object's key does not give it.
+            NotSupported: the object is sealed in a way that is not read.
+        """
+        return self.decryptor(head, sealed_size)
 
     @abstractmethod
     def bound(self, name: str) -> Format:

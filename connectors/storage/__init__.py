@@ -24,6 +24,7 @@ Reading an object by ranges:
 Writing an object whole:
     `OpensSinks`: a filesystem that can. `Sink`: the contract. `RenewableSink`: a sink that renews its credentials.
     `ExpectsSize`: a sink that prepares for the object's size.
+    `KeepsProperties`, `TakesProperties`: a source and a sink whose storage keeps metadata with objects.
     `PutSink`: a sink that sends the object in one request. `PartsInFlight`: the parts of a multipart upload.
     `spooled`: temporary files, whose errors say that this machine's disk is full.
 
@@ -96,16 +97,18 @@ if TYPE_CHECKING:
     from connectors.storage.listing import ListingGuard
     from connectors.storage.location import BucketLocation, BucketPlace, split_path
     from connectors.storage.meanings import meaning
-    from connectors.storage.multipart import MultipartSink, MultipartStore, PartSizes
+    from connectors.storage.multipart import MultipartSink, MultipartStore
+    from connectors.storage.part_sizes import PartSizes
     from connectors.storage.put_sink import PutSink
-    from connectors.storage.ranged import RangedSource, RangedStream, Version
+    from connectors.storage.ranged import RangedSource, RangedStream
     from connectors.storage.retry import MIN_PROGRESS, RetryPolicy
     from connectors.storage.signing import QuerySigner, Signer, Unsigned, expired, with_query
     from connectors.storage.store import Action, Meaning, ObjectStore
     from connectors.storage.tokens import BearerSigner, Tokens, token_of
     from connectors.storage.upload import PartsInFlight
-    from connectors.streams.sinks import ExpectsSize, RenewableSink, Sink
-    from connectors.streams.sources import ByteStream, FillsBuffers, Source, StreamsRanges
+    from connectors.storage.version import Version
+    from connectors.streams.sinks import ExpectsSize, RenewableSink, Sink, TakesProperties
+    from connectors.streams.sources import ByteStream, FillsBuffers, KeepsProperties, Source, StreamsRanges
     from connectors.system.os_errors import spooled
 
 __all__ = [
@@ -134,6 +137,7 @@ __all__ = [
     "HasLinks",
     "Headers",
     "HttpClient",
+    "KeepsProperties",
     "KeyServer",
     "Limits",
     "Listed",
@@ -167,6 +171,7 @@ __all__ = [
     "Sink",
     "Source",
     "StreamsRanges",
+    "TakesProperties",
     "Tokens",
     "Unsigned",
     "Version",
@@ -224,6 +229,7 @@ _HOMES = {
     "Headers": "storage.http.messages",
     "HasLinks": "storage.capabilities",
     "HttpClient": "storage.http.client",
+    "KeepsProperties": "streams.sources",
     "KeyServer": "storage.key_server",
     "Limits": "storage.http.network",
     "Listed": "storage.bucket_store",
@@ -241,7 +247,7 @@ _HOMES = {
     "OpensSources": "storage.capabilities",
     "Origin": "storage.http.network",
     "Page": "storage.bucket_store",
-    "PartSizes": "storage.multipart",
+    "PartSizes": "storage.part_sizes",
     "PartsInFlight": "storage.upload",
     "PutSink": "storage.put_sink",
     "QuerySigner": "storage.signing",
@@ -260,9 +266,10 @@ _HOMES = {
     "Sink": "streams.sinks",
     "Source": "streams.sources",
     "StreamsRanges": "streams.sources",
+    "TakesProperties": "streams.sinks",
     "Tokens": "storage.tokens",
     "Unsigned": "storage.signing",
-    "Version": "storage.ranged",
+    "Version": "storage.version",
     "Way": "storage.credentials",
     "Word": "storage.credentials",
     "checked": "storage.credentials",

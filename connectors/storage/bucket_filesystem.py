@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from connectors.storage.bucket_store import BucketStore, Listed
-    from connectors.storage.multipart import PartSizes
+    from connectors.storage.part_sizes import PartSizes
 
 __all__ = ["BucketFileSystem"]
 

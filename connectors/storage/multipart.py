@@ -6,7 +6,6 @@ import logging
 import os
 import weakref
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -21,11 +20,14 @@ from connectors.errors import (
     StorageUnavailable,
 )
 from connectors.storage.upload import AT_ONCE, PartsInFlight
+from connectors.streams.sources import no_properties
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-__all__ = ["MultipartSink", "MultipartStore", "PartSizes"]
+    from connectors.storage.part_sizes import PartSizes
+
+__all__ = ["MultipartSink", "MultipartStore"]
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
@@ -35,59 +37,17 @@ _LOG = logging.getLogger(__name__)
 weakref.finalize(_LOG, int)
 
 
-@dataclass(frozen=True, slots=True)
-class PartSizes:
-    """The sizes of an upload's parts: all equal, as some stores (Cloudflare R2) demand, as long as that is enough.
-
-    The size is chosen once if the object's size is known. Otherwise the first fifth of the parts is equal, and then
-    the size doubles with each 25th of them: a store's largest object fits into its number of parts.
-
-    Attributes:
-        first: bytes in the first parts.
-        least: bytes in the smallest part, except the last.
-        most: bytes in the largest part that is held in memory.
-        count: the most parts in an upload; None for any number.
-        total: bytes in the largest object.
-        fixed: never grow, even if the object then does not fit.
-    """
-
-    first: int
-    least: int
-    most: int
-    count: int | None
-    total: int
-    fixed: bool = False
-
-    def at(self, before: int) -> int:
-        """Return the size of the part after `before` others.
-
-        >>> sizes = PartSizes(8 << 20, 5 << 20, 1 << 30, 10_000, 5 << 40)
-        >>> [sizes.at(number) >> 20 for number in (0, 1_999, 2_000, 2_400, 9_999)]
-        [8, 8, 16, 32, 1024]
-        """
-        if self.count is None or self.fixed:
-            return self.first
-        equal, step = self.count // 5, max(1, self.count // 25)
-        doublings = 0 if before < equal else 1 + (before - equal) // step
-        return min(self.first << min(doublings, 40), max(self.first, self.most))
-
-    def for_object(self, size: int) -> PartSizes:
-        """Return equal sizes for an object of `size` bytes."""
-        first = self.first
-        if self.count is not None and size > first * self.count:
-            first = -(-size // self.count)
-            first += -first % (1 << 20)
-        return PartSizes(first, self.least, self.most, self.count, self.total, fixed=True)
-
-
 class MultipartStore(ABC):
     """A store that takes an object in parts, which stay invisible until it is told to put them together.
 
     Attributes:
         parts_at_once: parts that are sent at once; 1 for a store that wants them in order.
+        keeps_properties: whether `put` and `start_upload` also take `properties`, a mapping of text by names in lower
+            case, which the store keeps with the object.
     """
 
     parts_at_once = AT_ONCE
+    keeps_properties = False
 
     @property
     def creates_exclusively(self) -> bool:
@@ -177,7 +137,7 @@ class _Renewing:
 class _Upload(Generic[T]):
     """An open upload. It has no reference to its sink, so that collecting the sink aborts the upload."""
 
-    def __init__(self, requests: _Renewing, path: str, *, exclusive: bool) -> None:
+    def __init__(self, requests: _Renewing, path: str, options: dict[str, Any], *, exclusive: bool) -> None:
         self._requests = requests
         self._path = path
         self._exclusive = exclusive
@@ -186,7 +146,7 @@ class _Upload(Generic[T]):
         self._last = 0
         at_once = requests.fs.store.parts_at_once
         self.parts: PartsInFlight[Any] = PartsInFlight(self._send, at_once=at_once)
-        self.id = requests.run(lambda store: store.start_upload(path, exclusive=exclusive))
+        self.id = requests.run(lambda store: store.start_upload(path, exclusive=exclusive, **options))
 
     def _send(self, number: int, part: memoryview) -> Any:
         return self._requests.run(
@@ -238,6 +198,7 @@ class MultipartSink:
         self._sizes = sizes
         self._exclusive = exclusive
         self._requests = _Renewing(fs)
+        self._options: dict[str, Any] = {}
         self._part = bytearray()
         self._filled = 0
         self._size = 0
@@ -277,6 +238,16 @@ class MultipartSink:
                 same one if there are none.
         """
         self._requests.renew_by(renew)
+
+    def set_properties(self, properties: Mapping[str, str]) -> None:
+        """Have the store keep properties with the object; see `TakesProperties`.
+
+        Raises:
+            NotSupported: the store keeps none.
+        """
+        if not self._requests.fs.store.keeps_properties:
+            raise no_properties()
+        self._options["properties"] = properties
 
     def expect(self, size: int) -> None:
         """Choose the parts for an object of `size` bytes; more or fewer may come.
@@ -332,7 +303,7 @@ class MultipartSink:
 
     def _send_part(self) -> None:
         if self._upload is None:
-            self._upload = _Upload(self._requests, self._path, exclusive=self._exclusive)
+            self._upload = _Upload(self._requests, self._path, self._options, exclusive=self._exclusive)
             # Also at interpreter exit: this runs before the session is closed, because the latest finalizer runs first.
             weakref.finalize(self, self._upload.abort)
         number = len(self._upload.parts) + 1
@@ -357,7 +328,9 @@ class MultipartSink:
         last = memoryview(self._part)[: self._filled]
         try:
             if self._upload is None:
-                self._requests.run(lambda store: store.put(self._path, last, exclusive=self._exclusive))
+                self._requests.run(
+                    lambda store: store.put(self._path, last, exclusive=self._exclusive, **self._options)
+                )
             else:
                 self._upload.complete(last)
         except BaseException:

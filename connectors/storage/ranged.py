@@ -6,52 +6,30 @@ import contextlib
 import re
 import weakref
 from collections import deque
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from connectors.errors import ObjectChanged, StorageUnavailable
+from connectors.errors import NotSupported, ObjectChanged, StorageUnavailable
+from connectors.storage.body import Body
 from connectors.storage.http.client import BROKEN
 from connectors.storage.http.failures import Failure
+from connectors.storage.version import Version
+from connectors.streams.sources import no_properties
 from connectors.system.locks import Flag
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from connectors.storage.http.connection import Connection
     from connectors.storage.http.messages import Response
     from connectors.storage.store import ObjectStore
 
-__all__ = ["RangedSource", "RangedStream", "Version"]
+__all__ = ["RangedSource", "RangedStream"]
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})", re.ASCII | re.IGNORECASE)
 _PIECE = 1 << 18
 """Bytes of a response that are read from the socket at once: the most that a broken connection loses."""
 _ANSWERS = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """What tells versions of an object apart: the size, the store's name for it, the Last-Modified header."""
-
-    size: int
-    validator: str
-    modified: str = ""
-
-
-@dataclass(slots=True)
-class _Body:
-    """An open response.
-
-    Attributes:
-        response: the response, its body read up to `position`.
-        position: the position of its next byte in the object.
-        end: the position after its last byte in the object, according to its headers.
-        whole: whether it is the whole object.
-    """
-
-    response: Response
-    position: int
-    end: int
-    whole: bool
 
 
 class RangedSource:
@@ -76,7 +54,7 @@ class RangedSource:
         # At most one version, and one response of a server that ignores ranges. Their operations are atomic: no lock
         # that a fork could leave held.
         self._versions: dict[str, Version] = {}
-        self._kept: deque[_Body] = deque()
+        self._kept: deque[Body] = deque()
         weakref.finalize(self, _drop, self._kept)
 
     @property
@@ -129,6 +107,25 @@ class RangedSource:
         finally:
             stream.close()
 
+    def properties(self) -> Mapping[str, str]:
+        """Return what the store keeps with the object; see `KeepsProperties`."""
+        properties = self.version().properties
+        if properties is None:
+            raise no_properties()
+        return properties
+
+    def read_beside(self, suffix: str, most: int) -> bytes:
+        """Return the object beside this one; see `KeepsProperties`."""
+        beside = RangedSource(self.store, self.path + suffix)
+        try:
+            data = beside.read_range(0, most + 1)
+        finally:
+            beside.close()
+        if len(data) > most:
+            message = f"{self.store.shown(beside.path)} has more than {most} bytes; it is not what it should be"
+            raise NotSupported(message)
+        return bytes(data)
+
     def open_stream(self, start: int, stop: int) -> RangedStream:
         """Return a stream of the bytes from `start` to `stop`: one request, however long it is; makes none yet."""
         if self._closed:
@@ -140,7 +137,7 @@ class RangedSource:
         """Return the version of the first response, or None before it."""
         return self._versions.get("")
 
-    def ask(self, position: int, stop: int | None, busy: deque[Connection] | None = None) -> _Body | Failure | None:
+    def ask(self, position: int, stop: int | None, busy: deque[Connection] | None = None) -> Body | Failure | None:
         """Request a range, or the whole object if `stop` is None.
 
         Returns:
@@ -156,15 +153,15 @@ class RangedSource:
         response = self.store.send(request, self.path, "read", accept=_ANSWERS, busy=busy)
         if isinstance(response, Failure):
             return response
-        body: _Body | Failure | None = None
+        body: Body | Failure | None = None
         try:
             body = self._body(response, position, stop)
         finally:
-            if not isinstance(body, _Body) or body.response is not response:
+            if not isinstance(body, Body) or body.response is not response:
                 response.close()
         return body
 
-    def _body(self, response: Response, position: int, stop: int | None) -> _Body | Failure | None:
+    def _body(self, response: Response, position: int, stop: int | None) -> Body | Failure | None:
         if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return self._beyond(position, stop)
         if self.store.changes_bytes(response.headers):
@@ -173,15 +170,15 @@ class RangedSource:
             return self._whole(response, ranged=stop is not None)
         return self._part(response, position, stop)
 
-    def _whole(self, response: Response, *, ranged: bool) -> _Body | Failure:
+    def _whole(self, response: Response, *, ranged: bool) -> Body | Failure:
         """Return the body of a 200 response: the server ignores ranges, or none was requested."""
         size = response.length
         self.ignores_ranges = self.ignores_ranges or ranged
         if size is None:
             return self._invalid("neither supports ranges nor sends the size")
-        return self._pinned(response, size) or _Body(response, 0, size, whole=True)
+        return self._pinned(response, size) or Body(response, 0, size, whole=True)
 
-    def _part(self, response: Response, position: int, stop: int | None) -> _Body | Failure | None:
+    def _part(self, response: Response, position: int, stop: int | None) -> Body | Failure | None:
         """Return the body of a 206 response, if it is the requested range or its start."""
         if response.length == 0 and stop is not None and self.known() is None:
             # A part without bytes, at the end of the object: Azurite's "bytes 0--1/0" is not a valid range.
@@ -193,9 +190,9 @@ class RangedSource:
         # A shorter part is allowed if it has the start of the range: the rest is requested then.
         if first != position or not first <= last < min(stop, size) or response.length not in (None, last - first + 1):
             return self._invalid("sent another range than was requested")
-        return self._pinned(response, size) or _Body(response, first, last + 1, whole=False)
+        return self._pinned(response, size) or Body(response, first, last + 1, whole=False)
 
-    def _beyond(self, position: int, stop: int | None) -> _Body | Failure | None:
+    def _beyond(self, position: int, stop: int | None) -> Body | Failure | None:
         """Handle status 416: there is no byte at `position`."""
         if self.known() is not None:
             message = f"{self.store.shown(self.path)} became shorter while it was being read; open it again"
@@ -212,7 +209,8 @@ class RangedSource:
         validator = self.store.validator(response.headers)
         if validator is None:
             return self._invalid("sent no version")
-        version = Version(size, validator, response.headers.get("Last-Modified", ""))
+        properties = self.store.properties(response.headers)
+        version = Version(size, validator, response.headers.get("Last-Modified", ""), properties)
         first = self._versions.setdefault("", version)
         if (first.size, first.validator) == (size, validator):
             return None
@@ -222,7 +220,7 @@ class RangedSource:
     def _invalid(self, what: str) -> Failure:
         return Failure(self.store.invalid(self.path, what))
 
-    def _take(self, position: int) -> _Body | None:
+    def _take(self, position: int) -> Body | None:
         """Return the kept response, which is then the caller's alone, if it has yet to reach `position`."""
         try:
             body = self._kept.pop()
@@ -233,7 +231,7 @@ class RangedSource:
         body.response.close()
         return None
 
-    def keep(self, body: _Body) -> None:
+    def keep(self, body: Body) -> None:
         """Keep a response with the whole object for the next range."""
         _drop(self._kept)
         self._kept.append(body)
@@ -249,7 +247,7 @@ class RangedSource:
         return f"<{type(self).__name__} {self.store.shown(self.path)}>"
 
 
-def _drop(kept: deque[_Body]) -> None:
+def _drop(kept: deque[Body]) -> None:
     """End the kept responses."""
     with contextlib.suppress(IndexError):  # another thread may take one
         while kept:
@@ -272,7 +270,7 @@ class RangedStream:
         self._source = source
         self.position = start
         self._stop = stop
-        self._body: _Body | None = None
+        self._body: Body | None = None
         self._policy = source.store.retry_policy()
         self._cancelled = Flag()
         self._busy: deque[Connection] = deque()

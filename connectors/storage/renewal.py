@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from connectors.errors import CredentialsExpired, ObjectChanged
-from connectors.streams.sources import fill, fills_buffers, streams_ranges
+from connectors.streams.sources import fill, fills_buffers, keeping_properties, streams_ranges
 from connectors.system.locks import Flag, ForkSafeLock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from connectors.streams.sources import ByteStream, Source
 
@@ -101,6 +101,14 @@ class RenewedSource:
     def ignores_ranges(self) -> bool:
         """Whether the storage sends the whole object, whatever range is asked for."""
         return bool(getattr(self._source, "ignores_ranges", False))
+
+    def properties(self) -> Mapping[str, str]:
+        """Return what the storage keeps with the object. Raises as `KeepsProperties` and `read_range` do."""
+        return self._renewing(lambda source: keeping_properties(source).properties())
+
+    def read_beside(self, suffix: str, most: int) -> bytes:
+        """Return the object beside this one. Raises as `KeepsProperties` and `read_range` do."""
+        return self._renewing(lambda source: keeping_properties(source).read_beside(suffix, most))
 
     def close(self) -> None:
         """Close all sources."""

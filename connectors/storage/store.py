@@ -32,7 +32,7 @@ from connectors.storage.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from connectors.storage.http.connection import Connection
     from connectors.storage.http.messages import Headers
@@ -119,6 +119,10 @@ class ObjectStore(ABC):
         """Return what tells the object's version from others, from a response's headers; None if it must be there."""
         etag = headers.get("ETag", "")
         return etag if _ETAG.fullmatch(etag) else None
+
+    def properties(self, headers: Headers) -> Mapping[str, str] | None:  # noqa: ARG002 - for subclasses
+        """Return what the store keeps with the object for its writer, by names in lower case; None if it keeps none."""
+        return None
 
     def changes_bytes(self, headers: Headers) -> bool:
         """Return whether a response's body is not the object's bytes, but was recoded on the way.

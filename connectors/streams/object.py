@@ -11,6 +11,7 @@ from connectors.streams.depth import AT_ONCE
 from connectors.streams.fetch import fetch_in_order
 from connectors.streams.lanes import FetchedRun
 from connectors.streams.prefetch import MAX_RUN, Prefetcher
+from connectors.streams.sources import keeping_properties
 from connectors.streams.stored import HEAD_SIZE, StoredObject, missing_pinned
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_RUN", "FetchedRun", "Reads", "SealedObject", "missing_pinned"]
 
+MOST_BESIDE = 1 << 16
+"""Bytes of the largest object beside one that are read with it."""
 HELD_SIZE = 1 << 24
 """Up to this size, an object whose format verifies it as a whole is fetched once and kept in memory, sealed."""
 
@@ -91,7 +94,7 @@ class SealedObject:
         if len(stored.head) < min(size, HEAD_SIZE):
             message = f"the storage returned {len(stored.head)} bytes of an object whose reported size is {size}"
             raise TruncatedObject(message)
-        decryptor = codec.decryptor(bytes(stored.head[: codec.head_size]), size)
+        decryptor = self._decryptor_for(codec, bytes(stored.head[: codec.head_size]), size)
         if decryptor.reads_all and len(stored.head) < size <= HELD_SIZE:
             stored.hold(size)
         with ExitStack() as reading:
@@ -104,6 +107,14 @@ class SealedObject:
             )
             raise PinMismatch(message)
         return decryptor
+
+    def _decryptor_for(self, codec: Format, head: bytes, size: int) -> Decryptor:
+        if not codec.needs_properties:
+            return codec.decryptor(head, size)
+        source = keeping_properties(self._source)
+        return codec.decryptor_of(
+            source.properties(), lambda suffix: source.read_beside(suffix, MOST_BESIDE), head, size
+        )
 
     def _ranges(self, spans: Iterable[tuple[int, int]]) -> Generator[memoryview, None, None]:
         """Yield ranges of the sealed bytes; the next ones are prefetched."""

@@ -8,19 +8,28 @@ import stat
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from connectors.errors import AccessDenied, ConfigError, NotAnObject, NotSupported, ObjectExists, ObjectNotFound
-from connectors.streams.sources import BinaryFile, as_path, check_binary
+from connectors.streams.sources import BinaryFile, as_path, check_binary, no_properties
 from connectors.system.atomic_files import StagedFile, shared_mode
 from connectors.system.os_errors import on_this_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from typing_extensions import TypeIs
 
     from connectors._fsspec import AbstractFileSystem
     from connectors.streams.sources import StrPath
 
-__all__ = ["ExpectsSize", "FileSink", "PathSink", "RenewableSink", "Sink", "as_sink"]
+__all__ = [
+    "ExpectsSize",
+    "FileSink",
+    "PathSink",
+    "RenewableSink",
+    "Sink",
+    "TakesProperties",
+    "as_sink",
+    "give_properties",
+]
 
 
 @runtime_checkable
@@ -64,6 +73,32 @@ class ExpectsSize(Sink, Protocol):
         Raises:
             StorageError: the storage takes no object of that size.
         """
+
+
+@runtime_checkable
+class TakesProperties(Sink, Protocol):
+    """A sink whose storage may keep properties with the object, such as the user metadata of S3."""
+
+    def set_properties(self, properties: Mapping[str, str]) -> None:
+        """Set the object's properties, before the first write.
+
+        Args:
+            properties: printable ASCII, by names in lower case.
+
+        Raises:
+            NotSupported: the storage keeps none.
+        """
+
+
+def give_properties(sink: Sink, properties: Mapping[str, str]) -> None:
+    """Have a sink's storage keep properties with the object.
+
+    Raises:
+        NotSupported: it keeps none.
+    """
+    if not isinstance(sink, TakesProperties):
+        raise no_properties()
+    sink.set_properties(properties)
 
 
 class PathSink:

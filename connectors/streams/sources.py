@@ -15,6 +15,8 @@ from connectors.system.locks import ForkSafeLock
 from connectors.system.os_errors import failure, spooled
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typing_extensions import TypeIs
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "ByteStream",
     "FileSource",
     "FillsBuffers",
+    "KeepsProperties",
     "Source",
     "StrPath",
     "StreamsRanges",
@@ -31,6 +34,7 @@ __all__ = [
     "fill",
     "fill_exactly",
     "fills_buffers",
+    "keeping_properties",
     "read_exactly",
     "stream_exactly",
     "streams_ranges",
@@ -100,6 +104,26 @@ class StreamsRanges(Protocol):
         """Return the bytes from `start` to `stop` as a stream. It makes no request before it is first read."""
 
 
+@runtime_checkable
+class KeepsProperties(Protocol):
+    """A `Source` that knows what its storage keeps with the object, such as the user metadata of S3."""
+
+    def properties(self) -> Mapping[str, str]:
+        """Return the properties of the version that is read, by names in lower case; makes a request if none was made.
+
+        Raises:
+            NotSupported: the storage keeps none.
+        """
+
+    def read_beside(self, suffix: str, most: int) -> bytes:
+        """Return the object whose name is this one's and a suffix.
+
+        Raises:
+            ObjectNotFound: there is none.
+            NotSupported: it has more than `most` bytes, or the storage keeps no properties.
+        """
+
+
 # `isinstance` of a protocol takes longer than opening a stream; a plain attribute tells the same.
 
 
@@ -111,6 +135,26 @@ def fills_buffers(source: object) -> TypeIs[FillsBuffers]:
 def streams_ranges(source: object) -> TypeIs[StreamsRanges]:
     """Return whether a source streams long ranges."""
     return hasattr(source, "open_stream")
+
+
+def keeping_properties(source: object) -> KeepsProperties:
+    """Return a source as one that keeps properties.
+
+    Raises:
+        NotSupported: it is not.
+    """
+    if hasattr(source, "read_beside") and isinstance(source, KeepsProperties):
+        return source
+    raise no_properties()
+
+
+def no_properties() -> NotSupported:
+    """Return the error for a storage that keeps no properties."""
+    message = (
+        "this storage keeps no metadata with its objects, and the dataset's format needs it; the format "
+        "s3-encryption-client is for S3 only"
+    )
+    return NotSupported(message)
 
 
 class FileSource:

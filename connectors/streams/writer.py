@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, Self
 
 from connectors.errors import ConnectorError, naming
 from connectors.streams.background import BackgroundWriter, note_failure
-from connectors.streams.sinks import ExpectsSize
+from connectors.streams.sinks import ExpectsSize, give_properties
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,6 +80,8 @@ class SealedWriter(io.BufferedIOBase):
         self._state = "open"
         with self._discarding():
             self._encryptor = codec.encryptor()
+            if self._encryptor.properties:
+                give_properties(sink, self._encryptor.properties)
             self._run = max(RUN_SIZE, self._encryptor.layout.chunk)
 
     def writable(self) -> bool:

@@ -16,7 +16,8 @@ from connectors.storage.adapters import RangeSource, SpoolSink, open_sink, open_
 from connectors.storage.capabilities import OpensSinks, OpensSources
 from connectors.storage.renewal import renewed_source
 from connectors.streams import FileSource, FillsBuffers, PathSink, RenewableSink
-from connectors.streams.sources import fill, fill_exactly
+from connectors.streams.sinks import give_properties
+from connectors.streams.sources import fill, fill_exactly, keeping_properties
 
 DATA = bytes(range(256))
 
@@ -199,3 +200,35 @@ def test_exclusive_creation_is_left_to_a_storage_that_can_decide_it():
     sink.discard()
     sink = open_sink(Spooled(), "/late", exclusive=False)
     sink.commit()
+
+
+class Described(Ranges):
+    """A source whose storage keeps properties."""
+
+    def properties(self):
+        self.read_range(0, 1)
+        return {"ward": "north"}
+
+    def read_beside(self, suffix, most):
+        return self.read_range(0, most)
+
+
+def test_a_renewed_source_has_the_properties_of_its_object():
+    source = renewed_source(Described(expired=True), Described)
+    assert keeping_properties(source).properties() == {"ward": "north"}
+    assert source.read_beside(".beside", 5) == DATA[:5]
+
+
+@pytest.mark.parametrize("source", [Ranges(), FileSource(io.BytesIO(DATA)), renewed_source(Ranges(), lambda: None)])
+def test_a_storage_without_properties_is_told(source):
+    with pytest.raises(NotSupported, match="keeps no metadata with its objects"):
+        keeping_properties(source).properties()
+    with pytest.raises(NotSupported, match="keeps no metadata with its objects"):
+        keeping_properties(source).read_beside(".beside", 5)
+
+
+def test_a_sink_without_properties_is_told(tmp_path):
+    sink = PathSink(tmp_path / "object")
+    with pytest.raises(NotSupported, match="keeps no metadata with its objects"):
+        give_properties(sink, {"ward": "north"})
+    sink.discard()

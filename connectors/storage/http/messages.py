@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Protocol, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from connectors.secrets import Hidden, SecretText
     from connectors.storage.http.connection import Connection
@@ -30,6 +30,9 @@ class Headers(Protocol):
     def get(self, name: str, default: str, /) -> str: ...
     def get(self, name: str, default: str | None = None, /) -> str | None:
         """Return the first header of a name, or the default."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Return the headers with their names, as they came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from connectors.errors import (
     ObjectNotFound,
     StorageUnavailable,
 )
-from connectors.secrets import Hidden, SecretText
+from connectors.secrets import SecretText
 from connectors.storage import (
     BucketStore,
     Failure,
@@ -37,6 +37,7 @@ from connectors.storage import (
     texts_at,
 )
 from connectors_s3.error_codes import MEANINGS, NO_SUCH_UPLOAD
+from connectors_s3.headers import NO_PROPERTIES, copied_key, customer_key, only_new, user_metadata, user_metadata_in
 from connectors_s3.hosts import Hosts
 from connectors_s3.listing import code_at, http_time, in_xml, page_of
 from connectors_s3.location import LOCATION
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from xml.etree.ElementTree import Element
 
+    from connectors.secrets import Hidden
     from connectors.storage import Action, Headers, Page, Reply
     from connectors_s3.credentials import S3Credentials
 
@@ -76,6 +78,7 @@ class S3Store(BucketStore):
     location = LOCATION
     meanings = MEANINGS
     conditions: ClassVar[frozenset[str]] = frozenset({"PreconditionFailed"})
+    keeps_properties = True
 
     def __init__(self, credentials: S3Credentials) -> None:
         self._credentials = credentials
@@ -162,8 +165,16 @@ class S3Store(BucketStore):
         """Return the request for an object's bytes."""
         return self._request("GET", path, range_headers(span, validator), secrets=self._customer_key)
 
+    def properties(self, headers: Headers) -> Mapping[str, str]:
+        """Return the object's user metadata."""
+        return user_metadata_in(headers)
+
     def describe(self, path: str) -> Listed:
         """Return the object at a path. A 200 without an ETag is not a store's, but that of something before it."""
+        return self._described(path)[0]
+
+    def _described(self, path: str) -> tuple[Listed, Mapping[str, str]]:
+        """Return the object at a path, and its user metadata."""
         headers = self.call(self._request("HEAD", path, secrets=self._customer_key), path, "read").headers
 
         def read() -> Listed:
@@ -173,7 +184,7 @@ class S3Store(BucketStore):
             facts = {"etag": etag, "modified": http_time(headers.get("Last-Modified", ""))}
             return Listed(split_path(path)[1], size_of(headers.get("Content-Length", "")), facts=facts)
 
-        return self.valid(path, read, "sent no size, no version, or an invalid time,")
+        return self.valid(path, read, "sent no size, no version, or an invalid time,"), self.properties(headers)
 
     def list_page(self, path: str, prefix: str, delimiter: str, token: str | None, most: int | None) -> Page:
         """Return a page of the objects in a bucket."""
@@ -208,21 +219,28 @@ class S3Store(BucketStore):
 
     # Writing.
 
-    def put(self, path: str, data: memoryview, *, exclusive: bool) -> None:
+    def put(
+        self, path: str, data: memoryview, *, exclusive: bool, properties: Mapping[str, str] = NO_PROPERTIES
+    ) -> None:
         """Write an object in one request."""
-        request = self._request(
-            "PUT", path, {**self._written_as, **_only_new(exclusive)}, data, secrets=self._customer_key
-        )
+        headers = {**self._written_as, **user_metadata(properties), **only_new(exclusive)}
+        request = self._request("PUT", path, headers, data, secrets=self._customer_key)
         reply = self.call(request, path, "write")
         if b"<Error>" in reply.body:
             raise self.refusal(HTTPStatus.OK, code_at(self._xml(path, reply)), path, "write").error
         self._told(path, reply.headers.get("ETag") or "", "ETag")
 
-    def start_upload(self, path: str, *, exclusive: bool) -> str:  # noqa: ARG002 - the condition is for the end
+    def start_upload(
+        self,
+        path: str,
+        *,
+        exclusive: bool,  # noqa: ARG002 - the condition is for the end
+        properties: Mapping[str, str] = NO_PROPERTIES,
+    ) -> str:
         """Start a multipart upload; return its ID."""
-        reply = self.call(
-            self._request("POST", path, self._written_as, b"", secrets=self._customer_key, uploads=""), path, "write"
-        )
+        headers = {**self._written_as, **user_metadata(properties)}
+        request = self._request("POST", path, headers, b"", secrets=self._customer_key, uploads="")
+        reply = self.call(request, path, "write")
         return self._told(path, text_at(self._xml(path, reply), "UploadId"), "UploadId")
 
     def send_part(self, path: str, upload: str, number: int, data: memoryview, *, last: bool) -> str:  # noqa: ARG002
@@ -238,7 +256,7 @@ class S3Store(BucketStore):
             for number, etag in enumerate(parts, 1)
         )
         body = f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{named}</CompleteMultipartUpload>'
-        headers, key = _only_new(exclusive), self._customer_key
+        headers, key = only_new(exclusive), self._customer_key
         request = self._request("POST", path, headers, body.encode(), secrets=key, uploadId=upload)
         self._finish(request, path, "write")
 
@@ -278,12 +296,7 @@ class S3Store(BucketStore):
     def _customer_key(self) -> Hidden | None:
         """The headers of requests for objects that S3 encrypts with the customer's key."""
         key = self._credentials.customer_key
-        if key is None:
-            return None
-        raw = base64.b64decode(key.reveal())
-        digest = base64.b64encode(hashlib.md5(raw, usedforsecurity=False).digest()).decode()
-        start = "x-amz-server-side-encryption-customer"
-        return Hidden({f"{start}-algorithm": "AES256", f"{start}-key": key.reveal(), f"{start}-key-MD5": digest})
+        return None if key is None else customer_key(key)
 
     @property
     def _written_as(self) -> dict[str, str]:
@@ -345,14 +358,16 @@ class S3Store(BucketStore):
         raise ObjectChanged(message)
 
     def _copy(self, path: str, target: str) -> None:
-        found = self.describe(path)
+        found, properties = self._described(path)
         source, keys = {"x-amz-copy-source": quote(path, safe="/~")}, self._copied_key
         if found.facts["etag"]:
             source["x-amz-copy-source-if-match"] = found.facts["etag"]
         if found.size <= _MAX_COPY:
             self._finish(self._request("PUT", target, {**source, **self._written_as}, secrets=keys), target, "copy")
             return
-        upload = self.start_upload(target, exclusive=False)
+        upload = self.start_upload(
+            target, exclusive=False, properties=properties
+        )  # a copy in parts has none of its own
         try:
             etags = []
             for number, start in enumerate(range(0, found.size, _COPY_PART), 1):
@@ -375,12 +390,4 @@ class S3Store(BucketStore):
     def _copied_key(self) -> Hidden | None:
         """The headers for a copy of an object that S3 encrypts with the customer's key: for both objects."""
         key = self._customer_key
-        if key is None:
-            return None
-        return Hidden(
-            {**key.reveal(), **{f"x-amz-copy-source-{name[6:]}": value for name, value in key.reveal().items()}}
-        )
-
-
-def _only_new(exclusive: bool) -> dict[str, str]:  # noqa: FBT001 - the only argument
-    return {"If-None-Match": "*"} if exclusive else {}
+        return None if key is None else copied_key(key)

@@ -178,12 +178,42 @@ def test_large_object_is_copied_in_parts(
     monkeypatch.setattr(store_module, "_MAX_COPY", 5 * MIB)
     monkeypatch.setattr(store_module, "_COPY_PART", 5 * MIB)
     data = os.urandom(12 * MIB)
-    fs.pipe_file(path, data)
+    sink = fs.open_sink(path)
+    sink.set_properties({"ward": "north  west", "x-amz-i": "AAAA+/=="})
+    sink.write(memoryview(data))
+    sink.commit()
     calls.clear()
     fs.cp_file(path, f"{path}-copy")
     assert calls == ["HEAD", "POST uploads", *["PUT partNumber"] * 3, "POST uploadId"]
     assert stored(f"{path}-copy") == data
     assert uploads(f"{path}-copy") == []
+    assert fs.open_source(path).properties() == fs.open_source(f"{path}-copy").properties()
+    assert fs.open_source(f"{path}-copy").properties() == {"ward": "north  west", "x-amz-i": "AAAA+/=="}
+
+
+@pytest.mark.parametrize("size", [0, 3, 6 * MIB])
+def test_properties_are_kept_with_an_object(fs: S3, path: str, calls: list[str], size: int) -> None:
+    sink = fs.open_sink(path)
+    sink.set_properties({"ward": "north"})
+    sink.write(memoryview(bytes(size)))
+    sink.commit()
+    source = fs.open_source(path)
+    calls.clear()
+    assert len(source.read_range(0, 10)) == min(size, 10)
+    assert source.properties() == {"ward": "north"}
+    assert calls == (["GET"] if size else ["GET", "GET"])  # an empty object has no range
+    with pytest.raises(ObjectNotFound):
+        source.read_beside(".instruction", 100)
+    assert fs.open_source(path).properties() == {"ward": "north"}
+
+
+def test_object_beside_one_is_read_up_to_a_limit(fs: S3, path: str) -> None:
+    fs.pipe_file(path, b"37.2")
+    fs.pipe_file(f"{path}.beside", bytes(100))
+    assert fs.open_source(path).properties() == {}
+    assert fs.open_source(path).read_beside(".beside", 100) == bytes(100)
+    with pytest.raises(NotSupported, match="more than 99 bytes"):
+        fs.open_source(path).read_beside(".beside", 99)
 
 
 # SeaweedFS makes one slash of two.
