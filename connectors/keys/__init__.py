@@ -9,25 +9,32 @@ its HTTP engine, `connectors.errors` and `connectors.secrets`.
     `resolve`: the key that a reference leads to. `forget`: ask its source again.
     `key_id`: what tells two keys apart without showing them.
     `read_below`: the content of a file with a secret, such as a token, that a reference names.
-    `sources`, `source_of`, `reference`, `wrapping`: the installed sources, and their documents.
+    `sources`, `source_of`, `reference`, `wrapping`, `object_wrapping`: the installed sources, and their documents.
+    `ObjectKeyService`, `ObjectKeys`: what wraps the keys of objects that each have their own; and their keys.
+    `DatasetKey`: a `KeyMember` that holds what wraps them, in documents of the format that needs it.
 """
 
-from connectors.keys.contract import KeyReference, KeySource, Wrapped
+from connectors.keys.contract import KeyReference, KeySource, ObjectKeyService, Wrapped
 from connectors.keys.files import read_below
 from connectors.keys.identity import key_id
-from connectors.keys.member import KeyMember, ReferenceMember
-from connectors.keys.registry import InstalledSource, reference, source_of, sources, wrapping
+from connectors.keys.member import DatasetKey, KeyMember, ReferenceMember
+from connectors.keys.objects import ObjectKeys
+from connectors.keys.registry import InstalledSource, object_wrapping, reference, source_of, sources, wrapping
 from connectors.keys.resolving import forget, resolve
 
 __all__ = [
+    "DatasetKey",
     "InstalledSource",
     "KeyMember",
     "KeyReference",
     "KeySource",
+    "ObjectKeyService",
+    "ObjectKeys",
     "ReferenceMember",
     "Wrapped",
     "forget",
     "key_id",
+    "object_wrapping",
     "read_below",
     "reference",
     "resolve",

@@ -13,9 +13,11 @@ from connectors.errors import NotSupported
 from connectors.models import SecretModel
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from connectors.secrets import SecretKey
 
-__all__ = ["KeyReference", "KeySource", "Wrapped"]
+__all__ = ["KeyReference", "KeySource", "ObjectKeyService", "Wrapped"]
 
 _MOST_WRAPPED = 1 << 16
 """Bytes of the largest wrapped key: services add names and signatures to its 32."""
@@ -67,6 +69,28 @@ class KeyReference(SecretModel):
         return {"source": self.source, **members}
 
 
+class ObjectKeyService(ABC):
+    """Wraps the keys of a dataset's objects, each of which has a key of its own, and opens them again.
+
+    Attributes:
+        context: what the document binds to each of the keys.
+    """
+
+    context: Mapping[str, str]
+
+    @abstractmethod
+    def open(self, wrapped: bytes, context: Mapping[str, str]) -> SecretKey:
+        """Return a key that was wrapped with a context.
+
+        Raises:
+            KeyRefused, KeyUnavailable, InvalidKey: as for `KeySource.unwrap`.
+        """
+
+    @abstractmethod
+    def seal(self, key: SecretKey, context: Mapping[str, str]) -> bytes:
+        """Return a key, wrapped with a context. The errors are those of `KeySource.wrap`."""
+
+
 class KeySource(ABC):
     """Turns references into keys. Subclass it, and register it under the entry-point group ``connectors.keys``.
 
@@ -78,6 +102,8 @@ class KeySource(ABC):
         Reference: the model of its references.
         Wrapping: the model of what a new key is wrapped by: the members of `Reference` that a person chooses. None if
             this source wraps no keys.
+        ObjectWrapping: the model of what wraps the keys of objects that each have their own, such as those of the
+            Amazon S3 Encryption Client. None if this source does not do that.
 
     >>> from connectors.secrets import SecretKey
     >>> class Reference(KeyReference):
@@ -96,6 +122,7 @@ class KeySource(ABC):
     summary: ClassVar[str]
     Reference: ClassVar[type[KeyReference]]
     Wrapping: ClassVar[type[KeyReference] | None] = None
+    ObjectWrapping: ClassVar[type[KeyReference] | None] = None
 
     @abstractmethod
     def unwrap(self, reference: Any, root: str | None) -> SecretKey:
@@ -127,6 +154,20 @@ class KeySource(ABC):
         """
         del key, wrapping, root
         message = f"{self.name} wraps no keys: it gives keys that its owner has put there"
+        raise NotSupported(message)
+
+    def object_keys(self, wrapping: Any, root: str | None) -> ObjectKeyService:
+        """Return what wraps the keys of a dataset's objects; makes no request.
+
+        Args:
+            wrapping: an `ObjectWrapping` of this source.
+            root: as for `unwrap`.
+
+        Raises:
+            NotSupported: this source does not do that.
+        """
+        del wrapping, root
+        message = f"{self.name} wraps no keys of single objects"
         raise NotSupported(message)
 
     def holder(self, reference: Any) -> str:

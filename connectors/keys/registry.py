@@ -21,7 +21,7 @@ from connectors.wording import problems
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["GROUP", "InstalledSource", "reference", "source_of", "sources", "wrapping"]
+__all__ = ["GROUP", "InstalledSource", "object_wrapping", "reference", "source_of", "sources", "wrapping"]
 
 GROUP = "connectors.keys"
 """The entry-point group that key sources register under."""
@@ -84,7 +84,8 @@ def _incomplete(source: object, point: importlib.metadata.EntryPoint) -> str | N
         return f"{point.value} is not a KeySource called {point.name!r}"
     if not isinstance(getattr(source, "summary", None), str):
         return f"{point.value} has no summary"
-    for name in ("Reference", *(["Wrapping"] if source.Wrapping is not None else [])):
+    wrappings = [name for name in ("Wrapping", "ObjectWrapping") if getattr(source, name) is not None]
+    for name in ("Reference", *wrappings):
         model = getattr(source, name, None)
         if not (isinstance(model, type) and issubclass(model, KeyReference)) or _source_in(model) != point.name:
             return f"{point.value} has no {name} model whose source is {point.name!r}"
@@ -157,6 +158,16 @@ def wrapping(document: Mapping[str, Any] | Hidden) -> KeyReference:
     return _validated("Wrapping", Hidden(document))
 
 
+def object_wrapping(document: Mapping[str, Any] | Hidden) -> KeyReference:
+    """Return what wraps the keys of objects that each have their own, validated by the model of its source.
+
+    Raises:
+        NotSupported: the source does not do that.
+        InvalidCredentials, BackendNotFound, BackendConflict: as for `reference`.
+    """
+    return _validated("ObjectWrapping", Hidden(document))
+
+
 def _validated(kind: str, document: Hidden) -> KeyReference:
     members = document.reveal()
     name = members.get("source") if isinstance(members, Mapping) else None
@@ -167,7 +178,10 @@ def _validated(kind: str, document: Hidden) -> KeyReference:
     source = source_of(name)
     model: type[KeyReference] | None = getattr(source, kind)
     if model is None:
-        message = f"the key source {name!r} wraps no keys; it gives keys that its owner has put there"
+        what = "wraps no keys; it gives keys that its owner has put there"
+        if kind == "ObjectWrapping":
+            what = "wraps no keys of single objects; name one that does, such as aws-kms"
+        message = f"the key source {name!r} {what}"
         raise NotSupported(message)
     found: list[str] = []
     try:

@@ -16,7 +16,17 @@ import pytest
 
 import connectors
 from connectors.errors import ConnectorError, InvalidKey, KeyRefused, KeyUnavailable
-from connectors.keys import KeyReference, forget, reference, resolve, source_of, sources, wrapping
+from connectors.keys import (
+    KeyReference,
+    ObjectKeys,
+    forget,
+    object_wrapping,
+    reference,
+    resolve,
+    source_of,
+    sources,
+    wrapping,
+)
 from connectors.secrets import SecretKey
 from connectors.storage import registry
 from connectors.testing.tools import Contract, Heard, in_child, leaks_among
@@ -49,6 +59,10 @@ class KeyService(ABC):
 
     def wrapping(self) -> dict[str, Any] | None:
         """Return the document of what keys are wrapped by; None if the source wraps none."""
+        return None
+
+    def object_wrapping(self) -> dict[str, Any] | None:
+        """Return the document of what wraps the keys of objects that each have their own; None if nothing does."""
         return None
 
     def hold(self, key: SecretKey) -> dict[str, Any]:
@@ -145,6 +159,49 @@ class KeySourceContract(Contract):
         with pytest.raises(InvalidKey) as caught:
             _ask(document)
         assert "\xff" not in str(caught.value)
+
+    # Keys of objects that each have their own.
+
+    def test_object_s_key_is_opened_with_its_context_only(self, service: KeyService, key: SecretKey) -> None:
+        keys = _keys_of_objects(service)
+        if keys is None:
+            return
+        context = {**keys.context, "purpose": "one"}
+        wrapped = keys.seal(key, context)
+        assert key.reveal() not in wrapped
+        assert keys.open(wrapped, context) == key
+        for other in ({**context, "purpose": "other"}, dict(keys.context), {**context, "more": "x"}):
+            with pytest.raises(KeyRefused):
+                keys.open(wrapped, other)
+        for at in (0, len(wrapped) // 2, len(wrapped) - 1):
+            changed = bytearray(wrapped)
+            changed[at] ^= 1
+            with pytest.raises((KeyRefused, InvalidKey)):
+                keys.open(bytes(changed), context)
+
+    def test_object_s_key_is_asked_for_once(self, service: KeyService, key: SecretKey) -> None:
+        keys = _keys_of_objects(service)
+        if keys is None or service.requests is None:
+            return
+        wrapped = keys.seal(key, keys.context)
+        before = service.requests
+        assert [keys.open(wrapped, keys.context) for _ in range(3)] == [key] * 3
+        assert service.requests - before <= _most_requests(service)
+
+    def test_errors_about_objects_keys_show_no_secret(self, service: KeyService, key: SecretKey) -> None:
+        keys = _keys_of_objects(service)
+        if keys is None:
+            return
+        wrapped = keys.seal(key, keys.context)
+        service.vanish()
+        for ask in (lambda: keys.seal(key, keys.context), lambda: keys.open(wrapped, keys.context)):
+            with pytest.raises(service.outage, match=r"^encryption\.key: ") as caught:
+                ask()
+            _check_error(service, caught.value, key)
+            trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+            assert leaks_among([*service.secrets(), *_forms(key)], "".join(trace.format())) == []
+        with pytest.raises(TypeError, match="does not pickle"):
+            pickle.dumps(keys)
 
     # In datasets.
 
@@ -254,6 +311,11 @@ def _ask(document: dict[str, Any]) -> SecretKey:
     found = reference(document)
     forget([found])
     return resolve(found)
+
+
+def _keys_of_objects(service: KeyService) -> ObjectKeys | None:
+    document = service.object_wrapping()
+    return None if document is None else ObjectKeys(object_wrapping(document), None, "encryption.key")
 
 
 def _digits(document: dict[str, Any]) -> str:

@@ -1,14 +1,17 @@
-"""The key source ``aws-kms``: a key that a key of AWS KMS wraps."""
+"""The key source ``aws-kms``: a key that a key of AWS KMS wraps, or what wraps a key for each object."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connectors.keys import KeySource
-from connectors_s3.kms_reference import AwsKmsReference, AwsKmsWrapping
+from connectors.keys import KeySource, ObjectKeyService
+from connectors_s3.kms_reference import AwsKmsObjects, AwsKmsReference, AwsKmsWrapping
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from connectors.secrets import SecretKey
+    from connectors_s3.kms_server import KmsServer
 
 __all__ = ["AwsKms"]
 
@@ -24,6 +27,7 @@ class AwsKms(KeySource):
     summary = "AWS KMS"
     Reference = AwsKmsReference
     Wrapping = AwsKmsWrapping
+    ObjectWrapping = AwsKmsObjects
 
     def unwrap(self, reference: AwsKmsReference, root: str | None) -> SecretKey:
         """Return the key; raises as the contract says, and ConfigError if this machine's configuration is invalid."""
@@ -43,6 +47,34 @@ class AwsKms(KeySource):
         arn, wrapped = KmsServer(wrapping).encrypt(key)
         return AwsKmsReference(**{**dict(wrapping), "key_id": arn, "wrapped": wrapped})
 
+    def object_keys(self, wrapping: AwsKmsObjects, root: str | None) -> ObjectKeyService:
+        """Return what wraps the keys of objects, as the Amazon S3 Encryption Client has it done."""
+        del root
+        return _KmsObjectKeys(wrapping)
+
     def holder(self, reference: AwsKmsWrapping) -> str:
         """Return the KMS key's name."""
         return f"{self.summary} key {reference.shown}"
+
+
+class _KmsObjectKeys(ObjectKeyService):
+    """Has a KMS key wrap the keys of objects: Encrypt and Decrypt, with a context for each."""
+
+    def __init__(self, wrapping: AwsKmsObjects) -> None:
+        self.context = wrapping.context
+        self._wrapping = wrapping
+        self._found: KmsServer | None = None
+
+    def open(self, wrapped: bytes, context: Mapping[str, str]) -> SecretKey:
+        return self._server().decrypt(wrapped, context)
+
+    def seal(self, key: SecretKey, context: Mapping[str, str]) -> bytes:
+        return self._server().encrypt(key, context)[1]
+
+    def _server(self) -> KmsServer:
+        """Return the server, whose connections serve all objects."""
+        from connectors_s3.kms_server import KmsServer  # noqa: PLC0415
+
+        if self._found is None:
+            self._found = KmsServer(self._wrapping)
+        return self._found

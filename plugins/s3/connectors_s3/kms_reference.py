@@ -15,7 +15,7 @@ from connectors_s3.regions import REGION, Region
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["AwsKmsReference", "AwsKmsWrapping", "kms_endpoint_problem", "region_in"]
+__all__ = ["AwsKmsObjects", "AwsKmsReference", "AwsKmsWrapping", "kms_endpoint_problem", "region_in"]
 
 _ARN = re.compile(
     rf"arn:aws[a-z-]{{0,20}}:kms:({REGION.pattern}):[0-9]{{12}}:(key/[A-Za-z0-9-]{{1,256}}|alias/[A-Za-z0-9/_-]{{1,250}})"
@@ -49,6 +49,16 @@ def _context_problem(context: dict[str, str]) -> str | None:
     if context and all(context):
         return None
     return 'it must say what the key is for, as in {"dataset": "conditions"}'
+
+
+def _objects_context_problem(context: dict[str, str]) -> str | None:
+    if not all(context):
+        return "a name in it is empty"
+    if any(name.startswith("aws:") for name in context):
+        return "names that begin with aws: are reserved; the client adds its own"
+    if all(text.isascii() and text.isprintable() for pair in context.items() for text in pair):
+        return None
+    return "only printable ASCII is kept unchanged in an object's metadata"
 
 
 class AwsKmsWrapping(AwsAccount, KeyReference):
@@ -98,3 +108,15 @@ class AwsKmsReference(AwsKmsWrapping):
     """A key wrapped by a KMS key."""
 
     wrapped: Wrapped = Field(description="The wrapped key, as KMS returned it, in base64.")
+
+
+class AwsKmsObjects(AwsKmsWrapping):
+    """The KMS key that wraps the keys of objects of the Amazon S3 Encryption Client, and who asks for it."""
+
+    context: Annotated[dict[str, str], checked(_objects_context_problem)] = Field(
+        default_factory=dict,
+        description=(
+            "The encryption context that the objects were written with, without what the client adds to it; empty if "
+            "none was given. It is in each object's metadata."
+        ),
+    )

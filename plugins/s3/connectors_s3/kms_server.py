@@ -118,15 +118,25 @@ class KmsServer(KeyServer):
         # It may have a namespace, as in com.amazonaws.kms#NotFoundException, and be followed by a colon and a URL.
         return code.partition(":")[0].rpartition("#")[2] if isinstance(code, str) else ""
 
-    def decrypt(self, wrapped: bytes) -> SecretKey:
-        """Return a wrapped key. Raises as `KeySource.unwrap` does."""
-        reply = self._ask("Decrypt", "unwrap a key with", Hidden({"CiphertextBlob": _base64(wrapped)}))
+    def decrypt(self, wrapped: bytes, context: Mapping[str, str] | None = None) -> SecretKey:
+        """Return a wrapped key. Raises as `KeySource.unwrap` does.
+
+        Args:
+            wrapped: the wrapped key.
+            context: the encryption context; None for the document's.
+        """
+        reply = self._ask("Decrypt", "unwrap a key with", Hidden({"CiphertextBlob": _base64(wrapped)}), context)
         self._arn_in(reply)
         return self.key_of(reply.reveal().get("Plaintext"), self._place.shown)
 
-    def encrypt(self, key: SecretKey) -> tuple[str, bytes]:
-        """Return the ARN of the KMS key, and a key that it has wrapped. Raises as `KeySource.wrap` does."""
-        reply = self._ask("Encrypt", "wrap a key with", Hidden({"Plaintext": _base64(key.reveal())}))
+    def encrypt(self, key: SecretKey, context: Mapping[str, str] | None = None) -> tuple[str, bytes]:
+        """Return the ARN of the KMS key, and a key that it has wrapped. Raises as `KeySource.wrap` does.
+
+        Args:
+            key: the key to wrap.
+            context: as for `decrypt`.
+        """
+        reply = self._ask("Encrypt", "wrap a key with", Hidden({"Plaintext": _base64(key.reveal())}), context)
         arn, wrapped = self._arn_in(reply), b""
         with contextlib.suppress(TypeError, ValueError):
             wrapped = base64.b64decode(reply.reveal().get("CiphertextBlob"), validate=True)
@@ -134,7 +144,7 @@ class KmsServer(KeyServer):
             raise self.nonsense(self._place.shown)
         return arn, wrapped
 
-    def _ask(self, operation: str, verb: str, members: Hidden) -> Hidden:
+    def _ask(self, operation: str, verb: str, members: Hidden, context: Mapping[str, str] | None) -> Hidden:
         parts = urlsplit(self._url)
         request = Request(
             "POST",
@@ -143,7 +153,8 @@ class KmsServer(KeyServer):
             {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"TrentService.{operation}"},
         )
         # KMS tells by the wrapped key which of its keys to use, unless the request says which.
-        common = {"KeyId": self._place.key_id, "EncryptionContext": self._place.context}
+        bound = dict(self._place.context if context is None else context)
+        common = {"KeyId": self._place.key_id, "EncryptionContext": bound}
         return self.ask(request, self._place.shown, verb, Hidden({**common, **members.reveal()}))
 
     def _arn_in(self, reply: Hidden) -> str:

@@ -56,6 +56,9 @@ class MotoKms(KeyService):
         members = {"key_id": self.arn, "context": CONTEXT, "endpoint": self.account.endpoint}
         return {"source": "aws-kms", **members, **self.keys}
 
+    def object_wrapping(self) -> dict[str, Any]:
+        return {**self.wrapping(), "context": {"dataset": "conditions"}}
+
     def hold_bytes(self, data: bytes) -> dict[str, Any] | None:
         if not data:
             return None  # KMS encrypts at least a byte
