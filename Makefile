@@ -138,6 +138,10 @@ constraints: $(STAMPS)/uv  ## Compile constraints.txt anew.
 	@{ echo "# The test proxy's exact versions and their hashes. Made by: make constraints"; \
 	  echo "mitmproxy==11.0.2" | $(BIN)/uv pip compile - --universal --python-version 3.11 --upgrade --generate-hashes $(BARE); \
 	} > constraints.tmp && mv constraints.tmp constraints-proxy.txt
+	@{ echo "# The Amazon S3 Encryption Client's exact versions and their hashes, for tests. Made by: make constraints"; \
+	  printf 'amazon-s3-encryption-client-python==4.0.0\nboto3\n' | $(BIN)/uv pip compile - --universal \
+	    --python-version 3.11 --upgrade --generate-hashes $(BARE); \
+	} > constraints.tmp && mv constraints.tmp constraints-s3-client.txt
 
 clean:  ## Remove what make has installed and built.
 	@rm -rf $(VENV) $(PYTHONS:%=.venv-%) $(WHEELS) $(SHIPPED) .servers .fuzz dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
@@ -161,11 +165,15 @@ $(STAMPS)/test: $(STAMPS)/uv $(PROJECTS)
 	@$(INSTALL) -e ".[demo,ssh-agent]" $(EDITABLE) $(GROUPS:%=--group %)
 	@touch $@
 
-# mitmproxy needs an older cryptography than this package: it has an environment, and constraints, of its own.
-$(STAMPS)/servers: $(STAMPS)/uv constraints-proxy.txt .ci/install-softhsm
+# mitmproxy and Amazon's client need an older cryptography than this package: they have environments, and constraints, of
+# their own.
+$(STAMPS)/servers: $(STAMPS)/uv constraints-proxy.txt constraints-s3-client.txt .ci/install-softhsm
 	@echo "· installing mitmproxy into .servers"
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .servers/mitmproxy
 	@$(BIN)/uv pip install --quiet --python .servers/mitmproxy --require-hashes -r constraints-proxy.txt
+	@echo "· installing the Amazon S3 Encryption Client into .servers"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .servers/s3-encryption-client
+	@$(BIN)/uv pip install --quiet --python .servers/s3-encryption-client --require-hashes -r constraints-s3-client.txt
 	@if command -v npm > /dev/null; then \
 	  echo "· installing Azurite into .servers"; \
 	  npm install --loglevel=error --no-fund --no-audit --no-package-lock --prefix .servers azurite@3.37.0; \

@@ -17,11 +17,20 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from connectors.credentials.parsing import parse_document
 from connectors.errors import ConfigError, ConnectorError, InvalidCredentials
-from connectors.formats import DEFAULT_SEGMENT_SIZE, Format, FormatName, FormerKeys, Plain, check_pin, select
+from connectors.formats import (
+    DEFAULT_SEGMENT_SIZE,
+    DatasetFormat,
+    Format,
+    FormerKeys,
+    Plain,
+    S3EncryptionClient,
+    check_pin,
+    select,
+)
 from connectors.formats.tink import MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE
-from connectors.keys import KeyMember, forget, resolve
+from connectors.keys import DatasetKey, KeyMember, ObjectKeys, forget, resolve
 from connectors.models import SecretModel, printable_name
-from connectors.secrets import Hidden
+from connectors.secrets import Hidden, SecretKey
 from connectors.wording import Wording, problems
 
 if TYPE_CHECKING:
@@ -30,7 +39,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from connectors.keys import KeyReference
-    from connectors.secrets import SecretKey
 
 __all__ = ["Credentials", "Encryption", "SecretModel", "parse_document", "printable_name", "validate"]
 
@@ -43,9 +51,18 @@ MOST_FORMER_KEYS = 16
 class Encryption(SecretModel):
     """How a dataset is encrypted."""
 
-    key: KeyMember = Field(
+    format: DatasetFormat = Field(
+        default="auto",
         description=(
-            "The AES-256 key: 64 hexadecimal digits, in either case, or an object that names the key's source."
+            "The wire format. auto reads cobblestone-256 and gcm, detected with the key, and writes cobblestone-256; "
+            "tink-gcm-hkdf must be named, and so must s3-encryption-client, for objects of the Amazon S3 Encryption "
+            "Client."
+        ),
+    )
+    key: DatasetKey = Field(
+        description=(
+            "The AES-256 key: 64 hexadecimal digits, in either case, or an object that names the key's source. With "
+            "the format s3-encryption-client, an object that names what wraps the objects' keys."
         ),
     )
     former_keys: tuple[KeyMember, ...] = Field(
@@ -54,13 +71,6 @@ class Encryption(SecretModel):
         description=(
             "Keys that objects are only read with, such as those of before a rotation; cobblestone-256 only, whose "
             "headers tell which key fits."
-        ),
-    )
-    format: FormatName = Field(
-        default="auto",
-        description=(
-            "The wire format. auto reads cobblestone-256 and gcm, detected with the key, and writes cobblestone-256; "
-            "tink-gcm-hkdf must be named."
         ),
     )
     context: str | None = Field(
@@ -79,6 +89,14 @@ class Encryption(SecretModel):
         description=(
             "In a folder, what is bound into each object's context: its relative path, so that the storage cannot "
             "return one object for another; or nothing, so that the storage can copy and move sealed objects."
+        ),
+    )
+    allow_uncommitted: bool = Field(
+        default=False,
+        strict=True,
+        description=(
+            "Whether to read also objects that do not commit to their key (AES/GCM/NoPadding), as older clients wrote "
+            "them; s3-encryption-client only."
         ),
     )
     pin: str | None = Field(
@@ -125,10 +143,23 @@ class Encryption(SecretModel):
             raise ValueError(message)
         return self
 
+    @model_validator(mode="after")
+    def _check_objects(self) -> Self:
+        problem = None
+        if self.format != "s3-encryption-client":
+            problem = "allow_uncommitted is for the format s3-encryption-client" if self.allow_uncommitted else None
+        elif self.former_keys:
+            problem = "former_keys: with the format s3-encryption-client, each object has its own key; leave them out"
+        elif self.context is not None:
+            problem = "context: the format s3-encryption-client binds the context of the key; give it there"
+        if problem is not None:
+            raise ValueError(problem)
+        return self
+
     def codec(self, root: str | None = None) -> Format:
         """Return the format, with its key, that reads and writes the dataset. References to keys are resolved.
 
-        Former keys are resolved when an object needs one.
+        Former keys are resolved when an object needs one, and so are keys of objects that have their own.
 
         Args:
             root: the folder that key files are below: the app config's root; None outside an app config.
@@ -136,6 +167,8 @@ class Encryption(SecretModel):
         Raises:
             KeyRefused, KeyUnavailable, InvalidKey, ConfigError: the key's source does not give it.
         """
+        if self.format == "s3-encryption-client":
+            return self._codec_of_objects(root)
         former = self.former_keys
         return self.codec_under(
             _resolved("encryption.key", self.key, root),
@@ -145,11 +178,23 @@ class Encryption(SecretModel):
     def codec_under(self, key: SecretKey, former: FormerKeys | None = None) -> Format:
         """Return the format under another key than the document's; no reference is resolved.
 
+        The format s3-encryption-client has no key, and is returned as it is.
+
         Raises:
             ConfigError: the format does not have one of the options.
         """
+        if self.format == "s3-encryption-client":
+            return self._codec_of_objects(None)
         context = (self.context or "").encode()
         return select(self.format, key, context=context, segment_size=self.segment_size, pin=self.pin, former=former)
+
+    def _codec_of_objects(self, root: str | None) -> Format:
+        if isinstance(self.key, SecretKey):  # only to tell the type checker: the member is validated
+            raise TypeError
+        keys = ObjectKeys(self.key, root, "encryption.key")
+        codec = S3EncryptionClient(keys, allow_uncommitted=self.allow_uncommitted)
+        codec.pin = self.pin
+        return codec
 
     def forget_keys(self, root: str | None = None) -> None:
         """Forget what references to keys led to: the next `codec` asks their sources again."""

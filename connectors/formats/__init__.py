@@ -15,6 +15,7 @@ from connectors.formats.gcm import Gcm
 from connectors.formats.layout import Layout
 from connectors.formats.pin import check_pin
 from connectors.formats.plain import Plain
+from connectors.formats.s3_client import DataKeys, S3EncryptionClient
 from connectors.formats.tink import DEFAULT_SEGMENT_SIZE, TinkGcmHkdf
 from connectors.secrets import Hidden, SecretKey
 
@@ -23,6 +24,8 @@ __all__ = [
     "NAMES",
     "Auto",
     "Cobblestone256",
+    "DataKeys",
+    "DatasetFormat",
     "Decryptor",
     "Encryptor",
     "Format",
@@ -31,6 +34,7 @@ __all__ = [
     "Gcm",
     "Layout",
     "Plain",
+    "S3EncryptionClient",
     "TinkGcmHkdf",
     "check_pin",
     "select",
@@ -38,6 +42,8 @@ __all__ = [
 
 FormatName = Literal["auto", "cobblestone-256", "tink-gcm-hkdf", "gcm"]
 """The names a format is chosen by; ``auto`` reads cobblestone-256 and gcm, and writes cobblestone-256."""
+DatasetFormat = Literal["auto", "cobblestone-256", "tink-gcm-hkdf", "gcm", "s3-encryption-client"]
+"""The same and ``s3-encryption-client``, whose objects have keys of their own: for datasets, not with a key."""
 
 NAMES: tuple[FormatName, ...] = get_args(FormatName)
 

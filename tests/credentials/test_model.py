@@ -50,7 +50,7 @@ def test_keys_as_people_copy_them(key):
         ({"encryption": {}}, "credentials.encryption.key: required"),
         ({"encryption": KEY}, 'credentials.encryption: an object, as in {"key": "…"}, is expected, or null if the dataset is not encrypted'),
         ({"encryption": {"kye": KEY, "key": KEY}}, "credentials.encryption.kye: unknown member; did you mean key?"),
-        ({"encryption": {"key": KEY, "format": "aes"}}, "credentials.encryption.format: 'auto', 'cobblestone-256', 'tink-gcm-hkdf' or 'gcm' is expected"),
+        ({"encryption": {"key": KEY, "format": "aes"}}, "credentials.encryption.format: 'auto', 'cobblestone-256', 'tink-gcm-hkdf', 'gcm' or 's3-encryption-client' is expected"),
         ({"encryption": {"key": KEY, "segment_size": 5}}, "credentials.encryption.segment_size: the minimum is 57"),
         ({"encryption": {"key": KEY, "segment_size": "1 MiB"}}, "credentials.encryption.segment_size: a whole number, without quotation marks, is expected"),
         ({"encryption": {"key": KEY, "pin": "x"}}, "credentials.encryption.pin: a pin is 64 hexadecimal digits, as `connectors fingerprint` prints them"),

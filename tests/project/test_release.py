@@ -130,7 +130,9 @@ def test_a_key_may_have_a_password(release, tmp_path, monkeypatch):
     private.public_key().verify((release / "SHA256SUMS.sig").read_bytes(), (release / "SHA256SUMS").read_bytes())
 
 
-@pytest.mark.parametrize(("name", "fewest"), [("constraints.txt", 150), ("constraints-proxy.txt", 30)])
+@pytest.mark.parametrize(
+    ("name", "fewest"), [("constraints.txt", 150), ("constraints-proxy.txt", 30), ("constraints-s3-client.txt", 8)]
+)
 def test_the_locked_versions_have_hashes_and_name_no_server(name, fewest):
     text = (ROOT / name).read_text()
     locked = re.findall(r"^([\w.-]+==\S+)(.*\n(?:    --hash=sha256:[0-9a-f]{64}.*\n)*)", text, re.MULTILINE)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["KeyDocument", "documents_at"]
 
+_OBJECTS_KEYS = "s3-encryption-client"
+"""The format whose documents have no key: each object has its own."""
+
 
 @dataclass(frozen=True, repr=False)
 class KeyDocument:
@@ -104,7 +107,7 @@ def _document(path: str) -> KeyDocument | None:
     if isinstance(members.reveal().get("source"), str):
         return KeyDocument(path, members, (("the key", _key(path, members)),), _root_of(path))
     encryption = members.reveal().get("encryption")
-    if not isinstance(encryption, dict) or "key" not in encryption:
+    if not isinstance(encryption, dict) or "key" not in encryption or encryption.get("format") == _OBJECTS_KEYS:
         return None
     former = encryption.get("former_keys") or ()
     given = [("encryption.key", Hidden(encryption["key"]))]

@@ -19,7 +19,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from connectors.app.layout import RUNTIME_CONFIG
-from connectors.formats import FormatName  # noqa: TC001 - pydantic reads the annotations
+from connectors.formats import DatasetFormat  # noqa: TC001 - pydantic reads the annotations
 from connectors.names import is_safe_name
 from connectors.workflow.documents.canonical import canonical_bytes, digest_of
 from connectors.workflow.documents.model import (
@@ -128,7 +128,7 @@ class DatasetDocument(Document):
     location: Annotated[Word, StringConstraints(pattern=r"^[a-z][a-z0-9+.-]*://[^\s?#]+$", max_length=4096)]
     direction: Literal["input", "output", "both"]
     credentials_digest: Digest
-    encryption: FormatName | None = None
+    encryption: DatasetFormat | None = None
     pin: Digest | None = None
 
 

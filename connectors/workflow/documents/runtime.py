@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, model_validator
 
 from connectors.errors import InvalidDocument
-from connectors.formats import FormatName  # noqa: TC001 - pydantic reads the annotations
+from connectors.formats import DatasetFormat  # noqa: TC001 - pydantic reads the annotations
 from connectors.workflow.documents.canonical import canonical_bytes
 from connectors.workflow.documents.kinds import AppConfigDocument, Build, DatasetDocument, Item
 from connectors.workflow.documents.model import Digest, Document, Labels, Line, Name, Part, listed
@@ -37,7 +37,7 @@ class RuntimeDataset(Part):
     writes: bool
     location: str
     credentials_digest: Digest
-    encryption: FormatName | None = None
+    encryption: DatasetFormat | None = None
     pin: Digest | None = None
 
 

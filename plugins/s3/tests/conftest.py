@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import servers
+from amazon_client import AmazonClient, amazon_client
+from kms_server import KmsAccount, kms_account
+from object_keys import Objects
 
 from connectors.credentials.model import validate
 from connectors_s3 import S3Credentials
@@ -106,3 +109,25 @@ def intercept(fs: S3, monkeypatch: pytest.MonkeyPatch) -> Intercept:
         )
 
     return intercept
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[KmsAccount]:
+    """An account with KMS keys, for the tests of a module."""
+    with kms_account() as account:
+        account.allow("kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey")
+        yield account
+
+
+@pytest.fixture(scope="module")
+def objects(s3: servers.S3Server, account: KmsAccount) -> Objects:
+    """The store's objects, under a KMS key."""
+    return Objects(s3, account, account.create_key())
+
+
+@pytest.fixture(scope="module")
+def amazon(objects: Objects, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AmazonClient]:
+    """Amazon's own client, for the same objects."""
+    folder = tmp_path_factory.mktemp("amazon")
+    with amazon_client(folder, objects.store, objects.account, objects.key_id) as client:
+        yield client
