@@ -83,7 +83,7 @@ MISTAKES: list[Mistake] = [
         FILE,
         PLACE,
         {"encryption": {"key": KEY, "iv": "000102030405060708090a0b"}},
-        "credentials.encryption.iv: unknown member; known members: bind, context, format, key, manifest, pin, segment_size",
+        "credentials.encryption.iv: unknown member; known members: allow_uncommitted, bind, context, format, former_keys, key, manifest, pin, segment_size",
     ),
     member(
         FILE,
@@ -102,19 +102,19 @@ MISTAKES: list[Mistake] = [
         FILE,
         PLACE,
         {"encryption": {"key": KEY, "format": "AES-256-GCM"}},
-        "credentials.encryption.format: 'auto', 'cobblestone-256', 'tink-gcm-hkdf' or 'gcm' is expected",
+        "credentials.encryption.format: 'auto', 'cobblestone-256', 'tink-gcm-hkdf', 'gcm' or 's3-encryption-client' is expected",
     ),
     member(
         FILE,
         PLACE,
         {"encryption": {"key": KEY, "format": "GCM"}},
-        "credentials.encryption.format: 'auto', 'cobblestone-256', 'tink-gcm-hkdf' or 'gcm' is expected",
+        "credentials.encryption.format: 'auto', 'cobblestone-256', 'tink-gcm-hkdf', 'gcm' or 's3-encryption-client' is expected",
     ),
     member(
         FILE,
         PLACE,
         {"encryption": {"key": KEY, "format": None}},
-        "credentials.encryption.format: 'auto', 'cobblestone-256', 'tink-gcm-hkdf' or 'gcm' is expected",
+        "credentials.encryption.format: 'auto', 'cobblestone-256', 'tink-gcm-hkdf', 'gcm' or 's3-encryption-client' is expected",
     ),
     member(
         FILE,
