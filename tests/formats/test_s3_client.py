@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import os
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from hypothesis import given
+from hypothesis import strategies as st
 from sealing import Recorded, boundary_sizes, plain_bytes
 
 from connectors.errors import (
@@ -32,6 +35,7 @@ from connectors.streams.sinks import FileSink
 
 CONTEXT = {"dataset": "conditions"}
 LAYOUT = S3EncryptionClient.layout
+MEMBERS = {f"x-amz-{one}" for one in ("3", "c", "d", "i", "m", "t", "w", "key", "key-v2", "iv", "cek-alg", "wrap-alg")}
 GIB = 1 << 30
 
 
@@ -288,6 +292,29 @@ class TestMetadata:
         with pytest.raises(WrongKey, match="another encryption context"):
             buffered(source, S3EncryptionClient(keys))
         assert keys.asked == 0
+
+    @given(
+        changes=st.dictionaries(
+            st.sampled_from(sorted(MEMBERS)),
+            st.none() | st.text(max_size=40) | st.binary(max_size=40).map(lambda data: base64.b64encode(data).decode()),
+            min_size=1,
+        ),
+        allowed=st.booleans(),
+        older=st.booleans(),
+    )
+    def test_changed_metadata_never_releases_other_bytes(
+        self, changes: dict[str, str | None], allowed: bool, older: bool
+    ) -> None:
+        source = uncommitted(b"37.2") if older else sealed(b"37.2")
+        merged = {**source.kept, **changes}
+        source.kept = {name: value for name, value in merged.items() if value is not None}
+        with contextlib.suppress(IntegrityError, KeyRefused, NotSupported):
+            assert unsealed(source, allow_uncommitted=allowed) == b"37.2"
+
+    @given(data=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+    def test_no_instruction_file_breaks_the_reader(self, data: bytes) -> None:
+        with pytest.raises((IntegrityError, NotSupported)):
+            read_envelope({}, lambda suffix: data)
 
     def test_envelope_shows_what_it_was_read_from(self) -> None:
         envelope = read_envelope(sealed(b"").kept, lambda suffix: b"")

@@ -74,7 +74,10 @@ def documents_at(path: str) -> Iterator[KeyDocument]:
     if not os.path.isdir(path):
         document = _document(path)
         if document is None:
-            message = f"there is no key in {path!r}: it has no encryption, and is no reference to a key"
+            message = (
+                f"there is no key in {path!r}: it has no encryption, its objects have keys of their own, or it is no "
+                "reference to a key"
+            )
             raise ConfigError(message)
         yield document
         return
