@@ -89,6 +89,35 @@ for name in ("cobblestone-256", "tink-gcm-hkdf", "gcm", "auto"):
 print(json.dumps(outcomes))
 """
 
+OBJECTS = """
+import base64, json
+from connectors.formats import S3EncryptionClient
+from connectors.secrets import SecretKey
+
+class Keys:
+    context = {}
+    def open(self, wrapped, context):
+        return SecretKey(bytes(32))
+    def seal(self, key, context):
+        return bytes(40)
+
+def outcome(use):
+    try:
+        use()
+    except BaseException as error:
+        return [type(error).__name__, str(error), error.__context__ is None]
+    return ["runs", "", True]
+
+def text(size):
+    return base64.b64encode(bytes(size)).decode()
+
+context = json.dumps({"aws:x-amz-cek-alg": "AES/GCM/NoPadding"})
+kept = {"x-amz-key-v2": text(40), "x-amz-iv": text(12), "x-amz-wrap-alg": "kms+context", "x-amz-matdesc": context}
+codec = S3EncryptionClient(Keys(), allow_uncommitted=True)
+kept["x-amz-cek-alg"] = "AES/GCM/NoPadding"
+print(json.dumps([outcome(codec.encryptor), outcome(lambda: codec.decryptor_of(kept, None, b"", 16))]))
+"""
+
 
 def report(program: str, *words: str, **environment: str):
     done = subprocess.run(
@@ -152,6 +181,16 @@ def test_no_format_falls_back_to_another_implementation(configured, tmp_path):
             assert f"has no {algorithm}; if it is in FIPS mode (fips=yes)" in message
     usual = report(FORMATS, str(tmp_path))
     assert {outcome for both in usual.values() for outcome, *_ in both} == {"runs"}
+
+
+def test_format_of_amazon_s_client_falls_back_to_nothing(configured):
+    for (kind, message, bare), algorithm in zip(
+        report(OBJECTS, OPENSSL_CONF=configured), ("HMAC with SHA-512", "CTR-DRBG"), strict=True
+    ):
+        assert (kind, bare) == ("NotSupported", True)
+        assert message.startswith("the format s3-encryption-client cannot be used")
+        assert f"has no {algorithm}; if it is in FIPS mode (fips=yes)" in message
+    assert {outcome for outcome, *_ in report(OBJECTS)} == {"runs"}
 
 
 def test_a_command_names_what_is_refused_and_has_the_exit_code_of_its_kind(configured, tmp_path):
