@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from connectors._fsspec import DEFAULT_CALLBACK
@@ -44,11 +45,13 @@ def rekey(
     manifest reads it again with `Dataset.refresh`. After the run they need the new key alone.
 
     That needs cobblestone-256, before and after, and the same context: only its headers tell which key an object is
-    under. Folders that change their format or context have no readers during the run (`without_readers`); objects in
-    the formats gcm and tink-gcm-hkdf are then told apart by authenticating them under the new key first.
+    under. (`auto` also reads gcm, whose objects nobody with former keys reads.) Folders that change their format or
+    context have no readers during the run: `without_readers`. Objects in the formats gcm and tink-gcm-hkdf are told
+    apart by authenticating them under the new key first.
 
-    Nothing else must write to the dataset during the run: what is written to an object that is just being rekeyed
-    would be lost. The storage can omit an object from a folder without a manifest, which then stays under the old key.
+    Nothing else must write to the dataset during the run. An object that was replaced while it was read is an error;
+    what is written in the moment in which its new encryption is published is lost. The storage can omit an object from
+    a folder without a manifest, which then stays under the old key. If credentials expire, run it again with new ones.
 
     Args:
         location: the dataset's URL.
@@ -69,6 +72,7 @@ def rekey(
         PinMismatch: the object or folder is not the version that is pinned; nothing was replaced.
         IntegrityError: an object is under neither key, or the storage did not return what was written.
         MachineFailed: what was encrypted does not decrypt to the same bytes, or this machine failed otherwise.
+        ObjectChanged: an object was replaced while it was read.
         StorageError, NotSupported: the storage refused or failed.
 
     >>> import connectors
@@ -101,10 +105,12 @@ def rekey(
             dry_run=dry_run,
         )
         if not before.is_folder:
-            return run.run_object(path, before.encryption.pin)
-        if before.encryption.manifest:
-            return run.run_manifest_folder(path.rstrip("/"), before.encryption.pin)
-        return run.run_folder(path.rstrip("/"), binds=before.binds)
+            done = run.run_object(path, before.encryption.pin)
+        elif before.encryption.manifest:
+            done = run.run_manifest_folder(path.rstrip("/"), before.encryption.pin)
+        else:
+            done = run.run_folder(path.rstrip("/"), binds=before.binds)
+        return replace(done, readable_meanwhile=_can_be_read_between(before, after))
 
 
 class _Side:

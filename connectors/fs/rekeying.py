@@ -18,7 +18,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from connectors._fsspec import Callback
-from connectors.errors import IntegrityError, NotSupported, ObjectNotFound, PinMismatch, naming
+from connectors.errors import IntegrityError, NotSupported, ObjectChanged, ObjectNotFound, PinMismatch, naming
 from connectors.formats import Checked, Either
 from connectors.fs.manifest import MANIFEST_NAME, FolderManifest, Member
 from connectors.names import printable
@@ -55,12 +55,14 @@ class Rekeyed:
         already: the number of objects that were under the new key before.
         size: the plain bytes of the rewritten objects.
         pin: the new pin: that of the object, or of the manifest of a folder. None if there is none.
+        readable_meanwhile: whether a document with both keys reads everything during the run.
     """
 
     rewritten: int
     already: int
     size: int
     pin: str | None
+    readable_meanwhile: bool = True
 
 
 class Rekeying:
@@ -251,15 +253,34 @@ class Rekeying:
             if codec.is_new or self._dry_run:
                 self._counter.add(size, is_new=codec.is_new)
                 return pin
-            pins: list[str] = []
             sink = self._writing.open_place(path, exclusive=False)
-            sealing = sealing or Checked(codec.new, size)
-            with SealedWriter(sink, sealing, name=self._dataset, committed=lambda _, one: pins.append(one)) as writer:
-                copy_stream(reader, writer, self._counter.bytes(), ahead=True)
+            pins: list[str] = []
+            writer = SealedWriter(
+                sink,
+                sealing or Checked(codec.new, size),
+                name=self._dataset,
+                autocommit=False,
+                committed=lambda _, one: pins.append(one),
+            )
+            try:
+                with writer:
+                    copy_stream(reader, writer, self._counter.bytes(), ahead=True)
+                self._check_unchanged(path, codec, pin)
                 reader.close()
+                writer.commit()
+            finally:
+                writer.discard()  # does nothing after the commit
         self._verify(path, codec.new, size, pins[0])
         self._counter.add_rewritten(size)
         return pins[0]
+
+    def _check_unchanged(self, path: str, codec: Either, pin: str) -> None:
+        """Check that nobody has written the object while it was read: a large one takes a while."""
+        with closing(SealedObject(self._reading.open_sealed(path), codec, name=self._dataset)) as opened:
+            if opened.pin == pin:
+                return
+        message = "the object was replaced while it was being rekeyed, and stays; stop its writer, and run this again"
+        raise ObjectChanged(message)
 
     def _verify(self, path: str, codec: Format, size: int, pin: str) -> None:
         """Open what was written, from the storage, under the new key alone."""
