@@ -9,7 +9,7 @@ from connectors._fsspec import DEFAULT_CALLBACK
 from connectors.credentials.model import Credentials
 from connectors.errors import InvalidCredentials, naming
 from connectors.fs.encrypted import EncryptedFileSystem
-from connectors.fs.rekeying import Rekeyed, Rekeying
+from connectors.fs.rekeying import Pinned, Rekeyed, Rekeying
 from connectors.keys import resolve as resolve_key
 from connectors.secrets import Hidden
 from connectors.storage.registry import resolve
@@ -17,8 +17,8 @@ from connectors.storage.registry import resolve
 if TYPE_CHECKING:
     from connectors._fsspec import Callback
     from connectors.app.dataset import Document
-    from connectors.credentials.model import Encryption
     from connectors.formats import Format, FormatName
+    from connectors.secrets import SecretKey
 
 __all__ = ["Rekeyed", "rekey"]
 
@@ -55,7 +55,7 @@ def rekey(
 
     Args:
         location: the dataset's URL.
-        old: its credentials document. Its pin, if it has one, is checked.
+        old: its credentials document. Its pin, if it has one, is checked, unless an earlier run has begun.
         new: the document of afterwards: the same `bind`, `manifest` and layout, and another key, format or context. It
             has no pin; its `former_keys` do not matter. Its credentials are those that write.
         callback: an `fsspec.Callback` that counts plain bytes, of a total that the storage reports.
@@ -104,10 +104,12 @@ def rekey(
             callback=callback,
             dry_run=dry_run,
         )
+        # If the old document reads under the new key already, its pin may be of a version under that.
+        pinned = Pinned(before.encryption.pin, continues=before.key() != after.key())
         if not before.is_folder:
-            done = run.run_object(path, before.encryption.pin)
+            done = run.run_object(path, pinned)
         elif before.encryption.manifest:
-            done = run.run_manifest_folder(path.rstrip("/"), before.encryption.pin)
+            done = run.run_manifest_folder(path.rstrip("/"), pinned)
         else:
             done = run.run_folder(path.rstrip("/"), binds=before.binds)
         return replace(done, readable_meanwhile=_can_be_read_between(before, after))
@@ -136,6 +138,10 @@ class _Side:
         self.is_folder = self.credentials.is_folder(location)
         self.binds = self.credentials.binds_names(location)
 
+    def key(self) -> SecretKey:
+        """Return its key."""
+        return resolve_key(self.encryption.key, self._root)
+
     def read(self) -> Format:
         """Return the format that reads the objects."""
         return self.encryption.model_copy(update={"pin": None}).codec(self._root)
@@ -154,10 +160,10 @@ class _Side:
     def seals_as(self, other: _Side) -> bool:
         """Return whether the two documents say the same about new objects and about old ones."""
 
-        def said(one: Encryption) -> object:
-            return one.format, one.context or "", one.segment_size, resolve_key(one.key, self._root)
+        def said(one: _Side) -> object:
+            return one.encryption.format, one.encryption.context or "", one.encryption.segment_size, one.key()
 
-        return not self.encryption.former_keys and said(self.encryption) == said(other.encryption)
+        return not self.encryption.former_keys and said(self) == said(other)
 
     def stored_as(self, other: _Side) -> bool:
         """Return whether both reach the storage in the same way."""

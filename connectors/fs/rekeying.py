@@ -13,56 +13,45 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
-from dataclasses import dataclass
-from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from connectors._fsspec import Callback
-from connectors.errors import IntegrityError, NotSupported, ObjectChanged, ObjectNotFound, PinMismatch, naming
+from connectors.errors import (
+    IntegrityError,
+    NotAnObject,
+    NotSupported,
+    ObjectChanged,
+    ObjectNotFound,
+    PinMismatch,
+    naming,
+)
 from connectors.formats import Checked, Either
 from connectors.fs.manifest import MANIFEST_NAME, FolderManifest, Member
+from connectors.fs.rekeyed import Counter, Pinned, Rekeyed
 from connectors.names import printable
 from connectors.storage.adapters import claimed_size
 from connectors.storage.trees import folder_links, list_tree
 from connectors.streams import SealedObject, SealedReader, SealedWriter, copy_stream
 from connectors.streams.executor import submit
+from connectors.streams.object import missing_pinned
 from connectors.system.atomic_files import is_staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from connectors._fsspec import Callback
     from connectors.formats import Format
     from connectors.fs.opening import OpeningView
 
     Accepts = Callable[[bool, str], bool]
     """Returns whether an object may have a pin, which is under the new key, or under the old one."""
 
-__all__ = ["Rekeyed", "Rekeying"]
+__all__ = ["Pinned", "Rekeyed", "Rekeying"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _LEAST_BATCH, _MOST_BATCH, _BATCHES = 64, 4096, 32
 """Objects between two writes of a manifest, and the writes of one: a manifest grows with the objects it lists."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rekeyed:
-    """What a run has done; a dry run: what it would do.
-
-    Attributes:
-        rewritten: the number of objects that were rewritten.
-        already: the number of objects that were under the new key before.
-        size: the plain bytes of the rewritten objects.
-        pin: the new pin: that of the object, or of the manifest of a folder. None if there is none.
-        readable_meanwhile: whether a document with both keys reads everything during the run.
-    """
-
-    rewritten: int
-    already: int
-    size: int
-    pin: str | None
-    readable_meanwhile: bool = True
 
 
 class Rekeying:
@@ -94,20 +83,24 @@ class Rekeying:
         self._new = new
         self._old = old
         self._dataset = dataset
-        self._counter = _Counter(callback)
+        self._counter = Counter(callback)
         self._dry_run = dry_run
 
-    def run_object(self, path: str, pin: str | None) -> Rekeyed:
+    def run_object(self, path: str, pinned: Pinned) -> Rekeyed:
         """Rekey a single object.
 
         Args:
             path: its path.
-            pin: the only version to accept under the old key; None accepts any.
+            pinned: the versions to accept.
         """
         self._counter.total(None)
-        with naming(self._dataset):
-            found = self._rekey(path, Either(self._new, self._old), lambda is_new, one: is_new or pin in (None, one))
-        return self._counter.result(None if self._dry_run else found)
+        try:
+            pin = self._rekey(path, Either(self._new, self._old), pinned.accepts)
+        except (ObjectNotFound, NotAnObject) as error:
+            missing = error
+        else:
+            return self._counter.result(None if self._dry_run else pin)
+        raise missing if pinned.pin is None else missing_pinned()
 
     def run_folder(self, root: str, *, binds: bool) -> Rekeyed:
         """Rekey the objects of a folder without a manifest; also those that are added meanwhile.
@@ -124,12 +117,12 @@ class Rekeying:
                 break
         return self._counter.result(None)
 
-    def run_manifest_folder(self, root: str, pin: str | None) -> Rekeyed:
+    def run_manifest_folder(self, root: str, pinned: Pinned) -> Rekeyed:
         """Rekey the objects of a folder with a manifest, and the manifest.
 
         Args:
             root: the folder's path, without a slash at the end.
-            pin: the only version of the manifest to accept under the old key; None accepts any.
+            pinned: the versions of the manifest to accept.
         """
         codec = self._either(MANIFEST_NAME)
         place = f"{root}/{MANIFEST_NAME}"
@@ -141,13 +134,9 @@ class Rekeying:
             lambda: not names,
             self._dataset,
         )
-        try:
-            members = dict(manifest.members)
-        except ObjectNotFound:  # of a new folder, without objects
+        members = self._members(manifest, codec, pinned)
+        if members is None:
             return self._counter.result(None)
-        if not codec.is_new and pin not in (None, manifest.pin):
-            message = "the folder's manifest is not the one that is pinned: it was rolled back or rewritten"
-            raise PinMismatch(message)
         manifest.check_listed("", names, None, None)
         for batch in _batches(sorted(members)):
             self._rekey_batch(root, batch, members, manifest)
@@ -157,6 +146,22 @@ class Rekeying:
             return self._counter.result(manifest.pin)
         return self._counter.result(None)
 
+    @staticmethod
+    def _members(manifest: FolderManifest, codec: Either, pinned: Pinned) -> dict[str, Member] | None:
+        """Return what the manifest lists; None for a new folder, without objects."""
+        try:
+            members = dict(manifest.members)
+        except ObjectNotFound:
+            members = None
+        if members is None:
+            if pinned.pin is not None:
+                message = f"the folder is pinned but has no {MANIFEST_NAME}: it was removed; do not trust the storage"
+                raise IntegrityError(message)
+        elif not pinned.accepts(codec.is_new, manifest.pin):
+            message = "the folder's manifest is not the one that is pinned: it was rolled back or rewritten"
+            raise PinMismatch(message)
+        return members
+
     def _rekey_batch(
         self, root: str, batch: Sequence[str], members: dict[str, Member], manifest: FolderManifest
     ) -> None:
@@ -164,7 +169,12 @@ class Rekeying:
 
         def look(name: str) -> tuple[bool, Member]:
             codec, before = self._either(name), members[name]
-            opened = self._opened(f"{root}/{name}", codec, _listed_by(before), SealedObject)
+            try:
+                opened = self._opened(f"{root}/{name}", codec, _listed_by(before), SealedObject)
+            except (ObjectNotFound, NotAnObject):
+                opened = None
+            if opened is None:
+                raise manifest.missing(name)
             with closing(opened):
                 if opened.size != before.size:
                     message = "the object has another size than in the folder's manifest; do not trust it"
@@ -185,10 +195,10 @@ class Rekeying:
             self._write(manifest, members | announced)
         if self._dry_run:
             for is_new, member in found.values():
-                self._counter.add(member.size, is_new=is_new)
+                self._counter.passed(member.size, is_new=is_new)
             return
         for name in set(batch).difference(waiting):
-            self._counter.add(found[name][1].size, is_new=True)
+            self._counter.passed(found[name][1].size, is_new=True)
         pins = dict(zip(waiting, self._each(rewrite, waiting), strict=True))
         members.update({name: Member(size=one.size, pin=pins.get(name, one.pin)) for name, one in announced.items()})
 
@@ -251,7 +261,7 @@ class Rekeying:
         with self._opened(path, codec, accepts, SealedReader) as reader:
             size, pin = reader.size, reader.pin
             if codec.is_new or self._dry_run:
-                self._counter.add(size, is_new=codec.is_new)
+                self._counter.passed(size, is_new=codec.is_new)
                 return pin
             sink = self._writing.open_place(path, exclusive=False)
             pins: list[str] = []
@@ -271,7 +281,7 @@ class Rekeying:
             finally:
                 writer.discard()  # does nothing after the commit
         self._verify(path, codec.new, size, pins[0])
-        self._counter.add_rewritten(size)
+        self._counter.done(size)
         return pins[0]
 
     def _check_unchanged(self, path: str, codec: Either, pin: str) -> None:
@@ -288,7 +298,7 @@ class Rekeying:
             with closing(SealedObject(self._reading.open_sealed(path), codec, name=self._dataset)) as opened:
                 same, problem = (opened.size, opened.pin) == (size, pin), "it returns another object"
         except (IntegrityError, ObjectNotFound) as error:
-            same, problem = False, str(error)
+            same, problem = False, "; ".join(map(str, error.args))
         if not same:
             message = (
                 f"the storage does not return what was written to it: {problem}; nothing else was rewritten after this"
@@ -318,56 +328,6 @@ class Rekeying:
             if not one.cancelled() and (error := one.exception()) is not None:
                 raise error
         return [one.result() for one in started]
-
-
-class _Counter:
-    """Counts what is done, in several threads."""
-
-    def __init__(self, callback: Callback) -> None:
-        self._callback = callback
-        self._lock = Lock()
-        self._rewritten = self._already = self._size = 0
-
-    def total(self, size: int | None) -> None:
-        """Tell the callback how many bytes there are."""
-        self._callback.set_size(size)
-
-    def bytes(self) -> Callback:
-        """Return a callback for the bytes of one object."""
-        return _Bytes(self._callback, self._lock)
-
-    def add(self, size: int, *, is_new: bool) -> None:
-        """Count an object that is not rewritten: it is under the new key, or this is a dry run."""
-        with self._lock:
-            self._callback.relative_update(size)
-            if is_new:
-                self._already += 1
-                return
-        self.add_rewritten(size)
-
-    def add_rewritten(self, size: int) -> None:
-        """Count an object whose bytes were counted."""
-        with self._lock:
-            self._rewritten += 1
-            self._size += size
-
-    def result(self, pin: str | None) -> Rekeyed:
-        """Return what was counted."""
-        return Rekeyed(self._rewritten, self._already, self._size, pin)
-
-
-class _Bytes(Callback):
-    """Counts the bytes of one object among those of all."""
-
-    def __init__(self, callback: Callback, lock: Lock) -> None:
-        super().__init__()
-        self._callback = callback
-        self._lock = lock
-
-    def relative_update(self, inc: int = 1) -> None:
-        """Count bytes."""
-        with self._lock:
-            self._callback.relative_update(inc)
 
 
 def _listed_by(member: Member) -> Accepts:

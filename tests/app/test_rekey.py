@@ -25,6 +25,7 @@ from connectors.errors import (
     ObjectNotFound,
     PinMismatch,
 )
+from connectors.formats.cobblestone import CobblestoneEncryptor
 from connectors.streams import PathSink
 
 FORMATS: dict[str, dict[str, Any]] = {
@@ -110,6 +111,35 @@ class TestObject:
         assert connectors.Dataset(location, document(NEW, pin=done.pin)).read_bytes() == b"38.9"
         again = connectors.rekey(location, document(OLD, pin=pin), document(NEW))  # the pin is of the old key's object
         assert (again.already, again.pin) == (1, done.pin)
+
+    def test_a_pin_can_be_of_the_new_key(self, location):
+        dataset = connectors.Dataset(location, document(NEW))
+        dataset.write_bytes(b"37.2")
+        pin = dataset.fingerprint()
+        both = document(NEW, former_keys=[OLD], pin=pin)
+        assert connectors.rekey(location, both, document(NEW)).already == 1
+        dataset.write_bytes(b"38.9")
+        with pytest.raises(PinMismatch):
+            connectors.rekey(location, both, document(NEW))
+
+    def test_a_pinned_object_that_is_missing_was_removed(self, location):
+        with pytest.raises(IntegrityError):
+            connectors.rekey(location, document(OLD, pin="0" * 64), document(NEW))
+
+    def test_a_faulty_machine_leaves_the_old_object(self, location, tmp_path, monkeypatch):
+        connectors.Dataset(location, document(OLD)).write_bytes(bytes(6_000_000))
+        before = stored(tmp_path)
+        encrypt = CobblestoneEncryptor.encrypt
+
+        def flip(encryptor: CobblestoneEncryptor, plain: memoryview, out: memoryview, *, final: bool = False) -> int:
+            done = encrypt(encryptor, plain, out, final=final)
+            out[0] ^= final
+            return done
+
+        monkeypatch.setattr(CobblestoneEncryptor, "encrypt", flip)
+        with pytest.raises(MachineFailed, match="does not decrypt to the same bytes"):
+            connectors.rekey(location, document(OLD), document(NEW))
+        assert stored(tmp_path) == before
 
     @pytest.mark.parametrize("at", [0, 30, 20_000, -1])
     def test_a_damaged_object_stays_as_it_is(self, location, tmp_path, at):

@@ -201,6 +201,19 @@ class TestFolder:
         assert everything(connectors.Dataset(location, document(NEW, manifest=True, pin=done.pin))) == plain
         assert connectors.rekey(location, old, document(NEW, manifest=True)).already == 5
 
+    def test_a_pinned_folder_that_was_emptied_is_refused(self, location, folder):
+        folder.mkdir()
+        with pytest.raises(IntegrityError, match="is pinned but has no _manifest.sealed"):
+            connectors.rekey(location, document(OLD, manifest=True, pin="0" * 64), document(NEW, manifest=True))
+
+    def test_objects_without_their_manifest_are_refused(self, location, folder):
+        fill(location, 3, manifest=True)
+        (folder / MANIFEST_NAME).unlink()
+        before = stored(folder)
+        with pytest.raises(IntegrityError, match="the folder has objects but no"):
+            connectors.rekey(location, document(OLD, manifest=True), document(NEW, manifest=True))
+        assert stored(folder) == before
+
     def test_what_is_under_another_key_is_an_error(self, location):
         fill(location, 3)
         with pytest.raises(WrongKey, match="neither the new key nor the old one"):
