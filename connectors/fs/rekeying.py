@@ -166,41 +166,40 @@ class Rekeying:
         self, root: str, batch: Sequence[str], members: dict[str, Member], manifest: FolderManifest
     ) -> None:
         """Rekey some of the objects in a manifest, and put their new pins into `members`."""
-
-        def look(name: str) -> tuple[bool, Member]:
-            codec, before = self._either(name), members[name]
-            try:
-                opened = self._opened(f"{root}/{name}", codec, _listed_by(before), SealedObject)
-            except (ObjectNotFound, NotAnObject):
-                opened = None
-            if opened is None:
-                raise manifest.missing(name)
-            with closing(opened):
-                if opened.size != before.size:
-                    message = "the object has another size than in the folder's manifest; do not trust it"
-                    raise IntegrityError(message)
-                return codec.is_new, Member(size=opened.size, pin=opened.pin)
+        looked = self._each(lambda name: self._look(root, name, members[name], manifest), batch)
+        waiting = [name for name, (is_new, _) in zip(batch, looked, strict=True) if not is_new]
+        for name, (is_new, member) in zip(batch, looked, strict=True):
+            members[name] = member
+            if is_new or self._dry_run:
+                self._counter.passed(member.size, is_new=is_new)
+        if self._dry_run or not waiting:
+            return
+        sealings = {name: Checked(self._new.bound(name), members[name].size) for name in waiting}
+        announced = {
+            name: members[name].model_copy(update={"next": sealing.pin_ahead}) for name, sealing in sealings.items()
+        }
+        self._write(manifest, members | announced)
 
         def rewrite(name: str) -> str:
-            return self._rekey(f"{root}/{name}", self._either(name), _listed_by(announced[name]), sealings.get(name))
+            return self._rekey(f"{root}/{name}", self._either(name), _listed_by(announced[name]), sealings[name])
 
-        found = dict(zip(batch, self._each(look, batch), strict=True))
-        waiting = [name for name, (is_new, _) in found.items() if not is_new]
-        sealings: dict[str, Checked] = {}
-        announced = {name: member for name, (_, member) in found.items()}
-        if waiting and not self._dry_run:
-            for name in waiting:
-                sealings[name] = Checked(self._new.bound(name), found[name][1].size)
-                announced[name] = found[name][1].model_copy(update={"next": sealings[name].pin_ahead})
-            self._write(manifest, members | announced)
-        if self._dry_run:
-            for is_new, member in found.values():
-                self._counter.passed(member.size, is_new=is_new)
-            return
-        for name in set(batch).difference(waiting):
-            self._counter.passed(found[name][1].size, is_new=True)
-        pins = dict(zip(waiting, self._each(rewrite, waiting), strict=True))
-        members.update({name: Member(size=one.size, pin=pins.get(name, one.pin)) for name, one in announced.items()})
+        for name, pin in zip(waiting, self._each(rewrite, waiting), strict=True):
+            members[name] = Member(size=members[name].size, pin=pin)
+
+    def _look(self, root: str, name: str, listed: Member, manifest: FolderManifest) -> tuple[bool, Member]:
+        """Return whether an object is under the new key, and its present entry for the manifest."""
+        codec = self._either(name)
+        try:
+            opened = self._opened(f"{root}/{name}", codec, _listed_by(listed), SealedObject)
+        except (ObjectNotFound, NotAnObject):
+            opened = None
+        if opened is None:
+            raise manifest.missing(name)
+        with closing(opened):
+            if opened.size != listed.size:
+                message = "the object has another size than in the folder's manifest; do not trust it"
+                raise IntegrityError(message)
+            return codec.is_new, Member(size=opened.size, pin=opened.pin)
 
     def _write(self, manifest: FolderManifest, members: dict[str, Member]) -> None:
         """Write the manifest, and read it again from the storage."""
