@@ -44,6 +44,9 @@ class _Verbs(LazyGroup):
             "fingerprint": "Print the pin of a sealed object.",
             "manifest": "Write the manifest of a folder dataset, and print its pin.",
         },
+        "connectors.cli.data.rekey": {
+            "rekey": "Encrypt a dataset or a sealed file under another key.",
+        },
         "connectors.cli.data.presign": {
             "presign": "Sign a URL to download or upload an object.",
         },

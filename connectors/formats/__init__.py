@@ -9,8 +9,10 @@ from typing import Literal, get_args
 
 from connectors.errors import ConfigError
 from connectors.formats.auto import Auto
+from connectors.formats.checked import Checked
 from connectors.formats.cobblestone import Cobblestone256
 from connectors.formats.contract import Decryptor, Encryptor, Format, FormerKeys
+from connectors.formats.either import Either
 from connectors.formats.gcm import Gcm
 from connectors.formats.layout import Layout
 from connectors.formats.pin import check_pin
@@ -22,8 +24,10 @@ __all__ = [
     "DEFAULT_SEGMENT_SIZE",
     "NAMES",
     "Auto",
+    "Checked",
     "Cobblestone256",
     "Decryptor",
+    "Either",
     "Encryptor",
     "Format",
     "FormatName",

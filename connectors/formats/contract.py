@@ -105,6 +105,13 @@ class Encryptor(_Sealing):
     def _size(self) -> int:
         return self.layout.sealed_size(self.sealed)
 
+    def pin_ahead(self, size: int) -> str:
+        """Return the `pin` that the object will have if its message has `size` bytes.
+
+        Not for gcm: its pin depends on the tag, which is known at the end.
+        """
+        return compute_pin(self._identity(), self.layout.sealed_size(size))
+
     def sealed_bound(self, size: int) -> int:
         """Return the most bytes that encrypting the next `size` plain bytes can produce."""
         return size + self.layout.tag * (size // self.layout.chunk + 2) + self.layout.trailer
@@ -141,6 +148,13 @@ class Decryptor(_Sealing):
 
         Raises:
             IntegrityError: the object is not what its owner sealed.
+        """
+
+    def finish(self, trailer: memoryview) -> None:
+        """Verify what follows the last chunk, after all chunks were decrypted in order; see `Format.checker`.
+
+        Raises:
+            IntegrityError: it is not what its owner sealed.
         """
 
     def _size(self) -> int:
@@ -229,6 +243,17 @@ class Format(ABC):
             WrongKey: the header was not written with this key and context.
             NotSupported: OpenSSL refuses one of its algorithms.
         """
+
+    def checker(self, header: bytes, sealed_size: int) -> Decryptor:
+        """Return a decryptor for an object that is being written, which checks what the encryptor gives.
+
+        Its `decrypt_run` is called with all chunks in order, from the first on, without `authenticate`; then `finish`.
+
+        Args:
+            header: the object's header.
+            sealed_size: the size that the object will have.
+        """
+        return self.decryptor(header, sealed_size)
 
     @abstractmethod
     def bound(self, name: str) -> Format:

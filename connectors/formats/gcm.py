@@ -82,6 +82,11 @@ class Gcm(Format):
         """Return a decryptor, which must authenticate the whole object before it decrypts any of it."""
         return GcmDecryptor(self._key, head[:NONCE_SIZE], sealed_size)
 
+    @asks_openssl("gcm")
+    def checker(self, header: bytes, sealed_size: int) -> GcmChecker:
+        """Return a decryptor that goes through an object once, front to back."""
+        return GcmChecker(self._key, header, sealed_size)
+
     def bound(self, name: str) -> Gcm:  # noqa: ARG002
         """Refuse: there is no context to bind a name into.
 
@@ -211,6 +216,38 @@ class GcmDecryptor(Decryptor):
         counter = 2 + first * (BLOCK_SIZE // _AES_BLOCK)
         stream = modes.CTR(self._nonce + counter.to_bytes(4))
         return Cipher(algorithms.AES(self._key.reveal()), stream).decryptor()
+
+
+class GcmChecker(Decryptor):
+    """Decrypts an object once, front to back, for its writer: `finish` verifies the tag of all of it."""
+
+    def __init__(self, key: SecretKey, nonce: bytes, sealed_size: int) -> None:
+        super().__init__(LAYOUT, sealed_size)
+        self._nonce = nonce
+        self._tag = b""
+        self._cipher = Cipher(algorithms.AES(key.reveal()), modes.GCM(nonce)).decryptor()
+
+    def _identity(self) -> bytes:
+        return _identity(self._nonce, self._tag)
+
+    def authenticate(self, fetch: Fetch) -> None:
+        """Do nothing: `finish` verifies the tag."""
+
+    def _decrypt_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:  # noqa: ARG002
+        return _update_into(self._cipher.update_into, sealed, out)
+
+    def finish(self, trailer: memoryview) -> None:
+        """Verify the tag."""
+        self._tag = bytes(trailer)
+        try:
+            self._cipher.finalize_with_tag(self._tag)
+        except InvalidTag:
+            verified = False
+        else:
+            verified = True
+        if not verified:
+            message = "the object's tag does not verify"
+            raise IntegrityError(message)
 
 
 def _identity(nonce: bytes, tag: bytes) -> bytes:
