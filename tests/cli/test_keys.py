@@ -91,6 +91,23 @@ class TestKeygen:
         assert told in connectors("keygen", "new.json", *words, cwd=keys).error()
         assert names(keys) == before
 
+    @pytest.mark.parametrize(
+        ("source", "member"),
+        [
+            ("vault", "token"),
+            ("vault", "approle.secret_id"),
+            ("aws-kms", "secret_access_key"),
+            ("azure-key-vault", "client_secret"),
+            ("gcp-kms", "token"),
+            ("gcp-kms", "service_account.private_key"),
+            ("pkcs11", "pin"),
+        ],
+    )
+    def test_secret_on_the_command_line_is_refused(self, keys, source, member):
+        told = connectors("keygen", "new.json", "--wrap", source, f"{member}=hunter2hunter2", cwd=keys).error()
+        assert told.startswith(f"{member} is a secret, which other users of this machine could see")
+        assert "hunter2" not in told
+
     def test_existing_file_is_not_replaced(self, keys):
         assert "already exists" in connectors("keygen", "key.hex", *under_kek(keys), cwd=keys).error()
         assert (keys / "key.hex").read_text() == KEY

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 from connectors.cli.common import console
 from connectors.credentials.parsing import parse_document
-from connectors.errors import ConfigError, NotAnObject, ObjectExists, ObjectNotFound
+from connectors.errors import (
+    BackendNotFound,
+    ConfigError,
+    InvalidCredentials,
+    InvalidKey,
+    NotAnObject,
+    ObjectExists,
+    ObjectNotFound,
+)
 from connectors.keys import reference, resolve
 from connectors.keys.files import key_in, warn_if_wide
 from connectors.secrets import Hidden, SecretKey, SecretText
@@ -106,14 +114,22 @@ def read_key_member(path: str) -> SecretKey | KeyReference:
     """Return what a key file holds: 64 hexadecimal digits, or a reference as `connectors keygen --wrap` writes it.
 
     Raises:
-        InvalidKey: it holds something else.
-        InvalidCredentials: the reference breaks a rule.
+        InvalidKey: it holds something else, or the reference breaks a rule.
         ConfigError: it cannot be read.
     """
     data = Hidden(read_private(path, "key file"))
-    if data.reveal().lstrip().startswith(b"{"):
-        return reference(Hidden(parse_document(data)))
-    return key_in(data, f"the key file {path!r}")
+    shown = f"the key file {path!r}"
+    if not data.reveal().lstrip().startswith(b"{"):
+        return key_in(data, shown)
+    try:
+        members = Hidden(parse_document(data))
+        if "encryption" not in members.reveal():
+            return reference(members)
+        problem = "this is a credentials document; name a file that holds its encryption.key alone"
+    except (InvalidCredentials, BackendNotFound) as error:
+        problem = str(error)
+    message = f"{shown}: {problem}"
+    raise InvalidKey(message)
 
 
 def resolved(key: SecretKey | KeyReference, root: str | None = None) -> SecretKey:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+from pydantic import BaseModel
 
 from connectors.cli.common.exit_codes import UsageMistake
 from connectors.cli.common.private_files import read_private
 from connectors.credentials.parsing import parse_document
 from connectors.errors import InvalidCredentials
 from connectors.keys import forget, reference, resolve, source_of, wrapping
-from connectors.secrets import Hidden, SecretText
+from connectors.secrets import Hidden, SecretKey, SecretText
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from connectors.keys import KeyReference
-    from connectors.secrets import SecretKey
 
 __all__ = ["PassphraseFile", "UsePassphrase", "Wrap", "wrap_key", "wrapping_of"]
 
@@ -64,7 +64,7 @@ def wrapping_of(wrap: str | None, members: Sequence[str], *, passphrase: bool) -
             raise UsageMistake(message)
         return wrapping(document)
     given = _members(members)
-    _refuse_secrets(source, given)
+    _refuse_secrets(source_of(source).Wrapping, given)
     texts: InvalidCredentials | None = None
     try:
         return wrapping({"source": source, **given})
@@ -98,21 +98,27 @@ def _members(words: Sequence[str]) -> dict[str, Any]:
     return members
 
 
-def _refuse_secrets(source: str, given: dict[str, Any]) -> None:
+def _refuse_secrets(model: type[BaseModel] | None, given: Mapping[str, Any], above: str = "") -> None:
     """Refuse secrets on the command line, which everybody on this machine can see."""
-    model = source_of(source).Wrapping
-    for name in given if model is not None else ():
+    for name, value in given.items() if model is not None else ():
         field = model.model_fields.get(name) if model is not None else None
-        if field is not None and _is_secret(field.annotation):
+        kinds = _kinds(field.annotation) if field is not None else []
+        if isinstance(value, dict):
+            inner = next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
+            _refuse_secrets(inner, value, f"{above}{name}.")
+        elif any(issubclass(kind, (SecretText, SecretKey)) for kind in kinds):
             message = (
-                f"{name} is a secret, which other users of this machine could see in its process list; put the members "
-                "into a private file: --wrap FILE.json"
+                f"{above}{name} is a secret, which other users of this machine could see in its process list; put the "
+                "members into a private file: --wrap FILE.json"
             )
             raise UsageMistake(message)
 
 
-def _is_secret(annotation: object) -> bool:
-    return annotation is SecretText or SecretText in getattr(annotation, "__args__", ())
+def _kinds(annotation: object) -> list[type]:
+    """Return the classes in an annotation, however they are combined."""
+    if isinstance(annotation, type):
+        return [annotation]
+    return [kind for part in get_args(annotation) for kind in _kinds(part)]
 
 
 def _as_json(value: Any) -> Any:
