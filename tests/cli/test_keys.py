@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import stat
 import subprocess
 import sys
@@ -232,6 +233,30 @@ class TestKey:
         assert connectors("key", "rewrap", str(path), *under_kek(keys), cwd=keys).code == 2
         assert path.read_text() == before
         assert os.listdir(path.parent) == ["credentials.bin"]
+
+
+def test_rewrap_of_a_thousand_documents_touches_no_data(keys):
+    """Their datasets are on a server that nobody asks anything."""
+    with socket.create_server(("127.0.0.1", 0)) as storage:
+        storage.setblocking(False)
+        location = f"http://127.0.0.1:{storage.getsockname()[1]}"
+        documents = {}
+        for number in range(1000):
+            key = SecretKey.generate()
+            folder = keys / "app" / "input" / f"ward-{number}" / "dataset"
+            folder.mkdir(parents=True)
+            (folder / "location.txt").write_text(f"{location}/ward-{number}")
+            (folder / "credentials.bin").write_text(json.dumps({"encryption": {"key": key.reveal().hex()}}))
+            documents[folder / "credentials.bin"] = key
+        (keys / "app" / "keys").mkdir()
+        (keys / "app" / "keys" / "kek.hex").write_text("77" * 32)
+        wrap = ["--wrap", "wrapped", "by.source=file", "by.path=keys/kek.hex"]
+        done = connectors("key", "rewrap", "app", *wrap, cwd=keys)
+        assert done.out.startswith(b"1,000 keys in 1,000 documents wrapped anew")
+        with pytest.raises(BlockingIOError):
+            storage.accept()
+    for path, key in documents.items():
+        assert resolve(reference(json.loads(path.read_text())["encryption"]["key"]), str(keys / "app")) == key
 
 
 class TestFormats:
