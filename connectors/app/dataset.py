@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from connectors._fsspec import DEFAULT_CALLBACK
 from connectors.credentials.model import Credentials
-from connectors.errors import KeyRefused, NotAnObject, naming
+from connectors.errors import ConnectorError, KeyRefused, NotAnObject, naming
 from connectors.formats import Plain
 from connectors.fs.encrypted import EncryptedFileSystem
 from connectors.secrets import Hidden, redact_url
@@ -175,8 +176,10 @@ class Dataset:
         open for writing do it if the storage can continue an upload.
         """
         with self._lock.current:
-            if self._resolved is not None and self._resolved.credentials.encryption is not None:
-                self._resolved.credentials.encryption.forget_keys(self._root)
+            with suppress(ConnectorError):  # of documents that cannot be read; the next use tells
+                encryption = self._resolve().credentials.encryption
+                if encryption is not None:
+                    encryption.forget_keys(self._root)
             self._resolved = None
             self._filesystem = None
 

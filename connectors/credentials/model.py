@@ -11,6 +11,7 @@ The source of the document does not matter here.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -25,7 +26,7 @@ from connectors.secrets import Hidden
 from connectors.wording import Wording, problems
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
     from typing import Self
 
@@ -136,11 +137,8 @@ class Encryption(SecretModel):
         Raises:
             KeyRefused, KeyUnavailable, InvalidKey, ConfigError: the key's source does not give it.
         """
-        former = self.former_keys
-        return self.codec_under(
-            _resolved("encryption.key", self.key, root),
-            (lambda: [_resolved("encryption.former_keys", key, root) for key in former]) if former else None,
-        )
+        former = partial(_former_keys, self.former_keys, root) if self.former_keys else None
+        return self.codec_under(_resolved("encryption.key", self.key, root), former)
 
     def codec_under(self, key: SecretKey, former: FormerKeys | None = None) -> Format:
         """Return the format under another key than the document's; no reference is resolved.
@@ -163,6 +161,18 @@ def _resolved(member: str, key: SecretKey | KeyReference, root: str | None) -> S
     except ConnectorError as error:
         named = type(error)(f"{member}: {error}")
     raise named
+
+
+def _former_keys(keys: Iterable[SecretKey | KeyReference], root: str | None) -> Iterator[SecretKey]:
+    """Yield former keys. If a source does not give one, the others come first, and then its error."""
+    failure: ConnectorError | None = None
+    for key in keys:
+        try:
+            yield _resolved("encryption.former_keys", key, root)
+        except ConnectorError as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
 
 
 class Credentials(SecretModel):

@@ -8,7 +8,7 @@ buffers their callers own. The streams, one layer up, fetch, buffer, seek and co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from connectors.errors import IntegrityError, TruncatedObject
@@ -22,8 +22,11 @@ __all__ = ["Decryptor", "Encryptor", "Fetch", "Format", "FormerKeys", "with_name
 
 Fetch = Callable[[Iterable[tuple[int, int]]], Iterator[bytes | memoryview]]
 """Yields ranges of an object's bytes, given as (start, stop); each is valid until the next one is requested."""
-FormerKeys = Callable[[], Sequence[SecretKey]]
-"""Returns the keys that objects are only read with, for formats whose headers commit to their key."""
+FormerKeys = Callable[[], Iterable[SecretKey]]
+"""Returns the keys that objects are only read with, for formats whose headers commit to their key.
+
+It may end with an error, about keys that cannot be had; that is raised if none of the others fits.
+"""
 
 
 def with_name(context: bytes, name: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from connectors.errors import KeyRefused
 from connectors.keys.aes_wrap import unwrap_under, wrap_under
@@ -12,10 +12,9 @@ from connectors.keys.contract import KeyReference, KeySource, Wrapped
 from connectors.keys.member import ReferenceMember  # noqa: TC001 - pydantic reads it
 from connectors.keys.registry import source_of
 from connectors.keys.resolving import resolve
+from connectors.secrets import Hidden
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from connectors.secrets import SecretKey
 
 __all__ = ["UnderKey"]
@@ -27,12 +26,19 @@ class UnderKeyWrapping(KeyReference):
     source: Literal["wrapped"] = "wrapped"
     by: ReferenceMember = Field(description='The wrapping key\'s own reference, as in {"source": "file", …}.')
 
-    @model_validator(mode="after")
-    def _check_depth(self) -> Self:
-        if self.by.source == "wrapped":
-            message = "by: a wrapping key is not wrapped itself; name its own source"
+    @field_validator("by", mode="before")
+    @classmethod
+    def _check_depth(cls, value: object) -> object:
+        # Before the reference itself is validated: a document could nest them without end.
+        hidden = Hidden(value)
+        del value
+        nested = hidden.reveal()
+        source = nested.get("source") if isinstance(nested, dict) else getattr(nested, "source", None)
+        del nested
+        if source == "wrapped":
+            message = "a wrapping key is not wrapped itself; name its own source"
             raise ValueError(message)
-        return self
+        return hidden.reveal()
 
 
 class UnderKeyReference(UnderKeyWrapping):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import os
 import re
 import sys
+import traceback
 from getpass import getpass
 from typing import TYPE_CHECKING
 
@@ -25,13 +28,17 @@ from connectors.secrets import Hidden, SecretKey, SecretText
 from connectors.system.atomic_files import replace, write_new
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from connectors.keys import KeyReference
 
 __all__ = [
     "ask",
     "ask_for_passphrases",
+    "begins_object",
     "exists_error",
-    "passphrase_in",
+    "new_passphrase_for_the_old",
+    "passphrase_file",
     "read_key",
     "read_key_member",
     "read_private",
@@ -119,7 +126,7 @@ def read_key_member(path: str) -> SecretKey | KeyReference:
     """
     data = Hidden(read_private(path, "key file"))
     shown = f"the key file {path!r}"
-    if not data.reveal().lstrip().startswith(b"{"):
+    if not begins_object(data):
         return key_in(data, shown)
     try:
         members = Hidden(parse_document(data))
@@ -132,6 +139,11 @@ def read_key_member(path: str) -> SecretKey | KeyReference:
     raise InvalidKey(message)
 
 
+def begins_object(data: Hidden) -> bool:
+    """Return whether a file's content is a JSON object, by how it begins; Windows editors begin it with a mark."""
+    return bool(data.reveal().removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{"))
+
+
 def resolved(key: SecretKey | KeyReference, root: str | None = None) -> SecretKey:
     """Return a key; a passphrase is asked for at the terminal. Raises as `connectors.keys.resolve`."""
     if not isinstance(key, SecretKey):
@@ -139,12 +151,23 @@ def resolved(key: SecretKey | KeyReference, root: str | None = None) -> SecretKe
     return resolve(key, root)
 
 
-def ask_for_passphrases(file: str | None = None, new_file: str | None = None) -> None:
+_IN_REFERENCE = 'name a file that holds it in the reference: "file": "PATH"'
+
+
+def ask_for_passphrases(
+    file: str | None = None,
+    new_file: str | None = None,
+    *,
+    advice: str = _IN_REFERENCE,
+    new_advice: str = _IN_REFERENCE,
+) -> None:
     """Have passphrases asked for at the terminal, each once in a command, or read from files.
 
     Args:
         file: has the passphrase that keys are wrapped under; None: it is asked for.
         new_file: has the one that keys are to be wrapped under.
+        advice: what to do where there is no terminal.
+        new_advice: the same for the new passphrase.
     """
     from connectors.keys.passphrase import Passphrase  # noqa: PLC0415 - loads the ciphers
 
@@ -152,49 +175,64 @@ def ask_for_passphrases(file: str | None = None, new_file: str | None = None) ->
 
     def prompt(new: bool) -> SecretText:  # noqa: FBT001 - as the source calls it
         if new not in given:
-            given[new] = SecretText(_passphrase(new_file if new else file, new=new))
+            given[new] = _passphrase(new_file if new else file, new_advice if new else advice, new=new)
         return given[new]
 
     Passphrase.prompt = staticmethod(prompt)
 
 
-def _passphrase(file: str | None, *, new: bool) -> str:
+@contextlib.contextmanager
+def new_passphrase_for_the_old() -> Iterator[None]:
+    """Give the new passphrase in the block where the old one is asked for."""
+    from connectors.keys.passphrase import Passphrase  # noqa: PLC0415
+
+    before = Passphrase.prompt
+
+    def prompt(new: bool) -> SecretText:  # noqa: FBT001 - as the source calls it
+        del new
+        return SecretText("") if before is None else before(True)  # noqa: FBT003
+
+    Passphrase.prompt = staticmethod(prompt)
+    try:
+        yield
+    finally:
+        Passphrase.prompt = before if before is None else staticmethod(before)
+
+
+def _passphrase(file: str | None, advice: str, *, new: bool) -> SecretText:
     if file is not None:
-        return passphrase_in(file)
-    first = ask("new passphrase" if new else "passphrase")
-    if new and ask("the passphrase again") != first:
+        return passphrase_file(file)
+    first = SecretText(ask("new passphrase" if new else "passphrase", advice))
+    if new and SecretText(ask("the passphrase again", advice)) != first:
         message = "the two passphrases differ; nothing was changed"
         raise ConfigError(message)
     return first
 
 
-def passphrase_in(file: str) -> str:
+def passphrase_file(file: str) -> SecretText:
     """Return the passphrase in a file, without the line break at its end.
 
     Raises:
         ConfigError: it cannot be read, or is not text.
     """
-    data = read_private(file, "passphrase file")
-    try:
-        return data.decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        message = "the passphrase file is not UTF-8 text"
-    raise ConfigError(message)
+    from connectors.keys.passphrase import passphrase_in  # noqa: PLC0415
+
+    return passphrase_in(Hidden(read_private(file, "passphrase file")))
 
 
-def ask(what: str) -> str:
+def ask(what: str, advice: str = "use --passphrase-file FILE") -> str:
     """Return what is typed at the terminal, which does not show it.
 
     Raises:
         ConfigError: there is no terminal.
     """
     if not sys.stdin.isatty():
-        message = f"the {what} cannot be asked for without a terminal; use --passphrase-file FILE"
+        message = f"the {what} cannot be asked for without a terminal; {advice}"
         raise ConfigError(message)
     return getpass(f"{what[:1].upper()}{what[1:]}: ", stream=sys.stderr)
 
 
-def write_private(path: str, data: bytes, *, force: bool = False) -> None:
+def write_private(path: str, data: bytes | Hidden, *, force: bool = False) -> None:
     """Write a file that only its owner can read, atomically.
 
     Args:
@@ -208,6 +246,7 @@ def write_private(path: str, data: bytes, *, force: bool = False) -> None:
         ConfigError: the path is a device, a pipe or a socket.
         ObjectNotFound: the parent folder does not exist.
     """
+    data = Hidden(data)
     folder, name = os.path.split(os.path.abspath(path))
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         message = f"{path!r} is a device or a pipe, which a private file would replace; name a file"
@@ -220,9 +259,14 @@ def write_private(path: str, data: bytes, *, force: bool = False) -> None:
         raise ObjectNotFound(message)
     if not force and os.path.lexists(path):
         raise exists_error(path)
-    if force:
-        replace(path, data)
-    elif not write_new(path, data):
+    try:
+        if force:
+            replace(path, data.reveal())
+        written = force or write_new(path, data.reveal())
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)  # those below hold the content
+        raise
+    if not written:
         raise exists_error(path)
 
 

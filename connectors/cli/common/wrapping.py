@@ -48,13 +48,16 @@ def wrapping_of(wrap: str | None, members: Sequence[str], *, passphrase: bool) -
         UsageMistake: the words do not go together, or one of them would be a secret.
         InvalidCredentials, BackendNotFound, NotSupported: as `connectors.keys.wrapping`.
     """
-    if passphrase and wrap is not None:
+    if passphrase and wrap not in (None, "passphrase"):
         message = "--passphrase and --wrap exclude each other"
         raise UsageMistake(message)
     source = "passphrase" if passphrase else wrap
     if source is None:
         if members:
-            message = f"{members[0].partition('=')[0]}=… belongs to a key source: --wrap SOURCE"
+            name, equals, _ = members[0].partition("=")
+            message = (
+                f"{name}=… belongs to a key source: --wrap SOURCE" if equals else f"there is one FILE; what is {name}?"
+            )
             raise UsageMistake(message)
         return None
     if source.endswith(".json"):
