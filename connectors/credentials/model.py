@@ -60,7 +60,7 @@ class Encryption(SecretModel):
         default="auto",
         description=(
             "The wire format. auto reads cobblestone-256 and gcm, detected with the key, and writes cobblestone-256; "
-            "tink-gcm-hkdf must be named."
+            "tink-gcm-hkdf must be named, or the key be a Tink keyset."
         ),
     )
     context: str | None = Field(
@@ -72,7 +72,7 @@ class Encryption(SecretModel):
         ge=MIN_SEGMENT_SIZE,
         le=MAX_SEGMENT_SIZE,
         strict=True,
-        description="Bytes in a sealed segment, tag included; tink-gcm-hkdf only.",
+        description="Bytes in a sealed segment, tag included; tink-gcm-hkdf only. A Tink keyset says it itself.",
     )
     bind: Literal["path", "none"] = Field(
         default="path",
@@ -122,6 +122,9 @@ class Encryption(SecretModel):
                 "former_keys needs the format cobblestone-256: nothing in an object of another format tells which key "
                 "it is under"
             )
+            raise ValueError(message)
+        if any(getattr(key, "source", None) == "tink" for key in self.former_keys):
+            message = "former_keys: a Tink keyset is for tink-gcm-hkdf, and former keys read cobblestone-256 only"
             raise ValueError(message)
         return self
 

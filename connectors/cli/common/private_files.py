@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import sys
@@ -13,6 +14,7 @@ from connectors.credentials.parsing import parse_document
 from connectors.errors import ConfigError, NotAnObject, ObjectExists, ObjectNotFound
 from connectors.keys import reference, resolve
 from connectors.keys.files import key_in, warn_if_wide
+from connectors.keys.keysets import is_keyset
 from connectors.secrets import Hidden, SecretKey, SecretText
 from connectors.system.atomic_files import replace, write_new
 
@@ -23,6 +25,8 @@ __all__ = [
     "ask",
     "ask_for_passphrases",
     "exists_error",
+    "is_keyset_document",
+    "keyset_reference",
     "passphrase_in",
     "read_key",
     "read_key_member",
@@ -92,7 +96,7 @@ def _missing(path: str, what: str) -> str:
 
 
 def read_key(path: str) -> SecretKey:
-    """Return the key in a file of 64 hexadecimal digits, or the one that a reference in a file leads to.
+    """Return the key in a file of 64 hexadecimal digits, in a Tink keyset, or that a reference in a file leads to.
 
     Raises:
         InvalidKey: it holds something else.
@@ -105,15 +109,34 @@ def read_key(path: str) -> SecretKey:
 def read_key_member(path: str) -> SecretKey | KeyReference:
     """Return what a key file holds: 64 hexadecimal digits, or a reference as `connectors keygen --wrap` writes it.
 
+    A Tink keyset is a reference of the source `tink`.
+
     Raises:
         InvalidKey: it holds something else.
-        InvalidCredentials: the reference breaks a rule.
+        InvalidCredentials: the reference or the keyset breaks a rule.
         ConfigError: it cannot be read.
     """
     data = Hidden(read_private(path, "key file"))
-    if data.reveal().lstrip().startswith(b"{"):
-        return reference(Hidden(parse_document(data)))
-    return key_in(data, f"the key file {path!r}")
+    if not is_keyset(data):
+        return key_in(data, f"the key file {path!r}")
+    if data.reveal()[:1] in {b"\x08", b"\x12"}:
+        return keyset_reference(Hidden(base64.b64encode(data.reveal()).decode()))
+    members = Hidden(parse_document(data))
+    return keyset_reference(members) if is_keyset_document(members) else reference(members)
+
+
+def is_keyset_document(members: Hidden) -> bool:
+    """Return whether the members of a document are those of a Tink keyset."""
+    return not members.reveal().keys().isdisjoint({"primaryKeyId", "encryptedKeyset"})
+
+
+def keyset_reference(keyset: Hidden) -> KeyReference:
+    """Return the reference to the key of a Tink keyset.
+
+    Raises:
+        InvalidCredentials: it is encrypted, or cannot be used.
+    """
+    return reference(Hidden({"source": "tink", "keyset": keyset.reveal()}))
 
 
 def resolved(key: SecretKey | KeyReference, root: str | None = None) -> SecretKey:

@@ -8,11 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from connectors.app.layout import CREDENTIALS, DATASET
-from connectors.cli.common.private_files import LIMIT, read_private
+from connectors.cli.common.private_files import (
+    LIMIT,
+    is_keyset_document,
+    keyset_reference,
+    read_key_member,
+    read_private,
+)
 from connectors.credentials.parsing import parse_document
 from connectors.errors import ConfigError, InvalidCredentials
 from connectors.keys import reference
 from connectors.keys.files import key_in
+from connectors.keys.keysets import is_keyset
 from connectors.secrets import Hidden, SecretKey
 from connectors.system.atomic_files import replace
 
@@ -42,7 +49,7 @@ class KeyDocument:
 
     @property
     def is_key_file(self) -> bool:
-        """Whether it is a file of 64 hexadecimal digits."""
+        """Whether it is a file of 64 hexadecimal digits, or a Tink keyset."""
         return self.members.reveal() is None
 
     def replace(self, references: Mapping[str, KeyReference]) -> None:
@@ -98,9 +105,11 @@ def _document(path: str) -> KeyDocument | None:
     """Return a document with its keys; None if it is a JSON object without any."""
     data = Hidden(read_private(path, "document", limit=LIMIT))
     if not data.reveal().lstrip().startswith(b"{"):
-        key = key_in(data, f"the key file {path!r}")
+        key = read_key_member(path) if is_keyset(data) else key_in(data, f"the key file {path!r}")
         return KeyDocument(path, Hidden(None), (("the key", key),), _root_of(path))
     members = Hidden(parse_document(data))
+    if is_keyset_document(members):
+        return KeyDocument(path, Hidden(None), (("the key", _keyset(path, members)),), _root_of(path))
     if isinstance(members.reveal().get("source"), str):
         return KeyDocument(path, members, (("the key", _key(path, members)),), _root_of(path))
     encryption = members.reveal().get("encryption")
@@ -111,6 +120,15 @@ def _document(path: str) -> KeyDocument | None:
     given += [(_former(place), Hidden(one)) for place, one in enumerate(former if isinstance(former, list) else ())]
     keys = tuple((member, _key(f"{path}: {member}", one)) for member, one in given)
     return KeyDocument(path, members, keys, _root_of(path))
+
+
+def _keyset(path: str, members: Hidden) -> KeyReference:
+    try:
+        return keyset_reference(members)
+    except ConfigError as error:
+        problem = str(error)
+    message = f"{path}: {problem}"
+    raise InvalidCredentials(message)
 
 
 def _former(place: int) -> str:
