@@ -44,6 +44,9 @@ class _Verbs(LazyGroup):
             "fingerprint": "Print the pin of a sealed object.",
             "manifest": "Write the manifest of a folder dataset, and print its pin.",
         },
+        "connectors.cli.data.columns": {
+            "columns": "List the columns of a sealed Parquet file and their keys, or write one.",
+        },
         "connectors.cli.data.presign": {
             "presign": "Sign a URL to download or upload an object.",
         },

@@ -11,6 +11,7 @@ The source of the document does not matter here.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -36,6 +37,8 @@ __all__ = ["Credentials", "Encryption", "SecretModel", "parse_document", "printa
 
 C = TypeVar("C", bound="Credentials")
 
+MOST_COLUMN_KEYS = 64
+_COLUMN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,29}")
 MOST_FORMER_KEYS = 16
 """Former keys of one document: each costs a derivation for every object that is under none of those before it."""
 
@@ -54,6 +57,14 @@ class Encryption(SecretModel):
         description=(
             "Keys that objects are only read with, such as those of before a rotation; cobblestone-256 only, whose "
             "headers tell which key fits."
+        ),
+    )
+    columns: dict[str, KeyMember] = Field(
+        default={},
+        max_length=MOST_COLUMN_KEYS,
+        description=(
+            "Keys of columns of Parquet files, by names that the owner chooses, as in pii: each is a key as `key` is. "
+            "They are for `Dataset.parquet_decryption` and `parquet_encryption`."
         ),
     )
     format: FormatName = Field(
@@ -115,6 +126,16 @@ class Encryption(SecretModel):
     def _check_pin(cls, value: str | None) -> str | None:
         return None if value is None else check_pin(value)
 
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _check_columns(cls, value: object) -> object:
+        hidden = Hidden(value)
+        del value
+        if isinstance(hidden.reveal(), dict) and not all(map(_COLUMN_KEY.fullmatch, map(str, hidden.reveal()))):
+            message = "the name of a column key has letters, digits and underscores, at most 30, as in pii"
+            raise ValueError(message)
+        return hidden.reveal()
+
     @model_validator(mode="after")
     def _check_former(self) -> Self:
         if self.former_keys and self.format in ("gcm", "tink-gcm-hkdf"):
@@ -154,9 +175,18 @@ class Encryption(SecretModel):
         context = (self.context or "").encode()
         return select(self.format, key, context=context, segment_size=self.segment_size, pin=self.pin, former=former)
 
+    def column_key(self, name: str, root: str | None = None) -> SecretKey:
+        """Return a column key by its name in `columns`; a reference to it is resolved.
+
+        Raises:
+            KeyError: there is none of that name.
+            KeyRefused, KeyUnavailable, InvalidKey, ConfigError: the key's source does not give it.
+        """
+        return _resolved(f"encryption.columns.{name}", self.columns[name], root)
+
     def forget_keys(self, root: str | None = None) -> None:
         """Forget what references to keys led to: the next `codec` asks their sources again."""
-        forget([self.key, *self.former_keys], root)
+        forget([self.key, *self.former_keys, *self.columns.values()], root)
 
 
 def _resolved(member: str, key: SecretKey | KeyReference, root: str | None) -> SecretKey:

@@ -64,7 +64,9 @@ class KeyDocument:
             former = list(encryption.get("former_keys") or ())
             for place in range(len(former)):
                 former[place] = references[_former(place)].document()
-            members = {**members, "encryption": {**encryption, **({"former_keys": former} if former else {})}}
+            columns = {name: references[_column(name)].document() for name in encryption.get("columns") or ()}
+            changed = {**({"former_keys": former} if former else {}), **({"columns": columns} if columns else {})}
+            members = {**members, "encryption": {**encryption, **changed}}
         replace(self.path, f"{json.dumps(members, indent=2, ensure_ascii=False)}\n".encode())
 
 
@@ -118,6 +120,8 @@ def _document(path: str) -> KeyDocument | None:
     former = encryption.get("former_keys") or ()
     given = [("encryption.key", Hidden(encryption["key"]))]
     given += [(_former(place), Hidden(one)) for place, one in enumerate(former if isinstance(former, list) else ())]
+    columns = encryption.get("columns") or {}
+    given += [(_column(name), Hidden(one)) for name, one in (columns if isinstance(columns, dict) else {}).items()]
     keys = tuple((member, _key(f"{path}: {member}", one)) for member, one in given)
     return KeyDocument(path, members, keys, _root_of(path))
 
@@ -133,6 +137,10 @@ def _keyset(path: str, members: Hidden) -> KeyReference:
 
 def _former(place: int) -> str:
     return f"encryption.former_keys.{place}"
+
+
+def _column(name: str) -> str:
+    return f"encryption.columns.{name}"
 
 
 def _key(shown: str, value: Hidden) -> SecretKey | KeyReference:
