@@ -254,8 +254,8 @@ class Dataset:
         asked for when one of its columns is first read. After `refresh`, call this again.
 
         Name the columns to read, if the document lacks keys: reading a column without its key is `KeyRefused`.
-        A filter on such a column, or its statistics, end the process in pyarrow; `parquet_columns` tells which they
-        are.
+        In pyarrow 26, a filter on such a column, or a request for its statistics, ends the process or never returns;
+        `parquet_columns` tells which columns can be read.
 
         Raises:
             NotSupported: the dataset is not encrypted, or pyarrow is not installed.

@@ -60,13 +60,17 @@ class Keyset(SecretText):
         given = hidden.reveal()
         if isinstance(given, cls):
             return given
-        found = None
-        if isinstance(given, Mapping):
-            found = cls(json.dumps(given, ensure_ascii=False))
-        elif isinstance(given, str):
-            found = cls(given)
+        found, problem = None, "a Tink keyset is a JSON object, or base64 of its binary form"
+        try:
+            if isinstance(given, Mapping):
+                found = cls(json.dumps(given))
+            elif isinstance(given, str) and not given.lstrip().startswith("{"):
+                found = cls(given)
+            elif isinstance(given, str):
+                problem = "a Tink keyset in JSON is an object, without quotation marks around it"
+        except (TypeError, ValueError, RecursionError):
+            problem = "the Tink keyset is not valid JSON"
         del given
-        problem = "a Tink keyset is a JSON object, or base64 of its binary form"
         if found is not None:
             try:
                 found.parsed()

@@ -43,7 +43,7 @@ TABLE = pa.table(
         "address": [{"street": f"Canary Row {number}", "zip": number} for number in range(ROWS)],
     }
 )
-COLUMNS = {"pii": ["name", "birth_date", "address"], "lab": ["dose"]}
+COLUMNS = {"pii": ["name", "birth_date", "address.street", "address.zip"], "lab": ["dose"]}
 
 
 def document(key=KEY, **columns):
@@ -109,7 +109,7 @@ class TestReading:
         less = connectors.Dataset(place, document(lab=LAB), name="input/conditions")
         with pytest.raises(KeyRefused) as caught:
             read(less, columns)
-        column = "address" if columns == ["address"] else "name"
+        column = "address.street" if columns == ["address"] else "name"
         assert str(caught.value) == (
             f"input/conditions: the column '{column}' is encrypted under the column key 'pii', which this document does "
             "not have (encryption.columns has lab); read other columns, or ask the owner of the data for the key"
@@ -335,11 +335,35 @@ class TestFooter:
         with pytest.raises(NotSupported, match="this is no Parquet file"):
             columns_of(io.BytesIO(data))
 
+    def test_file_of_another_key_service_is_refused(self, place):
+        from pyarrow.parquet import encryption
+
+        class Plain(encryption.KmsClient):
+            def wrap_key(self, key_bytes, master_key_identifier):
+                return key_bytes.hex()
+
+        options = {"column_keys": {"n": ["name"]}, "double_wrapping": False, "plaintext_footer": True}
+        configuration = encryption.EncryptionConfiguration("f", **options)
+        factory = encryption.CryptoFactory(lambda _: Plain())
+        properties = factory.file_encryption_properties(encryption.KmsConnectionConfig(), configuration)
+        dataset = connectors.Dataset(place, document(pii=PII))
+        with dataset.open("wb") as file:
+            pq.write_table(TABLE, file, encryption_properties=properties)
+        assert dataset.parquet_columns()[1] == Column("name", "n", False)
+        with pytest.raises(NotSupported, match="has a key 'f', which another program's key service wraps"):
+            read(dataset)
+
     def test_file_with_an_encrypted_footer_is_refused(self):
         from pyarrow.parquet import encryption
 
+        class Plain(encryption.KmsClient):
+            def wrap_key(self, key_bytes, master_key_identifier):
+                return key_bytes.hex()
+
         data = io.BytesIO()
-        properties = encryption.create_encryption_properties(footer_key=bytes(16))
+        configuration = encryption.EncryptionConfiguration("f", column_keys={"n": ["name"]}, double_wrapping=False)
+        factory = encryption.CryptoFactory(lambda _: Plain())
+        properties = factory.file_encryption_properties(encryption.KmsConnectionConfig(), configuration)
         pq.write_table(TABLE, data, encryption_properties=properties)
         with pytest.raises(NotSupported, match="the footer of this Parquet file is encrypted"):
             columns_of(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import os
@@ -11,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import tink
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tink import aead, secret_key_access, streaming_aead
 from tink.proto import aes_gcm_hkdf_streaming_pb2, common_pb2, tink_pb2
 
 import connectors
 from connectors.errors import ConfigError, InvalidCredentials, InvalidKey, KeyRefused
 from connectors.keys import forget, key_id, reference, resolve, source_of, wrapping
-from connectors.keys.keysets import plain_keyset
+from connectors.keys.keysets import parse_keyset, plain_keyset
 from connectors.keys.protobuf import Malformed, message, parsed
 from connectors.secrets import Hidden, SecretKey, TinkKey
 from connectors.testing import KeyService, KeySourceContract
@@ -236,6 +239,13 @@ def streaming(**changes: Any) -> dict[str, Any]:
     return of_type("AesGcmHkdfStreamingKey", made.SerializeToString())
 
 
+BINARY = (
+    "CIfuwKgDEnoKbgo9dHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUuY3J5cHRvLnRpbmsuQWVzR2NtSGtkZlN0cmVhbWluZ0tleRIrEgcIgCAQIBgDGi"
+    "Dsnb8yaPz3+977rcW7GZr2gjWLq1GKLyPEUkdVQHwt4RgBEAEYh+7AqAMgAw=="
+)
+"""A keyset that tink-py 1.16.1 wrote."""
+
+
 def two_keys() -> dict[str, Any]:
     one, other = plain_keyset(KEY, 4096), plain_keyset(SecretKey.generate(), 4096)
     return {**one, "key": one["key"] + other["key"]}
@@ -265,6 +275,9 @@ REFUSED = {
     "key of text": (lambda: {**keyset(), "key": ["a"]}, "is not an object with keyData"),
     "AES-GCM-SIV": (lambda: of_type("AesGcmSivKey", b""), "is of type AesGcmSivKey"),
     "text": (lambda: "no base64!", "it is not base64 of a binary Tink keyset"),
+    "JSON in text": (lambda: json.dumps(keyset()), "is an object, without quotation marks around it"),
+    "other objects": (lambda: {"key": [b"a"]}, "the Tink keyset is not valid JSON"),
+    "half of a pair": (lambda: {"key": "\ud800"}, "primaryKeyId of the Tink keyset is missing"),
     "number": (lambda: 7, "a Tink keyset is a JSON object, or base64 of its binary form"),
     "nothing": (lambda: "", "it has no keys"),
     "encrypted": (lambda: {"encryptedKeyset": "AAAA"}, "is encrypted; name the key that encrypts it"),
@@ -285,6 +298,22 @@ class TestRefusals:
         for size in range(len(whole)):
             with pytest.raises(InvalidCredentials):
                 reference({"source": "tink", "keyset": base64.b64encode(whole[:size]).decode()})
+
+    @given(st.data())
+    @settings(max_examples=300, deadline=None)
+    def test_changed_keysets_are_refused_or_valid(self, data: st.DataObject) -> None:
+        whole = bytearray(base64.b64decode(BINARY))
+        for _ in range(data.draw(st.integers(1, 4))):
+            at = data.draw(st.integers(0, len(whole) - 1))
+            whole[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
+            with contextlib.suppress(InvalidKey):
+                parse_keyset(Hidden(bytes(whole)))
+        junk = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=9), st.lists, max_leaves=5)
+        made = keyset()
+        inside = data.draw(st.sampled_from([made, made["key"][0], made["key"][0]["keyData"]]))
+        inside[data.draw(st.sampled_from(sorted(inside)))] = data.draw(junk)
+        with contextlib.suppress(InvalidKey):
+            parse_keyset(Hidden(made))
 
     def test_disabled_and_destroyed_keys_are_ignored(self) -> None:
         made = two_keys()
