@@ -34,7 +34,7 @@ class _Verbs(LazyGroup):
         },
         "connectors.cli.data.keys": {
             "keys": "List the installed key sources.",
-            "key": "Show what the keys of documents are held by, check that they are given, and wrap them anew.",
+            "key": "Show what the keys of documents are held by, check them, wrap them anew, and export them to Tink.",
         },
         "connectors.cli.data.encrypt": {
             "encrypt": "Encrypt a file.",
@@ -46,6 +46,9 @@ class _Verbs(LazyGroup):
         },
         "connectors.cli.data.rekey": {
             "rekey": "Encrypt a dataset or a sealed file under another key.",
+        },
+        "connectors.cli.data.columns": {
+            "columns": "List the columns of a sealed Parquet file and their keys, or write one.",
         },
         "connectors.cli.data.presign": {
             "presign": "Sign a URL to download or upload an object.",

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
-from connectors.errors import KeyRefused
+from connectors.errors import ConfigError, KeyRefused
 from connectors.keys.aes_wrap import unwrap_under, wrap_under
 from connectors.keys.contract import KeyReference, KeySource, Wrapped
 from connectors.keys.member import ReferenceMember  # noqa: TC001 - pydantic reads it
 from connectors.keys.registry import source_of
 from connectors.keys.resolving import resolve
-from connectors.secrets import Hidden
+from connectors.secrets import Hidden, TinkKey
 
 if TYPE_CHECKING:
     from connectors.secrets import SecretKey
@@ -57,7 +57,7 @@ class UnderKey(KeySource):
 
     def unwrap(self, reference: UnderKeyReference, root: str | None) -> SecretKey:
         """Return the key; raises as the contract and the wrapping key's source say."""
-        key = unwrap_under(resolve(reference.by, root), reference.wrapped)
+        key = unwrap_under(_wrapping_key(reference, root), reference.wrapped)
         if key is None:
             message = (
                 f"the key is not wrapped under {self._by(reference)}: name the key that wraps it, or the document "
@@ -68,7 +68,7 @@ class UnderKey(KeySource):
 
     def wrap(self, key: SecretKey, wrapping: UnderKeyWrapping, root: str | None) -> UnderKeyReference:
         """Return a reference to a key, wrapped under the wrapping key."""
-        return UnderKeyReference(by=wrapping.by, wrapped=wrap_under(resolve(wrapping.by, root), key))
+        return UnderKeyReference(by=wrapping.by, wrapped=wrap_under(_wrapping_key(wrapping, root), key))
 
     def holder(self, reference: UnderKeyWrapping) -> str:
         """Return what holds the wrapping key."""
@@ -77,3 +77,11 @@ class UnderKey(KeySource):
     @staticmethod
     def _by(reference: UnderKeyWrapping) -> str:
         return source_of(reference.by.source).holder(reference.by)
+
+
+def _wrapping_key(reference: UnderKeyWrapping, root: str | None) -> SecretKey:
+    key = resolve(reference.by, root)
+    if isinstance(key, TinkKey):
+        message = "by: a Tink keyset encrypts keysets, and wraps no other keys; use the source tink, or another key"
+        raise ConfigError(message)
+    return key

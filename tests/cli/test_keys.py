@@ -201,6 +201,18 @@ class TestKey:
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
             assert KEY.lower() not in path.read_text().lower()
 
+    def test_column_keys_are_shown_and_wrapped_anew(self, keys):
+        columns = {"pii": "ab" * 32, "lab": {"source": "file", "path": f"{keys}/kek.hex"}}
+        (keys / "c.json").write_text(json.dumps({"encryption": {"key": KEY, "columns": columns}, "layout": "folder"}))
+        before = json.loads(connectors("key", "check", "c.json", "--json", cwd=keys).out)
+        members = ["encryption.key", "encryption.columns.pii", "encryption.columns.lab"]
+        assert [one["member"] for one in before] == members
+        assert connectors("key", "rewrap", "c.json", *under_kek(keys), cwd=keys).code == 0
+        after = json.loads(connectors("key", "check", "c.json", "--json", cwd=keys).out)
+        assert [one["id"] for one in after] == [one["id"] for one in before]
+        assert "ab" * 32 not in (keys / "c.json").read_text()
+        assert json.loads((keys / "c.json").read_text())["layout"] == "folder"
+
     def test_rewrap_changes_a_passphrase(self, keys):
         made = connectors("keygen", "key.json", "--from", "key.hex", "--passphrase-file", "words", QUICK, cwd=keys)
         assert made.code == 0

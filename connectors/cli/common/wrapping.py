@@ -13,7 +13,7 @@ from connectors.cli.common.private_files import read_private
 from connectors.credentials.parsing import parse_document
 from connectors.errors import InvalidCredentials
 from connectors.keys import forget, reference, resolve, source_of, wrapping
-from connectors.secrets import Hidden, SecretKey, SecretText
+from connectors.secrets import Hidden, SecretKey, SecretText, TinkKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,8 +138,15 @@ def wrap_key(key: SecretKey, place: KeyReference, root: str | None = None) -> Ke
     """Return a reference to a key, wrapped by what `place` says, after its source has given the key back.
 
     Raises:
+        UsageMistake: it is the key of a Tink keyset, and the source does not make one.
         KeyRefused, KeyUnavailable, ConfigError: the source did not wrap it, or does not give it back.
     """
+    if isinstance(key, TinkKey) and place.source != "tink":
+        message = (
+            "the key is of a Tink keyset, and only a keyset says how large its segments are; encrypt the keyset by "
+            "another key: --wrap tink by.source=… by.…"
+        )
+        raise UsageMistake(message)
     made = reference(source_of(place.source).wrap(key, place, root).document())
     if place.source != "passphrase":  # a person would be asked a third time
         forget([made], root)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from connectors.app.layout import CREDENTIALS, DATASET
-from connectors.cli.common.private_files import LIMIT, begins_object, read_private
+from connectors.cli.common.key_files import begins_object, is_keyset_document, key_in_file
+from connectors.cli.common.private_files import LIMIT, read_private
 from connectors.credentials.parsing import parse_document
 from connectors.errors import ConfigError, InvalidCredentials
 from connectors.keys import reference
-from connectors.keys.files import key_in
 from connectors.secrets import Hidden, SecretKey
 from connectors.system.atomic_files import replace
 
@@ -49,7 +49,7 @@ class KeyDocument:
 
     @property
     def is_key_file(self) -> bool:
-        """Whether it is a file of 64 hexadecimal digits."""
+        """Whether it is a file of 64 hexadecimal digits, or a Tink keyset."""
         return self.members.reveal() is None
 
     def replace(self, references: Mapping[str, KeyReference]) -> None:
@@ -86,13 +86,14 @@ class KeyDocument:
 
 
 def _put(members: dict[str, Any], path: list[str], value: object) -> None:
-    """Put a value in the place of a member, or of an item of a list that is a member."""
+    """Put a value in the place of a member, or of an item of a list or an object that is a member."""
     name, *rest = path
-    if rest:
-        items = members[name] = list(members[name])
-        items[int(rest[0])] = value
-    else:
+    if not rest:
         members[name] = value
+    elif isinstance(members[name], list):
+        members[name] = [value if place == int(rest[0]) else one for place, one in enumerate(members[name])]
+    else:
+        members[name] = {**members[name], rest[0]: value}
 
 
 def documents_at(path: str) -> tuple[list[KeyDocument], list[ConfigError]]:
@@ -162,9 +163,10 @@ def _document(path: str) -> KeyDocument | None:
     if not begins_object(data):
         if path.endswith(_SUFFIX):
             return None  # another kind of JSON
-        key = key_in(data, f"the key file {path!r}")
-        return KeyDocument(path, data, Hidden(None), (("the key", key),), _root_of(path))
+        return KeyDocument(path, data, Hidden(None), (("the key", key_in_file(path, data)),), _root_of(path))
     members = _parsed(path, data)
+    if is_keyset_document(members):
+        return KeyDocument(path, data, Hidden(None), (("the key", key_in_file(path, data)),), _root_of(path))
     if isinstance(members.reveal().get("source"), str):
         return KeyDocument(path, data, members, (("the key", _key(path, members)),), _root_of(path))
     encryption = Hidden(members.reveal().get("encryption"))
@@ -176,6 +178,11 @@ def _document(path: str) -> KeyDocument | None:
         message = f"{path}: encryption.former_keys: a list is expected"
         raise InvalidCredentials(message)
     given |= {f"encryption.former_keys.{place}": Hidden(one) for place, one in enumerate(former.reveal())}
+    columns = Hidden(encryption.reveal().get("columns") or {})
+    if not isinstance(columns.reveal(), dict):
+        message = f"{path}: encryption.columns: an object is expected"
+        raise InvalidCredentials(message)
+    given |= {f"encryption.columns.{name}": Hidden(one) for name, one in columns.reveal().items()}
     keys = tuple((member, _key(f"{path}: {member}", one)) for member, one in given.items())
     return KeyDocument(path, data, members, keys, _root_of(path))
 

@@ -11,8 +11,9 @@ import typer
 
 from connectors.cli.common import console
 from connectors.cli.common.exit_codes import UsageMistake
+from connectors.cli.common.key_files import ask_for_passphrases, read_key
 from connectors.cli.common.options import Force, example
-from connectors.cli.common.private_files import ask_for_passphrases, read_key, write_private
+from connectors.cli.common.private_files import write_private
 from connectors.cli.common.wrapping import PassphraseFile, UsePassphrase, Wrap, wrap_key, wrapping_of
 from connectors.keys import source_of
 from connectors.secrets import Hidden, SecretKey

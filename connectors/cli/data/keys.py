@@ -10,9 +10,10 @@ import typer
 
 from connectors.cli.common import console
 from connectors.cli.common.exit_codes import CHECK_FAILED, UsageMistake
+from connectors.cli.common.key_files import ask_for_passphrases, new_passphrase_for_the_old
 from connectors.cli.common.options import AsJson, example
-from connectors.cli.common.private_files import ask_for_passphrases, new_passphrase_for_the_old
 from connectors.cli.common.wrapping import PassphraseFile, UsePassphrase, Wrap, wrap_key, wrapping_of
+from connectors.cli.data.export_tink import export_tink
 from connectors.cli.data.key_documents import KeyDocument, documents_at
 from connectors.errors import ConfigError, ConnectorError, KeyRefused
 from connectors.keys import KeyReference, forget, key_id, resolve, source_of, sources
@@ -40,6 +41,7 @@ def register(app: typer.Typer) -> None:
         "    key=conditions token_file=/run/vault/token"
     )
     group.command("rewrap", epilog=rewrapping)(rewrap)
+    group.command("export-tink", epilog=example("key export-tink clinic.hex keyset.json"))(export_tink)
     app.add_typer(group, name="key")
 
 
@@ -75,7 +77,7 @@ def keys(*, as_json: AsJson = False) -> None:
 
 
 def _group() -> None:
-    """Show what the keys of documents are held by, check that they are given, and wrap them anew."""
+    """Show what the keys of documents are held by, check them, wrap them anew, and export them to Tink."""
 
 
 def show(paths: _Paths, *, as_json: AsJson = False) -> None:

@@ -14,8 +14,9 @@ from connectors.app.rekeying import rekey as rekey_dataset
 from connectors.cli.common import console
 from connectors.cli.common.encryption import Context, OptionalKeyFile, context_bytes
 from connectors.cli.common.exit_codes import UsageMistake
+from connectors.cli.common.key_files import read_key
 from connectors.cli.common.options import AppConfigFolder, AsJson, example
-from connectors.cli.common.private_files import read_key, read_private
+from connectors.cli.common.private_files import read_private
 from connectors.secrets import Hidden, redact_url
 
 if TYPE_CHECKING:

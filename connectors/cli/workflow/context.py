@@ -10,7 +10,8 @@ import typer
 
 from connectors.cli.common import console
 from connectors.cli.common.exit_codes import UsageMistake
-from connectors.cli.common.private_files import ask, passphrase_file, read_private, write_private
+from connectors.cli.common.key_files import ask, passphrase_file
+from connectors.cli.common.private_files import read_private, write_private
 from connectors.cli.workflow.render import request_lines
 from connectors.errors import ConfigError
 from connectors.names import printable
