@@ -83,7 +83,7 @@ MISTAKES: list[Mistake] = [
         FILE,
         PLACE,
         {"encryption": {"key": KEY, "iv": "000102030405060708090a0b"}},
-        "credentials.encryption.iv: unknown member; known members: bind, context, format, former_keys, key, manifest, pin, segment_size",
+        "credentials.encryption.iv: unknown member; known members: bind, columns, context, format, former_keys, key, manifest, pin, segment_size",
     ),
     member(
         FILE,
