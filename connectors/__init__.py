@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from connectors import errors
     from connectors.app.config import AppConfig, Port, load
     from connectors.app.dataset import Dataset
+    from connectors.app.rekeying import Rekeyed, rekey
     from connectors.credentials.model import Credentials, Encryption
     from connectors.fs.encrypted import EncryptedFileSystem
     from connectors.secrets import SecretKey, SecretText
@@ -28,6 +29,7 @@ __all__ = [
     "EncryptedFileSystem",
     "Encryption",
     "Port",
+    "Rekeyed",
     "SecretKey",
     "SecretText",
     "backends",
@@ -38,6 +40,7 @@ __all__ = [
     "load",
     "open_reader",
     "open_writer",
+    "rekey",
 ]
 
 _HOMES = {
@@ -48,6 +51,7 @@ _HOMES = {
     "EncryptedFileSystem": "fs.encrypted",
     "Encryption": "credentials",
     "Port": "app.config",
+    "Rekeyed": "app.rekeying",
     "SecretKey": "secrets",
     "SecretText": "secrets",
     "backends": "storage.registry",
@@ -57,6 +61,7 @@ _HOMES = {
     "load": "app.config",
     "open_reader": "streams",
     "open_writer": "streams",
+    "rekey": "app.rekeying",
 }
 
 

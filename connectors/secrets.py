@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
     from pydantic_core.core_schema import SerializationInfo
 
-__all__ = ["KEY_SIZE", "Hidden", "SecretKey", "SecretText", "redact_url"]
+__all__ = ["KEY_SIZE", "Hidden", "SecretKey", "SecretText", "TinkKey", "redact_url"]
 
 KEY_SIZE = 32
 """Bytes in a key: AES-256."""
@@ -138,10 +138,15 @@ class SecretKey(_Secret[bytes]):
             raise InvalidKey(problem)
         super().__init__(key)
 
+    def __eq__(self, other: object) -> bool:
+        return hmac.compare_digest(self.reveal(), other.reveal()) if isinstance(other, SecretKey) else NotImplemented
+
+    __hash__ = None
+
     @classmethod
     def generate(cls) -> SecretKey:
         """Return a new random key from the operating system."""
-        return cls(os.urandom(KEY_SIZE))
+        return SecretKey(os.urandom(KEY_SIZE))
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -162,8 +167,13 @@ class SecretKey(_Secret[bytes]):
             InvalidKey: it is no key.
         """
         value = Hidden(value)
+        if isinstance(value.reveal(), TinkKey):
+            message = (
+                "a document names a Tink key by its keyset, which says how it is used: a reference of the source tink"
+            )
+            raise InvalidKey(message)
         if isinstance(value.reveal(), (SecretKey, str, bytes)):
-            return cls(value)
+            return SecretKey(value)
         message = "a key is 64 hexadecimal digits, in quotation marks"
         raise InvalidKey(message)
 
@@ -212,6 +222,23 @@ def _unlike_a_key(text: str) -> str:
     else:
         problem = "this one has characters other than 0 to 9 and A to F"
     return problem
+
+
+class TinkKey(SecretKey):
+    """The key of a Tink keyset, which says what it is for.
+
+    Args:
+        value: as for `SecretKey`.
+        segment_size: bytes in a sealed segment, if it is a key of the format tink-gcm-hkdf.
+        prefix: otherwise it is an AES-GCM key, which encrypts keysets: what Tink writes in front of the nonce.
+    """
+
+    __slots__ = ("prefix", "segment_size")
+
+    def __init__(self, value: bytes | Hidden, *, segment_size: int | None = None, prefix: bytes = b"") -> None:
+        super().__init__(value)
+        self.segment_size = segment_size
+        self.prefix = prefix
 
 
 class SecretText(_Secret[str]):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from connectors._fsspec import DEFAULT_CALLBACK
 from connectors.credentials.model import Credentials
-from connectors.errors import KeyRefused, NotAnObject, naming
+from connectors.errors import ConnectorError, KeyRefused, NotAnObject, NotSupported, naming
 from connectors.formats import Plain
 from connectors.fs.encrypted import EncryptedFileSystem
 from connectors.secrets import Hidden, redact_url
@@ -18,9 +19,10 @@ from connectors.streams.sources import open_local
 from connectors.system.locks import ForkSafeLock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from connectors._fsspec import AbstractFileSystem, Callback
+    from connectors.app.columns import Column, ColumnKeys
     from connectors.formats import Format
     from connectors.storage.backend import Backend
     from connectors.streams.sources import StrPath
@@ -175,8 +177,10 @@ class Dataset:
         open for writing do it if the storage can continue an upload.
         """
         with self._lock.current:
-            if self._resolved is not None and self._resolved.credentials.encryption is not None:
-                self._resolved.credentials.encryption.forget_keys(self._root)
+            with suppress(ConnectorError):  # of documents that cannot be read; the next use tells
+                encryption = self._resolve().credentials.encryption
+                if encryption is not None:
+                    encryption.forget_keys(self._root)
             self._resolved = None
             self._filesystem = None
 
@@ -244,6 +248,75 @@ class Dataset:
             IntegrityError: an object was not encrypted for its name.
         """
         return self.filesystem()[0].write_manifest(callback)
+
+    def parquet_decryption(self) -> Any:
+        """Return pyarrow's `FileDecryptionProperties`: they read the columns whose keys are in ``encryption.columns``.
+
+        Pass them as `decryption_properties` to `pyarrow.parquet.read_table`, `pyarrow.parquet.ParquetFile`,
+        `pandas.read_parquet` or `pyarrow.dataset.ParquetFragmentScanOptions`, for any file of this dataset. A key is
+        asked for when one of its columns is first read. After `refresh`, call this again.
+
+        Name the columns to read, if the document lacks keys: reading a column without its key is `KeyRefused`.
+        In pyarrow 26, a filter on such a column, or a request for its statistics, ends the process or never returns;
+        `parquet_columns` tells which columns can be read.
+
+        Raises:
+            NotSupported: the dataset is not encrypted, or pyarrow is not installed.
+        """
+        from connectors.app.columns import decryption_properties  # noqa: PLC0415 - loads the ciphers, for this alone
+
+        with naming(self._name):
+            return decryption_properties(self._column_keys())
+
+    def parquet_encryption(self, columns: Mapping[str, Sequence[str]]) -> Any:
+        """Return pyarrow's `FileEncryptionProperties`, to write one file with columns under keys of their own.
+
+        Pass them as `encryption_properties` to `pyarrow.parquet.write_table`, `pyarrow.parquet.ParquetWriter` or
+        `pandas.DataFrame.to_parquet`, and write to this dataset: only the sealed object around the file detects that a
+        storage exchanged it. Call this for each file.
+
+        Args:
+            columns: the names of columns, by the names of their keys in ``encryption.columns``:
+                ``{"pii": ["name", "birth_date"]}``. In other columns, and in the footer, everything can be read by all
+                who have the dataset's key.
+
+        Raises:
+            NotSupported: the dataset is not encrypted, or pyarrow is not installed.
+            ConfigError: there is no such key, a column is named twice, or its name cannot be passed to pyarrow.
+            KeyRefused, KeyUnavailable, InvalidKey: a key's source does not give it.
+        """
+        from connectors.app.columns import encryption_properties  # noqa: PLC0415
+
+        with naming(self._name):
+            return encryption_properties(self._column_keys(), columns)
+
+    def parquet_columns(self, name: str | None = None) -> list[Column]:
+        """Return the columns of a Parquet file, with the name of each one's key, and whether the document has it.
+
+        No key but the dataset's own is asked for.
+
+        Args:
+            name: the object's name, if the dataset is a folder.
+
+        Raises:
+            NotSupported: it is no Parquet file, or one whose footer is encrypted, or the dataset is not encrypted.
+        """
+        from connectors.app.columns import columns_in  # noqa: PLC0415
+
+        with naming(self._name, name):
+            encryption = self._column_keys().encryption
+            fs, path = self.filesystem() if name is not None else self._single()
+            with fs.open(path if name is None else f"{path}/{name}", "rb") as file:
+                return columns_in(file, encryption)
+
+    def _column_keys(self) -> ColumnKeys:
+        from connectors.app.columns import ColumnKeys  # noqa: PLC0415
+
+        encryption = self._resolve().credentials.encryption
+        if encryption is None:
+            message = "this dataset is not encrypted; columns have keys of their own only inside of sealed objects"
+            raise NotSupported(message)
+        return ColumnKeys(encryption, self._root, self._name)
 
     def read_bytes(self) -> bytes:
         """Return the whole dataset."""

@@ -34,7 +34,7 @@ class _Verbs(LazyGroup):
         },
         "connectors.cli.data.keys": {
             "keys": "List the installed key sources.",
-            "key": "Show what the keys of documents are held by, check that they are given, and wrap them anew.",
+            "key": "Show what the keys of documents are held by, check them, wrap them anew, and export them to Tink.",
         },
         "connectors.cli.data.encrypt": {
             "encrypt": "Encrypt a file.",
@@ -43,6 +43,12 @@ class _Verbs(LazyGroup):
         "connectors.cli.data.fingerprint": {
             "fingerprint": "Print the pin of a sealed object.",
             "manifest": "Write the manifest of a folder dataset, and print its pin.",
+        },
+        "connectors.cli.data.rekey": {
+            "rekey": "Encrypt a dataset or a sealed file under another key.",
+        },
+        "connectors.cli.data.columns": {
+            "columns": "List the columns of a sealed Parquet file and their keys, or write one.",
         },
         "connectors.cli.data.presign": {
             "presign": "Sign a URL to download or upload an object.",

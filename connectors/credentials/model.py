@@ -11,6 +11,8 @@ The source of the document does not matter here.
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -34,7 +36,7 @@ from connectors.secrets import Hidden, SecretKey
 from connectors.wording import Wording, problems
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
     from typing import Self
 
@@ -44,6 +46,8 @@ __all__ = ["Credentials", "Encryption", "SecretModel", "parse_document", "printa
 
 C = TypeVar("C", bound="Credentials")
 
+MOST_COLUMN_KEYS = 64
+_COLUMN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,29}")
 MOST_FORMER_KEYS = 16
 """Former keys of one document: each costs a derivation for every object that is under none of those before it."""
 
@@ -73,6 +77,14 @@ class Encryption(SecretModel):
             "headers tell which key fits."
         ),
     )
+    columns: dict[str, KeyMember] = Field(
+        default={},
+        max_length=MOST_COLUMN_KEYS,
+        description=(
+            "Keys of columns of Parquet files, by names that the owner chooses, as in pii: each is a key as `key` is. "
+            "They are for `Dataset.parquet_decryption` and `parquet_encryption`."
+        ),
+    )
     context: str | None = Field(
         default=None,
         description="Text that binds objects to a place or purpose, as UTF-8; Tink calls it associated data.",
@@ -82,7 +94,7 @@ class Encryption(SecretModel):
         ge=MIN_SEGMENT_SIZE,
         le=MAX_SEGMENT_SIZE,
         strict=True,
-        description="Bytes in a sealed segment, tag included; tink-gcm-hkdf only.",
+        description="Bytes in a sealed segment, tag included; tink-gcm-hkdf only. A Tink keyset says it itself.",
     )
     bind: Literal["path", "none"] = Field(
         default="path",
@@ -133,6 +145,16 @@ class Encryption(SecretModel):
     def _check_pin(cls, value: str | None) -> str | None:
         return None if value is None else check_pin(value)
 
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _check_columns(cls, value: object) -> object:
+        hidden = Hidden(value)
+        del value
+        if isinstance(hidden.reveal(), dict) and not all(map(_COLUMN_KEY.fullmatch, map(str, hidden.reveal()))):
+            message = "the name of a column key has letters, digits and underscores, at most 30, as in pii"
+            raise ValueError(message)
+        return hidden.reveal()
+
     @model_validator(mode="after")
     def _check_former(self) -> Self:
         if self.former_keys and self.format in ("gcm", "tink-gcm-hkdf"):
@@ -140,6 +162,9 @@ class Encryption(SecretModel):
                 "former_keys needs the format cobblestone-256: nothing in an object of another format tells which key "
                 "it is under"
             )
+            raise ValueError(message)
+        if any(getattr(key, "source", None) == "tink" for key in self.former_keys):
+            message = "former_keys: a Tink keyset is for tink-gcm-hkdf, and former keys read cobblestone-256 only"
             raise ValueError(message)
         return self
 
@@ -169,11 +194,8 @@ class Encryption(SecretModel):
         """
         if self.format == "s3-encryption-client":
             return self._codec_of_objects(root)
-        former = self.former_keys
-        return self.codec_under(
-            _resolved("encryption.key", self.key, root),
-            (lambda: [_resolved("encryption.former_keys", key, root) for key in former]) if former else None,
-        )
+        former = partial(_former_keys, self.former_keys, root) if self.former_keys else None
+        return self.codec_under(_resolved("encryption.key", self.key, root), former)
 
     def codec_under(self, key: SecretKey, former: FormerKeys | None = None) -> Format:
         """Return the format under another key than the document's; no reference is resolved.
@@ -196,9 +218,18 @@ class Encryption(SecretModel):
         codec.pin = self.pin
         return codec
 
+    def column_key(self, name: str, root: str | None = None) -> SecretKey:
+        """Return a column key by its name in `columns`; a reference to it is resolved.
+
+        Raises:
+            KeyError: there is none of that name.
+            KeyRefused, KeyUnavailable, InvalidKey, ConfigError: the key's source does not give it.
+        """
+        return _resolved(f"encryption.columns.{name}", self.columns[name], root)
+
     def forget_keys(self, root: str | None = None) -> None:
         """Forget what references to keys led to: the next `codec` asks their sources again."""
-        forget([self.key, *self.former_keys], root)
+        forget([self.key, *self.former_keys, *self.columns.values()], root)
 
 
 def _resolved(member: str, key: SecretKey | KeyReference, root: str | None) -> SecretKey:
@@ -208,6 +239,18 @@ def _resolved(member: str, key: SecretKey | KeyReference, root: str | None) -> S
     except ConnectorError as error:
         named = type(error)(f"{member}: {error}")
     raise named
+
+
+def _former_keys(keys: Iterable[SecretKey | KeyReference], root: str | None) -> Iterator[SecretKey]:
+    """Yield former keys. If a source does not give one, the others come first, and then its error."""
+    failure: ConnectorError | None = None
+    for key in keys:
+        try:
+            yield _resolved("encryption.former_keys", key, root)
+        except ConnectorError as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
 
 
 class Credentials(SecretModel):

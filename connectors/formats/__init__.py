@@ -9,24 +9,28 @@ from typing import Literal, get_args
 
 from connectors.errors import ConfigError
 from connectors.formats.auto import Auto
+from connectors.formats.checked import Checked
 from connectors.formats.cobblestone import Cobblestone256
 from connectors.formats.contract import Decryptor, Encryptor, Format, FormerKeys
+from connectors.formats.either import Either
 from connectors.formats.gcm import Gcm
 from connectors.formats.layout import Layout
 from connectors.formats.pin import check_pin
 from connectors.formats.plain import Plain
 from connectors.formats.s3_client import DataKeys, S3EncryptionClient
 from connectors.formats.tink import DEFAULT_SEGMENT_SIZE, TinkGcmHkdf
-from connectors.secrets import Hidden, SecretKey
+from connectors.secrets import Hidden, SecretKey, TinkKey
 
 __all__ = [
     "DEFAULT_SEGMENT_SIZE",
     "NAMES",
     "Auto",
+    "Checked",
     "Cobblestone256",
     "DataKeys",
     "DatasetFormat",
     "Decryptor",
+    "Either",
     "Encryptor",
     "Format",
     "FormatName",
@@ -61,7 +65,8 @@ def select(
 
     Args:
         name: one of `NAMES`.
-        key: a `SecretKey`, 32 bytes, or 64 hexadecimal digits.
+        key: a `SecretKey`, 32 bytes, or 64 hexadecimal digits. A `TinkKey` is for tink-gcm-hkdf, which auto then means,
+            and says how large segments are.
         context: bytes that bind objects to a place or purpose, without a zero byte; not with gcm.
         segment_size: bytes in a sealed segment; tink-gcm-hkdf only.
         pin: the `Decryptor.pin` of the only version to accept; None accepts any.
@@ -72,6 +77,8 @@ def select(
         ConfigError: the name is unknown, the format does not have the option, or the context has a zero byte.
     """
     key = Hidden(key)  # from here on, a traceback that prints locals prints a mask
+    if isinstance(key.reveal(), TinkKey):
+        name, segment_size = _of_keyset(name, segment_size, key.reveal())
     key = SecretKey(key)
     if type(context) is not bytes:  # text would fail only after an object has been started
         message = f"a context is bytes, not {type(context).__name__}; encode text as UTF-8"
@@ -99,3 +106,25 @@ def select(
             raise ConfigError(message)
     codec.pin = None if pin is None else check_pin(pin)
     return codec
+
+
+def _of_keyset(name: str, segment_size: int, key: TinkKey) -> tuple[str, int]:
+    """Return the format and the segment size of a Tink keyset's key.
+
+    Raises:
+        ConfigError: they are not those that were given, or the key is for no dataset.
+    """
+    problem = None
+    if key.segment_size is None:
+        problem = "the key is of a Tink keyset of AES-GCM, which encrypts keysets; datasets need AES256_GCM_HKDF"
+    elif name not in {"auto", "tink-gcm-hkdf"}:
+        problem = (
+            f"the key is of a Tink keyset, for the format tink-gcm-hkdf and no other; {name} needs a key of its own"
+        )
+    elif segment_size not in {DEFAULT_SEGMENT_SIZE, key.segment_size}:
+        problem = (
+            f"segment_size is {segment_size}, and that of the Tink keyset {key.segment_size}; leave segment_size out"
+        )
+    elif key.segment_size is not None:
+        return "tink-gcm-hkdf", key.segment_size
+    raise ConfigError(problem)

@@ -74,7 +74,7 @@ class Auto(Format):
             message = (
                 "the header does not verify as cobblestone-256: wrong key, a changed header, or an object that was "
                 f"never sealed. An object of {sealed_size} bytes is read as gcm, which verifies all of it before the "
-                'first byte is released, only if its document says so: "format": "gcm"'
+                'first byte is released, only if the format is named: "format": "gcm" in its document, or --format gcm'
             )
             raise WrongKey(message)
         _LOG.info("no cobblestone-256 header under this key: reading all %d bytes to verify them as gcm", sealed_size)

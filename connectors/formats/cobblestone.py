@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from connectors.errors import WrongKey
+from connectors.errors import ConnectorError, WrongKey
 from connectors.formats.chunked import ChunkDecryptor
 from connectors.formats.contract import Encryptor, Format, FormerKeys, with_name
 from connectors.formats.layout import Layout
@@ -89,12 +89,19 @@ class Cobblestone256(Format):
     def recognize(self, head: bytes, sealed_size: int) -> CobblestoneDecryptor | None:
         """Return a decryptor, or None if the header was not written with this key, or a former one, and context."""
         opened = self._recognize(head, sealed_size)
-        if opened is None and self._former is not None:
-            # All of them are tried, so that the time does not tell which one fits.
-            former = [Cobblestone256(key, self._context) for key in self._former()]
-            found = [one._recognize(head, sealed_size) for one in former]  # noqa: SLF001 - its own class
-            opened = next((one for one in found if one is not None), None)
-        return opened
+        return opened if opened is not None or self._former is None else self._recognize_former(head, sealed_size)
+
+    def _recognize_former(self, head: bytes, sealed_size: int) -> CobblestoneDecryptor | None:
+        """Try all former keys, so that the time does not tell which one fits."""
+        found: CobblestoneDecryptor | None = None
+        try:
+            for key in self._former() if self._former is not None else ():
+                opened = Cobblestone256(key, self._context)._recognize(head, sealed_size)  # noqa: SLF001 - its own class
+                found = found or opened
+        except ConnectorError:  # a key that cannot be had
+            if found is None:
+                raise
+        return found
 
     def _recognize(self, head: bytes, sealed_size: int) -> CobblestoneDecryptor | None:
         header = head[:HEADER_SIZE]

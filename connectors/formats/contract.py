@@ -8,7 +8,7 @@ buffers their callers own. The streams, one layer up, fetch, buffer, seek and co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,8 +23,11 @@ __all__ = ["Decryptor", "Encryptor", "Fetch", "Format", "FormerKeys", "ReadBesid
 
 Fetch = Callable[[Iterable[tuple[int, int]]], Iterator[bytes | memoryview]]
 """Yields ranges of an object's bytes, given as (start, stop); each is valid until the next one is requested."""
-FormerKeys = Callable[[], Sequence[SecretKey]]
-"""Returns the keys that objects are only read with, for formats whose headers commit to their key."""
+FormerKeys = Callable[[], Iterable[SecretKey]]
+"""Returns the keys that objects are only read with, for formats whose headers commit to their key.
+
+It may end with an error, about keys that cannot be had; that is raised if none of the others fits.
+"""
 ReadBeside = Callable[[str], bytes]
 """Returns the object whose name is that of the one being read and a suffix. Raises ObjectNotFound, and NotSupported
 if it is too large."""
@@ -111,6 +114,13 @@ class Encryptor(_Sealing):
     def _size(self) -> int:
         return self.layout.sealed_size(self.sealed)
 
+    def pin_ahead(self, size: int) -> str:
+        """Return the `pin` that the object will have if its message has `size` bytes.
+
+        Not for gcm: its pin depends on the tag, which is known at the end.
+        """
+        return compute_pin(self._identity(), self.layout.sealed_size(size))
+
     def sealed_bound(self, size: int) -> int:
         """Return the most bytes that encrypting the next `size` plain bytes can produce."""
         return size + self.layout.tag * (size // self.layout.chunk + 2) + self.layout.trailer
@@ -147,6 +157,13 @@ class Decryptor(_Sealing):
 
         Raises:
             IntegrityError: the object is not what its owner sealed.
+        """
+
+    def finish(self, trailer: memoryview) -> None:
+        """Verify what follows the last chunk, after all chunks were decrypted in order; see `Format.checker`.
+
+        Raises:
+            IntegrityError: it is not what its owner sealed.
         """
 
     def _size(self) -> int:
@@ -259,6 +276,17 @@ class Format(ABC):
             NotSupported: the object is sealed in a way that is not read.
         """
         return self.decryptor(head, sealed_size)
+
+    def checker(self, header: bytes, sealed_size: int) -> Decryptor:
+        """Return a decryptor for an object that is being written, which checks what the encryptor gives.
+
+        Its `decrypt_run` is called with all chunks in order, from the first on, without `authenticate`; then `finish`.
+
+        Args:
+            header: the object's header.
+            sealed_size: the size that the object will have.
+        """
+        return self.decryptor(header, sealed_size)
 
     @abstractmethod
     def bound(self, name: str) -> Format:

@@ -20,7 +20,15 @@ from connectors.errors import ConfigError
 from connectors.formats.contract import Format
 from connectors.formats.layout import Layout
 from connectors.formats.provider import asks_openssl
-from connectors.formats.whole import BLOCK_SIZE, MAX_PLAIN, NONCE_SIZE, TAG_SIZE, WholeDecryptor, WholeEncryptor
+from connectors.formats.whole import (
+    BLOCK_SIZE,
+    MAX_PLAIN,
+    NONCE_SIZE,
+    TAG_SIZE,
+    WholeChecker,
+    WholeDecryptor,
+    WholeEncryptor,
+)
 
 if TYPE_CHECKING:
     from connectors.secrets import SecretKey
@@ -62,6 +70,11 @@ class Gcm(Format):
         """Return a decryptor, which must authenticate the whole object before it decrypts any of it."""
         nonce = head[:NONCE_SIZE]
         return WholeDecryptor("gcm", LAYOUT, self._key, nonce, sealed_size, start=b"gcm\0" + nonce)
+
+    @asks_openssl("gcm")
+    def checker(self, header: bytes, sealed_size: int) -> WholeChecker:
+        """Return a decryptor that goes through an object once, front to back."""
+        return WholeChecker(LAYOUT, self._key, header, sealed_size, start=b"gcm\0" + header)
 
     def bound(self, name: str) -> Gcm:  # noqa: ARG002
         """Refuse: there is no context to bind a name into.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from connectors.formats.layout import Layout
     from connectors.secrets import SecretKey
 
-__all__ = ["BLOCK_SIZE", "MAX_PLAIN", "NONCE_SIZE", "TAG_SIZE", "WholeDecryptor", "WholeEncryptor"]
+__all__ = ["BLOCK_SIZE", "MAX_PLAIN", "NONCE_SIZE", "TAG_SIZE", "WholeChecker", "WholeDecryptor", "WholeEncryptor"]
 
 NONCE_SIZE = 12
 TAG_SIZE = 16
@@ -211,6 +211,41 @@ class WholeDecryptor(Decryptor):
         counter = 2 + first * (BLOCK_SIZE // _AES_BLOCK)
         stream = modes.CTR(self._nonce + counter.to_bytes(4))
         return Cipher(algorithms.AES(self._key.reveal()), stream).decryptor()
+
+
+class WholeChecker(Decryptor):
+    """Decrypts an object once, front to back, for its writer: `finish` verifies the tag of all of it.
+
+    The arguments are those of `WholeDecryptor`.
+    """
+
+    def __init__(self, layout: Layout, key: SecretKey, nonce: bytes, sealed_size: int, *, start: bytes) -> None:
+        super().__init__(layout, sealed_size)
+        self._start = start
+        self._tag = b""
+        self._cipher = Cipher(algorithms.AES(key.reveal()), modes.GCM(nonce)).decryptor()
+
+    def _identity(self) -> bytes:
+        return self._start + self._tag
+
+    def authenticate(self, fetch: Fetch) -> None:
+        """Do nothing: `finish` verifies the tag."""
+
+    def _decrypt_run(self, first: int, count: int, sealed: memoryview, out: memoryview) -> int:  # noqa: ARG002
+        return _update_into(self._cipher.update_into, sealed, out)
+
+    def finish(self, trailer: memoryview) -> None:
+        """Verify the tag."""
+        self._tag = bytes(trailer)
+        try:
+            self._cipher.finalize_with_tag(self._tag)
+        except InvalidTag:
+            verified = False
+        else:
+            verified = True
+        if not verified:
+            message = "the object's tag does not verify"
+            raise IntegrityError(message)
 
 
 def _mac_nonce(index: int) -> bytes:

@@ -61,8 +61,7 @@ class EncryptedFileSystem(Guarded, OpeningView):
         loop: the event loop for fsspec's coroutines, if not fsspec's own.
         codec: the format with its key, instead of `key`, `format`, `context` and `segment_size`.
         dataset: the dataset's name in errors.
-        reference: a function and its arguments that recreate this filesystem, for pickling: an instance holds secrets,
-            which are not pickled.
+        reference: a function and its arguments that recreate this filesystem, for pickling, as secrets are not pickled.
         renewed: called when the credentials of `fs` have expired; returns the filesystem with renewed credentials, or
             None if there are none. `fs` is replaced, and reads in progress continue.
 

@@ -122,17 +122,22 @@ class Folder:
                 missing = error
             raise with_twin(missing, self.twin(path))
         name = self.relative(path)
-        codec.pin = self.manifest.member(name).pin
-        try:
-            return opens(self._store.open_sealed(path), codec)
-        except (ObjectNotFound, NotAnObject):
-            problem = self.manifest.missing(name)
-        except PinMismatch:
-            message = (
-                f"{name!r} is not the object in the folder's manifest: it was rolled back, replaced, or rewritten "
-                "without updating the manifest; do not trust it"
-            )
-            problem = PinMismatch(message)
+        member = self.manifest.member(name)
+        problem: IntegrityError
+        # In this order: an object that is replaced between the two is found as the second one.
+        for pin in [member.pin] if member.next is None else [member.pin, member.next]:
+            codec.pin = pin
+            try:
+                return opens(self._store.open_sealed(path), codec)
+            except (ObjectNotFound, NotAnObject):
+                problem = self.manifest.missing(name)
+                break
+            except PinMismatch:
+                message = (
+                    f"{name!r} is not the object in the folder's manifest: it was rolled back, replaced, or rewritten "
+                    "without updating the manifest; do not trust it"
+                )
+                problem = PinMismatch(message)
         raise problem
 
     def committed(self, path: str) -> Committed | None:

@@ -9,6 +9,9 @@ The plain bytes are JSON::
 
     {"schema": "enclave-connectors folder manifest 1",
      "objects": {"north.csv": {"size": 2817, "pin": "<64 hexadecimal digits>"}, …}}
+
+While the folder is being rekeyed, objects that are about to be replaced also have the pin of their next version,
+``"next": "<64 hexadecimal digits>"``, so that manifest and objects agree at every moment.
 """
 
 from __future__ import annotations
@@ -54,12 +57,15 @@ class Member(Model):
     Attributes:
         size: its plain bytes.
         pin: the fingerprint of this version of it: 64 hexadecimal digits.
+        next: the fingerprint of the version that is about to replace it, with the same plain bytes, while the folder
+            is being rekeyed; readers accept both.
     """
 
     model_config = _STRICT
 
     size: int = Field(ge=0)
     pin: str = Field(pattern="^[0-9a-f]{64}$")
+    next: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
 
 
 class _Document(Model):
@@ -92,7 +98,7 @@ def parse_manifest(data: bytes) -> dict[str, Member]:
 
 def _as_bytes(members: Mapping[str, Member]) -> bytes:
     document = {"schema": "enclave-connectors folder manifest 1"}
-    listed = {name: {"size": one.size, "pin": one.pin} for name, one in sorted(members.items())}
+    listed = {name: one.model_dump(exclude_none=True) for name, one in sorted(members.items())}
     return json.dumps({**document, "objects": listed}, ensure_ascii=False, separators=(",", ":")).encode()
 
 

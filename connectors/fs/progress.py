@@ -25,10 +25,10 @@ class InTurn:
         self._callback = callback
         self._turn = RLock()
 
-    def relative_update(self, files: int = 1) -> None:
-        """Count files."""
+    def relative_update(self, inc: int = 1) -> None:
+        """Count files, or what the callback counts in their place."""
         with self._turn:
-            self._callback.relative_update(files)
+            self._callback.relative_update(inc)
 
     @contextmanager
     def branched(self, one: Any, other: Any) -> Iterator[Callback]:
@@ -82,7 +82,7 @@ class BytesOf(Callback):
         total: counts the bytes of all files.
     """
 
-    def __init__(self, total: Callback) -> None:
+    def __init__(self, total: Callback | InTurn) -> None:
         super().__init__()
         self._total = total
 

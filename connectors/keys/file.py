@@ -22,8 +22,8 @@ class FileReference(KeyReference):
     path: str = Field(
         min_length=1,
         description=(
-            "The key file, of 64 hexadecimal digits: a path below the app config's root, or an absolute path if the "
-            "document is not in an app config."
+            "The key file, of 64 hexadecimal digits or a Tink keyset: a path below the app config's root, or an "
+            "absolute path if the document is not in an app config."
         ),
     )
 

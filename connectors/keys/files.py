@@ -1,4 +1,4 @@
-"""Key files: 64 hexadecimal digits in a file that only its owner should be able to read."""
+"""Key files: 64 hexadecimal digits, or a Tink keyset, in a file that only its owner should be able to read."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import stat
 import warnings
 
 from connectors.errors import ConfigError, InvalidKey
+from connectors.keys.keysets import is_keyset, parse_keyset
 from connectors.secrets import KEY_SIZE, Hidden, SecretKey
 
 __all__ = ["MOST_BYTES", "WideKeyFile", "key_in", "read_below", "warn_if_wide"]
@@ -23,6 +24,8 @@ class WideKeyFile(UserWarning):
 def key_in(data: bytes | Hidden, shown: str) -> SecretKey:
     """Return the key in a file's content; white space anywhere among its digits is ignored.
 
+    It may also be a plain keyset of Tink; the key is a `TinkKey` then.
+
     Args:
         data: the content.
         shown: what errors call the file.
@@ -31,6 +34,8 @@ def key_in(data: bytes | Hidden, shown: str) -> SecretKey:
         InvalidKey: it holds something else.
     """
     data = Hidden(data)
+    if is_keyset(data):
+        return _keyset_in(data, shown)
     try:
         # `xxd -p` breaks lines inside a key, and Windows editors begin the file with a byte-order mark.
         return SecretKey(Hidden("".join(data.reveal().decode("utf-8-sig").split())))
@@ -38,6 +43,22 @@ def key_in(data: bytes | Hidden, shown: str) -> SecretKey:
         problem = f"a key is 64 hexadecimal digits; {_no_text(data.reveal())}"
     except InvalidKey as error:
         problem = str(error)
+    message = f"{shown}: {problem}"
+    raise InvalidKey(message)
+
+
+def _keyset_in(data: Hidden, shown: str) -> SecretKey:
+    try:
+        found = parse_keyset(data)
+    except InvalidKey as error:
+        problem = str(error)
+    else:
+        if isinstance(found, SecretKey):
+            return found
+        problem = (
+            "this Tink keyset is encrypted, and needs a reference that names the key that encrypts it: "
+            '{"source": "tink", "path": "PATH", "by": {"source": "file", …}}'
+        )
     message = f"{shown}: {problem}"
     raise InvalidKey(message)
 

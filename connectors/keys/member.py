@@ -53,6 +53,8 @@ class _Member:
             problem += ' {"source": "aws-kms", "key_id": "…", …}'
         else:
             try:
+                if not self._digits:
+                    _check_depth(hidden)
                 return object_wrapping(hidden) if wraps else reference(hidden)
             except (ConfigError, NotSupported) as error:
                 problem = f"{error}{self._hint(hidden, wraps=wraps)}"
@@ -78,12 +80,14 @@ class _Member:
     ) -> JsonSchemaValue:
         del schema
         models = [one.source.Reference for one in sources() if one.source is not None]
-        if not self._digits:  # else a wrapping key could be wrapped itself, without end
-            models = [model for model in models if model.model_fields["source"].default != "wrapped"]
+        if not self._digits:  # else a schema would contain itself, without end
+            models = [model for model in models if "by" not in model.model_fields]
         if self._objects_of is not None:
             wrappings = [one.source.ObjectWrapping for one in sources() if one.source is not None]
             models += [model for model in wrappings if model is not None]
         references = [handler(model.__pydantic_core_schema__) for model in models]
+        if not self._digits:
+            references.append({"type": "object", "properties": {"source": {"const": "tink"}}, "required": ["source"]})
         plain = [SecretKey.__get_pydantic_json_schema__(core_schema.any_schema(), handler)] if self._digits else []
         return {"anyOf": [*plain, *references]}
 
@@ -91,6 +95,17 @@ class _Member:
 def _wraps_objects(found: KeyReference) -> bool:
     model = source_of(found.source).ObjectWrapping
     return model is not None and type(found) is model
+
+
+def _check_depth(hidden: Hidden) -> None:
+    """Refuse a wrapping key that is wrapped itself under one that is: a stranger's document has no end of them."""
+    value = hidden.reveal()
+    inner = value.get("by") if isinstance(value, dict) else None
+    deep = isinstance(inner, dict) and "by" in inner
+    del value, inner
+    if deep:
+        message = "by.by.by: a key that wraps a wrapping key is not wrapped itself; name its own source"
+        raise ConfigError(message)
 
 
 def _serialize(value: SecretKey | KeyReference, info: SerializationInfo) -> str | Mapping[str, Any]:

@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from pydantic import Field, model_validator
 
-from connectors.errors import ConfigError, KeyRefused
+from connectors.errors import ConfigError, KeyRefused, MachineFailed
 from connectors.keys.aes_wrap import unwrap_under, wrap_under
 from connectors.keys.contract import KeyReference, KeySource, Wrapped
 from connectors.keys.files import read_below
-from connectors.secrets import KEY_SIZE, SecretKey, SecretText
+from connectors.secrets import KEY_SIZE, Hidden, SecretKey, SecretText
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-__all__ = ["Passphrase"]
+__all__ = ["Passphrase", "passphrase_in"]
 
 _SALT = 16
 _MOST_MEMORY = 1 << 30
 """Bytes that a stranger's document may make this process use."""
+_MOST_WORK = 1 << 23
+"""The largest n * r * p of a stranger's document: some seconds."""
 
 
 class PassphraseWrapping(KeyReference):
@@ -50,6 +52,14 @@ class PassphraseWrapping(KeyReference):
             raise ValueError(message)
         if 128 * self.n * self.r > _MOST_MEMORY:
             message = f"n and r ask for {128 * self.n * self.r} bytes of memory; at most {_MOST_MEMORY} are used"
+            raise ValueError(message)
+        if self.n * self.r * self.p > _MOST_WORK:
+            message = (
+                f"n * r * p is {self.n * self.r * self.p}, which would take minutes; at most {_MOST_WORK} is accepted"
+            )
+            raise ValueError(message)
+        if self.n >= 1 << (16 * self.r):
+            message = "n must be less than 2 to the power of 16 * r, as RFC 7914 says; with r = 8 it always is"
             raise ValueError(message)
         return self
 
@@ -97,11 +107,7 @@ class Passphrase(KeySource):
 
     def _passphrase(self, wrapping: PassphraseWrapping, root: str | None, *, new: bool) -> SecretText:
         if wrapping.file is not None:
-            data = read_below(root, wrapping.file, "passphrase file")
-            try:
-                given = SecretText(data.reveal().decode("utf-8-sig").rstrip("\r\n"))
-            except UnicodeDecodeError:
-                given = SecretText("")
+            given = passphrase_in(read_below(root, wrapping.file, "passphrase file"))
         elif Passphrase.prompt is not None:
             given = Passphrase.prompt(new)
         else:
@@ -116,7 +122,27 @@ class Passphrase(KeySource):
         return given
 
 
+def passphrase_in(data: Hidden) -> SecretText:
+    """Return the passphrase in a file's content: text, without the line break at its end.
+
+    Raises:
+        ConfigError: it is not UTF-8 text.
+    """
+    try:
+        # Windows editors begin the file with a byte-order mark.
+        return SecretText(data.reveal().decode("utf-8-sig").rstrip("\r\n"))
+    except UnicodeDecodeError:
+        message = "the passphrase file is not UTF-8 text"
+    raise ConfigError(message)
+
+
 def _derive(passphrase: SecretText, salt: bytes, cost: PassphraseWrapping) -> SecretKey:
-    # Keyboards of different systems write one character in different ways.
     scrypt = Scrypt(salt=salt, length=KEY_SIZE, n=cost.n, r=cost.r, p=cost.p)
-    return SecretKey(scrypt.derive(unicodedata.normalize("NFC", passphrase.reveal()).encode("utf-8", "surrogatepass")))
+    try:
+        # Keyboards of different systems write one character in different ways.
+        return SecretKey(
+            scrypt.derive(unicodedata.normalize("NFC", passphrase.reveal()).encode("utf-8", "surrogatepass"))
+        )
+    except MemoryError:
+        message = f"this machine has no {128 * cost.n * cost.r} bytes of memory free to derive a key from a passphrase"
+    raise MachineFailed(message)

@@ -53,7 +53,7 @@ def sources() -> list[InstalledSource]:
     """Return the installed key sources by name, including those that cannot be loaded, with the reason.
 
     >>> [one.name for one in sources() if one.distribution == "enclave-connectors"]
-    ['file', 'passphrase', 'wrapped']
+    ['file', 'passphrase', 'tink', 'wrapped']
     """
     return list(_installed())
 

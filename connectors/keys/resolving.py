@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ class _Answer:
 
 _ANSWERS: dict[bytes, _Answer] = {}
 """The answers of this process, by a digest of the references."""
+_MOST_ANSWERS = 4096
+"""Answers that are kept: the oldest is asked for again."""
 
 
 def resolve(key: SecretKey | KeyReference, root: str | None = None) -> SecretKey:
@@ -45,6 +48,9 @@ def resolve(key: SecretKey | KeyReference, root: str | None = None) -> SecretKey
     if isinstance(key, SecretKey):
         return key
     answer = _ANSWERS.setdefault(_identity(key, root), _Answer())
+    if len(_ANSWERS) > _MOST_ANSWERS:  # of documents that were renewed since
+        with contextlib.suppress(StopIteration, KeyError, RuntimeError):  # other threads do the same
+            del _ANSWERS[next(iter(_ANSWERS))]
     failures = answer.failures
     # One thread asks the source. The others wait for its answer, and share an error rather than each its own timeout.
     with answer.lock.current:

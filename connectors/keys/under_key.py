@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
-from connectors.errors import KeyRefused
+from connectors.errors import ConfigError, KeyRefused
 from connectors.keys.aes_wrap import unwrap_under, wrap_under
 from connectors.keys.contract import KeyReference, KeySource, Wrapped
 from connectors.keys.member import ReferenceMember  # noqa: TC001 - pydantic reads it
 from connectors.keys.registry import source_of
 from connectors.keys.resolving import resolve
+from connectors.secrets import Hidden, TinkKey
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from connectors.secrets import SecretKey
 
 __all__ = ["UnderKey"]
@@ -27,12 +26,19 @@ class UnderKeyWrapping(KeyReference):
     source: Literal["wrapped"] = "wrapped"
     by: ReferenceMember = Field(description='The wrapping key\'s own reference, as in {"source": "file", …}.')
 
-    @model_validator(mode="after")
-    def _check_depth(self) -> Self:
-        if self.by.source == "wrapped":
-            message = "by: a wrapping key is not wrapped itself; name its own source"
+    @field_validator("by", mode="before")
+    @classmethod
+    def _check_depth(cls, value: object) -> object:
+        # Before the reference itself is validated: a document could nest them without end.
+        hidden = Hidden(value)
+        del value
+        nested = hidden.reveal()
+        source = nested.get("source") if isinstance(nested, dict) else getattr(nested, "source", None)
+        del nested
+        if source == "wrapped":
+            message = "a wrapping key is not wrapped itself; name its own source"
             raise ValueError(message)
-        return self
+        return hidden.reveal()
 
 
 class UnderKeyReference(UnderKeyWrapping):
@@ -51,7 +57,7 @@ class UnderKey(KeySource):
 
     def unwrap(self, reference: UnderKeyReference, root: str | None) -> SecretKey:
         """Return the key; raises as the contract and the wrapping key's source say."""
-        key = unwrap_under(resolve(reference.by, root), reference.wrapped)
+        key = unwrap_under(_wrapping_key(reference, root), reference.wrapped)
         if key is None:
             message = (
                 f"the key is not wrapped under {self._by(reference)}: name the key that wraps it, or the document "
@@ -62,7 +68,7 @@ class UnderKey(KeySource):
 
     def wrap(self, key: SecretKey, wrapping: UnderKeyWrapping, root: str | None) -> UnderKeyReference:
         """Return a reference to a key, wrapped under the wrapping key."""
-        return UnderKeyReference(by=wrapping.by, wrapped=wrap_under(resolve(wrapping.by, root), key))
+        return UnderKeyReference(by=wrapping.by, wrapped=wrap_under(_wrapping_key(wrapping, root), key))
 
     def holder(self, reference: UnderKeyWrapping) -> str:
         """Return what holds the wrapping key."""
@@ -71,3 +77,11 @@ class UnderKey(KeySource):
     @staticmethod
     def _by(reference: UnderKeyWrapping) -> str:
         return source_of(reference.by.source).holder(reference.by)
+
+
+def _wrapping_key(reference: UnderKeyWrapping, root: str | None) -> SecretKey:
+    key = resolve(reference.by, root)
+    if isinstance(key, TinkKey):
+        message = "by: a Tink keyset encrypts keysets, and wraps no other keys; use the source tink, or another key"
+        raise ConfigError(message)
+    return key

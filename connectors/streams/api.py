@@ -211,14 +211,25 @@ def decrypt(
             raise
 
 
-def copy_stream(source: BinaryFile, target: BinaryFile, callback: Callback | None = None) -> None:
-    """Copy the rest of one binary file to another in bounded memory, reporting the bytes to `callback`."""
+def copy_stream(
+    source: BinaryFile, target: BinaryFile, callback: Callback | None = None, *, ahead: bool = False
+) -> None:
+    """Copy the rest of one binary file to another in bounded memory, reporting the bytes to `callback`.
+
+    Args:
+        source: the file that is read.
+        target: the file that is written.
+        callback: an `fsspec.Callback` that counts the bytes.
+        ahead: read a large source in a thread while its bytes are written, as is always done with a large local file.
+            A read that never ends would then block the caller forever.
+    """
     size = _rest(source)
+    large = size is not None and size > _PIECE if ahead else _is_large(source)
     if size is not None and isinstance(target, SealedWriter):
         target.expect(size)
     if callback is not None:
         callback.set_size(size)
-    for piece in _pieces_ahead(source) if _is_large(source) else _pieces(source):
+    for piece in _pieces_ahead(source) if large else _pieces(source):
         target.write(piece)
         if callback is not None:
             callback.relative_update(len(piece))

@@ -110,9 +110,9 @@ class StagedFile:
         """
         self._finish(mode)
         if self._hidden is None:
-            hidden = _hidden_name(self._path)
-            self._link(hidden)
-            self._hidden = hidden
+            # Noted before it is made: an interrupt may come between the two.
+            self._hidden = _hidden_name(self._path)
+            self._link_unnamed(self._hidden)
         self.file.close()
         os.replace(self._hidden, self._path)
         self._hidden = None
@@ -134,7 +134,10 @@ class StagedFile:
     def _link(self, path: str) -> None:
         if self._hidden is not None:
             os.link(self._hidden, path)
-            return
+        else:
+            self._link_unnamed(path)
+
+    def _link_unnamed(self, path: str) -> None:
         # The file is linked by its descriptor, as it has no name. Python follows a source that is a link only if it is
         # given a folder's descriptor; which one does not matter, as the source is absolute.
         number = self.file.fileno()

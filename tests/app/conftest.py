@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 from app_configs import connect
+from private import private_files
+
+__all__ = ["private_files", "root"]
 
 
 @pytest.fixture

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command_line import KEY, OTHER_KEY, PLAIN
+from private import private_files
 
 import connectors as sdk
 
-
-@pytest.fixture(autouse=True)
-def private_files() -> Iterator[None]:
-    """Key files are private, or the command warns about them."""
-    before = os.umask(0o077)
-    yield
-    os.umask(before)
+__all__ = ["home", "private_files"]
 
 
 @pytest.fixture

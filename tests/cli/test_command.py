@@ -21,6 +21,7 @@ VERBS = [
     ["keygen"],
     ["encrypt"],
     ["decrypt"],
+    ["rekey"],
     ["presign"],
     ["ls"],
     ["cat"],

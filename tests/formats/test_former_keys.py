@@ -15,6 +15,7 @@ from connectors.formats.auto import LARGEST_GCM
 from connectors.secrets import SecretKey
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 NEW, OLD, OLDER, OTHER = (SecretKey(bytes([number]) * 32) for number in (1, 2, 3, 4))
@@ -131,7 +132,9 @@ def test_folder_with_a_manifest_is_read_while_its_keys_change(tmp_path: Path) ->
 @pytest.mark.parametrize("size", [LARGEST_GCM + 1, 10 << 30])
 def test_auto_tells_a_wrong_key_on_a_large_object_from_its_header(size: int) -> None:
     codec = select("auto", NEW)
-    with pytest.raises(errors.WrongKey, match=f'of {size} bytes is read as gcm, .* only if .*"format": "gcm"'):
+    with pytest.raises(
+        errors.WrongKey, match=f'of {size} bytes is read as gcm, .* only if the format is named: "format": "gcm"'
+    ):
         codec.decryptor(sealed(OTHER)[: codec.head_size], size)
 
 
@@ -140,3 +143,29 @@ def test_auto_says_that_it_reads_a_whole_object(caplog: pytest.LogCaptureFixture
     with caplog.at_level("INFO"):
         codec.decryptor(sealed(NEW, format="gcm")[: codec.head_size], LARGEST_GCM)
     assert f"reading all {LARGEST_GCM} bytes to verify them as gcm" in caplog.text
+
+
+def test_former_key_that_cannot_be_had_is_an_error_only_if_no_other_fits() -> None:
+    def former() -> Iterator[SecretKey]:
+        yield OLD
+        message = "Vault cannot be reached"
+        raise errors.KeyUnavailable(message)
+
+    codec = select("cobblestone-256", NEW, former=former)
+    data = sealed(OLD)
+    assert codec.decryptor(data[: codec.head_size], len(data)).plain_size == 4
+    data = sealed(OTHER)
+    with pytest.raises(errors.KeyUnavailable, match="Vault cannot be reached"):
+        codec.decryptor(data[: codec.head_size], len(data))
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_document_reads_with_the_former_keys_that_it_gets(tmp_path: Path, place: int) -> None:
+    (tmp_path / "conditions").write_bytes(sealed(OLD))
+    former: list[Any] = [OLD]
+    former.insert(place, {"source": "file", "path": f"{tmp_path}/missing.hex"})
+    document = {"encryption": {"key": NEW, "former_keys": former}}
+    assert connectors.Dataset(f"file://{tmp_path}/conditions", document).read_bytes() == b"37.2"
+    (tmp_path / "conditions").write_bytes(sealed(OTHER))
+    with pytest.raises(errors.ConfigError, match=r"encryption\.former_keys: the key file .* is missing"):
+        connectors.Dataset(f"file://{tmp_path}/conditions", document).read_bytes()

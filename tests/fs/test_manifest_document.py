@@ -45,6 +45,7 @@ class TestDocument:
             b'{"schema": "enclave-connectors folder manifest 2", "objects": {}}',
             b'{"schema": "enclave-connectors folder manifest 1", "objects": {"a": {"size": -1, "pin": "%s"}}}' % (b"0" * 64),
             b'{"schema": "enclave-connectors folder manifest 1", "objects": {"a": {"size": 1, "pin": "00"}}}',
+            b'{"schema": "enclave-connectors folder manifest 1", "objects": {"a": {"size": 1, "pin": "%s", "next": 1}}}' % (b"0" * 64),
             b'{"schema": "enclave-connectors folder manifest 1", "objects": {"../a": {"size": 1, "pin": "%s"}}}' % (b"0" * 64),
             b'{"schema": "enclave-connectors folder manifest 1", "objects": {"a//b": {"size": 1, "pin": "%s"}}}' % (b"0" * 64),
             b'{"schema": "enclave-connectors folder manifest 1", "objects": {}, "more": 1}',

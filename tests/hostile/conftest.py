@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import proxies
 import pytest
 import routes
+from private import private_files  # noqa: F401 - a fixture of all tests here
 
 from connectors.storage.retry import RetryPolicy
 

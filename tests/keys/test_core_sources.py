@@ -153,7 +153,8 @@ class TestPassphrase:
         document = wrapped({**QUICK, "file": "words"}, str(tmp_path))
         assert unwrapped(document, str(tmp_path)) == KEY
 
-    def test_nobody_to_ask_is_told(self) -> None:
+    def test_nobody_to_ask_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Passphrase, "prompt", None)
         with pytest.raises(ConfigError, match="nobody to ask"):
             wrapped(QUICK)
 
@@ -170,6 +171,8 @@ class TestPassphrase:
             ({"n": 1 << 26}, "bytes of memory"),
             ({"p": 17}, "maximum is 16"),
             ({"n": "131072"}, "whole number"),
+            ({"n": 1 << 20, "r": 8, "p": 16}, "would take minutes"),
+            ({"n": 1 << 16, "r": 1}, "less than 2 to the power of 16"),
         ],
     )
     def test_cost_is_bounded(self, cost: dict[str, Any], told: str) -> None:
@@ -178,6 +181,13 @@ class TestPassphrase:
 
 
 class TestWrapped:
+    def test_deep_nesting_is_refused(self) -> None:
+        document: dict[str, Any] = {"source": "file", "path": "kek.hex"}
+        for _ in range(2000):
+            document = {"source": "wrapped", "by": document, "wrapped": "AAAA"}
+        with pytest.raises(InvalidCredentials, match="by: a wrapping key is not wrapped itself"):
+            reference(document)
+
     def test_key_is_wrapped_under_another(self, tmp_path: Path) -> None:
         private(tmp_path / "kek.hex", "77" * 32)
         place = {"source": "wrapped", "by": {"source": "file", "path": "kek.hex"}}
@@ -207,7 +217,7 @@ class TestWrapped:
     @pytest.mark.parametrize(
         ("changes", "told"),
         [
-            ({"by": {"source": "wrapped", "by": {}, "wrapped": "AAAA"}}, "by: wrapped: by: "),
+            ({"by": {"source": "wrapped", "by": {}, "wrapped": "AAAA"}}, "by: a wrapping key is not wrapped itself"),
             ({"by": "00" * 32}, "by: a key is .* an object that names its source"),
             ({"by": {"source": "vault2"}}, "by: there is no key source 'vault2'"),
             ({"wrapped": "not base64!"}, "wrapped: base64 text is expected"),

@@ -6,6 +6,9 @@ import tempfile
 
 import pytest
 from lab import Lab
+from private import private_files
+
+__all__ = ["lab", "private_files", "wired"]
 
 
 @pytest.fixture

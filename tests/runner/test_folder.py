@@ -42,7 +42,8 @@ def test_no_room_for_the_inputs_says_what_to_do(wired, monkeypatch):
 
 def test_whatever_the_command_leaves_in_the_private_folder_goes_with_it(wired, tmp_path):
     outside = tmp_path / "outside"
-    outside.mkdir(mode=0o755)
+    outside.mkdir()
+    outside.chmod(0o755)
     (outside / "keep").touch()
     code = """
         import os, sys

@@ -35,6 +35,7 @@ def prepare(store: Path) -> None:
     connectors.encrypt(store / "plain", store / "sealed", KEY)
     connectors.encrypt(io.BytesIO(OLD), store / "note", KEY)
     (store / "key").write_text(KEY)
+    (store / "key").chmod(0o600)
 
 
 def write_app_config(store: Path, folder: Path) -> Path:

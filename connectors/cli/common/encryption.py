@@ -25,7 +25,10 @@ __all__ = [
 ]
 
 _KEY = typer.Option(
-    "-K", "--key-file", metavar="FILE", help="The key: a file of 64 hex digits or of a reference, or - for stdin."
+    "-K",
+    "--key-file",
+    metavar="FILE",
+    help="The key: a file of 64 hex digits, a reference or a Tink keyset; - for stdin.",
 )
 KeyFile = Annotated[str, _KEY]
 OptionalKeyFile = Annotated[str | None, _KEY]

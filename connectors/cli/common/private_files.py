@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-from getpass import getpass
-from typing import TYPE_CHECKING
+import traceback
 
 from connectors.cli.common import console
-from connectors.credentials.parsing import parse_document
 from connectors.errors import ConfigError, NotAnObject, ObjectExists, ObjectNotFound
-from connectors.keys import reference, resolve
-from connectors.keys.files import key_in, warn_if_wide
-from connectors.secrets import Hidden, SecretKey, SecretText
+from connectors.keys.files import warn_if_wide
+from connectors.secrets import Hidden
 from connectors.system.atomic_files import replace, write_new
 
-if TYPE_CHECKING:
-    from connectors.keys import KeyReference
-
-__all__ = [
-    "ask",
-    "ask_for_passphrases",
-    "exists_error",
-    "passphrase_in",
-    "read_key",
-    "read_key_member",
-    "read_private",
-    "resolved",
-    "write_private",
-]
+__all__ = ["LIMIT", "exists_error", "read_private", "write_private"]
 
 LIMIT = 1 << 20
 """The size limit of a private file in bytes, far above what any needs."""
@@ -91,94 +74,7 @@ def _missing(path: str, what: str) -> str:
     return f"there is no {what} {path!r}"
 
 
-def read_key(path: str) -> SecretKey:
-    """Return the key in a file of 64 hexadecimal digits, or the one that a reference in a file leads to.
-
-    Raises:
-        InvalidKey: it holds something else.
-        ConfigError: it cannot be read.
-        KeyRefused, KeyUnavailable: what holds the key does not give it.
-    """
-    return resolved(read_key_member(path))
-
-
-def read_key_member(path: str) -> SecretKey | KeyReference:
-    """Return what a key file holds: 64 hexadecimal digits, or a reference as `connectors keygen --wrap` writes it.
-
-    Raises:
-        InvalidKey: it holds something else.
-        InvalidCredentials: the reference breaks a rule.
-        ConfigError: it cannot be read.
-    """
-    data = Hidden(read_private(path, "key file"))
-    if data.reveal().lstrip().startswith(b"{"):
-        return reference(Hidden(parse_document(data)))
-    return key_in(data, f"the key file {path!r}")
-
-
-def resolved(key: SecretKey | KeyReference, root: str | None = None) -> SecretKey:
-    """Return a key; a passphrase is asked for at the terminal. Raises as `connectors.keys.resolve`."""
-    if not isinstance(key, SecretKey):
-        ask_for_passphrases()
-    return resolve(key, root)
-
-
-def ask_for_passphrases(file: str | None = None, new_file: str | None = None) -> None:
-    """Have passphrases asked for at the terminal, each once in a command, or read from files.
-
-    Args:
-        file: has the passphrase that keys are wrapped under; None: it is asked for.
-        new_file: has the one that keys are to be wrapped under.
-    """
-    from connectors.keys.passphrase import Passphrase  # noqa: PLC0415 - loads the ciphers
-
-    given: dict[bool, SecretText] = {}
-
-    def prompt(new: bool) -> SecretText:  # noqa: FBT001 - as the source calls it
-        if new not in given:
-            given[new] = SecretText(_passphrase(new_file if new else file, new=new))
-        return given[new]
-
-    Passphrase.prompt = staticmethod(prompt)
-
-
-def _passphrase(file: str | None, *, new: bool) -> str:
-    if file is not None:
-        return passphrase_in(file)
-    first = ask("new passphrase" if new else "passphrase")
-    if new and ask("the passphrase again") != first:
-        message = "the two passphrases differ; nothing was changed"
-        raise ConfigError(message)
-    return first
-
-
-def passphrase_in(file: str) -> str:
-    """Return the passphrase in a file, without the line break at its end.
-
-    Raises:
-        ConfigError: it cannot be read, or is not text.
-    """
-    data = read_private(file, "passphrase file")
-    try:
-        return data.decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        message = "the passphrase file is not UTF-8 text"
-    raise ConfigError(message)
-
-
-def ask(what: str) -> str:
-    """Return what is typed at the terminal, which does not show it.
-
-    Raises:
-        ConfigError: there is no terminal.
-    """
-    if not sys.stdin.isatty():
-        message = f"the {what} cannot be asked for without a terminal; use --passphrase-file FILE"
-        raise ConfigError(message)
-    return getpass(f"{what[:1].upper()}{what[1:]}: ", stream=sys.stderr)
-
-
-def write_private(path: str, data: bytes, *, force: bool = False) -> None:
+def write_private(path: str, data: bytes | Hidden, *, force: bool = False) -> None:
     """Write a file that only its owner can read, atomically.
 
     Args:
@@ -192,6 +88,7 @@ def write_private(path: str, data: bytes, *, force: bool = False) -> None:
         ConfigError: the path is a device, a pipe or a socket.
         ObjectNotFound: the parent folder does not exist.
     """
+    data = Hidden(data)
     folder, name = os.path.split(os.path.abspath(path))
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         message = f"{path!r} is a device or a pipe, which a private file would replace; name a file"
@@ -204,9 +101,14 @@ def write_private(path: str, data: bytes, *, force: bool = False) -> None:
         raise ObjectNotFound(message)
     if not force and os.path.lexists(path):
         raise exists_error(path)
-    if force:
-        replace(path, data)
-    elif not write_new(path, data):
+    try:
+        if force:
+            replace(path, data.reveal())
+        written = force or write_new(path, data.reveal())
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)  # those below hold the content
+        raise
+    if not written:
         raise exists_error(path)
 
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+from pydantic import BaseModel
 
 from connectors.cli.common.exit_codes import UsageMistake
 from connectors.cli.common.private_files import read_private
 from connectors.credentials.parsing import parse_document
 from connectors.errors import InvalidCredentials
 from connectors.keys import forget, reference, resolve, source_of, wrapping
-from connectors.secrets import Hidden, SecretText
+from connectors.secrets import Hidden, SecretKey, SecretText, TinkKey
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from connectors.keys import KeyReference
-    from connectors.secrets import SecretKey
 
 __all__ = ["PassphraseFile", "UsePassphrase", "Wrap", "wrap_key", "wrapping_of"]
 
@@ -48,13 +48,16 @@ def wrapping_of(wrap: str | None, members: Sequence[str], *, passphrase: bool) -
         UsageMistake: the words do not go together, or one of them would be a secret.
         InvalidCredentials, BackendNotFound, NotSupported: as `connectors.keys.wrapping`.
     """
-    if passphrase and wrap is not None:
+    if passphrase and wrap not in (None, "passphrase"):
         message = "--passphrase and --wrap exclude each other"
         raise UsageMistake(message)
     source = "passphrase" if passphrase else wrap
     if source is None:
         if members:
-            message = f"{members[0].partition('=')[0]}=… belongs to a key source: --wrap SOURCE"
+            name, equals, _ = members[0].partition("=")
+            message = (
+                f"{name}=… belongs to a key source: --wrap SOURCE" if equals else f"there is one FILE; what is {name}?"
+            )
             raise UsageMistake(message)
         return None
     if source.endswith(".json"):
@@ -64,7 +67,7 @@ def wrapping_of(wrap: str | None, members: Sequence[str], *, passphrase: bool) -
             raise UsageMistake(message)
         return wrapping(document)
     given = _members(members)
-    _refuse_secrets(source, given)
+    _refuse_secrets(source_of(source).Wrapping, given)
     texts: InvalidCredentials | None = None
     try:
         return wrapping({"source": source, **given})
@@ -98,21 +101,27 @@ def _members(words: Sequence[str]) -> dict[str, Any]:
     return members
 
 
-def _refuse_secrets(source: str, given: dict[str, Any]) -> None:
+def _refuse_secrets(model: type[BaseModel] | None, given: Mapping[str, Any], above: str = "") -> None:
     """Refuse secrets on the command line, which everybody on this machine can see."""
-    model = source_of(source).Wrapping
-    for name in given if model is not None else ():
+    for name, value in given.items() if model is not None else ():
         field = model.model_fields.get(name) if model is not None else None
-        if field is not None and _is_secret(field.annotation):
+        kinds = _kinds(field.annotation) if field is not None else []
+        if isinstance(value, dict):
+            inner = next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
+            _refuse_secrets(inner, value, f"{above}{name}.")
+        elif any(issubclass(kind, (SecretText, SecretKey)) for kind in kinds):
             message = (
-                f"{name} is a secret, which other users of this machine could see in its process list; put the members "
-                "into a private file: --wrap FILE.json"
+                f"{above}{name} is a secret, which other users of this machine could see in its process list; put the "
+                "members into a private file: --wrap FILE.json"
             )
             raise UsageMistake(message)
 
 
-def _is_secret(annotation: object) -> bool:
-    return annotation is SecretText or SecretText in getattr(annotation, "__args__", ())
+def _kinds(annotation: object) -> list[type]:
+    """Return the classes in an annotation, however they are combined."""
+    if isinstance(annotation, type):
+        return [annotation]
+    return [kind for part in get_args(annotation) for kind in _kinds(part)]
 
 
 def _as_json(value: Any) -> Any:
@@ -129,8 +138,15 @@ def wrap_key(key: SecretKey, place: KeyReference, root: str | None = None) -> Ke
     """Return a reference to a key, wrapped by what `place` says, after its source has given the key back.
 
     Raises:
+        UsageMistake: it is the key of a Tink keyset, and the source does not make one.
         KeyRefused, KeyUnavailable, ConfigError: the source did not wrap it, or does not give it back.
     """
+    if isinstance(key, TinkKey) and place.source != "tink":
+        message = (
+            "the key is of a Tink keyset, and only a keyset says how large its segments are; encrypt the keyset by "
+            "another key: --wrap tink by.source=… by.…"
+        )
+        raise UsageMistake(message)
     made = reference(source_of(place.source).wrap(key, place, root).document())
     if place.source != "passphrase":  # a person would be asked a third time
         forget([made], root)

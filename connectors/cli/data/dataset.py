@@ -18,6 +18,7 @@ from connectors.cli.common.private_files import read_private
 from connectors.cli.data.inspection import inspect_dataset, inspect_document, measure, moment
 from connectors.credentials.parsing import parse_document
 from connectors.errors import ConfigError, InvalidLocation, ObjectExists
+from connectors.secrets import Hidden
 
 if TYPE_CHECKING:
     from connectors.cli.data.inspection import Finding
@@ -172,7 +173,7 @@ def new(
         raise InvalidLocation(message)
     data = read_private(credentials, "credentials document")
     if format_ is not None:
-        data = _with_format(data, format_name(format_))
+        data = _with_format(Hidden(data), format_name(format_)).reveal()
 
     found = inspect_document(credentials, data, location)
     if not found.good:
@@ -189,11 +190,12 @@ def new(
     console.note(f"Wrote {written}. The application reads it as dataset://{port}/{name}.")
 
 
-def _with_format(data: bytes, name: str) -> bytes:
+def _with_format(data: Hidden, name: str) -> Hidden:
     """Return a credentials document that names its format."""
-    document = parse_document(data)
-    encryption = document.get("encryption")
-    if not isinstance(encryption, dict) or encryption.get("format", name) != name:
+    document = Hidden(parse_document(data))
+    encryption = Hidden(document.reveal().get("encryption"))
+    if not isinstance(encryption.reveal(), dict) or encryption.reveal().get("format", name) != name:
         message = "--format is for a document whose encryption names no format yet, or this one; change the document"
         raise UsageMistake(message)
-    return json.dumps({**document, "encryption": {**encryption, "format": name}}, ensure_ascii=False).encode()
+    members = Hidden({**document.reveal(), "encryption": {**encryption.reveal(), "format": name}})
+    return Hidden(json.dumps(members.reveal(), ensure_ascii=False).encode())

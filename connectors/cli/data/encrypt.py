@@ -10,8 +10,8 @@ from connectors.cli.common import console
 from connectors.cli.common.encryption import Context, KeyFile, SegmentSize, encryption_options
 from connectors.cli.common.exit_codes import UsageMistake
 from connectors.cli.common.files import readable, same_file, writable
+from connectors.cli.common.key_files import read_key
 from connectors.cli.common.options import AllowEmpty, Force, example
-from connectors.cli.common.private_files import read_key
 from connectors.streams import decrypt as decrypt_stream
 from connectors.streams import encrypt as encrypt_stream
 
@@ -39,8 +39,13 @@ def encrypt(
     source: _Source = None,
     target: _Target = None,
     format_: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="cobblestone-256, tink-gcm-hkdf or gcm.")
-    ] = "cobblestone-256",
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="cobblestone-256, tink-gcm-hkdf or gcm; the default is the first, or what a Tink keyset says.",
+        ),
+    ] = None,
     context: Context = None,
     segment_size: SegmentSize = None,
     force: Force = False,
@@ -53,8 +58,9 @@ def encrypt(
     have failed. If it fails later, this cannot be detected; check its exit code (set -o pipefail).
     """
     source, target = _ends(paths, source, target, key_file)
-    name, bound_to, size = encryption_options(format_, context, segment_size)
+    name, bound_to, size = encryption_options(format_ or "cobblestone-256", context, segment_size)
     key = read_key(key_file)
+    name = name if format_ is not None else "auto"
 
     with readable(source, allow_empty=allow_empty) as plain, writable(target, force=force, source=source) as sealed:
         if isinstance(sealed, console.Stdout) and sealed.isatty():

@@ -12,8 +12,8 @@ from connectors.cli.common import console
 from connectors.cli.common.encryption import Context, OptionalKeyFile, SegmentSize, encryption_options
 from connectors.cli.common.exit_codes import UsageMistake
 from connectors.cli.common.files import readable
+from connectors.cli.common.key_files import read_key
 from connectors.cli.common.options import AppConfigFolder, example
-from connectors.cli.common.private_files import read_key
 from connectors.secrets import redact_url
 from connectors.streams import fingerprint as pin_of
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +11,12 @@ import typer
 
 from connectors.cli.common import console
 from connectors.cli.common.exit_codes import UsageMistake
+from connectors.cli.common.key_files import ask_for_passphrases, read_key
 from connectors.cli.common.options import Force, example
-from connectors.cli.common.private_files import ask_for_passphrases, read_key, write_private
+from connectors.cli.common.private_files import write_private
 from connectors.cli.common.wrapping import PassphraseFile, UsePassphrase, Wrap, wrap_key, wrapping_of
 from connectors.keys import source_of
-from connectors.secrets import SecretKey
+from connectors.secrets import Hidden, SecretKey
 
 if TYPE_CHECKING:
     from connectors.keys import KeyReference
@@ -27,7 +29,8 @@ def register(app: typer.Typer) -> None:
     examples = example(
         "keygen clinic.hex",
         "keygen clinic.json --passphrase",
-        "keygen clinic.json --wrap vault address=https://vault.clinic.example \\\n    key=conditions token_file=token",
+        "keygen clinic.json --wrap vault address=https://vault.clinic.example \\\n"
+        "    key=conditions token_file=/run/vault/token",
     )
     app.command("keygen", epilog=examples)(keygen)
 
@@ -45,6 +48,10 @@ def keygen(
     passphrase_file: PassphraseFile = None,
     key_file: Annotated[
         str | None, typer.Option("--from", metavar="FILE", help="Wrap the key in this file, not a new one.")
+    ] = None,
+    root: Annotated[
+        str | None,
+        typer.Option("--app-config", metavar="DIR", help="The app config that files in the reference are in."),
     ] = None,
     force: Force = False,
 ) -> None:
@@ -68,26 +75,27 @@ def keygen(
         raise UsageMistake(message)
     key = SecretKey.generate() if key_file is None else read_key(key_file)
     if place is None:
-        _write(file, key.reveal().hex().upper(), force=force)
+        _write(file, Hidden(key.reveal().hex().upper()), force=force)
         what = "a new key"
     else:
-        ask_for_passphrases(new_file=passphrase_file)
-        made = wrap_key(key, place)
+        ask_for_passphrases(new_file=passphrase_file, new_advice="use --passphrase-file FILE")
+        made = wrap_key(key, place, None if root is None else os.path.abspath(root))
         _write(file, _text(made), force=force)
         what = source_of(made.source).holder(made)
     if file not in (None, "-"):
         _tell(file, what, wrapped=place is not None)
 
 
-def _text(made: KeyReference) -> str:
-    return f"{json.dumps(made.document(), indent=2, ensure_ascii=False)}\n"
+def _text(made: KeyReference) -> Hidden:
+    return Hidden(f"{json.dumps(made.document(), indent=2, ensure_ascii=False)}\n")
 
 
-def _write(file: str | None, text: str, *, force: bool) -> None:
+def _write(file: str | None, text: Hidden, *, force: bool) -> None:
     if file is None or file == "-":
-        console.print_line(text.rstrip("\n"), end="\n" if sys.stdout.isatty() or text.endswith("\n") else "")
+        ends = sys.stdout.isatty() or text.reveal().endswith("\n")
+        console.print_line(text.reveal().rstrip("\n"), end="\n" if ends else "")
     else:
-        write_private(file, text.encode(), force=force)
+        write_private(file, Hidden(text.reveal().encode()), force=force)
 
 
 def _tell(file: str | None, what: str, *, wrapped: bool) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from connectors.cli.common import console
 from connectors.cli.common.exit_codes import CHECK_FAILED, UsageMistake
+from connectors.cli.common.key_files import ask_for_passphrases, new_passphrase_for_the_old
 from connectors.cli.common.options import AsJson, example
-from connectors.cli.common.private_files import ask_for_passphrases
 from connectors.cli.common.wrapping import PassphraseFile, UsePassphrase, Wrap, wrap_key, wrapping_of
+from connectors.cli.data.export_tink import export_tink
 from connectors.cli.data.key_documents import KeyDocument, documents_at
-from connectors.errors import ConnectorError
+from connectors.errors import ConfigError, ConnectorError, KeyRefused
 from connectors.keys import KeyReference, forget, key_id, resolve, source_of, sources
 
 if TYPE_CHECKING:
@@ -35,9 +38,10 @@ def register(app: typer.Typer) -> None:
     group.command("check", epilog=example("key check app-config"))(check)
     rewrapping = example(
         "key rewrap credentials.json --wrap vault address=https://vault.clinic.example \\\n"
-        "    key=conditions token_file=token"
+        "    key=conditions token_file=/run/vault/token"
     )
     group.command("rewrap", epilog=rewrapping)(rewrap)
+    group.command("export-tink", epilog=example("key export-tink clinic.hex keyset.json"))(export_tink)
     app.add_typer(group, name="key")
 
 
@@ -73,7 +77,7 @@ def keys(*, as_json: AsJson = False) -> None:
 
 
 def _group() -> None:
-    """Show what the keys of documents are held by, check that they are given, and wrap them anew."""
+    """Show what the keys of documents are held by, check them, wrap them anew, and export them to Tink."""
 
 
 def show(paths: _Paths, *, as_json: AsJson = False) -> None:
@@ -81,6 +85,7 @@ def show(paths: _Paths, *, as_json: AsJson = False) -> None:
 
     The key itself is never shown. Of a key that is in the document, the id is: it tells keys apart, and nothing else.
     """
+    found, problems = _found(paths)
     facts = [
         {
             "document": document.path,
@@ -89,14 +94,15 @@ def show(paths: _Paths, *, as_json: AsJson = False) -> None:
             "held_by": _holder(key),
             "id": None if isinstance(key, KeyReference) else key_id(key),
         }
-        for document in _found(paths)
+        for document in found
         for member, key in document.keys
     ]
     if as_json:
         console.print_json(facts)
-        return
-    rows = [tuple(str(fact[name] or "-") for name in ("document", "member", "held_by", "id")) for fact in facts]
-    console.table(("DOCUMENT", "MEMBER", "HELD BY", "ID"), rows)
+    elif facts:
+        rows = [tuple(str(fact[name] or "-") for name in ("document", "member", "held_by", "id")) for fact in facts]
+        console.table(("DOCUMENT", "MEMBER", "HELD BY", "ID"), rows)
+    _end(problems)
 
 
 def check(paths: _Paths, *, passphrase_file: PassphraseFile = None, as_json: AsJson = False) -> None:
@@ -104,9 +110,10 @@ def check(paths: _Paths, *, passphrase_file: PassphraseFile = None, as_json: AsJ
 
     The key itself is never shown. The exit code is 2 if a key is not given.
     """
-    ask_for_passphrases(passphrase_file)
+    ask_for_passphrases(passphrase_file, advice="use --passphrase-file FILE")
     facts = []
-    for document in _found(paths):
+    found, problems = _found(paths)
+    for document in found:
         for member, key in document.keys:
             given, problem = _given(key, document.root)
             shown = None if given is None else key_id(given)
@@ -132,7 +139,14 @@ def check(paths: _Paths, *, passphrase_file: PassphraseFile = None, as_json: AsJ
         for fact in facts:
             if fact["problem"] is not None:
                 console.error(f"{fact['document']}: {fact['member']}: {fact['problem']}")
-    if any(fact["problem"] is not None for fact in facts):
+    _end(problems, failed=any(fact["problem"] is not None for fact in facts))
+
+
+def _end(problems: list[ConfigError], *, failed: bool = False) -> None:
+    """Report documents that break a rule, and end with the exit code of a failed check if there are any."""
+    for problem in problems:
+        console.error(str(problem))
+    if problems or failed:
         raise typer.Exit(CHECK_FAILED)
 
 
@@ -160,16 +174,22 @@ def rewrap(
 ) -> None:
     """Wrap the keys of documents anew, by another source, key or passphrase. The keys stay, and no data is touched.
 
-    A document is replaced only after the new source has given the key back. If one fails, those before it are done;
-    run the command again. Documents that a workflow has approved change by this, and need a new approval.
+    All keys are had before the first document is replaced, and each document only after the new source has given its
+    keys back. If the command is stopped, run it again. Documents that a workflow has approved change by this, and need
+    a new approval.
     """
-    paths = [word for word in words if "=" not in word]
-    members = [word for word in words if "=" in word]
+    members = [word for word in words if "=" in word and not os.path.lexists(word)]
+    paths = [word for word in words if word not in members]
     place = wrapping_of(wrap, members, passphrase=passphrase or new_passphrase_file is not None)
     if place is None:
         message = "say what the keys are to be wrapped by: --wrap SOURCE MEMBER=VALUE…, or --passphrase"
         raise UsageMistake(message)
-    found = _found(paths)
+    if not paths:
+        message = "name the documents, or folders of them, whose keys are to be wrapped"
+        raise UsageMistake(message)
+    found, problems = _found(paths)
+    if problems:
+        raise problems[0]
     plain = [document.path for document in found if document.is_key_file]
     if plain:
         message = (
@@ -177,25 +197,64 @@ def rewrap(
             f"connectors keygen FILE.json --from {plain[0]} --wrap …"
         )
         raise UsageMistake(message)
-    ask_for_passphrases(passphrase_file, new_passphrase_file)
+    ask_for_passphrases(
+        passphrase_file,
+        new_passphrase_file,
+        advice="use --passphrase-file FILE",
+        new_advice="use --new-passphrase-file FILE",
+    )
+    # All of them are had before the first document is replaced.
+    opened = [(document, _opened(document, place)) for document in found]
     with console.progress("rewrapping") as callback:
         callback.set_size(len(found))
-        for document in found:
-            opened = [(member, resolve(key, document.root)) for member, key in document.keys]
-            fresh = {member: wrap_key(key, place, document.root) for member, key in opened}
-            document.replace(fresh)
+        for document, given in opened:
+            if given:
+                document.replace({member: wrap_key(key, place, document.root) for member, key in given})
             callback.relative_update()
     held = source_of(place.source).holder(place)
-    keys = sum(len(document.keys) for document in found)
-    console.print_line(f"{_count(keys, 'key')} in {_count(len(found), 'document')} wrapped anew: {held}")
+    done = [given for _, given in opened if given]
+    count = sum(map(len, done))
+    console.print_line(f"{_count(count, 'key')} in {_count(len(done), 'document')} wrapped anew: {held}")
+
+
+def _opened(document: KeyDocument, place: KeyReference) -> list[tuple[str, SecretKey]]:
+    """Return a document's keys; none if they are wrapped under the new passphrase already, by a run that was stopped.
+
+    Raises:
+        ConnectorError: a source does not give one; the message names the document.
+    """
+    given, done = [], 0
+    for member, key in document.keys:
+        error: ConnectorError | None = None
+        try:
+            given.append((member, resolve(key, document.root)))
+            continue
+        except ConnectorError as refused:
+            error = refused
+        under_passphrases = isinstance(key, KeyReference) and key.source == place.source == "passphrase"
+        if under_passphrases and isinstance(error, KeyRefused):
+            with new_passphrase_for_the_old(), contextlib.suppress(KeyRefused):
+                given.append((member, resolve(key, document.root)))
+                done += 1
+                continue
+        message = f"{document.path}: {member}: {error}"
+        raise type(error)(message)
+    return [] if done == len(document.keys) else given
 
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def _found(paths: list[str]) -> list[KeyDocument]:
-    return [document for path in paths for document in documents_at(path)]
+def _found(paths: list[str]) -> tuple[list[KeyDocument], list[ConfigError]]:
+    """Return the documents at paths, and what is wrong with other ones in folders."""
+    found: dict[str, KeyDocument] = {}
+    problems: list[ConfigError] = []
+    for path in paths:
+        documents, wrong = documents_at(path)
+        found |= {os.path.realpath(document.path): document for document in documents}
+        problems += wrong
+    return list(found.values()), problems
 
 
 def _holder(key: SecretKey | KeyReference) -> str:

@@ -14,8 +14,9 @@ from connectors.cli.common import console
 from connectors.cli.common.encryption import Context, FormatOfDocument, OptionalKeyFile, context_bytes, format_name
 from connectors.cli.common.exit_codes import UsageMistake
 from connectors.cli.common.files import same_file
+from connectors.cli.common.key_files import read_key_member
 from connectors.cli.common.options import AsJson, Force, example
-from connectors.cli.common.private_files import read_key_member, read_private, write_private
+from connectors.cli.common.private_files import read_private, write_private
 from connectors.cli.data.inspection import moment, parse_incomplete
 from connectors.errors import NotSupported
 from connectors.keys import KeyReference

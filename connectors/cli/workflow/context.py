@@ -10,7 +10,8 @@ import typer
 
 from connectors.cli.common import console
 from connectors.cli.common.exit_codes import UsageMistake
-from connectors.cli.common.private_files import ask, passphrase_in, read_private, write_private
+from connectors.cli.common.key_files import ask, passphrase_file
+from connectors.cli.common.private_files import read_private, write_private
 from connectors.cli.workflow.render import request_lines
 from connectors.errors import ConfigError
 from connectors.names import printable
@@ -178,7 +179,7 @@ def _passphrase_source(file: str | None) -> Callable[[str], str]:
     """Return a function that reads a passphrase or a PIN, from a file or from the terminal."""
 
     def secret(what: str) -> str:
-        return passphrase_in(file) if file is not None else ask(what)
+        return passphrase_file(file).reveal() if file is not None else ask(what)
 
     return secret
 
@@ -190,7 +191,7 @@ def new_passphrase(file: str | None, name: str) -> str:
         ConfigError: there is no terminal, the passphrase is empty, or the two differ.
     """
     if file is not None:
-        return passphrase_in(file)
+        return passphrase_file(file).reveal()
     first = ask(f"new passphrase of {name}")
     if not first:
         message = "an empty passphrase protects nothing; for tests, use --unencrypted"

@@ -307,7 +307,7 @@ def test_assertions_are_sent_only_to_google(
         ({"token": TOKEN, "context": ""}, "empty; leave it out"),
         ({"token": TOKEN, "context": "\ud800"}, "half of a surrogate pair"),
         ({"token": TOKEN, "context": "\u00e4" * 2049}, "a context has at most 4096 bytes"),
-        ({"token": TOKEN, "wrapped": "?"}, "a wrapped key is base64 text"),
+        ({"token": TOKEN, "wrapped": "?"}, "base64 text is expected"),
         ({"ambient": 1}, "ambient"),
     ],
 )

@@ -247,7 +247,7 @@ def test_no_secret_is_shown_whatever_fails(safe: Any, failing: str) -> None:
         ({"pin_file": "pin"}, "give exactly one of pin and pin_file"),
         ({"mechanism": "AES_CBC"}, "mechanism: 'AES_KEY_WRAP', 'AES_GCM' or 'RSA_PKCS_OAEP' is expected"),
         ({"hash": "SHA256"}, "hash needs the mechanism RSA_PKCS_OAEP"),
-        ({"wrapped": "not base64!"}, "wrapped: a wrapped key is base64 text"),
+        ({"wrapped": "not base64!"}, "wrapped: base64 text is expected"),
     ],
 )
 def test_invalid_reference_is_refused(changes: dict[str, Any], told: str) -> None:

@@ -256,6 +256,12 @@ class TestDocuments:
         with pytest.raises(InvalidCredentials, match="context: "):
             _ = objects.dataset("clinic/one", bound=context).credentials
 
+    def test_rekeying_is_refused(self, objects: Objects) -> None:
+        other = {**objects.document(), "encryption": {"key": "0f" * 32}}
+        for old, new in ((objects.document(), other), (other, objects.document())):
+            with pytest.raises(InvalidCredentials, match="keys of their own, and the dataset none to change"):
+                connectors.rekey("s3://clinic/one", old, new)
+
     def test_document_is_written_as_it_was_read(self, objects: Objects) -> None:
         document = objects.document(allow_uncommitted=True)
         written = connectors.Dataset("s3://clinic/one", document).credentials.document()

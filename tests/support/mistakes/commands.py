@@ -68,8 +68,20 @@ MISTAKES: list[Mistake] = [
     file(
         "clinic.hex",
         b'{"encryption": {"key": "%s"}}' % KEY.encode(),
-        "the key file 'clinic.hex': a key is 64 hexadecimal digits; this one has 89 characters",
+        "the key file 'clinic.hex': this is a credentials document; name a file that holds its encryption.key alone",
         "a credentials document as key file",
+    ),
+    file(
+        "clinic.hex",
+        b'{"source": "fiel", "path": "/keys/clinic.hex"}',
+        "the key file 'clinic.hex': there is no key source 'fiel'; did you mean file?",
+        "a reference with a misspelt key source",
+    ),
+    file(
+        "clinic.hex",
+        b'{"source": "file", "path": "keys/clinic.hex"}',
+        "the key file 'keys/clinic.hex' is below an app config's root; outside one, give its whole path",
+        "a reference to a file of an app config",
     ),
     file(
         "clinic.hex",
@@ -79,6 +91,22 @@ MISTAKES: list[Mistake] = [
     ),
     file("clinic.hex", b"", "the key file 'clinic.hex' is empty", "an empty key file"),
     # commands
+    command("keygen new.json --wrap vualt", "there is no key source 'vualt'; did you mean vault?"),
+    command(
+        "keygen new.json --wrap file path=a",
+        "the key source 'file' wraps no keys; it gives keys that its owner has put there",
+    ),
+    command(
+        "keygen new.json key_id=alias/clinic",
+        "key_id=… belongs to a key source: --wrap SOURCE (see connectors keygen --help)",
+    ),
+    command(
+        "keygen new.json --wrap vault address=https://vault.example key=clinic token=hunter2hunter2",
+        "token is a secret, which other users of this machine could see in its process list; put the members into a private "
+        "file: --wrap FILE.json (see connectors keygen --help)",
+        secrets=("hunter2hunter2",),
+    ),
+    command("key show none.json", "there is no document 'none.json'"),
     command("encrypt plain sealed", "missing option '-K' / '--key-file' (see connectors encrypt --help)"),
     command("encrypt -K clinic.key plain sealed", "there is no key file 'clinic.key'"),
     command(

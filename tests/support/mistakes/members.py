@@ -83,7 +83,7 @@ MISTAKES: list[Mistake] = [
         FILE,
         PLACE,
         {"encryption": {"key": KEY, "iv": "000102030405060708090a0b"}},
-        "credentials.encryption.iv: unknown member; known members: allow_uncommitted, bind, context, format, former_keys, key, manifest, pin, segment_size",
+        "credentials.encryption.iv: unknown member; known members: allow_uncommitted, bind, columns, context, format, former_keys, key, manifest, pin, segment_size",
     ),
     member(
         FILE,
@@ -96,6 +96,45 @@ MISTAKES: list[Mistake] = [
         PLACE,
         {"encryption": {"key": KEY, "layout": "folder"}},
         "credentials.encryption.layout: unknown member; it belongs one level up",
+    ),
+    # keys that are elsewhere
+    member(
+        FILE,
+        PLACE,
+        {"encryption": {"key": {"source": "fiel", "path": "clinic.hex"}}},
+        "credentials.encryption.key: there is no key source 'fiel'; did you mean file?",
+    ),
+    member(
+        FILE,
+        PLACE,
+        {"encryption": {"key": {"path": "clinic.hex"}}},
+        'credentials.encryption.key: a key is 64 hexadecimal digits, or an object that names its source, as in {"source": "file", …}',
+    ),
+    member(
+        FILE,
+        PLACE,
+        {"encryption": {"key": {"source": "file", "file": "clinic.hex"}}},
+        "credentials.encryption.key: file: path: required; file: unknown member; known members: path, source",
+    ),
+    member(
+        FILE,
+        PLACE,
+        {"encryption": {"key": {"source": "passphrase", "wrapped": "AAAA"}}},
+        "credentials.encryption.key: passphrase: salt: required",
+    ),
+    member(
+        FILE,
+        PLACE,
+        {"encryption": {"key": {"source": "wrapped", "wrapped": "not base64", "by": KEY}}},
+        "credentials.encryption.key: wrapped: by: a key is 64 hexadecimal digits, or an object that names its source, "
+        'as in {"source": "file", …}; wrapped: base64 text is expected; this was cut short or changed: copy it again',
+    ),
+    member(
+        FILE,
+        PLACE,
+        {"encryption": {"key": KEY, "former_keys": [KEY], "format": "gcm"}},
+        "credentials.encryption: former_keys needs the format cobblestone-256: nothing in an object of another format "
+        "tells which key it is under",
     ),
     # the other members of the encryption
     member(
