@@ -61,11 +61,7 @@ _asks_openssl = asks_openssl(NAME, "HMAC with SHA-512")
 
 
 class DataKeys(Protocol):
-    """What opens and wraps the data keys of objects.
-
-    Attributes:
-        context: the encryption context of all of them, without members that the format adds.
-    """
+    """What opens and wraps the data keys of objects."""
 
     @property
     @abstractmethod
