@@ -34,8 +34,26 @@ def test_resource_is_the_key(guest: Any, data: bytes) -> None:
     assert guest.seen[-1].target == "/cdh/resource/clinic/key/0"
 
 
-def test_raw_key_of_digits_and_white_space_is_taken_as_it_is(guest: Any) -> None:
-    raw = b" 0123456789abcdef0123456789abc\r\n"
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"00112233445566778899aabbccddeeff",
+        b"a secret sentence of 32 letters.",
+        b" 0123456789abcdef0123456789abc\r\n",
+        b"\t" * 32,
+    ],
+)
+def test_text_of_32_characters_is_no_key(guest: Any, text: bytes) -> None:
+    with pytest.raises(
+        InvalidKey, match="a key, which is 32 random bytes, not text, or 64 hexadecimal digits"
+    ) as caught:
+        unwrapped(guest.put(text))
+    assert text.decode() not in "".join(texts_of(caught.value))
+
+
+@pytest.mark.parametrize("byte", [b"\x00", b"\x7f", b"\x80", b"\xff"])
+def test_raw_key_has_a_byte_that_is_no_text(guest: Any, byte: bytes) -> None:
+    raw = b"a secret sentence of 31 letters" + byte
     assert unwrapped(guest.put(raw)) == SecretKey(raw)
 
 
