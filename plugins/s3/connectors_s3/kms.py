@@ -40,8 +40,10 @@ class AwsKms(KeySource):
         from connectors_s3.kms_server import KmsServer  # noqa: PLC0415
 
         del root
-        arn, wrapped = KmsServer(wrapping).encrypt(key)
-        return AwsKmsReference(**{**dict(wrapping), "key_id": arn, "wrapped": wrapped})
+        server = KmsServer(wrapping)
+        arn, wrapped = server.encrypt(key)
+        members = {**dict(wrapping), "key_id": arn, "wrapped": wrapped}
+        return server.reference_of(lambda: AwsKmsReference(**members), wrapping.shown)
 
     def holder(self, reference: AwsKmsWrapping) -> str:
         """Return the KMS key's name."""
