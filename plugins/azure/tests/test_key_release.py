@@ -208,7 +208,7 @@ def test_outage_behind_the_sidecar_is_retried(sidecar: Sidecar, text: str) -> No
         ({"kid": "conditions/../other"}, "not a key's name"),
         ({"kid": f"https://{VAULT}/keys/conditions"}, "not a key's name"),
         ({"access_token": "two words"}, "access_token: contains white space"),
-        ({"wrapped": "?"}, "wrapped: a wrapped key is base64 text"),
+        ({"wrapped": "?"}, "wrapped: base64 text is expected"),
     ],
 )
 def test_invalid_documents_are_told(given: dict[str, Any], told: str) -> None:
