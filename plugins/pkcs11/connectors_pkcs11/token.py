@@ -9,7 +9,7 @@ Source: https://docs.oasis-open.org/pkcs11/pkcs11-spec/v3.1/pkcs11-spec-v3.1.htm
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import os
 import random
 import time
@@ -51,6 +51,7 @@ _IN_USE: dict[str, int] = {}
 _REFUSED: set[tuple[str, str, bytes]] = set()
 """The PINs that were refused in this process: the module, the token, and a digest of the PIN."""
 _SALT = os.urandom(32)
+"""The key of those digests, which is in this process alone."""
 _PAUSES = (0.1, 0.2, 0.4)
 """The longest pauses before further attempts, in seconds."""
 
@@ -118,7 +119,7 @@ class Token:
         self._pin = pin
         self._hash = _OAEP[wrapping.hash or "SHA256"]
         self._bound = None if wrapping.context is None else wrapping.context.encode()
-        digest = hashlib.blake2b(pin.reveal().encode(), key=_SALT).digest()
+        digest = hmac.digest(_SALT, pin.reveal().encode(), "sha256")
         self._login = (wrapping.module, wrapping.token, digest)
 
     def wrap(self, key: SecretKey) -> bytes:
