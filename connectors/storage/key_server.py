@@ -9,7 +9,7 @@ import dataclasses
 import json
 import traceback
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from typing import TYPE_CHECKING, ClassVar, NoReturn, TypeVar
 
 from connectors.errors import (
     ConnectorError,
@@ -25,13 +25,16 @@ from connectors.storage.http.failures import Failure, retry_after
 from connectors.storage.store import TRANSIENT, ObjectStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from connectors.storage.http.client import HttpClient
     from connectors.storage.http.messages import Headers, Request
     from connectors.storage.signing import Signer
     from connectors.storage.store import Action
 
 __all__ = ["KeyServer"]
+
+T = TypeVar("T")
 
 _MAX_REPLY = 1 << 18
 """Bytes of the largest response: a key with whatever describes it."""
@@ -50,11 +53,12 @@ class KeyServer(ObjectStore):
     """A key service with an HTTP API. A subclass is a service's dialect, and has a method for each of its requests.
 
     Args:
-        client: sends the requests.
+        client: sends the requests; from now on it waits no longer than `patience`.
         signer: authorises them.
 
     Attributes:
         name: the service's name in messages, such as AWS KMS.
+        patience: seconds in which a response must come, whether the service is silent or slow.
         reasons: why the service refuses, and what to do, by its error code; what is missing has the reason of its HTTP
             status.
         transient: the error codes of what passes, so that the request is sent again, whatever their HTTP status.
@@ -62,7 +66,14 @@ class KeyServer(ObjectStore):
 
     reasons: ClassVar[Mapping[str, str]] = {}
     transient: ClassVar[frozenset[str]] = frozenset()
+    patience: ClassVar[float] = 20.0
+    attempts = 3
     _verb = "give"
+
+    def __init__(self, client: HttpClient, signer: Signer) -> None:
+        stall_timeout = min(client.limits.stall_timeout, self.patience)
+        client.limits = dataclasses.replace(client.limits, stall_timeout=stall_timeout)
+        super().__init__(client, signer)
 
     def shown(self, path: str) -> str:
         """Return what is asked for: the path itself, which names a key."""
@@ -140,6 +151,7 @@ class KeyServer(ObjectStore):
         """Return a copy of this server that sends the body and names the verb, and the request for it."""
         one = copy.copy(self)
         one._verb = verb  # noqa: SLF001 - a copy of its own
+        request = dataclasses.replace(request, patience=self.patience)
         if body is not None:
             one.signer = _WithBody(self.signer, body)
             request = dataclasses.replace(request, headers={"Content-Type": "application/json", **request.headers})
@@ -148,12 +160,20 @@ class KeyServer(ObjectStore):
     def refusal(self, status: int, code: str, path: str, action: Action, headers: Headers | None = None) -> Failure:  # noqa: ARG002
         """Return the failure that an error response means."""
         said = f"{status} {code}" if code else str(status)
-        passes = code in self.transient or (code not in self.reasons and status in TRANSIENT)
-        if passes or (code not in self.reasons and status < HTTPStatus.BAD_REQUEST):
+        if code in self.transient or (code not in self.reasons and status in TRANSIENT):
             error: ConnectorError = KeyUnavailable(
                 f"{self.name} cannot {self._verb} {path} now ({said}); try again later"
             )
-            return Failure(error, passes, retry_after(headers) if headers is not None else None, status, code)
+            pause = retry_after(headers) if headers is not None else None
+            return Failure(error, transient=True, pause=pause, status=status, code=code)
+        if status < HTTPStatus.MULTIPLE_CHOICES:
+            return Failure(self.nonsense(path), status=status, code=code)
+        if status < HTTPStatus.BAD_REQUEST:
+            error = KeyUnavailable(
+                f"{self.name} does not {self._verb} {path}: it redirects ({said}), and redirects are not followed; "
+                "give the address that it leads to"
+            )
+            return Failure(error, status=status, code=code)
         reason = self.reasons.get(code, _REASONS.get(status))
         error = KeyRefused(f"{self.name} refuses to {self._verb} {path} ({said}){f': {reason}' if reason else ''}")
         return Failure(error, status=status, code=code)
@@ -186,6 +206,18 @@ class KeyServer(ObjectStore):
         if data is None:
             raise self.nonsense(key)
         return data
+
+    def reference_of(self, make: Callable[[], T], key: str) -> T:
+        """Return the reference to a key that the service has wrapped, which `make` makes of its response.
+
+        Raises:
+            KeyUnavailable: a reference cannot hold what the service has sent.
+        """
+        try:
+            return make()
+        except ValueError:  # of pydantic; its text quotes the response
+            pass
+        raise self.nonsense(key)
 
     def checked_key(self, data: Hidden, key: str) -> SecretKey:
         """Return the bytes that a service has sent as a key.

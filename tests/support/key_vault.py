@@ -12,6 +12,7 @@ import base64
 import json
 import os
 import re
+import ssl
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 from hostile import Answer, Request, hostile_server
-from login_server import CLIENT, SECRET, TENANT, Certificate, Login
+from login_server import CLIENT, SECRET, TENANT, Login
 
 from connectors.testing import KeyService
 
@@ -62,10 +63,10 @@ class KeyVault(KeyService):
     def _new_key(self) -> RSAPrivateKey | bytes:
         return os.urandom(32) if self.is_hsm else generate_private_key(65537, 2048)
 
-    def serve(self, certificate: Certificate) -> ExitStack:
+    def serve(self, tls: ssl.SSLContext) -> ExitStack:
         """Serve it until what is returned is closed, or it vanishes."""
         self.login.heard = self._heard
-        self.url, _ = self._running.enter_context(hostile_server(self._answer, certificate.context()))
+        self.url, _ = self._running.enter_context(hostile_server(self._answer, tls))
         return self._running
 
     def _heard(self) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pkcs11
-from pkcs11 import Attribute, KeyType, ObjectClass
+from pkcs11 import Attribute, KeyType, ObjectClass, TokenFlag
 from servers import ROOT, ServerUnavailable
 
 if TYPE_CHECKING:
@@ -109,10 +109,23 @@ class Hsm:
             session.set_pin(self.pin, pin)
         self.pin = pin
 
+    def has_seen_wrong_pins(self) -> bool:
+        """Return whether a wrong PIN was tried after the last right one: the token's CKF_USER_PIN_COUNT_LOW."""
+        library = pkcs11.lib(self.module)
+        try:
+            return TokenFlag.USER_PIN_COUNT_LOW in library.get_token(token_label=self.token).flags
+        finally:
+            library.finalize()
+
     def disconnect(self) -> None:
         """Take the token away."""
         self.folder.rename(self.folder.with_name("disconnected"))
         self.folder.mkdir()
+
+    def reconnect(self) -> None:
+        """Bring the token back."""
+        self.folder.rmdir()
+        self.folder.with_name("disconnected").rename(self.folder)
 
 
 def new_token(folder: Path) -> tuple[Hsm, dict[str, str]]:

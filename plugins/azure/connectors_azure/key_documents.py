@@ -54,7 +54,8 @@ class VaultWrapping(EntraLogin, KeyReference):
         description="How the key is wrapped: RSA-OAEP-256 under an RSA key, A256KW under an AES key in a Managed HSM.",
     )
     endpoint_url: Annotated[str, checked(_endpoint_problem)] | None = Field(
-        default=None, description="URL of a test server on this machine; null for the vault."
+        default=None,
+        description="URL of a test server on this machine, only with a service principal; null for the vault.",
     )
 
     @property
@@ -67,6 +68,8 @@ class VaultWrapping(EntraLogin, KeyReference):
         problem = exactly_one_way(self, _WAYS) or self.authority_problem()
         if problem is None and self.algorithm == "A256KW" and not self.wrapping_key.is_hsm:
             problem = "algorithm: only a Managed HSM has AES keys; use RSA-OAEP-256 in a vault"
+        if problem is None and self.endpoint_url is not None and (self.managed_identity or self.ambient):
+            problem = "endpoint_url: a test server gets no token of this machine's identity; give a service principal"
         if problem is not None:
             raise ValueError(problem)
         return self

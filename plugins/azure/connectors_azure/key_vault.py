@@ -40,7 +40,8 @@ class AzureKeyVault(KeySource):
         with closing(server.client):
             key_id, wrapped = server.wrap(key)
         members = {name: getattr(wrapping, name) for name in VaultWrapping.model_fields}
-        return VaultReference(**{**members, "key_id": key_id}, wrapped=wrapped)
+        members["key_id"] = key_id
+        return server.reference_of(lambda: VaultReference(**members, wrapped=wrapped), wrapping.key_id)
 
     def holder(self, reference: VaultWrapping) -> str:
         """Return the key's identifier."""

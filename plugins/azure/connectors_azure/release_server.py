@@ -53,6 +53,7 @@ class ReleaseServer(KeyServer):
     """
 
     name = "Azure secure key release"
+    patience = 60.0  # it attests the container group before it answers
     transient: ClassVar[frozenset[str]] = frozenset({"ServiceBusy", "Unreachable"})
     reasons: ClassVar[Mapping[str, str]] = {
         "NoIdentity": (

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hostile import Answer, Request, hostile_server
+from institution import certificates, tunnel
 from key_vault import KeyVault, problem
 from login_server import SECRET, Certificate, Login, token
 from watching import frames_of, texts_of
@@ -30,14 +34,14 @@ KEY = SecretKey.generate()
 @pytest.fixture(params=[VAULT, HSM])
 def service(request: pytest.FixtureRequest, login: Login, certificate: Certificate, quick: None) -> Iterator[KeyVault]:
     found = KeyVault(request.param, login)
-    with found.serve(certificate):
+    with found.serve(certificate.context()):
         yield found
 
 
 @pytest.fixture
 def vault(login: Login, certificate: Certificate, quick: None) -> Iterator[KeyVault]:
     found = KeyVault(VAULT, login)
-    with found.serve(certificate):
+    with found.serve(certificate.context()):
         yield found
 
 
@@ -129,7 +133,13 @@ def test_refused_token_is_renewed_once(vault: KeyVault, login: Login) -> None:
     assert "(401 Unauthorized): the token is not accepted" in refused(document)
 
 
-def test_managed_identity_logs_in_for_the_vault(vault: KeyVault, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_managed_identity_logs_in_for_the_vault(
+    login: Login, quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vault's own host is asked, which a proxy leads to the fake."""
+    vault, certified = KeyVault(VAULT, login), certificates(tmp_path, VAULT)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certified.authority))
+
     def respond(request: Request) -> Answer:
         vault.login.issued.append(token(parse_qs(urlsplit(request.target).query)["resource"][0]))
         issued = {"access_token": vault.login.issued[-1], "expires_on": str(int(time.time()) + 3600)}
@@ -137,8 +147,12 @@ def test_managed_identity_logs_in_for_the_vault(vault: KeyVault, monkeypatch: py
             200, {"Content-Type": "application/json"}, json.dumps({**issued, "token_type": "Bearer"}).encode()
         )
 
-    place = {name: vault.wrapping()[name] for name in ("source", "key_id", "endpoint_url")}
-    with hostile_server(respond) as (url, seen):
+    place = {"source": "azure-key-vault", "key_id": KEY_ID}
+    with ExitStack() as running:
+        running.enter_context(vault.serve(certified.server))
+        proxy = running.enter_context(tunnel(urlsplit(vault.url).port or 0))
+        url, seen = running.enter_context(hostile_server(respond))
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         monkeypatch.setenv("IDENTITY_ENDPOINT", url)
         monkeypatch.setenv("IDENTITY_HEADER", "header-of-the-machine")
         document = wrapped({**place, "managed_identity": True})
@@ -234,6 +248,14 @@ def test_key_of_another_version_is_refused(vault: KeyVault) -> None:
 # Logins.
 
 
+@pytest.mark.parametrize("size", [0, (1 << 16) + 1])
+def test_wrapped_key_of_a_size_that_no_document_holds_is_an_outage(vault: KeyVault, size: int) -> None:
+    value = base64.urlsafe_b64encode(bytes(size)).decode().rstrip("=")
+    vault.changing = lambda result: {**result, "value": value}
+    with pytest.raises(KeyUnavailable, match=f"sent an invalid response about {KEY_ID}"):
+        wrapped(vault.wrapping())
+
+
 @pytest.mark.parametrize("code", ["AADSTS7000215", "AADSTS7000222"])
 def test_refused_login_names_the_key_and_no_secret(vault: KeyVault, login: Login, code: str) -> None:
     document = wrapped(vault.wrapping())
@@ -296,8 +318,19 @@ def test_tokens_are_sent_only_to_vaults_of_azure(key_id: str) -> None:
     ],
 )
 def test_test_servers_are_on_this_machine(url: str) -> None:
+    login = {"tenant_id": "t", "client_id": "c", "client_secret": SECRET}
     with pytest.raises(InvalidCredentials, match=r"azure-key-vault: endpoint_url: "):
-        wrapping({"source": "azure-key-vault", "key_id": KEY_ID, "managed_identity": True, "endpoint_url": url})
+        wrapping({"source": "azure-key-vault", "key_id": KEY_ID, **login, "endpoint_url": url})
+
+
+@pytest.mark.parametrize("login", ["managed_identity", "ambient"])
+def test_identity_of_the_machine_is_not_for_test_servers(login: str) -> None:
+    document = {"source": "azure-key-vault", "key_id": KEY_ID, login: True}
+    wrapping(document)
+    with pytest.raises(
+        InvalidCredentials, match="endpoint_url: a test server gets no token of this machine's identity"
+    ):
+        wrapping({**document, "endpoint_url": "https://127.0.0.1:8443"})
 
 
 @pytest.mark.parametrize(

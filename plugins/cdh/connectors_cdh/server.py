@@ -34,6 +34,7 @@ class DataHub(KeyServer):
     """The Confidential Data Hub, through the API server of the guest."""
 
     name = "Confidential Data Hub"
+    patience = 60.0  # it attests the guest before it answers
     reasons: ClassVar[Mapping[str, str]] = {
         "NotLoopback": "it serves this guest's loopback interface only; check the address and the network namespace",
         "NotServed": "it serves no resources; start the guest with agent.guest_components_rest_api=resource, or =all",

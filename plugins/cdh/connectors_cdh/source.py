@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from typing import ClassVar
 
 from connectors.errors import InvalidKey
@@ -10,6 +11,9 @@ from connectors.secrets import KEY_SIZE, Hidden, SecretKey
 from connectors_cdh.reference import ResourceReference
 
 __all__ = ["ConfidentialDataHub"]
+
+_TEXT = frozenset(string.printable.encode())
+"""What may be in a text: 32 random bytes are one once in ten trillion keys."""
 
 
 class ConfidentialDataHub(KeySource):
@@ -32,15 +36,18 @@ class ConfidentialDataHub(KeySource):
 
 
 def _key_in(data: Hidden, shown: str) -> SecretKey:
-    """Return the key in a resource; white space may surround its digits."""
-    if len(data.reveal()) == KEY_SIZE:
+    """Return the key in a resource; white space may surround its digits.
+
+    32 characters of text are no key, but the digits of a shorter one, or a password.
+    """
+    if len(data.reveal()) == KEY_SIZE and not _TEXT.issuperset(data.reveal()):
         return SecretKey(data)
     try:
         return SecretKey(Hidden(data.reveal().decode("ascii")))
     except (UnicodeDecodeError, InvalidKey):
         size = len(data.reveal())
     message = (
-        f"the resource {shown} is not a key, which is 32 bytes or 64 hexadecimal digits; it has {size} bytes: put the "
-        "key itself into the key broker"
+        f"the resource {shown} is not a key, which is 32 random bytes, not text, or 64 hexadecimal digits; it has "
+        f"{size} bytes: put the key itself into the key broker, as connectors keygen makes it"
     )
     raise InvalidKey(message)

@@ -34,8 +34,26 @@ def test_resource_is_the_key(guest: Any, data: bytes) -> None:
     assert guest.seen[-1].target == "/cdh/resource/clinic/key/0"
 
 
-def test_raw_key_of_digits_and_white_space_is_taken_as_it_is(guest: Any) -> None:
-    raw = b" 0123456789abcdef0123456789abc\r\n"
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"00112233445566778899aabbccddeeff",
+        b"a secret sentence of 32 letters.",
+        b" 0123456789abcdef0123456789abc\r\n",
+        b"\t" * 32,
+    ],
+)
+def test_text_of_32_characters_is_no_key(guest: Any, text: bytes) -> None:
+    with pytest.raises(
+        InvalidKey, match="a key, which is 32 random bytes, not text, or 64 hexadecimal digits"
+    ) as caught:
+        unwrapped(guest.put(text))
+    assert text.decode() not in "".join(texts_of(caught.value))
+
+
+@pytest.mark.parametrize("byte", [b"\x00", b"\x7f", b"\x80", b"\xff"])
+def test_raw_key_has_a_byte_that_is_no_text(guest: Any, byte: bytes) -> None:
+    raw = b"a secret sentence of 31 letters" + byte
     assert unwrapped(guest.put(raw)) == SecretKey(raw)
 
 
@@ -57,7 +75,7 @@ def test_refusal_is_asked_again_since_it_may_be_an_outage(guest: Any) -> None:
     [
         (500, KeyUnavailable, "attestation failed, or the key broker's policy refuses the resource, or it has none"),
         (503, KeyUnavailable, "cannot give"),
-        (302, KeyUnavailable, "cannot give"),
+        (302, KeyUnavailable, "it redirects (302), and redirects are not followed"),
         (403, KeyRefused, "loopback interface only; check the address and the network namespace"),
         (404, KeyRefused, "serves no resources; start the guest with agent.guest_components_rest_api"),
         (405, KeyRefused, "refuses to give"),
@@ -66,7 +84,7 @@ def test_refusal_is_asked_again_since_it_may_be_an_outage(guest: Any) -> None:
 def test_status_is_told_in_words(guest: Any, status: int, kind: type[ConnectorError], told: str) -> None:
     document = guest.put(KEY.reveal())
     said = f"the server said hunter{1 + 1}-hunter{1 + 1}"
-    guest.answers = [Answer(status, {}, said.encode())] * 5
+    guest.answers = [Answer(status, {}, said.encode())] * 3
     with pytest.raises(kind) as caught:
         unwrapped(document)
     assert told in str(caught.value)

@@ -40,7 +40,7 @@ class GcpKms(KeySource):
         with closing(server.client):
             wrapped = server.encrypt(key)
         members = {name: getattr(wrapping, name) for name in KmsWrapping.model_fields}
-        return KmsReference(**members, wrapped=wrapped)
+        return server.reference_of(lambda: KmsReference(**members, wrapped=wrapped), wrapping.key_name)
 
     def holder(self, reference: KmsWrapping) -> str:
         """Return the key's name."""

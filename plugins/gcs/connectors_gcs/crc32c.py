@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from connectors.secrets import Hidden
+
 __all__ = ["crc32c"]
 
 _POLYNOMIAL = 0x82F63B78
@@ -17,13 +19,14 @@ def _entry(value: int) -> int:
 _TABLE = tuple(_entry(value) for value in range(256))
 
 
-def crc32c(data: bytes) -> int:
-    """Return the checksum of a few bytes; this is Python, at some megabytes per second.
+def crc32c(data: bytes | Hidden) -> int:
+    """Return the checksum of a few bytes, which may be a key; this is Python, at some megabytes per second.
 
     >>> hex(crc32c(b"123456789"))
     '0xe3069283'
     """
+    data = Hidden(data)
     value = 0xFFFFFFFF
-    for byte in data:
+    for byte in data.reveal():
         value = value >> 8 ^ _TABLE[(value ^ byte) & 0xFF]
     return value ^ 0xFFFFFFFF

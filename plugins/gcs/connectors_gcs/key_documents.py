@@ -71,13 +71,17 @@ class KmsWrapping(GoogleLogin, KeyReference):
     )
     endpoint_url: Annotated[str, checked(_endpoint_problem)] | None = Field(
         default=None,
-        description="URL of a private or regional endpoint of Google, or of a test server on this machine.",
+        description=(
+            "URL of a private or regional endpoint of Google, or of a test server on this machine, not with ambient."
+        ),
     )
 
     @model_validator(mode="after")
     def _check_login(self) -> Self:
         host = urlsplit(self.endpoint_url or KMS).hostname or ""
         problem = exactly_one_way(self, _WAYS) or self.token_uri_problem(elsewhere=is_loopback(host))
+        if problem is None and self.ambient and is_loopback(host):
+            problem = "endpoint_url: a test server gets no token of this machine's identity; give it one in token"
         if problem is not None:
             raise ValueError(problem)
         return self

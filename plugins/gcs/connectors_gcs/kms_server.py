@@ -121,7 +121,7 @@ class KmsServer(KeyServer):
 
     def _matches(self, members: Hidden, member: str) -> bool:
         # JSON has 64-bit integers as strings: https://protobuf.dev/programming-guides/json/.
-        return str(members.reveal().get(f"{member}Crc32c")) == str(crc32c(self._bytes(members, member).reveal()))
+        return str(members.reveal().get(f"{member}Crc32c")) == str(crc32c(self._bytes(members, member)))
 
     def _bytes(self, members: Hidden, member: str) -> Hidden:
         # JSON leaves out what is empty.
@@ -131,5 +131,5 @@ class KmsServer(KeyServer):
 def _with_checksum(member: str, data: Hidden) -> dict[str, str]:
     return {
         member: base64.b64encode(data.reveal()).decode(),
-        f"{member}Crc32c": str(crc32c(data.reveal())),
+        f"{member}Crc32c": str(crc32c(data)),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,7 @@ from watching import frames_of, texts_of
 
 from connectors.errors import ConnectorError, InvalidCredentials, KeyRefused, KeyUnavailable
 from connectors.keys import forget, reference, resolve, source_of, wrapping
-from connectors.secrets import SecretKey
+from connectors.secrets import Hidden, SecretKey
 from connectors.testing import KeySourceContract
 from connectors_gcs.crc32c import crc32c
 from connectors_gcs.login import DEFAULT_TOKEN_URI
@@ -82,6 +83,14 @@ def refused(kms: CloudKms, document: dict[str, Any], kind: type[ConnectorError] 
 def test_checksum_is_that_of_the_standard(data: bytes, expected: int) -> None:
     """The examples of RFC 3720, appendix B.4."""
     assert crc32c(data) == expected
+
+
+def test_checksum_shows_no_key_in_a_traceback() -> None:
+    with pytest.raises(TypeError) as caught:
+        crc32c(Hidden([*KEY.reveal(), "not a byte"]))
+    texts = [text for where, text in frames_of(caught.value) if "crc32c" in where]
+    assert texts
+    assert not [text for text in texts if repr(KEY.reveal()) in text or str([*KEY.reveal()])[1:-1] in text]
 
 
 def test_checksum_is_that_of_google() -> None:
@@ -215,6 +224,15 @@ def test_service_detects_what_changed_on_the_way_to_it(kms: CloudKms, lost: byte
         wrapped(kms.wrapping())
 
 
+@pytest.mark.parametrize("size", [0, (1 << 16) + 1])
+def test_wrapped_key_of_a_size_that_no_document_holds_is_an_outage(kms: CloudKms, size: int) -> None:
+    data = bytes(size)
+    changed = {"ciphertext": base64.b64encode(data).decode(), "ciphertextCrc32c": str(crc32c_of_google(data))}
+    kms.changing = lambda result: {**result, **changed}
+    with pytest.raises(KeyUnavailable, match=f"sent an invalid response about {KEY_NAME}"):
+        wrapped(kms.wrapping())
+
+
 @pytest.mark.parametrize("name", [None, "projects/x", f"{KEY_NAME}s/cryptoKeyVersions/1", KEY_NAME])
 def test_result_of_another_key_is_not_taken(kms: CloudKms, name: str | None) -> None:
     kms.changing = lambda result: {**result, "name": name}
@@ -270,6 +288,16 @@ def test_tokens_are_sent_only_to_google(url: str) -> None:
 def test_endpoints_of_google_and_of_this_machine_are_accepted(url: str) -> None:
     document = {"source": "gcp-kms", "key_name": KEY_NAME, "token": TOKEN, "endpoint_url": url}
     assert wrapping(document).document() == document
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "https://localhost", "http://[::1]:1"])
+def test_identity_of_the_machine_is_not_for_test_servers(url: str) -> None:
+    document = {"source": "gcp-kms", "key_name": KEY_NAME, "ambient": True, "endpoint_url": url}
+    with pytest.raises(
+        InvalidCredentials, match="endpoint_url: a test server gets no token of this machine's identity"
+    ):
+        wrapping(document)
+    wrapping({**document, "endpoint_url": "https://cloudkms-clinic.p.googleapis.com"})
 
 
 @pytest.mark.parametrize(

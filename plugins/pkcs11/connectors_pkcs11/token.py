@@ -2,15 +2,19 @@
 
 The module is initialised for each operation and finalised after it. So a process that is forked later inherits no
 session: PKCS#11 demands that it initialises the module anew. No login stays open, and sessions are few in some devices.
+A fork waits for the operation of another thread to end.
 
 Source: https://docs.oasis-open.org/pkcs11/pkcs11-spec/v3.1/pkcs11-spec-v3.1.html.
 """
 
 from __future__ import annotations
 
+import hmac
 import os
+import random
+import time
 from contextlib import contextmanager, suppress
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import pkcs11
@@ -33,17 +37,32 @@ _NONCE = 12
 _OAEP = {"SHA256": (Mechanism.SHA256, MGF.SHA256, None), "SHA1": (Mechanism.SHA_1, MGF.SHA1, None)}
 _PLAIN = {Attribute.TOKEN: False, Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}
 """The attributes of a key that exists during an operation only, and whose bytes can be read."""
-_LOCKS: dict[int, Lock] = {}
-"""One operation at a time: a login is of the whole process. By process: a fork could leave the parent's lock held."""
+_BUSY = RLock()
+"""Held during an operation: one at a time, because a login is of the whole process.
+
+A fork takes it too. Otherwise the child could inherit a lock of python-pkcs11 or of the module that is held by a thread
+of its parent, and wait for it forever.
+"""
+os.register_at_fork(before=_BUSY.acquire, after_in_parent=_BUSY.release, after_in_child=_BUSY.release)
 _LOADED: dict[str, Any] = {}
 """The modules by path."""
 _IN_USE: dict[str, int] = {}
 """The processes that have initialised modules here, by path; another one than this is the parent of a fork."""
+_REFUSED: set[tuple[str, str, bytes]] = set()
+"""The PINs that were refused in this process: the module, the token, and a digest of the PIN."""
+_SALT = os.urandom(32)
+"""The key of those digests, which is in this process alone."""
+_PAUSES = (0.1, 0.2, 0.4)
+"""The longest pauses before further attempts, in seconds."""
 
-_CHANGED = "the key was wrapped by another key, or was changed"
+_CHANGED = "the key was wrapped by another key or with another context, or was changed"
 _NOT_PERMITTED = "the key's attributes do not permit that (CKA_WRAP and CKA_UNWRAP, or CKA_ENCRYPT and CKA_DECRYPT)"
 _OTHER_KIND = "the key is of another kind than the mechanism's"
 _REASONS = {
+    "PinRefusedBefore": (
+        "it has refused this PIN before, and this process does not try it again, so that the token does not lock "
+        "itself; correct the PIN, or, if it is the right one by now, start the process again"
+    ),
     "PinIncorrect": "the PIN is wrong; correct it before the token locks itself",
     "PinInvalid": "the PIN has characters that the token does not accept",
     "PinLenRange": "the PIN is too short or too long",
@@ -78,6 +97,11 @@ _OF_THE_DEVICE = frozenset({"GeneralError", "FunctionFailed", "ArgumentsBad", "D
 """The errors that mean a refusal only of an operation with the key; before it, the device or its module failed."""
 
 
+_WRONG_PIN = frozenset({"PinIncorrect", "PinInvalid", "PinLenRange"})
+_PASSING = frozenset({"NoSuchToken", "GeneralError"})
+"""The errors that also occur while another process changes something in the token."""
+
+
 class KeyFunctionNotPermitted(exceptions.PKCS11Error):
     """An error of the specification that python-pkcs11 does not have."""
 
@@ -94,6 +118,9 @@ class Token:
         self._wrapping = wrapping
         self._pin = pin
         self._hash = _OAEP[wrapping.hash or "SHA256"]
+        self._bound = None if wrapping.context is None else wrapping.context.encode()
+        digest = hmac.digest(_SALT, pin.reveal().encode(), "sha256")
+        self._login = (wrapping.module, wrapping.token, digest)
 
     def wrap(self, key: SecretKey) -> bytes:
         """Return a key, wrapped."""
@@ -114,7 +141,9 @@ class Token:
             case "AES_GCM":
                 encrypt = self._find(session, ObjectClass.SECRET_KEY, KeyType.AES, "encrypt")
                 nonce = os.urandom(_NONCE)
-                sealed = encrypt(data.reveal(), mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(nonce))
+                sealed = encrypt(
+                    data.reveal(), mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(nonce, self._bound)
+                )
                 return Hidden(nonce + sealed)
             case _:
                 encrypt = self._find(session, ObjectClass.PUBLIC_KEY, KeyType.RSA, "encrypt")
@@ -130,7 +159,8 @@ class Token:
             case "AES_GCM":
                 decrypt = self._find(session, ObjectClass.SECRET_KEY, KeyType.AES, "decrypt")
                 nonce, sealed = wrapped[:_NONCE], wrapped[_NONCE:]
-                return Hidden(decrypt(sealed, mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(nonce)))
+                parameters = GCMParams(nonce, self._bound)
+                return Hidden(decrypt(sealed, mechanism=Mechanism.AES_GCM, mechanism_param=parameters))
             case _:
                 decrypt = self._find(session, ObjectClass.PRIVATE_KEY, KeyType.RSA, "decrypt")
                 return Hidden(decrypt(wrapped, mechanism=Mechanism.RSA_PKCS_OAEP, mechanism_param=self._hash))
@@ -159,16 +189,31 @@ class Token:
         Raises:
             KeyRefused, KeyUnavailable, ConfigError: as `KeySource.unwrap` says.
         """
+        for pause in (*_PAUSES, 0.0):
+            name, opened, result = self._attempt(work)
+            if result is not None:
+                return result
+            if name not in _PASSING or not pause:
+                break
+            time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - not used for security
+        # Not raised in the handler of the library's error, which must not become the context.
+        raise self._failure(name, verb, opened=opened)
+
+    def _attempt(self, work: Callable[[Any], Hidden]) -> tuple[str, bool, Hidden | None]:
+        """Return the name of an error, whether a session was open then, and what `work` returns if there was none."""
         opened = False
-        with _LOCKS.setdefault(os.getpid(), Lock()):
+        with _BUSY:
+            if self._login in _REFUSED:
+                return "PinRefusedBefore", False, None
             try:
                 with _initialised(self._wrapping.module) as module, self._open(module) as session:
                     opened = True
-                    return work(session)
+                    return "", True, work(session)
             except exceptions.PKCS11Error as error:
-                failure = self._failure(type(error).__name__, verb, opened=opened)
-        # Raised outside the handler: the library's error must not become the context.
-        raise failure
+                name = type(error).__name__
+            if name in _WRONG_PIN:
+                _REFUSED.add(self._login)
+        return name, opened, None
 
     @contextmanager
     def _open(self, module: Any) -> Iterator[Any]:
@@ -204,7 +249,7 @@ class Token:
 def _initialised(path: str) -> Iterator[Any]:
     """Have a module initialised, and finalised in the end unless other code of this process uses it."""
     known = _LOADED.get(path)
-    if known is not None and _IN_USE.pop(path, None) not in (None, os.getpid()):  # a thread of the parent was at work
+    if known is not None and _IN_USE.pop(path, None) not in (None, os.getpid()):  # this thread was at work as it forked
         with suppress(exceptions.PKCS11Error):
             known.finalize()
     shared = known is not None and known.initialized

@@ -33,12 +33,15 @@ class TestAesKeyWrap(KeySourceContract):
 class TestAesGcm(KeySourceContract):
     @pytest.fixture
     def service(self, safe: Any, private: Callable[[str, str], str]) -> KeyService:
-        safe.how = {"key": "kek", "id": "01", "mechanism": "AES_GCM"}
+        safe.how = {"key": "kek", "id": "01", "mechanism": "AES_GCM", "context": "dataset Süd"}
         safe.login = {"pin_file": private("pin", safe.hsm.pin + "\n")}
 
         def hold_bytes(data: bytes) -> dict[str, Any]:
             nonce = os.urandom(12)
-            return {**safe.wrapping(), "wrapped": text(nonce + AESGCM(safe.kek).encrypt(nonce, data, None))}
+            return {
+                **safe.wrapping(),
+                "wrapped": text(nonce + AESGCM(safe.kek).encrypt(nonce, data, "dataset Süd".encode())),
+            }
 
         safe.hold_bytes = hold_bytes
         return safe

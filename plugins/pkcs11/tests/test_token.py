@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,19 +15,28 @@ import pkcs11
 import pytest
 from canaries import Canaries
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+from patience import PATIENCE
 from softhsm import Hsm
 from watching import everything_logged, frames_of, texts_of
 
 from connectors.errors import ConfigError, ConnectorError, InvalidCredentials, KeyRefused, KeyUnavailable
 from connectors.keys import reference, source_of, wrapping
-from connectors.secrets import SecretKey
+from connectors.secrets import Hidden, SecretKey, SecretText
 from connectors.testing.tools import in_child
-from connectors_pkcs11.token import _initialised
+from connectors_pkcs11.reference import Pkcs11Reference
+from connectors_pkcs11.token import Token, _initialised
 
 KEY = SecretKey("a5" * 32)
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let further attempts follow at once."""
+    monkeypatch.setattr("connectors_pkcs11.token._PAUSES", (0.001, 0.001, 0.001))
 
 
 def unwrapped(document: dict[str, Any], root: Path | None = None) -> SecretKey:
@@ -49,6 +60,10 @@ class TestPeers:
         place = {"source": "pkcs11", "module": hsm.module, "token": hsm.token, "pin": hsm.pin, "key": "pair"}
         place |= {"mechanism": "RSA_PKCS_OAEP", "hash": "SHA1", "wrapped": base64.b64encode(wrapped).decode()}
         assert unwrapped(place) == KEY
+
+    def test_gcm_without_a_context_is_that_of_others(self, safe: Any) -> None:
+        wrapped = base64.b64decode(safe.wrap(KEY, mechanism="AES_GCM")["wrapped"])
+        assert AESGCM(safe.kek).decrypt(wrapped[:12], wrapped[12:], None) == KEY.reveal()
 
     def test_two_wraps_by_gcm_differ(self, safe: Any) -> None:
         wrapped = {safe.wrap(KEY, mechanism="AES_GCM")["wrapped"] for _ in range(2)}
@@ -102,7 +117,9 @@ class TestRefusals:
             pair.wrap(KEY, hash=None)
 
     def test_key_with_another_kind_s_mechanism_is_told(self, safe: Any) -> None:
-        with pytest.raises(KeyRefused, match="the key was wrapped by another key, or was changed"):
+        with pytest.raises(
+            KeyRefused, match="the key was wrapped by another key or with another context, or was changed"
+        ):
             unwrapped({**safe.wrap(KEY, mechanism="AES_GCM"), "mechanism": "AES_KEY_WRAP"})
 
     @pytest.mark.parametrize(
@@ -142,6 +159,51 @@ class TestRefusals:
         with pytest.raises(KeyRefused, match="the PIN is wrong"):
             unwrapped(document)
         assert unwrapped({**document, "pin": safe.hsm.pin}) == KEY
+
+    @pytest.mark.parametrize("context", [None, "dataset conditions"])
+    def test_another_context_is_refused(self, safe: Any, context: str | None) -> None:
+        document = safe.wrap(KEY, mechanism="AES_GCM", context=context)
+        assert unwrapped(document) == KEY
+        for other in {None, "dataset conditions", "dataset deaths"} - {context}:
+            with pytest.raises(KeyRefused, match="or with another context"):
+                unwrapped({**document, "context": other})
+
+    def test_wrong_pin_is_tried_once(self, safe: Any) -> None:
+        document = safe.wrap(KEY)
+        wrong = {**document, "pin": "wrong-pin-of-mine"}
+        with pytest.raises(KeyRefused, match=r"\(PinIncorrect\): the PIN is wrong"):
+            unwrapped(wrong)
+        assert safe.hsm.has_seen_wrong_pins()
+        assert unwrapped(document) == KEY
+        for work in (unwrapped, lambda place: safe.wrap(KEY, pin=place["pin"])):
+            with pytest.raises(KeyRefused, match="has refused this PIN before, and this process does not try it again"):
+                work(wrong)
+        with ThreadPoolExecutor(4) as pool:
+            errors = [pool.submit(unwrapped, {**document, "pin": "another-wrong-pin"}).exception() for _ in range(4)]
+        assert sorted("refused this PIN before" in str(error) for error in errors) == [False, True, True, True]
+        assert unwrapped(document) == KEY
+        assert not safe.hsm.has_seen_wrong_pins()
+        with pytest.raises(KeyRefused, match="has refused this PIN before"):
+            unwrapped(wrong)
+        assert not safe.hsm.has_seen_wrong_pins()
+
+    def test_token_that_comes_back_at_once_is_found(self, safe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        document, pauses = safe.wrap(KEY), []
+
+        def pause(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 2:
+                safe.hsm.reconnect()
+
+        monkeypatch.setattr(time, "sleep", pause)
+        safe.hsm.disconnect()
+        assert unwrapped(document) == KEY
+        assert len(pauses) == 2
+        safe.hsm.disconnect()
+        pauses[:] = [0.0] * 2
+        with pytest.raises(KeyUnavailable, match="there is no PKCS#11 token"):
+            unwrapped(document)
+        assert len(pauses) == 2 + 3
 
 
 class TestPinFiles:
@@ -191,6 +253,25 @@ class TestSharing:
                 )  # private: nobody is logged in
         finally:
             library.finalize()
+
+    def test_fork_waits_for_the_operation_of_another_thread(self, safe: Any) -> None:
+        document = safe.wrap(KEY)
+        found = reference(document)
+        assert isinstance(found, Pkcs11Reference)
+        began, done = threading.Event(), []
+
+        def work(session: Any) -> Hidden:
+            began.set()
+            time.sleep(0.2)  # a fork that does not wait happens now
+            label = session.get_key(label="kek").label
+            done.append(label)
+            return Hidden(label)
+
+        thread = threading.Thread(target=Token(found, SecretText(safe.hsm.pin))._do, args=("test", work))
+        thread.start()
+        assert began.wait(PATIENCE)
+        assert in_child("fork", lambda: (list(done), digits(document))) == (["kek"], KEY.reveal().hex())
+        thread.join()
 
     def test_child_of_a_process_that_is_at_work_begins_anew(self, safe: Any) -> None:
         document = safe.wrap(KEY)
@@ -247,6 +328,10 @@ def test_no_secret_is_shown_whatever_fails(safe: Any, failing: str) -> None:
         ({"pin_file": "pin"}, "give exactly one of pin and pin_file"),
         ({"mechanism": "AES_CBC"}, "mechanism: 'AES_KEY_WRAP', 'AES_GCM' or 'RSA_PKCS_OAEP' is expected"),
         ({"hash": "SHA256"}, "hash needs the mechanism RSA_PKCS_OAEP"),
+        ({"context": "dataset"}, "context needs the mechanism AES_GCM"),
+        ({"mechanism": "AES_GCM", "context": ""}, "context: "),
+        ({"mechanism": "AES_GCM", "context": "\ud800"}, "context: it contains half of a surrogate pair"),
+        ({"pin": "hunter\ud800"}, "pin: it contains half of a surrogate pair"),
         ({"wrapped": "not base64!"}, "wrapped: base64 text is expected"),
     ],
 )
@@ -255,3 +340,4 @@ def test_invalid_reference_is_refused(changes: dict[str, Any], told: str) -> Non
     with pytest.raises(InvalidCredentials) as caught:
         reference({**document, "wrapped": "AAAA", **changes})
     assert told in str(caught.value)
+    assert "hunter" not in "".join(texts_of(caught.value))

@@ -44,8 +44,10 @@ class AwsKms(KeySource):
         from connectors_s3.kms_server import KmsServer  # noqa: PLC0415
 
         del root
-        arn, wrapped = KmsServer(wrapping).encrypt(key)
-        return AwsKmsReference(**{**dict(wrapping), "key_id": arn, "wrapped": wrapped})
+        server = KmsServer(wrapping)
+        arn, wrapped = server.encrypt(key)
+        members = {**dict(wrapping), "key_id": arn, "wrapped": wrapped}
+        return server.reference_of(lambda: AwsKmsReference(**members), wrapping.shown)
 
     def object_keys(self, wrapping: AwsKmsObjects, root: str | None) -> ObjectKeyService:
         """Return what wraps the keys of objects, as the Amazon S3 Encryption Client has it done."""

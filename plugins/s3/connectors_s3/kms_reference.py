@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from connectors.keys import KeyReference, Wrapped
 from connectors.storage import checked, endpoint_problem, exactly_one_way, sends_in_the_clear
 from connectors_s3.account import ACCESS_KEY, AMBIENT, AwsAccount
-from connectors_s3.regions import REGION, Region
+from connectors_s3.regions import REGION, Region, host_of
 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["AwsKmsObjects", "AwsKmsReference", "AwsKmsWrapping", "kms_endpoint_problem", "region_in"]
+__all__ = ["AwsKmsObjects", "AwsKmsReference", "AwsKmsWrapping", "is_kms", "kms_endpoint_problem", "region_in"]
 
 _ARN = re.compile(
     rf"arn:aws[a-z-]{{0,20}}:kms:({REGION.pattern}):[0-9]{{12}}:(key/[A-Za-z0-9-]{{1,256}}|alias/[A-Za-z0-9/_-]{{1,250}})"
@@ -31,6 +32,21 @@ def kms_endpoint_problem(url: str) -> str | None:
     if problem is None and sends_in_the_clear(url):
         problem = "http:// is not encrypted, and the key is in the response; use https://"
     return problem
+
+
+def is_kms(url: str, region: str) -> bool:
+    """Return whether a URL leads to AWS KMS itself in a region: a usual, a FIPS, a dual-stack or a VPC endpoint.
+
+    It is not enough that the host is below a domain of Amazon's: so are those of its customers' load balancers.
+    Sources: AWS General Reference, "AWS Key Management Service endpoints and quotas"; AWS KMS Developer Guide,
+    "Connect to AWS KMS through a VPC endpoint".
+    """
+    parts = urlsplit(url)
+    usual = re.escape(host_of("", region).removeprefix("."))
+    domain = rf"({usual}|{re.escape(region)}\.api\.aws)"
+    private = rf"vpce-[a-z0-9-]+\.kms(-fips)?\.{re.escape(region)}\.vpce\.amazonaws\.com(\.cn)?"
+    host = re.fullmatch(rf"kms(-fips)?\.{domain}|{private}", parts.hostname or "", re.ASCII)
+    return parts.scheme == "https" and parts.port in (None, 443) and parts.path in ("", "/") and host is not None
 
 
 def region_in(key_id: str) -> str | None:
@@ -77,7 +93,10 @@ class AwsKmsWrapping(AwsAccount, KeyReference):
     region: Region | None = Field(default=None, description="The key's region; needed unless key_id is an ARN.")
     endpoint: Annotated[str, checked(kms_endpoint_problem)] | None = Field(
         default=None,
-        description="URL of a private or FIPS endpoint; null for AWS's usual one. http:// only for a loopback address.",
+        description=(
+            "URL of a private or FIPS endpoint; null for AWS's usual one. http:// only for a loopback address. With "
+            "ambient, it is AWS KMS's own, or the one in the machine's configuration."
+        ),
     )
 
     @model_validator(mode="after")

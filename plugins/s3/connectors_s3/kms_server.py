@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import importlib.metadata
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit
 from connectors.errors import AccessDenied, ConfigError, KeyRefused
 from connectors.secrets import Hidden, SecretText
 from connectors.storage import HttpClient, KeyServer, Origin, Request
-from connectors_s3.kms_reference import kms_endpoint_problem, region_in
+from connectors_s3.kms_reference import is_kms, kms_endpoint_problem, region_in
 from connectors_s3.regions import host_of
 from connectors_s3.sessions import configured_endpoint, from_machine, open_session
 from connectors_s3.signer import SigV4Signer
@@ -46,7 +45,8 @@ class KmsServer(KeyServer):
 
     Raises:
         KeyRefused: the credentials are ambient, and this machine provides none that work.
-        ConfigError: this machine's configuration names an invalid endpoint.
+        ConfigError: this machine's configuration names an invalid endpoint; or the credentials are ambient, and only
+            the document names the endpoint.
     """
 
     name = "AWS KMS"
@@ -100,12 +100,10 @@ class KmsServer(KeyServer):
         session = _refusing(lambda: open_session(place))
         self._place = place
         self._url = place.endpoint or f"https://{host_of('kms', place.region_name)}"
-        if place.ambient and place.endpoint is None:
-            self._url = _refusing(lambda: configured_endpoint(session, "kms", place.region_name))
-            problem = kms_endpoint_problem(self._url)
-            if problem is not None:
-                message = f"the endpoint in this machine's configuration for AWS: {problem}"
-                raise ConfigError(message)
+        if place.ambient and not (place.endpoint and is_kms(place.endpoint, place.region_name)):
+            self._url = _of_machine(
+                _refusing(lambda: configured_endpoint(session, "kms", place.region_name)), place.endpoint
+            )
         signer = SigV4Signer(lambda: _refusing(session.get_credentials), lambda _: place.region_name, "kms")
         super().__init__(HttpClient(_AGENT), signer)
 
@@ -137,12 +135,8 @@ class KmsServer(KeyServer):
             context: as for `decrypt`.
         """
         reply = self._ask("Encrypt", "wrap a key with", Hidden({"Plaintext": _base64(key.reveal())}), context)
-        arn, wrapped = self._arn_in(reply), b""
-        with contextlib.suppress(TypeError, ValueError):
-            wrapped = base64.b64decode(reply.reveal().get("CiphertextBlob"), validate=True)
-        if not wrapped:
-            raise self.nonsense(self._place.shown)
-        return arn, wrapped
+        wrapped = self.bytes_of(Hidden(reply.reveal().get("CiphertextBlob")), self._place.shown)
+        return self._arn_in(reply), bytes(wrapped.reveal())
 
     def _ask(self, operation: str, verb: str, members: Hidden, context: Mapping[str, str] | None) -> Hidden:
         parts = urlsplit(self._url)
@@ -158,13 +152,44 @@ class KmsServer(KeyServer):
         return self.ask(request, self._place.shown, verb, Hidden({**common, **members.reveal()}))
 
     def _arn_in(self, reply: Hidden) -> str:
-        """Return the ARN of the key that KMS has used; it is the named one."""
+        """Return the ARN of the key that KMS has used; it is the named one.
+
+        An alias leads to a key of its own account and region. KMS alone knows to which one of them.
+        """
         arn, named = reply.reveal().get("KeyId"), self._place.key_id
         if isinstance(arn, str) and ":key/" in arn and region_in(arn) == self._place.region_name:
-            by_alias = named.rpartition(":")[2].startswith("alias/")
-            if by_alias or named in (arn, arn.partition("/")[2]):
+            owner, is_alias, _ = named.rpartition("alias/")
+            if is_alias and arn.startswith(owner):
+                return arn
+            if named in (arn, arn.partition("/")[2]):
                 return arn
         raise self.nonsense(self._place.shown)
+
+
+def _of_machine(configured: str, named: str | None) -> str:
+    """Return the endpoint in this machine's configuration.
+
+    Args:
+        configured: the endpoint.
+        named: the one that the document names, which must be the same: a document must not have the machine's identity
+            sign requests for a server of its choice.
+    """
+    problem = kms_endpoint_problem(configured)
+    if problem is not None:
+        message = f"the endpoint in this machine's configuration for AWS: {problem}"
+        raise ConfigError(message)
+    if named is not None and _place_of(named) != _place_of(configured):
+        message = (
+            "the identity of this machine signs requests only for AWS KMS or the endpoint that this machine names: "
+            f"leave out endpoint, or set AWS_ENDPOINT_URL_KMS to {named} where the application is set up"
+        )
+        raise ConfigError(message)
+    return configured
+
+
+def _place_of(url: str) -> tuple[Origin, str]:
+    """Return what two spellings of a URL have in common."""
+    return Origin.of(url), urlsplit(url).path.rstrip("/")
 
 
 def _base64(data: bytes) -> str:

@@ -192,6 +192,7 @@ class TestAmbient:
     def test_credentials_of_the_machine_are_used(
         self, ambient: dict[str, Any], account: KmsAccount, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", account.endpoint)
         with pytest.raises(KeyRefused, match="ambient, but this machine provides none that work"):
             wrapped(ambient, SecretKey.generate())
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", account.access_key)
@@ -212,6 +213,46 @@ class TestAmbient:
         monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", "http://kms.example.org")
         with pytest.raises(ConfigError, match=r"this machine's configuration for AWS: http:// is not encrypted"):
             wrapped(ambient, key, endpoint=None)
+
+    @pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL"])
+    def test_endpoint_of_the_document_is_that_of_the_machine(
+        self, ambient: dict[str, Any], account: KmsAccount, monkeypatch: pytest.MonkeyPatch, variable: str
+    ) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", account.access_key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", account.secret_key)
+        monkeypatch.setenv(variable, account.endpoint)
+        key = SecretKey.generate()
+        assert asked(wrapped(ambient, key, endpoint=f"{account.endpoint}/")) == key
+
+    @pytest.mark.parametrize("configured", [None, "http://127.0.0.1:9"])
+    @pytest.mark.parametrize(
+        "named",
+        [
+            None,
+            "https://kms.evil.example",
+            "https://kms.eu-west-1.evil.example",
+            "https://kms.eu-west-2.amazonaws.com",
+            "https://a1b2c3.execute-api.eu-west-1.amazonaws.com",
+            "https://vpce-0a1-b2.vpce-svc-0c3.eu-west-1.vpce.amazonaws.com",
+            "https://kms.eu-west-1.amazonaws.com:8443",
+        ],
+    )
+    def test_identity_of_the_machine_signs_for_no_endpoint_of_the_document(
+        self,
+        ambient: dict[str, Any],
+        account: KmsAccount,
+        monkeypatch: pytest.MonkeyPatch,
+        configured: str | None,
+        named: str | None,
+    ) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", account.access_key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", account.secret_key)
+        if configured is not None:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", configured)
+        before = account.requests
+        with pytest.raises(ConfigError, match="leave out endpoint, or set AWS_ENDPOINT_URL_KMS to http"):
+            wrapped(ambient, SecretKey.generate(), endpoint=named or account.endpoint)
+        assert account.requests == before
 
     def test_missing_profile_is_an_error_that_does_not_name_it(self, ambient: dict[str, Any]) -> None:
         with pytest.raises(KeyRefused, match="the profile in the credentials does not exist on this machine") as caught:

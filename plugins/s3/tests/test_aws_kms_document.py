@@ -13,6 +13,7 @@ from botocore.endpoint_provider import EndpointProvider
 from connectors.errors import InvalidCredentials
 from connectors.keys import reference, source_of, wrapping
 from connectors.secrets import Hidden
+from connectors_s3.kms_reference import is_kms
 from connectors_s3.regions import host_of
 
 ARN = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -102,6 +103,34 @@ def test_error_names_the_broken_rule_and_shows_no_value(changes: dict[str, Any],
 def test_reference_needs_a_wrapped_key(wrapped: object) -> None:
     with pytest.raises(InvalidCredentials, match="aws-kms: wrapped: "):
         reference(Hidden({**PLACE, "wrapped": wrapped}))
+
+
+@pytest.mark.parametrize("fips", [False, True])
+@pytest.mark.parametrize("dual", [False, True])
+@pytest.mark.parametrize("region", ["eu-west-1", "us-gov-west-1"])
+def test_endpoints_of_kms_are_those_of_botocore(region: str, fips: bool, dual: bool) -> None:
+    rules = botocore.session.Session().get_component("data_loader").load_service_model("kms", "endpoint-rule-set-1")
+    partitions = botocore.session.Session().get_component("data_loader").load_data("partitions")
+    url = EndpointProvider(rules, partitions).resolve_endpoint(Region=region, UseFIPS=fips, UseDualStack=dual).url
+    assert is_kms(url, region)
+    assert not is_kms(url, "eu-west-2")
+
+
+@pytest.mark.parametrize(
+    ("url", "is_own"),
+    [
+        ("https://KMS.eu-west-1.amazonaws.com/", True),
+        ("https://vpce-0a1b-2c3d.kms.eu-west-1.vpce.amazonaws.com", True),
+        ("https://vpce-0a1b-2c3d.kms-fips.eu-west-1.vpce.amazonaws.com", True),
+        ("http://kms.eu-west-1.amazonaws.com", False),
+        ("https://kms.eu-west-1.amazonaws.com/path", False),
+        ("https://kms.eu-west-1.s3.amazonaws.com", False),
+        ("https://x.kms.eu-west-1.amazonaws.com", False),
+        ("https://kms.eu-west-1.amazonaws.com.example", False),
+    ],
+)
+def test_endpoint_of_kms_is_told_from_those_of_its_customers(url: str, is_own: bool) -> None:
+    assert is_kms(url, "eu-west-1") is is_own
 
 
 @pytest.mark.parametrize("service", ["kms", "s3"])

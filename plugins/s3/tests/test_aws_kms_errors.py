@@ -196,6 +196,28 @@ def test_alias_leads_to_a_key_of_the_region(arn: str) -> None:
             wrap(url, key_id="alias/clinic", region="eu-west-1")
 
 
+@pytest.mark.parametrize(
+    "reply", [ARN.replace("123456789012", "999999999999"), ARN.replace("arn:aws:", "arn:aws-cn:"), ARN[8:]]
+)
+@pytest.mark.parametrize("work", [unwrap, wrap])
+def test_alias_of_an_account_leads_to_a_key_of_that_account(reply: str, work: Callable[..., object]) -> None:
+    alias = f"{ARN.partition(':key/')[0]}:alias/clinic"
+    key, wrapped = base64.b64encode(KEY.reveal()).decode(), base64.b64encode(WRAPPED).decode()
+    members = {"Plaintext": key, "CiphertextBlob": wrapped}
+    answers = [Answer(200, {}, json.dumps({**members, "KeyId": one}).encode()) for one in (reply, ARN)]
+    with hostile_server(lambda _: answers.pop(0)) as (url, _):
+        with pytest.raises(KeyUnavailable, match=f"invalid response about {alias}"):
+            work(url, key_id=alias)
+        assert work(url, key_id=alias)
+
+
+@pytest.mark.parametrize("size", [0, (1 << 16) + 1])
+def test_wrapped_key_of_a_size_that_no_document_holds_is_an_outage(size: int) -> None:
+    members = {"KeyId": ARN, "CiphertextBlob": base64.b64encode(bytes(size)).decode()}
+    caught = failure(lambda _: Answer(200, {}, json.dumps(members).encode()), wrap)
+    assert f"AWS KMS sent an invalid response about {ARN}" in str(caught)
+
+
 def test_plaintext_that_is_no_key_is_refused() -> None:
     members = {"KeyId": ARN, "Plaintext": base64.b64encode(b"\xff" * 16).decode()}
     assert type(failure(lambda _: Answer(200, {}, json.dumps(members).encode()))) is InvalidKey

@@ -10,13 +10,15 @@ import hashlib
 import json
 import math
 import os
+import re
 import time
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from connectors.errors import ConfigError, ConnectorError
 from connectors.keys import read_below
 from connectors.secrets import Hidden, SecretText
-from connectors.storage import Tokens, token_of
+from connectors.storage import Origin, Tokens, endpoint_problem, token_of
 from connectors_vault.reference import AppRole, Kubernetes
 from connectors_vault.server import VaultLogin, VaultServer
 
@@ -31,6 +33,8 @@ _ISSUED: dict[bytes, Tokens] = {}
 """The logins of this process whose tokens are used until they expire, by a digest of what they log in with."""
 _ADDRESSES = ("VAULT_ADDR", "BAO_ADDR")
 """The variables with which the owner of a machine says which Vault is its own."""
+_NO_TOKEN = re.compile(r"\{|[0-9A-Fa-f]{64}$", re.ASCII)
+"""What begins as a document, or is a key, has come into the place of a token: it is sent nowhere."""
 
 
 class _TokenSigner:
@@ -113,7 +117,7 @@ def open_server(reference: VaultWrapping, root: str | None) -> VaultServer:
         root: the folder that files in it are below; see `KeySource.unwrap`.
 
     Raises:
-        ConfigError: this machine's own token would be sent to an address that only the document names.
+        ConfigError: the content of a file would be sent to an address that only the document names.
     """
     return VaultServer(reference, _TokenSigner(_tokens_of(reference, root)))
 
@@ -140,24 +144,29 @@ def _identity(place: list[str | None], login: AppRole | Kubernetes) -> bytes:
 
 
 def _root_for(path: str, reference: VaultWrapping, root: str | None) -> str | None:
-    """Return the folder that a file with a token is below, or None if it is an absolute path that may be read.
+    """Return the folder that a file with a token is below, or None if it is an absolute path.
 
-    A document in an app config is not this machine's owner: with a path of its choice and an address of its choice, it
-    could have any token of this machine sent anywhere.
+    A document is not written by this machine's owner: with a path of its choice and an address of its choice, it could
+    have any token of the machine, and any file of another document's in the app config, sent anywhere.
 
     Raises:
-        ConfigError: the document names an absolute path, and an address that the machine does not name.
+        ConfigError: the document names an address that the machine does not name.
     """
-    if root is None or not os.path.isabs(path):
-        return root
-    own = {os.environ.get(name, "").rstrip("/") for name in _ADDRESSES}
-    if reference.address.rstrip("/") in own:
-        return None
+    own = [os.environ.get(name, "") for name in _ADDRESSES]
+    if _place_of(reference.address) in map(_place_of, own):
+        return None if os.path.isabs(path) else root
     message = (
-        f"the token {path!r} of this machine is sent only to the Vault that this machine names: set VAULT_ADDR to "
-        f"{reference.address} where the application is set up, or put a token below the app config's root"
+        f"the content of {path!r} is sent only to the Vault that this machine itself names: set VAULT_ADDR to "
+        f"{reference.address} where the application is set up, or log in with token or approle in the document"
     )
     raise ConfigError(message)
+
+
+def _place_of(url: str) -> tuple[Origin, str] | None:
+    """Return what all spellings of a server's URL have in common; None if it is not one."""
+    if endpoint_problem(url, example=""):
+        return None
+    return Origin.of(url), urlsplit(url).path.rstrip("/")
 
 
 def _read(root: str | None, path: str, what: str, *, private: bool) -> SecretText | ConnectorError:
@@ -166,6 +175,9 @@ def _read(root: str | None, path: str, what: str, *, private: bool) -> SecretTex
     except ConnectorError as error:
         return error
     token = token_of(data.reveal().decode("latin-1").strip())
-    if token is not None:
+    if token is not None and not _NO_TOKEN.match(token.reveal()):
         return token
-    return ConfigError(f"the {what} {path!r} holds no token, which is a single line of printable characters")
+    return ConfigError(
+        f"the {what} {path!r} holds no token, which is a single line of printable characters, and neither a key nor a "
+        "document"
+    )

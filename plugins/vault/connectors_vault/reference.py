@@ -29,6 +29,11 @@ CIPHERTEXT = re.compile(r"vault:v[0-9]{1,9}:[A-Za-z0-9+/]{1,65536}={0,2}", re.AS
 """What transit returns: the version of its key, and base64. https://openbao.org/api-docs/secret/transit/"""
 _EXAMPLE = "https://vault.example:8200"
 _PATH = re.compile(r"(?!\.{1,2}(/|$))[A-Za-z0-9_.-]{1,128}(/(?!\.{1,2}(/|$))[A-Za-z0-9_.-]{1,128}){0,15}", re.ASCII)
+_RESERVED = re.compile(r"(^|/)(auth|sys|identity|cubbyhole)(/|$)|/(data|metadata)(/|$)", re.ASCII)
+"""Paths that are Vault's own, below any namespace, or those of a key-value store's secrets.
+
+A request to use a key there would write: https://openbao.org/api-docs/secret/kv/kv-v2/.
+"""
 _KEY = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,126}[A-Za-z0-9_])?", re.ASCII)
 
 
@@ -39,7 +44,22 @@ def _address_problem(url: str) -> str | None:
     return problem
 
 
+def _text_problem(text: str) -> str | None:
+    return "it contains half of a surrogate pair" if re.search("[\ud800-\udfff]", text) else None
+
+
+def _mount_problem(path: str) -> str | None:
+    if _RESERVED.search(path):
+        return (
+            "no transit secrets engine can be there: auth, sys, identity and cubbyhole are Vault's own, and data and "
+            "metadata are in key-value stores"
+        )
+    return None
+
+
 _Path = Annotated[str, matching(_PATH, "not a path such as transit or team/transit, without a slash at either end")]
+_Mount = Annotated[_Path, checked(_mount_problem)]
+_Text = Annotated[str, checked(_text_problem)]
 
 
 class AppRole(SecretModel):
@@ -57,7 +77,10 @@ class Kubernetes(SecretModel):
     jwt_file: str = Field(
         default="/var/run/secrets/kubernetes.io/serviceaccount/token",
         min_length=1,
-        description="The file with the service account's token, which is read for each login.",
+        description=(
+            "The file with the service account's token, which is read for each login, and sent only to the server that "
+            "the machine names in VAULT_ADDR or BAO_ADDR."
+        ),
     )
     mount: _Path = Field(default="kubernetes", description="The path at which the auth method is mounted.")
 
@@ -74,14 +97,28 @@ class VaultWrapping(KeyReference):
     key: Annotated[str, matching(_KEY, "not the name of a transit key")] = Field(
         description="The name of the transit key that wraps, of a type that encrypts, such as aes256-gcm96."
     )
-    mount: _Path = Field(default="transit", description="The path at which the transit secrets engine is mounted.")
+    mount: _Mount = Field(default="transit", description="The path at which the transit secrets engine is mounted.")
     namespace: _Path | None = Field(default=None, description="The namespace, if the server has any.")
-    context: str | None = Field(
+    context: _Text | None = Field(
         default=None, min_length=1, max_length=4096, description="The context, for a transit key that is derived."
+    )
+    associated_data: _Text | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description=(
+            "Text that the wrapped key is bound to, such as the dataset's name: only with the same text is it "
+            "unwrapped. For keys of the types aes…-gcm96 and chacha20-poly1305; it is not secret."
+        ),
     )
     token: SecretWord | None = Field(default=None, description="A token.")
     token_file: str | None = Field(
-        default=None, min_length=1, description="A file with a token, which is read each time: a Vault agent renews it."
+        default=None,
+        min_length=1,
+        description=(
+            "A file with a token, which is read each time: a Vault agent renews it. It is sent only to the server that "
+            "the machine names in VAULT_ADDR or BAO_ADDR."
+        ),
     )
     approle: AppRole | None = Field(default=None, description="Log in by an AppRole.")
     kubernetes: Kubernetes | None = Field(default=None, description="Log in by the pod's service account.")

@@ -36,6 +36,7 @@ _PHRASES = (
     ("no handler for route", "NoSuchMount"),
     ("unsupported path", "NoSuchMount"),
     ("missing 'context'", "ContextMissing"),
+    ("for non-AEAD cipher", "BindsNothing"),
     ("message authentication failed", "WrongKey"),
     ("invalid ciphertext", "WrongKey"),
     ("disallowed by policy", "KeyVersionTooOld"),
@@ -66,7 +67,10 @@ class VaultServer(KeyServer):
         "KeyNotFound": "there is no such key; check its name, its mount and the namespace",
         "NoSuchMount": "nothing is mounted at that path; check the mount and the namespace",
         "ContextMissing": "the key is a derived one; give the context",
-        "WrongKey": "the key was wrapped by another key or with another context, or was changed",
+        "WrongKey": (
+            "the key was wrapped by another key or with another context or other associated_data, or was changed"
+        ),
+        "BindsNothing": "the key's type takes no associated_data; leave it out, or use aes256-gcm96",
         "KeyVersionTooOld": "the key's min_decryption_version is higher than that of the wrapped key",
         "KeyTypeUnsuitable": "the key's type does not do that; use aes256-gcm96 or another type that encrypts",
         "Unknown": "the server's log says why",
@@ -89,13 +93,15 @@ class VaultServer(KeyServer):
         """Return a member of the response of an operation of the transit secrets engine; None if there is none.
 
         Args:
-            reference: names the key and the context.
+            reference: names the key, the context and the associated data.
             operation: encrypt or decrypt.
             wanted: the member's name.
             body: the operation's own members.
         """
-        if reference.context is not None:
-            body = Hidden({**body.reveal(), "context": base64.b64encode(reference.context.encode()).decode()})
+        for name in ("context", "associated_data"):
+            text: str | None = getattr(reference, name)
+            if text is not None:
+                body = Hidden({**body.reveal(), name: base64.b64encode(text.encode()).decode()})
         request = self.request(f"{reference.mount}/{operation}/{reference.key}")
         data = Hidden(self.ask(request, reference.shown, _VERBS[operation], body).reveal().get("data"))
         return Hidden(data.reveal().get(wanted) if isinstance(data.reveal(), dict) else None)

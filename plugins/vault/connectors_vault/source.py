@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from connectors.keys import KeySource
 from connectors.secrets import Hidden
-from connectors_vault.reference import CIPHERTEXT, VaultReference, VaultWrapping
+from connectors_vault.reference import VaultReference, VaultWrapping
 
 if TYPE_CHECKING:
     from connectors.secrets import SecretKey
@@ -38,10 +38,8 @@ class Vault(KeySource):
         server = open_server(wrapping, root)
         plain = Hidden({"plaintext": base64.b64encode(key.reveal()).decode()})
         wrapped = server.transit(wrapping, "encrypt", "ciphertext", plain).reveal()
-        if not isinstance(wrapped, str) or not CIPHERTEXT.fullmatch(wrapped):
-            raise server.nonsense(wrapping.shown)
         members = {name: getattr(wrapping, name) for name in VaultWrapping.model_fields}
-        return VaultReference(**members, wrapped=wrapped)
+        return server.reference_of(lambda: VaultReference(**members, wrapped=wrapped), wrapping.shown)
 
     def holder(self, reference: VaultWrapping) -> str:
         """Return the name of the key and its server."""

@@ -20,7 +20,8 @@ class TestToken(KeySourceContract):
 
 class TestTokenFile(KeySourceContract):
     @pytest.fixture
-    def service(self, clinic: Any, private: Callable[[str, str], str]) -> KeyService:
+    def service(self, clinic: Any, private: Callable[[str, str], str], monkeypatch: pytest.MonkeyPatch) -> KeyService:
+        monkeypatch.setenv("VAULT_ADDR", clinic.url)
         clinic.login = {"token_file": private("token", clinic.login["token"] + "\n")}
         return clinic
 
@@ -34,8 +35,17 @@ class TestAppRole(KeySourceContract):
 
 class TestKubernetes(KeySourceContract):
     @pytest.fixture
-    def service(self, clinic: Any, pod: Pod, tmp_path: Path) -> KeyService:
+    def service(self, clinic: Any, pod: Pod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeyService:
+        monkeypatch.setenv("VAULT_ADDR", clinic.url)
         clinic.login = {"kubernetes": clinic.log_in_by_pod(pod, tmp_path / "jwt")}
+        return clinic
+
+
+class TestAssociatedData(KeySourceContract):
+    @pytest.fixture
+    def service(self, clinic: Any) -> KeyService:
+        clinic.login = {**clinic.login, "associated_data": "dataset=conditions"}
+        clinic.hold_bytes = lambda _: None
         return clinic
 
 

@@ -1,4 +1,4 @@
-"""Logins, against OpenBao: a token is used until it expires or is refused, and goes to no Vault of a stranger."""
+"""Logins, against OpenBao: a token is used until it expires or is refused, and no file goes to a stranger's Vault."""
 
 from __future__ import annotations
 
@@ -97,6 +97,13 @@ def test_withdrawn_secret_id_is_refused(clinic: Any) -> None:
         unwrapped(document)
 
 
+@pytest.fixture
+def ours(clinic: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the machine name the Vault as its own."""
+    monkeypatch.setenv("VAULT_ADDR", clinic.url)
+
+
+@pytest.mark.usefixtures("ours")
 def test_token_file_is_read_each_time(clinic: Any, private: Callable[[str, str], str]) -> None:
     path = private("token", "of an agent that has just begun")
     document = {**clinic.hold(KEY), "token_file": path}
@@ -112,8 +119,26 @@ def test_token_file_is_read_each_time(clinic: Any, private: Callable[[str, str],
     assert unwrapped(document) == KEY
 
 
-class TestAppConfig:
-    """In an app config, documents name files below its root; tokens of the machine stay with the machine's Vault."""
+@pytest.mark.usefixtures("ours")
+@pytest.mark.parametrize(
+    "content", [KEY.reveal().hex(), KEY.reveal().hex().upper() + "\n", '{"encryption":{"key":"a5"}}']
+)
+@pytest.mark.parametrize("member", ["token_file", "jwt_file"])
+def test_key_and_document_are_not_sent_as_tokens(
+    clinic: Any, private: Callable[[str, str], str], member: str, content: str
+) -> None:
+    document, path = clinic.hold(KEY), private("file", content)
+    del document["token"]
+    login = {"token_file": path} if member == "token_file" else {"kubernetes": {"role": "r", "jwt_file": path}}
+    before = len(clinic.seen)
+    with pytest.raises(ConfigError, match="holds no token, which is .* neither a key nor a document") as caught:
+        unwrapped({**document, **login})
+    assert len(clinic.seen) == before
+    assert content not in str(caught.value)
+
+
+class TestFiles:
+    """In an app config, documents name files below its root, or absolute paths; all go to the machine's Vault only."""
 
     @pytest.fixture
     def root(self, tmp_path: Path) -> Path:
@@ -127,27 +152,54 @@ class TestAppConfig:
         path = private("token", document.pop("token"))
         return {**document, "token_file": path}
 
+    @pytest.mark.usefixtures("ours")
     def test_token_below_the_root_is_used(self, document: dict[str, Any], root: Path) -> None:
         Path(document["token_file"]).rename(root / "token")
         assert unwrapped({**document, "token_file": "token"}, root) == KEY
 
-    def test_token_outside_is_not_sent_to_an_address_of_the_document(
-        self, clinic: Any, document: dict[str, Any], root: Path, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("place", ["below the root", "outside", "without a root"])
+    @pytest.mark.parametrize(
+        "named", [None, "", "https://vault.clinic.example:8200", "{url}/other", "http://127.0.0.1", "127.0.0.1"]
+    )
+    def test_token_is_not_sent_to_an_address_of_the_document(
+        self,
+        clinic: Any,
+        document: dict[str, Any],
+        root: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        place: str,
+        named: str | None,
     ) -> None:
+        monkeypatch.delenv("BAO_ADDR", raising=False)
+        monkeypatch.delenv("VAULT_ADDR", raising=False)
+        if named is not None:
+            monkeypatch.setenv("VAULT_ADDR", named.format(url=clinic.url))
+        if place == "below the root":
+            Path(document["token_file"]).rename(root / "token")
+            document["token_file"] = "token"
         before = len(clinic.seen)
-        for address in ("", "https://vault.clinic.example:8200"):
-            monkeypatch.setenv("VAULT_ADDR", address)
-            with pytest.raises(ConfigError, match="is sent only to the Vault that this machine names: set VAULT_ADDR"):
-                unwrapped(document, root)
+        with pytest.raises(
+            ConfigError, match="is sent only to the Vault that this machine itself names: set VAULT_ADDR"
+        ):
+            unwrapped(document, None if place == "without a root" else root)
         assert len(clinic.seen) == before
 
-    @pytest.mark.parametrize("variable", ["VAULT_ADDR", "BAO_ADDR"])
+    @pytest.mark.parametrize(("variable", "named"), [("VAULT_ADDR", "{url}/"), ("BAO_ADDR", "HTTP{rest}")])
+    @pytest.mark.parametrize("is_rooted", [True, False])
     def test_token_outside_is_sent_to_the_machine_s_vault(
-        self, clinic: Any, document: dict[str, Any], root: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+        self,
+        clinic: Any,
+        document: dict[str, Any],
+        root: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        variable: str,
+        named: str,
+        is_rooted: bool,
     ) -> None:
-        monkeypatch.setenv(variable, f"{clinic.url}/")
-        assert unwrapped(document, root) == KEY
+        monkeypatch.setenv(variable, named.format(url=clinic.url, rest=clinic.url.removeprefix("http")))
+        assert unwrapped(document, root if is_rooted else None) == KEY
 
+    @pytest.mark.usefixtures("ours")
     def test_link_out_of_the_root_is_refused(self, document: dict[str, Any], root: Path) -> None:
         (root / "token").symlink_to(document["token_file"])
         with pytest.raises(ConfigError, match="leads out of the app config's root"):
@@ -156,15 +208,19 @@ class TestAppConfig:
     def test_pod_logs_in_to_the_machine_s_vault_only(
         self, clinic: Any, pod: Pod, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        clinic.login = {"kubernetes": clinic.log_in_by_pod(pod, tmp_path / "jwt")}
         document = clinic.hold(KEY)
+        del document["token"]
+        document["kubernetes"] = clinic.log_in_by_pod(pod, tmp_path / "jwt")
         monkeypatch.delenv("VAULT_ADDR", raising=False)
-        with pytest.raises(ConfigError, match="set VAULT_ADDR"):
-            unwrapped(document, root)
+        for place in (root, None):
+            with pytest.raises(ConfigError, match="set VAULT_ADDR"):
+                unwrapped(document, place)
         monkeypatch.setenv("VAULT_ADDR", clinic.url)
-        assert unwrapped(document, root) == KEY
+        for place in (root, None):
+            assert unwrapped(document, place) == KEY
 
 
+@pytest.mark.usefixtures("ours")
 def test_pod_of_another_account_is_refused(clinic: Any, pod: Pod, private: Callable[[str, str], str]) -> None:
     login = clinic.log_in_by_pod(pod, Path(private("jwt", "")))
     login["jwt_file"] = private("jwt", pod.jwt[:-8] + "AAAAAAAA")

@@ -43,8 +43,14 @@ def wide(clinic: Any) -> str:
     [
         ({"key": "unknown"}, "there is no such key; check its name, its mount and the namespace"),
         ({"mount": "unknown"}, "nothing is mounted at that path; check the mount and the namespace"),
-        ({"wrapped": "vault:v7:AAAA"}, "wrapped by another key or with another context, or was changed"),
-        ({"wrapped": "vault:v1:AAAA"}, "wrapped by another key or with another context, or was changed"),
+        (
+            {"wrapped": "vault:v7:AAAA"},
+            "wrapped by another key or with another context or other associated_data, or was changed",
+        ),
+        (
+            {"wrapped": "vault:v1:AAAA"},
+            "wrapped by another key or with another context or other associated_data, or was changed",
+        ),
         ({"token": "hvs.a-stranger"}, "the token is invalid or has expired, or its policy does not allow update"),
     ],
 )
@@ -61,6 +67,22 @@ def test_another_context_is_refused(derived: Any) -> None:
     assert json.loads(derived.seen[-1].body)["context"] == base64.b64encode(b"dataset=conditions").decode()
     assert unwrapped(document) == KEY
     assert "with another context" in str(error_of({**document, "context": "dataset=deaths"}))
+
+
+def test_other_associated_data_is_refused(clinic: Any) -> None:
+    place = wrapping({**clinic.wrapping(), "associated_data": "dataset=Süd"})
+    document = source_of("vault").wrap(KEY, place, None).document()
+    assert json.loads(clinic.seen[-1].body)["associated_data"] == base64.b64encode("dataset=Süd".encode()).decode()
+    assert unwrapped(document) == KEY
+    for other in ("dataset=deaths", None):
+        assert "or other associated_data" in str(error_of({**document, "associated_data": other}))
+
+
+def test_key_that_takes_no_associated_data_is_told(clinic: Any, wide: str) -> None:
+    clinic.bao.ask("POST", "transit/keys/rsa", {"type": "rsa-2048"})
+    place = {**clinic.wrapping(), "token": wide, "key": "rsa", "associated_data": "dataset=conditions"}
+    with pytest.raises(KeyRefused, match="the key's type takes no associated_data; leave it out"):
+        source_of("vault").wrap(KEY, wrapping(place), None)
 
 
 def test_missing_context_is_told(derived: Any) -> None:
@@ -135,7 +157,9 @@ def test_redirect_is_not_followed(clinic: Any) -> None:
     document = clinic.hold(KEY)
     before = len(clinic.seen)
     clinic.answering = answering(307, b"", {"Location": f"{clinic.bao.url}/v1/transit/decrypt/{clinic.key}"})
-    assert isinstance(error_of(document), KeyUnavailable)
+    error = error_of(document)
+    assert isinstance(error, KeyUnavailable)
+    assert "it redirects (307), and redirects are not followed; give the address that it leads to" in str(error)
     assert len(clinic.seen) == before + 1
 
 
@@ -204,6 +228,15 @@ def echo(request: Request) -> Answer:
         ({"key": "a/b"}, "key: not the name of a transit key"),
         ({"mount": "/transit"}, "mount: not a path"),
         ({"mount": "a/../sys"}, "mount: not a path"),
+        ({"mount": "auth/approle/role"}, "mount: no transit secrets engine can be there: auth, sys, identity"),
+        ({"mount": "clinics/north/sys"}, "mount: no transit secrets engine can be there"),
+        ({"mount": "identity/entity"}, "mount: no transit secrets engine can be there"),
+        ({"mount": "cubbyhole"}, "mount: no transit secrets engine can be there"),
+        ({"mount": "secret/data/clinic"}, "and data and metadata are in key-value stores"),
+        ({"mount": "secret/data"}, "mount: no transit secrets engine can be there"),
+        ({"mount": "secret/metadata/clinic"}, "mount: no transit secrets engine can be there"),
+        ({"context": "\ud800"}, "context: it contains half of a surrogate pair"),
+        ({"associated_data": "\ud800"}, "associated_data: it contains half of a surrogate pair"),
         ({"namespace": "a?b"}, "namespace: not a path"),
         ({"wrapped": "AAAA"}, "wrapped: not a ciphertext of Vault"),
         ({"token": None}, "give exactly one of token, token_file, approle and kubernetes"),
