@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -17,6 +18,7 @@ from connectors.storage import (
     BucketCredentials,
     Way,
     checked,
+    is_loopback,
     matching,
     not_yet_valid,
     sas_expiry,
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["AzureCredentials"]
 
+_BLOB_HOST = re.compile(
+    r"(?:[a-z0-9-]+\.)+(?:blob|dfs)\.(?:core\.windows\.net|core\.usgovcloudapi\.net|core\.chinacloudapi\.cn|storage\.azure\.net)"
+)
+"""The hosts of Azure Storage in all clouds, with those of private links and DNS zones."""
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _NO_ACCOUNT = "not the name of a storage account: use 3 to 24 lower-case letters and digits, without the host"
 
@@ -102,9 +108,20 @@ class AzureCredentials(EntraLogin, BucketCredentials):
         if self.connection_string is not None:
             parsed, _ = parse_connection_string(self.connection_string)
             member, url = "connection_string", parsed.endpoint if parsed else None
+        if url is not None and (self.ambient or self.managed_identity) and not _is_azure_or_here(url):
+            return (
+                f"{member}: the token of this machine's identity is sent only to hosts of Azure Storage; leave it out, "
+                "or log in with a client_secret of the document"
+            )
         if url is None or not url.lower().startswith("http://"):
             return None
         if self.logs_in:
             return f"{member}: Microsoft Entra tokens are sent only over https://"
         problem = self.clear_problem(url)
         return f"{member}: {problem}" if problem else None
+
+
+def _is_azure_or_here(url: str) -> bool:
+    """Return whether a URL's host is that of a blob service of Azure, or this machine, as that of an emulator."""
+    host = (urlsplit(url).hostname or "").lower()
+    return _BLOB_HOST.fullmatch(host) is not None or is_loopback(host)

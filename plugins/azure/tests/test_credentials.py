@@ -110,8 +110,16 @@ def test_complete_documents_are_accepted(members: dict[str, Any]) -> None:
             "Microsoft Entra tokens are sent only over https",
         ),
         (
-            {**NAMED, "managed_identity": True, "endpoint_url": "http://store", "allow_http": True},
+            {**NAMED, "managed_identity": True, "endpoint_url": "http://127.0.0.1:1", "allow_http": True},
             "Microsoft Entra tokens are sent only over https",
+        ),
+        (
+            {**NAMED, "managed_identity": True, "endpoint_url": "https://store.example"},
+            "the token of this machine's identity is sent only to hosts of Azure Storage",
+        ),
+        (
+            {**NAMED, "ambient": True, "endpoint_url": "https://clinic.blob.core.windows.net.evil.example"},
+            "the token of this machine's identity is sent only to hosts of Azure Storage",
         ),
         ({**KEYED, "endpoint_url": "https://user:pw@store"}, "credentials.endpoint_url: .*user information"),
         ({**KEYED, "endpoint_url": f"https://store/?{SAS}"}, "credentials.endpoint_url: .*query"),
@@ -230,3 +238,12 @@ def test_a_sas_for_https_contradicts_an_http_endpoint() -> None:
 def test_other_credentials_have_no_problems() -> None:
     for members in (KEYED, {**NAMED, "anonymous": True}, {"connection_string": CONNECTION}):
         assert build(**members).problems("az://ward/a") == ()
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["clinic.blob.core.windows.net", "clinic.privatelink.blob.core.windows.net", "clinic.z3.blob.storage.azure.net"],
+)
+def test_identity_of_the_machine_may_use_the_hosts_of_azure(host: str) -> None:
+    document = {**NAMED, "managed_identity": True, "endpoint_url": f"https://{host}", "encryption": None}
+    assert validate(AzureCredentials, document).endpoint_url == f"https://{host}"

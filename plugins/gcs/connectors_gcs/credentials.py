@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from connectors.storage import BucketCredentials, Way, matching
+from connectors.storage import BucketCredentials, Way, is_loopback, matching
 from connectors_gcs.login import GoogleLogin
 
 __all__ = ["GcsCredentials"]
@@ -60,6 +60,11 @@ class GcsCredentials(GoogleLogin, BucketCredentials):
             return "requester_pays needs a project to bill"
         if self.requester_pays and self.anonymous:
             return "requester_pays does not go with anonymous: an anonymous request cannot be billed"
+        if self.ambient and self.endpoint_url is not None and not _is_google_or_here(self.endpoint_url):
+            return (
+                "endpoint_url: the token of this machine's login is sent only to hosts below googleapis.com; leave "
+                "endpoint_url out, or log in with a service_account or a token of the document"
+            )
         return self.token_uri_problem(elsewhere=self.endpoint_url is not None, allow_http=self.allow_http)
 
     @property
@@ -68,3 +73,9 @@ class GcsCredentials(GoogleLogin, BucketCredentials):
         if not self.requester_pays:
             return None
         return self.project or (self.service_account.project_id if self.service_account else None)
+
+
+def _is_google_or_here(url: str) -> bool:
+    """Return whether a URL's host is Google's, or this machine, as that of an emulator."""
+    host = urlsplit(url).hostname or ""
+    return host.endswith(".googleapis.com") or is_loopback(host)

@@ -95,6 +95,11 @@ def test_complete_documents_are_accepted(members: dict[str, Any], account: dict[
         ({"token": TOKEN, "endpoint_url": ""}, "credentials.endpoint_url"),
         ({"token": TOKEN, "allow_http": 1}, "credentials.allow_http"),
         ({"ambient": "true"}, "credentials.ambient"),
+        ({"ambient": True, "endpoint_url": "https://store.example"}, "only to hosts below googleapis.com"),
+        (
+            {"ambient": True, "endpoint_url": "https://googleapis.com.evil.example"},
+            "only to hosts below googleapis.com",
+        ),
         ({"tokne": TOKEN}, "credentials.tokne: unknown member; did you mean token"),
         ({"service_account": {"type": "authorized_user"}}, "credentials.service_account.type: .*'service_account'"),
         (
