@@ -11,7 +11,6 @@ import errno
 import fcntl
 import logging
 import os
-import queue
 import select
 import shutil
 import signal
@@ -31,9 +30,9 @@ from connectors.system.os_errors import numbered, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from queue import SimpleQueue
 
     from connectors.streams.sources import BinaryFile
+    from connectors.system.locks import Mailbox
     from connectors.system.stops import Stops
 
 __all__ = ["Capture", "CommandNotStarted", "check_command", "execute"]
@@ -96,7 +95,7 @@ class _Event(Enum):
     DRAINED = auto()
 
 
-def _start(work: Callable[[], None], events: SimpleQueue[object], done: _Event) -> None:
+def _start(work: Callable[[], None], events: Mailbox[object], done: _Event) -> None:
     """Do `work` in a thread, and put `done` into `events` however it ends."""
 
     def worker() -> None:
@@ -142,7 +141,7 @@ class Capture:
         if self._kept is not None:
             self._kept.close()
 
-    def start(self, pipe: IO[bytes], enough: threading.Event, events: SimpleQueue[object]) -> None:
+    def start(self, pipe: IO[bytes], enough: threading.Event, events: Mailbox[object]) -> None:
         """Start reading `pipe` to its end, or to what it holds once `enough` is set."""
         kept = self._kept
         if kept is None:
@@ -368,10 +367,7 @@ class _Running:
 
     def _next_event(self, deadline: float | None) -> object | None:
         """Return the next event, or None at the deadline."""
-        try:
-            return self._stops.events.get(timeout=None if deadline is None else max(0, deadline - time.monotonic()))
-        except queue.Empty:
-            return None
+        return self._stops.events.get(timeout=None if deadline is None else max(0, deadline - time.monotonic()))
 
     def _signal(self, number: signal.Signals) -> None:
         """Send a signal to the command's process group; SIGKILL ends all processes that come from the command."""

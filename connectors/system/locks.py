@@ -1,14 +1,18 @@
-"""A lock and a flag that an interrupt, the garbage collector or a fork never leaves in a state that blocks others."""
+"""A lock, a queue and a flag that no interrupt, garbage collection or fork leaves in a state that blocks others."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import threading
+import time
 import weakref
-from queue import Empty, SimpleQueue
+from collections import deque
+from typing import Generic, TypeVar
 
-__all__ = ["Flag", "ForkSafeLock"]
+__all__ = ["Flag", "ForkSafeLock", "Mailbox"]
+
+T = TypeVar("T")
 
 
 class ForkSafeLock:
@@ -36,6 +40,37 @@ class ForkSafeLock:
             self.orphaned = True
 
 
+class Mailbox(Generic[T]):
+    """A queue for one thread that waits. A signal handler or the garbage collector may put into it.
+
+    They may into `queue.SimpleQueue` too, but its `get` with a timeout waits forever in Python 3.11 and 3.12 if a signal
+    interrupts it as the time is up: what remains of it is negative then, which means no limit.
+    """
+
+    def __init__(self) -> None:
+        self._items: deque[T] = deque()
+        self._arrived = threading.Lock()  # free if something has come since the last wait
+        self._arrived.acquire()
+
+    def put(self, item: T) -> None:
+        """Put something in, and wake the thread that waits."""
+        self._items.append(item)
+        with contextlib.suppress(RuntimeError):  # it is free already
+            self._arrived.release()
+
+    def get(self, timeout: float | None = None) -> T | None:
+        """Return the next thing; None if none comes within `timeout` seconds, if there is a limit."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                return self._items.popleft()
+            except IndexError:
+                pass
+            left = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
+            if not self._arrived.acquire(timeout=left) and not self._items:
+                return None
+
+
 class Flag:
     """An event for one thread that waits. Unlike `threading.Event`, it can be set wherever code can be interrupted.
 
@@ -44,7 +79,7 @@ class Flag:
 
     def __init__(self) -> None:
         self._set = False
-        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._wake: Mailbox[None] = Mailbox()
 
     def set(self) -> None:
         """Set the flag, and wake the thread that waits."""
@@ -58,8 +93,7 @@ class Flag:
     def wait(self, seconds: float) -> bool:
         """Wait until it is set, but no longer than that; return whether it is."""
         if not self._set:
-            with contextlib.suppress(Empty):
-                self._wake.get(timeout=seconds)
+            self._wake.get(timeout=seconds)
         return self._set
 
 

@@ -13,8 +13,9 @@ import threading
 import time
 import weakref
 from contextlib import contextmanager, suppress
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
+
+from connectors.system.locks import Mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,8 +57,8 @@ class Stops:
 
     def __init__(self) -> None:
         self.received: int | None = None
-        # SimpleQueue is reentrant: a signal handler may interrupt its own thread inside `put`.
-        self.events: SimpleQueue[object] = SimpleQueue()
+        # Reentrant: a signal handler may interrupt its own thread inside `put`.
+        self.events: Mailbox[object] = Mailbox()
         self._raising = False
         self._raised: weakref.ref[Stopped] | None = None
         self._raised_at = 0.0
