@@ -24,7 +24,10 @@ __all__ = ["columns_of"]
 _MAGIC, _ENCRYPTED_FOOTER = b"PAR1", b"PARE"
 _END = 8
 """Bytes after the footer: its length and the magic."""
-_MOST_BYTES = 1 << 28
+_MOST_BYTES = 1 << 24
+"""Bytes of the largest footer: a stranger's takes a hundred times as much memory as it is read."""
+_MOST_LEVELS = 100
+"""Groups in groups of a schema."""
 _MOST_DEPTH = 24
 _STOP, _TRUE, _FALSE, _STRUCT = 0, 1, 2, 12
 _INTEGERS = {4, 5, 6}
@@ -60,7 +63,7 @@ def columns_of(file: IO[bytes]) -> list[tuple[str, str | None]]:
         file.seek(size - _END - length)
         try:
             return _columns(_Reader(file.read(length)))
-        except (_Broken, ValueError, RecursionError):
+        except (_Broken, ValueError, RecursionError, MemoryError):
             pass
     message = "the footer of this Parquet file is broken: its writer failed, or is not known here"
     raise IntegrityError(message)
@@ -104,6 +107,8 @@ def _leaves(schema: list[Any]) -> list[str]:
         children = _of(element, 5, int)
         if above:
             above[-1] = (above[-1][0], above[-1][1] - 1)
+        if children < 0 or len(above) >= _MOST_LEVELS:
+            raise _Broken
         if children:
             above.append((path, children))
         else:

@@ -11,7 +11,7 @@ from connectors.errors import InvalidCredentials, naming
 from connectors.fs.encrypted import EncryptedFileSystem
 from connectors.fs.rekeying import Pinned, Rekeyed, Rekeying
 from connectors.keys import resolve as resolve_key
-from connectors.secrets import Hidden
+from connectors.secrets import Hidden, TinkKey
 from connectors.storage.registry import resolve
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def rekey(
     callback: Callback = DEFAULT_CALLBACK,
     dry_run: bool = False,
     without_readers: bool = False,
+    continues: bool = False,
     name: str | None = None,
     root: str | None = None,
 ) -> Rekeyed:
@@ -55,12 +56,14 @@ def rekey(
 
     Args:
         location: the dataset's URL.
-        old: its credentials document. Its pin, if it has one, is checked, unless an earlier run has begun.
+        old: its credentials document. Its pin, if it has one, is checked.
         new: the document of afterwards: the same `bind`, `manifest` and layout, and another key, format or context. It
             has no pin; its `former_keys` do not matter. Its credentials are those that write.
         callback: an `fsspec.Callback` that counts plain bytes, of a total that the storage reports.
         dry_run: replace nothing, and only count.
         without_readers: accept that a folder cannot be read until the run has ended.
+        continues: an earlier run was stopped: accept a version under the new key in place of the pinned one. Nothing
+            else tells whether a run has made it, or a storage that has another object under the new key.
         name: the dataset's name in errors.
         root: the folder that key files in the documents are below: the app config's root.
 
@@ -104,8 +107,7 @@ def rekey(
             callback=callback,
             dry_run=dry_run,
         )
-        # If the old document reads under the new key already, its pin may be of a version under that.
-        pinned = Pinned(before.encryption.pin, continues=before.key() != after.key())
+        pinned = Pinned(before.encryption.pin, continues=continues)
         if not before.is_folder:
             done = run.run_object(path, pinned)
         elif before.encryption.manifest:
@@ -161,7 +163,9 @@ class _Side:
     @property
     def written_format(self) -> DatasetFormat:
         """The name of the format that objects are written in."""
-        return "cobblestone-256" if self.encryption.format == "auto" else self.encryption.format
+        if self.encryption.format != "auto":
+            return self.encryption.format
+        return "tink-gcm-hkdf" if isinstance(self.key(), TinkKey) else "cobblestone-256"
 
     def seals_as(self, other: _Side) -> bool:
         """Return whether the two documents say the same about new objects and about old ones."""
@@ -175,6 +179,12 @@ class _Side:
         """Return whether both reach the storage in the same way."""
         mine, others = (one.credentials.model_copy(update={"encryption": None}) for one in (self, other))
         return mine == others
+
+    def is_where(self, other: _Side) -> bool:
+        """Return whether two documents do not name different places, as far as their members tell."""
+        mine, others = (getattr(one.credentials, "endpoint_url", None) for one in (self, other))
+        accounts = {getattr(one.credentials, "account_name", None) for one in (self, other)} - {None}
+        return mine == others and len(accounts) <= 1
 
     def view(self, codec: Format, name: str | None) -> tuple[EncryptedFileSystem, str]:
         """Return a filesystem of its objects, and its path in that."""
@@ -194,6 +204,13 @@ def _check(before: _Side, after: _Side, *, without_readers: bool) -> None:
         message = "one document is for a folder and the other one for a single object; make layout the same in both"
     elif before.is_folder and (old.bind, old.manifest) != (new.bind, new.manifest):
         message = "bind and manifest must be the same in both documents; only the key, format and context can change"
+    elif not before.is_where(after):
+        message = "the two documents name different endpoints or accounts, so that others' objects would be replaced"
+    elif old.columns != new.columns:
+        message = (
+            "columns must be the same in both documents: the keys of columns are inside the objects, where rekeying "
+            "does not look; write the files anew"
+        )
     elif new.pin is not None:
         message = "the new document has a pin, which no object can have yet; leave it out, and add the one that results"
     elif before.seals_as(after):

@@ -6,12 +6,20 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from connectors._fsspec import Callback
+from connectors.errors import ObjectNotFound, PinMismatch
 from connectors.fs.progress import BytesOf, InTurn
 
 if TYPE_CHECKING:
-    from connectors._fsspec import Callback
+    from collections.abc import Callable
 
-__all__ = ["Counter", "Pinned", "Rekeyed"]
+__all__ = ["OTHER_VERSION", "Counter", "Pinned", "Rekeyed", "Stopping", "nothing_in"]
+
+OTHER_VERSION = (
+    "this is not the object that is pinned, or in the folder's manifest: it was rolled back, replaced or rewritten; do "
+    "not trust it"
+)
+"""The message of `PinMismatch`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +47,27 @@ class Pinned:
 
     Attributes:
         pin: the only one that it accepts; None accepts any.
-        continues: accept every one under the new key: an earlier run has made it of the pinned one.
+        continues: accept every one under the new key: the caller knows that an earlier run has made it.
     """
 
     pin: str | None
     continues: bool
 
     def accepts(self, is_new: bool, pin: str) -> bool:  # noqa: FBT001 - as `Accepts`
-        """Return whether a version is accepted."""
-        return self.pin in (None, pin) or (is_new and self.continues)
+        """Return whether a version is accepted.
+
+        Raises:
+            PinMismatch: it is not, and is under the new key.
+        """
+        if self.pin in (None, pin) or (is_new and self.continues):
+            return True
+        if is_new:
+            message = (
+                "this is pinned, and is under the new key already; if an earlier run was stopped, say so: "
+                "continues=True, --continue; if none was, do not trust the storage"
+            )
+            raise PinMismatch(message)
+        return False
 
 
 class Counter:
@@ -88,3 +108,27 @@ class Counter:
     def result(self, pin: str | None) -> Rekeyed:
         """Return what was counted."""
         return Rekeyed(self._rewritten, self._already, self._size, pin)
+
+
+def nothing_in(root: str) -> ObjectNotFound:
+    """Return the error for a folder without objects."""
+    return ObjectNotFound(f"there are no objects in {root}/; name the folder as its documents do")
+
+
+class Stopping(Callback):
+    """Counts bytes as another callback does, and ends the copy when the run has ended.
+
+    Args:
+        callback: the other one.
+        check: raises if the run has ended.
+    """
+
+    def __init__(self, callback: Callback, check: Callable[[], None]) -> None:
+        super().__init__()
+        self._callback = callback
+        self._check = check
+
+    def relative_update(self, inc: int = 1) -> None:
+        """Count bytes."""
+        self._check()
+        self._callback.relative_update(inc)

@@ -11,22 +11,27 @@ are replaced one by one. So readers who know both keys find manifest and objects
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from connectors._fsspec import LocalFileSystem
 from connectors.errors import (
+    AccessDenied,
     IntegrityError,
+    InvalidCredentials,
     NotAnObject,
     NotSupported,
     ObjectChanged,
     ObjectNotFound,
     PinMismatch,
+    StorageError,
     naming,
 )
 from connectors.formats import Checked, Either
 from connectors.fs.manifest import MANIFEST_NAME, FolderManifest, Member
-from connectors.fs.rekeyed import Counter, Pinned, Rekeyed
+from connectors.fs.rekeyed import OTHER_VERSION, Counter, Pinned, Rekeyed, Stopping, nothing_in
 from connectors.names import printable
 from connectors.storage.adapters import claimed_size
 from connectors.storage.trees import folder_links, list_tree
@@ -85,6 +90,7 @@ class Rekeying:
         self._dataset = dataset
         self._counter = Counter(callback)
         self._dry_run = dry_run
+        self._stopped = False
 
     def run_object(self, path: str, pinned: Pinned) -> Rekeyed:
         """Rekey a single object.
@@ -94,6 +100,7 @@ class Rekeying:
             pinned: the versions to accept.
         """
         self._counter.total(None)
+        self._check_links([path])
         try:
             pin = self._rekey(path, Either(self._new, self._old), pinned.accepts)
         except (ObjectNotFound, NotAnObject) as error:
@@ -110,6 +117,11 @@ class Rekeying:
             binds: whether the objects' names are bound into their contexts.
         """
         done: set[str] = set()
+        if MANIFEST_NAME in (found := self._names(root, first=False)):
+            message = f'the folder has a {MANIFEST_NAME}; set "manifest": true in both documents'
+            raise InvalidCredentials(message)
+        if not found:
+            raise nothing_in(root)
         while names := [name for name in self._names(root, first=not done) if name not in done]:
             self._each(lambda name: self._rekey(f"{root}/{name}", self._either(name, binds=binds)), names)
             done.update(names)
@@ -136,7 +148,7 @@ class Rekeying:
         )
         members = self._members(manifest, codec, pinned)
         if members is None:
-            return self._counter.result(None)
+            raise nothing_in(root)
         manifest.check_listed("", names, None, None)
         for batch in _batches(sorted(members)):
             self._rekey_batch(root, batch, members, manifest)
@@ -217,15 +229,27 @@ class Rekeying:
     def _names(self, root: str, *, first: bool) -> list[str]:
         """Return the relative paths of the objects that the storage lists."""
         found = list_tree(self._reading.fs, root)
-        for link in folder_links(self._reading.fs, list(found)):
-            message = f"{link} is a link to a folder; rekey that folder, and remove the link first"
-            raise NotSupported(message)
+        self._check_links(list(found))
         listed = {name: entry for name, entry in found.items() if not is_staged(name)}
         if first:
             sizes = [claimed_size(entry, strict=False) for entry in listed.values()]
             self._counter.total(None if None in sizes else sum(size or 0 for size in sizes))
         inside = root.strip("/")
         return sorted(name.lstrip("/").removeprefix(f"{inside}/" if inside else "") for name in listed)
+
+    def _check_links(self, paths: list[str]) -> None:
+        """Check that no path is a link: replacing it would leave what it leads to under the old key.
+
+        Raises:
+            NotSupported: one is.
+        """
+        fs = self._reading.fs
+        links = folder_links(fs, paths)
+        if isinstance(fs, LocalFileSystem):
+            links += [path for path in paths if os.path.islink(path)]
+        if links:
+            message = f"{links[0]} is a link, and what it leads to would stay under the old key; rekey that by itself"
+            raise NotSupported(message)
 
     def _opened(self, path: str, codec: Either, accepts: Accepts, kind: Callable[..., T]) -> T:
         """Open an object under one of the keys, and check its pin.
@@ -237,13 +261,14 @@ class Rekeying:
             kind: `SealedObject` or `SealedReader`.
         """
         opened: Any = kind(self._reading.open_sealed(path), codec, name=self._dataset)
-        if not accepts(codec.is_new, opened.pin):
-            opened.close()
-            message = (
-                "this is not the object that is pinned, or in the folder's manifest: it was rolled back, replaced or "
-                "rewritten; do not trust it"
-            )
-            raise PinMismatch(message)
+        accepted = False
+        try:
+            accepted = accepts(codec.is_new, opened.pin)
+        finally:
+            if not accepted:
+                opened.close()
+        if not accepted:
+            raise PinMismatch(OTHER_VERSION)
         return opened  # type: ignore[no-any-return]
 
     def _rekey(
@@ -273,9 +298,10 @@ class Rekeying:
             )
             try:
                 with writer:
-                    copy_stream(reader, writer, self._counter.bytes(), ahead=True)
+                    copy_stream(reader, writer, Stopping(self._counter.bytes(), self._check_running), ahead=True)
                 self._check_unchanged(path, codec, pin)
                 reader.close()
+                self._check_running()
                 writer.commit()
             finally:
                 writer.discard()  # does nothing after the commit
@@ -286,10 +312,39 @@ class Rekeying:
     def _check_unchanged(self, path: str, codec: Either, pin: str) -> None:
         """Check that nobody has written the object while it was read: a large one takes a while."""
         with closing(SealedObject(self._reading.open_sealed(path), codec, name=self._dataset)) as opened:
-            if opened.pin == pin:
-                return
+            same = opened.pin == pin
+        if same and self._writing is not self._reading:
+            self._check_place(path, codec, pin)
+        if same:
+            return
         message = "the object was replaced while it was being rekeyed, and stays; stop its writer, and run this again"
         raise ObjectChanged(message)
+
+    def _check_place(self, path: str, codec: Either, pin: str) -> None:
+        """Check that the new document leads to the same object, before that is replaced."""
+        try:
+            with closing(SealedObject(self._writing.open_sealed(path), codec, name=self._dataset)) as opened:
+                same = opened.pin == pin
+        except AccessDenied:
+            return  # a URL that is signed for writing alone; the documents name one endpoint
+        except (IntegrityError, ObjectNotFound):
+            same = False
+        if not same:
+            message = (
+                "the new document leads to another object of that name than the present one: another endpoint, account "
+                "or region; nothing was replaced there"
+            )
+            raise InvalidCredentials(message)
+
+    def _check_running(self) -> None:
+        """Check that the run goes on: an error of one object ends the others before they are published.
+
+        Raises:
+            StorageError: it has ended.
+        """
+        if self._stopped:
+            message = "another object failed, so this one was not replaced"
+            raise StorageError(message)
 
     def _verify(self, path: str, codec: Format, size: int, pin: str) -> None:
         """Open what was written, from the storage, under the new key alone."""
@@ -316,16 +371,19 @@ class Rekeying:
             return [named(name) for name in names]
         with ThreadPoolExecutor(at_once, "connectors-rekey") as pool:
             started = [submit(pool, named, name) for name in names]
+            first: BaseException | None = None
+            finished = False
             try:
                 for done in as_completed(started):
-                    if done.exception() is not None:
+                    if (first := done.exception()) is not None:
                         break
+                finished = first is None
             finally:
+                self._stopped = not finished  # also by an interrupt
                 for one in started:
                     one.cancel()
-        for one in started:
-            if not one.cancelled() and (error := one.exception()) is not None:
-                raise error
+        if first is not None:
+            raise first
         return [one.result() for one in started]
 
 

@@ -43,7 +43,7 @@ class ForkSafeLock:
 class Mailbox(Generic[T]):
     """A queue for one thread that waits. A signal handler or the garbage collector may put into it.
 
-    They may into `queue.SimpleQueue` too, but its `get` with a timeout waits forever in Python 3.11 and 3.12 if a signal
+    `queue.SimpleQueue` allows that too, but its `get` with a timeout waits forever in Python 3.11 and 3.12 if a signal
     interrupts it as the time is up: what remains of it is negative then, which means no limit.
     """
 

@@ -12,7 +12,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import connectors
-from connectors.cli.common.private_files import read_key
+from connectors.cli.common.key_files import read_key
 from connectors.fs.manifest import _as_bytes, parse_manifest
 from connectors.names import is_name
 from connectors.runner import read_result

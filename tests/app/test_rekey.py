@@ -109,8 +109,20 @@ class TestObject:
         assert stored(tmp_path) == now != rolled_back
         done = connectors.rekey(location, document(OLD, pin=dataset.fingerprint()), document(NEW))
         assert connectors.Dataset(location, document(NEW, pin=done.pin)).read_bytes() == b"38.9"
-        again = connectors.rekey(location, document(OLD, pin=pin), document(NEW))  # the pin is of the old key's object
+        with pytest.raises(PinMismatch, match="under the new key already; if an earlier run was stopped, say so"):
+            connectors.rekey(location, document(OLD, pin=pin), document(NEW))
+        again = connectors.rekey(location, document(OLD, pin=pin), document(NEW), continues=True)
         assert (again.already, again.pin) == (1, done.pin)
+
+    def test_an_object_that_the_storage_exchanges_is_not_taken_for_an_earlier_run(self, location, tmp_path):
+        connectors.Dataset(location, document(NEW)).write_bytes(b"forged")
+        forged = stored(tmp_path)
+        dataset = connectors.Dataset(location, document(OLD))
+        dataset.write_bytes(b"37.2")
+        pin = dataset.fingerprint()
+        (tmp_path / "conditions.sealed").write_bytes(forged["conditions.sealed"])
+        with pytest.raises(PinMismatch, match="do not trust the storage"):
+            connectors.rekey(location, document(OLD, pin=pin), document(NEW))
 
     def test_a_pin_can_be_of_the_new_key(self, location):
         dataset = connectors.Dataset(location, document(NEW))

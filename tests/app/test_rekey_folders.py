@@ -12,7 +12,15 @@ from rekeying import NEW, OLD, OTHER, Counted, document, fill, interrupt_at, sto
 from stopped_rekeying import rekey_until_killed
 
 import connectors
-from connectors.errors import ConnectorError, IntegrityError, NotSupported, PinMismatch, WrongKey
+from connectors.errors import (
+    ConnectorError,
+    IntegrityError,
+    InvalidCredentials,
+    NotSupported,
+    ObjectNotFound,
+    PinMismatch,
+    WrongKey,
+)
 from connectors.fs.manifest import MANIFEST_NAME
 
 MANIFEST = pytest.mark.parametrize("manifest", [False, True], ids=["no manifest", "manifest"])
@@ -66,11 +74,33 @@ class TestFolder:
         assert stored(folder) == before
 
     @MANIFEST
-    def test_an_empty_folder_stays_empty(self, location, folder, manifest):
+    def test_a_folder_without_objects_is_an_error(self, location, folder, manifest):
         folder.mkdir()
         old, new = document(OLD, manifest=manifest), document(NEW, manifest=manifest)
-        assert connectors.rekey(location, old, new) == connectors.Rekeyed(0, 0, 0, None)
+        with pytest.raises(ObjectNotFound, match="there are no objects in .*; name the folder as its documents do"):
+            connectors.rekey(location, old, new)
         assert stored(folder) == {}
+
+    def test_a_folder_with_a_manifest_is_not_taken_for_one_without(self, location, folder):
+        fill(location, 2, manifest=True)
+        before = stored(folder)
+        with pytest.raises(InvalidCredentials, match='has a _manifest.sealed; set "manifest": true in both documents'):
+            connectors.rekey(location, document(OLD), document(NEW))
+        assert stored(folder) == before
+
+    def test_a_link_to_an_object_is_refused(self, location, folder):
+        fill(location, 2)
+        (folder / "link").symlink_to(next(iter(sorted(path for path in folder.rglob("*") if path.is_file()))))
+        before = stored(folder)
+        with pytest.raises(NotSupported, match="link is a link, and what it leads to would stay under the old key"):
+            connectors.rekey(location, document(OLD), document(NEW))
+        assert stored(folder) == before
+
+    def test_column_keys_are_not_changed_by_the_way(self, location):
+        fill(location, 1)
+        old, new = document(OLD, columns={"pii": "0c" * 32}), document(NEW, columns={"pii": "0d" * 32})
+        with pytest.raises(InvalidCredentials, match="columns must be the same in both documents"):
+            connectors.rekey(location, old, new)
 
     def test_a_manifest_without_objects_gets_the_new_key(self, location):
         fill(location, 1, manifest=True)
@@ -199,7 +229,9 @@ class TestFolder:
         done = connectors.rekey(location, old, document(NEW, manifest=True))
         assert done.pin != pin
         assert everything(connectors.Dataset(location, document(NEW, manifest=True, pin=done.pin))) == plain
-        assert connectors.rekey(location, old, document(NEW, manifest=True)).already == 5
+        with pytest.raises(PinMismatch, match="if an earlier run was stopped, say so"):
+            connectors.rekey(location, old, document(NEW, manifest=True))
+        assert connectors.rekey(location, old, document(NEW, manifest=True), continues=True).already == 5
 
     def test_a_pinned_folder_that_was_emptied_is_refused(self, location, folder):
         folder.mkdir()
@@ -223,7 +255,7 @@ class TestFolder:
         fill(location, 3)
         (folder / "link").symlink_to(folder / "ward 0")
         before = stored(folder)
-        with pytest.raises(NotSupported, match="is a link to a folder"):
+        with pytest.raises(NotSupported, match="link is a link, and what it leads to would stay"):
             connectors.rekey(location, document(OLD), document(NEW))
         assert stored(folder) == before
 

@@ -83,6 +83,9 @@ def rekey(
     without_readers: Annotated[
         bool, typer.Option("--without-readers", help="Nothing reads the folder until the run has ended.")
     ] = False,
+    continues: Annotated[
+        bool, typer.Option("--continue", help="A run was stopped: what is pinned may be under the new key already.")
+    ] = False,
     app_config: AppConfigFolder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -126,6 +129,7 @@ def rekey(
             callback=callback,
             dry_run=dry_run,
             without_readers=without_readers,
+            continues=continues,
             name=task.name,
             root=task.root,
         )
