@@ -50,6 +50,9 @@ def rekey(
     context have no readers during the run: `without_readers`. Objects in the formats gcm and tink-gcm-hkdf are told
     apart by authenticating them under the new key first.
 
+    What a storage keeps with an object besides its bytes, such as tags, a content type or user metadata, is that of a
+    new object afterwards.
+
     Nothing else must write to the dataset during the run. An object that was replaced while it was read is an error;
     what is written in the moment in which its new encryption is published is lost. The storage can omit an object from
     a folder without a manifest, which then stays under the old key. If credentials expire, run it again with new ones.
