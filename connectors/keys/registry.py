@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import difflib
 import functools
-import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from connectors.errors import BackendConflict, BackendNotFound, InvalidCredentials, NotSupported
 from connectors.keys.contract import KeyReference, KeySource
-from connectors.models import SecretModel, printable_name
+from connectors.models import printable_name
 from connectors.secrets import Hidden
-from connectors.system.plugins import owner_of
+from connectors.system.plugins import declared, registered
 from connectors.wording import problems
 
 if TYPE_CHECKING:
+    import importlib.metadata
     from collections.abc import Iterator
 
 __all__ = ["GROUP", "InstalledSource", "object_wrapping", "reference", "source_of", "sources", "wrapping"]
@@ -27,7 +27,6 @@ GROUP = "connectors.keys"
 """The entry-point group that key sources register under."""
 DECLARED = "connectors.key_sources"
 """The entry-point group of the core's metadata that maps sources to extras. Read as data, never loaded."""
-M = TypeVar("M", bound=SecretModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +59,11 @@ def sources() -> list[InstalledSource]:
 
 @functools.cache
 def _installed() -> tuple[InstalledSource, ...]:
-    points = importlib.metadata.entry_points(group=GROUP)
-    return tuple(sorted(map(_load, points), key=lambda one: (one.name, one.distribution)))
-
-
-def _load(point: importlib.metadata.EntryPoint) -> InstalledSource:
-    distribution, version = owner_of(point)
-    try:
-        source = point.load()
-        problem = _incomplete(source, point)
-    except Exception as error:  # noqa: BLE001 - a broken plugin must not break the others; its reason is shown
-        problem = f"{type(error).__name__}: {error}"
-    if problem is not None:
-        return InstalledSource(point.name, distribution, version, problem)
-    return InstalledSource(point.name, distribution, version, source=source)
+    found = [
+        InstalledSource(one.name, one.distribution, one.version, one.problem, one.value)
+        for one in registered(GROUP, _incomplete)
+    ]
+    return tuple(sorted(found, key=lambda one: (one.name, one.distribution)))
 
 
 def _incomplete(source: object, point: importlib.metadata.EntryPoint) -> str | None:
@@ -112,8 +102,8 @@ def source_of(name: str) -> KeySource:
         return found[0].source()
     if found:
         message = f"{found[0].distribution} is installed but cannot be used: {found[0].problem}"
-    elif name in _declared():
-        extra = _declared()[name]
+    elif name in declared(DECLARED):
+        extra = declared(DECLARED)[name]
         message = (
             f'the key source {name!r} is not installed; install it with: pip install "enclave-connectors[{extra}]"'
         )
@@ -122,18 +112,8 @@ def source_of(name: str) -> KeySource:
     raise BackendNotFound(message)
 
 
-@functools.cache
-def _declared() -> dict[str, str]:
-    """Return the key sources of all plugins that this project publishes, with the extra of each."""
-    try:
-        points = importlib.metadata.distribution("enclave-connectors").entry_points.select(group=DECLARED)
-    except importlib.metadata.PackageNotFoundError:
-        return {}
-    return {point.name: extra for point in points for extra in point.extras}
-
-
 def _did_you_mean(name: str) -> str:
-    names = sorted({one.name for one in _installed()} | _declared().keys())
+    names = sorted({one.name for one in _installed()} | declared(DECLARED).keys())
     close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(names)}"
 

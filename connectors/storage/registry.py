@@ -14,7 +14,7 @@ from connectors.credentials.model import Credentials, parse_document, printable_
 from connectors.errors import BackendConflict, BackendNotFound, InvalidLocation
 from connectors.secrets import Hidden, redact_url
 from connectors.storage.backend import Backend
-from connectors.system.plugins import owner_of
+from connectors.system.plugins import declared, registered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,20 +58,18 @@ def backends() -> list[InstalledBackend]:
 
 @functools.cache
 def _installed() -> tuple[InstalledBackend, ...]:
-    points = importlib.metadata.entry_points(group=GROUP)
-    return tuple(sorted(map(_load, points), key=lambda backend: (backend.name, backend.distribution)))
-
-
-def _load(point: importlib.metadata.EntryPoint) -> InstalledBackend:
-    distribution, version = owner_of(point)
-    try:
-        backend = point.load()
-        problem = _incomplete(backend, point)
-    except Exception as error:  # noqa: BLE001 - a broken plugin must not break the others; its reason is shown
-        problem = f"{type(error).__name__}: {error}"
-    if problem is not None:
-        return InstalledBackend(point.name, (), distribution, version, problem)
-    return InstalledBackend(backend.name, tuple(backend.schemes), distribution, version, backend=backend)
+    found = [
+        InstalledBackend(
+            one.name,
+            () if one.value is None else tuple(one.value.schemes),
+            one.distribution,
+            one.version,
+            one.problem,
+            one.value,
+        )
+        for one in registered(GROUP, _incomplete)
+    ]
+    return tuple(sorted(found, key=lambda backend: (backend.name, backend.distribution)))
 
 
 def _incomplete(backend: object, point: importlib.metadata.EntryPoint) -> str | None:
@@ -103,16 +101,6 @@ def _wrong_hints(backend: type[Backend]) -> str | None:
     return None
 
 
-@functools.cache
-def _declared() -> dict[str, str]:
-    """Return the schemes of all backends that this project publishes, with the extra of each."""
-    try:
-        points = importlib.metadata.distribution("enclave-connectors").entry_points.select(group=DECLARED)
-    except importlib.metadata.PackageNotFoundError:
-        return {}
-    return {point.name: extra for point in points for extra in point.extras}
-
-
 def taken_names() -> set[str]:
     """Return the names that no new backend may have: of this project's backends, schemes and extras, and of others."""
     installed = {name for one in _installed() for name in (one.name, *one.schemes)}
@@ -121,7 +109,7 @@ def taken_names() -> set[str]:
         extras = importlib.metadata.metadata("enclave-connectors").get_all("Provides-Extra") or []
     except importlib.metadata.PackageNotFoundError:
         extras = []
-    return {"dataset", *_declared(), *extras, *installed, *aliases}
+    return {"dataset", *declared(DECLARED), *extras, *installed, *aliases}
 
 
 def _only(candidates: Iterable[InstalledBackend], claim: str) -> InstalledBackend | None:
@@ -204,14 +192,14 @@ def for_scheme(scheme: str) -> Backend:
         message = "dataset:// refers to a dataset of an app config; give the storage's URL here"
         raise InvalidLocation(message)
     known = {scheme for one in _installed() for scheme in one.schemes}
-    return _usable(found, claim, _declared().get(scheme), _did_you_mean(scheme, known))
+    return _usable(found, claim, declared(DECLARED).get(scheme), _did_you_mean(scheme, known))
 
 
 def _for_type(name: str) -> Backend:
     claim = f"credentials type {name!r}"
     found = _only((one for one in _installed() if one.name == name), claim)
-    advice = _did_you_mean(_declared().get(name.lower(), name), {one.name for one in _installed()})
-    return _usable(found, claim, name if name in _declared().values() else None, advice)
+    advice = _did_you_mean(declared(DECLARED).get(name.lower(), name), {one.name for one in _installed()})
+    return _usable(found, claim, name if name in declared(DECLARED).values() else None, advice)
 
 
 def resolve(
