@@ -60,7 +60,7 @@ def rekey(
     Args:
         location: the dataset's URL.
         old: its credentials document. Its pin, if it has one, is checked.
-        new: the document of afterwards: the same `bind`, `manifest` and layout, and another key, format or context. It
+        new: the new document: the same `bind`, `manifest` and layout, and another key, format or context. It
             has no pin; its `former_keys` do not matter. Its credentials are those that write.
         callback: an `fsspec.Callback` that counts plain bytes, of a total that the storage reports.
         dry_run: replace nothing, and only count.

@@ -98,7 +98,7 @@ class Cobblestone256(Format):
             for key in self._former() if self._former is not None else ():
                 opened = Cobblestone256(key, self._context)._recognize(head, sealed_size)  # noqa: SLF001 - its own class
                 found = found or opened
-        except ConnectorError:  # a key that cannot be had
+        except ConnectorError:  # a key that is unavailable
             if found is None:
                 raise
         return found

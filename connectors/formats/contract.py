@@ -26,7 +26,7 @@ Fetch = Callable[[Iterable[tuple[int, int]]], Iterator[bytes | memoryview]]
 FormerKeys = Callable[[], Iterable[SecretKey]]
 """Returns the keys that objects are only read with, for formats whose headers commit to their key.
 
-It may end with an error, about keys that cannot be had; that is raised if none of the others fits.
+It may end with an error, about keys that are unavailable; that is raised if none of the others fits.
 """
 ReadBeside = Callable[[str], bytes]
 """Returns the object whose name is that of the one being read and a suffix. Raises ObjectNotFound, and NotSupported

@@ -331,7 +331,7 @@ class Rekeying:
             same = False
         if not same:
             message = (
-                "the new document leads to another object of that name than the present one: another endpoint, account "
+                "the new document leads to another object of that name than the current one: another endpoint, account "
                 "or region; nothing was replaced there"
             )
             raise InvalidCredentials(message)

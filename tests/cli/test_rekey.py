@@ -72,7 +72,7 @@ class TestFile:
 class TestDataset:
     @pytest.fixture
     def wards(self, home) -> Path:
-        """A folder dataset of an app config, with a manifest, and the document of afterwards."""
+        """A folder dataset of an app config, with a manifest, and the new document."""
         document = {"encryption": {"key": KEY, "manifest": True}}
         connect(home / "rw", "input", "wards", f"file://{home}/wards/", document)
         fs, path = sdk.load(home / "rw")["input"]["wards"].filesystem()
@@ -153,8 +153,8 @@ class TestDataset:
     [
         ([], "name one dataset"),
         (["sealed", "--location", "file:///x"], "name one dataset"),
-        ([URL], "name the credentials document of afterwards: --to FILE"),
-        (["--location", "file:///x", "--to", "new.json"], "--location needs the present credentials document"),
+        ([URL], "name the new credentials document: --to FILE"),
+        (["--location", "file:///x", "--to", "new.json"], "--location needs the current credentials document"),
         ([URL, "--to", "new.json", "-K", "key.hex"], "are for a sealed FILE"),
         ([URL, "--from", "-", "--to", "-"], "cannot both come from standard input"),
         (["sealed", "-K", "key.hex"], "needs both keys"),

@@ -31,7 +31,7 @@ def rekey_until_killed(location: str, old: dict[str, Any], new: dict[str, Any], 
     Args:
         location: the folder.
         old: its document.
-        new: the document of afterwards.
+        new: the new document.
         objects: files that are replaced before: objects, and the manifest when it is written.
         chance: chooses the moment after that.
     """

@@ -174,9 +174,9 @@ def rewrap(
 ) -> None:
     """Wrap the keys of documents anew, by another source, key or passphrase. The keys stay, and no data is touched.
 
-    All keys are had before the first document is replaced, and each document only after the new source has given its
-    keys back. If the command is stopped, run it again. Documents that a workflow has approved change by this, and need
-    a new approval.
+    All keys are fetched before the first document is replaced. A document is replaced only after the new source has
+    returned its keys. If the command is stopped, run it again. Documents that a workflow has approved need a new
+    approval.
     """
     members = [word for word in words if "=" in word and not os.path.lexists(word)]
     paths = [word for word in words if word not in members]
@@ -203,7 +203,7 @@ def rewrap(
         advice="use --passphrase-file FILE",
         new_advice="use --new-passphrase-file FILE",
     )
-    # All of them are had before the first document is replaced.
+    # All of them are fetched before the first document is replaced.
     opened = [(document, _opened(document, place)) for document in found]
     with console.progress("rewrapping") as callback:
         callback.set_size(len(found))

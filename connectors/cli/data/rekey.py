@@ -28,10 +28,11 @@ __all__ = ["register"]
 _PREFIX = "dataset://"
 
 _Document = Annotated[
-    str | None, typer.Option("--to", metavar="FILE", help="The credentials document of afterwards; - for stdin.")
+    str | None, typer.Option("--to", metavar="FILE", help="The new credentials document; - for stdin.")
 ]
 _OldDocument = Annotated[
-    str | None, typer.Option("--from", metavar="FILE", help="The present one; a dataset's own is in its app config.")
+    str | None,
+    typer.Option("--from", metavar="FILE", help="The current one; that of a dataset:// is in its app config."),
 ]
 _Location = Annotated[str | None, typer.Option("--location", metavar="URL", help="The URL, in place of DATASET.")]
 _NewKeyFile = Annotated[
@@ -56,7 +57,7 @@ class _Task:
     Attributes:
         location: its URL.
         old: its document.
-        new: the document of afterwards.
+        new: the new document.
         name: its name in errors.
         root: the folder that key files in the documents are below.
     """
@@ -105,8 +106,8 @@ def rekey(
     )
     if subject is None or subject.startswith(_PREFIX):
         _check(
-            (to is None, "name the credentials document of afterwards: --to FILE"),
-            (location is not None and from_ is None, "--location needs the present credentials document: --from FILE"),
+            (to is None, "name the new credentials document: --to FILE"),
+            (location is not None and from_ is None, "--location needs the current credentials document: --from FILE"),
             (
                 any(one is not None for one in (key_file, new_key_file, context)),
                 "-K, --new-key-file and --context are for a sealed FILE; a dataset's are in its documents",
